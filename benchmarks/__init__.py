@@ -1,0 +1,1 @@
+"""The harness: latency, quality and speed, measured."""

@@ -1,0 +1,1 @@
+"""translate-live: three concurrent stages that hear speech and speak its translation."""

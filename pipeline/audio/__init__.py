@@ -1,0 +1,1 @@
+"""Files, microphones and speakers."""

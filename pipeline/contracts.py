@@ -1,0 +1,191 @@
+"""The ports: what the session needs from recognizers, translators, synthesizers, sources and sinks.
+
+A profile names *backends*: cheap, frozen dataclasses whose fields are the settings a profile may give. A backend says what
+it lacks on this machine and which languages it serves without loading anything; ``load()`` opens the model itself, which
+all sessions share. State of one stream lives in what ``open()`` gives and ends with its ``async with``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Transcript
+
+Loaded_co = TypeVar("Loaded_co", covariant=True)
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share that is done, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something a backend needs and this machine lacks, and the command that brings it."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A glossary entry: when ``source`` is heard, one of ``targets`` must be said.
+
+    Modes: ``hard`` (guaranteed), ``soft`` (preferred), ``keep`` (do not translate: the source's own spelling is said) and
+    ``ban`` (none of ``targets`` may be said). ``count`` is how often it must be said at least.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    mode: Literal["hard", "soft", "keep", "ban"] = "hard"
+    count: int = 1
+    case_sensitive: bool = False
+    inflect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationRequest:
+    """One piece of text to translate.
+
+    ``context`` holds previous (source, target) pairs, oldest first; ``prefix`` is target text already committed, with
+    which the translation must begin; ``draft`` allows a faster, worse search, for captions.
+    """
+
+    source: str
+    source_language: str
+    target_language: str
+    context: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    terms: tuple[Term, ...] = ()
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The translation of one request: the whole target text, the prefix included, and the log-probability per token."""
+
+    text: str
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice a synthesizer can speak with: a preset by name, or enrolled from speech (its arrays are the backend's)."""
+
+    name: str
+    arrays: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+class Listening(Protocol):
+    """One stream being recognized."""
+
+    async def hear(self, audio: AudioChunk) -> Transcript:
+        """Take the next 16 kHz chunk, of any length; the same audio gives the same words however it is cut."""
+        ...
+
+    async def finish(self) -> Transcript:
+        """Commit what is left; idempotent."""
+        ...
+
+
+class Recognizer(Protocol):
+    """A loaded recognizer, shared by all sessions."""
+
+    def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AbstractAsyncContextManager[Listening]:
+        """Begin a stream. No language: detect any; several: detect among them. ``vocabulary`` is words to expect."""
+        ...
+
+
+class Translator(Protocol):
+    """A loaded translator; stateless, so calls of several sessions can be batched."""
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        """Translate one request."""
+        ...
+
+
+class Speaking(Protocol):
+    """One session's speech; keeps voice and prosody continuous from unit to unit."""
+
+    def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncIterator[SpeechChunk]:
+        """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """A loaded synthesizer, shared by all sessions."""
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Learn a voice from 3 to 15 s of speech; raises `Refused` where the backend cannot."""
+        ...
+
+    def open(self, voice: Voice | None, language: str) -> AbstractAsyncContextManager[Speaking]:
+        """Begin a session's speech; no voice: the backend's preset for the language."""
+        ...
+
+
+class Source(Protocol):
+    """Audio that comes in: mono chunks of one sample rate, in order.
+
+    ``live`` sources go on without us: a session that falls behind drops audio and says so. Others wait.
+    """
+
+    live: bool
+
+    def __aiter__(self) -> AsyncIterator[AudioChunk]: ...
+
+
+class Sink(Protocol):
+    """Where events go: a file, a speaker, a terminal, a client."""
+
+    async def put(self, event: Event) -> None:
+        """Take one event; raising ends this sink, not the session."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun; called once, also after an error."""
+        ...
+
+
+class Backend(Protocol[Loaded_co]):
+    """What a profile names in ``use:``."""
+
+    def missing(self) -> Sequence[Missing]:
+        """What this machine lacks to run it (packages, programs, model files); cheap, loads nothing."""
+        ...
+
+    def pull(self, progress: Progress) -> None:
+        """Download what it needs; nothing to do for a backend without model files."""
+        ...
+
+    def load(self) -> AbstractAsyncContextManager[Loaded_co]:
+        """Load the model, warm it up, and free all of it at the end."""
+        ...
+
+
+class RecognizerBackend(Backend[Recognizer], Protocol):
+    """A backend for the first stage."""
+
+    def languages(self) -> frozenset[str]:
+        """The languages it recognizes, as ISO 639-1 codes (639-3 where there is none)."""
+        ...
+
+
+class TranslatorBackend(Backend[Translator], Protocol):
+    """A backend for the second stage."""
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """The (source, target) languages it translates."""
+        ...
+
+
+class SynthesizerBackend(Backend[Synthesizer], Protocol):
+    """A backend for the third stage."""
+
+    def languages(self) -> frozenset[str]:
+        """The languages it speaks."""
+        ...

@@ -1,0 +1,57 @@
+"""Typed errors. Each says what was wrong, what is valid and what to do next, and knows its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TranslateLiveError(Exception):
+    """Anything a user can be told without a traceback."""
+
+    exit_code = 1
+
+
+class BadInput(TranslateLiveError):
+    """An argument, file or setting that cannot be used."""
+
+    exit_code = 2
+
+
+class Refused(BadInput):
+    """A request the chosen backend cannot fulfil; the message says which can."""
+
+
+class DeviceError(TranslateLiveError):
+    """An audio device or output file that cannot be used."""
+
+    exit_code = 3
+
+
+class ModelError(TranslateLiveError):
+    """A model, helper program or accelerator that is missing or broken."""
+
+    exit_code = 4
+
+
+class NetworkError(TranslateLiveError):
+    """A download or connection that failed."""
+
+    exit_code = 5
+
+
+class StageFailed(ModelError):
+    """A stage ended the session; its cause is the error it raised."""
+
+    def __init__(self, stage: str, cause: BaseException) -> None:
+        super().__init__(f"the {stage} stage failed: {cause or type(cause).__name__}")
+        self.stage = stage
+        self.exit_code = getattr(cause, "exit_code", self.exit_code)
+
+
+def nearest(wrong: str, valid: Iterable[str]) -> str:
+    """A hint for an error message: the nearest valid name, then all of them."""
+    names = sorted(valid)
+    close = get_close_matches(wrong, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid: {', '.join(names) or 'none'}"

@@ -1,0 +1,185 @@
+"""The vocabulary: what flows between the stages and to the sinks.
+
+All times are seconds of source audio (stream time): 0 is the first sample of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+"""Mono float32 samples [n] in -1..1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """A piece of mono audio: ``samples`` float32 [n] in -1..1 that begin at ``start`` seconds."""
+
+    samples: Samples
+    sample_rate: int
+    start: float
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def end(self) -> float:
+        """Stream time of the first sample after this chunk."""
+        return self.start + self.duration
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One recognized word; ``text`` keeps its leading space, so words concatenate."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+def text_of(words: Sequence[Word]) -> str:
+    """The words as one text, without the space before the first."""
+    return "".join(word.text for word in words).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Audio from ``start`` to ``end`` that nobody will recognize, and why."""
+
+    start: float
+    end: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageChanged:
+    """From ``at`` on the speaker speaks ``language`` (ISO 639-1)."""
+
+    language: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Units ``first`` to ``last`` are shown but not spoken, and why."""
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Playback of ``unit`` begins at ``start``, ``ear_voice_s`` after its source words ended.
+
+    ``backlog_s`` is the unspoken speech at that moment, ``rate`` the speed at which the unit is played.
+    ``merged_into`` is the number of the unit with which it is spoken in one breath: ``unit`` itself if none.
+    """
+
+    unit: int
+    start: float
+    ear_voice_s: float
+    backlog_s: float
+    rate: float
+    merged_into: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLost:
+    """An audio device disappeared; the session goes on and waits for it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack:
+    """An audio device that was lost is open again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something went wrong in ``stage``; the session goes on unless it is ``fatal``."""
+
+    stage: str
+    message: str
+    fatal: bool
+
+
+Notice = Lag | Gap | Skipped | LanguageChanged | DeviceLost | DeviceBack | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What one step of recognition brought.
+
+    ``committed`` words are new and never revised; ``tentative`` replaces the previous tentative tail. ``heard_s`` is how
+    far the audio was heard, ``silence_s`` how long it has been silent, ``ended`` whether the utterance is over, and
+    ``notices`` what else the recognizer must say (`Gap`, `LanguageChanged`, `Fault`).
+    """
+
+    committed: tuple[Word, ...]
+    tentative: tuple[Word, ...]
+    language: str
+    heard_s: float
+    silence_s: float
+    ended: bool
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingUnit:
+    """A committed piece of translation, a few words to a clause, that can be spoken at once.
+
+    ``source`` is the words it covers, ``start`` and ``end`` their span, ``heard_s`` how far the audio had been heard when
+    the unit was cut. Units are numbered from 0 within a session and target language; ``text`` keeps a leading space where
+    the unit continues a sentence of a language that writes spaces, so texts concatenate.
+    """
+
+    number: int
+    source: tuple[Word, ...]
+    text: str
+    language: str
+    start: float
+    end: float
+    heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Tentative translation of what no unit covers yet; replaces the previous one. Captions only."""
+
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechChunk:
+    """Synthesized speech of unit number ``unit``: float32 [n] in -1..1.
+
+    ``start`` is its place in stream time when it is played without a gap; a synthesizer leaves it at 0 and the speak
+    stage sets it. ``last`` marks the unit's last chunk, which may be empty.
+    """
+
+    unit: int
+    samples: Samples
+    sample_rate: int
+    last: bool
+    start: float = 0.0
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+Event = AudioChunk | Transcript | ReadingUnit | Draft | SpeechChunk | Notice
+"""Everything a sink can be given."""

@@ -1,0 +1,66 @@
+"""The one thread that owns a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import ParamSpec, TypeVar, cast
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_END = object()
+
+
+class Lane:
+    """Blocking calls run on one owner thread, in order, one at a time, and are never abandoned half-way.
+
+    A CUDA call cannot be interrupted, so a cancelled caller leaves only when its call is over; with
+    `asyncio.to_thread` two calls could overlap on one model.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        """Run one call; raises what it raises."""
+        job = self._pool.submit(call, *args, **kwargs)
+        waiting = asyncio.wrap_future(job)
+        try:
+            await asyncio.wait([waiting])
+        except asyncio.CancelledError:
+            job.cancel()  # no effect on a call that has begun
+            await _finished(waiting)
+            raise
+        return waiting.result()
+
+    async def iterate(self, items: Generator[Result, None, None]) -> AsyncIterator[Result]:
+        """The generator's items, one ``next()`` a turn, so that sessions interleave; it is closed on its own thread."""
+        try:
+            while (item := await self.run(cast(Callable[..., object], next), items, _END)) is not _END:
+                yield cast(Result, item)
+        finally:
+            await self.run(items.close)
+
+    def close(self) -> None:
+        """Wait for the running call and end the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Lane:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+async def _finished(waiting: asyncio.Future[Result]) -> None:
+    """Wait for a call however often the waiter is cancelled, and take its error so that nobody else reports it."""
+    while not waiting.done():
+        try:
+            await asyncio.wait([waiting])
+        except asyncio.CancelledError:
+            continue
+    if not waiting.cancelled():
+        waiting.exception()
