@@ -1,0 +1,187 @@
+"""Where speech is: Silero VAD v6 on a stream, and the speech starts and ends that follow from it.
+
+The network is the ONNX file that faster-whisper ships (https://github.com/snakers4/silero-vad, MIT): it maps 512 samples at
+16 kHz, the 64 before them and an LSTM state to the probability that somebody speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ModelError
+from pipeline.events import Samples
+
+SAMPLE_RATE = 16_000
+WINDOW_SAMPLES = 512
+WINDOW_S = WINDOW_SAMPLES / SAMPLE_RATE  # 0.032 s
+CONTEXT_SAMPLES = 64
+STATE_SIZE = 128
+
+
+def model_file() -> Path:
+    """The Silero file inside faster-whisper, found without importing it; raises `ModelError` when it is not there."""
+    package = find_spec("faster_whisper")
+    for folder in (package and package.submodule_search_locations) or ():
+        for file in sorted(Path(folder, "assets").glob("silero_vad_v6*.onnx")):
+            return file
+    raise ModelError(
+        "the voice activity model silero_vad_v6.onnx was not found; it is part of the Python package faster-whisper "
+        "(1.2.1 or later): pip install faster-whisper"
+    )
+
+
+class _Network(Protocol):
+    def run(self, outputs: None, inputs: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
+
+
+@cache
+def _session() -> _Network:
+    """The network, loaded once and shared by all streams; running it is thread-safe and keeps no state."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(model_file()), options, providers=["CPUExecutionProvider"])
+    return cast(_Network, session)
+
+
+class StreamingVad:
+    """Speech probabilities of one 16 kHz stream.
+
+    Windows quieter than ``floor_db`` (dB below full scale) count as silence: on near-silence the network is unreliable.
+    """
+
+    def __init__(self, floor_db: float = -60.0) -> None:
+        self._session = _session()
+        self._floor_power = 10.0 ** (floor_db / 10)
+        self._hidden = np.zeros((1, 1, STATE_SIZE), np.float32)
+        self._cell = np.zeros((1, 1, STATE_SIZE), np.float32)
+        self._waiting = np.zeros(CONTEXT_SAMPLES, np.float32)  # the context, then what fills no window yet
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """One probability for each window that ``samples`` [n] complete; the same values however the stream is cut.
+
+        NaN and infinite samples are taken as 0, those outside -1..1 as the limit; ``samples`` is left as it is.
+        """
+        audio = np.concatenate([self._waiting, cleaned(samples)])
+        count = (len(audio) - CONTEXT_SAMPLES) // WINDOW_SAMPLES
+        windows = [
+            self._probability(audio[start : start + CONTEXT_SAMPLES + WINDOW_SAMPLES])
+            for start in range(0, count * WINDOW_SAMPLES, WINDOW_SAMPLES)
+        ]
+        self._waiting = audio[count * WINDOW_SAMPLES :].copy()
+        return np.array(windows, np.float32)
+
+    def _probability(self, window: Samples) -> float:
+        # One window a call: a batch is rounded differently, and the result would depend on the cut.
+        inputs = {"input": window[np.newaxis], "h": self._hidden, "c": self._cell}
+        speech, self._hidden, self._cell = self._session.run(None, inputs)
+        power = float(np.mean(np.square(window[CONTEXT_SAMPLES:])))
+        return float(speech.item()) if power > self._floor_power else 0.0
+
+
+def cleaned(samples: Samples) -> Samples:
+    """A copy of ``samples`` [n] that a model can bear: float32, NaN and infinity as 0, limited to -1..1."""
+    audio = np.nan_to_num(np.asarray(samples, np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(audio, -1.0, 1.0, out=audio)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """When speech begins and ends. Probabilities 0..1, durations in seconds.
+
+    Speech begins after ``start_s`` at or above ``speech_probability``. Silence begins below ``silence_probability`` and is
+    broken only at ``speech_probability`` again; after ``soft_end_s`` of it speech may have ended, after ``end_s`` it has.
+    """
+
+    speech_probability: float = 0.5
+    silence_probability: float = 0.35
+    start_s: float = 0.064
+    soft_end_s: float = 0.3
+    end_s: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Speech that began, may have ended (`soft_end`) or has ended (`end`) at ``at_s``, which was known at ``known_s``.
+
+    Both are stream seconds. ``at_s`` is the border of the first or last window of speech; add your own padding.
+    After a `soft_end` the same speech may go on; it then has another `soft_end` or its `end` later.
+    """
+
+    kind: Literal["start", "soft_end", "end"]
+    at_s: float
+    known_s: float
+
+
+class Endpointer:
+    """Turns speech probabilities into starts and ends, window by window, so the cut does not matter.
+
+    ``origin_s`` is the stream time of the first window: begin a new one after a gap.
+    """
+
+    def __init__(self, options: EndpointOptions | None = None, origin_s: float = 0.0) -> None:
+        self._options = options or EndpointOptions()
+        self._origin_s = origin_s
+        self._windows = 0
+        self._started_s: float | None = None  # where the windows that may become speech began
+        self._silent_since_s: float | None = origin_s
+        self._soft_end_told = False
+        self.speaking = False
+
+    @property
+    def heard_s(self) -> float:
+        """How far the stream was heard."""
+        return self._origin_s + self._windows * WINDOW_S
+
+    @property
+    def silence_s(self) -> float:
+        """How long it has been silent; 0 while somebody speaks."""
+        return 0.0 if self._silent_since_s is None else self.heard_s - self._silent_since_s
+
+    def hear(self, probabilities: Iterable[float] | NDArray[np.float32]) -> list[Endpoint]:
+        """Take the next windows; gives what begins and ends in them, in order."""
+        return [endpoint for probability in probabilities for endpoint in self._window(float(probability))]
+
+    def _window(self, probability: float) -> list[Endpoint]:
+        begin_s = self.heard_s
+        self._windows += 1
+        return self._while_speaking(probability, begin_s) if self.speaking else self._while_silent(probability, begin_s)
+
+    def _while_silent(self, probability: float, begin_s: float) -> list[Endpoint]:
+        if probability < self._options.speech_probability:
+            self._started_s = None
+            return []
+        start_s = self._started_s = begin_s if self._started_s is None else self._started_s
+        if self.heard_s - start_s < self._options.start_s - WINDOW_S / 2:
+            return []
+        self.speaking, self._started_s, self._silent_since_s, self._soft_end_told = True, None, None, False
+        return [Endpoint("start", start_s, self.heard_s)]
+
+    def _while_speaking(self, probability: float, begin_s: float) -> list[Endpoint]:
+        if probability >= self._options.speech_probability:
+            self._silent_since_s, self._soft_end_told = None, False
+            return []
+        if self._silent_since_s is None and probability < self._options.silence_probability:
+            self._silent_since_s = begin_s
+        if self._silent_since_s is None:
+            return []
+        told = []
+        if not self._soft_end_told and self.silence_s >= self._options.soft_end_s:
+            self._soft_end_told = True
+            told.append(Endpoint("soft_end", self._silent_since_s, self.heard_s))
+        if self.silence_s >= self._options.end_s:
+            self.speaking = False
+            told.append(Endpoint("end", self._silent_since_s, self.heard_s))
+        return told

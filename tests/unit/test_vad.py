@@ -1,0 +1,141 @@
+"""Speech is found in the same place however the stream is cut, and the caller's audio is left alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.asr import vad
+from models.asr.vad import SAMPLE_RATE, WINDOW_S, WINDOW_SAMPLES, Endpointer, EndpointOptions, StreamingVad
+
+SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
+PROBABILITIES = st.lists(st.floats(0, 1), max_size=200)
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """Two sentences with 1.5 s of silence around them."""
+    pause = np.zeros(int(1.5 * SAMPLE_RATE), np.float32)
+    first, _ = soundfile.read(SPEECH / "austen-0880.flac", dtype="float32")
+    second, _ = soundfile.read(SPEECH / "austen-0930.flac", dtype="float32")
+    return np.concatenate([pause, first, pause, second, pause])
+
+
+@pytest.fixture(scope="module")
+def whole(speech):
+    return StreamingVad().probabilities(speech)
+
+
+def pieces(samples, sizes):
+    start = 0
+    while start < len(samples):
+        size = next(sizes)
+        yield samples[start : start + size]
+        start += size
+
+
+@pytest.mark.parametrize("size", [1_600, 333, 16_001])
+def test_the_cut_changes_no_probability(speech, whole, size):
+    stream = StreamingVad()
+    cut = [stream.probabilities(speech[start : start + size]) for start in range(0, len(speech), size)]
+    np.testing.assert_array_equal(np.concatenate(cut), whole)
+
+
+def test_single_samples_are_enough(speech, whole):
+    stream = StreamingVad()
+    cut = [stream.probabilities(speech[i : i + 1]) for i in range(3 * WINDOW_SAMPLES)]
+    np.testing.assert_array_equal(np.concatenate(cut), whole[:3])
+
+
+def test_streams_share_the_network_but_no_state(speech, whole):
+    first, second = StreamingVad(), StreamingVad()
+    noise = np.random.default_rng(0).uniform(-1, 1, WINDOW_SAMPLES).astype(np.float32)
+    mixed = []
+    for start in range(0, 40 * WINDOW_SAMPLES, WINDOW_SAMPLES):
+        mixed.append(first.probabilities(speech[start : start + WINDOW_SAMPLES]))
+        second.probabilities(noise)
+    np.testing.assert_array_equal(np.concatenate(mixed), whole[:40])
+
+
+def test_agrees_with_the_batched_network_of_faster_whisper(speech, whole):
+    from faster_whisper.vad import get_vad_model
+
+    usable = speech[: len(whole) * WINDOW_SAMPLES]
+    reference = np.ravel(get_vad_model()(usable.copy()))
+    loud = np.sqrt(np.mean(usable.reshape(-1, WINDOW_SAMPLES) ** 2, axis=1)) > 1e-3
+    # faster-whisper gives every window the context of the one before, too, and starts from silence.
+    np.testing.assert_allclose(whole[loud], reference[loud], atol=1e-3)
+
+
+def test_bad_samples_are_silence_and_the_array_is_left_alone():
+    audio = np.zeros(10 * WINDOW_SAMPLES, np.float32)
+    audio[::3], audio[1::3], audio[2::3] = np.nan, np.inf, -np.inf
+    before = audio.copy()
+    audio.flags.writeable = False
+    np.testing.assert_array_equal(StreamingVad().probabilities(audio), np.zeros(10))
+    np.testing.assert_array_equal(audio, before)
+
+
+def test_a_burst_of_bad_samples_does_not_poison_the_stream(speech, whole):
+    stream = StreamingVad()
+    stream.probabilities(np.full(10 * WINDOW_SAMPLES, np.nan, np.float32))
+    assert np.max(stream.probabilities(speech)) == pytest.approx(np.max(whole), abs=0.05)
+
+
+def test_speech_is_found_where_it_is(whole):
+    ends = Endpointer().hear(whole)
+    assert [end.kind for end in ends if end.kind != "soft_end"] == ["start", "end", "start", "end"]
+    starts = [end.at_s for end in ends if end.kind == "start"]
+    assert starts == pytest.approx([1.5, 1.5 + 2.99 + 1.5], abs=0.4)
+    assert [end.at_s for end in ends if end.kind == "end"] == pytest.approx([1.5 + 2.99, 1.5 + 2.99 + 1.5 + 3.29], abs=0.6)
+
+
+def test_a_missing_model_file_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(vad, "find_spec", lambda name: None)
+    with pytest.raises(vad.ModelError, match="pip install faster-whisper"):
+        vad.model_file()
+
+
+@given(PROBABILITIES, st.integers(0, 200))
+def test_endpoints_do_not_depend_on_the_cut(probabilities, cut):
+    once, twice = Endpointer(), Endpointer()
+    assert once.hear(probabilities) == twice.hear(probabilities[:cut]) + twice.hear(probabilities[cut:])
+    assert (once.speaking, once.silence_s) == (twice.speaking, twice.silence_s)
+
+
+@given(PROBABILITIES, st.floats(0, 1e5))
+def test_starts_and_ends_alternate_and_lie_in_the_audio(probabilities, origin_s):
+    endpointer = Endpointer(origin_s=origin_s)
+    points = endpointer.hear(probabilities)
+    kinds = [point.kind for point in points if point.kind != "soft_end"]
+    assert kinds == (["start", "end"] * len(kinds))[: len(kinds)]
+    assert endpointer.speaking == (len(kinds) % 2 == 1)
+    assert all(origin_s <= point.at_s < point.known_s <= endpointer.heard_s for point in points)
+    borders = [point.at_s for point in points if point.kind != "soft_end"]
+    assert borders == sorted(borders)
+
+
+@settings(max_examples=50)
+@given(st.integers(3, 60), st.integers(0, 9), st.integers(3, 60))
+def test_a_short_pause_ends_nothing(before, pause, after):
+    points = Endpointer().hear([0.9] * before + [0.1] * pause + [0.9] * after)
+    assert [point.kind for point in points] == ["start"]
+
+
+def test_a_pause_ends_speech_softly_then_for_good():
+    endpointer = Endpointer()
+    points = endpointer.hear([0.0] * 10 + [0.9] * 20 + [0.1] * 40)
+    assert [point.kind for point in points] == ["start", "soft_end", "end"]
+    assert [point.at_s for point in points] == pytest.approx([10 * WINDOW_S, 30 * WINDOW_S, 30 * WINDOW_S])
+    assert points[1].known_s - points[1].at_s == pytest.approx(0.3, abs=WINDOW_S)
+    assert points[2].known_s - points[2].at_s == pytest.approx(0.8, abs=WINDOW_S)
+    assert endpointer.silence_s == pytest.approx(40 * WINDOW_S)
+
+
+def test_hesitant_probabilities_neither_start_nor_break_silence():
+    assert Endpointer().hear([0.45] * 100) == []
+    assert [p.kind for p in Endpointer().hear([0.9] * 5 + [0.2] + [0.45] * 40)] == ["start", "soft_end", "end"]
+    assert [p.kind for p in Endpointer(EndpointOptions(start_s=0.2)).hear([0.9] * 5 + [0.1] * 40)] == []
