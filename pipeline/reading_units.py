@@ -1,0 +1,209 @@
+"""Reading units: when enough was heard to say its translation, and `PauseUnits`, the policy that goes by pauses.
+
+A policy is pure: transcripts in, requests out, translations in, units out. Its clock is how far the audio was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.contracts import Translation, TranslationRequest
+from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
+from pipeline.reading.wordlists import WordLists, word_lists
+
+SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
+"""Languages that write no space between words."""
+
+SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
+CLAUSE_END = ",;:—،，、；："  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the translations brought: units to speak, and the tentative rest if it changed."""
+
+    units: tuple[ReadingUnit, ...] = ()
+    draft: Draft | None = None
+
+
+class UnitPolicy(Protocol):
+    """Decides, for one session and target language, what is translated when, and which units come of it.
+
+    After each ``hear``, the stage calls ``ask`` until it has nothing to ask, and answers with ``read`` or ``fail``.
+    """
+
+    def hear(self, transcript: Transcript, final: bool = False) -> None:
+        """Take in what was recognized; ``final`` marks the end of the session."""
+        ...
+
+    def ask(self) -> tuple[TranslationRequest, ...]:
+        """What must be translated now; nothing until the next transcript when it is empty."""
+        ...
+
+    def read(self, translations: Sequence[Translation]) -> Reading:
+        """Take the answers to the last ``ask``, in its order."""
+        ...
+
+    def fail(self) -> Reading:
+        """The last ``ask`` cannot be answered: its words become units in the source language, for captions only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PauseOptions:
+    """Settings of `PauseUnits`; times in seconds.
+
+    A pause of ``sentence_pause_s``, or as much silence after the last word, always ends a unit; one of ``pause_s`` or a
+    comma ends one of at least ``min_words``. A unit that has grown to ``max_words`` or ``max_span_s`` is cut where it
+    hurts least.
+    """
+
+    min_words: int = 4
+    max_words: int = 8
+    max_span_s: float = 3.0
+    pause_s: float = 0.25
+    sentence_pause_s: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    words: tuple[Word, ...]
+    language: str
+    continues: bool
+    heard_s: float
+
+
+class PauseUnits:
+    """Units from pauses, punctuation and a word limit; each is translated alone, once.
+
+    Every committed word lands in exactly one unit, in order; words without a letter or digit are not waited for and, when
+    nothing else is left, not said. Where units end depends on the words alone, not on how they were grouped.
+    """
+
+    def __init__(self, source_language: str, target_language: str, options: PauseOptions | None = None) -> None:
+        self._language = source_language
+        self._target = target_language
+        self._options = options or PauseOptions()
+        self._open: list[Word] = []
+        self._continues = False
+        self._heard_s = 0.0
+        self._waiting: list[_Span] = []
+        self._asked: tuple[_Span, ...] = ()
+        self._number = 0
+
+    def hear(self, transcript: Transcript, final: bool = False) -> None:
+        """Take in the committed words, and cut off what can be said."""
+        self._heard_s = transcript.heard_s
+        if transcript.language and transcript.language != self._language:
+            self._flush()
+            self._language = transcript.language
+        for word in transcript.committed:
+            self._open.append(word)
+            self._cut()
+        silent = transcript.silence_s >= self._options.sentence_pause_s and not transcript.tentative
+        if final or transcript.ended or silent:
+            self._flush()
+
+    def ask(self) -> tuple[TranslationRequest, ...]:
+        """One request for each unit that is cut and not yet translated."""
+        if not self._asked:
+            self._asked, self._waiting = tuple(self._waiting), []
+        return tuple(TranslationRequest(text_of(span.words), span.language, self._target) for span in self._asked)
+
+    def read(self, translations: Sequence[Translation]) -> Reading:
+        """One unit for each translation; an empty one leaves the source's words to be shown."""
+        spans = zip(self._take(), translations, strict=True)
+        return Reading(tuple(self._unit(span, translation.text.strip()) for span, translation in spans))
+
+    def fail(self) -> Reading:
+        """The words of the last requests, as they were heard."""
+        return Reading(tuple(self._unit(span, "") for span in self._take()))
+
+    def _take(self) -> tuple[_Span, ...]:
+        asked, self._asked = self._asked, ()
+        return asked
+
+    def _unit(self, span: _Span, text: str) -> ReadingUnit:
+        language = self._target if speakable(text) else span.language
+        spoken = text if speakable(text) else text_of(span.words)
+        space = " " if span.continues and language not in SPACELESS else ""
+        self._number += 1
+        return ReadingUnit(
+            number=self._number - 1,
+            source=span.words,
+            text=space + spoken,
+            language=language,
+            start=span.words[0].start,
+            end=max(word.end for word in span.words),
+            heard_s=span.heard_s,
+        )
+
+    def _cut(self) -> None:
+        while self._open:
+            index, sentence = cut_of(self._open, self._options, word_lists(self._language))
+            if not self._close(index, sentence):
+                return
+
+    def _flush(self) -> None:
+        self._close(len(self._open), True)
+
+    def _close(self, index: int, sentence: bool) -> bool:
+        words = tuple(self._open[:index])
+        if not speakable(text_of(words)):
+            return False
+        self._waiting.append(_Span(words, self._language, self._continues, self._heard_s))
+        del self._open[:index]
+        self._continues = not sentence
+        return True
+
+
+def speakable(text: str) -> bool:
+    """Whether there is anything to say in ``text``."""
+    return any(character.isalnum() for character in text)
+
+
+def cut_of(words: Sequence[Word], options: PauseOptions, lists: WordLists) -> tuple[int, bool]:
+    """How many of ``words`` make a unit now that the last of them is known (0: none), and whether a sentence ends there."""
+    last = len(words) - 1
+    if ends_sentence(words[last], lists):
+        return last + 1, True
+    if last:
+        gap_s = words[last].start - words[last - 1].end
+        if gap_s >= options.sentence_pause_s:
+            return last, True
+        comma = words[last - 1].text.rstrip()[-1:] in CLAUSE_END
+        if last >= options.min_words and (gap_s >= options.pause_s or comma):
+            return last, False
+    if last + 1 > options.min_words and (
+        len(words) >= options.max_words or words[last].end - words[0].start >= options.max_span_s
+    ):
+        return least_harmful(words, options.min_words, lists), False
+    return 0, False
+
+
+def ends_sentence(word: Word, lists: WordLists) -> bool:
+    """Whether the word's punctuation ends a sentence: not that of an abbreviation or an initial."""
+    text = word.text.strip().rstrip("\"'”’»)]")
+    if not text or text[-1] not in SENTENCE_END:
+        return False
+    stem = text[:-1].casefold()
+    return text[-1] != "." or (len(stem) > 1 and stem not in lists.abbreviations and "." not in stem)
+
+
+def least_harmful(words: Sequence[Word], min_words: int, lists: WordLists) -> int:
+    """The best index from ``min_words`` on to cut before: at a wide gap, before a conjunction, with nothing dangling."""
+
+    def merit(index: int) -> tuple[float, int]:
+        before, after = plain(words[index - 1]), plain(words[index])
+        gap_s = min(0.3, max(0.0, words[index].start - words[index - 1].end))
+        merit = gap_s / 0.3 + 0.6 * (after in lists.conjunctions) + 0.3 * (after in lists.function_words)
+        return merit - 1.0 * (before in lists.function_words), index
+
+    return max(range(min(min_words, len(words) - 1), len(words)), key=merit)
+
+
+def plain(word: Word) -> str:
+    """The word as the lists have it: without case, space and punctuation."""
+    return word.text.strip(" \"'“”‘’«»()[]" + SENTENCE_END + CLAUSE_END).casefold()
