@@ -10,15 +10,18 @@ from pipeline.errors import DeviceError
 
 
 def write_text(file: Path, text: str) -> None:
-    """Replace ``file`` by ``text`` in one step; raises `DeviceError` when disk or folder refuse, leaving the old file."""
+    """Replace ``file`` by ``text`` (UTF-8) in one step, as `write_bytes` does."""
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Replace ``file`` by ``content`` in one step; raises `DeviceError`, leaving the old file, when the disk refuses."""
     temporary = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=file.parent, prefix=f".{file.name}.", delete=False, encoding="utf-8"
-        ) as stream:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as stream:
             temporary = Path(stream.name)
-            stream.write(text)
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o644)

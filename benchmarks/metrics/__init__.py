@@ -1,0 +1,1 @@
+"""Latency and quality from their definitions: pure functions of what a run has recorded."""
