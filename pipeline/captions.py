@@ -1,0 +1,84 @@
+"""Subtitle files that can be read while they are being written."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+from pysubs2 import SSAEvent, SSAFile, make_time
+
+from pipeline.cues import Cue, CueLayout
+from pipeline.errors import BadInput, nearest
+from pipeline.events import Event, ReadingUnit, Transcript
+from pipeline.record_file import RecordFile
+
+Shown = Literal["source", "target", "both"]
+
+SUFFIXES = {".srt": "srt", ".vtt": "vtt"}
+
+
+def caption_format(path: Path) -> str:
+    """The subtitle format that the file's suffix names; raises `BadInput` for any other."""
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise BadInput(f"captions file {path} has the suffix {path.suffix!r}; {nearest(path.suffix, SUFFIXES)}") from None
+
+
+class Captions:
+    """A sink that writes SRT or WebVTT, by the file's suffix, in the source language, the target language or both.
+
+    Cues are appended whole, so the file is valid at any moment. A reader of both languages sees the translation above the
+    source.
+    """
+
+    def __init__(self, path: Path, shown: Shown = "target") -> None:
+        self._format = caption_format(path)
+        self._shown = shown
+        self._file = RecordFile(path)
+        self._layout = CueLayout()
+        self._number = 0
+        if self._format == "vtt":
+            self._file.add("WEBVTT\n\nNOTE AI-generated translation (translate-live)\n\n")
+
+    async def put(self, event: Event) -> None:
+        """Write the cues that the event makes final; raises `DeviceError` if the file takes no more."""
+        match event:
+            case ReadingUnit():
+                self._write(self._layout.add(event))
+            case Transcript():
+                self._write(self._layout.heard(event.heard_s))
+
+    async def close(self) -> None:
+        """Write the last cue."""
+        try:
+            self._write(self._layout.finish())
+        finally:
+            self._file.close()
+
+    def _write(self, cues: list[Cue]) -> None:
+        for cue in cues:
+            if text := self._text(cue):
+                self._number += 1
+                self._file.add(_formatted(self._format, self._number, cue, text))
+
+    def _text(self, cue: Cue) -> str:
+        match self._shown:
+            case "source":
+                return cue.source
+            case "target":
+                return cue.target
+            case "both":
+                return f"{cue.target}\n{cue.source}".strip()
+
+
+def _formatted(suffix: str, number: int, cue: Cue, text: str) -> str:
+    """One cue as it stands in the file, with the blank line after it."""
+    text = text.replace("\\", "/")  # a backslash would begin one of pysubs2's line marks
+    text = escape(text, quote=False) if suffix == "vtt" else text.replace("-->", "→")
+    subtitles = SSAFile()
+    subtitles.append(SSAEvent(make_time(s=cue.start), make_time(s=cue.end), text.replace("\n", r"\N")))
+    written = subtitles.to_string(suffix, keep_ssa_tags=True)
+    _, _, timed_text = written.removeprefix("WEBVTT\n\n").partition("\n")  # pysubs2 numbers each file's cues from 1
+    return f"{number}\n{timed_text}"

@@ -1,0 +1,152 @@
+"""What a session did, computed from its event log alone: the same figures for a user, a table and a benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Record = dict[str, Any]
+
+_PER_S = 1e9  # the log counts nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of one session; NaN where nothing was heard or said.
+
+    ``first_audio_s`` is from the first word's beginning to the first speech, an ear-voice span from the end of a unit's
+    last source word to the beginning of its speech. ``rtf`` is wall time over audio time, and a stage's the time spent in
+    its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover.
+    """
+
+    audio_s: float = 0.0
+    words: int = 0
+    units: int = 0
+    median_unit_words: float = math.nan
+    words_lost: int = 0
+    words_doubled: int = 0
+    units_spoken: int = 0
+    units_skipped: int = 0
+    first_audio_s: float = math.nan
+    ear_voice_span_p50_s: float = math.nan
+    ear_voice_span_p90_s: float = math.nan
+    lag_p95_s: float = math.nan
+    lag_end_s: float = math.nan
+    highest_rate: float = math.nan
+    rtf: float = math.nan
+    stage_rtf: dict[str, float] = field(default_factory=dict)
+    faults: int = 0
+
+    def figures(self) -> dict[str, float]:
+        """All figures by name; those of stages as ``rtf_recognize`` and so on."""
+        named = {name: value for name, value in asdict(self).items() if name != "stage_rtf"}
+        return named | {f"rtf_{stage}": value for stage, value in self.stage_rtf.items()}
+
+
+def summarize(records: Iterable[Record]) -> Summary:
+    """The figures of the session whose log this is; one pass, in memory only what is needed."""
+    kinds: dict[str, list[Record]] = {}
+    for record in records:
+        if record["event"] not in {"Draft", "SpeechChunk"}:
+            kinds.setdefault(record["event"], []).append(record)
+    transcripts, lags = kinds.get("Transcript", []), kinds.get("Lag", [])
+    words = [word for transcript in transcripts for word in transcript["committed"]]
+    units = kinds.get("ReadingUnit", [])
+    spans_s = [lag["ear_voice_ns"] / _PER_S for lag in lags]
+    audio_s = _audio_s(kinds)
+    lost, doubled = _coverage(words, units)
+    return Summary(
+        audio_s=audio_s,
+        words=len(words),
+        units=len(units),
+        median_unit_words=percentile([len(unit["source"]) for unit in units], 50),
+        words_lost=lost,
+        words_doubled=doubled,
+        units_spoken=len({lag["unit"] for lag in lags}),
+        units_skipped=sum(skip["last"] - skip["first"] + 1 for skip in kinds.get("Skipped", [])),
+        first_audio_s=(lags[0]["start_ns"] - words[0]["start_ns"]) / _PER_S if lags and words else math.nan,
+        ear_voice_span_p50_s=percentile(spans_s, 50),
+        ear_voice_span_p90_s=percentile(spans_s, 90),
+        lag_p95_s=percentile(spans_s, 95),
+        lag_end_s=spans_s[-1] if spans_s else math.nan,
+        highest_rate=max((lag["rate"] for lag in lags), default=math.nan),
+        rtf=_wall_s(kinds) / audio_s if audio_s else math.nan,
+        stage_rtf=_stage_rtf(kinds.get("Busy", []), audio_s),
+        faults=len(kinds.get("Fault", [])),
+    )
+
+
+def table(summary: Summary) -> str:
+    """The figures for people, a line each."""
+    rows = [
+        ("words heard", f"{summary.words} in {summary.audio_s:.1f} s of audio"),
+        ("units", f"{summary.units}, median {summary.median_unit_words:g} words"),
+        ("spoken", f"{summary.units_spoken}, skipped {summary.units_skipped}"),
+        ("first audio", f"{_seconds(summary.first_audio_s)} after the first word began"),
+        ("ear-voice span", f"p50 {_seconds(summary.ear_voice_span_p50_s)}, p90 {_seconds(summary.ear_voice_span_p90_s)}"),
+        ("lag", f"p95 {_seconds(summary.lag_p95_s)}, at the end {_seconds(summary.lag_end_s)}"),
+        ("fastest speech", "-" if math.isnan(summary.highest_rate) else f"{summary.highest_rate:.2f} times its own rate"),
+        *((f"real-time factor, {stage}", f"{value:.3f}") for stage, value in summary.stage_rtf.items()),
+    ]
+    problems = [
+        (name, f"{count}")
+        for name, count in (
+            ("words lost", summary.words_lost),
+            ("words doubled", summary.words_doubled),
+            ("faults", summary.faults),
+        )
+        if count
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in [*rows, *problems])
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile: a value that occurred; NaN of nothing."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(1, math.ceil(percent / 100 * len(values))) - 1]
+
+
+def _audio_s(kinds: dict[str, list[Record]]) -> float:
+    """How far the audio was heard."""
+    heard = [transcript["heard_ns"] for transcript in kinds.get("Transcript", []) if transcript["heard_ns"] is not None]
+    if not heard or "session" not in kinds:
+        return 0.0
+    return float(max(heard) - kinds["session"][0]["start_ns"]) / _PER_S
+
+
+def _wall_s(kinds: dict[str, list[Record]]) -> float:
+    """From the first audio to the last event."""
+    ends = [records[-1]["at_ns"] for records in kinds.values()]
+    return float(max(ends) - kinds["session"][0]["at_ns"]) / _PER_S
+
+
+def _stage_rtf(calls: Iterable[Record], audio_s: float) -> dict[str, float]:
+    busy: Counter[str] = Counter()
+    for call in calls:
+        busy[call["stage"]] += call["busy_ns"]
+    return {stage: busy_ns / _PER_S / audio_s for stage, busy_ns in busy.items()} if audio_s else {}
+
+
+def _coverage(words: Iterable[Record], units: Iterable[Record]) -> tuple[int, int]:
+    """How many recognized words no unit of a language covers, and how many are covered twice; the worst language counts."""
+    heard = Counter(_key(word) for word in words)
+    covered: dict[str, Counter[tuple[str, int]]] = {}
+    for unit in units:
+        covered.setdefault(unit["language"], Counter()).update(_key(word) for word in unit["source"])
+    counts = list(covered.values()) or [Counter()]
+    lost = max((heard - counted).total() for counted in counts)
+    doubled = max((counted - heard).total() for counted in counts)
+    return lost, doubled
+
+
+def _key(word: Record) -> tuple[str, int]:
+    return word["text"], word["start_ns"]
+
+
+def _seconds(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f} s"

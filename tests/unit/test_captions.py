@@ -1,0 +1,204 @@
+"""Captions: readable cues that never overlap, in files that are valid at every moment."""
+
+import resource
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pysubs2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.captions import Captions
+from pipeline.cues import LINE_COLUMNS, LONGEST_S, SHORTEST_S, Cue, CueLayout, columns
+from pipeline.errors import BadInput, DeviceError
+from pipeline.events import ReadingUnit, Transcript, Word
+
+MILLISECOND = 0.001
+
+
+def unit(number: int, text: str, source: str, start: float, end: float) -> ReadingUnit:
+    words = source.split()
+    step = (end - start) / max(1, len(words))
+    covered = tuple(
+        Word(f" {word}", start + step * index, start + step * (index + 1), 1.0) for index, word in enumerate(words)
+    )
+    return ReadingUnit(number, covered, text, "es", start, end, end + 0.5)
+
+
+def heard(heard_s: float) -> Transcript:
+    return Transcript((), (), "en", heard_s, 0.0, False)
+
+
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=60), max_size=30).map(
+    " ".join
+)
+
+
+@st.composite
+def talks(draw) -> list[ReadingUnit]:
+    units, now = [], 0.0
+    for number in range(draw(st.integers(0, 12))):
+        now += draw(st.floats(0, 4))
+        end = now + draw(st.floats(0, 9))
+        units.append(unit(number, draw(texts), draw(texts), now, end))
+        now = end
+    return units
+
+
+def laid_out(units: list[ReadingUnit], *, hearing: bool) -> list[Cue]:
+    layout, cues = CueLayout(), []
+    for item in units:
+        if hearing:
+            cues += layout.heard(item.start)
+        cues += layout.add(item)
+    return cues + layout.finish()
+
+
+@settings(max_examples=60, deadline=None)
+@given(talks(), st.booleans())
+def test_cues_are_readable_and_never_overlap(units, hearing):
+    cues = laid_out(units, hearing=hearing)
+    for cue in cues:
+        assert SHORTEST_S - MILLISECOND <= cue.end - cue.start <= LONGEST_S + MILLISECOND
+        for text in (cue.source, cue.target):
+            assert len(text.split("\n")) <= 2
+            assert all(columns(line) <= LINE_COLUMNS for line in text.split("\n"))
+    for cue, following in pairwise(cues):
+        assert cue.end <= following.start
+
+
+@settings(max_examples=60, deadline=None)
+@given(talks(), st.booleans())
+def test_every_letter_is_shown_once_and_in_order(units, hearing):
+    cues = laid_out(units, hearing=hearing)
+    for language, said in (
+        ("source", [word.text for item in units for word in item.source]),
+        ("target", [u.text for u in units]),
+    ):
+        shown = "".join(getattr(cue, language) for cue in cues)
+        assert "".join(shown.split()) == "".join("".join(said).split())
+
+
+@given(st.lists(st.sampled_from("aé字の ́"), min_size=1, max_size=400).map("".join))
+def test_no_line_is_wider_than_the_limit(text):
+    for cue in laid_out([unit(0, text, "", 0, 4)], hearing=False):
+        for line in cue.target.split("\n"):
+            assert sum(2 if character in "字の" else character != "́" for character in line) <= LINE_COLUMNS
+
+
+def test_cue_never_begins_before_its_words_and_catches_up_after_a_burst():
+    burst = [unit(number, "sí", "yes", number * 0.4, number * 0.4 + 0.3) for number in range(30)]
+    late = unit(30, "después", "afterwards", 20.0, 22.0)
+    cues = laid_out([*burst, late], hearing=False)
+    assert all(cue.end - cue.start >= SHORTEST_S for cue in cues)
+    assert cues[-1].start == pytest.approx(20.0)
+    assert sum(cue.target.count("sí") for cue in cues) == 30
+
+
+def test_a_short_unit_stays_until_it_is_read_or_the_next_begins():
+    long_text = "una traducción de unas pocas palabras"
+    (alone,) = laid_out([unit(0, long_text, "few words", 1.0, 1.5)], hearing=False)
+    assert alone.end - alone.start == pytest.approx(len(long_text) / 17)
+    first, _ = laid_out([unit(0, long_text, "few words", 1.0, 1.5), unit(1, "más", "more", 2.5, 4)], hearing=False)
+    assert first.end == 2.5
+
+
+def test_a_cue_is_final_once_it_could_stay_no_longer():
+    layout = CueLayout()
+    assert layout.add(unit(0, "hola", "hello", 0.0, 1.0)) == []
+    assert layout.heard(0.9) == []
+    assert [cue.target for cue in layout.heard(1.0)] == ["hola"]
+    assert layout.finish() == []
+
+
+def cues_in(path: Path) -> list[tuple[int, int, str]]:
+    return [(event.start, event.end, event.plaintext) for event in pysubs2.load(str(path))]
+
+
+@pytest.mark.parametrize("name", ["talk.srt", "talk.VTT"])
+async def test_the_file_is_valid_after_every_event(tmp_path, name):
+    captions = Captions(tmp_path / name, "both")
+    seen = 0
+    for number in range(8):
+        await captions.put(
+            unit(number, f" frase {number} <b> & \\N {{x}}", f"phrase {number} --> done", number * 3, number * 3 + 2.5)
+        )
+        written = cues_in(tmp_path / name) if number else []
+        assert len(written) >= seen
+        seen = len(written)
+    assert seen == 7
+    await captions.close()
+    text = (tmp_path / name).read_text()
+    assert len(cues_in(tmp_path / name)) == 8
+    assert text.count("-->") == 8
+    assert text.endswith("\n\n")
+    assert "{x}" in text
+    assert text.startswith("WEBVTT\n\nNOTE AI-generated translation") == name.endswith("VTT")
+
+
+@pytest.mark.parametrize(("shown", "lines"), [("source", ["hello"]), ("target", ["hola"]), ("both", ["hola", "hello"])])
+async def test_languages_shown(tmp_path, shown, lines):
+    captions = Captions(tmp_path / "talk.srt", shown)
+    await captions.put(unit(0, " hola", "hello", 0.25, 2.0001))
+    await captions.close()
+    assert cues_in(tmp_path / "talk.srt") == [(250, 2000, "\n".join(lines))]
+
+
+def test_a_suffix_that_is_no_subtitle_format(tmp_path):
+    with pytest.raises(BadInput, match=r"\.txt.*valid: \.srt, \.vtt"):
+        Captions(tmp_path / "talk.txt")
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    with pytest.raises(DeviceError, match=r"missing.talk\.srt: No such file or directory; try:"):
+        Captions(tmp_path / "missing" / "talk.srt")
+
+
+async def put_all(captions: Captions, units: list[ReadingUnit]) -> None:
+    for item in units:
+        await captions.put(item)
+
+
+async def test_a_full_disk_leaves_whole_cues(tmp_path):
+    """A limit on file size stands for the full disk: the write stops half-way through a cue."""
+    path = tmp_path / "talk.vtt"
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    captions = Captions(path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (230, most))
+    try:
+        with pytest.raises(DeviceError, match=r"talk\.vtt"):
+            await put_all(
+                captions,
+                [unit(number, f"frase número {number}", "phrase", number * 3, number * 3 + 2) for number in range(20)],
+            )
+        with pytest.raises(DeviceError):
+            await captions.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [text for _, _, text in cues_in(path)] == ["frase número 0", "frase número 1", "frase número 2"]
+    assert path.read_text().endswith("frase número 2\n\n")
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from pipeline.captions import Captions
+from pipeline.events import ReadingUnit
+captions = Captions(Path(sys.argv[1]))
+for number in range(5):
+    asyncio.run(captions.put(ReadingUnit(number, (), f"frase {number}", "es", number * 3.0, number * 3 + 2.0, 0.0)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_its_cues(tmp_path):
+    path = tmp_path / "talk.srt"
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert [text for _, _, text in cues_in(path)] == [f"frase {number}" for number in range(4)]

@@ -1,0 +1,216 @@
+"""The event log: every latency is a subtraction, and the summary is computed from it alone."""
+
+import json
+import math
+import stat
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from pipeline.errors import BadInput, DeviceError
+from pipeline.event_log import EventLog, read_events
+from pipeline.events import (
+    AudioChunk,
+    Busy,
+    DeviceBack,
+    DeviceLost,
+    Draft,
+    Event,
+    Fault,
+    Gap,
+    Lag,
+    LanguageChanged,
+    ReadingUnit,
+    Skipped,
+    SpeechChunk,
+    Transcript,
+    Word,
+)
+from pipeline.summary import Summary, percentile, summarize, table
+
+S = 1_000_000_000
+ABOUT = {"version": "1", "profile": "offline", "from": ["en"], "to": ["es"]}
+
+
+class SetClock:
+    """A clock that stands where the test sets it."""
+
+    def __init__(self) -> None:
+        self.moment = 100.0
+
+    def now(self) -> float:
+        return self.moment
+
+    async def sleep_until(self, moment: float) -> None:
+        self.moment = max(self.moment, moment)
+
+
+def audio(start: float, seconds: float) -> AudioChunk:
+    return AudioChunk(np.zeros(round(seconds * 16_000), np.float32), 16_000, start)
+
+
+def words(*texts: str, start: float = 0.0, step: float = 0.5) -> tuple[Word, ...]:
+    return tuple(Word(f" {text}", start + step * n, start + step * (n + 1), 0.9) for n, text in enumerate(texts))
+
+
+def transcript(committed: tuple[Word, ...], heard_s: float) -> Transcript:
+    return Transcript(committed, (), "en", heard_s, 0.0, ended=False)
+
+
+def unit(number: int, source: tuple[Word, ...], text: str = " hola") -> ReadingUnit:
+    return ReadingUnit(number, source, text, "es", source[0].start, source[-1].end, source[-1].end)
+
+
+async def written(path: Path, events: list[tuple[float, Event]], close: bool = True) -> list[dict]:
+    """The log of events put at given clock times; stream second 0 is at 99.5 s."""
+    clock = SetClock()
+    log = EventLog(path, ABOUT, clock, lambda moment: 99.5 + moment)
+    for moment, event in events:
+        clock.moment = moment
+        await log.put(event)
+    if close:
+        await log.close()
+    return list(read_events(path))
+
+
+async def test_times_of_all_kinds_lie_on_one_axis(tmp_path):
+    heard = transcript(words("hello", start=1.0), 1.75)
+    lag = Lag(0, 2.5, 1.0, 0.25, 1.1, 0)
+    records = await written(tmp_path / "log", [(100.0, audio(0, 0.5)), (101.5, heard), (102.25, lag)])
+    session, first, second = records
+    assert session == {"event": "session", "at_ns": 100 * S, "start_ns": int(99.5 * S)} | ABOUT
+    assert first["at_ns"] - first["heard_ns"] == int(0.25 * S)
+    assert first["committed"][0]["start_ns"] - session["start_ns"] == S
+    assert second["start_ns"] - first["committed"][0]["end_ns"] == second["ear_voice_ns"] == S
+    assert second["at_ns"] - second["start_ns"] == int(0.25 * S)
+
+
+async def test_every_kind_of_event_has_a_line_of_its_own(tmp_path):
+    source = words("hello")
+    events: list[Event] = [
+        transcript(source, 1.0),
+        unit(0, source),
+        Draft("ho", "es"),
+        SpeechChunk(0, np.zeros(1600, np.float32), 16_000, last=True, start=2.0),
+        Busy("recognize", 0.1),
+        Lag(0, 1.0, 0.5, 0.0, 1.0, 0),
+        Gap(1.0, math.inf, "paused"),
+        Skipped(0, 1, "late"),
+        LanguageChanged("fr", 1.0),
+        DeviceLost("mic"),
+        DeviceBack("mic"),
+        Fault("speak", "broke \ud800 ü", fatal=False),
+    ]
+    logged = [kind for kind in get_args(Event) if kind is not AudioChunk]
+    assert {type(event) for event in events} == set(logged)
+    records = await written(tmp_path / "log", [(100.0, audio(0, 0.1)), *((101.0, event) for event in events)])
+    assert [record["event"] for record in records[1:]] == [type(event).__name__ for event in events]
+    for record in records:
+        for key, value in record.items():
+            assert not key.endswith("_ns") or value is None or type(value) is int
+    assert "samples" not in (tmp_path / "log").read_text()
+
+
+async def test_what_happens_before_the_first_audio_is_logged_after_the_session_line(tmp_path):
+    lost = DeviceLost("mic")
+    records = await written(tmp_path / "log", [(98.0, lost), (100.0, audio(0, 0.5))])
+    assert [record["event"] for record in records] == ["session", "DeviceLost"]
+    assert records[1]["at_ns"] == 98 * S
+    silent = await written(tmp_path / "silent", [(98.0, lost)])
+    assert [record["event"] for record in silent] == ["session", "DeviceLost"]
+
+
+async def test_only_the_owner_may_read_it(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("an older log")
+    path.chmod(0o644)
+    await written(path, [(100.0, audio(0, 0.1))])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
+    path = tmp_path / "log"
+    records = await written(path, [(100.0, audio(0, 0.1)), (101.0, DeviceLost("mic"))], close=False)
+    whole = path.read_bytes()
+    for cut in range(len(whole) - 30, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert list(read_events(path)) == records[:1]
+
+
+@pytest.mark.parametrize("content", ["hello\n", "[1]\n", '{"x":1}\n'])
+def test_a_file_that_is_no_log(tmp_path, content):
+    path = tmp_path / "log"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=r"log:1 is no event"):
+        list(read_events(path))
+    with pytest.raises(BadInput, match="No such file"):
+        list(read_events(tmp_path / "missing"))
+
+
+async def test_a_log_that_cannot_be_written(tmp_path):
+    with pytest.raises(DeviceError, match="cannot write"):
+        EventLog(tmp_path / "missing" / "log", ABOUT, SetClock(), float)
+
+
+async def test_the_summary_of_a_known_session(tmp_path):
+    first, second = words("one", "two", "three", start=1.0), words("four", "five", start=4.0)
+    records = await written(
+        tmp_path / "log",
+        [
+            (100.0, audio(0, 0.5)),
+            (100.5, Busy("recognize", 0.5)),
+            (102.0, transcript(first, 3.0)),
+            (102.0, unit(0, first)),
+            (103.0, Lag(0, 3.5, 1.0, 0.0, 1.0, 0)),
+            (105.0, Busy("recognize", 1.5)),
+            (105.0, transcript(second, 10.0)),
+            (105.0, unit(1, second)),
+            (105.0, unit(2, first[:1])),
+            (106.0, Lag(1, 8.0, 3.0, 1.0, 1.2, 1)),
+            (106.0, Skipped(2, 2, "late")),
+            (110.0, Fault("speak", "x", fatal=False)),
+        ],
+    )
+    summary = summarize(records)
+    assert summary == Summary(
+        audio_s=10.0,
+        words=5,
+        units=3,
+        median_unit_words=2,
+        words_lost=0,
+        words_doubled=1,
+        units_spoken=2,
+        units_skipped=1,
+        first_audio_s=2.5,
+        ear_voice_span_p50_s=1.0,
+        ear_voice_span_p90_s=3.0,
+        lag_p95_s=3.0,
+        lag_end_s=3.0,
+        highest_rate=1.2,
+        rtf=1.0,
+        stage_rtf={"recognize": 0.2},
+        faults=1,
+    )
+    assert summary.figures()["rtf_recognize"] == 0.2
+    for shown in ("5 in 10.0 s", "2.50 s after", "p50 1.00 s, p90 3.00 s", "words doubled"):
+        assert shown in table(summary)
+
+
+async def test_a_word_that_no_unit_covers_is_lost(tmp_path):
+    said = words("one", "two")
+    heard = [(100.0, audio(0, 0.5)), (101.0, transcript(said, 1.0)), (101.0, unit(0, said[:1]))]
+    assert summarize(await written(tmp_path / "log", heard)).words_lost == 1
+
+
+async def test_the_summary_of_silence(tmp_path):
+    summary = summarize(await written(tmp_path / "log", []))
+    assert (summary.words, summary.units, math.isnan(summary.first_audio_s)) == (0, 0, True)
+    assert "first audio" in table(summary)
+    assert summarize([]).audio_s == 0.0
+
+
+def test_percentiles_are_values_that_occurred():
+    assert [percentile([3, 1, 2], percent) for percent in (1, 50, 90, 100)] == [1, 2, 3, 3]
+    assert json.dumps(percentile([0.1], 50)) == "0.1"
