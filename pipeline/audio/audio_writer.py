@@ -1,0 +1,77 @@
+"""A sound file that is written while it is heard, and valid at every moment of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import BadInput, DeviceError
+from pipeline.events import Samples
+
+FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+_UPDATE_HEADER_AUTO = 0x1061  # SFC_SET_UPDATE_HEADER_AUTO of sndfile.h: the header is right after every write
+WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
+
+
+class AudioWriter:
+    """Writes mono 16-bit WAV or FLAC, by the suffix of ``path``, with ``comment`` in its metadata; ``private`` lets only the owner
+    read it.
+
+    Raises `BadInput` for another suffix and `DeviceError` when the file cannot be created or written; what was written
+    before stays a valid file. Calls block for as long as the disk does.
+    """
+
+    def __init__(self, path: str | Path, sample_rate: int, comment: str, private: bool = False) -> None:
+        import soundfile  # noqa: PLC0415
+
+        self.path = Path(path)
+        suffix = self.path.suffix.lower()
+        if suffix not in FORMATS:
+            raise BadInput(f"{path}: speech is written as WAV or FLAC, so its name must end in {' or '.join(FORMATS)}")
+        self._wav = suffix == ".wav"
+        self._bytes = 0
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+            if private:
+                os.fchmod(descriptor, 0o600)  # it may have existed
+            os.close(descriptor)
+            self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=FORMATS[suffix])
+        except (OSError, soundfile.SoundFileError) as error:
+            raise DeviceError(f"{path} cannot be written ({_reason(error)}). {self._advice()}") from error
+        self._file.comment = comment
+        self._file.software = "translate-live"
+        if self._wav:
+            soundfile._snd.sf_command(self._file._file, _UPDATE_HEADER_AUTO, soundfile._ffi.NULL, 1)
+
+    def write(self, samples: Samples) -> None:
+        """Append float32 samples [n]; what is outside of -1..1 is clipped."""
+        import soundfile  # noqa: PLC0415
+
+        if self._wav and self._bytes + 2 * len(samples) > WAV_LIMIT_BYTES:
+            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold; write to a .flac file instead")
+        pcm = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+        try:
+            self._file.write(pcm)
+        except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
+            raise DeviceError(
+                f"{self.path} cannot be written any more ({_reason(error)}); what it holds is valid. Is the disk full?"
+            ) from error
+        self._bytes += 2 * len(samples)
+
+    def close(self) -> None:
+        """Finish the file; idempotent."""
+        self._file.close()
+
+    def _advice(self) -> str:
+        folder = self.path.parent
+        if not folder.is_dir():
+            return f"There is no folder {folder}; make it with: mkdir -p {folder}"
+        if self.path.is_dir():
+            return "It is a folder; give the name of a file."
+        return f"Choose a folder you may write to, or allow it with: chmod u+w {folder}"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"

@@ -1,0 +1,211 @@
+"""Open device streams behind two small protocols: PortAudio's in production, scripted ones in tests.
+
+Both are polled and never block: a read or write that hangs in a driver that lost its device could not be ended, and
+would hold its thread for ever. (Callbacks in Python are out: beside model loops they came 80 ms late at p99.)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.audio.devices import OPEN_STREAMS, PORTAUDIO_LOCK, Device, Direction, choose, list_devices, portaudio, refresh
+from pipeline.errors import DeviceError
+from pipeline.events import Samples
+
+INPUT_LATENCY_S = 0.1
+OUTPUT_LATENCY_S = 0.1  # what is in the device cannot be taken back: cancel to silence must stay under 150 ms
+
+
+class InputStream(Protocol):
+    """An open microphone: mono at its native rate."""
+
+    name: str
+    sample_rate: int
+    overflowed: bool  # whether the device lost samples because the last `read` came too late
+
+    def read(self) -> Samples:
+        """What came since the last call, maybe nothing; raises `DeviceError` when the device is gone."""
+        ...
+
+    def close(self) -> None:
+        """Free the device at once; idempotent."""
+        ...
+
+
+class OutputStream(Protocol):
+    """An open speaker: mono at its native rate."""
+
+    name: str
+    sample_rate: int
+
+    def room(self) -> int:
+        """How many samples can be written at once; raises `DeviceError` when the device is gone."""
+        ...
+
+    def write(self, samples: Samples) -> None:
+        """Queue at most `room` samples in the device; raises `DeviceError` when it is gone."""
+        ...
+
+    def close(self, drain: bool = False) -> None:
+        """Free the device, after playing what was written if ``drain``; idempotent."""
+        ...
+
+
+class Timer(Protocol):
+    """Time on a device's thread; asyncio's clocks belong to their loop."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep; returns at once and True when the thread must end."""
+        ...
+
+    def stop(self) -> None:
+        """Make this and every later `wait` return True."""
+        ...
+
+
+class ThreadTimer:
+    """Real time."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def now(self) -> float:
+        """`time.monotonic`."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep unless stopped."""
+        return self._stopped.wait(seconds)
+
+    def stop(self) -> None:
+        """End every wait."""
+        self._stopped.set()
+
+
+def open_input(name: str | None, attempt: int = 0) -> InputStream:
+    """Open a microphone by name.
+
+    Attempts after the first look for devices anew, every tenth even where that ends other open streams.
+    """
+    return PortAudioInput(_find(name, "input", attempt))
+
+
+def open_output(name: str | None, attempt: int = 0) -> OutputStream:
+    """Open a speaker by name; see `open_input`."""
+    return PortAudioOutput(_find(name, "output", attempt))
+
+
+def _find(name: str | None, direction: Direction, attempt: int) -> Device:
+    if attempt > 0:
+        refresh(force=attempt % 10 == 0)
+    return choose(name, direction, list_devices())
+
+
+class PortAudioInput:
+    """A PortAudio input stream without callback."""
+
+    def __init__(self, device: Device) -> None:
+        self.name = device.name
+        self.sample_rate = device.sample_rate
+        self.overflowed = False
+        self._stream = _opened(device, "input")
+        OPEN_STREAMS.append(self)
+
+    def read(self) -> Samples:
+        """All that waits, its channels' mean."""
+        with PORTAUDIO_LOCK:
+            stream = _alive(self._stream, self.name)
+            try:
+                samples, self.overflowed = stream.read(stream.read_available)
+            except portaudio().PortAudioError as error:
+                raise DeviceError(f"{self.name} stopped: {error}") from error
+        return np.asarray(samples.mean(axis=1), np.float32)
+
+    def close(self) -> None:
+        """Abort and free the stream."""
+        with PORTAUDIO_LOCK:
+            _close(self._stream, drain=False)
+            self._stream = None
+            _forget(self)
+
+
+class PortAudioOutput:
+    """A PortAudio output stream without callback; every channel plays the same."""
+
+    def __init__(self, device: Device) -> None:
+        self.name = device.name
+        self.sample_rate = device.sample_rate
+        self._stream = _opened(device, "output")
+        OPEN_STREAMS.append(self)
+
+    def room(self) -> int:
+        """PortAudio's own count."""
+        with PORTAUDIO_LOCK:
+            try:
+                return int(_alive(self._stream, self.name).write_available)
+            except portaudio().PortAudioError as error:
+                raise DeviceError(f"{self.name} stopped: {error}") from error
+
+    def write(self, samples: Samples) -> None:
+        """Hand the samples to the device."""
+        with PORTAUDIO_LOCK:
+            stream = _alive(self._stream, self.name)
+            try:
+                stream.write(np.repeat(samples[:, None], stream.channels, axis=1))
+            except portaudio().PortAudioError as error:
+                raise DeviceError(f"{self.name} stopped: {error}") from error
+
+    def close(self, drain: bool = False) -> None:
+        """Stop, or abort, and free the stream."""
+        with PORTAUDIO_LOCK:
+            _close(self._stream, drain)
+            self._stream = None
+            _forget(self)
+
+
+def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - sounddevice has no types
+    """A running stream of one channel, or of two where the hardware has no single one."""
+    with PORTAUDIO_LOCK:
+        sounddevice = portaudio()
+        kind = sounddevice.InputStream if direction == "input" else sounddevice.OutputStream
+        latency_s = INPUT_LATENCY_S if direction == "input" else OUTPUT_LATENCY_S
+        reason = None
+        for channels in sorted({1, min(2, device.channels(direction))}):
+            try:
+                stream = kind(
+                    device.sample_rate, device=device.index, channels=channels, dtype="float32", latency=latency_s
+                )
+                stream.start()
+            except sounddevice.PortAudioError as error:
+                reason = error
+            else:
+                return stream
+        raise DeviceError(f"{device.name} cannot be opened: {reason}. Is another program using it?")
+
+
+def _alive(stream: Any, name: str) -> Any:  # noqa: ANN401
+    if stream is None:
+        raise DeviceError(f"{name} was closed while devices were looked for")
+    return stream
+
+
+def _close(stream: Any, drain: bool) -> None:  # noqa: ANN401
+    if stream is not None:
+        if drain:
+            stream.stop(ignore_errors=True)
+        else:
+            stream.abort(ignore_errors=True)
+        stream.close(ignore_errors=True)
+
+
+def _forget(stream: PortAudioInput | PortAudioOutput) -> None:
+    if stream in OPEN_STREAMS:
+        OPEN_STREAMS.remove(stream)
