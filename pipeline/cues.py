@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
-from unicodedata import category, combining, east_asian_width
+from unicodedata import combining, east_asian_width
 
 from pipeline.events import ReadingUnit, text_of
+from pipeline.legible import legible
 
 LINE_COLUMNS = 42
 SHORTEST_S = 1.0
@@ -128,9 +129,8 @@ def _parts(tokens: Sequence[str], number: int) -> list[tuple[str, ...]]:
 
 def _tokens(text: str) -> list[str]:
     """The words, each with the space before it; one that is wider than a line (or unspaced script) in several tokens."""
-    shown = "".join(" " if category(character) in {"Cc", "Cs"} else character for character in text)
     tokens = []
-    for word in shown.split():
+    for word in legible(text).split():
         token = " "
         for character in word:
             if columns(token + character) > LINE_COLUMNS and not combining(character):
