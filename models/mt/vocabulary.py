@@ -1,0 +1,74 @@
+"""A vocabulary as the search sees it: which tokens begin a piece of text, and how few tokens spell it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import islice, takewhile
+
+from models.mt.letters import is_letter
+
+_CONTROL = frozenset({*range(32), 127})
+
+
+class Vocabulary:
+    """``written[token]`` is the bytes of each token, empty where it writes nothing."""
+
+    def __init__(self, written: Sequence[bytes]) -> None:
+        self.written = tuple(written)
+        self._tokens: dict[bytes, list[int]] = {}
+        for token, text in enumerate(self.written):
+            if text:
+                self._tokens.setdefault(text, []).append(token)
+        self._longest = max(map(len, self._tokens), default=0)
+        self._fewest: dict[bytes, float] = {b"": 0}
+
+    def __len__(self) -> int:
+        return len(self.written)
+
+    def beginning(self, text: bytes) -> list[int]:
+        """All tokens that write a non-empty beginning of ``text``."""
+        ends = range(1, min(len(text), self._longest) + 1)
+        return [token for end in ends for token in self._tokens.get(text[:end], ())]
+
+    def fewest(self, text: bytes) -> float:
+        """The least number of tokens that spell ``text``; infinite if none do."""
+        if text in self._fewest:
+            return self._fewest[text]
+        best: list[float] = [math.inf] * len(text) + [0]
+        for start in reversed(range(len(text))):
+            ends = range(start + 1, min(len(text), start + self._longest) + 1)
+            best[start] = 1 + min((best[end] for end in ends if text[start:end] in self._tokens), default=math.inf)
+        for start in range(len(text)):
+            self._fewest[text[start:]] = best[start]
+        return best[0]
+
+    def first(self, text: bytes) -> int | None:
+        """The first token of a shortest spelling of ``text``."""
+        fewest = self.fewest(text)
+        tokens = self.beginning(text) if fewest < math.inf else []
+        return next((t for t in tokens if self.fewest(text[len(self.written[t]) :]) == fewest - 1), None)
+
+    def continuing(self, text: bytes) -> list[int]:
+        """All tokens that begin with ``text``."""
+        start = bisect_left(self._sorted, (text,))
+        ends = takewhile(lambda entry: entry[0].startswith(text), islice(self._sorted, start, None))
+        return [token for _, token in ends]
+
+    @cached_property
+    def _sorted(self) -> list[tuple[bytes, int]]:
+        return sorted((text, token) for token, text in enumerate(self.written) if text)
+
+    @cached_property
+    def silent(self) -> list[int]:
+        """Tokens that must never be generated inside a text: they write nothing, a line break or a control character."""
+        return [
+            token for token, text in enumerate(self.written) if not text or any(byte < 32 or byte == 127 for byte in text)
+        ]
+
+    @cached_property
+    def gluing(self) -> list[int]:
+        """Tokens that would lengthen a word which stands before them."""
+        return [token for token, text in enumerate(self.written) if is_letter(text.decode(errors="replace")[:1])]
