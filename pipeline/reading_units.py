@@ -11,13 +11,9 @@ from typing import Protocol
 
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
+from pipeline.reading.boundaries import dangles, ends_clause, ends_sentence, gap_before, least_harmful
+from pipeline.reading.stability import SPACELESS, speakable
 from pipeline.reading.wordlists import WordLists, word_lists
-
-SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
-"""Languages that write no space between words."""
-
-SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
-CLAUSE_END = ",;:—،，、；："  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,51 +155,22 @@ class PauseUnits:
         return True
 
 
-def speakable(text: str) -> bool:
-    """Whether there is anything to say in ``text``."""
-    return any(character.isalnum() for character in text)
-
-
 def cut_of(words: Sequence[Word], options: PauseOptions, lists: WordLists) -> tuple[int, bool]:
     """How many of ``words`` make a unit now that the last of them is known (0: none), and whether a sentence ends there."""
     last = len(words) - 1
-    if ends_sentence(words[last], lists):
+    if ends_sentence(words, last + 1, lists):
         return last + 1, True
     if last:
-        gap_s = words[last].start - words[last - 1].end
-        if gap_s >= options.sentence_pause_s:
+        if gap_before(words, last) >= options.sentence_pause_s:
             return last, True
-        comma = words[last - 1].text.rstrip()[-1:] in CLAUSE_END
-        if last >= options.min_words and (gap_s >= options.pause_s or comma):
+        if (
+            last >= options.min_words
+            and not dangles(words, last, lists)
+            and ends_clause(words, last, options.pause_s, lists)
+        ):
             return last, False
     if last + 1 > options.min_words and (
         len(words) >= options.max_words or words[last].end - words[0].start >= options.max_span_s
     ):
         return least_harmful(words, options.min_words, lists), False
     return 0, False
-
-
-def ends_sentence(word: Word, lists: WordLists) -> bool:
-    """Whether the word's punctuation ends a sentence: not that of an abbreviation or an initial."""
-    text = word.text.strip().rstrip("\"'”’»)]")
-    if not text or text[-1] not in SENTENCE_END:
-        return False
-    stem = text[:-1].casefold()
-    return text[-1] != "." or (len(stem) > 1 and stem not in lists.abbreviations and "." not in stem)
-
-
-def least_harmful(words: Sequence[Word], min_words: int, lists: WordLists) -> int:
-    """The best index from ``min_words`` on to cut before: at a wide gap, before a conjunction, with nothing dangling."""
-
-    def merit(index: int) -> tuple[float, int]:
-        before, after = plain(words[index - 1]), plain(words[index])
-        gap_s = min(0.3, max(0.0, words[index].start - words[index - 1].end))
-        merit = gap_s / 0.3 + 0.6 * (after in lists.conjunctions) + 0.3 * (after in lists.function_words)
-        return merit - 1.0 * (before in lists.function_words), index
-
-    return max(range(min(min_words, len(words) - 1), len(words)), key=merit)
-
-
-def plain(word: Word) -> str:
-    """The word as the lists have it: without case, space and punctuation."""
-    return word.text.strip(" \"'“”‘’«»()[]" + SENTENCE_END + CLAUSE_END).casefold()

@@ -14,12 +14,14 @@ class WordLists:
     """What is known of a language's words, casefolded; a language without a file knows nothing and relies on pauses.
 
     A clause can begin before ``conjunctions``; no unit may end with ``function_words`` (determiners, prepositions,
-    auxiliaries, conjunctions); the full stop of ``abbreviations`` ends no sentence; a clause can end after a word that ends
-    with one of ``clause_final`` (verb-final languages).
+    auxiliaries, conjunctions); no unit may end between two ``numbers`` (numerals and months); the full stop of
+    ``abbreviations`` ends no sentence; a clause can end after a word that ends with one of ``clause_final`` (verb-final
+    languages).
     """
 
     conjunctions: frozenset[str] = frozenset()
     function_words: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
     abbreviations: frozenset[str] = frozenset()
     clause_final: tuple[str, ...] = ()
 
@@ -34,6 +36,7 @@ def word_lists(language: str) -> WordLists:
     return WordLists(
         conjunctions=frozenset(lists.get("conjunctions", ())),
         function_words=frozenset(lists.get("function_words", ())),
+        numbers=frozenset(lists.get("numbers", ())),
         abbreviations=frozenset(lists.get("abbreviations", ())),
         clause_final=tuple(lists.get("clause_final", ())),
     )

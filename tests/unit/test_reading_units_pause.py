@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.contracts import Translation
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
-from pipeline.reading_units import PauseOptions, PauseUnits, speakable
+from pipeline.reading.stability import speakable
+from pipeline.reading_units import PauseOptions, PauseUnits
 
 
 def words_of(text: str, gap_s: float = 0.05, word_s: float = 0.25) -> list[Word]:

@@ -1,0 +1,80 @@
+"""Hypotheses compared unit by unit: how much of one translation another one confirms.
+
+A *stability unit* is the smallest piece of target text that may be spoken or shown alone: a word with its punctuation, or
+one character of Chinese or Japanese. Scripts whose words cannot be told apart without a dictionary (Thai, Lao, Khmer,
+Burmese) are compared by what stands between spaces.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
+"""Languages that write no space between words."""
+
+SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
+CLAUSE_END = ",;:—،؛，、；："  # noqa: RUF001
+
+_IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_PIECE = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stability unit: where it ends in its text, and what it is compared by."""
+
+    end: int
+    key: str
+
+
+def speakable(text: str) -> bool:
+    """Whether there is anything to say in ``text``."""
+    return any(character.isalnum() for character in text)
+
+
+def stability_units(text: str) -> list[Unit]:
+    """The units of ``text``; punctuation belongs to the unit before it, or to the first, and is not compared."""
+    units: list[Unit] = []
+    for piece in _PIECE.finditer(text):
+        if speakable(piece.group()):
+            key = unicodedata.normalize("NFKC", piece.group())
+            units.append(Unit(piece.end(), "".join(filter(_compared, key))))
+        elif units:
+            units[-1] = Unit(piece.end(), units[-1].key)
+    if units:
+        units[0] = Unit(units[0].end, units[0].key[:1].lower() + units[0].key[1:])
+    return units
+
+
+def _compared(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def common(first: Sequence[Unit], second: Sequence[Unit]) -> int:
+    """With how many equal units both begin; all of the shorter one when the longer only goes on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0].key == pair[1].key, zip(first, second, strict=False)))
+
+
+def continuation(prefix: str, text: str) -> str | None:
+    """What ``text`` says after the committed ``prefix``, with the space between; None if it does not begin with it.
+
+    A translation that only spells the prefix's case, spaces or punctuation otherwise still begins with it. One that goes on
+    inside the prefix's last word ("roja", "rojas") has lost the ending: half words are never said.
+    """
+    if not prefix:
+        return text.strip()
+    if not text.startswith(prefix):
+        committed, units = stability_units(prefix), stability_units(text)
+        if common(committed, units) < len(committed):
+            return None
+        rest = text[units[len(committed) - 1].end :] if committed else text
+        return rest.rstrip()
+    rest = text[len(prefix) :].rstrip()
+    glued = _PIECE.match(prefix[-1] + rest)
+    if glued and prefix[-1].isalnum() and rest[:1].isalnum() and glued.end() > 1:
+        return rest[glued.end() - 1 :]
+    return rest
