@@ -55,25 +55,36 @@ class Channel(Generic[Item]):
         self._items.append(item)
         self._arrived.set()
 
-    def take_all(self) -> list[Item]:
-        """Everything that waits, without waiting."""
-        taken = list(self._items)
-        self._items.clear()
+    def waiting(self) -> tuple[Item, ...]:
+        """What waits, oldest first; it stays there."""
+        return tuple(self._items)
+
+    def take(self, count: int) -> list[Item]:
+        """The ``count`` oldest items, or as many as there are, without waiting."""
+        taken = [self._items.popleft() for _ in range(min(count, len(self._items)))]
         self._room.set()
         return taken
+
+    def take_all(self) -> list[Item]:
+        """Everything that waits, without waiting."""
+        return self.take(len(self._items))
 
     def close(self) -> None:
         """End the channel: what waits is still delivered, then the consumer stops."""
         self._closed = True
         self._arrived.set()
 
-    async def receive(self) -> Item:
-        """The next item; raises `ChannelClosed` at the end."""
+    async def ready(self) -> None:
+        """Wait until there is an item; raises `ChannelClosed` at the end."""
         while not self._items:
             if self._closed:
                 raise ChannelClosed
             self._arrived.clear()
             await self._arrived.wait()
+
+    async def receive(self) -> Item:
+        """The next item; raises `ChannelClosed` at the end."""
+        await self.ready()
         self._room.set()
         return self._items.popleft()
 

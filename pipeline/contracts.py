@@ -7,7 +7,7 @@ all sessions share. State of one stream lives in what ``open()`` gives and ends 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Transcript
+from pipeline.events import AudioChunk, Event, Notice, ReadingUnit, SpeechChunk, Transcript
 
 Loaded_co = TypeVar("Loaded_co", covariant=True)
 
@@ -111,8 +111,8 @@ class Translator(Protocol):
 class Speaking(Protocol):
     """One session's speech; keeps voice and prosody continuous from unit to unit."""
 
-    def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncIterator[SpeechChunk]:
-        """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``."""
+    def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``. Closing cancels."""
         ...
 
 
@@ -129,14 +129,14 @@ class Synthesizer(Protocol):
 
 
 class Source(Protocol):
-    """Audio that comes in: mono chunks of one sample rate, in order.
+    """Audio that comes in: mono chunks of one sample rate, in order, and notices about it (a device lost, a gap).
 
     ``live`` sources go on without us: a session that falls behind drops audio and says so. Others wait.
     """
 
     live: bool
 
-    def __aiter__(self) -> AsyncIterator[AudioChunk]: ...
+    def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]: ...
 
 
 class Sink(Protocol):

@@ -181,5 +181,13 @@ class SpeechChunk:
         return len(self.samples) / self.sample_rate
 
 
-Event = AudioChunk | Transcript | ReadingUnit | Draft | SpeechChunk | Notice
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """One call to the model of ``stage`` took ``seconds``; their sum gives the stage's real-time factor."""
+
+    stage: str
+    seconds: float
+
+
+Event = AudioChunk | Transcript | ReadingUnit | Draft | SpeechChunk | Busy | Notice
 """Everything a sink can be given."""

@@ -1,0 +1,156 @@
+"""Profiles: strict YAML files that name the three backends and their settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.errors import BadInput, nearest
+from pipeline.pace import PaceOptions
+from pipeline.reading_units import PauseOptions
+from pipeline.registry import BackendChoice, Backends, backend, options_from
+
+AUTO_ORDER = ("gpu", "cpu", "offline")
+"""The profiles ``auto`` tries, best first."""
+
+_STAGES = ("recognizer", "translator", "synthesizer")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSettings:
+    """Which reading-unit policy a profile uses, and the settings of each."""
+
+    policy: Literal["pauses"] = "pauses"
+    pauses: PauseOptions = field(default_factory=PauseOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A resolved profile: what each stage uses, and how units are cut and paced."""
+
+    name: str
+    summary: str
+    recognizer: BackendChoice
+    translator: BackendChoice
+    synthesizer: BackendChoice
+    units: UnitSettings = field(default_factory=UnitSettings)
+    pace: PaceOptions = field(default_factory=PaceOptions)
+
+    def backends(self) -> Backends:
+        """The three backend objects; nothing is loaded."""
+        return Backends(
+            cast(RecognizerBackend, backend(self.recognizer)),
+            cast(TranslatorBackend, backend(self.translator)),
+            cast(SynthesizerBackend, backend(self.synthesizer)),
+        )
+
+
+def profiles_folder() -> Path:
+    """Where the profiles lie: inside the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the product."""
+    return sorted(path.stem for path in profiles_folder().glob("*.yaml"))
+
+
+def load_profile(name: str, config: Path | None = None, assignments: Sequence[str] = ()) -> Profile:
+    """Profile ``name``, overlaid with the YAML file ``config`` and then with ``a.b=value`` assignments.
+
+    Raises `BadInput` for an unknown profile, key, type or malformed file, naming the nearest valid one.
+    """
+    if name not in profile_names():
+        raise BadInput(f"no profile {name!r}: {nearest(name, ['auto', *profile_names()])}")
+    settings = _read(profiles_folder() / f"{name}.yaml")
+    if config is not None:
+        settings = _overlay(settings, _read(config))
+    for assignment in assignments:
+        settings = _overlay(settings, _parse(assignment))
+    return _resolve(name, settings)
+
+
+def digest(profile: Profile) -> str:
+    """SHA-256 of the resolved profile, first 12 digits: two runs with the same digest had the same settings."""
+    text = json.dumps({item.name: repr(getattr(profile, item.name)) for item in fields(profile)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) -> tuple[Profile, str]:
+    """The best profile that can run here, and one line that says which, why, and what would give a better one."""
+    lacking: list[str] = []
+    for name in AUTO_ORDER:
+        if name not in profile_names():
+            continue
+        profile = load_profile(name, config, assignments)
+        missing = what_is_missing(profile)
+        if not missing or name == AUTO_ORDER[-1]:
+            better = f"; for {lacking[-1]}" if lacking else ""
+            return profile, f"profile {name}: {profile.summary}{better}"
+        lacking.append(f"{name}: {'; '.join(dict.fromkeys(f'{item.what} ({item.fix})' for item in missing))}")
+    raise BadInput(f"no profile found in {profiles_folder()}: reinstall translate-live")
+
+
+def what_is_missing(profile: Profile) -> list[Missing]:
+    """What this machine lacks to run the profile, over its three stages."""
+    backends = profile.backends()
+    return [
+        *backends.recognizer.missing(),
+        *backends.translator.missing(),
+        *backends.synthesizer.missing(),
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the profile {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path} is not YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise BadInput(f"{path}: a profile is a list of 'key: value', see {profiles_folder()}")
+    return settings
+
+
+def _parse(assignment: str) -> dict[str, Any]:
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise BadInput(f"--set {assignment}: expected key.key=value, as in --set pace.max_lag_s=6")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {assignment}: {text!r} is no YAML value") from error
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return cast(dict[str, Any], value)
+
+
+def _overlay(settings: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """``upper`` over ``settings``, mappings merged; another backend's settings do not survive a new ``use``."""
+    merged = dict(settings)
+    for key, value in upper.items():
+        below = merged.get(key)
+        replaced = isinstance(value, Mapping) and "use" in value
+        merged[key] = (
+            _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) and not replaced else value
+        )
+    return merged
+
+
+def _resolve(name: str, settings: dict[str, Any]) -> Profile:
+    for stage in _STAGES:
+        choice = settings.get(stage)
+        if not isinstance(choice, Mapping) or not isinstance(choice.get("use"), str):
+            raise BadInput(f"profile {name}: {stage} needs 'use: module:Class'")
+        own = {key: value for key, value in choice.items() if key != "use"}
+        settings[stage] = {"use": choice["use"], "settings": own}
+    return options_from({"name": name, **settings}, Profile, f"profile {name}")

@@ -1,0 +1,194 @@
+"""One session: three concurrent stages between a source and its sinks, linked by bounded channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.channel import Channel
+from pipeline.clock import Clock, LoopClock
+from pipeline.config import UnitSettings
+from pipeline.contracts import Listening, Recognizer, Source, Speaking, Synthesizer, Translator, Voice
+from pipeline.control import Control, Run, Stamped
+from pipeline.errors import StageFailed
+from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
+from pipeline.outlet import Outlet
+from pipeline.pace import PaceOptions
+from pipeline.reading_units import PauseUnits, UnitPolicy
+from pipeline.speech import Speech
+from pipeline.stages import Translating, capture, recognize, translate
+from pipeline.stream_time import HeardTime, LiveTime, StreamTime
+
+AUDIO_CHUNKS = 150  # of about 0.1 s: a live session that is further behind skips to live
+TRANSCRIPTS = 32
+UNITS = 64
+CLOSE_S = 6.0  # a sink that has not closed by then is left
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, shared by all sessions."""
+
+    recognizer: Recognizer
+    translator: Translator
+    synthesizer: Synthesizer | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What one session is asked to do.
+
+    ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
+    spoken, if any.
+    """
+
+    languages: tuple[str, ...]
+    targets: tuple[str, ...]
+    spoken: str | None = None
+    voice: Voice | None = None
+    vocabulary: tuple[str, ...] = ()
+    units: UnitSettings = field(default_factory=UnitSettings)
+    pace: PaceOptions = field(default_factory=PaceOptions)
+
+
+class Session:
+    """Hears one source and gives its sinks captions and speech, until the source ends or `stop` is called."""
+
+    def __init__(self, models: Models, options: SessionOptions, clock: Clock | None = None) -> None:
+        self._models = models
+        self._options = options
+        self._clock = clock or LoopClock()
+        self._control = Control()
+        self._time: StreamTime = LiveTime(self._clock)
+        self._outlets: list[Outlet] = []
+        self._capturing: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._failed: list[tuple[str, Exception]] = []
+
+    async def run(self, source: Source, outlets: Sequence[Outlet]) -> None:
+        """Run to the end; what is queued for the sinks is delivered also after an error.
+
+        Raises `StageFailed` from the error of the stage that ended the session, and `Refused` if a model cannot do what
+        the options ask.
+        """
+        self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
+        self._outlets = list(outlets)
+        try:
+            async with AsyncExitStack() as opened:
+                listening = await opened.enter_async_context(
+                    self._models.recognizer.open(self._options.languages, self._options.vocabulary)
+                )
+                speaking = await self._open_speech(opened)
+                await self._run_stages(source, listening, speaking)
+        finally:
+            await self._close_sinks()
+        if self._failed:
+            name, error = self._failed[0]
+            raise StageFailed(name, error) from error
+
+    def stop(self) -> None:
+        """Take no more audio in; what was heard is still translated and spoken."""
+        self._stopping = True
+        if self._capturing is not None:
+            self._capturing.cancel()
+
+    def pause(self, paused: bool = True) -> None:
+        """Stop listening and fall silent, or listen again."""
+        self._control.paused = paused
+        if paused:
+            self.skip_to_live()
+
+    def mute(self, muted: bool = True) -> None:
+        """Show but do not speak, or speak again."""
+        self._control.muted = muted
+        if muted:
+            self._flush()
+
+    def skip_to_live(self) -> None:
+        """Drop what was heard but not yet said, with notice, and go on with what is being said now."""
+        self._control.new_generation()
+        self._flush()
+
+    def clock_time(self, moment: float) -> float:
+        """The clock's time (monotonic seconds) of a stream time."""
+        return self._time.clock_time(moment)
+
+    async def show(self, event: Event) -> None:
+        """Give an event to every sink."""
+        for outlet in self._outlets:
+            await outlet.put(event)
+
+    async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
+        if self._options.spoken is None or self._models.synthesizer is None:
+            return None
+        return await opened.enter_async_context(self._models.synthesizer.open(self._options.voice, self._options.spoken))
+
+    async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
+        """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
+        run = Run(self._control, self._time, self._clock, self.show)
+        async with asyncio.TaskGroup() as delivery:
+            for outlet in self._outlets:
+                delivery.create_task(outlet.deliver(self.show))
+            with suppress(ExceptionGroup):  # noted in self._failed
+                async with asyncio.TaskGroup() as stages:
+                    self._start(stages, source, listening, speaking, run)
+            if self._failed:
+                name, error = self._failed[0]
+                await self.show(Fault(name, f"{error or type(error).__name__}", fatal=True))
+            for outlet in self._outlets:
+                outlet.close()
+
+    def _start(
+        self, stages: asyncio.TaskGroup, source: Source, listening: Listening, speaking: Speaking | None, run: Run
+    ) -> None:
+        audio = Channel[Stamped[AudioChunk]](AUDIO_CHUNKS)
+        transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
+        units = Channel[Stamped[ReadingUnit]](UNITS)
+        translating = Translating(self._models.translator, self._policies(), run)
+        spoken = self._options.spoken if speaking else None
+        works: list[tuple[str, Coroutine[Any, Any, None], Channel[Any] | None]] = [
+            ("recognize", recognize(audio, transcripts, listening, source.live, run), transcripts),
+            ("translate", translate(transcripts, units, translating, spoken, run), units),
+        ]
+        if speaking is not None:
+            works.append(("speak", Speech(speaking, self._options.pace, run).speak(units), None))
+        self._capturing = stages.create_task(self._stage("capture", self._capture(source, audio, run), audio))
+        for name, work, output in works:
+            stages.create_task(self._stage(name, work, output))
+
+    async def _stage(self, name: str, work: Coroutine[Any, Any, None], output: Channel[Any] | None) -> None:
+        """Run a stage: note its error under its name, and end its output channel when it is done."""
+        try:
+            await work
+        except Exception as error:
+            self._failed.append((name, error))
+            raise
+        if output is not None:
+            output.close()
+
+    async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: Run) -> None:
+        try:
+            await capture(source, audio, run)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+
+    def _policies(self) -> dict[str, UnitPolicy]:
+        language = self._options.languages[0] if len(self._options.languages) == 1 else ""
+        return {target: PauseUnits(language, target, self._options.units.pauses) for target in self._options.targets}
+
+    def _flush(self) -> None:
+        for outlet in self._outlets:
+            outlet.flush()
+
+    async def _close_sinks(self) -> None:
+        """Close every sink, whatever the others do."""
+        for outlet in self._outlets:
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await outlet.sink.close()
+            except Exception as error:  # the border to foreign sinks: the session is over, the outlet keeps the error
+                outlet.error = outlet.error or error

@@ -1,0 +1,221 @@
+"""The stages of a session: capture, recognize, translate. (`pipeline.speech` holds the fourth, speak.)"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.audio.resampling import Resampler
+from pipeline.channel import Channel
+from pipeline.contracts import Listening, Source, Translation, TranslationRequest, Translator
+from pipeline.control import Run, Show, Stamped
+from pipeline.errors import ModelError
+from pipeline.events import AudioChunk, Busy, Fault, Gap, ReadingUnit, Transcript
+from pipeline.reading_units import Reading, UnitPolicy
+
+RECOGNIZER_HZ = 16_000
+FAILURES_ALLOWED = 2  # in a row, of units; one more ends the session
+STALL_S = 60.0  # a model call that takes longer has hung
+_JOINT_S = 0.001  # chunks that lie closer are one stream
+
+
+async def timed(stage: str, call: Awaitable[Transcript], run: Run) -> Transcript:
+    """Await a model call, report how long it took, and end one that hangs."""
+    began = run.clock.now()
+    try:
+        async with asyncio.timeout(STALL_S):
+            result = await call
+    except TimeoutError as error:
+        raise ModelError(f"no answer for {STALL_S:.0f} s: the model hangs; restart, and try a smaller model") from error
+    await run.show(Busy(stage, run.clock.now() - began))
+    return result
+
+
+class Intake:
+    """Resamples a source's chunks to the recognizer's rate; a jump in time begins a new stream."""
+
+    def __init__(self) -> None:
+        self._resampler: Resampler | None = None
+        self._expected = 0.0
+        self._start = 0.0
+        self._given = 0
+
+    def take(self, chunk: AudioChunk) -> list[AudioChunk]:
+        """The chunk at 16 kHz, preceded by the end of what came before a jump."""
+        pieces = []
+        if self._resampler is None or abs(chunk.start - self._expected) > _JOINT_S:
+            pieces += self.finish()
+            self._resampler, self._start, self._given = Resampler(chunk.sample_rate, RECOGNIZER_HZ), chunk.start, 0
+        self._expected = chunk.end
+        return pieces + self._give(chunk, last=False)
+
+    def finish(self) -> list[AudioChunk]:
+        """What the resampler still holds."""
+        return self._give(None, last=True) if self._resampler else []
+
+    def _give(self, chunk: AudioChunk | None, last: bool) -> list[AudioChunk]:
+        assert self._resampler is not None
+        samples = self._resampler.process(chunk.samples if chunk else np.zeros(0, np.float32), last)
+        piece = AudioChunk(samples, RECOGNIZER_HZ, self._start + self._given / RECOGNIZER_HZ)
+        self._given += len(samples)
+        return [piece] if len(samples) else []
+
+
+async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: Run) -> None:
+    """Take audio in; a live source that is not kept up with skips to live, and says so."""
+    intake = Intake()
+    paused_from: float | None = None
+    async for item in source:
+        if not isinstance(item, AudioChunk):
+            await run.show(item)
+            continue
+        run.time.hear(item)
+        await run.show(item)
+        if run.control.paused:
+            paused_from = item.start if paused_from is None else paused_from
+            continue
+        if paused_from is not None:
+            await run.show(Gap(paused_from, item.start, "paused"))
+            paused_from = None
+        for chunk in intake.take(item):
+            if source.live and audio.full:
+                await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
+            await audio.send(run.control.stamp(chunk))
+    for chunk in intake.finish():
+        await audio.send(run.control.stamp(chunk))
+
+
+async def _skip(skipped: Sequence[Stamped[AudioChunk]], reason: str, show: Show) -> None:
+    if skipped:
+        await show(Gap(skipped[0].item.start, skipped[-1].item.end, reason))
+
+
+async def recognize(
+    audio: Channel[Stamped[AudioChunk]],
+    transcripts: Channel[Stamped[Transcript]],
+    listening: Listening,
+    live: bool,
+    run: Run,
+) -> None:
+    """Audio in, transcripts out. Audio that came in meanwhile is heard in one piece when the source is live."""
+    last_end = 0.0
+
+    async def publish(transcript: Transcript) -> None:
+        nonlocal last_end
+        last_end = checked(transcript, last_end)
+        for notice in transcript.notices:
+            await run.show(notice)
+        await run.show(transcript)
+        await transcripts.send(run.control.stamp(transcript))
+
+    async for first in audio:
+        waiting = [first, *(audio.take_all() if live else ())]
+        await _skip([item for item in waiting if run.control.stale(item)], "skipped to live", run.show)
+        for chunk in joined([stamped.item for stamped in waiting if not run.control.stale(stamped)]):
+            await publish(await timed("recognize", listening.hear(chunk), run))
+    await publish(await timed("recognize", listening.finish(), run))
+
+
+def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
+    """The chunks with neighbors merged into one."""
+    groups = [[chunk] for chunk in chunks[:1]]
+    for before, chunk in pairwise(chunks):
+        if abs(chunk.start - before.end) <= _JOINT_S:
+            groups[-1].append(chunk)
+        else:
+            groups.append([chunk])
+    return [replace(group[0], samples=np.concatenate([chunk.samples for chunk in group])) for group in groups]
+
+
+def checked(transcript: Transcript, last_end: float) -> float:
+    """The end of the last committed word; raises `ModelError` if a recognizer breaks its promises."""
+    for word in transcript.committed:
+        if not (math.isfinite(word.start) and last_end - 1e-6 <= word.start <= word.end):
+            raise ModelError(f"the recognizer gave {word!r} after a word that ended at {last_end:.3f} s")
+        last_end = word.end
+    return last_end
+
+
+class Translating:
+    """Runs the reading-unit policies, one a target language, over the transcripts of a session."""
+
+    def __init__(self, translator: Translator, policies: Mapping[str, UnitPolicy], run: Run) -> None:
+        self._translator = translator
+        self._policies = policies
+        self._run = run
+        self._failures = 0
+
+    async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
+        """The units of all targets that this transcript completes; drafts are shown."""
+        for policy in self._policies.values():
+            policy.hear(transcript, final)
+        while asked := [(policy, requests) for policy in self._policies.values() if (requests := policy.ask())]:
+            answers = await self._answers([request for _, requests in asked for request in requests])
+            for policy, requests in asked:
+                reading = await self._reading(policy, [answers.pop(0) for _ in requests])
+                if reading.draft is not None:
+                    await self._run.show(reading.draft)
+                for unit in reading.units:
+                    yield unit
+
+    async def _answers(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
+        began = self._run.clock.now()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._translate(request)) for request in requests]
+        await self._run.show(Busy("translate", self._run.clock.now() - began))
+        return [task.result() for task in tasks]
+
+    async def _translate(self, request: TranslationRequest) -> Translation | Exception:
+        """The translation, or what went wrong twice."""
+        error: Exception = ModelError("not tried")
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(STALL_S):
+                    return await self._translator.translate(request)
+            except Exception as failure:  # the border to the model; becomes a Fault
+                error = failure
+        return error
+
+    async def _reading(self, policy: UnitPolicy, answers: Sequence[Translation | Exception]) -> Reading:
+        good = [answer for answer in answers if isinstance(answer, Translation)]
+        if len(good) == len(answers):
+            self._failures = 0
+            return policy.read(good)
+        error = next(answer for answer in answers if isinstance(answer, Exception))
+        self._failures += 1
+        if self._failures > FAILURES_ALLOWED:
+            raise error
+        await self._run.show(Fault("translate", f"{error or type(error).__name__}", fatal=False))
+        return policy.fail()
+
+
+async def translate(
+    transcripts: Channel[Stamped[Transcript]],
+    units: Channel[Stamped[ReadingUnit]],
+    translating: Translating,
+    spoken: str | None,
+    run: Run,
+) -> None:
+    """Transcripts in, reading units out: all are shown, those of the ``spoken`` language go on to speech."""
+    heard = Transcript((), (), "", 0.0, 0.0, ended=True)
+
+    async def publish(stamped: Stamped[Transcript], final: bool) -> None:
+        async for unit in translating.read(stamped.item, final):
+            await run.show(unit)
+            if unit.language == spoken:
+                if units.full:
+                    run.time.held_up()
+                await units.send(replace(stamped, item=unit))  # type: ignore[arg-type]
+        run.time.translated(stamped.item.heard_s)
+
+    generation = 0
+    async for stamped in transcripts:
+        heard, generation = stamped.item, stamped.generation
+        await publish(stamped, final=False)
+    await publish(Stamped(generation, replace(heard, committed=(), tentative=(), ended=True, notices=())), final=True)
+    run.time.translated(math.inf)

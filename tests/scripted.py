@@ -1,0 +1,149 @@
+"""Scripted models, sources and sinks: exact, deterministic, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.contracts import Translation, TranslationRequest, Voice
+from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Transcript, Word
+
+HZ = 16_000
+
+
+@dataclass
+class Faults:
+    """Raise, hang or give garbage at the n-th call (from 1) of ``hear``, ``translate`` or ``say``."""
+
+    raise_at: dict[str, set[int]] = field(default_factory=dict)
+    hang_at: dict[str, set[int]] = field(default_factory=dict)
+    garbage_at: dict[str, set[int]] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+
+    async def call(self, name: str) -> bool:
+        """Count a call, fail as scripted; whether garbage is asked for."""
+        self.calls[name] = number = self.calls.get(name, 0) + 1
+        if number in self.raise_at.get(name, ()):
+            raise RuntimeError(f"{name} broke at call {number}")
+        if number in self.hang_at.get(name, ()):
+            await asyncio.Event().wait()
+        return number in self.garbage_at.get(name, ())
+
+
+@dataclass
+class Models:
+    """One word a ``word_s``, an utterance every ``words`` of them; each call takes virtual time."""
+
+    word_s: float = 0.4
+    words: int = 6
+    hear_s: float = 0.01
+    translate_s: float = 0.05
+    chunk_s: float = 0.02
+    speech_per_character_s: float = 0.06
+    faults: Faults = field(default_factory=Faults)
+    opened: int = 0
+    closed: int = 0
+
+    @asynccontextmanager
+    async def open(self, *_: object) -> AsyncIterator[_Stream]:
+        self.opened += 1
+        try:
+            yield _Stream(self)
+        finally:
+            self.closed += 1
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        garbage = await self.faults.call("translate")
+        await asyncio.sleep(self.translate_s)
+        return Translation("" if garbage else request.source.upper())
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        return Voice("scripted")
+
+
+class _Stream:
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._said = 0
+        self._heard_s = 0.0
+
+    async def hear(self, audio: AudioChunk) -> Transcript:
+        garbage = await self._models.faults.call("hear")
+        await asyncio.sleep(self._models.hear_s)
+        self._heard_s = audio.end
+        if garbage:
+            return self._transcript((Word(" back", -5.0, -4.0, 1.0),))
+        count = int(audio.end / self._models.word_s + 1e-6)
+        words = tuple(self._word(number) for number in range(self._said, count))
+        self._said = max(self._said, count)
+        return self._transcript(words)
+
+    def _word(self, number: int) -> Word:
+        width = self._models.word_s
+        return Word(f" word{number}", number * width, (number + 0.8) * width, 1.0)
+
+    def _transcript(self, words: Sequence[Word]) -> Transcript:
+        ended = bool(words) and self._said % self._models.words == 0
+        return Transcript(tuple(words), (), "en", self._heard_s, 0.0, ended)
+
+    async def finish(self) -> Transcript:
+        return self._transcript(())
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        whole = "".join([piece async for piece in text])
+        garbage = await self._models.faults.call("say")
+        left = max(1, round(len(whole) * self._models.speech_per_character_s * HZ))
+        while left:
+            await asyncio.sleep(self._models.chunk_s)
+            size = min(left, HZ // 5)
+            left -= size
+            samples = np.full(size, np.nan if garbage else 0.1, np.float32)
+            yield SpeechChunk(unit.number, samples, HZ, last=not left)
+
+
+@dataclass
+class Talk:
+    """A source of ``seconds`` of audio, at real-time pace (``live``) or at once."""
+
+    seconds: float
+    live: bool = True
+    step_s: float = 0.1
+
+    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+        loop = asyncio.get_running_loop()
+        origin = loop.time()
+        samples = np.zeros(round(self.step_s * HZ), np.float32)
+        for number in range(round(self.seconds / self.step_s)):
+            chunk = AudioChunk(samples, HZ, number * self.step_s)
+            if self.live:
+                await asyncio.sleep(max(0.0, origin + chunk.end - loop.time()))
+            yield chunk
+
+
+@dataclass
+class Keep:
+    """A sink that keeps what ``wanted`` says (by default all but audio), and may do something at each event."""
+
+    wanted: Callable[[Event], bool] = lambda event: not isinstance(event, AudioChunk)
+    on_put: Callable[[Event], object] = lambda event: None
+    events: list[Event] = field(default_factory=list)
+    closed: int = 0
+    flushed: int = 0
+
+    async def put(self, event: Event) -> None:
+        self.on_put(event)
+        if self.wanted(event):
+            self.events.append(event)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
