@@ -1,0 +1,1 @@
+"""Streaming Whisper on CTranslate2."""

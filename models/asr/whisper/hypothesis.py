@@ -1,0 +1,97 @@
+"""What the recognizer asks of an engine, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from models.asr.whisper.log_mel import HOP_SAMPLES, SAMPLE_RATE, Spectrogram
+
+FRAME_S = HOP_SAMPLES / SAMPLE_RATE  # 0.01 s
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word an engine heard: its span in stream seconds, the mean probability of its tokens, and the tokens."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One window to decode.
+
+    ``features`` [n_mels, frames] begin at ``start`` and stand for ``end - start`` seconds. The output is made to begin with
+    ``prefix``, the tokens of the committed words in the window, word by word; ``context`` is text before the window.
+    ``language`` None: the engine takes the likeliest of ``allowed``. ``detect``: tell the languages' probabilities.
+    """
+
+    start: float
+    end: float
+    features: Spectrogram
+    prefix: tuple[Tokens, ...] = ()
+    context: Tokens = ()
+    language: str | None = None
+    allowed: tuple[str, ...] = ()
+    detect: bool = False
+    max_new_tokens: int = 64
+    greedy: bool = False
+
+    @property
+    def prefix_tokens(self) -> list[int]:
+        """The forced tokens in one row."""
+        return [token for word in self.prefix for token in word]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine heard in a window.
+
+    ``words`` follow the prefix; ``forced`` are the spans of the prefix's words in the newest alignment. The engine's belief
+    that nobody speaks is ``no_speech``; ``languages`` are probabilities among the allowed ones, when asked for.
+    """
+
+    words: tuple[HeardWord, ...]
+    language: str
+    forced: tuple[tuple[float, float], ...] = ()
+    no_speech: float = 0.0
+    languages: Mapping[str, float] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A model that decodes windows; keeps no state between calls."""
+
+    @property
+    def n_mels(self) -> int:
+        """Rows of the features it wants."""
+        ...
+
+    @property
+    def window_s(self) -> float:
+        """The longest window it can hear."""
+        ...
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """What it understands."""
+        ...
+
+    def encode_text(self, text: str) -> Tokens:
+        """The tokens of a text."""
+        ...
+
+    def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
+        """Decode jobs that `batch_key` allows in one batch; the result for each is as if it came alone."""
+        ...
+
+
+def batch_key(job: Job) -> tuple[int, bool, bool]:
+    """Jobs with equal keys can be decoded together: same context length, all or none with a prefix, same search."""
+    return len(job.context), bool(job.prefix), job.greedy

@@ -1,0 +1,46 @@
+"""What to give up when decoding is slower than speech, step by step; the last step is announced, never silent."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+SPARSE_LAG_S = 1.5
+FRUGAL_LAG_S = 3.0
+KEPT_S = 3.0
+"""How much of the waiting audio is still heard after a skip."""
+FRUGAL_WINDOW_S = 8.0
+SLOW_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Relief:
+    """How to do the next update: every ``stride`` steps, with the cheapest search and short windows, or after a skip."""
+
+    stride: int = 1
+    frugal: bool = False
+    skip: bool = False
+
+
+@dataclass(slots=True)
+class Overload:
+    """Watches what updates cost. An engine that can catch up needs no relief, however much audio waits.
+
+    Above 1.5 s of waiting audio every second update is left out, above 3 s the search is greedy and the window short, above
+    ``max_lag_s`` the stream jumps to 3 s before the newest audio.
+    """
+
+    max_lag_s: float
+    _costs_s: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+
+    def observe(self, cost_s: float) -> None:
+        """Note how long an update took."""
+        self._costs_s.append(cost_s)
+
+    def relief(self, waiting_s: float, step_s: float) -> Relief:
+        """What to do with ``waiting_s`` of audio behind the update that is due."""
+        slow = bool(self._costs_s) and median(self._costs_s) > SLOW_SHARE * step_s
+        if not slow or waiting_s <= SPARSE_LAG_S:
+            return Relief()
+        return Relief(stride=2, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)

@@ -1,0 +1,295 @@
+"""One stream's recognition as a pure state machine: audio in, jobs out, hypotheses in, words out.
+
+It does no I/O, has no clock and never waits: `Listening` carries its jobs to the engine. Updates happen at fixed stream times,
+so the words do not depend on how the audio was cut. Until a job's hypothesis is accepted nothing moves, so an engine's
+error or a cancelled call loses nothing: the same job is given out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from models.asr.vad import Endpoint, EndpointOptions
+from models.asr.whisper.ear import Ear, Piece
+from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
+from models.asr.whisper.language import LanguageTracker
+from models.asr.whisper.log_mel import SAMPLE_RATE
+from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relief
+from models.asr.whisper.policy import CommitOptions, PolicyName
+from models.asr.whisper.sanity import token_budget
+from models.asr.whisper.settle import Settler
+from models.asr.whisper.utterance import Limits, Output, Utterance
+from models.asr.whisper.voice import VoiceActivity
+from models.asr.whisper.window import Features, Window
+from pipeline.events import Gap, LanguageChanged, Samples, Transcript
+
+CONTEXT_TOKENS = 64
+CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer context
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How to listen; seconds.
+
+    An update each ``step_s`` on a window of at most ``window_s``, trimmed so that ``keep_s`` stay. Nothing committed for
+    ``stall_s`` of speech: what is old is taken. More than ``max_lag_s`` behind: skip to live. ``padding_s`` is heard before
+    an onset. ``carry_context``: committed words that left the window help to decode what follows.
+    """
+
+    step_s: float = 0.5
+    window_s: float = 12.0
+    keep_s: float = 3.0
+    stall_s: float = 6.0
+    max_lag_s: float = 6.0
+    padding_s: float = 0.2
+    policy: PolicyName = "hybrid"
+    commit: CommitOptions = field(default_factory=CommitOptions)
+    endpoints: EndpointOptions = field(default_factory=EndpointOptions)
+    carry_context: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Languages to choose among (one: given), and words to expect, as text and as tokens."""
+
+    languages: tuple[str, ...]
+    vocabulary: str = ""
+    tokens: Tokens = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Update:
+    """A job at work. ``last``: speech has stopped, everything heard is settled. ``bare``: without prefix and context."""
+
+    job: Job
+    last: bool
+    bare: bool
+
+
+class Stream:
+    """What was heard, what is due and what goes out."""
+
+    def __init__(
+        self,
+        options: StreamOptions,
+        expectation: Expectation,
+        voice: Callable[[], VoiceActivity],
+        features: Callable[[], Features],
+    ) -> None:
+        self._options = options
+        self._expectation = expectation
+        self._new_features = features
+        self._language = LanguageTracker(expectation.languages)
+        self._settler = Settler(options.policy, options.commit, expectation.vocabulary)
+        self._limits = Limits(options.window_s, options.step_s, options.keep_s, options.stall_s)
+        self._ear = Ear(voice, options.endpoints, options.padding_s)
+        self._overload = Overload(options.max_lag_s)
+        self._output = Output()
+        self._utterance: Utterance | None = None
+        self._update: _Update | None = None
+        self._due = 0  # sample at which the next update happens
+        self._flush_due = False  # speech has stopped: decode what it left
+        self._flushed = False  # that was done, and nobody has spoken since
+        self._closing = False  # the utterance ends after the flush
+        self._skip_due = False  # the stream jumps to live after the flush
+        self._relief = Relief()
+        self._context: Tokens = ()
+        self._finishing = self._ended = False
+
+    @property
+    def heard_s(self) -> float:
+        """How far the stream was heard."""
+        return self._ear.position / SAMPLE_RATE
+
+    @property
+    def arrived_s(self) -> float:
+        """How far audio has arrived."""
+        return (self._ear.position + self._ear.waiting) / SAMPLE_RATE
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a finished stream was heard to its end."""
+        return self._utterance is None and self._ear.waiting == 0
+
+    def feed(self, samples: Samples) -> None:
+        """Take the next samples, 16 kHz."""
+        self._ear.feed(samples)
+
+    def finish(self) -> None:
+        """No more audio comes: what has arrived is to be heard to its end."""
+        self._finishing = True
+
+    def restart(self, at_s: float) -> None:
+        """The audio goes on at ``at_s`` after a hole; for a stream that was finished and is exhausted."""
+        self._ear.restart(round(at_s * SAMPLE_RATE))
+        self._finishing = False
+
+    def job(self) -> Job | None:
+        """The job that is due, the same until it is accepted; None: nothing is, before more audio or `take`."""
+        while self._update is None and not self._ended:
+            if self._is_due():
+                self._update = self._new_update()
+            elif not self._advance():
+                return None
+        return self._update.job if self._update else None
+
+    def accept(self, hypothesis: Hypothesis, cost_s: float) -> None:
+        """Take the answer to the job, and how long it took."""
+        update, utterance = self._update, self._utterance
+        if update is None or utterance is None:
+            raise RuntimeError("a hypothesis came that nobody asked for")
+        self._update = None
+        self._overload.observe(cost_s)
+        if self._is_other_language(hypothesis, utterance, update.last):
+            return
+        utterance.settle(hypothesis, update.last, update.bare, self._language.settled)
+        if utterance.again:
+            return
+        self._schedule()
+        if update.last:
+            self._flush_due, self._flushed = False, True
+        utterance.trim(FRUGAL_WINDOW_S if self._relief.frugal else self._options.window_s)
+        if self._skip_due:
+            self._skip()
+
+    def take(self) -> Transcript:
+        """What was brought since the last time."""
+        output = self._output
+        transcript = Transcript(
+            committed=tuple(output.committed),
+            tentative=output.tentative,
+            language=self._language.guess or "",
+            heard_s=self.heard_s,
+            silence_s=self._ear.silence_s,
+            ended=self._ended,
+            notices=tuple(output.notices),
+        )
+        output.committed.clear()
+        output.notices.clear()
+        self._ended = False
+        return transcript
+
+    def _is_due(self) -> bool:
+        utterance = self._utterance
+        if utterance is None:
+            return False
+        if self._flush_due or utterance.again:
+            return True
+        return not self._flushed and self._ear.position >= self._due and utterance.worth_decoding
+
+    def _new_update(self) -> _Update:
+        utterance, window = self._current, self._current.window
+        self._relief = self._overload.relief(
+            0.0 if self._finishing else self.arrived_s - self.heard_s, self._options.step_s
+        )
+        if self._relief.skip:
+            self._skip_due = self._flush_due = True
+        bare = utterance.bare_next
+        job = Job(
+            start=window.start,
+            end=window.end,
+            features=window.features.matrix(),
+            prefix=() if bare else tuple(word.tokens for word in window.words),
+            context=() if bare else self._expectation.tokens + self._context,
+            language=self._language.language,
+            allowed=self._expectation.languages,
+            detect=self._language.asks(utterance.speech_s) or (self._flush_due and not self._language.settled),
+            max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
+            greedy=self._relief.frugal,
+        )
+        return _Update(job, self._flush_due, bare)
+
+    def _is_other_language(self, hypothesis: Hypothesis, utterance: Utterance, last: bool) -> bool:
+        """Weigh the language; whether the hypothesis is in one that turned out wrong, and must be decoded again."""
+        patience_over = utterance.speech_s > self._options.stall_s
+        if self._language.observe(hypothesis.languages, utterance.speech_s, last or patience_over):
+            self._output.notices.append(LanguageChanged(self._language.language or "", utterance.began))
+            utterance.forget_language()
+            self._context = ()
+        return self._language.language not in (None, hypothesis.language)
+
+    def _advance(self) -> bool:
+        """Hear the next piece; False: there is none, or the utterance has ended."""
+        if self._closing:
+            self._close()
+            return False
+        heard = self._ear.listen()
+        if heard is None:
+            return self._finishing and self._hear_the_rest()
+        piece, endpoints = heard
+        if self._utterance is not None:
+            self._utterance.push(piece)
+            if self._flushed and self._ear.silence_s == 0:
+                self._flushed = False
+                self._schedule()
+        for endpoint in endpoints:
+            self._turn(endpoint)
+        return True
+
+    def _turn(self, endpoint: Endpoint) -> None:
+        match endpoint.kind:
+            case "start":
+                self._begin()
+            case "soft_end":
+                self._flush_due = True
+            case "end":
+                self._flush_due = self._flush_due or not self._flushed
+                self._closing = True
+
+    def _begin(self) -> None:
+        """Speech has begun a moment ago: open a window a little before."""
+        pieces = list(self._ear.recent)
+        window = Window(pieces[0].start_sample, self._new_features())
+        self._utterance = Utterance(window, self._settler, self._limits, self._output)
+        self._language.begin_utterance()
+        if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
+            self._context = ()
+        for piece in pieces:
+            self._utterance.push(piece)
+        self._flushed = False
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """The next update comes a step after this one was due, or after now if that is past."""
+        step = round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
+        self._due = self._due + step if self._due + step > self._ear.position else self._ear.position + step
+
+    def _hear_the_rest(self) -> bool:
+        """The end of the audio: what is shorter than a piece, one last decode, and the end of the utterance."""
+        if self._utterance is None:
+            self._ear.rest()
+            return False
+        rest: Piece = self._ear.rest()
+        if len(rest.samples):
+            self._utterance.push(rest)
+        self._flush_due = not self._flushed
+        self._closing = True
+        return True
+
+    def _close(self) -> None:
+        """The utterance is over; what is still tentative was noise."""
+        self._remember_context()
+        self._utterance = None
+        self._output.tentative = ()
+        self._closing = self._flushed = False
+        self._ended = True
+
+    def _skip(self) -> None:
+        """Jump to the newest audio and say what is lost."""
+        begin_s = self.heard_s
+        self._ear.skip(max(0, self._ear.waiting - round(KEPT_S * SAMPLE_RATE)))
+        self._output.notices.append(Gap(begin_s, self.heard_s, "overload"))
+        self._skip_due = False
+        self._close()
+
+    def _remember_context(self) -> None:
+        if self._options.carry_context and self._utterance is not None:
+            said = self._utterance.history + tuple(token for word in self._utterance.window.words for token in word.tokens)
+            self._context = (self._context + said)[-CONTEXT_TOKENS:]
+
+    @property
+    def _current(self) -> Utterance:
+        if self._utterance is None:
+            raise RuntimeError("no utterance is being heard")
+        return self._utterance

@@ -1,0 +1,175 @@
+"""One utterance: its window, what of it is committed, and how it stays short without losing a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from models.asr.whisper.ear import Piece
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
+from models.asr.whisper.settle import Settler
+from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
+from pipeline.events import Gap, Notice, Word
+
+FRUITLESS_UPDATES = 2
+"""Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
+
+
+@dataclass(slots=True)
+class Output:
+    """What a stream brings: new committed words, the tentative tail, notices. ``frontier``: where committed words end."""
+
+    committed: list[Word] = field(default_factory=list)
+    tentative: tuple[Word, ...] = ()
+    notices: list[Notice] = field(default_factory=list)
+    frontier: float = 0.0
+
+    def commit(self, words: Sequence[HeardWord], audio_end: float) -> None:
+        """Add words; their times never go back, nor beyond the audio."""
+        placed = _placed(words, self.frontier, audio_end)
+        self.committed.extend(placed)
+        self.frontier = placed[-1].end if placed else self.frontier
+
+    def show(self, words: Sequence[HeardWord], audio_end: float) -> None:
+        """Replace the tentative tail."""
+        self.tentative = tuple(_placed(words, self.frontier, audio_end))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a window may be, what stays when it is trimmed, and when a standstill becomes a stall; seconds."""
+
+    window_s: float
+    step_s: float
+    keep_s: float
+    stall_s: float
+
+
+class Utterance:
+    """Speech from an onset until a long pause."""
+
+    def __init__(self, window: Window, settler: Settler, limits: Limits, output: Output) -> None:
+        self.window = window
+        self.began = window.start
+        self.again = False  # the newest hypothesis is not believed: decode the same audio once more
+        self.bare_next = False  # the next decode is without prefix and context
+        self.history: Tokens = ()
+        self._settler = settler
+        self._limits = limits
+        self._output = output
+        self._tail: list[HeardWord] = []
+        self._moved = window.start  # when something was committed last, or nothing was there to be committed
+        self._stalled = 0
+        self._unheard_voice = False
+
+    @property
+    def speech_s(self) -> float:
+        """How long it has lasted."""
+        return self.window.end - self.began
+
+    @property
+    def worth_decoding(self) -> bool:
+        """Whether there was voice since the last update, or words wait to be settled."""
+        return bool(self._tail) or self._unheard_voice
+
+    @property
+    def unsettled_s(self) -> float:
+        """How much audio follows the committed words."""
+        return self.window.end - self.window.frontier
+
+    def push(self, piece: Piece) -> None:
+        """Add the next audio."""
+        self.window.push(piece.samples, piece.voice)
+        self._unheard_voice = self._unheard_voice or piece.voice >= VOICED
+
+    def settle(self, hypothesis: Hypothesis, last: bool, bare: bool, may_commit: bool) -> None:
+        """Commit what is settled and show the rest, or ask to decode `again`. ``last``: speech has stopped."""
+        window = self.window
+        window.refresh(hypothesis.forced)
+        words = self._settler.believed(hypothesis, window, bare)
+        self.again = self.bare_next = words is None
+        if words is None:
+            return
+        self._unheard_voice = False
+        count = self._count(words, last) if may_commit else 0
+        self._commit(words[:count])
+        self._tail = [word for word in words[count:] if word.end > window.start]
+        if not words:
+            self._moved, self._stalled = window.end, 0
+        self._output.show(self._tail, window.end)
+        window.remember(self._tail)
+
+    def _count(self, words: Sequence[HeardWord], last: bool) -> int:
+        """How many of the words are settled."""
+        if last:
+            return self._settler.settled_by_pause(words)
+        return self._settler.settled(words, self.window) or self._break_stall(words)
+
+    def trim(self, window_s: float) -> None:
+        """Bring the window down to ``window_s``: between committed words; else what was heard wordless; else with a `Gap`."""
+        window, limits = self.window, self._limits
+        if window.end - window.start <= window_s - limits.step_s:
+            return
+        gap = window.widest_gap(KEPT_WORDS, limits.keep_s)
+        if gap is not None:
+            self._cut(gap)
+        elif window.end - window.start > window_s:
+            self._cut_anyway()
+
+    def forget_language(self) -> None:
+        """The speaker changed the language: what was committed in the other one no longer leads the decoder."""
+        if self.window.words:
+            self._cut(self.window.frontier)
+        self.window.words.clear()
+        self.history = ()
+
+    def _commit(self, words: Sequence[HeardWord]) -> None:
+        if not words:
+            return
+        self._output.commit(words, self.window.end)
+        self.window.commit(words)
+        self._moved, self._stalled = self.window.end, 0
+
+    def _break_stall(self, words: Sequence[HeardWord]) -> int:
+        """Words were heard but none settled for too long: how many to take as they are."""
+        if not words or self.window.end - self._moved <= self._limits.stall_s:
+            return 0
+        count = self._settler.settled_by_age(words, self.window)
+        self._stalled += not count
+        if self._stalled > 2 * FRUITLESS_UPDATES:
+            self._lose(self.window.end - self._limits.keep_s)
+        self.bare_next = self._stalled >= FRUITLESS_UPDATES
+        return count
+
+    def _cut_anyway(self) -> None:
+        """No safe gap: the loosest one, the frontier, or the middle of what nobody could recognize."""
+        window = self.window
+        at = window.widest_gap(1, 0.0) or (window.frontier if window.words else None)
+        if at is not None and at > window.start:
+            self._cut(at)
+        elif self._tail:
+            self._lose(window.end - self._limits.keep_s)
+        else:
+            self._cut(window.end - self._limits.keep_s)
+
+    def _lose(self, until: float) -> None:
+        """Give up audio whose words could not be settled, and say so."""
+        begin = max(self.window.frontier, self._output.frontier)
+        if until <= begin:
+            return
+        self._output.notices.append(Gap(begin, until, "unrecognized"))
+        self._cut(until)
+        self._moved, self._stalled = self.window.end, 0
+
+    def _cut(self, at: float) -> None:
+        gone = self.window.cut(at)
+        self.history += tuple(token for word in gone for token in word.tokens)
+
+
+def _placed(words: Sequence[HeardWord], frontier: float, audio_end: float) -> list[Word]:
+    placed = []
+    for word in words:
+        start = min(max(word.start, frontier), audio_end)
+        frontier = min(max(word.end, start), audio_end)
+        placed.append(Word(word.text, start, frontier, word.probability))
+    return placed
