@@ -16,11 +16,10 @@ WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
 
 
 class AudioWriter:
-    """Writes mono 16-bit WAV or FLAC, by the suffix of ``path``, with ``comment`` in its metadata; ``private`` lets only the owner
-    read it.
+    """Writes mono 16-bit WAV or FLAC, by the suffix of ``path``, with ``comment`` in its metadata.
 
-    Raises `BadInput` for another suffix and `DeviceError` when the file cannot be created or written; what was written
-    before stays a valid file. Calls block for as long as the disk does.
+    ``private`` lets only the owner read it. Raises `BadInput` for another suffix and `DeviceError` when the file cannot be
+    created or written; what was written before stays a valid file. Calls block for as long as the disk does.
     """
 
     def __init__(self, path: str | Path, sample_rate: int, comment: str, private: bool = False) -> None:

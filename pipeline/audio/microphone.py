@@ -74,7 +74,7 @@ class Capture:
                     self._catch_up("the microphone was not read in time")
                 if self._timer.wait(POLL_S):
                     return False
-        self._give(waiting)
+        self._give(np.concatenate([waiting, resampler.process(waiting[:0], last=True)]))
         return self._open_again(at_once=alive_at - opened_at >= RETRY_S)
 
     def _give(self, samples: Samples) -> None:

@@ -27,17 +27,21 @@ class Playback:
         self.underruns = 0
         self._lock = threading.Lock()
         self._fade = round(FADE_S * sample_rate)
+        self.restart()
+
+    def restart(self) -> None:
+        """Drop everything that waits and begin from silence: the device is another one."""
         self.clear()
+        self._level = np.float32(0)  # the last sample played, to fade from
 
     def clear(self) -> None:
-        """Drop everything that waits."""
+        """Drop everything that waits; what is playing fades out."""
         with self._lock:
             self._speech: deque[tuple[Samples, bool]] = deque()  # samples, and whether their unit ends with them
             self._original: deque[Samples] = deque()
             self._queued = self._original_queued = 0
             self._ends = 0  # units whose end is in the queue
             self._playing = self._resuming = False
-            self._level = getattr(self, "_level", np.float32(0))  # the last sample played, to fade from
 
     @property
     def seconds(self) -> float:

@@ -97,7 +97,7 @@ class Player:
                 return False
             if self._opened(attempt):
                 break
-        self._playback.clear()
+        self._playback.restart()
         self.away = False
         self._tell(DeviceBack(name))
         return True
@@ -172,6 +172,7 @@ class Speaker:
     async def close(self) -> None:
         """Play what is queued, for at most `DRAIN_S`, and free the device and its thread."""
         self._loop = asyncio.get_running_loop()
+        self._playback.add(np.zeros(0, np.float32), last=True)  # a unit that was begun is over
         self._player.finish()
         try:
             if self._thread.is_alive():

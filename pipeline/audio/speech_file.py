@@ -18,8 +18,9 @@ class SpeechFile:
     """A `Sink` that writes the speech, placed on stream time, to a WAV or FLAC file.
 
     The source is mixed under it at the gain ``original``. ``patience_s`` is how long speech may lie behind what was heard
-    (see `Timeline`). The file is valid after every write and as long as the source. Raises `BadInput` for a suffix it does not write and
-    `DeviceError` when the file cannot be created; later, `put` raises `DeviceError` when it cannot be written any more.
+    (see `Timeline`). The file is valid after every write, and as long as the source in the end. Raises `BadInput` for a
+    suffix it does not write and `DeviceError` when the file cannot be created; later, `put` raises `DeviceError` when it
+    cannot be written any more.
     """
 
     def __init__(

@@ -1,0 +1,126 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.audio import devices, streams
+from pipeline.audio.devices import Device, choose
+from pipeline.errors import DeviceError
+
+BUILT_IN = Device(0, "Built-in Audio", 2, 2, 44100, default_input=True)
+HEADSET = Device(1, "USB Headset", 1, 2, 48000, default_output=True)
+HEADSET_TWO = Device(2, "USB Headset Two", 1, 0, 16000)
+SCREEN = Device(3, "HDMI Screen", 0, 8, 48000)
+ALL = [BUILT_IN, HEADSET, HEADSET_TWO, SCREEN]
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "device"),
+    [
+        (None, "input", BUILT_IN),
+        (None, "output", HEADSET),
+        ("built", "input", BUILT_IN),
+        ("usb headset", "input", HEADSET),  # exact, though another name contains it
+        ("two", "input", HEADSET_TWO),
+        ("HDMI", "output", SCREEN),
+        ("headset", "output", HEADSET),  # the other headset has no output
+    ],
+)
+def test_a_device_is_chosen_by_a_part_of_its_name(name, direction, device):
+    assert choose(name, direction, ALL) is device
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "message"),
+    [
+        ("hdmi", "input", "'Built-in Audio', 'USB Headset', 'USB Headset Two'"),
+        ("usb", "input", "several.*'USB Headset', 'USB Headset Two'"),
+    ],
+)
+def test_an_unclear_name_is_refused_with_what_there_is(name, direction, message):
+    with pytest.raises(DeviceError, match=message):
+        choose(name, direction, ALL)
+
+
+def test_a_machine_without_devices_is_told_so():
+    with pytest.raises(DeviceError, match="no audio input device"):
+        choose(None, "input", [SCREEN])
+
+
+def test_missing_portaudio_names_its_package(monkeypatch):
+    def fail(name):
+        raise OSError("PortAudio library not found")
+
+    monkeypatch.setattr(devices.importlib, "import_module", fail)
+    with pytest.raises(DeviceError, match="libportaudio2"):
+        devices.list_devices()
+
+
+def test_importing_audio_loads_no_library():
+    modules = "devices, streams, microphone, speaker, files, standard_input, speech_file, recording, stretch, mixer"
+    code = f"import sys; from pipeline.audio import {modules}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"av", "sounddevice", "soundfile", "soxr", "python_stretch", "torch"} & set(loaded)
+
+
+class PortAudioError(Exception):
+    pass
+
+
+class FakeStream:
+    def __init__(self, rate, device, channels, dtype, latency):
+        if (device, channels) == (0, 1):
+            raise PortAudioError("invalid number of channels")
+        self.channels, self.calls = channels, []
+
+    def __getattr__(self, name):
+        return lambda **_: self.calls.append(name)
+
+
+@pytest.fixture
+def portaudio(monkeypatch):
+    calls = []
+    found = [
+        {
+            "name": device.name,
+            "max_input_channels": device.inputs,
+            "max_output_channels": device.outputs,
+            "default_samplerate": float(device.sample_rate),
+        }
+        for device in ALL
+    ]
+    fake = SimpleNamespace(
+        default=SimpleNamespace(device=(0, 1)),
+        query_devices=lambda: found,
+        InputStream=FakeStream,
+        OutputStream=FakeStream,
+        PortAudioError=PortAudioError,
+        _terminate=lambda: calls.append("terminate"),
+        _initialize=lambda: calls.append("initialize"),
+    )
+    monkeypatch.setattr(devices, "portaudio", lambda: fake)
+    monkeypatch.setattr(streams, "portaudio", lambda: fake)
+    yield calls
+    assert devices.OPEN_STREAMS == []
+
+
+def test_devices_are_listed_with_the_defaults(portaudio):
+    assert devices.list_devices() == ALL
+
+
+def test_hardware_without_a_single_channel_is_opened_with_two(portaudio):
+    stream = streams.open_input(None)
+    assert stream._stream.channels == 2
+    stream.close()
+
+
+def test_looking_for_devices_anew_spares_other_streams_until_it_must_not(portaudio):
+    speaker = streams.open_output("headset")
+    streams.open_input("headset two", attempt=9).close()
+    assert portaudio == []
+    streams.open_input("headset two", attempt=10).close()
+    assert portaudio == ["terminate", "initialize"]
+    with pytest.raises(DeviceError, match="USB Headset"):
+        speaker.room()
+    speaker.close()

@@ -1,0 +1,95 @@
+import asyncio
+import contextlib
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from pipeline.audio.standard_input import StandardInput
+from pipeline.errors import BadInput
+
+PCM = np.arange(-4000, 4000, dtype="<i2")
+
+
+@pytest.fixture
+def pipe():
+    reading, writing = os.pipe()
+    yield reading, writing
+    for end in (reading, writing):
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+async def heard(source):
+    chunks = [chunk async for chunk in source]
+    assert all(chunk.sample_rate == source.sample_rate for chunk in chunks)
+    assert [chunk.start for chunk in chunks[1:]] == pytest.approx([chunk.end for chunk in chunks[:-1]])
+    return np.concatenate([np.zeros(0, np.float32), *[chunk.samples for chunk in chunks]])
+
+
+async def test_odd_pieces_join_to_the_samples(pipe):
+    reading, writing = pipe
+    data = PCM.tobytes()
+
+    def write():
+        for begin in range(0, len(data), 333):
+            os.write(writing, data[begin : begin + 333])
+        os.close(writing)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    source = StandardInput(16000, descriptor=reading, chunk_s=0.013)
+    np.testing.assert_array_equal(await heard(source), PCM.astype(np.float32) / 32768)
+    thread.join()
+    assert source.notices == []
+    assert not source.live
+
+
+async def test_half_a_sample_at_the_end_is_told(pipe):
+    reading, writing = pipe
+    os.write(writing, PCM.tobytes()[:7])
+    os.close(writing)
+    source = StandardInput(16000, descriptor=reading)
+    assert len(await heard(source)) == 3
+    assert "middle of a sample" in source.notices[0].message
+
+
+async def test_nothing_at_all_ends_at_once(pipe):
+    os.close(pipe[1])
+    assert len(await heard(StandardInput(16000, descriptor=pipe[0]))) == 0
+
+
+async def test_a_file_can_be_redirected_into_it(tmp_path):
+    (tmp_path / "pcm").write_bytes(PCM.tobytes())
+    descriptor = os.open(tmp_path / "pcm", os.O_RDONLY)
+    try:
+        assert len(await heard(StandardInput(16000, descriptor=descriptor))) == len(PCM)
+    finally:
+        os.close(descriptor)
+
+
+async def test_a_silent_writer_cannot_hold_a_cancelled_session(pipe):
+    before = threading.active_count()
+    task = asyncio.ensure_future(heard(StandardInput(16000, descriptor=pipe[0])))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("rate_hz", [0, -1, 10_000_000])
+def test_impossible_rates_are_refused(rate_hz):
+    with pytest.raises(BadInput, match="--rate"):
+        StandardInput(rate_hz)
+
+
+def test_a_terminal_is_refused():
+    controller, terminal = os.openpty()
+    try:
+        with pytest.raises(BadInput, match="terminal"):
+            StandardInput(16000, descriptor=terminal)
+    finally:
+        os.close(controller)
+        os.close(terminal)
