@@ -1,0 +1,49 @@
+"""Attention over keys and values kept in static memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""(layer, queries [rows, steps, heads, dim], keys [rows, steps, kv_heads, dim], values) -> attended, shaped as queries."""
+
+
+def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
+    """Grouped-query attention: queries [rows, steps, heads, dim], keys and values [rows, length, kv_heads, dim].
+
+    ``visible`` [rows or 1, steps, length] says which keys each step sees; None: all. The heads of a group become steps
+    of their key head, so that nothing is repeated in memory.
+    """
+    rows, steps, heads, dim = queries.shape
+    groups = heads // keys.shape[2]
+    grouped = queries.view(rows, steps, -1, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, -1, steps * groups, dim)
+    mask = None
+    if visible is not None:
+        mask = visible if groups == 1 or steps == 1 else visible.repeat_interleave(groups, 1)
+        mask = mask.unsqueeze(1)
+    attended = functional.scaled_dot_product_attention(grouped, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask)
+    return attended.view(rows, -1, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
+
+
+def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+    """One step a row by flash-attn: row r sees its first ``lengths[r]`` keys (int32); shapes as in `attend_masked`."""
+    from flash_attn import flash_attn_with_kvcache
+
+    return flash_attn_with_kvcache(queries, keys, values, cache_seqlens=lengths, causal=True)
+
+
+@cache
+def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether flash-attn is installed and serves this device and type."""
+    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
+        return False
+    try:
+        import flash_attn  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,67 @@
+"""Checkpoint files: find them, read their tensors, and insist that every one is there and every one is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import ModelError, nearest
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+class Tensors:
+    """Tensors of one folder's safetensors files, taken by name; what is never taken is an error at `finish`."""
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self._folder, self._device, self._dtype = folder, device, dtype
+        self._files = {}
+        self._left: dict[str, str] = {}
+        for name in _files(folder):
+            try:
+                self._files[name] = safe_open(str(folder / name), framework="pt", device=str(device))
+            except FileNotFoundError:
+                raise ModelError(f"{folder / name} is missing: a shard of the checkpoint; download it again") from None
+            except (SafetensorError, OSError) as error:
+                raise ModelError(f"{folder / name} is damaged ({error}): delete it and download it again") from error
+            self._left.update(dict.fromkeys(self._files[name].keys(), name))
+
+    def take(self, name: str, *size: int) -> Tensor:
+        """The tensor ``name``, which must have shape ``size``, on the device in the engine's type."""
+        if name not in self._left:
+            raise ModelError(f"{self._folder}: tensor {name!r} is missing; {nearest(name, _close(name, self._left))}")
+        tensor = self._files[self._left.pop(name)].get_tensor(name)
+        if tuple(tensor.shape) != size:
+            raise ModelError(f"{self._folder}: tensor {name!r} has shape {tuple(tensor.shape)}, config.json asks for {size}")
+        return tensor.to(self._dtype)
+
+    def finish(self, unused: Iterable[str] = ()) -> None:
+        """Check that only tensors whose names begin with one of ``unused`` were left."""
+        extra = sorted(name for name in self._left if not name.startswith(tuple(unused)))
+        if extra:
+            raise ModelError(
+                f"{self._folder}: {len(extra)} tensors belong to no part of the model that config.json describes: "
+                f"{', '.join(extra[:5])}{' ...' if len(extra) > 5 else ''}; this is another model's file"
+            )
+
+
+def _files(folder: Path) -> list[str]:
+    if (folder / INDEX).exists():
+        try:
+            shards: Mapping[str, str] = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder / INDEX} cannot be read ({error!r}): download it again") from error
+        return sorted(set(shards.values()))
+    return [SINGLE]
+
+
+def _close(name: str, names: Iterable[str]) -> list[str]:
+    """Names of the same part of the model, so that an error does not list hundreds."""
+    part = name.rsplit(".", 3)[0]
+    return [other for other in names if other.startswith(part)][:8]

@@ -1,0 +1,293 @@
+"""The checkpoint's own description of itself: geometry, control tokens, languages, presets and sampling.
+
+Everything is read from the checkpoint's JSON files. The defaults of the official package describe another model (20 layers,
+32 code groups), so a key that is missing is an error and never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+
+CODE_GROUPS = 16
+"""Codes per frame: one of the talker, fifteen of the predictor."""
+
+CODES = 2048
+"""Entries of each codebook; the talker's vocabulary has control tokens above."""
+
+_SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
+    "mel_dim": 128,
+    "enc_channels": [512, 512, 512, 512, 1536],
+    "enc_kernel_sizes": [5, 3, 3, 3, 1],
+    "enc_dilations": [1, 2, 3, 4, 1],
+    "enc_attention_channels": 128,
+    "enc_res2net_scale": 8,
+    "enc_se_channels": 128,
+    "sample_rate": 24000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerShape:
+    """Geometry of a pre-norm decoder stack; sizes in elements."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    rope_theta: float
+    norm_eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTokens:
+    """Ids with a meaning: ``tts_*``, ``im_*`` on the text side, the others on the codec side."""
+
+    im_start: int
+    im_end: int
+    tts_pad: int
+    tts_bos: int
+    tts_eos: int
+    pad: int
+    bos: int
+    eos: int
+    think: int
+    nothink: int
+    think_bos: int
+    think_eos: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerEncoderConfig:
+    """Geometry of the ECAPA-TDNN speaker encoder."""
+
+    mel_bins: int
+    width: int
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...]
+    dilations: tuple[int, ...]
+    attention_channels: int
+    res2net_scale: int
+    squeeze_channels: int
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One Qwen3-TTS checkpoint: ``kind`` is "base" (clones), "custom_voice" (presets) or "voice_design" (instructed)."""
+
+    kind: str
+    size: str
+    talker: TransformerShape
+    predictor: TransformerShape
+    vocabulary: int
+    text_vocabulary: int
+    text_width: int
+    tokens: ControlTokens
+    languages: Mapping[str, int]
+    speakers: Mapping[str, int]
+    dialects: Mapping[str, str]
+    speaker_encoder: SpeakerEncoderConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    """Geometry of the 12.5 Hz codec's decoder."""
+
+    transformer: TransformerShape
+    window: int
+    codebook_width: int
+    latent: int
+    decoder_width: int
+    upsampling: tuple[int, ...]
+    rates: tuple[int, ...]
+    max_positions: int
+    sample_rate: int
+    samples_per_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; greedy when ``temperature`` is 0."""
+
+    temperature: float = 0.9
+    top_k: int = 50
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Sampling of the talker's code (with its repetition penalty) and of the predictor's codes."""
+
+    talker: Sampling
+    predictor: Sampling
+
+
+class _Section:
+    """One JSON object whose keys are taken by name; a missing or ill-typed one is an error that names it and the file."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self.values, self.where = values, where
+
+    def take(self, key: str, kind: type) -> Any:
+        """The value of ``key``; an int is accepted where a float is meant."""
+        if key not in self.values:
+            raise ModelError(f"{self.where} has no {key!r}: this is not a Qwen3-TTS 12 Hz checkpoint, or it is damaged")
+        value = self.values[key]
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ModelError(f"{self.where}: {key!r} is {value!r}, {kind.__name__} expected")
+        return value
+
+    def integer(self, key: str) -> int:
+        """A whole number."""
+        return int(self.take(key, int))
+
+    def section(self, key: str) -> _Section:
+        """A nested object."""
+        return _Section(self.take(key, dict), f"{self.where}: {key}")
+
+    def shape(self) -> TransformerShape:
+        """The geometry of a decoder stack; variants this engine does not compute are refused."""
+        if self.values.get("attention_bias") or self.values.get("use_sliding_window"):
+            raise ModelError(f"{self.where}: attention_bias and use_sliding_window are not supported")
+        scaling = self.values.get("rope_scaling") or {}
+        if scaling.get("rope_type", scaling.get("type", "default")) != "default":
+            raise ModelError(f"{self.where}: rope_scaling {scaling!r} is not supported, only the default type is")
+        if self.take("hidden_act", str) != "silu":
+            raise ModelError(f"{self.where}: hidden_act {self.values['hidden_act']!r} is not supported, only 'silu' is")
+        return TransformerShape(
+            layers=self.integer("num_hidden_layers"),
+            hidden=self.integer("hidden_size"),
+            intermediate=self.integer("intermediate_size"),
+            heads=self.integer("num_attention_heads"),
+            kv_heads=self.integer("num_key_value_heads"),
+            head_dim=self.integer("head_dim"),
+            rope_theta=self.take("rope_theta", float),
+            norm_eps=self.take("rms_norm_eps", float),
+        )
+
+
+def read_model_config(folder: Path) -> ModelConfig:
+    """Read ``config.json`` of a checkpoint folder; raises `ModelError` naming what is missing or unsupported."""
+    root = _read(folder / "config.json")
+    if root.values.get("tokenizer_type") != "qwen3_tts_tokenizer_12hz":
+        raise ModelError(
+            f"{root.where}: tokenizer_type is {root.values.get('tokenizer_type')!r}; "
+            "this engine runs the 12 Hz checkpoints (qwen3_tts_tokenizer_12hz), such as Qwen/Qwen3-TTS-12Hz-1.7B-Base"
+        )
+    kind = root.take("tts_model_type", str)
+    if kind not in ("base", "custom_voice", "voice_design"):
+        raise ModelError(f"{root.where}: tts_model_type {kind!r} is unknown; valid: base, custom_voice, voice_design")
+    talker = root.section("talker_config")
+    predictor = talker.section("code_predictor_config")
+    if talker.integer("num_code_groups") != CODE_GROUPS or predictor.integer("vocab_size") != CODES:
+        raise ModelError(f"{talker.where}: only {CODE_GROUPS} code groups of {CODES} codes are supported")
+    return ModelConfig(
+        kind=kind,
+        size=root.take("tts_model_size", str),
+        talker=talker.shape(),
+        predictor=predictor.shape(),
+        vocabulary=talker.integer("vocab_size"),
+        text_vocabulary=talker.integer("text_vocab_size"),
+        text_width=talker.integer("text_hidden_size"),
+        tokens=_control_tokens(root, talker),
+        languages={name: int(row) for name, row in talker.take("codec_language_id", dict).items()},
+        speakers={name: int(row) for name, row in (talker.values.get("spk_id") or {}).items()},
+        dialects={name: str(dialect) for name, dialect in (talker.values.get("spk_is_dialect") or {}).items() if dialect},
+        speaker_encoder=_speaker_encoder(root.section("speaker_encoder_config")) if kind == "base" else None,
+    )
+
+
+def read_codec_config(folder: Path) -> CodecConfig:
+    """Read ``speech_tokenizer/config.json`` of a checkpoint folder."""
+    root = _read(folder / "speech_tokenizer" / "config.json")
+    decoder = root.section("decoder_config")
+    if decoder.integer("num_quantizers") != CODE_GROUPS or decoder.integer("codebook_size") != CODES:
+        raise ModelError(f"{decoder.where}: only {CODE_GROUPS} codebooks of {CODES} codes are supported")
+    config = CodecConfig(
+        transformer=decoder.shape(),
+        window=decoder.integer("sliding_window"),
+        codebook_width=decoder.integer("codebook_dim"),
+        latent=decoder.integer("latent_dim"),
+        decoder_width=decoder.integer("decoder_dim"),
+        upsampling=tuple(decoder.take("upsampling_ratios", list)),
+        rates=tuple(decoder.take("upsample_rates", list)),
+        max_positions=decoder.integer("max_position_embeddings"),
+        sample_rate=root.integer("output_sample_rate"),
+        samples_per_frame=root.integer("decode_upsample_rate"),
+    )
+    product = 1
+    for rate in (*config.upsampling, *config.rates):
+        product *= rate
+    if product != config.samples_per_frame:
+        raise ModelError(f"{root.where}: decode_upsample_rate is {config.samples_per_frame}, its layers give {product}")
+    return config
+
+
+def read_generation_config(folder: Path) -> GenerationConfig:
+    """Read ``generation_config.json`` of a checkpoint folder."""
+    values = _read(folder / "generation_config.json")
+    talker = _sampling(values, "", values.take("repetition_penalty", float))
+    return GenerationConfig(talker, _sampling(values, "subtalker_", 1.0))
+
+
+def _sampling(values: _Section, prefix: str, repetition_penalty: float) -> Sampling:
+    # The published files spell the predictor's switch "subtalker_dosample".
+    sampled = values.values.get("do_sample" if not prefix else "subtalker_dosample", True)
+    temperature = values.take(f"{prefix}temperature", float) if sampled else 0.0
+    top_k, top_p = values.integer(f"{prefix}top_k"), values.take(f"{prefix}top_p", float)
+    return Sampling(temperature, top_k, top_p, repetition_penalty)
+
+
+def _control_tokens(root: _Section, talker: _Section) -> ControlTokens:
+    return ControlTokens(
+        im_start=root.integer("im_start_token_id"),
+        im_end=root.integer("im_end_token_id"),
+        tts_pad=root.integer("tts_pad_token_id"),
+        tts_bos=root.integer("tts_bos_token_id"),
+        tts_eos=root.integer("tts_eos_token_id"),
+        pad=talker.integer("codec_pad_id"),
+        bos=talker.integer("codec_bos_id"),
+        eos=talker.integer("codec_eos_token_id"),
+        think=talker.integer("codec_think_id"),
+        nothink=talker.integer("codec_nothink_id"),
+        think_bos=talker.integer("codec_think_bos_id"),
+        think_eos=talker.integer("codec_think_eos_id"),
+    )
+
+
+def _speaker_encoder(section: _Section) -> SpeakerEncoderConfig:
+    values = _Section({**_SPEAKER_ENCODER, **section.values}, section.where)
+    return SpeakerEncoderConfig(
+        mel_bins=values.integer("mel_dim"),
+        width=values.integer("enc_dim"),
+        channels=tuple(values.take("enc_channels", list)),
+        kernels=tuple(values.take("enc_kernel_sizes", list)),
+        dilations=tuple(values.take("enc_dilations", list)),
+        attention_channels=values.integer("enc_attention_channels"),
+        res2net_scale=values.integer("enc_res2net_scale"),
+        squeeze_channels=values.integer("enc_se_channels"),
+        sample_rate=values.integer("sample_rate"),
+    )
+
+
+def _read(path: Path) -> _Section:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: the checkpoint is incomplete, download it again") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as JSON ({error}): download the checkpoint again") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} does not hold a JSON object: this is not a Qwen3-TTS checkpoint")
+    return _Section(values, str(path))

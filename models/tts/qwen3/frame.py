@@ -1,0 +1,84 @@
+"""One frame of speech for a whole batch of rows, as one fixed sequence of tensor operations.
+
+Nothing here depends on values: no ``.item()``, no loop over rows, no shape but the number of rows and the length of memory
+that is looked at. So one CUDA graph per such pair can hold the whole frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.tts.qwen3.checkpoint import Tensors
+from models.tts.qwen3.config import CODES, GenerationConfig, ModelConfig
+from models.tts.qwen3.predictor import Predictor, load_predictor
+from models.tts.qwen3.prompt import Prompt
+from models.tts.qwen3.random_numbers import uniforms
+from models.tts.qwen3.rows import Rows
+from models.tts.qwen3.sampler import FirstCodeRules, draw, first_code_rules
+from models.tts.qwen3.talker import Talker, load_talker
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechModel:
+    """Talker and predictor: from a prompt and text rows to frames of 16 codes."""
+
+    config: ModelConfig
+    generation: GenerationConfig
+    talker: Talker
+    predictor: Predictor
+    rules: FirstCodeRules
+
+    def begin(self, rows: Rows, row: int, prompt: Prompt, speaker: Tensor | None) -> None:
+        """Read a prompt into a cleared row and draw its first frame."""
+        hidden = self.talker.prefill(self.talker.embed_prompt(prompt, speaker), rows.keys_values, row)
+        rows.position[row] = len(prompt)
+        rows.stepping[row] = True
+        self._emit(rows, slice(row, row + 1), hidden)
+
+    def step(self, rows: Rows, count: int, length: int) -> None:
+        """Draw the next frame of the first ``count`` rows, of those that are ``stepping``; the others stay as they are.
+
+        ``length`` bounds the positions of all stepping rows.
+        """
+        here = slice(0, count)
+        index = (rows.frame[here] - 1).clamp(0, rows.text_capacity)
+        text = rows.text[here][torch.arange(count, device=index.device), index]
+        position = rows.position[here].clamp(max=length - 1)
+        hidden = self.talker.step(rows.pending[here] + text, position, rows.keys_values, length)
+        rows.position[here] += rows.stepping[here]
+        self._emit(rows, here, hidden)
+
+    def _emit(self, rows: Rows, here: slice, hidden: Tensor) -> None:
+        """Draw a frame from the talker's hidden states [rows, hidden] and commit it where the rows are stepping."""
+        uniform = uniforms(rows.seed[here], rows.frame[here])
+        may_end = rows.frame[here] >= rows.end_floor[here]
+        scores = self.rules.apply(self.talker.head(hidden), rows.seen[here], may_end, rows.end_bias[here])
+        first = draw(scores, uniform[:, 0], self.generation.talker)
+        memory = rows.predictor_keys_values[:, here]
+        codes = self.predictor.complete(hidden, first, uniform, memory)
+        stepping = rows.stepping[here]
+        keep = stepping.unsqueeze(1)
+        rows.codes[here] = torch.where(keep, codes, rows.codes[here])
+        rows.pending[here] = torch.where(keep, self.talker.embed_frames(codes), rows.pending[here])
+        seen = rows.seen[here]
+        seen.scatter_(1, first.unsqueeze(1), seen.gather(1, first.unsqueeze(1)) | keep)
+        rows.frame[here] += stepping
+
+
+def is_end(code: int) -> bool:
+    """Whether a drawn first code ends speech: the only one beyond the codebook that is ever drawn."""
+    return code >= CODES
+
+
+def load_speech_model(
+    tensors: Tensors, config: ModelConfig, generation: GenerationConfig, positions: int, device: torch.device
+) -> SpeechModel:
+    """Take talker and predictor from a checkpoint."""
+    talker = load_talker(tensors, config, positions)
+    predictor = load_predictor(tensors, config, talker, generation.predictor)
+    penalty = generation.talker.repetition_penalty
+    rules = first_code_rules(config.vocabulary, config.tokens.eos, penalty, device)
+    return SpeechModel(config, generation, talker, predictor, rules)

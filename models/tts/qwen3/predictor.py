@@ -1,0 +1,80 @@
+"""The code predictor: the fifteen remaining codes of a frame, one after the other, from the talker's state and first code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.tts.qwen3.attention import attend_masked
+from models.tts.qwen3.checkpoint import Tensors
+from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig, Sampling
+from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.sampler import draw
+from models.tts.qwen3.talker import Talker
+from models.tts.qwen3.transformer import Stack, load_stack
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """The loaded predictor. Every frame is an utterance of its own of 16 positions, so nothing outlives a frame."""
+
+    stack: Stack
+    heads: Sequence[Linear]
+    project: Linear | None  # from the talker's width; None where the widths are equal
+    input_table: Tensor  # the talker's code table, projected
+    code_offsets: Tensor
+    sampling: Sampling
+
+    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Tensor) -> Tensor:
+        """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
+
+        ``memory`` is scratch, [layers, rows, 16, 2, kv_heads, head_dim].
+        """
+        start = hidden if self.project is None else self.project(hidden)
+        inputs = torch.stack([start, self.input_table[first]], 1)
+        codes = [first]
+        begin = 0
+        for group, head in enumerate(self.heads, 1):
+            last = self._run(inputs, begin, memory)[:, -1]
+            codes.append(draw(head(last).float(), uniform[:, group], self.sampling))
+            begin += inputs.shape[1]
+            inputs = self.input_table[codes[-1] + self.code_offsets[group]].unsqueeze(1)
+        return torch.stack(codes, 1)
+
+    def _run(self, inputs: Tensor, begin: int, memory: Tensor) -> Tensor:
+        rows, steps, _ = inputs.shape
+        end = begin + steps
+        visible = None  # a single step sees all that is there
+        if steps > 1:
+            visible = torch.ones(1, steps, end, dtype=torch.bool, device=inputs.device).tril(begin)
+
+        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            kept = memory[layer, :rows]
+            kept[:, begin:end, 0] = keys
+            kept[:, begin:end, 1] = values
+            return attend_masked(queries, kept[:, :end, 0], kept[:, :end, 1], visible)
+
+        angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]
+        return self.stack.forward(inputs, angles, attend)
+
+
+def load_predictor(tensors: Tensors, config: ModelConfig, talker: Talker, sampling: Sampling) -> Predictor:
+    """Take the predictor from a checkpoint; its input tables are the talker's, projected once for all."""
+    prefix, shape = "talker.code_predictor", config.predictor
+    project, table = None, talker.code_table
+    if shape.hidden != config.talker.hidden:
+        weight = tensors.take(f"{prefix}.small_to_mtp_projection.weight", shape.hidden, config.talker.hidden)
+        project = pack_linear(weight, tensors.take(f"{prefix}.small_to_mtp_projection.bias", shape.hidden))
+        table = project(table)
+    names = [f"{prefix}.lm_head.{group}.weight" for group in range(CODE_GROUPS - 1)]
+    return Predictor(
+        stack=load_stack(tensors, f"{prefix}.model", shape, CODE_GROUPS),
+        heads=[pack_linear(tensors.take(name, CODES, shape.hidden)) for name in names],
+        project=project,
+        input_table=table,
+        code_offsets=talker.code_offsets,
+        sampling=sampling,
+    )

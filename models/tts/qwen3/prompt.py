@@ -1,0 +1,146 @@
+"""The prompt of an utterance: which text token and which codes stand at each position. Pure, no model.
+
+The model reads two lanes added position by position. The layouts are those it was trained on; mixing them (the whole text
+in the prompt and text in the frames after it) makes it read the sentence twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tts.qwen3.config import CODE_GROUPS, ControlTokens
+
+ABSENT = -1
+"""Nothing of this lane at this position."""
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """``text`` [positions] and ``codes`` [positions, 16] with `ABSENT` where there is nothing.
+
+    ``speaker_at`` is where the speaker's vector is added, None if there is none; ``trailing`` text tokens are added to the
+    frames that follow, one each, and then ``tts_pad`` for ever.
+    """
+
+    text: NDArray[np.int64]
+    codes: Codes
+    speaker_at: int | None
+    trailing: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Speech with its text, in whose voice and manner the model goes on: codes [frames, 16]."""
+
+    text: tuple[int, ...]
+    codes: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks, for the prompt: a preset's row in the codec table, or a vector added where the row would be."""
+
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What begins every prompt: the role tokens, the language's tag (None: let the model guess), speaker and instruction."""
+
+    role: tuple[int, int, int]
+    language: int | None
+    speaker: Speaker | None
+    instruction: tuple[int, ...] = ()
+
+
+def streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], ended: bool = True) -> Prompt:
+    """Text arrives with the frames: the prompt holds its first token only. ``ended``: all text is there, close it."""
+    lanes = _open(tokens, opening)
+    lanes.add(text[0], tokens.bos)
+    trailing = (*text[1:], tokens.tts_eos) if ended else tuple(text[1:])
+    return lanes.prompt(trailing)
+
+
+def whole(tokens: ControlTokens, opening: Opening, text: Sequence[int]) -> Prompt:
+    """All of the text in the prompt."""
+    lanes = _open(tokens, opening)
+    for token in (*text, tokens.tts_eos):
+        lanes.add(token, tokens.pad)
+    lanes.add(tokens.tts_pad, tokens.bos)
+    return lanes.prompt()
+
+
+def continued(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
+    """All of the text in the prompt, after a reference's text; then the reference's speech, which the model continues."""
+    lanes = _open(tokens, opening)
+    for token in (*reference.text, *text, tokens.tts_eos):
+        lanes.add(token, tokens.pad)
+    lanes.add(tokens.tts_pad, tokens.bos)
+    for frame in reference.codes:
+        lanes.add(tokens.tts_pad, frame)
+    return lanes.prompt()
+
+
+def continued_streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
+    """The text laid over the reference's speech; what is longer than it trails. (The official package's default.)"""
+    lanes = _open(tokens, opening)
+    lane = [*reference.text, *text, tokens.tts_eos]
+    length = len(reference.codes) + 1
+    trailing = tuple(lane[length:])
+    padded = (lane + [tokens.tts_pad] * length)[:length]
+    lanes.add(padded[0], tokens.bos)
+    for token, frame in zip(padded[1:], reference.codes, strict=True):
+        lanes.add(token, frame)
+    return lanes.prompt(trailing)
+
+
+class _Lanes:
+    """The two lanes while they are being laid."""
+
+    def __init__(self) -> None:
+        self._text: list[int] = []
+        self._codes: list[Codes] = []
+        self.speaker_at: int | None = None
+
+    def add(self, text: int, codes: int | Codes) -> None:
+        """One position: a text token and a control token or a whole frame."""
+        frame = codes
+        if isinstance(codes, int):
+            frame = np.full(CODE_GROUPS, ABSENT, dtype=np.int64)
+            frame[0] = codes
+        self._text.append(text)
+        self._codes.append(np.asarray(frame, dtype=np.int64))
+
+    def prompt(self, trailing: tuple[int, ...] = ()) -> Prompt:
+        return Prompt(np.array(self._text, dtype=np.int64), np.stack(self._codes), self.speaker_at, trailing)
+
+    def add_speaker(self, text: int, speaker: Speaker) -> None:
+        """The speaker's position."""
+        if speaker.row is None:
+            self.speaker_at = len(self._text)
+        self.add(text, ABSENT if speaker.row is None else speaker.row)
+
+
+def _open(tokens: ControlTokens, opening: Opening) -> _Lanes:
+    lanes = _Lanes()
+    for token in (*opening.instruction, *opening.role):
+        lanes.add(token, ABSENT)
+    if opening.language is None:
+        tags = (tokens.nothink, tokens.think_bos, tokens.think_eos)
+    else:
+        tags = (tokens.think, tokens.think_bos, opening.language, tokens.think_eos)
+    for tag in tags:
+        lanes.add(tokens.tts_pad, tag)
+    if opening.speaker is not None:
+        lanes.add_speaker(tokens.tts_pad, opening.speaker)
+    lanes.add(tokens.tts_bos, tokens.pad)
+    return lanes

@@ -1,0 +1,124 @@
+"""The decoder stack that talker and code predictor share: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
+
+Qwen3 technical report, arXiv:2505.09388. The checkpoint's three-axis rotary positions (mrope) are equal on all axes for
+text and speech, which makes them plain rotary positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.tts.qwen3.attention import Attend
+from models.tts.qwen3.checkpoint import Tensors
+from models.tts.qwen3.config import TransformerShape
+from models.tts.qwen3.linear import Linear, pack_linear
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Packed weights of one layer."""
+
+    input_norm: Tensor
+    qkv: Linear
+    qk_norm: Tensor  # [heads + kv_heads, head_dim]
+    output: Linear
+    mlp_norm: Tensor
+    gate_up: Linear
+    down: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A loaded decoder stack."""
+
+    shape: TransformerShape
+    layers: Sequence[Layer]
+    norm: Tensor
+    cosines: Tensor  # [positions, head_dim]
+    sines: Tensor
+
+    def angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [rows, steps, 1, head_dim] for ``positions`` [rows, steps]."""
+        return self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2)
+
+    def forward(self, inputs: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
+        """Run ``inputs`` [rows, steps, hidden] turned by ``angles``; gives the same shape, normalized.
+
+        ``attend`` keeps the keys and values; it decides what each step sees.
+        """
+        stream = inputs
+        for index, layer in enumerate(self.layers):
+            stream = stream + self._attention(index, layer, stream, angles, attend)
+            gate, up = layer.gate_up(normalize(stream, layer.mlp_norm, self.shape.norm_eps)).chunk(2, -1)
+            stream = stream + layer.down(functional.silu(gate) * up)
+        return normalize(stream, self.norm, self.shape.norm_eps)
+
+    def _attention(self, index: int, layer: Layer, stream: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
+        shape = self.shape
+        rows, steps, _ = stream.shape
+        heads = layer.qkv(normalize(stream, layer.input_norm, shape.norm_eps)).view(rows, steps, -1, shape.head_dim)
+        queries_keys = normalize(heads[:, :, : shape.heads + shape.kv_heads], layer.qk_norm, shape.norm_eps)
+        queries_keys = rotate(queries_keys, *angles)
+        queries, keys = queries_keys[:, :, : shape.heads], queries_keys[:, :, shape.heads :]
+        attended = attend(index, queries, keys, heads[:, :, shape.heads + shape.kv_heads :])
+        return layer.output(attended.reshape(rows, steps, shape.heads * shape.head_dim))
+
+
+def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions: int) -> Stack:
+    """Take a stack's tensors from a checkpoint and pack them; ``positions`` is the length of its rotary tables."""
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+
+    def layer(name: str) -> Layer:
+        def take(key: str, *size: int) -> Tensor:
+            return tensors.take(f"{name}.{key}.weight", *size)
+
+        qkv = [
+            take("self_attn.q_proj", queries, shape.hidden),
+            take("self_attn.k_proj", keys, shape.hidden),
+            take("self_attn.v_proj", keys, shape.hidden),
+        ]
+        qk_norm = [
+            take("self_attn.q_norm", shape.head_dim).expand(shape.heads, -1),
+            take("self_attn.k_norm", shape.head_dim).expand(shape.kv_heads, -1),
+        ]
+        gate_up = [take(f"mlp.{part}", shape.intermediate, shape.hidden) for part in ("gate_proj", "up_proj")]
+        return Layer(
+            input_norm=take("input_layernorm", shape.hidden),
+            qkv=pack_linear(torch.cat(qkv)),
+            qk_norm=torch.cat(qk_norm),
+            output=pack_linear(take("self_attn.o_proj", shape.hidden, queries)),
+            mlp_norm=take("post_attention_layernorm", shape.hidden),
+            gate_up=pack_linear(torch.cat(gate_up)),
+            down=pack_linear(take("mlp.down_proj", shape.hidden, shape.intermediate)),
+        )
+
+    layers = [layer(f"{prefix}.layers.{index}") for index in range(shape.layers)]
+    cosines, sines = rotary_tables(positions, shape.head_dim, shape.rope_theta)
+    norm = tensors.take(f"{prefix}.norm.weight", shape.hidden)
+    return Stack(shape, layers, norm, cosines.to(norm), sines.to(norm))
+
+
+def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """RMSNorm over the last axis (arXiv:1910.07467), computed in float32 and scaled in the values' own type."""
+    exact = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+    scale = torch.rsqrt(exact.square().mean(-1, keepdim=True) + eps)
+    return weight * (exact * scale).to(values.dtype)
+
+
+def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training."""
+    frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.arange(positions, dtype=torch.float32).unsqueeze(1) * frequencies
+    both = torch.cat([angles, angles], -1)
+    return both.cos(), both.sin()
+
+
+def rotate(values: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn each pair (i, i + head_dim / 2) of the last axis by its angle."""
+    first, second = values.chunk(2, -1)
+    return values * cosines + torch.cat([-second, first], -1) * sines

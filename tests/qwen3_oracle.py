@@ -1,0 +1,57 @@
+"""The official package as the oracle of the engine's tests, loaded from the same checkpoint files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def import_official() -> ModuleType:
+    """Import ``qwen_tts``; its 25 Hz codec, the only part that needs torchaudio and sox, is left out."""
+    name = "qwen_tts.core.tokenizer_25hz.modeling_qwen3_tts_tokenizer_v1"
+    if name not in sys.modules:
+        stub = ModuleType(name)
+        stub.Qwen3TTSTokenizerV1Model = type("Qwen3TTSTokenizerV1Model", (), {})  # type: ignore[attr-defined]
+        sys.modules[name] = stub
+    import qwen_tts
+
+    return qwen_tts
+
+
+def official_model(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The official model with the checkpoint's weights; raises if a tensor is missing or left over."""
+    import_official()
+    from qwen_tts.core.models.configuration_qwen3_tts import Qwen3TTSConfig
+    from qwen_tts.core.models.modeling_qwen3_tts import Qwen3TTSForConditionalGeneration
+    from safetensors.torch import load_file
+
+    config = Qwen3TTSConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    config._attn_implementation = "sdpa"
+    model = Qwen3TTSForConditionalGeneration(config).eval()
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors |= load_file(file)
+    model.load_state_dict(tensors, strict=True)
+    return model.to(dtype)
+
+
+def official_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The official codec's decoder with the checkpoint's weights."""
+    import_official()
+    from qwen_tts.core.tokenizer_12hz.configuration_qwen3_tts_tokenizer_v2 import Qwen3TTSTokenizerV2DecoderConfig
+    from qwen_tts.core.tokenizer_12hz.modeling_qwen3_tts_tokenizer_v2 import Qwen3TTSTokenizerV2Decoder
+    from safetensors.torch import load_file
+
+    values = json.loads((folder / "speech_tokenizer" / "config.json").read_text(encoding="utf-8"))["decoder_config"]
+    config = Qwen3TTSTokenizerV2DecoderConfig(**values)
+    config._attn_implementation = "sdpa"
+    decoder = Qwen3TTSTokenizerV2Decoder(config).eval()
+    tensors = load_file(folder / "speech_tokenizer" / "model.safetensors")
+    decoder.load_state_dict({name.removeprefix("decoder."): tensor for name, tensor in tensors.items()}, strict=True)
+    return decoder.to(dtype)
