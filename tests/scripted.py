@@ -43,7 +43,7 @@ class Models:
     hear_s: float = 0.01
     translate_s: float = 0.05
     chunk_s: float = 0.02
-    speech_per_character_s: float = 0.06
+    speech_per_character_s: float = 0.05
     faults: Faults = field(default_factory=Faults)
     opened: int = 0
     closed: int = 0

@@ -1,0 +1,90 @@
+"""Profiles: strict, overlaid in order, and errors that name the nearest valid key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import choose_profile, digest, load_profile, profile_names, what_is_missing
+from pipeline.errors import BadInput
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_that_is_shipped_resolves_and_its_backends_can_be_asked(name: str) -> None:
+    profile = load_profile(name)
+    backends = profile.backends()
+    assert profile.summary
+    assert backends.recognizer.languages() and backends.synthesizer.languages() is not None
+    assert all(missing.what and missing.fix for missing in what_is_missing(profile))
+
+
+def test_assignments_and_files_overlay_the_profile_in_order(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("pace: {max_lag_s: 5, max_rate: 1.1}\n")
+    profile = load_profile("offline", config, ["pace.max_lag_s=6", "units.pauses.max_words=9"])
+    assert (profile.pace.max_lag_s, profile.pace.max_rate, profile.units.pauses.max_words) == (6, 1.1, 9)
+    assert digest(profile) != digest(load_profile("offline")) == digest(load_profile("offline"))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "hint"),
+    [
+        ("pace.max_lags=6", "max_lag_s"),
+        ("pase.max_lag_s=6", "pace"),
+        ("units.pauses.max_word=3", "max_words"),
+        ("pace.max_lag_s=soon", "float"),
+        ("units.policy=psychic", "psychic"),
+        ("nonsense", "key.key=value"),
+        ("pace=[", "YAML"),
+    ],
+)
+def test_a_wrong_assignment_is_refused_with_the_valid_one(assignment: str, hint: str) -> None:
+    with pytest.raises(BadInput, match=hint):
+        load_profile("offline", None, [assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "hint"),
+    [
+        ("recognizer.use=models.asr.nothing:Nothing", "module:Class"),
+        ("recognizer.use=models.asr.pocketsphinx:PocketSpinx", "PocketSphinx"),
+        ("recognizer.sped=3", "unknown setting 'sped'"),
+        ("recognizer.use=7", "module:Class"),
+    ],
+)
+def test_a_wrong_backend_or_setting_is_refused(assignment: str, hint: str) -> None:
+    with pytest.raises(BadInput, match=hint):
+        load_profile("offline", None, [assignment]).backends()
+
+
+def test_an_unknown_profile_names_the_nearest() -> None:
+    with pytest.raises(BadInput, match="did you mean 'offline'"):
+        load_profile("ofline")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\udcff"])
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "bad.yaml"
+    config.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadInput, match="bad.yaml"):
+        load_profile("offline", config)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="none.yaml"):
+        load_profile("offline", tmp_path / "none.yaml")
+
+
+def test_auto_says_which_profile_and_why() -> None:
+    profile, line = choose_profile()
+    assert line.startswith(f"profile {profile.name}: ")
+
+
+def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("synthesizer: {use: 'models.tts.espeak:Espeak', words_per_minute: 160}\n")
+    again = tmp_path / "again.yaml"
+    again.write_text("synthesizer: {use: 'models.tts.espeak:Espeak'}\n")
+    assert load_profile("offline", config).synthesizer.settings == {"words_per_minute": 160}
+    assert load_profile("offline", again).synthesizer.settings == {}

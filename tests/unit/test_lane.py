@@ -1,0 +1,88 @@
+"""Lane: one call at a time, also after a cancel; iterators end on their own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import aclosing
+
+import pytest
+
+from pipeline.lane import Lane
+
+
+async def test_calls_run_in_order_on_one_thread_and_errors_come_back() -> None:
+    with Lane("model") as lane:
+        names = {await lane.run(lambda: threading.current_thread().name) for _ in range(5)}
+        assert len(names) == 1 and names.pop().startswith("model")
+        with pytest.raises(ZeroDivisionError):
+            await lane.run(lambda: 1 / 0)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("model")]
+
+
+async def test_a_cancelled_caller_leaves_only_when_its_call_is_over() -> None:
+    began, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        go_on.wait(10)
+        done.set()
+
+    with Lane("model") as lane:
+        task = asyncio.ensure_future(lane.run(work))
+        await asyncio.to_thread(began.wait, 10)
+        for _ in range(3):  # however often it is cancelled
+            task.cancel()
+            await asyncio.sleep(0)
+        assert not task.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert done.is_set()
+
+
+async def test_a_call_that_has_not_begun_is_never_made_after_a_cancel() -> None:
+    began, go_on, made = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        began.set()
+        go_on.wait(10)
+
+    with Lane("model") as lane:
+        running = asyncio.ensure_future(lane.run(first))
+        await asyncio.to_thread(began.wait, 10)
+        waiting = asyncio.ensure_future(lane.run(lambda: made.append(1)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go_on.set()
+        await running
+    assert not made
+
+
+async def test_two_sessions_interleave_item_by_item_and_an_iterator_closes_on_its_thread() -> None:
+    turns: list[str] = []
+    closed: list[str] = []
+
+    def items(name: str):
+        try:
+            for number in range(4):
+                turns.append(name)
+                yield number
+        finally:
+            closed.append(threading.current_thread().name)
+
+    async def consume(lane: Lane, name: str, limit: int) -> list[int]:
+        taken = []
+        async with aclosing(lane.iterate(items(name))) as stream:
+            async for item in stream:
+                taken.append(item)
+                if len(taken) == limit:
+                    break
+        return taken
+
+    with Lane("model") as lane:
+        assert await asyncio.gather(consume(lane, "a", 99), consume(lane, "b", 2)) == [[0, 1, 2, 3], [0, 1]]
+    assert turns[:4] == ["a", "b", "a", "b"]
+    assert len(closed) == 2 and all(name.startswith("model") for name in closed)
