@@ -19,7 +19,7 @@ from pipeline.lane import Lane
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-MISSING_S = 0.5  # a file that ends this much before the length it states was cut short
+MISSING_S, MISSING_SHARE = 0.5, 0.05  # a file that ends so far before the length it states was cut short
 
 
 class AudioFile:
@@ -101,7 +101,7 @@ class AudioFile:
         if self.invalid_samples:
             self._fault(f"{self.invalid_samples} samples that are no finite numbers are heard as silence")
         missing_s = (self.duration_s or 0.0) - heard_s
-        if missing_s > max(MISSING_S, 0.02 * heard_s) or _cut_short(self._path):
+        if missing_s > max(MISSING_S, MISSING_SHARE * heard_s) or _cut_short(self._path):
             stated = f" of the {self.duration_s:.1f} s it states" if missing_s > MISSING_S else ""
             self._fault(f"it is truncated: {heard_s:.1f} s{stated} could be heard")
 
@@ -131,7 +131,19 @@ def _probe(path: Path) -> tuple[int, float | None]:
         ) from error
 
 
+def _stated_length_s(container: InputContainer) -> float | None:
+    """The length of the audio stream, which may be shorter than the pictures beside it."""
+    import av  # noqa: PLC0415
+
+    stream = container.streams.audio[0]
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1 and container.duration is not None
+    return (container.duration or 0) / av.time_base if alone else None
+
+
 def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
+    """Sample rate and stated length, once a first sample could be decoded."""
     import av  # noqa: PLC0415
 
     if not container.streams.audio:
@@ -144,8 +156,7 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
             continue  # a damaged packet; another one may be whole
         for frame in frames:
             if frame.samples and frame.sample_rate:
-                length = container.duration
-                return frame.sample_rate, None if length is None else length / av.time_base
+                return frame.sample_rate, _stated_length_s(container)
     raise BadInput(f"{path} holds no audio samples. It may be truncated: fetch or record it again.")
 
 

@@ -79,7 +79,8 @@ class Capture:
 
     def _give(self, samples: Samples) -> None:
         if len(samples):
-            chunk = AudioChunk(np.clip(np.nan_to_num(samples), -1, 1), self._rate, self._position / self._rate)
+            finite = np.clip(np.nan_to_num(samples, posinf=0, neginf=0), -1, 1)
+            chunk = AudioChunk(finite, self._rate, self._position / self._rate)
             self._position += len(samples)
             self._deliver(chunk)
 

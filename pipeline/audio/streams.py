@@ -120,14 +120,14 @@ class PortAudioInput:
         OPEN_STREAMS.append(self)
 
     def read(self) -> Samples:
-        """All that waits, its channels' mean."""
+        """All that waits; of two channels the mean."""
         with PORTAUDIO_LOCK:
             stream = _alive(self._stream, self.name)
             try:
                 samples, self.overflowed = stream.read(stream.read_available)
             except portaudio().PortAudioError as error:
                 raise DeviceError(f"{self.name} stopped: {error}") from error
-        return np.asarray(samples.mean(axis=1), np.float32)
+        return np.asarray(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), np.float32)
 
     def close(self) -> None:
         """Abort and free the stream."""

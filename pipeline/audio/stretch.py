@@ -3,8 +3,8 @@
 Time is squeezed by skipping a little of the signal every `HOP_S` and crossfading to the place, within `SEEK_S` of where the
 rate says, that looks most like what would have come next: whole pitch periods go, and the pitch stays.
 
-Signalsmith Stretch (python-stretch 0.3.1) was tried first: its ``process`` resets the processor at every call, so a
-220 Hz tone fed in chunks of 80 ms comes out at 212 Hz with a jump of half its amplitude at each chunk.
+Not Signalsmith Stretch: its Python binding (python-stretch 0.3.1) resets the processor at every call of ``process``, so the
+chunks of a stream do not join and low tones change their pitch; fed whole, speech would wait for the end of its unit.
 """
 
 from __future__ import annotations
