@@ -38,6 +38,7 @@ class AudioFile:
         self._clock = clock
         self._damaged_packets = 0
         self.sample_rate, self.duration_s = _probe(self._path)
+        self._cut_short = _is_cut_short(self._path)
         self._chunk = max(1, round(chunk_s * self.sample_rate))
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk]:
@@ -101,7 +102,7 @@ class AudioFile:
         if self.invalid_samples:
             self._fault(f"{self.invalid_samples} samples that are no finite numbers are heard as silence")
         missing_s = (self.duration_s or 0.0) - heard_s
-        if missing_s > max(MISSING_S, MISSING_SHARE * heard_s) or _cut_short(self._path):
+        if missing_s > max(MISSING_S, MISSING_SHARE * heard_s) or self._cut_short:
             stated = f" of the {self.duration_s:.1f} s it states" if missing_s > MISSING_S else ""
             self._fault(f"it is truncated: {heard_s:.1f} s{stated} could be heard")
 
@@ -160,7 +161,7 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
     raise BadInput(f"{path} holds no audio samples. It may be truncated: fetch or record it again.")
 
 
-def _cut_short(path: Path) -> bool:
+def _is_cut_short(path: Path) -> bool:
     """Whether a WAV file is shorter than its header says (FFmpeg takes the length from the file's size)."""
     with path.open("rb") as file:
         header = file.read(12)
