@@ -66,10 +66,14 @@ class TranslationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The translation of one request: the whole target text, the prefix included, and the log-probability per token."""
+    """The translation of one request: the whole target text, the prefix included, and the log-probability per token.
+
+    ``notices`` tell what the session should know about it, such as a text that failed the translator's own checks.
+    """
 
     text: str
     score: float = 0.0
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class BeamLayer:
 
     def get_seq_length(self) -> int:
         """How many positions are written."""
-        return self._used
+        return int(self._used)
 
     def get_mask_sizes(self, positions: Tensor) -> tuple[int, int]:
         """The length of the keys after ``positions`` more, and where they begin."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.mt.beam_cache import fork
+from models.mt.token_bytes import Tokenizer
+from models.mt.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,3 +137,20 @@ def _padded(sequences: Sequence[Sequence[int]], device: object, left: bool) -> t
         tokens[row, place] = torch.tensor(sequence)
         mask[row, place] = 1
     return tokens.to(device), mask.to(device)
+
+
+def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The tokens that end a text, as the model's generation settings say."""
+    ends = model.generation_config.eos_token_id
+    ends = tokenizer.eos_token_id if ends is None else ends
+    return tuple(ends) if isinstance(ends, list) else (ends,)
+
+
+def never(vocabulary: Vocabulary, ends: Sequence[int], device: object) -> Tensor:
+    """A bias [vocabulary] that keeps out tokens which write no text, but for the ends."""
+    import torch
+
+    bias = torch.zeros(len(vocabulary))
+    bias[vocabulary.silent] = -torch.inf
+    bias[list(ends)] = 0
+    return bias.to(device)

@@ -1,0 +1,95 @@
+"""Decoder-only translation models with a chat template: Hy-MT2, LMT-60, or any other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.mt.batching import BatchedTranslator
+from models.mt.catalog import Entry, entry_of
+from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.decoding import Decoder, Prompt
+from models.mt.prompts import PROMPTS
+from models.mt.steppers import CausalStepper, Model, end_tokens, never
+from models.mt.token_bytes import Tokenizer, token_bytes
+from models.mt.vocabulary import Vocabulary
+from models.mt.warm_up import warm_up
+from pipeline.contracts import Missing, Progress, TranslationRequest
+from pipeline.errors import BadInput, nearest
+from pipeline.lane import Lane
+
+if TYPE_CHECKING:
+    from models.mt.constrained_beam import Stepper
+
+
+@dataclass(frozen=True, slots=True)
+class CausalLM:
+    """A `TranslatorBackend`.
+
+    ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of
+    `models.mt.prompts.PROMPTS`) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are
+    translated at once, ``beams`` the width of the search for units (drafts are greedy).
+    """
+
+    model: str = "hy-mt2-1.8b"
+    prompt: str | None = None
+    languages: tuple[str, ...] = ()
+    device: str = "auto"
+    dtype: str = "auto"
+    beams: int = 4
+    batch: int = 8
+    longest_source: int = 512
+
+    def entry(self) -> Entry:
+        """What is known about the model; raises `BadInput`."""
+        entry = entry_of(self.model, "causal", self.prompt, self.languages)
+        if entry.prompt not in PROMPTS:
+            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, PROMPTS)}")
+        return entry
+
+    def missing(self) -> Sequence[Missing]:
+        """What this machine lacks to run it."""
+        return missing_packages() or missing_checkpoint(self.entry().repository, "translate-live pull")
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """The (source, target) languages it translates."""
+        return self.entry().pairs()
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint."""
+        pull_checkpoint(self.entry().repository, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[BatchedTranslator]:
+        """Load the model into a thread of its own and warm it up."""
+        entry = self.entry()
+        with Lane("translate") as lane:
+            model, tokenizer = await lane.run(load_checkpoint, entry.repository, "causal", self.device, self.dtype)
+            decoder = Decoder(CausalArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
+            await lane.run(warm_up, decoder, entry)
+            yield BatchedTranslator(lane, decoder, self.batch)
+
+
+class CausalArchitecture:
+    """A decoder-only model as the decoder needs it: the chat prompt, then the forced prefix of the answer."""
+
+    def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
+        self._model, self._tokenizer, self._entry = model, tokenizer, entry
+        self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
+        self.ends = end_tokens(model, tokenizer)
+        self._never = never(self.vocabulary, self.ends, model.device)
+
+    def prompt(self, request: TranslationRequest) -> Prompt:
+        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        self._entry.accept(request.source_language, request.target_language)
+        asked = [{"role": "user", "content": PROMPTS[self._entry.prompt](request)}]
+        source = self._tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=True)
+        target = self._tokenizer(request.prefix, add_special_tokens=False).input_ids if request.prefix else []
+        length = len(self._tokenizer(request.source, add_special_tokens=False).input_ids)
+        return Prompt(tuple(source), tuple(target), length)
+
+    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+        """Ready to continue these prompts."""
+        return CausalStepper(self._model, [(*prompt.source, *prompt.target) for prompt in prompts], self._never)

@@ -1,0 +1,113 @@
+"""Checkpoints of Hugging Face models: a folder, or a repository downloaded before. Loading never uses the network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pipeline.contracts import Missing, Progress
+from pipeline.errors import BadInput, ModelError, NetworkError
+
+if TYPE_CHECKING:
+    import torch
+
+Loaded: TypeAlias = Any  # transformers is not analysed
+PACKAGES = ("torch", "transformers", "safetensors")
+_WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
+
+
+def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
+    """The Python packages that are not installed."""
+    fix = "pip install 'translate-live[gpu]' (or [cpu])"
+    return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
+
+
+def missing_checkpoint(repository: str, fix: str) -> list[Missing]:
+    """What lacks of a checkpoint on this machine, told without loading it."""
+    return [] if local_folder(repository) else [Missing(f"the model {repository}", fix)]
+
+
+def local_folder(repository: str) -> Path | None:
+    """Where the checkpoint lies, if it is all there: a configuration and weights."""
+    if not (folder := Path(repository).expanduser()).is_dir():
+        if find_spec("huggingface_hub") is None:
+            return None
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(repository, "config.json") if repository.count("/") == 1 else None
+        if not isinstance(found, str):
+            return None
+        folder = Path(found).parent
+    weights = any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+    return folder if weights and (folder / "config.json").is_file() else None
+
+
+def pull_checkpoint(repository: str, progress: Progress) -> None:
+    """Download a checkpoint, file by file; raises `NetworkError`."""
+    if local_folder(repository):
+        return
+    if Path(repository).is_absolute() or repository.count("/") != 1:
+        raise BadInput(f"{repository!r} is neither a folder with a model nor a repository such as 'NiuTrans/LMT-60-0.6B'")
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        raise NetworkError(f"{repository} is not on this machine and HF_HUB_OFFLINE=1 forbids to download it")
+    from fnmatch import fnmatch
+
+    from huggingface_hub import HfApi, hf_hub_download
+
+    try:
+        files = HfApi().model_info(repository, files_metadata=True).siblings or []
+        wanted = [file for file in files if any(fnmatch(file.rfilename, pattern) for pattern in _WANTED)]
+        if not any(file.rfilename.endswith(".safetensors") for file in wanted):
+            wanted += [file for file in files if fnmatch(file.rfilename, "pytorch_model*.bin")]
+        total, done = sum(file.size or 0 for file in wanted) or 1, 0
+        for file in wanted:
+            progress(f"downloading {repository}: {file.rfilename}", done / total)
+            hf_hub_download(repository, file.rfilename)
+            done += file.size or 0
+        progress(f"downloaded {repository}", 1.0)
+    except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
+        raise NetworkError(
+            f"cannot download {repository}: {error}; check the connection and the name, or put the model's folder on "
+            "this machine and name it in `model`"
+        ) from error
+
+
+def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:
+    """The model (``kind``: ``causal`` or ``seq2seq``), ready to run, and its tokenizer; raises `ModelError`."""
+    folder = local_folder(repository)
+    if folder is None:
+        raise ModelError(f"the model {repository} is not on this machine; run `translate-live pull` first")
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    chosen = choose_device(device)
+    loader = AutoModelForCausalLM if kind == "causal" else AutoModelForSeq2SeqLM
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = loader.from_pretrained(folder, local_files_only=True, dtype=_dtype(dtype, chosen))
+        return model.to(chosen).eval(), tokenizer
+    except Exception as error:  # a damaged file raises whatever its parser raises
+        raise ModelError(f"cannot load {folder}: {error}; delete the folder and run `translate-live pull` again") from error
+
+
+def choose_device(device: str) -> str:
+    """``auto`` as what is there; raises `ModelError` for a device that is not."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("no CUDA device is usable here; set `device: cpu`, or repair the driver (`translate-live doctor`)")
+    return device
+
+
+def _dtype(name: str, device: str) -> torch.dtype:
+    import torch
+
+    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    known["auto"] = torch.float32 if device == "cpu" else torch.bfloat16
+    if name not in known:
+        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(sorted(known))}")
+    return known[name]

@@ -1,0 +1,181 @@
+"""From requests to translations: search, check, constrain what failed the check, and try what looks wrong once more.
+
+A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
+text searched again with the terms inside the search, which then cannot leave them out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import groupby
+from typing import Protocol
+
+from models.mt.automaton import TermAutomaton
+from models.mt.constrained_beam import Asked, BeamOptions, Stepper, search
+from models.mt.guards import lost_numbers, problems
+from models.mt.letters import is_letter
+from models.mt.source_text import clean
+from models.mt.terms import Demands, demands
+from models.mt.token_bytes import text_of_tokens
+from models.mt.vocabulary import Vocabulary
+from pipeline.contracts import Term, Translation, TranslationRequest
+from pipeline.errors import BadInput, TranslateLiveError
+from pipeline.events import Fault
+
+TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
+NO_REPEAT = 4  # tokens that a second try may not repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request as tokens: what the model reads, what its answer begins with, and how long the source itself is."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    source_length: int
+    group: Hashable = None  # prompts of one group can share a batch
+
+
+class Architecture(Protocol):
+    """What the decoder needs of a model."""
+
+    vocabulary: Vocabulary
+    ends: tuple[int, ...]
+
+    def prompt(self, request: TranslationRequest) -> Prompt:
+        """The request as tokens; raises `BadInput` for what the model cannot take."""
+        ...
+
+    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+        """Ready to continue these prompts, which are of one group."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One request on its way: ``best`` is the best text so far, ``met`` whether it says what it must."""
+
+    request: TranslationRequest
+    prompt: Prompt
+    demands: Demands
+    best: str = ""
+    score: float = -math.inf
+    met: bool = False
+    found: list[tuple[str, float]] = field(default_factory=list)
+
+
+class Decoder:
+    """Translates batches of requests with one model; blocking, to be called by the model's own thread only."""
+
+    def __init__(self, architecture: Architecture, beams: int, longest_source: int) -> None:
+        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens."""
+        self._architecture, self._beams, self._longest_source = architecture, beams, longest_source
+        self._automaton = lru_cache(maxsize=32)(self._build)
+
+    def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
+        """A translation for every request, or the error that is its own; all drafts or all units."""
+        outcomes = [self._prepare(request) for request in requests]
+        works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
+        for work in works:
+            work.met = not work.request.source  # nothing to say: the prefix stands
+        self._search([work for work in works if work.request.source], constrain=False)
+        self._search([work for work in works if not work.met], constrain=True)
+        doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
+        self._try_again(doubtful)
+        return [self._translation(outcome) if isinstance(outcome, _Work) else outcome for outcome in outcomes]
+
+    def check(self, terms: Iterable[Term], language: str) -> None:
+        """Raise `BadInput` for terms that this model could not be held to in ``language``."""
+        for term in terms:
+            self._build(demands([term], language))
+
+    def _build(self, wanted: Demands) -> TermAutomaton:
+        return TermAutomaton(wanted, self._architecture.vocabulary)
+
+    def _prepare(self, request: TranslationRequest) -> _Work | Exception:
+        try:
+            request = replace(request, source=clean(request.source), prefix=request.prefix.rstrip())
+            prompt = self._architecture.prompt(request)
+            while prompt.source_length > self._longest_source and request.context:
+                request = replace(request, context=request.context[1:])
+                prompt = self._architecture.prompt(request)
+            if prompt.source_length > self._longest_source:
+                raise BadInput(
+                    f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
+                    f"{self._longest_source} are possible; cut it into sentences"
+                )
+            return _Work(request, prompt, demands(request.terms, request.target_language), best=request.prefix)
+        except TranslateLiveError as error:
+            return error
+
+    def _search(self, works: Sequence[_Work], constrain: bool, no_repeat: int = 0) -> None:
+        """Search all works, one batch for each group of prompts, and keep the best text of each that says its terms."""
+        ordered = sorted(works, key=lambda work: hash(work.prompt.group))
+        for _, group in groupby(ordered, key=lambda work: work.prompt.group):
+            batch = list(group)
+            beams = 1 if all(work.request.draft for work in batch) else self._beams
+            options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
+            stepper = self._architecture.stepper([work.prompt for work in batch])
+            found, _ = search(stepper, [self._ask(work, constrain) for work in batch], options)
+            for work, hypotheses in zip(batch, found, strict=True):
+                work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in hypotheses]
+                self._keep(work)
+
+    def _ask(self, work: _Work, constrain: bool) -> Asked:
+        wanted = work.demands if constrain else Demands(soft=work.demands.soft)
+        limit = max(LEAST_TOKENS, int(TOKENS_PER_SOURCE_TOKEN * work.prompt.source_length) + SPARE_TOKENS)
+        limit = max(LEAST_TOKENS, limit - len(work.prompt.target))
+        refused = self._architecture.vocabulary.gluing if is_letter(work.request.prefix[-1:]) else ()
+        if not wanted:
+            return Asked(limit, refused=refused)
+        automaton = self._automaton(wanted)
+        state = automaton.after(work.request.prefix)
+        return Asked(limit + int(automaton.state(state).need), automaton, state, refused)
+
+    def _keep(self, work: _Work) -> None:
+        """Take the best found text that says every term, or the best of all."""
+        good = [one for one in work.found if self._meets(work, one[0])]
+        work.met = bool(good)
+        work.best, work.score = (good or work.found)[0]
+
+    def _meets(self, work: _Work, text: str) -> bool:
+        wanted = work.demands
+        said = all(demand.occurrences(text) >= demand.count for demand in wanted.hard)
+        return said and not wanted.says_banned(text, len(work.request.prefix))
+
+    def _text(self, prefix: str, tokens: Sequence[int]) -> str:
+        spoken = [token for token in tokens if token not in self._architecture.ends]
+        written = text_of_tokens(spoken, self._architecture.vocabulary.written)
+        return (prefix + written).rstrip() if prefix else written.strip()
+
+    def _faults(self, work: _Work, text: str) -> tuple[str, ...]:
+        request = work.request
+        return problems(request.source, text, request.source_language, request.target_language)
+
+    def _try_again(self, works: Sequence[_Work]) -> None:
+        """Search doubtful works once more, without context and repetitions and with their numbers; keep the better."""
+        first = [(work, work.best, work.score, work.met) for work in works]
+        again = [self._prepare(self._stricter(work)) for work in works]
+        tries = [one for one in again if isinstance(one, _Work)]
+        self._search(tries, constrain=True, no_repeat=NO_REPEAT)
+        for (work, text, score, met), second in zip(first, again, strict=True):
+            if isinstance(second, _Work):
+                candidates = [(text, score), *second.found]
+                ranked = [(met and not self._meets(work, one), len(self._faults(work, one))) for one, _ in candidates]
+                best = min(range(len(candidates)), key=lambda place: (*ranked[place], place))
+                work.best, work.score = candidates[best]
+                work.met = self._meets(work, work.best)
+
+    def _stricter(self, work: _Work) -> TranslationRequest:
+        digits = tuple(Term(number, (number,)) for number in lost_numbers(work.request.source, work.best))
+        return replace(work.request, context=(), terms=(*work.request.terms, *digits))
+
+    def _translation(self, work: _Work) -> Translation:
+        said = list(self._faults(work, work.best)) if not work.request.draft and work.request.source else []
+        if not work.met:
+            said.append("a glossary term could not be obeyed")
+        notices = tuple(Fault("translate", f"the translation {work.best!r} is doubtful: {one}", False) for one in said)
+        return Translation(work.best, work.score if work.score > -math.inf else 0.0, notices)

@@ -1,0 +1,48 @@
+"""What each family of models is asked, in the words it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from models.mt.languages import name_of
+from pipeline.contracts import TranslationRequest
+
+
+def hy_mt2(request: TranslationRequest) -> str:
+    """Hy-MT2's translation task, with its terminology and background forms (Tencent-Hunyuan/Hy-MT2, README)."""
+    target = name_of(request.target_language)
+    terms = [(term.source, (term.targets or (term.source,))[0]) for term in request.terms if term.mode != "ban"]
+    parts = []
+    if request.context:
+        pairs = "\n".join(f"{source}\n{translation}" for source, translation in request.context)
+        parts.append(f"[Background Information]\n{pairs}\n\n")
+    if terms:
+        lines = "\n".join(f"{source} translates to {translation}" for source, translation in terms)
+        parts.append(f"Reference the following translations:\n{lines}\n\n")
+    if request.context:
+        parts.append(
+            f"Please translate the following text into {target}, taking the provided background information into "
+            f"consideration.\n\n[Source Text]\n{request.source}"
+        )
+    else:
+        parts.append(
+            f"Translate the following text into {target}. Note that you must ONLY output the translated result without "
+            f"any additional explanation:\n\n{request.source}"
+        )
+    return "".join(parts)
+
+
+def lmt(request: TranslationRequest) -> str:
+    """LMT-60's translation task (NiuTrans/LMT, README); it was trained on single sentences, so context is left out."""
+    source, target = name_of(request.source_language), name_of(request.target_language)
+    return f"Translate the following text from {source} into {target}.\n{source}: {request.source}\n{target}: "
+
+
+def plain(request: TranslationRequest) -> str:
+    """A task any chat model understands."""
+    source, target = name_of(request.source_language), name_of(request.target_language)
+    return f"Translate from {source} into {target}. Output only the translation.\n\n{request.source}"
+
+
+PROMPTS: Mapping[str, Callable[[TranslationRequest], str]] = {"hy-mt2": hy_mt2, "lmt": lmt, "plain": plain}
+"""Prompts of chat models by the name that a profile gives."""

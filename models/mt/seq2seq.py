@@ -1,0 +1,104 @@
+"""Encoder-decoder translation models: MADLAD-400, NLLB, M2M-100, Marian."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.mt.batching import BatchedTranslator
+from models.mt.catalog import Entry, entry_of
+from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.decoding import Decoder, Prompt
+from models.mt.notation import NOTATIONS, token_ids
+from models.mt.steppers import Model, Seq2SeqStepper, end_tokens, never
+from models.mt.token_bytes import Tokenizer, token_bytes
+from models.mt.vocabulary import Vocabulary
+from models.mt.warm_up import warm_up
+from pipeline.contracts import Missing, Progress, TranslationRequest
+from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.lane import Lane
+
+if TYPE_CHECKING:
+    from models.mt.constrained_beam import Stepper
+
+
+@dataclass(frozen=True, slots=True)
+class Seq2Seq:
+    """A `TranslatorBackend`; the fields are those of `models.mt.causal_lm.CausalLM`.
+
+    ``prompt`` is one of `models.mt.notation.NOTATIONS`. These models read single texts: context is left out.
+    """
+
+    model: str = "madlad-400-3b"
+    prompt: str | None = None
+    languages: tuple[str, ...] = ()
+    device: str = "auto"
+    dtype: str = "auto"
+    beams: int = 4
+    batch: int = 8
+    longest_source: int = 512
+
+    def entry(self) -> Entry:
+        """What is known about the model; raises `BadInput`."""
+        entry = entry_of(self.model, "seq2seq", self.prompt, self.languages)
+        if entry.prompt not in NOTATIONS:
+            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, NOTATIONS)}")
+        return entry
+
+    def missing(self) -> Sequence[Missing]:
+        """What this machine lacks to run it."""
+        packages = missing_packages(("torch", "transformers", "safetensors", "sentencepiece"))
+        return packages or missing_checkpoint(self.entry().repository, "translate-live pull")
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """The (source, target) languages it translates."""
+        return self.entry().pairs()
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint."""
+        pull_checkpoint(self.entry().repository, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[BatchedTranslator]:
+        """Load the model into a thread of its own and warm it up."""
+        entry = self.entry()
+        with Lane("translate") as lane:
+            model, tokenizer = await lane.run(load_checkpoint, entry.repository, "seq2seq", self.device, self.dtype)
+            decoder = Decoder(Seq2SeqArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
+            await lane.run(warm_up, decoder, entry)
+            yield BatchedTranslator(lane, decoder, self.batch)
+
+
+class Seq2SeqArchitecture:
+    """An encoder-decoder model as the decoder needs it: marks and source to read, marks and prefix to begin with."""
+
+    def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
+        self._model, self._tokenizer, self._entry = model, tokenizer, entry
+        self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
+        self.ends = end_tokens(model, tokenizer)
+        self._never = never(self.vocabulary, self.ends, model.device)
+
+    def prompt(self, request: TranslationRequest) -> Prompt:
+        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        self._entry.accept(request.source_language, request.target_language)
+        codes = self._entry.code(request.source_language), self._entry.code(request.target_language)
+        marks = NOTATIONS[self._entry.prompt](*codes)
+        try:
+            before, begin = token_ids(self._tokenizer, marks.source), token_ids(self._tokenizer, marks.target)
+        except KeyError as error:
+            raise ModelError(
+                f"{self._entry.name} has no token {error.args[0]!r}; its `prompt` or `languages` in the profile are wrong"
+            ) from error
+        text = self._tokenizer(request.source, add_special_tokens=False).input_ids
+        given = {"text_target": request.prefix, "add_special_tokens": False}
+        prefix = self._tokenizer(**given).input_ids if request.prefix else []
+        start = self._model.generation_config.decoder_start_token_id
+        target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
+        return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
+
+    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+        """Ready to continue these prompts, whose targets have one length."""
+        sources = [prompt.source for prompt in prompts]
+        return Seq2SeqStepper(self._model, sources, [prompt.target for prompt in prompts], self._never)
