@@ -249,7 +249,7 @@ def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
     if name.startswith(("talker", "speaker")):
         return values * (0.2 if len(size) == 2 else (size[1] * size[2]) ** -0.5)
     fan_in = size[0] * 2 if _is_transposed(name) else torch.Size(size[1:]).numel()
-    return values * fan_in**-0.5
+    return values * (0.5 if name.startswith("decoder.decoder") else 1) * fan_in**-0.5
 
 
 def _is_transposed(name: str) -> bool:

@@ -104,8 +104,8 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
 
 
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm over the last axis (arXiv:1910.07467), computed in float32 and scaled in the values' own type."""
-    exact = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+    """RMSNorm over the last axis (arXiv:1910.07467), computed in float32 (as in training) and scaled in the values' own type."""
+    exact = values.float()
     scale = torch.rsqrt(exact.square().mean(-1, keepdim=True) + eps)
     return weight * (exact * scale).to(values.dtype)
 

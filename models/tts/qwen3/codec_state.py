@@ -1,0 +1,66 @@
+"""The memory of codec streams: everything the decoder must know of the frames it has already decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class CodecState:
+    """Streams in slots: ``memories`` [slots, ...] each and ``position`` int64 [slots], the frames decoded so far.
+
+    A slot of zeros is the beginning of a stream: causal padding is zeros too.
+    """
+
+    memories: Sequence[Tensor]
+    position: Tensor
+
+    def clear(self, slot: int) -> None:
+        """Begin a new stream."""
+        for memory in (*self.memories, self.position):
+            memory[slot] = 0
+
+    def gather(self, slots: Tensor) -> list[Tensor]:
+        """Copies of the memories of ``slots`` int64 [rows]."""
+        return [memory[slots] for memory in self.memories]
+
+    def store(self, slots: Tensor, memories: Sequence[Tensor], frames: int) -> None:
+        """Put the memories after ``frames`` more frames back."""
+        for memory, new in zip(self.memories, memories, strict=True):
+            memory[slots] = new
+        self.position[slots] += frames
+
+    def save(self, slot: int) -> list[Tensor]:
+        """A copy of one stream's state, for `restore` into any slot."""
+        return [memory[slot].clone() for memory in (*self.memories, self.position)]
+
+    def restore(self, slot: int, saved: Sequence[Tensor]) -> None:
+        """Continue a saved stream in ``slot``."""
+        for memory, value in zip((*self.memories, self.position), saved, strict=True):
+            memory[slot] = value
+
+
+class Layout:
+    """Collects the shape of each memory while the decoder is built; its parts keep the index they are given."""
+
+    def __init__(self) -> None:
+        self._shapes: list[tuple[int, ...]] = []
+
+    def add(self, *shape: int) -> int:
+        """Reserve a memory [slots, *shape]; gives its index."""
+        self._shapes.append(shape)
+        return len(self._shapes) - 1
+
+    @property
+    def elements(self) -> int:
+        """Numbers per stream."""
+        return sum(torch.Size(shape).numel() for shape in self._shapes)
+
+    def allocate(self, slots: int, device: torch.device, dtype: torch.dtype) -> CodecState:
+        """State for ``slots`` streams, each at its beginning."""
+        memories = [torch.zeros((slots, *shape), device=device, dtype=dtype) for shape in self._shapes]
+        return CodecState(memories, torch.zeros(slots, dtype=torch.int64, device=device))
