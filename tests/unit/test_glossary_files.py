@@ -1,0 +1,171 @@
+"""Glossary files: every shape gives the same terms, every mistake its file and line."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts import Term
+from pipeline.errors import BadInput
+from pipeline.glossary import Glossary, load_glossary
+
+TBX = """<?xml version="1.0" encoding="UTF-8"?>
+<tbx type="TBX-Core" xmlns="urn:iso:std:iso:30042:ed-2"><text><body>
+<conceptEntry id="1">
+  <langSec xml:lang="en"><termSec><term>operating profit</term></termSec></langSec>
+  <langSec xml:lang="es"><termSec><term>beneficio de explotación</term></termSec>
+    <termSec><term>ganancia</term><termNote type="administrativeStatus">deprecatedTerm-admn-sts</termNote></termSec>
+  </langSec>
+</conceptEntry>
+</body></text></tbx>
+"""
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def problem(folder: Path, name: str, text: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        load_glossary([write(folder, name, text)])
+    return str(caught.value).replace(str(folder) + "/", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "source,target\noperating profit,beneficio de explotación\n"),
+        ("a.csv", "\ufeffsource;es;zh\r\noperating profit;beneficio de explotación;营业利润\r\n"),
+        ("a.tsv", "source\tes\toperator\n".replace("\toperator", "") + "operating profit\tbeneficio de explotación\n"),
+        ("a.json", '{"operating profit": {"es": "beneficio de explotación", "zh": "营业利润"}}'),
+        ("a.json", '{\n\t"operating profit":"beneficio de explotaci\\u00f3n"}'),
+        ("a.yaml", "operating profit: beneficio de explotación\n"),
+        ("a.yaml", "operating profit: {es: [beneficio de explotación], no: driftsresultat}\n"),
+        ("a.tbx", TBX),
+    ],
+)
+def test_every_shape_gives_the_same_term(tmp_path: Path, name: str, text: str) -> None:
+    glossary = load_glossary([write(tmp_path, name, text)])
+    assert glossary.terms("en", "es") == (Term("operating profit", ("beneficio de explotación",)),)
+
+
+def test_settings_and_alternatives(tmp_path: Path) -> None:
+    table = write(
+        tmp_path, "a.csv", "source,es,mode,case_sensitive,inflect\nUS,EE. UU.|Estados Unidos,soft,yes,no\nAcme,,keep,,\n"
+    )
+    tree = write(tmp_path, "b.yaml", "bug: {es: error, inflect: yes}\n'': {mode: ban, es: bicho}\n")
+    assert load_glossary([table, tree]).terms("en", "es") == (
+        Term("US", ("EE. UU.", "Estados Unidos"), "soft", case_sensitive=True),
+        Term("Acme", ("Acme",), "keep"),
+        Term("bug", ("error",), inflect=True),
+        Term("", ("bicho",), "ban"),
+    )
+
+
+def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "source,target,es\ncourt,tribunal,\njudge,Richter,juez\n")
+    glossary = load_glossary([file])
+    assert {term.source: term.targets for term in glossary.terms("en", "es")} == {
+        "court": ("tribunal",),
+        "judge": ("juez",),
+    }
+    assert {term.source: term.targets for term in glossary.terms("en", "de")} == {
+        "court": ("tribunal",),
+        "judge": ("Richter",),
+    }
+    tbx = load_glossary([write(tmp_path, "b.tbx", TBX)])
+    assert tbx.terms("es", "en") == (
+        Term("beneficio de explotación", ("operating profit",)),
+        Term("ganancia", ("operating profit",)),
+    )
+    assert tbx.terms("de", "es") == ()
+    assert tbx.vocabulary("en") == ("operating profit",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", "source,target\nx,\ny,z\n,q\n", ["a.csv:2: 'x' has no target", "a.csv:4: the source is empty"]),
+        ("a.csv", "source,trget\nx,y\n", ["a.csv:1: there is no column 'trget'; did you mean 'target'?"]),
+        ("a.csv", 'source,target\n"x,y\n', ["a.csv:2:"]),
+        ("a.csv", "source,target\nhouse,casa\nHouse,casa\n", ["a.csv:3: 'House' is already in line 2"]),
+        ("a.csv", "source,target\nhouse,casa\nhouse,hogar\n", ["a.csv:3:", "'casa'", "a.csv:2"]),
+        ("a.csv", "source,target,mode\nhouse,casa,hrad\n", ["a.csv:2: there is no mode 'hrad'; did you mean 'hard'?"]),
+        (
+            "a.csv",
+            "source,target,mode\nhouse,casa roja,\n,roja,ban\n",
+            ["a.csv:2: 'house' demands 'casa roja', which", "a.csv:3"],
+        ),
+        ("a.csv", "source,target\n--,casa\n", ["a.csv:2: the source '--' has no letter"]),
+        ("a.csv", "source,target\nhouse,ca\x07sa\n", ["a.csv:2: 'house' has a control character"]),
+        ("a.json", '{"a": "b",\n "c" "d"}', ["a.json:2: Expecting ':'"]),
+        ("a.json", '{"a": "b",\n "a": "c"}', ["a.json:2: 'a' is hard 'c' here but hard 'b' in a.json:1"]),
+        ("a.json", '["a"]', ["a.json:1: not a map"]),
+        ("a.yaml", "a: b\nc: {es: d, es: e}\n", ["a.yaml:2: 'es' stands twice for 'c'"]),
+        ("a.yaml", "a: b\nc: [d\n", ["a.yaml:3:"]),
+        ("a.yaml", "a:\n  es:\n", ["a.yaml:1: 'a' has no target for es"]),
+        ("a.yaml", "a: {qq: b}\n", ["a.yaml:1: 'a' has a target for 'qq'"]),
+        ("a.tbx", "<tbx>\n<conceptEntry>\n</tbx>", ["a.tbx:3: not well-formed XML"]),
+        ("a.tbx", '<!DOCTYPE x [<!ENTITY a "b">]><tbx>&a;</tbx>', ["a.tbx: it defines or refers to XML entities"]),
+        ("a.tbx", "<tbx/>", ["a.tbx: no concept"]),
+        ("a.txt", "", ["a.txt: no glossary ends in '.txt'", ".csv"]),
+    ],
+)
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, name: str, text: str, expected: list[str]) -> None:
+    message = problem(tmp_path, name, text)
+    for part in expected:
+        assert part in message
+
+
+def test_a_missing_file_and_one_of_another_encoding(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_glossary([tmp_path / "none.csv"])
+    (tmp_path / "latin.csv").write_bytes("source,target\nyear,año\n".encode("latin-1"))
+    with pytest.raises(BadInput, match="not UTF-8 at byte"):
+        load_glossary([tmp_path / "latin.csv"])
+
+
+def test_files_merge_and_may_repeat_but_not_contradict_each_other(tmp_path: Path) -> None:
+    first = write(tmp_path, "a.csv", "source,es\nhouse,casa\n")
+    second = write(tmp_path, "b.json", '{"House": {"es": "casa"}, "tree": {"es": "árbol"}}')
+    assert [term.source for term in load_glossary([first, second, first]).terms("en", "es")] == ["house", "tree"]
+    third = write(tmp_path, "c.json", '{"house": {"es": "hogar"}}')
+    with pytest.raises(BadInput, match=r"c\.json:1: 'house' is hard 'hogar' here but hard 'casa' in .*a\.csv:2"):
+        load_glossary([first, third])
+
+
+def test_json_emoji_written_as_two_escapes_survive(tmp_path: Path) -> None:
+    text = json.dumps({"smile": "😀 sí", "path": "\\\\ud83d"})
+    glossary = load_glossary([write(tmp_path, "a.json", text)])
+    assert [term.targets for term in glossary.terms("en", "es")] == [("😀 sí",), ("\\\\ud83d",)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "tbx"])
+def test_ten_thousand_terms_are_read_in_moderate_processor_time(tmp_path: Path, ending: str) -> None:
+    pairs = [(f"term{n} number", f"término{n}") for n in range(10_000)]
+    if ending == "csv":
+        text = "source,es\n" + "".join(f"{source},{target}\n" for source, target in pairs)
+    elif ending == "json":
+        text = json.dumps(dict(pairs), indent=1)
+    else:
+        language = "<langSet xml:lang='{}'><tig><term>{{}}</term></tig></langSet>"
+        entry = f"<termEntry>{language.format('en')}{language.format('es')}</termEntry>"
+        text = "<martif>" + "\n".join(entry.format(*pair) for pair in pairs) + "</martif>"
+    file = write(tmp_path, f"a.{ending}", text)
+    began = time.process_time()
+    glossary = load_glossary([file])
+    assert [term.targets for term in glossary.terms_in("the term77 number is here", "en", "es")] == [("término77",)]
+    assert time.process_time() - began < 8.0  # the figure is 2 s on an idle machine; this catches a quadratic one
+
+
+def test_softened_demands_are_preferences(tmp_path: Path) -> None:
+    glossary = load_glossary(
+        [write(tmp_path, "a.csv", "source,es,mode\nhouse,casa,\nAcme,,keep\nhut,choza,ban\n")]
+    ).softened()
+    assert [term.mode for term in glossary.terms("en", "es")] == ["soft", "soft", "ban"]
+    assert len(Glossary()) == 0
