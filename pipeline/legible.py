@@ -7,4 +7,6 @@ from unicodedata import category
 
 def legible(text: str) -> str:
     """The text in one line, without control characters and half characters (lone surrogates)."""
-    return " ".join("".join(" " if category(character) in {"Cc", "Cs"} else character for character in text).split())
+    if not text.isprintable():
+        text = "".join(" " if category(character) in {"Cc", "Cs"} else character for character in text)
+    return " ".join(text.split())

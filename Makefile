@@ -1,0 +1,79 @@
+# make demo: set up, then translate a talk live. make test: set up, then check everything. Both start at once the second time.
+#
+# PYTHON       the interpreter of the virtual environment, 3.11 or newer
+# VENV         where the virtual environment lies
+# EXTRAS       which optional dependencies of pyproject.toml: cpu, or gpu on a machine with an NVIDIA card
+# TORCH_INDEX  where torch comes from. The torch that PyPI has for Linux brings CUDA along (several GB); a CPU build is
+#              smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= cpu
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+DEBIAN := espeak-ng apertium apertium-eng-spa apertium-eng-cat libportaudio2
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/.ready
+SOURCES := pipeline models benchmarks tests
+TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
+DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean system
+MAKEFLAGS += --no-print-directory
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+
+demo: $(READY)  ## translate five readings from English to Spanish, live, into demo/
+	@mkdir -p demo
+	@$(VENV)/bin/translate-live $(TALK) --from en --to es --profile offline --realtime --out demo/talk.es.wav \
+		--captions demo/talk.vtt --captions-language both --events demo/events.jsonl
+	@echo; $(VENV)/bin/translate-live summary demo/events.jsonl; echo; ls $(DEMO)
+
+test: lint  ## every test, lint and type check
+	@$(VENV)/bin/pytest -n 2
+
+lint: $(READY)  ## ruff and mypy
+	@$(VENV)/bin/ruff check $(SOURCES)
+	@$(VENV)/bin/ruff format --check $(SOURCES)
+	@$(VENV)/bin/mypy
+
+format: $(READY)  ## let ruff rewrite the sources
+	@$(VENV)/bin/ruff check --fix $(SOURCES)
+	@$(VENV)/bin/ruff format $(SOURCES)
+
+bench: $(READY)  ## figures of the offline profile, into bench.json
+	@$(VENV)/bin/python -m benchmarks session --profile offline benchmarks/data/speech --json bench.json
+
+clean:  ## remove the virtual environment and what was written
+	rm -rf $(VENV) demo bench.json
+
+# What the offline profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
+system:
+	@command -v dpkg-query >/dev/null || exit 0; \
+	wanted="$(DEBIAN)"; missing=""; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || wanted="$$wanted python3 python3-venv"; \
+	for package in $$wanted; do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	install="apt-get install --yes --no-install-recommends$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then as_root="env"; \
+	elif sudo -n true 2>/dev/null; then as_root="sudo"; \
+	else echo "System packages are missing. Run this, then make again:"; \
+		echo "  sudo apt-get update && sudo $$install"; exit 1; fi; \
+	echo "installing$$missing"; \
+	$$as_root apt-get -qq update && $$as_root DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
+
+# The stamp is made again when pyproject.toml changes.
+$(READY): pyproject.toml
+	@$(MAKE) system
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 is needed: make PYTHON=…")'
+	@echo "setting up $(VENV): some minutes, once"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
+	@$(PIP) install --editable ".[dev,$(EXTRAS)]"
+# qwen-tts also asks for its web demo's packages (gradio, sox, torchaudio), which its model code does not use here.
+	@$(PIP) install --no-deps qwen-tts==0.1.1 accelerate einops
+	@touch $(READY)

@@ -1,0 +1,120 @@
+"""The command line: finds the command, keeps its promises about errors and exit codes, and starts fast.
+
+Nothing is imported here that is not needed to print help; a command's module is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol, cast
+
+from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, TranslateLiveError, nearest
+from pipeline.version import version
+
+DEFAULT = "translate"
+COMMANDS = {
+    DEFAULT: "hear speech and speak its translation (when no command is named)",
+    "devices": "list microphones and speakers",
+    "languages": "list what can be heard, translated and spoken",
+    "doctor": "try every part on this machine and print the fix for what fails",
+    "pull": "download the models of a profile",
+    "summary": "compute latencies from an event log",
+}
+INTERRUPTED = 130
+
+_NEXT_STEPS: dict[type[TranslateLiveError], str] = {
+    BadInput: "translate-live --help",
+    DeviceError: "translate-live devices",
+    ModelError: "translate-live doctor",
+    NetworkError: "check the connection; models that are already here need none",
+}
+
+
+class Command(Protocol):
+    """What a module of `pipeline.commands` offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare options; imports nothing heavy."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it and give the exit code; raises `TranslateLiveError` for what a user can be told."""
+        ...
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse prints its usage and exits on an error; ours is one line like every other (its documented hook)."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `BadInput`, with the nearest option for an unknown one."""
+        _, unknown, rest = message.partition("unrecognized arguments: ")
+        if unknown and rest.startswith("-"):
+            wrong, *_ = rest.split()
+            message = f"unknown option {wrong}; {nearest(wrong, self._option_string_actions)}"
+        raise BadInput(f"{message}; try: {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; gives 0 ok, 2 usage, 3 device, 4 model, 5 network, 130 interrupted, 1 a bug."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = any(word in {"-v", "--verbose"} for word in words)
+    if verbose:
+        import logging  # noqa: PLC0415 - 15 ms that help does not need
+
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
+    if words == ["--version"]:
+        print(f"translate-live {version()}")  # noqa: T201
+        return 0
+    try:
+        command, arguments = parse(words)
+        return command.run(arguments)
+    except TranslateLiveError as error:
+        return _failed(f"{error}", _next_step(error), error.exit_code, verbose)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # the border to the user: no traceback without -v
+        kind = type(error).__name__
+        return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
+
+
+def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+    """The command, and its checked arguments; raises `BadInput`."""
+    named = words[0] if words and words[0] in COMMANDS else None
+    command = cast(Command, importlib.import_module(f"pipeline.commands.{named or DEFAULT}"))
+    parser = Parser(
+        f"translate-live {named}" if named else "translate-live",
+        description=(command.__doc__ or "").partition("\n\n")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    talk = parser.add_argument_group("what is printed")
+    talk.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
+    talk.add_argument("-v", "--verbose", action="store_true", help="log what happens, with tracebacks")
+    if not named:
+        parser.epilog = (parser.epilog or "") + _command_list()
+    return command, parser.parse_args(words[1:] if named else words)
+
+
+def _command_list() -> str:
+    lines = [f"  translate-live {name:<10} {about}" for name, about in COMMANDS.items() if name != DEFAULT]
+    return "\n".join(["\n\nother commands (each has --help):", *lines])
+
+
+def _failed(message: str, step: str, exit_code: int, verbose: bool) -> int:
+    """Tell what was wrong and what to do next, a line each."""
+    if verbose:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+    what, _, own_step = " ".join(message.split()).partition("; try: ")
+    print(f"error: {what}\ntry: {own_step or step}", file=sys.stderr)  # noqa: T201
+    return exit_code
+
+
+def _next_step(error: TranslateLiveError) -> str:
+    kind = next((kind for kind in _NEXT_STEPS if isinstance(error, kind)), BadInput)
+    return _NEXT_STEPS[kind]

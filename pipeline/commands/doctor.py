@@ -1,0 +1,38 @@
+"""Tries every part of a profile on this machine and prints the fix for what fails."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipeline.commands.languages import add_profile_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which profile, and into which language."""
+    add_profile_arguments(parser)
+    parser.add_argument("--to", default="es", metavar="LANG", help="into which language the translator is tried (es)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each check as it is done; 0 only if all that is needed is well."""
+    from pipeline.doctor import Finding, machine, stages  # noqa: PLC0415
+    from pipeline.profiles import selected_profile  # noqa: PLC0415
+
+    profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+    findings: list[Finding] = []
+
+    def report(finding: Finding) -> None:
+        findings.append(finding)
+        mark = "ok  " if finding.well else "FAIL" if finding.needed else "none"
+        print(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}", flush=True)  # noqa: T201
+        if finding.fix and not finding.well:
+            print(f"     {'fix:':>10} {finding.fix}", flush=True)  # noqa: T201
+
+    for finding in machine():
+        report(finding)
+    print(why, flush=True)  # noqa: T201
+    for finding in stages(profile.backends(), arguments.to):
+        report(finding)
+    unwell = sum(finding.needed and not finding.well for finding in findings)
+    print("all is well" if not unwell else f"{unwell} of {len(findings)} checks failed")  # noqa: T201
+    return 4 if unwell else 0

@@ -1,0 +1,28 @@
+"""Computes what a session did from its event log: first audio, ear-voice span, lag, real-time factors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+from pipeline.event_log import read_events
+from pipeline.summary import summarize, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The log, and a form for machines."""
+    parser.add_argument("log", type=Path, metavar="FILE.jsonl", help="what --events wrote")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON, with null for what is unknown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the figures."""
+    summary = summarize(read_events(arguments.log))
+    if arguments.json:
+        figures = {name: None if math.isnan(value) else value for name, value in summary.figures().items()}
+        print(json.dumps(figures, indent=2))  # noqa: T201
+    else:
+        print(table(summary))  # noqa: T201
+    return 0

@@ -1,0 +1,74 @@
+"""Hears someone speak and speaks the translation, while they are still speaking, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """
+examples:
+  translate-live --mic --to es
+      listen to the microphone, speak Spanish to the speaker (wear headphones, or it hears itself)
+  translate-live talk.mp3 --to es --out talk.es.wav --captions talk.vtt
+      translate a recording as fast as possible, into speech and captions
+  translate-live talk.mp3 --to es --realtime
+      hear a recording translated as if it were live
+  translate-live a.flac b.flac --to es --captions both.srt --captions-language both
+      several recordings as one talk, captions in two languages
+  ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > talk.es.txt
+      translate anything into text
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options, in the order in which people need them."""
+    parser.usage = "%(prog)s (FILE … | - | --mic) --to LANGUAGE [options]"
+    parser.epilog = EXAMPLES
+    what = parser.add_argument_group("what is heard")
+    what.add_argument("files", nargs="*", metavar="FILE", help="audio or video, one after the other; -: 16-bit mono PCM")
+    what.add_argument("--mic", action="store_true", help="listen to the microphone")
+    what.add_argument(
+        "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
+    )
+    what.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="sample rate of PCM from - (16000)")
+    pace = what.add_mutually_exclusive_group()
+    pace.add_argument("--realtime", action="store_true", help="hear files at the pace at which they were spoken")
+    pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
+    languages = parser.add_argument_group("languages")
+    languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
+    languages.add_argument("--to", required=True, metavar="LANG", help="wanted (see: translate-live languages)")
+    _add_outputs(parser)
+    _add_models(parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    speech = parser.add_argument_group("translated speech")
+    speech.add_argument("--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file")
+    speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
+    speech.add_argument("--no-speech", action="store_true", help="text only")
+    speech.add_argument(
+        "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
+    )
+    speech.add_argument("--max-lag", type=float, metavar="S", help="skip speech that would come later than this (8)")
+    text = parser.add_argument_group("text, written while it is spoken")
+    text.add_argument("--captions", type=Path, action="append", default=[], metavar="FILE", help=".srt or .vtt; repeatable")
+    text.add_argument("--captions-language", choices=["source", "target", "both"], default="target", help="(target)")
+    text.add_argument(
+        "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
+    )
+    text.add_argument("--record", type=Path, metavar="DIR", help="keep original and translated audio, for you alone")
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    models = parser.add_argument_group("models")
+    models.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
+    models.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")
+    models.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the wish, then fulfil it."""
+    from pipeline.job import perform  # noqa: PLC0415 - imports audio and models, which help does not need
+    from pipeline.wish import checked  # noqa: PLC0415
+
+    return perform(checked(arguments))

@@ -1,0 +1,193 @@
+"""Tries every part of a profile on this machine, and knows the fix for what fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from time import monotonic
+
+import numpy as np
+
+from pipeline.audio.devices import Direction, choose, list_devices
+from pipeline.audio.resampling import Resampler
+from pipeline.contracts import Missing, Recognizer, Synthesizer, TranslationRequest, Translator
+from pipeline.errors import DeviceError, TranslateLiveError
+from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
+from pipeline.registry import Backends
+
+RECOGNIZER_HZ = 16_000
+PATIENCE_S = 120.0  # loading a large model from a slow disk
+SENTENCE = "Hello. How are you today?"
+HELLO = "hello"
+QUIET = 1e-3  # speech is louder
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is well, what was found, and the fix if it is not.
+
+    What is not ``needed`` may be missing: a microphone on a server.
+    """
+
+    what: str
+    well: bool
+    detail: str
+    fix: str = ""
+    needed: bool = True
+
+
+class Unwell(Exception):
+    """A backend runs but does not do its work."""
+
+
+def machine() -> Iterator[Finding]:
+    """Python, packages, audio devices and accelerator."""
+    yield Finding("Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield _packages()
+    yield Finding("processor", True, f"{os.cpu_count()} cores")
+    yield from _devices()
+    yield _accelerator()
+
+
+def stages(backends: Backends, target: str) -> Sequence[Finding]:
+    """Run every backend of a profile: speak, hear what was spoken, translate hello."""
+    return asyncio.run(_stages(backends, target))
+
+
+async def _stages(backends: Backends, target: str) -> list[Finding]:
+    findings = []
+    speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
+
+    async def speak(opened: AsyncExitStack) -> str:
+        nonlocal speech
+        synthesizer = await opened.enter_async_context(backends.synthesizer.load())
+        spoken = "en" if "en" in backends.synthesizer.languages() else target
+        speech, detail = await _spoken(synthesizer, spoken)
+        return detail
+
+    async def hear(opened: AsyncExitStack) -> str:
+        return await _heard(await opened.enter_async_context(backends.recognizer.load()), speech)
+
+    async def translate(opened: AsyncExitStack) -> str:
+        return await _translated(await opened.enter_async_context(backends.translator.load()), target)
+
+    for what, missing, work in (
+        ("speak", backends.synthesizer.missing(), speak),
+        ("recognize", backends.recognizer.missing(), hear),
+        ("translate", backends.translator.missing(), translate),
+    ):
+        findings.append(await _tried(what, missing, work))
+    return findings
+
+
+async def _tried(what: str, missing: Sequence[Missing], work: Callable[[AsyncExitStack], Awaitable[str]]) -> Finding:
+    """Load a model, use it once, free it; the border where any error becomes a finding."""
+    if missing:
+        fix = " && ".join(dict.fromkeys(item.fix for item in missing))
+        return Finding(what, False, f"missing: {', '.join(item.what for item in missing)}", fix)
+    began = monotonic()
+    try:
+        async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as opened:
+            detail = await work(opened)
+    except TimeoutError:
+        return Finding(what, False, f"no result in {PATIENCE_S:.0f} s", "use a smaller profile: --profile offline")
+    except (TranslateLiveError, Unwell) as error:
+        return Finding(what, False, f"{error}", "see the message")
+    except Exception as error:  # a broken library says anything
+        return Finding(what, False, f"{type(error).__name__}: {error}", "run again with -v, and report what it prints")
+    return Finding(what, True, f"{detail} ({monotonic() - began:.1f} s with loading)")
+
+
+async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str]:
+    """Speech at the recognizer's rate, and what it is."""
+
+    async def text() -> AsyncIterator[str]:
+        yield SENTENCE
+
+    unit = ReadingUnit(0, (), SENTENCE, language, 0.0, 0.0, 0.0)
+    pieces, rate = [], RECOGNIZER_HZ
+    async with synthesizer.open(None, language) as speaking, aclosing(speaking.say(unit, text())) as chunks:
+        async for chunk in chunks:
+            pieces.append(chunk.samples)
+            rate = chunk.sample_rate
+    samples = np.concatenate([np.zeros(0, np.float32), *pieces])
+    if not len(samples) or np.abs(samples).max() < QUIET:
+        raise Unwell("the speech it made is silent")
+    detail = f"{len(samples) / rate:.1f} s of speech in {language!r} at {rate} Hz"
+    return Resampler(rate, RECOGNIZER_HZ).process(samples, last=True), detail
+
+
+async def _heard(recognizer: Recognizer, speech: Samples) -> str:
+    """What is recognized of the speech, with the silence after it that ends an utterance."""
+    padded = np.concatenate([speech, np.zeros(RECOGNIZER_HZ, np.float32)])
+    words: list[Word] = []
+    async with recognizer.open((), ()) as listening:
+        for start in range(0, len(padded), RECOGNIZER_HZ // 4):
+            chunk = AudioChunk(padded[start : start + RECOGNIZER_HZ // 4], RECOGNIZER_HZ, start / RECOGNIZER_HZ)
+            words += (await listening.hear(chunk)).committed
+        words += (await listening.finish()).committed
+    if not words and speech.any():
+        raise Unwell("it heard no word in speech")
+    return f"heard {text_of(words)!r}" if words else "heard no word in silence"
+
+
+async def _translated(translator: Translator, target: str) -> str:
+    translation = await translator.translate(TranslationRequest(HELLO, "en", target))
+    if not translation.text.strip():
+        raise Unwell(f"it translates {HELLO!r} to nothing")
+    return f"{HELLO!r} is {translation.text.strip()!r} in {target!r}"
+
+
+def _packages() -> Finding:
+    """Whether what our own distribution requires is installed; no module is imported."""
+    try:
+        required = distribution("translate-live").requires or []
+    except PackageNotFoundError:
+        return Finding("packages", True, "run from a checkout: not checked", needed=False)
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required if "extra ==" not in line]
+    missing = [name for name in names if not _installed(name)]
+    if missing:
+        return Finding("packages", False, f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    return Finding("packages", True, f"{len(names)} installed, translate-live {version('translate-live')}")
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _devices() -> Iterator[Finding]:
+    directions: tuple[tuple[str, Direction], ...] = (("microphone", "input"), ("speaker", "output"))
+    for what, direction in directions:
+        try:
+            found = choose(None, direction, list_devices())
+        except DeviceError as error:
+            yield Finding(what, False, f"{error}", "work with files: translate-live FILE --out FILE.wav", needed=False)
+        else:
+            yield Finding(what, True, f"{found.name}, {found.sample_rate} Hz", needed=False)
+
+
+def _accelerator() -> Finding:
+    """What the NVIDIA driver says; torch is not asked, it may not be installed."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPU", False, "no NVIDIA driver", "the profile gpu needs one; the others do not", needed=False)
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("GPU", False, f"{error}", "restart, or install the NVIDIA driver again", needed=False)
+    if said.returncode != 0:
+        return Finding("GPU", False, said.stdout.strip() or said.stderr.strip(), "install the NVIDIA driver", needed=False)
+    return Finding("GPU", True, said.stdout.strip().replace("\n", "; "), needed=False)

@@ -1,0 +1,195 @@
+"""One job of the command line: check everything that can be wrong, open the files, load the models, run the session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import cast
+
+from pipeline.audio.devices import choose, list_devices
+from pipeline.audio.files import AudioFile
+from pipeline.audio.microphone import Microphone
+from pipeline.audio.playlist import Playlist
+from pipeline.audio.recording import Recording
+from pipeline.audio.speaker import Speaker
+from pipeline.audio.speech_file import SpeechFile
+from pipeline.audio.standard_input import StandardInput
+from pipeline.captions import Captions, Shown
+from pipeline.clock import Clock, LoopClock
+from pipeline.config import Profile, digest
+from pipeline.console import console_sinks
+from pipeline.contracts import Sink, Source
+from pipeline.errors import DeviceError, TranslateLiveError
+from pipeline.event_log import EventLog
+from pipeline.interruption import Interruption
+from pipeline.offering import session_languages
+from pipeline.outlet import Outlet
+from pipeline.profiles import require, selected_profile
+from pipeline.registry import Backends
+from pipeline.session import Models, Session, SessionOptions
+from pipeline.version import version
+from pipeline.wish import STANDARD_INPUT, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A wish that can be fulfilled here: its profile, backends and source languages, and whether the
+    speaker, or anything, gets speech."""
+
+    wish: Wish
+    profile: Profile
+    backends: Backends
+    languages: tuple[str, ...]
+    to_speaker: bool
+    speaks: bool
+
+
+def perform(wish: Wish) -> int:
+    """Fulfil a wish; gives the exit code and raises `TranslateLiveError` for what a user can be told."""
+    logging.basicConfig(level=logging.CRITICAL)  # libraries may not write over the view; -v has configured it already
+    tell = _silent if wish.quiet else _tell
+    job = planned(wish, tell)
+    return asyncio.run(_perform(job, tell))
+
+
+def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
+    """Everything that can be refused before anything is loaded, opened or written."""
+    profile, why = selected_profile(wish.profile, wish.config, wish.assignments)
+    backends = profile.backends()
+    tell(why)
+    if wish.mic:
+        choose(wish.in_device, "input", list_devices())
+    to_speaker, hint = speech_to_speaker(wish, _has_speaker)
+    if hint:
+        tell(hint)
+    speaks = to_speaker or (wish.speech and bool(wish.out or wish.record))
+    require(profile.name, backends, speaks)
+    languages = session_languages(backends, wish.languages, wish.target, speaks)
+    return Job(wish, profile, backends, languages, to_speaker, speaks)
+
+
+def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
+    """Whether the speaker is used, and a hint where a user could expect speech and gets none."""
+    if not wish.speech or wish.out or (wish.record and not wish.mic):
+        return wish.speech and wish.out_device is not None, None
+    if wish.out_device is not None:
+        return True, None
+    if not wish.realtime:
+        return False, "text only: --out FILE.wav writes the speech, --realtime speaks it"
+    if not has_speaker():
+        return False, "text only, there is no speaker: --out FILE.wav writes the speech"
+    return True, None
+
+
+async def _perform(job: Job, tell: Callable[[str], None]) -> int:
+    interruption = Interruption(tell)
+    with interruption.watching():
+        try:
+            await _run(job, tell, interruption)
+        except asyncio.CancelledError:
+            if interruption.exit_code is None:
+                raise
+    if interruption.exit_code is None:
+        return 0
+    return interruption.exit_code
+
+
+async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption) -> None:
+    clock = LoopClock()
+    session: Session | None = None
+
+    def clock_time(moment: float) -> float:
+        return session.clock_time(moment) if session else clock.now()
+
+    async with AsyncExitStack() as opened, AsyncExitStack() as unused:
+        recorded = None if job.wish.mic else _recorded(job.wish, clock)
+        sinks = _sinks(job, clock, clock_time)
+        for sink in sinks:
+            unused.push_async_callback(sink.close)
+        models = await _loaded(job, tell, opened)
+        unused.pop_all()  # from here on the session closes them
+        outlets = [Outlet(sink) for sink in [*sinks, *_views(job, clock)]]
+        session = interruption.session = Session(models, _options(job), clock)
+        await session.run(recorded or Microphone(job.wish.in_device), outlets)
+    failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
+    if failed:
+        raise failed[0]
+
+
+async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack) -> Models:
+    tell("loading models")
+    return Models(
+        await opened.enter_async_context(job.backends.recognizer.load()),
+        await opened.enter_async_context(job.backends.translator.load()),
+        await opened.enter_async_context(job.backends.synthesizer.load()) if job.speaks else None,
+    )
+
+
+def _recorded(wish: Wish, clock: Clock) -> Source:
+    """What is heard, unless it is the microphone, which would fill up while the models load."""
+    if wish.files == (STANDARD_INPUT,):
+        return Playlist([StandardInput(wish.rate_hz, live=wish.realtime)], clock)
+    return Playlist([AudioFile(name, realtime=wish.realtime, clock=clock) for name in wish.files], clock)
+
+
+def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> list[Sink]:
+    """What writes files and plays, opened before the models so that what cannot be written is known at once."""
+    wish = job.wish
+    sinks: list[Sink] = []
+    if job.to_speaker:
+        sinks.append(Speaker(wish.out_device, wish.original))
+    if wish.out is not None:
+        sinks.append(SpeechFile(wish.out, original=wish.original))
+    if wish.record is not None:
+        sinks.append(Recording(wish.record))
+    sinks += [Captions(path, cast(Shown, wish.captions_language)) for path in wish.captions]
+    if wish.events is not None:
+        sinks.append(EventLog(wish.events, _about(job), clock, clock_time))
+    return sinks
+
+
+def _views(job: Job, clock: Clock) -> Sequence[Sink]:
+    names = ("/".join(job.languages) or "auto", job.wish.target)
+    return console_sinks(sys.stdout, sys.stderr, clock, names, job.wish.quiet)
+
+
+def _options(job: Job) -> SessionOptions:
+    return SessionOptions(
+        languages=job.languages,
+        targets=(job.wish.target,),
+        spoken=job.wish.target if job.speaks else None,
+        units=job.profile.units,
+        pace=job.profile.pace,
+    )
+
+
+def _about(job: Job) -> dict[str, object]:
+    """What the event log's first line says of the run."""
+    return {
+        "version": version(),
+        "profile": job.profile.name,
+        "settings": digest(job.profile),
+        "from": list(job.languages),
+        "to": [job.wish.target],
+        "realtime": job.wish.realtime,
+    }
+
+
+def _has_speaker() -> bool:
+    try:
+        choose(None, "output", list_devices())
+    except DeviceError:
+        return False
+    return True
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _silent(line: str) -> None:
+    """Under -q only results and errors are printed."""

@@ -1,0 +1,43 @@
+"""Which languages a profile hears, translates and speaks, and whether that is enough for a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.errors import BadInput
+from pipeline.registry import Backends
+
+
+def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
+    """The languages into which every one of the sources (if any) can be translated, sorted."""
+    pairs = backends.translator.pairs()
+    wanted = set(sources)
+    return sorted(
+        target for target in {target for _, target in pairs} if wanted <= {source for source, to in pairs if to == target}
+    )
+
+
+def session_languages(backends: Backends, wanted: Sequence[str], target: str, speech: bool) -> tuple[str, ...]:
+    """The source languages for a session: those wanted, or the only one there is, or none (detect any).
+
+    Raises `BadInput` that lists what is there for a language that cannot be heard, translated or spoken.
+    """
+    heard = backends.recognizer.languages()
+    for language in wanted:
+        if language not in heard:
+            raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}; try: another --profile")
+    sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
+    if target in sources:
+        raise BadInput(f"the speaker already speaks {target!r}; try: another language with --to")
+    possible = targets_of(backends, sources)
+    if target not in possible:
+        from_them = f" from {_list(sources)}" if sources else ""
+        raise BadInput(f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}")
+    if speech and target not in backends.synthesizer.languages():
+        spoken = backends.synthesizer.languages()
+        raise BadInput(f"this profile does not speak {target!r}; it speaks {_list(spoken)}; try: --no-speech")
+    return sources
+
+
+def _list(languages: Iterable[str]) -> str:
+    return ", ".join(sorted(languages)) or "nothing"

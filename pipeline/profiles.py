@@ -1,0 +1,28 @@
+"""Choosing a profile for a command, and refusing one that cannot run here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.config import Profile, choose_profile, load_profile
+from pipeline.errors import ModelError
+from pipeline.registry import Backends
+
+
+def selected_profile(name: str, config: Path | None, assignments: Sequence[str]) -> tuple[Profile, str]:
+    """The named profile, or the best that can run; and a line about it."""
+    if name == "auto":
+        return choose_profile(config, assignments)
+    profile = load_profile(name, config, assignments)
+    return profile, f"profile {name}: {profile.summary}"
+
+
+def require(name: str, backends: Backends, speaks: bool) -> None:
+    """Raise `ModelError` with the fixes if a stage that is used lacks something."""
+    missing = [*backends.recognizer.missing(), *backends.translator.missing()]
+    missing += backends.synthesizer.missing() if speaks else []
+    if missing:
+        what = ", ".join(dict.fromkeys(item.what for item in missing))
+        fixes = " && ".join(dict.fromkeys(item.fix for item in missing))
+        raise ModelError(f"profile {name} lacks {what}; try: {fixes}")

@@ -1,0 +1,125 @@
+"""What a user asks of the main command, checked as far as it can be without touching models or devices."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.captions import caption_format
+from pipeline.errors import BadInput, nearest
+from pipeline.languages import is_language, language_names
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options of one translation; no languages: any."""
+
+    files: tuple[str, ...]
+    mic: bool
+    rate_hz: int
+    languages: tuple[str, ...]
+    target: str
+    profile: str
+    config: Path | None
+    assignments: tuple[str, ...]
+    in_device: str | None
+    out_device: str | None
+    out: Path | None
+    original: float
+    speech: bool
+    captions: tuple[Path, ...]
+    captions_language: str
+    events: Path | None
+    record: Path | None
+    realtime: bool
+    quiet: bool
+
+
+def checked(arguments: argparse.Namespace) -> Wish:
+    """The wish in these arguments; raises `BadInput` for what contradicts itself."""
+    files: list[str] = arguments.files
+    _check_input(arguments, files)
+    if not 0.0 <= arguments.original <= 1.0:
+        raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
+    if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
+        raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
+    if arguments.no_speech and (arguments.out or arguments.out_device):
+        raise BadInput("--no-speech leaves nothing for --out or --out-device; try: one or the other")
+    _check_outputs(arguments, files)
+    pace = [f"pace.max_lag_s={arguments.max_lag}"] if arguments.max_lag is not None else []
+    return Wish(
+        files=tuple(files),
+        mic=arguments.mic,
+        rate_hz=arguments.rate,
+        languages=_languages(arguments.source),
+        target=_language(arguments.to),
+        profile=arguments.profile,
+        config=arguments.config,
+        assignments=(*arguments.assignments, *pace),
+        in_device=arguments.in_device,
+        out_device=arguments.out_device,
+        out=arguments.out,
+        original=arguments.original,
+        speech=not arguments.no_speech,
+        captions=tuple(arguments.captions),
+        captions_language=arguments.captions_language,
+        events=arguments.events,
+        record=arguments.record,
+        realtime=arguments.realtime or arguments.mic or (arguments.out_device is not None and not arguments.fast),
+        quiet=arguments.quiet,
+    )
+
+
+def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    from pipeline.cli import COMMANDS  # noqa: PLC0415 - cli imports this module by name
+
+    if bool(files) == arguments.mic:
+        raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
+    if arguments.in_device and not arguments.mic:
+        raise BadInput("--in-device names a microphone; try: --mic --in-device NAME")
+    if arguments.fast and (arguments.mic or arguments.out_device):
+        raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
+    if STANDARD_INPUT in files and len(files) > 1:
+        raise BadInput("standard input cannot be one of several files; try: only -")
+    for name in files:
+        if name in COMMANDS:
+            raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+        if name != STANDARD_INPUT and not Path(name).exists() and "." not in name:
+            raise BadInput(f"{name!r} is no file and no command; {nearest(name, COMMANDS)}; try: translate-live --help")
+
+
+def _check_outputs(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    """No output may be an input, or two outputs one file: both would be lost."""
+    for path in arguments.captions:
+        caption_format(path)
+    heard = {Path(name).resolve() for name in files if name != STANDARD_INPUT}
+    written: set[Path] = set()
+    for path in [arguments.out, arguments.events, *arguments.captions]:
+        if path is None:
+            continue
+        place = path.resolve()
+        if place in heard or place in written:
+            raise BadInput(f"{path} would be {'overwritten while it is heard' if place in heard else 'written twice'}")
+        written.add(place)
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    """The languages of ``--from``; none for auto."""
+    return () if text.strip().lower() == "auto" else tuple(_language(code) for code in text.split(","))
+
+
+def _language(text: str) -> str:
+    """The code of a language given by code, with or without a region, or by its English name."""
+    cleaned = text.strip()
+    names = {name.casefold(): code for code, name in language_names().items()}
+    if cleaned.casefold() in names:
+        return names[cleaned.casefold()]
+    if not is_language(cleaned):
+        hint = f"{text!r} is no language; valid: codes such as en, es or pt-BR, and names such as Spanish"
+        raise BadInput(f"{hint}; try: translate-live languages")
+    code, _, region = cleaned.replace("_", "-").partition("-")
+    return f"{code.lower()}-{region}" if region else code.lower()

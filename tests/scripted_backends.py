@@ -1,0 +1,58 @@
+"""The scripted models as backends that a profile can name: ``use: tests.scripted_backends:Scripted``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pipeline.contracts import Missing
+from tests.scripted import Faults, Models
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """Any stage: hears en, translates en to es and ca, speaks es. Lacks, breaks or hangs as a profile says."""
+
+    lacks: str = ""
+    breaks_at: tuple[str, int] | None = None
+    hangs_at: tuple[str, int] | None = None
+
+    def missing(self) -> list[Missing]:
+        return [Missing(self.lacks, f"apt-get install {self.lacks}")] if self.lacks else []
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"en"})
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset({("en", "es"), ("en", "ca")})
+
+    def pull(self, progress: Callable[[str, float], None]) -> None:
+        for step in range(11):
+            progress("model.bin", step / 10)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Models]:
+        raise_at = {self.breaks_at[0]: {self.breaks_at[1]}} if self.breaks_at else {}
+        hang_at = {self.hangs_at[0]: {self.hangs_at[1]}} if self.hangs_at else {}
+        yield Models(hear_s=0.001, translate_s=0.001, chunk_s=0.001, faults=Faults(raise_at=raise_at, hang_at=hang_at))
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedVoice:
+    """A synthesizer that speaks Spanish."""
+
+    lacks: str = ""
+
+    def missing(self) -> list[Missing]:
+        return [Missing(self.lacks, f"apt-get install {self.lacks}")] if self.lacks else []
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"es"})
+
+    def pull(self, progress: Callable[[str, float], None]) -> None:
+        progress("voice", 1.0)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Models]:
+        yield Models(chunk_s=0.001)

@@ -1,0 +1,131 @@
+"""The other commands, the help, and how fast it comes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.audio.devices import Device
+from pipeline.cli import COMMANDS, main
+from tests.unit.test_cli_translate import SCRIPTED
+
+HEAVY = [
+    "torch",
+    "transformers",
+    "ctranslate2",
+    "faster_whisper",
+    "onnxruntime",
+    "pocketsphinx",
+    "numpy",
+    "av",
+    "rich",
+    "yaml",
+]
+
+IMPORTED = """
+import sys
+from pipeline.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert ended.code == 0
+print("\\n".join(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "scripted.yaml"
+    path.write_text(json.dumps(SCRIPTED))
+    return path
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["pull", "--help"]])
+def test_help_loads_no_model_library_nor_anything_heavy(words):
+    said = subprocess.run([sys.executable, "-c", IMPORTED, *words], capture_output=True, text=True, check=True)
+    modules = {name.partition(".")[0] for name in said.stderr.split()}
+    assert modules.isdisjoint(HEAVY)
+    assert "translate-live" in said.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert f"translate-live {name}" in capsys.readouterr().out
+
+
+def test_the_help_names_every_command_and_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"translate-live {name} " in said for name in COMMANDS if name != "translate")
+    assert "translate-live --mic --to es" in said
+
+
+def test_languages_with_names_and_what_is_only_text(config, capsys):
+    assert main(["languages", "--profile", "offline", "--config", str(config)]) == 0
+    assert "en English -> ca Catalan (text only), es Spanish" in capsys.readouterr().out
+
+
+def test_devices_are_listed_by_name(monkeypatch, capsys):
+    found = [Device(0, "USB mic", 1, 0, 48_000, default_input=True), Device(1, "Headphones", 0, 2, 44_100)]
+    monkeypatch.setattr("pipeline.audio.devices.list_devices", lambda: found)
+    monkeypatch.delitem(sys.modules, "pipeline.commands.devices", raising=False)
+    assert main(["devices"]) == 0
+    microphones, speakers = capsys.readouterr().out.split("speakers")
+    assert "* USB mic  (1 channels, 48000 Hz)" in microphones
+    assert "Headphones  (2 channels, 44100 Hz)" in speakers
+
+
+def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, capsys):
+    settings = [f"{stage}.use={choice['use']}" for stage, choice in SCRIPTED.items()]
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert main(["pull", "offline", *words]) == 0
+    said = capsys.readouterr()
+    assert said.out == "profile offline is ready\n"
+    assert [line for line in said.err.splitlines() if "model.bin" in line][:2] == [
+        "Scripted: model.bin   0%",
+        "Scripted: model.bin  10%",
+    ]
+    assert main(["pull", "offline", *words, "--set", "recognizer.lacks=sphinx"]) == 4
+    assert "still missing: sphinx; try: apt-get install sphinx" in capsys.readouterr().out
+
+
+def doctor(config: Path, *words: str) -> int:
+    return main(["doctor", "--profile", "offline", "--config", str(config), *words])
+
+
+def test_doctor_runs_every_stage(config, capsys):
+    assert doctor(config) == 0
+    said = capsys.readouterr().out
+    assert "ok   speak" in said
+    assert "ok   recognize  heard 'word0" in said
+    assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
+    assert said.splitlines()[-1] == "all is well"
+
+
+@pytest.mark.parametrize(
+    ("setting", "line", "fix"),
+    [
+        ("recognizer.lacks=sphinx", "FAIL recognize  missing: sphinx", "fix: apt-get install sphinx"),
+        ("synthesizer.lacks=espeak-ng", "FAIL speak      missing: espeak-ng", "fix: apt-get install espeak-ng"),
+        ("translator.breaks_at=[translate, 1]", "FAIL translate  RuntimeError: translate broke at call 1", "fix: "),
+        ("translator.hangs_at=[translate, 1]", "FAIL translate  no result in 0 s", "fix: "),
+    ],
+)
+def test_doctor_prints_the_fix_and_fails(config, monkeypatch, capsys, setting, line, fix):  # noqa: PLR0917
+    monkeypatch.setattr("pipeline.doctor.PATIENCE_S", 0.3)
+    assert doctor(config, "--set", setting) == 4
+    said = capsys.readouterr().out
+    assert line in said
+    assert fix in said.split(line)[1]
+    assert "checks failed" in said.splitlines()[-1]
+
+
+def test_a_summary_of_what_is_no_log(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("hello\n")
+    assert main(["summary", str(tmp_path / "a.txt")]) == 2
+    assert "a.txt:1 is no event" in capsys.readouterr().err

@@ -1,0 +1,244 @@
+"""The main command on scripted models: what it writes, what it refuses, and how it says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+import soundfile
+
+from pipeline.cli import main
+from pipeline.event_log import read_events
+
+SCRIPTED = {
+    "recognizer": {"use": "tests.scripted_backends:Scripted"},
+    "translator": {"use": "tests.scripted_backends:Scripted"},
+    "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
+}
+SECONDS = 6.0
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """A recording in which the scripted recognizer hears a word each 0.4 s."""
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, np.zeros(round(SECONDS * 16_000), np.float32), 16_000)
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "scripted.yaml"
+    path.write_text(json.dumps(SCRIPTED))
+    return path
+
+
+@pytest.fixture
+def translate(talk, config, capsys):
+    """Run the command on the talk; gives exit code, standard output and standard error."""
+
+    def run(*options: object, files: tuple[object, ...] = (talk,), to: str = "es") -> tuple[int, str, str]:
+        words = [*files, "--to", to, "--profile", "offline", "--config", config, *options]
+        code = main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def in_folder(monkeypatch, tmp_path: Path) -> Path:
+    """The test runs where its files are."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def only_errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(("error:", "try:", "Traceback"))]
+
+
+def test_text_goes_to_standard_output_a_unit_a_line(translate):
+    code, out, err = translate()
+    assert code == 0
+    assert out.split() == [f"WORD{number}" for number in range(15)]
+    assert len(out.splitlines()) > 1
+    assert "text only: --out FILE.wav writes the speech" in err
+
+
+def test_all_outputs_at_once(translate, tmp_path):
+    outputs = {name: tmp_path / name for name in ("talk.es.wav", "talk.vtt", "talk.srt", "log.jsonl")}
+    code, out, _ = translate(
+        "--out",
+        outputs["talk.es.wav"],
+        "--captions",
+        outputs["talk.vtt"],
+        "--captions",
+        outputs["talk.srt"],
+        "--captions-language",
+        "both",
+        "--events",
+        outputs["log.jsonl"],
+        "--record",
+        tmp_path / "kept",
+        "-q",
+    )
+    assert code == 0
+    speech, rate = soundfile.read(outputs["talk.es.wav"])
+    assert len(speech) / rate >= SECONDS
+    assert abs(speech).max() > 0.05
+    for name in ("talk.vtt", "talk.srt"):
+        shown = " ".join(event.plaintext for event in pysubs2.load(str(outputs[name])))
+        assert [word for word in shown.split() if word.isupper()] == out.split()
+        assert "word0" in shown
+    session, *events = read_events(outputs["log.jsonl"])
+    assert (session["profile"], session["from"], session["to"]) == ("offline", ["en"], ["es"])
+    assert {"Transcript", "ReadingUnit", "SpeechChunk", "Lag", "Busy"} <= {event["event"] for event in events}
+    assert all((tmp_path / "kept" / name).stat().st_size > 1000 for name in ("original.wav", "translated.wav"))
+
+
+def test_a_summary_of_its_log(translate, tmp_path, capsys):
+    log = tmp_path / "log.jsonl"
+    assert translate("--events", log, "--out", tmp_path / "talk.es.flac")[0] == 0
+    assert main(["summary", str(log), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["words"] == 15
+    assert figures["words_lost"] == figures["words_doubled"] == 0
+    assert figures["first_audio_s"] > 0
+    assert main(["summary", str(log)]) == 0
+    assert "15 in 6.0 s of audio" in capsys.readouterr().out
+
+
+def test_several_files_are_one_talk(translate, talk, tmp_path):
+    other = tmp_path / "other.flac"
+    soundfile.write(other, np.zeros(44_100, np.float32), 44_100)
+    code, out, _ = translate("--events", tmp_path / "log", "-q", files=(talk, other))
+    assert code == 0
+    assert len(out.split()) == round((SECONDS + 0.6 + 1.0) / 0.4)
+    session, *events = read_events(tmp_path / "log")
+    last = [event["heard_ns"] for event in events if event["event"] == "Transcript"][-1]
+    assert (last - session["start_ns"]) / 1e9 == pytest.approx(SECONDS + 1.6, abs=0.01)
+
+
+def test_standard_input(config, talk):
+    pcm = np.zeros(32_000, np.int16).tobytes()
+    words = ["-", "--to", "es", "--rate", "8000", "--profile", "offline", "--config", str(config), "-q"]
+    ended = subprocess.run([sys.executable, "-m", "pipeline", *words], input=pcm, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert len(ended.stdout.split()) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mic"], "say what to hear"),
+        (["--captions", "talk.txt"], "valid: .srt, .vtt"),
+        (["--out", "talk.mp3"], ".wav"),
+        (["--original", "2"], "valid: 0 (silent) to 1"),
+        (["--max-lag", "0"], "valid: 1 to 600 seconds"),
+        (["--realtime", "--fast"], "not allowed with"),
+        (["--no-speech", "--out", "a.wav"], "--no-speech"),
+        (["--captoins", "a.vtt"], "did you mean '--captions'?"),
+        (["--in-device", "USB"], "--mic --in-device"),
+        (["--captions", "a.vtt", "--captions", "./a.vtt"], "written twice"),
+        (["--from", "de"], "does not hear 'de'; it hears en"),
+        (["--from", "Englisch"], "is no language"),
+        (["--set", "pace.max_lag=3"], "did you mean 'max_lag_s'?"),
+        (["--set", "pace"], "expected key.key=value"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["--profile", "ofline"], "did you mean 'offline'?"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_two_lines(translate, in_folder, options, said):
+    code, out, err = translate(*options)
+    error, step = only_errors(err)
+    assert (code, out) == (2, "")
+    assert said in error + step
+    assert error.startswith("error: ")
+    assert step.startswith("try: ")
+
+
+@pytest.mark.parametrize(
+    ("files", "to", "said"),
+    [
+        ((), "es", "say what to hear"),
+        (("missing.flac",), "es", "missing.flac"),
+        (("-", "talk.wav"), "es", "only -"),
+        (("devcies",), "es", "did you mean 'devices'?"),
+        (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
+        (("talk.wav",), "es-419", "to 'es-419'"),
+        (("talk.wav",), "en", "already speaks 'en'"),
+        (("scripted.yaml",), "es", "scripted.yaml"),
+    ],
+)
+def test_wrong_inputs_and_languages(translate, in_folder, files, to, said):
+    code, out, err = translate(files=files, to=to)
+    error, step = only_errors(err)
+    assert (code, out) == (2, "")
+    assert said in error + step
+
+
+def test_languages_by_name(translate):
+    assert translate("--from", "English", to="spanish")[0] == 0
+
+
+def test_a_language_that_is_only_text(translate, tmp_path):
+    code, out, _ = translate(to="ca")
+    assert (code, bool(out)) == (0, True)
+    code, _, err = translate("--out", tmp_path / "a.wav", to="ca")
+    assert code == 2
+    assert "does not speak 'ca'; it speaks es" in err
+    assert "--no-speech" in err
+
+
+def test_an_output_that_is_an_input(translate, talk):
+    before = talk.read_bytes()
+    code, _, err = translate("--out", talk)
+    assert (code, "overwritten while it is heard" in err) == (2, True)
+    assert talk.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "option", ["--captions=no/folder/a.vtt", "--events=no/folder/log", "--out=no/folder/a.wav", "--record=/proc/no"]
+)
+def test_a_folder_that_cannot_be_written(translate, in_folder, option):
+    code, out, err = translate(option)
+    assert (code, out, len(only_errors(err))) == (3, "", 2)
+
+
+def test_a_disk_that_fills_up_does_not_end_the_session(translate, tmp_path):
+    (tmp_path / "full.srt").symlink_to("/dev/full")
+    code, out, err = translate("--captions", tmp_path / "full.srt")
+    assert (code, len(out.split())) == (3, 15)
+    assert "full.srt any more: No space left on device" in only_errors(err)[0]
+
+
+def set_backend(config: Path, stage: str, **settings: object) -> None:
+    config.write_text(json.dumps(SCRIPTED | {stage: SCRIPTED[stage] | settings}))
+
+
+def test_a_missing_program_is_named_with_its_package(translate, config, tmp_path):
+    set_backend(config, "synthesizer", lacks="espeak-ng")
+    code, _, err = translate("--out", tmp_path / "a.wav")
+    assert code == 4
+    assert only_errors(err) == ["error: profile offline lacks espeak-ng", "try: apt-get install espeak-ng"]
+    assert not (tmp_path / "a.wav").exists()
+    assert translate()[0] == 0  # text needs no voice
+
+
+def test_a_stage_that_breaks_is_one_line_without_v_and_a_traceback_with_it(translate, config, tmp_path):
+    set_backend(config, "recognizer", breaks_at=["hear", 40])
+    code, out, err = translate("--captions", tmp_path / "a.srt")
+    assert code == 4
+    assert "recognize" in only_errors(err)[0]
+    assert "Traceback" not in err
+    assert out.split()[:4] == ["WORD0", "WORD1", "WORD2", "WORD3"]
+    assert pysubs2.load(str(tmp_path / "a.srt"))[0].plaintext.startswith("WORD0")
+    assert "Traceback" in translate("-v")[2]
+
+
+def test_a_unit_that_cannot_be_translated_is_told(translate, config):
+    set_backend(config, "translator", breaks_at=["translate", 1])
+    assert translate()[0] == 0
