@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.summary import percentile
+
+__all__ = ["Interval", "bootstrap", "mean", "paired_bootstrap", "percentile", "slope_per_minute"]
+
 Statistic = Callable[[Sequence[float]], float]
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile: a value that occurred, never one in between; NaN of nothing."""
-    if not values:
-        return math.nan
-    rank = max(1, math.ceil(percent / 100 * len(values)))
-    return sorted(values)[rank - 1]
 
 
 def mean(values: Sequence[float]) -> float:

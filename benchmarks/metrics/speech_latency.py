@@ -1,0 +1,109 @@
+"""Latency of spoken translation, from its definitions: ear-voice span and its parts, first audio, end lag, drift.
+
+EVS(u) = start of u's playback - end of u's last source word = policy + compute + wait, where policy is the audio heard
+beyond that word when u was cut, compute the time from then to u's first audible sample, and wait the time that sample
+waited for speech before it. The three add up by construction; `parts` is tested for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.metrics.statistics import mean, percentile, slope_per_minute
+from benchmarks.runs.row import Row, UnitRow
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An ear-voice span and what it consists of, in seconds."""
+
+    ear_voice_s: float
+    policy_s: float
+    compute_s: float
+    wait_s: float
+
+
+def parts(unit: UnitRow) -> Parts:
+    """The span of a unit that was spoken."""
+    assert unit.start_s is not None
+    assert unit.ready_s is not None
+    return Parts(
+        ear_voice_s=unit.start_s - unit.source_end_s,
+        policy_s=unit.heard_s - unit.source_end_s,
+        compute_s=unit.ready_s - unit.heard_s,
+        wait_s=unit.start_s - unit.ready_s,
+    )
+
+
+def spoken(rows: Iterable[Row]) -> list[UnitRow]:
+    """All units that were spoken."""
+    return [unit for row in rows for unit in row.units if unit.spoken]
+
+
+def figures(rows: Sequence[Row]) -> dict[str, float]:
+    """All speech latencies of a set of rows, pooled over units; what is per recording is the worst or the mean, as named.
+
+    A percentile is nearest-rank: a span that occurred. NaN where nothing was spoken.
+    """
+    units = spoken(rows)
+    spans = [parts(unit) for unit in units]
+    lags = [span.ear_voice_s for span in spans]
+    everything = [unit for row in rows for unit in row.units]
+    talks = [row for row in rows if any(unit.spoken for unit in row.units)]
+    return {
+        "ear_voice_span_p50_s": percentile(lags, 50),
+        "ear_voice_span_p90_s": percentile(lags, 90),
+        "ear_voice_span_p95_s": percentile(lags, 95),
+        "ear_voice_span_p99_s": percentile(lags, 99),
+        "ear_voice_span_max_s": max(lags, default=math.nan),
+        "policy_p50_s": percentile([span.policy_s for span in spans], 50),
+        "compute_p50_s": percentile([span.compute_s for span in spans], 50),
+        "compute_p95_s": percentile([span.compute_s for span in spans], 95),
+        "wait_p50_s": percentile([span.wait_s for span in spans], 50),
+        "wait_p95_s": percentile([span.wait_s for span in spans], 95),
+        "first_audio_s": percentile([first_audio_s(row) for row in talks], 50),
+        "first_audio_worst_s": max((first_audio_s(row) for row in talks), default=math.nan),
+        "end_lag_s": percentile([end_lag_s(row) for row in talks], 50),
+        "end_lag_worst_s": max((end_lag_s(row) for row in talks), default=math.nan),
+        "drift_s_per_minute": mean([drift for row in talks if not math.isnan(drift := drift_s_per_minute(row))]),
+        "units": float(len(everything)),
+        "units_skipped_share": 1 - len(units) / len(everything) if everything else math.nan,
+        "units_merged_share": mean([float(unit.breath != unit.number) for unit in units]),
+        "units_hurried_share": mean([float(unit.rate > 1.1) for unit in units]),
+        "median_unit_words": percentile([len(unit.source) for unit in everything], 50),
+        "stalls": float(sum(unit.stalls for unit in units)),
+        "stalled_s": math.fsum(unit.stalled_s for unit in units),
+        "silence_ratio": mean([row.silence_ratio for row in rows if row.silence_ratio is not None]),
+    }
+
+
+def first_audio_s(row: Row) -> float:
+    """First audible speech minus the onset of the source's speech."""
+    return min(unit.audible_s for unit in row.units if unit.audible_s is not None) - row.onset_s
+
+
+def end_lag_s(row: Row) -> float:
+    """End of playback minus the end of the source's speech."""
+    return max(unit.end_s for unit in row.units if unit.end_s is not None) - row.speech_end_s
+
+
+def drift_s_per_minute(row: Row, least_s: float = 60.0) -> float:
+    """Growth of the ear-voice span over a talk; NaN for talks shorter than ``least_s``, in which it would be noise."""
+    units = [unit for unit in row.units if unit.spoken]
+    if row.source_s < least_s:
+        return math.nan
+    return slope_per_minute([unit.source_end_s for unit in units], [parts(unit).ear_voice_s for unit in units])
+
+
+def busy_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """Per stage: seconds of its model per second of source audio (compute_rtf), and their sum."""
+    audio_s = math.fsum(row.source_s for row in rows)
+    stages = sorted({stage for row in rows for stage in row.busy_s})
+    busy = {stage: math.fsum(row.busy_s.get(stage, 0.0) for row in rows) for stage in stages}
+    if not audio_s:
+        return {}
+    return {f"compute_rtf_{stage}": seconds / audio_s for stage, seconds in busy.items()} | {
+        "compute_rtf": math.fsum(busy.values()) / audio_s
+    }

@@ -1,0 +1,98 @@
+"""Our own pipeline in this process: one utterance through a real session, on any of the clocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.clocks.feeder import FRAME_S, Feeder
+from benchmarks.clocks.in_flight import marked
+from benchmarks.metrics.playout import silence_ratio
+from benchmarks.metrics.statistics import percentile
+from benchmarks.runs.row import Clock, Row
+from benchmarks.systems.recording import Recording
+from pipeline.clock import LoopClock
+from pipeline.contracts import Sink
+from pipeline.events import Samples
+from pipeline.outlet import Outlet
+from pipeline.session import Models, Session, SessionOptions
+
+FAST_FRAME_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """The audio of one utterance: mono samples [n], and where speech begins and ends in it, in seconds."""
+
+    samples: Samples
+    sample_rate: int
+    onset_s: float
+    speech_end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The row of an utterance and the speech it was given, from source second 0 on: mono samples [n] and their rate."""
+
+    row: Row
+    speech: Samples
+    speech_hz: int
+
+
+async def interpret(
+    models: Models,
+    options: SessionOptions,
+    audio: Heard,
+    clock: Clock,
+    sinks: Callable[[Session], Sequence[Sink]] = lambda session: (),
+) -> Outcome:
+    """Run a session over the audio; ``sinks`` makes further sinks for it. Raises what the session raises.
+
+    On the ``cu`` clock the audio comes as fast as it is taken and models count as taking no time; on the others it comes
+    in frames of 20 ms, each when it would have been heard.
+    """
+    live = clock != "cu"
+    loop_clock = LoopClock()
+    feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=FRAME_S if live else FAST_FRAME_S)
+    recording = Recording(loop_clock)
+    session = Session(marked(models), options, loop_clock)
+    began = time.perf_counter()
+    await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
+    wall_s = time.perf_counter() - began
+    units = recording.unit_rows(session.clock_time(0.0), computation_aware=live)
+    speech, speech_hz = recording.track()
+    row = Row(
+        utterance="",
+        document="",
+        status="ok" if units else "empty",
+        clock=clock,
+        source_s=audio.duration_s,
+        units=units,
+        heard=recording.heard(),
+        onset_s=audio.onset_s,
+        speech_end_s=audio.speech_end_s,
+        wall_s=wall_s,
+        busy_s=dict(recording.busy_s),
+        drafted=recording.erasure.drafted,
+        erased=recording.erasure.erased,
+        feeder_late_p99_ms=1000 * percentile(feeder.late_s, 99) if feeder.late_s else 0.0,
+        silence_ratio=silence_ratio(speech, speech_hz) if len(speech) else None,
+        notices=tuple(recording.notices),
+    )
+    return Outcome(row, speech, speech_hz)
+
+
+def named(outcome: Outcome, utterance: str, document: str, audio: str | None = None) -> Outcome:
+    """The outcome under the names of its utterance."""
+    return replace(outcome, row=replace(outcome.row, utterance=utterance, document=document, audio=audio))
+
+
+def failed(utterance: str, document: str, source_s: float, clock: Clock, error: BaseException) -> Row:
+    """The row of an utterance whose session ended with an error; it stays in every denominator."""
+    return Row(utterance, document, "failed", clock, source_s, error=f"{type(error).__name__}: {error}")

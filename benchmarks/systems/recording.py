@@ -1,0 +1,134 @@
+"""A sink that keeps what a session shows and when, and the row that follows from it by subtraction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from benchmarks.metrics.erasure import Erasure
+from benchmarks.metrics.playout import Arrival, Heard, play
+from benchmarks.runs.row import HeardWord, UnitRow
+from pipeline.clock import Clock
+from pipeline.events import (
+    AudioChunk,
+    Busy,
+    Draft,
+    Event,
+    Fault,
+    Gap,
+    Lag,
+    LanguageChanged,
+    ReadingUnit,
+    Samples,
+    Skipped,
+    SpeechChunk,
+    Transcript,
+    Word,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """Everything of a session that figures need: texts and stamps, speech samples, and how busy each stage was."""
+
+    clock: Clock
+    units: list[tuple[float, ReadingUnit]] = field(default_factory=list)
+    speech: list[tuple[float, SpeechChunk]] = field(default_factory=list)
+    lags: dict[int, Lag] = field(default_factory=dict)
+    words: list[Word] = field(default_factory=list)
+    busy_s: dict[str, float] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    erasure: Erasure = field(default_factory=Erasure)
+    last_at: float = 0.0
+
+    async def put(self, event: Event) -> None:
+        """Keep what figures need of an event."""
+        self.last_at = self.clock.now()
+        match event:
+            case ReadingUnit():
+                self.units.append((self.last_at, event))
+                self.erasure.commit(event.text)
+            case SpeechChunk():
+                self.speech.append((self.last_at, event))
+            case Lag():
+                self.lags[event.unit] = event
+            case Transcript():
+                self.words += event.committed
+            case Busy():
+                self.busy_s[event.stage] = self.busy_s.get(event.stage, 0.0) + event.seconds
+            case Draft():
+                self.erasure.draft(event.text)
+            case Skipped() | Gap() | Fault() | LanguageChanged():
+                self.notices.append(str(event))
+            case AudioChunk():
+                pass
+            case _:
+                self.notices.append(str(event))
+
+    async def close(self) -> None:
+        """Nothing to finish."""
+
+    def heard(self) -> tuple[HeardWord, ...]:
+        """The recognized words."""
+        return heard_words(self.words)
+
+    def unit_rows(self, origin: float, computation_aware: bool) -> tuple[UnitRow, ...]:
+        """The units with their moments after clock time ``origin``.
+
+        A run that is computation-unaware has no moments of its own: text stands, and speech is there, when its audio has
+        been heard.
+        """
+        heard_s = self._breaths_heard_s()
+        arrivals = [
+            Arrival(chunk.unit, at - origin if computation_aware else heard_s[chunk.unit], chunk.samples, chunk.sample_rate)
+            for at, chunk in self.speech
+        ]
+        heard = {unit.unit: unit for unit in play(arrivals)}
+        return tuple(self._row(unit, at - origin if computation_aware else unit.heard_s, heard) for at, unit in self.units)
+
+    def track(self) -> tuple[Samples, int]:
+        """The speech as it is heard from source second 0 on: mono samples [n] and their rate; nothing if there is none."""
+        chunks = [chunk for _, chunk in self.speech if len(chunk.samples)]
+        if not chunks:
+            return np.zeros(0, np.float32), 16_000
+        rate = chunks[0].sample_rate
+        places = [round(chunk.start * rate) for chunk in chunks]
+        track = np.zeros(max(place + len(chunk.samples) for place, chunk in zip(places, chunks, strict=True)), np.float32)
+        for place, chunk in zip(places, chunks, strict=True):
+            track[place : place + len(chunk.samples)] = chunk.samples
+        return track, rate
+
+    def _breaths_heard_s(self) -> dict[int, float]:
+        """How far the audio was heard when each breath could begin, by the number of its first unit."""
+        heard_s: dict[int, float] = {}
+        for _, unit in self.units:
+            head = self.lags[unit.number].merged_into if unit.number in self.lags else unit.number
+            heard_s[head] = max(heard_s.get(head, 0.0), unit.heard_s)
+        return heard_s
+
+    def _row(self, unit: ReadingUnit, committed_s: float, heard: dict[int, Heard]) -> UnitRow:
+        row = UnitRow(unit.number, unit.text, heard_words(unit.source), unit.heard_s, committed_s)
+        lag = self.lags.get(unit.number)
+        breath = heard.get(lag.merged_into) if lag else None
+        if lag is None or breath is None:
+            return row
+        row = replace(row, breath=lag.merged_into, rate=lag.rate, end_s=breath.end_s)
+        if lag.merged_into == unit.number:
+            return replace(
+                row,
+                ready_s=breath.ready_s,
+                start_s=breath.start_s,
+                audible_s=breath.audible_s,
+                stalls=breath.stalls,
+                stalled_s=breath.stalled_s,
+            )
+        head = self.lags[lag.merged_into]
+        inside_s = min(breath.start_s + lag.start - head.start, breath.end_s)
+        return replace(row, ready_s=max(breath.ready_s, committed_s), start_s=inside_s, audible_s=inside_s)
+
+
+def heard_words(words: Iterable[Word]) -> tuple[HeardWord, ...]:
+    """Words as a row keeps them."""
+    return tuple(HeardWord(word.text, word.start, word.end) for word in words)
