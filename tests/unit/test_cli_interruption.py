@@ -68,9 +68,6 @@ def test_the_first_signal_drains(tmp_path, number):
 
 def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
     process = started(tmp_path, HANGING)
-    time.sleep(
-        0.5
-    )  # the recognizer hangs by now; had it not, the session would drain, which the test before this one covers
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     while "stopping" not in process.stderr.readline():
