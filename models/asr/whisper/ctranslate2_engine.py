@@ -7,42 +7,56 @@ come from cross-attention by dynamic time warping, on the encoder output that wa
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, Tokens
+from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
-from models.asr.whisper.words import Splitter, split_words
+from models.asr.whisper.native import Aligned, Encoded, NativeModel, NativeTokenizer, Splitter, new_splitter, storage_view
+from models.asr.whisper.words import split_words
 from pipeline.errors import ModelError
 
+# fmt: off
+CONTROL_TOKENS = (
+    "startoftranscript", "startofprev", "startoflm", "transcribe", "translate", "nospeech", "nocaptions", "notimestamps",
+)
+# fmt: on
 MAX_POSITIONS = 448
 ALIGNMENTS_PER_SECOND = 50
 SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, and OpenAI's Whisper does too
 
-Forced = tuple[tuple[float, float], ...]
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where each token begins and the last one ends [tokens + 1], in seconds of the window, and how sure each is."""
+
+    times: NDArray[np.float64]
+    probabilities: Sequence[float]
 
 
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to. Not thread-safe by intent: give it a lane.
+    ``frames`` is the width that every window is filled up to. It belongs to one thread: give it a lane.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, frames: int, beam_size: int = 1) -> None:
+    def __init__(self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._frames = frames
         self._beam_size = beam_size
-        self._splitters: dict[str, Any] = {}
+        self._splitters: dict[str, Splitter] = {}
+        self._end = self._splitter("en").eot
         self._suppressed = _suppressed(self._splitter("en"), tokenizer)
 
     @property
     def n_mels(self) -> int:
         """Rows of the features it wants."""
-        return int(self._model.n_mels)
+        return self._model.n_mels
 
     @property
     def window_s(self) -> float:
@@ -52,11 +66,10 @@ class CTranslate2Engine:
     @property
     def languages(self) -> frozenset[str]:
         """What it understands."""
-        from faster_whisper.tokenizer import _LANGUAGE_CODES
-
         if not self._model.is_multilingual:
             return frozenset({"en"})
-        return frozenset(code for code in _LANGUAGE_CODES if self._tokenizer.token_to_id(f"<|{code}|>") is not None)
+        known = (code for code in LANGUAGES | SINCE_LARGE_V3 if self._tokenizer.token_to_id(f"<|{whisper_code(code)}|>"))
+        return frozenset(known)
 
     def encode_text(self, text: str) -> Tokens:
         """The tokens of a text."""
@@ -80,136 +93,122 @@ class CTranslate2Engine:
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
         encoded = self.encode([job.features for job in jobs])
-        heard = self._detect(encoded, jobs)
+        heard = self.detect(encoded, jobs)
         languages = [job.language or max(row, key=lambda code: row[code]) for job, row in zip(jobs, heard, strict=True)]
         texts, no_speech = self.generate(encoded, jobs, languages)
-        aligned = self.align(encoded, jobs, languages, texts)
-        return [
-            self._hypothesis(job, language, text, alignment, silent, row if job.detect else {})
-            for job, language, text, alignment, silent, row in zip(
-                jobs, languages, texts, aligned, no_speech, heard, strict=True
-            )
-        ]
+        timings = self.align(encoded, jobs, languages, texts)
+        hypotheses = []
+        for index, job in enumerate(jobs):
+            forced, words = self._words(job, languages[index], texts[index], timings[index])
+            detected = heard[index] if job.detect else {}
+            hypotheses.append(Hypothesis(words, languages[index], forced, no_speech[index], detected))
+        return hypotheses
 
-    def encode(self, features: Sequence[Spectrogram]) -> Any:
+    def encode(self, features: Sequence[Spectrogram]) -> Encoded:
         """One encoder pass over windows filled up to equal width; the output stays on the device."""
-        import ctranslate2
-
         batch = np.full((len(features), self.n_mels, self._frames), SILENT_FEATURE, np.float32)
         for row, window in zip(batch, features, strict=True):
             width = min(self._frames, window.shape[1])
             row[:, :width] = window[:, :width]
-        return self._model.encode(ctranslate2.StorageView.from_array(batch))
+        return self._model.encode(storage_view(batch))
 
-    def generate(self, encoded: Any, jobs: Sequence[Job], languages: Sequence[str]) -> tuple[list[list[int]], list[float]]:
-        """The text tokens of every job, its prefix included, and the probability that nobody speaks."""
-        prompts = [
-            [*self._start(job, language), self._splitter(language).no_timestamps, *job.prefix_tokens]
-            for job, language in zip(jobs, languages, strict=True)
-        ]
-        budget = [len(job.prefix_tokens) + job.max_new_tokens for job in jobs]
-        results = self._model.generate(
-            encoded,
-            prompts,
-            beam_size=1 if jobs[0].greedy else self._beam_size,
-            max_length=min(MAX_POSITIONS, 2 * max(budget)),  # CTranslate2 halves it, and counts the prefix
-            suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
-            suppress_tokens=self._suppressed,
-            return_no_speech_prob=True,
-        )
-        end = self._splitter("en").eot
-        texts = [
-            [token for token in result.sequences_ids[0] if token < end][:most]
-            for result, most in zip(results, budget, strict=True)
-        ]
-        return texts, [float(result.no_speech_prob) for result in results]
-
-    def align(
-        self, encoded: Any, jobs: Sequence[Job], languages: Sequence[str], texts: Sequence[list[int]]
-    ) -> list[tuple[NDArray[np.float64], list[float]]]:
-        """For every job the begin of each token and of the end, in seconds of the window, and the tokens' probabilities.
-
-        One call takes one start sequence for all rows, so rows in other languages are aligned in calls of their own.
-        """
-        starts = [tuple(self._start(job, language)) for job, language in zip(jobs, languages, strict=True)]
-        frames = [min(self._frames, round((job.end - job.start) / FRAME_S)) for job in jobs]
-        rows: list[tuple[NDArray[np.float64], list[float]]] = [(np.zeros(0), [])] * len(jobs)
-        if not any(texts):
-            return rows
-        for start in dict.fromkeys(starts):
-            for index, found in enumerate(self._model.align(encoded, list(start), list(texts), frames)):
-                if starts[index] == start:
-                    rows[index] = _token_times(found, len(texts[index]), frames[index] * FRAME_S)
-        return rows
-
-    def _detect(self, encoded: Any, jobs: Sequence[Job]) -> list[dict[str, float]]:
-        """Probabilities among the languages each job allows; empty where nobody asks."""
+    def detect(self, encoded: Encoded, jobs: Sequence[Job]) -> list[dict[str, float]]:
+        """Probabilities among the languages that each job allows; empty if no job asks."""
         if all(job.language and not job.detect for job in jobs):
             return [{} for _ in jobs]
         if not self._model.is_multilingual:
             return [{"en": 1.0} for _ in jobs]
         detected = self._model.detect_language(encoded)
-        return [_among({token[2:-2]: p for token, p in row}, job.allowed) for row, job in zip(detected, jobs, strict=True)]
+        named = [{iso_code(token[2:-2]): probability for token, probability in row} for row in detected]
+        return [_among(row, job.allowed) for row, job in zip(named, jobs, strict=True)]
 
-    def _hypothesis(
-        self,
-        job: Job,
-        language: str,
-        tokens: list[int],
-        alignment: tuple[NDArray[np.float64], list[float]],
-        no_speech: float,
-        languages: dict[str, float],
-    ) -> Hypothesis:
-        times, probabilities = alignment
-        prefix = len(job.prefix_tokens)
+    def generate(
+        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str]
+    ) -> tuple[list[list[int]], list[float]]:
+        """The text tokens of every job, its prefix included, and the probability that nobody speaks."""
+        prompts = [
+            [*self._start(job, language), self._splitter(language).no_timestamps, *job.prefix_tokens]
+            for job, language in zip(jobs, languages, strict=True)
+        ]
+        budgets = [len(job.prefix_tokens) + job.max_new_tokens for job in jobs]
+        results = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=1 if jobs[0].greedy else self._beam_size,
+            max_length=min(MAX_POSITIONS, 2 * max(budgets)),  # CTranslate2 halves it, and counts the prefix
+            suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
+            suppress_tokens=self._suppressed,
+            return_no_speech_prob=True,
+        )
+        texts = [
+            [token for token in result.sequences_ids[0] if token < self._end][:budget]
+            for result, budget in zip(results, budgets, strict=True)
+        ]
+        return texts, [float(result.no_speech_prob) for result in results]
+
+    def align(
+        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], texts: Sequence[list[int]]
+    ) -> list[Timing]:
+        """When each token is said. One call has one start sequence for all rows, so each language takes its own call."""
+        starts = [self._start(job, language) for job, language in zip(jobs, languages, strict=True)]
+        frames = [min(self._frames, round((job.end - job.start) / FRAME_S)) for job in jobs]
+        timings = [Timing(np.zeros(1), ())] * len(jobs)
+        if not any(texts):
+            return timings
+        for start in {tuple(start): start for start in starts}.values():
+            aligned = self._model.align(encoded, start, list(texts), frames)
+            for index, found in enumerate(aligned):
+                if starts[index] == start:
+                    timings[index] = _timing(found, len(texts[index]), frames[index] * FRAME_S)
+        return timings
+
+    def _words(
+        self, job: Job, language: str, tokens: list[int], timing: Timing
+    ) -> tuple[tuple[tuple[float, float], ...], tuple[HeardWord, ...]]:
+        """The spans of the forced words, and the words after them."""
         forced, words, at = [], [], 0
-        for row in job.prefix:
-            if at + len(row) < len(times):
-                forced.append((job.start + float(times[at]), job.start + float(times[at + len(row)])))
-            at += len(row)
-        for text, piece in split_words(tokens[prefix:], cast(Splitter, self._splitter(language))):
-            span = slice(at, at + len(piece))
-            start, end = job.start + float(times[at]), job.start + float(times[at + len(piece)])
-            words.append(HeardWord(text, start, end, float(np.mean(probabilities[span])), piece))
-            at += len(piece)
-        return Hypothesis(tuple(words), language, cast(Forced, tuple(forced)), no_speech, languages)
+        times = timing.times + job.start
+        for piece in job.prefix:
+            begin, at = at, at + len(piece)
+            if at < len(times):
+                forced.append((float(times[begin]), float(times[at])))
+        for text, piece in split_words(tokens[at:], self._splitter(language)):
+            begin, at = at, at + len(piece)
+            probability = float(np.mean(timing.probabilities[begin:at]))
+            words.append(HeardWord(text, float(times[begin]), float(times[at]), probability, piece))
+        return tuple(forced), tuple(words)
 
     def _start(self, job: Job, language: str) -> list[int]:
         splitter = self._splitter(language)
         context = [splitter.sot_prev, *job.context] if job.context else []
         return [*context, *splitter.sot_sequence]
 
-    def _splitter(self, language: str) -> Any:
-        from faster_whisper.tokenizer import Tokenizer
-
+    def _splitter(self, language: str) -> Splitter:
         if language not in self._splitters:
-            multilingual = self._model.is_multilingual
-            self._splitters[language] = Tokenizer(self._tokenizer, multilingual, task="transcribe", language=language)
+            code = whisper_code(language)
+            self._splitters[language] = new_splitter(self._tokenizer, self._model.is_multilingual, code)
         return self._splitters[language]
 
 
-def _token_times(found: Any, tokens: int, end_s: float) -> tuple[NDArray[np.float64], list[float]]:
-    """Begin of each token, and of the end, by the first frame of its row in the warping path."""
+def _timing(found: Aligned, tokens: int, end_s: float) -> Timing:
+    """From the warping path: a token begins in the first frame of its row."""
+    times = np.full(tokens + 1, end_s)
     if not found.alignments:
-        return np.full(tokens + 1, end_s), [0.0] * tokens
+        return Timing(times, [0.0] * tokens)
     path = np.array(found.alignments)
     begins = path[np.flatnonzero(np.diff(path[:, 0], prepend=-1)), 1] / ALIGNMENTS_PER_SECOND
-    times = np.full(tokens + 1, end_s)
     times[: len(begins)] = np.minimum(begins[: tokens + 1], end_s)
-    return times, list(found.text_token_probs)
+    return Timing(times, found.text_token_probs)
 
 
-def _among(probabilities: dict[str, float], allowed: Sequence[str]) -> dict[str, float]:
-    chosen = {code: p for code, p in probabilities.items() if not allowed or code in allowed}
+def _among(probabilities: Mapping[str, float], allowed: Sequence[str]) -> dict[str, float]:
+    chosen = {code: probability for code, probability in probabilities.items() if not allowed or code in allowed}
     total = sum(chosen.values()) or 1.0
-    return {code: p / total for code, p in chosen.items()}
+    return {code: probability / total for code, probability in chosen.items()}
 
 
-def _suppressed(splitter: Any, tokenizer: Any) -> list[int]:
+def _suppressed(splitter: Splitter, tokenizer: NativeTokenizer) -> list[int]:
     """Symbols nobody says, and every control token that must not appear in a text."""
-    control = ["startoftranscript", "startofprev", "startoflm", "transcribe", "translate", "nospeech", "nocaptions"]
-    from faster_whisper.tokenizer import _LANGUAGE_CODES
-
-    names = [*control, "notimestamps", *_LANGUAGE_CODES]
-    ids = {tokenizer.token_to_id(f"<|{name}|>") for name in names} - {None}
-    return sorted({*splitter.non_speech_tokens, *ids})
+    languages = [whisper_code(language) for language in LANGUAGES | SINCE_LARGE_V3]
+    ids = [tokenizer.token_to_id(f"<|{name}|>") for name in (*CONTROL_TOKENS, *languages)]
+    return sorted({*splitter.non_speech_tokens, *(token for token in ids if token is not None)})

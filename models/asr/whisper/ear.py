@@ -1,4 +1,4 @@
-"""The audio that has arrived: cut into pieces of 32 ms, each judged for voice, with the last moments kept for a late onset."""
+"""The audio that has arrived: in pieces of 32 ms, each judged for voice; the last moments are kept for a late onset."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whisper's log-mel spectrogram of a window that grows at its end and is cut at its beginning.
 
-Computing it anew for every update costs as much as a GPU encoder; here each frame is computed once. The numbers are those of
-faster-whisper's ``FeatureExtractor`` (Radford et al. 2023, section 2.2) on the same samples, to 1e-6.
+Computing it anew for every update costs as much as a GPU encoder; here each frame is computed once. The numbers are those
+of faster-whisper's ``FeatureExtractor`` (Radford et al. 2023, section 2.2) on the same samples, to 1e-6.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ class CommitOptions:
     """When a word is settled; seconds and probabilities.
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end, in two hypotheses whose audio ends ``agreement_apart_s`` apart (nearer
-    ones agree on the same truncated word). ``hold_words``: how many the ``hold`` policy keeps back. After a pause everything
-    up to the last word with ``flush_probability`` is settled.
+    Agreement: it ends ``agreement_s`` before the end, in two hypotheses whose audio ends ``agreement_apart_s`` apart
+    (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold`` policy keeps back. After a pause
+    everything up to the last word with ``flush_probability`` is settled.
     """
 
-    gate_s: float = 0.5
+    gate_s: float = 0.3
     gate_probability: float = 0.6
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12

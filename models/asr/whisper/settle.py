@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.policy import POLICIES, CommitOptions, Evidence, PolicyName, flush
@@ -26,7 +26,7 @@ class Settler:
 
         None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
         """
-        words = [word for word in hypothesis.words if window.is_voiced(word.start, word.end)]
+        words = [_trimmed(word, window) for word in hypothesis.words if window.is_voiced(word.start, word.end)]
         if bare:
             words = [word for word in words if (word.start + word.end) / 2 > window.frontier]
         while words and is_said_already(words[0], window.words):
@@ -51,3 +51,8 @@ class Settler:
         """How many words are old enough to be taken when the policy has settled none for too long."""
         old = [word.end <= window.end - STALLED_AFTER_S for word in words]
         return old.index(False) if False in old else len(old)
+
+
+def _trimmed(word: HeardWord, window: Window) -> HeardWord:
+    start, end = window.voiced_part(word.start, word.end)
+    return replace(word, start=start, end=end)

@@ -1,13 +1,13 @@
 """One stream's recognition as a pure state machine: audio in, jobs out, hypotheses in, words out.
 
-It does no I/O, has no clock and never waits: `Listening` carries its jobs to the engine. Updates happen at fixed stream times,
-so the words do not depend on how the audio was cut. Until a job's hypothesis is accepted nothing moves, so an engine's
-error or a cancelled call loses nothing: the same job is given out again.
+It does no I/O, has no clock and never waits: `WhisperListening` carries its jobs to the engine. Updates happen at fixed
+stream times, so the words do not depend on how the audio was cut. Until a job's hypothesis is accepted nothing moves, so
+an engine's error or a cancelled call loses nothing: the same job is given out again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.asr.vad import Endpoint, EndpointOptions

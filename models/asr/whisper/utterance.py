@@ -11,6 +11,7 @@ from models.asr.whisper.settle import Settler
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
 
+PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 
@@ -106,15 +107,22 @@ class Utterance:
         return self._settler.settled(words, self.window) or self._break_stall(words)
 
     def trim(self, window_s: float) -> None:
-        """Bring the window down to ``window_s``: between committed words; else what was heard wordless; else with a `Gap`."""
-        window, limits = self.window, self._limits
-        if window.end - window.start <= window_s - limits.step_s:
-            return
-        gap = window.widest_gap(KEPT_WORDS, limits.keep_s)
-        if gap is not None:
-            self._cut(gap)
-        elif window.end - window.start > window_s:
-            self._cut_anyway()
+        """Keep the window below ``window_s``.
+
+        From half of it on at a pause; near its limit in the widest gap between committed words; beyond it wherever it must.
+        """
+        window, keep_s, length_s = self.window, self._limits.keep_s, self.window.end - self.window.start
+        if length_s > window_s / 2:
+            pause = window.widest_gap(keep_words=1, keep_s=keep_s / 2)
+            if pause is not None and pause.width_s >= PAUSE_S:
+                self._cut(pause.middle)
+                return
+        if length_s > window_s - self._limits.step_s:
+            gap = window.widest_gap(KEPT_WORDS, keep_s)
+            if gap is not None:
+                self._cut(gap.middle)
+            elif length_s > window_s:
+                self._cut_anyway()
 
     def forget_language(self) -> None:
         """The speaker changed the language: what was committed in the other one no longer leads the decoder."""
@@ -144,9 +152,11 @@ class Utterance:
     def _cut_anyway(self) -> None:
         """No safe gap: the loosest one, the frontier, or the middle of what nobody could recognize."""
         window = self.window
-        at = window.widest_gap(1, 0.0) or (window.frontier if window.words else None)
-        if at is not None and at > window.start:
-            self._cut(at)
+        gap = window.widest_gap(keep_words=1, keep_s=0.0)
+        if gap is not None:
+            self._cut(gap.middle)
+        elif window.frontier > window.start:
+            self._cut(window.frontier)
         elif self._tail:
             self._lose(window.end - self._limits.keep_s)
         else:

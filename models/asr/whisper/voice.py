@@ -35,4 +35,5 @@ class Loudness:
         count = len(audio) // WINDOW_SAMPLES
         self._rest = audio[count * WINDOW_SAMPLES :].copy()
         windows = audio[: count * WINDOW_SAMPLES].reshape(count, WINDOW_SAMPLES)
-        return (np.mean(np.square(windows), axis=1) > self._floor_power).astype(np.float32)
+        loud: NDArray[np.float32] = (np.mean(np.square(windows), axis=1) > self._floor_power).astype(np.float32)
+        return loud

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 from models.asr.vad import WINDOW_SAMPLES
-from models.asr.whisper.hypothesis import HeardWord
+from models.asr.whisper.hypothesis import FRAME_S, HeardWord
 from models.asr.whisper.log_mel import HOP_SAMPLES, SAMPLE_RATE, Spectrogram
 from pipeline.events import Samples
 
 VOICED = 0.35
+SHORT_DIP = 2  # pieces without voice that do not end a word
 VOICE_MARGIN_S = 0.1  # alignments are off by about this much
 KEPT_WORDS = 4
-GAP_PER_WORD_S = 0.02  # how much wider an earlier gap must be to be preferred
-SILENCE_BONUS_S = 0.1
+GAP_PER_WORD_S = 0.02  # how much wider a gap must be to be preferred to the next one
 OLDER_HYPOTHESES = 8
 
 
@@ -33,6 +34,15 @@ class Features(Protocol):
     def matrix(self) -> Spectrogram:
         """The features."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The gap after committed word ``index``: its middle in stream seconds and its width."""
+
+    middle: float
+    width_s: float
+    index: int
 
 
 class Window:
@@ -72,6 +82,27 @@ class Window:
         last = int(((end + margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         return any(voice >= VOICED for voice in self._voice[max(0, first) : max(0, last + 1)])
 
+    def voiced_part(self, start: float, end: float) -> tuple[float, float]:
+        """The longest stretch of voice in a span; the span itself where there is none.
+
+        Alignments have no gaps: without this a word before a pause would last until the next one.
+        """
+        last = int(-(-(end * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
+        best_from = best_to = begun = first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
+        quiet = SHORT_DIP + 1
+        for index, voice in enumerate(self._voice[first:last], first):
+            quiet = 0 if voice >= VOICED else quiet + 1
+            if quiet > SHORT_DIP:
+                begun = index + 1
+            elif not quiet and index + 1 - begun > best_to - best_from:
+                best_from, best_to = begun, index + 1
+        if best_to == best_from:
+            return start, end
+        return max(start, self._voice_time(best_from)), min(end, self._voice_time(best_to))
+
+    def _voice_time(self, index: int) -> float:
+        return (self._voice_start + index * WINDOW_SAMPLES) / SAMPLE_RATE
+
     def commit(self, words: Sequence[HeardWord]) -> None:
         """The first words of the newest hypothesis are settled: older hypotheses go on after them, or contradict them."""
         self.words.extend(words)
@@ -80,8 +111,9 @@ class Window:
 
     def refresh(self, spans: Iterable[tuple[float, float]]) -> None:
         """Move the committed words to where the newest alignment sees them; what was emitted stays as it was."""
-        for index, (start, end) in enumerate(spans):
-            self.words[index] = replace(self.words[index], start=start, end=max(start, end))
+        for index, (begin, until) in enumerate(spans):
+            start, end = self.voiced_part(begin, max(begin, until))
+            self.words[index] = replace(self.words[index], start=start, end=end)
 
     def remember(self, tail: Sequence[HeardWord]) -> None:
         """Keep what a hypothesis said after the committed words."""
@@ -94,19 +126,14 @@ class Window:
                 return tail, self.end - end
         return (), 0.0
 
-    def widest_gap(self, keep_words: int, keep_s: float) -> float | None:
-        """The middle of the best gap between committed words that leaves so many words and seconds after it."""
-        best, found = -1.0, None
-        for index in range(1, len(self.words) - keep_words + 1):
-            before, after = self.words[index - 1], self.words[index]
-            middle = (before.end + after.start) / 2
-            if middle <= self.start + HOP_SAMPLES / SAMPLE_RATE or self.end - middle < keep_s:
-                continue
-            silent = not self.is_voiced(middle, middle, 0.0)
-            width = after.start - before.end + GAP_PER_WORD_S * index + SILENCE_BONUS_S * silent
-            if width > best:
-                best, found = width, middle
-        return found
+    def widest_gap(self, keep_words: int, keep_s: float) -> Between | None:
+        """The widest gap between committed words, a later one rather than one as wide, that leaves so much after it."""
+        gaps = [
+            Between((before.end + after.start) / 2, after.start - before.end, index)
+            for index, (before, after) in enumerate(pairwise(self.words[: len(self.words) - keep_words + 1]))
+        ]
+        inside = [gap for gap in gaps if gap.middle > self.start + FRAME_S and self.end - gap.middle >= keep_s]
+        return max(inside, key=lambda gap: gap.width_s + GAP_PER_WORD_S * gap.index, default=None)
 
     def cut(self, at: float) -> list[HeardWord]:
         """Forget the audio before ``at`` and the words in it, which are given back."""

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from models.asr.whisper.hypothesis import Tokens
+from models.asr.whisper.native import Splitter
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 Piece = tuple[str, Tokens]
 """A word's text and its tokens."""
-
-
-class Splitter(Protocol):
-    """What of faster-whisper's ``Tokenizer`` is needed here."""
-
-    @property
-    def eot(self) -> int:
-        """The end-of-text token."""
-        ...
-
-    def split_to_word_tokens(self, tokens: list[int]) -> tuple[list[str], list[list[int]]]:
-        """Texts of the words, and their tokens."""
-        ...
 
 
 def split_words(tokens: Sequence[int], splitter: Splitter) -> list[Piece]:

@@ -1,0 +1,117 @@
+"""The backend a profile names: any faster-whisper model, recognized as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from models.asr.vad import StreamingVad
+from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.hypothesis import Engine
+from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
+from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
+from models.asr.whisper.loading import Placement, has_alignment_heads, load_engine, warm_up
+from models.asr.whisper.model_files import download, find, lacking
+from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.voice import Loudness
+from pipeline.contracts import Missing, Progress
+from pipeline.errors import BadInput, ModelError
+from pipeline.events import Fault, Notice
+from pipeline.lane import Lane
+
+PACKAGES = ("faster_whisper", "ctranslate2", "onnxruntime", "tokenizers")
+GROWTH_STEPS = 2  # updates by which a window can outgrow its limit before it is trimmed
+NO_HEADS = (
+    "the Whisper model names no alignment heads, so its word times are rough: "
+    "words are committed when two hypotheses agree (local_agreement)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FasterWhisper:
+    """Whisper on CTranslate2.
+
+    ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
+    on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): several times
+    faster on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
+    kept, if not where the model hub keeps them. ``voice``: what finds speech.
+    """
+
+    model: str = "small"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device_index: int = 0
+    compute_type: str = "auto"
+    threads: int = 0
+    beam_size: int = 1
+    batch: int = 8
+    encoder_window_s: float = 0.0
+    cache: str = ""
+    voice: Literal["silero", "loudness"] = "silero"
+    stream: StreamOptions = field(default_factory=StreamOptions)
+
+    def missing(self) -> Sequence[Missing]:
+        """Packages, a GPU where one is asked for, and model files."""
+        absent = [
+            Missing(f"the Python package {name}", "pip install faster-whisper") for name in PACKAGES if not find_spec(name)
+        ]
+        if absent:
+            return absent
+        if self.device == "cuda" and not _gpus():
+            absent.append(Missing("a CUDA GPU", "take --profile cpu"))
+        folder = find(self.model, self.cache)
+        if folder is None:
+            absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
+        elif lacking(folder):
+            absent.append(Missing(f"{', '.join(lacking(folder))} in {folder}", "translate-live pull"))
+        return absent
+
+    def languages(self) -> frozenset[str]:
+        """What the model was trained on, as far as its name tells."""
+        if self.model.endswith(".en"):
+            return frozenset({"en"})
+        return LANGUAGES | (SINCE_LARGE_V3 if "large-v3" in self.model or "turbo" in self.model else frozenset())
+
+    def pull(self, progress: Progress) -> None:
+        """Download the model."""
+        download(self.model, self.cache, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[WhisperRecognizer]:
+        """Load on a thread of its own, warm up, share among sessions; never uses the network."""
+        folder = find(self.model, self.cache)
+        if folder is None:
+            raise ModelError(
+                f"the Whisper model {self.model} is not on this machine: translate-live pull, or name a folder"
+            )
+        with Lane("whisper") as lane:
+            engine = await lane.run(self._load_engine, folder)
+            options, notices = self._fitting(engine, folder)
+            voice = StreamingVad if self.voice == "silero" else Loudness
+            batched = BatchedEngine(engine, lane, self.batch)
+            yield WhisperRecognizer(engine, batched, options, voice, log_mel_features(engine), notices)
+
+    def _load_engine(self, folder: Path) -> Engine:
+        placement = Placement(self.device, self.device_index, self.compute_type, self.threads)
+        engine = load_engine(folder, placement, self.encoder_window_s, self.beam_size)
+        warm_up(engine)
+        return engine
+
+    def _fitting(self, engine: Engine, folder: Path) -> tuple[StreamOptions, tuple[Notice, ...]]:
+        """The options for this model; raises `BadInput` when its window is too short for them."""
+        options = self.stream
+        most_s = engine.window_s - GROWTH_STEPS * options.step_s
+        if options.window_s > most_s:
+            raise BadInput(f"stream.window_s {options.window_s:g} is more than this model can hear: at most {most_s:g}")
+        if has_alignment_heads(folder) or options.policy == "local_agreement":
+            return options, ()
+        return replace(options, policy="local_agreement"), (Fault("recognize", NO_HEADS, fatal=False),)
+
+
+def _gpus() -> int:
+    import ctranslate2
+
+    return int(ctranslate2.get_cuda_device_count())

@@ -1,0 +1,145 @@
+"""A Whisper model's files: by name, by repository or in a folder; found without the network, downloaded when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts import Progress
+from pipeline.errors import BadInput, NetworkError, TranslateLiveError, nearest
+
+REPOSITORIES = {
+    "tiny.en": "Systran/faster-whisper-tiny.en",
+    "tiny": "Systran/faster-whisper-tiny",
+    "base.en": "Systran/faster-whisper-base.en",
+    "base": "Systran/faster-whisper-base",
+    "small.en": "Systran/faster-whisper-small.en",
+    "small": "Systran/faster-whisper-small",
+    "medium.en": "Systran/faster-whisper-medium.en",
+    "medium": "Systran/faster-whisper-medium",
+    "large-v1": "Systran/faster-whisper-large-v1",
+    "large-v2": "Systran/faster-whisper-large-v2",
+    "large-v3": "Systran/faster-whisper-large-v3",
+    "large": "Systran/faster-whisper-large-v3",
+    "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
+    "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
+    "distil-small.en": "Systran/faster-distil-whisper-small.en",
+    "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
+    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+}
+"""faster-whisper's names."""
+
+NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+WANTED = (*NEEDED, "preprocessor_config.json")
+POLL_S = 0.2
+
+
+def find(model: str, cache: str = "") -> Path | None:
+    """The model's folder: one on disk, or the downloaded one; None when it was not downloaded (completely).
+
+    Raises `BadInput` for a name that is no folder, no known model and no repository (``owner/name``).
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository(model), "config.json", cache_dir=cache or None)
+    snapshot = Path(found).parent if isinstance(found, str) else None
+    return snapshot if snapshot and not lacking(snapshot) else None
+
+
+def repository(model: str) -> str:
+    """The repository a model name stands for."""
+    if model in REPOSITORIES:
+        return REPOSITORIES[model]
+    owner, slash, name = model.partition("/")
+    if slash and owner.strip("~.") and name and "/" not in name:
+        return model
+    raise BadInput(
+        f"{model!r} is no Whisper model: no such folder, no repository 'owner/name'; {nearest(model, REPOSITORIES)}"
+    )
+
+
+def lacking(folder: Path) -> list[str]:
+    """The needed files that are not in the folder."""
+    names = [file.name for file in folder.iterdir()]
+    return [pattern for pattern in NEEDED if not any(fnmatch(name, pattern) for name in names)]
+
+
+def download(model: str, cache: str, progress: Progress) -> None:
+    """Fetch what is not there yet; an interrupted download goes on where it stopped.
+
+    Raises `NetworkError` when the connection fails, `BadInput` when there is no such model.
+    """
+    if Path(model).expanduser().is_dir():
+        return
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    name = repository(model)
+    blobs = Path(cache or constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "blobs")
+    try:
+        listed = HfApi().model_info(name, files_metadata=True)
+        files = [file for file in listed.siblings or [] if any(fnmatch(file.rfilename, wanted) for wanted in WANTED)]
+        total = sum(file.size or 0 for file in files)
+        _fetch(name, sorted(file.rfilename for file in files), cache, _Watch(blobs, total, f"downloading {name}", progress))
+    except RepositoryNotFoundError as error:
+        raise BadInput(f"there is no model {name!r} on the model hub; {nearest(model, REPOSITORIES)}") from error
+    except TranslateLiveError:
+        raise
+    except (OSError, ValueError) as error:
+        raise NetworkError(
+            f"the download of {name} failed: {error}; check the connection and run the same command again, "
+            "it goes on where it stopped"
+        ) from error
+    progress(f"downloading {name}", 1.0)
+
+
+class _Watch:
+    """Tells the share that is on disk, by the sizes of the files that grow there."""
+
+    def __init__(self, blobs: Path, total: int, what: str, progress: Progress) -> None:
+        self._blobs = blobs
+        self._total = max(1, total)
+        self._what = what
+        self._progress = progress
+
+    def look(self) -> None:
+        """Report."""
+        sizes = [blob.stat().st_size for blob in self._blobs.iterdir()] if self._blobs.is_dir() else []
+        self._progress(self._what, min(1.0, sum(sizes) / self._total))
+
+
+def _fetch(name: str, files: Sequence[str], cache: str, watch: _Watch) -> None:
+    """Download file by file on a thread, watching from this one."""
+    import huggingface_hub
+
+    def fetch_all() -> None:
+        for file in files:
+            huggingface_hub.hf_hub_download(name, file, cache_dir=cache or None)
+
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(fetch_all)
+        while wait([job], POLL_S).not_done:
+            watch.look()
+        job.result()
+
+
+def read_settings(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of the model; empty when it is not there. Raises `BadInput` when it is no JSON."""
+    import json
+
+    file = folder / name
+    if not file.is_file():
+        return {}
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{file} is damaged ({error}): delete the folder and download the model again") from error
+    return settings if isinstance(settings, dict) else {}
