@@ -118,6 +118,8 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
     failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
     if failed:
         raise failed[0]
+    if written := [path for path in (job.wish.out, *job.wish.captions, job.wish.events, job.wish.record) if path]:
+        tell(f"wrote {', '.join(map(str, written))}")
 
 
 async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack) -> Models:

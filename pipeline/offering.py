@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
 
 from pipeline.errors import BadInput
 from pipeline.registry import Backends
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A translator backend whose languages are packages of the system."""
+
+    def how_to_add(self, source: str, target: str) -> str:
+        """The command that may bring a pair."""
+        ...
 
 
 def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
@@ -32,11 +42,20 @@ def session_languages(backends: Backends, wanted: Sequence[str], target: str, sp
     possible = targets_of(backends, sources)
     if target not in possible:
         from_them = f" from {_list(sources)}" if sources else ""
-        raise BadInput(f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}")
+        step = _how_to_add(backends, sources, target)
+        raise BadInput(
+            f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}{step}"
+        )
     if speech and target not in backends.synthesizer.languages():
         spoken = backends.synthesizer.languages()
         raise BadInput(f"this profile does not speak {target!r}; it speaks {_list(spoken)}; try: --no-speech")
     return sources
+
+
+def _how_to_add(backends: Backends, sources: Sequence[str], target: str) -> str:
+    if isinstance(backends.translator, Extendable) and sources:
+        return f"; try: {backends.translator.how_to_add(sources[0], target)}"
+    return "; try: another --profile"
 
 
 def _list(languages: Iterable[str]) -> str:

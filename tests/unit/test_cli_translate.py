@@ -10,8 +10,10 @@ import pysubs2
 import pytest
 import soundfile
 
-from pipeline.cli import main
+from pipeline.cli import main, parse
 from pipeline.event_log import read_events
+from pipeline.job import speech_to_speaker
+from pipeline.wish import Wish, checked
 
 SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
@@ -242,3 +244,36 @@ def test_a_stage_that_breaks_is_one_line_without_v_and_a_traceback_with_it(trans
 def test_a_unit_that_cannot_be_translated_is_told(translate, config):
     set_backend(config, "translator", breaks_at=["translate", 1])
     assert translate()[0] == 0
+
+
+def wish(*options: str) -> Wish:
+    _, arguments = parse([*options, "--to", "es"])
+    return checked(arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "there_is_one", "spoken", "hint"),
+    [
+        (["--mic"], True, True, None),
+        (["--mic"], False, False, "there is no speaker"),
+        (["--mic", "--no-speech"], True, False, None),
+        (["--mic", "--out", "a.wav"], True, False, None),
+        (["--mic", "--out", "a.wav", "--out-device", "x"], True, True, None),
+        (["--mic", "--record", "kept"], True, True, None),
+        (["a.wav"], True, False, "--realtime speaks it"),
+        (["a.wav", "--realtime"], True, True, None),
+        (["a.wav", "--realtime", "--out", "a.es.wav"], True, False, None),
+        (["a.wav", "--out-device", "x"], True, True, None),
+        (["a.wav", "--record", "kept"], True, False, None),
+    ],
+)
+def test_who_hears_the_speech(options, there_is_one, spoken, hint):
+    to_speaker, said = speech_to_speaker(wish(*options), lambda: there_is_one)
+    assert to_speaker is spoken
+    assert (said is None) == (hint is None)
+    assert hint is None or hint in said
+
+
+def test_what_a_speaker_plays_is_not_heard_faster_than_it_can_play():
+    assert wish("a.wav", "--out-device", "x").realtime
+    assert not wish("a.wav", "--out", "b.wav").realtime
