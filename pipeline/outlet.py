@@ -38,6 +38,7 @@ class Outlet:
         self.sink = sink
         self.error: Exception | None = None
         self._policy = policy
+        self._notices = sink.notices if isinstance(sink, Reporting) else []
         self._events = Channel[Event](CHANNEL_SIZE)
 
     async def put(self, event: Event) -> None:
@@ -74,6 +75,5 @@ class Outlet:
             await self._tell_notices(tell)
 
     async def _tell_notices(self, tell: Callable[[Event], Awaitable[None]]) -> None:
-        if isinstance(self.sink, Reporting):
-            while self.sink.notices:
-                await tell(self.sink.notices.pop(0))
+        while self._notices:
+            await tell(self._notices.pop(0))

@@ -25,7 +25,7 @@ class PaceOptions:
     max_rate: float = 1.25
     max_breath_s: float = 8.0
     max_lag_s: float = 8.0
-    lead_s: float = 0.4
+    lead_s: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)

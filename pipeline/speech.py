@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.audio.stretch import Stretch
+from pipeline.audio.stretch import stretched
 from pipeline.channel import Channel, ChannelClosed
 from pipeline.contracts import Speaking
 from pipeline.control import Run, Stamped
 from pipeline.errors import ModelError
-from pipeline.events import Busy, Fault, Lag, ReadingUnit, Skipped, SpeechChunk
+from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.pace import PaceOptions, Plan, SpeechLength, Waiting, plan
 from pipeline.stages import FAILURES_ALLOWED, STALL_S
+
+_LOOK_S = 0.25  # how long a skip to live may go unnoticed
 
 
 async def whole(text: str) -> AsyncIterator[str]:
@@ -60,13 +62,25 @@ class Speech:
             if self._unwanted(units.waiting()[0]):
                 await self._skip(units.take(1), "muted" if self._control.muted else "skipped to live")
                 continue
-            head = units.waiting()[0].item
-            moment = await self._time.reach(max(head.heard_s, self._free_at - self._options.lead_s))
+            moment = await self._turn(units.waiting()[0].item)
+            if self._unwanted(units.waiting()[0]):
+                continue
             waiting = [stamped for stamped in units.waiting() if stamped.item.heard_s <= moment]
             start = max(moment, self._free_at)
             decided = plan([self._as_waiting(stamped.item) for stamped in waiting], start, self._options)
             await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
             await self._say(units.take(decided.take), decided)
+
+    async def _turn(self, head: ReadingUnit) -> float:
+        """Wait until what is being spoken is nearly over, or not wanted any more; give the stream time."""
+        generation = self._control.generation
+        while True:
+            goal = max(head.heard_s, self._free_at - self._options.lead_s)
+            moment = await self._time.reach(min(goal, self._time.now() + _LOOK_S))
+            if self._control.generation != generation:
+                self._free_at = moment
+            if moment >= goal or self._control.generation != generation:
+                return moment
 
     def _unwanted(self, stamped: Stamped[ReadingUnit]) -> bool:
         return self._control.muted or self._control.stale(stamped)
@@ -131,7 +145,7 @@ class Speech:
                 yield chunk
 
     async def _play(self, breath: Breath, chunk: SpeechChunk) -> None:
-        samples = breath.stretched(chunk)
+        samples = breath.played(chunk)
         start = max(self._free_at, self._time.now())
         if len(samples) and not breath.audible:
             await self._note_lag(breath, start)
@@ -158,14 +172,13 @@ class Breath:
         self.text = "".join(unit.text for unit in units)
         self.audible = False
         self.natural_s = 0.0
-        self._stretch: Stretch | None = None
+        self._held: list[Samples] = []
 
-    def stretched(self, chunk: SpeechChunk) -> np.ndarray:
-        """The chunk's samples at the breath's rate."""
+    def played(self, chunk: SpeechChunk) -> Samples:
+        """What can be played now that ``chunk`` is there: itself, or the whole breath at its end when it is hurried."""
         self.natural_s += chunk.duration
         if self.plan.rate == 1.0:
             return chunk.samples
-        if self._stretch is None:
-            self._stretch = Stretch(chunk.sample_rate)
-        samples = self._stretch.process(chunk.samples, self.plan.rate)
-        return np.concatenate([samples, self._stretch.flush()]) if chunk.last else samples
+        self._held.append(chunk.samples)
+        whole_breath = np.concatenate(self._held if chunk.last else [np.zeros(0, np.float32)])
+        return stretched(whole_breath, self.plan.rate, chunk.sample_rate)

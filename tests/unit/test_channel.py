@@ -78,7 +78,8 @@ def test_it_behaves_as_a_bounded_queue(size: int, operations: list[str]) -> None
                     model.clear()
                 case "receive" if model:
                     assert await channel.receive() == model.popleft()
-            assert channel.waiting() == tuple(model) and len(channel) == len(model) <= size
+            assert channel.waiting() == tuple(model)
+            assert len(channel) == len(model) <= size
             assert channel.full == (len(model) == size)
 
     asyncio.run(compare())

@@ -15,7 +15,8 @@ def test_every_profile_that_is_shipped_resolves_and_its_backends_can_be_asked(na
     profile = load_profile(name)
     backends = profile.backends()
     assert profile.summary
-    assert backends.recognizer.languages() and backends.synthesizer.languages() is not None
+    assert backends.recognizer.languages()
+    assert backends.synthesizer.languages() is not None
     assert all(missing.what and missing.fix for missing in what_is_missing(profile))
 
 

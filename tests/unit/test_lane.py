@@ -14,7 +14,8 @@ from pipeline.lane import Lane
 async def test_calls_run_in_order_on_one_thread_and_errors_come_back() -> None:
     with Lane("model") as lane:
         names = {await lane.run(lambda: threading.current_thread().name) for _ in range(5)}
-        assert len(names) == 1 and names.pop().startswith("model")
+        assert len(names) == 1
+        assert names.pop().startswith("model")
         with pytest.raises(ZeroDivisionError):
             await lane.run(lambda: 1 / 0)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("model")]
@@ -85,4 +86,5 @@ async def test_two_sessions_interleave_item_by_item_and_an_iterator_closes_on_it
     with Lane("model") as lane:
         assert await asyncio.gather(consume(lane, "a", 99), consume(lane, "b", 2)) == [[0, 1, 2, 3], [0, 1]]
     assert turns[:4] == ["a", "b", "a", "b"]
-    assert len(closed) == 2 and all(name.startswith("model") for name in closed)
+    assert len(closed) == 2
+    assert all(name.startswith("model") for name in closed)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
-import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -19,13 +19,14 @@ from pipeline.session import Models, Session, SessionOptions
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=2)
 
 
 def make(scripted: Scripted | None = None, **options) -> tuple[Scripted, Keep, Session]:
     scripted = scripted or Scripted()
     session = Session(
-        Models(scripted, scripted, scripted), SessionOptions(("en",), ("es",), spoken=options.pop("spoken", "es"), **options)
+        Models(scripted, scripted, scripted),
+        SessionOptions(("en",), ("es",), spoken=options.pop("spoken", "es"), **options),
     )
     return scripted, Keep(), session
 
@@ -46,34 +47,30 @@ def unit_words(keep: Keep) -> list:
 async def test_every_word_is_in_one_unit_and_every_unit_is_spoken_once_in_order(live: bool) -> None:
     scripted, keep, session = make()
     await run(session, keep, 60, live)
-    assert unit_words(keep) == committed_words(keep) and len(committed_words(keep)) == 150
+    assert unit_words(keep) == committed_words(keep)
+    assert len(committed_words(keep)) == 150
     units = [unit.number for unit in keep.of(ReadingUnit)]
     assert units == list(range(len(units)))
     assert [lag.unit for lag in keep.of(Lag)] == units
-    assert scripted.opened == scripted.closed == 2 and keep.closed == 1
+    assert scripted.opened == scripted.closed == 2
+    assert keep.closed == 1
 
 
 async def test_an_hour_in_order_with_a_flat_heap() -> None:
     """Every unit once, in order; what a session keeps does not grow."""
-    scripted = Scripted()
-    sizes: list[int] = []
+    blocks: list[int] = []
 
     def weigh(event: object) -> None:
-        if isinstance(event, ReadingUnit) and event.number % 200 == 100:
+        if isinstance(event, ReadingUnit) and event.number % 400 == 200:
             gc.collect()
-            sizes.append(tracemalloc.get_traced_memory()[0])
+            blocks.append(sys.getallocatedblocks())
 
-    _, _, session = make(scripted)
-    keep = Keep(wanted=lambda event: isinstance(event, Lag), on_put=weigh)
-    tracemalloc.start()
-    try:
-        await session.run(Talk(3600), [Outlet(keep)])
-    finally:
-        tracemalloc.stop()
-    lags = keep.of(Lag)
-    assert [lag.unit for lag in lags] == list(range(1500))
-    kept_bytes = 200 * 200  # the lags this test keeps itself, between two weighings
-    assert max(after - before for before, after in pairwise(sizes)) < kept_bytes + 50_000
+    _, _, session = make()
+    numbers: list[int] = []
+    keep = Keep(wanted=lambda event: isinstance(event, Lag) and numbers.append(event.unit), on_put=weigh)
+    await session.run(Talk(3600, step_s=0.5), [Outlet(keep)])
+    assert numbers == list(range(1501))
+    assert blocks[-1] - blocks[0] < 5_000  # of 100 bytes or so: half a megabyte
     assert asyncio.get_running_loop().time() < 3610
 
 
@@ -99,7 +96,8 @@ async def test_long_speech_is_hurried_then_merged_then_skipped_with_notice() -> 
     await run(session, keep, 120)
     lags, skipped = keep.of(Lag), keep.of(Skipped)
     assert max(lag.rate for lag in lags) == PaceOptions().max_rate
-    assert any(lag.merged_into != lag.unit for lag in lags) and skipped
+    assert any(lag.merged_into != lag.unit for lag in lags)
+    assert skipped
     assert min(i for i, event in enumerate(keep.events) if isinstance(event, Skipped)) > min(
         i for i, event in enumerate(keep.events) if isinstance(event, Lag) and event.merged_into != event.unit
     )
@@ -117,13 +115,19 @@ async def test_a_broken_stage_ends_the_session_under_its_name_and_leaves_nothing
     tasks, threads = len(asyncio.all_tasks()), threading.active_count()
     with pytest.raises(StageFailed) as failure:
         await run(session, keep, 300)
-    assert failure.value.stage == stage and failure.value.exit_code == 4
-    assert len(asyncio.all_tasks()) == tasks and threading.active_count() == threads
-    assert scripted.opened == scripted.closed == 2 and keep.closed == 1
-    assert keep.of(Fault)[-1].fatal and keep.of(ReadingUnit)[:1]
+    assert failure.value.stage == stage
+    assert failure.value.exit_code == 4
+    assert len(asyncio.all_tasks()) == tasks
+    assert threading.active_count() == threads
+    assert scripted.opened == scripted.closed == 2
+    assert keep.closed == 1
+    assert keep.of(Fault)[-1].fatal
+    assert keep.of(ReadingUnit)[:1]
 
 
-@pytest.mark.parametrize(("call", "kind"), [("translate", "raise_at"), ("say", "raise_at"), ("say", "garbage_at"), ("say", "hang_at")])
+@pytest.mark.parametrize(
+    ("call", "kind"), [("translate", "raise_at"), ("say", "raise_at"), ("say", "garbage_at"), ("say", "hang_at")]
+)
 async def test_one_bad_call_is_tried_again_and_nobody_notices(call: str, kind: str) -> None:
     _, keep, session = make(Scripted(faults=Faults(**{kind: {call: {3}}})))
     await run(session, keep, 200)
@@ -158,7 +162,8 @@ async def test_stop_says_what_was_heard() -> None:
         group.create_task(run(session, keep, 600))
         await asyncio.sleep(30)
         session.stop()
-    assert unit_words(keep) == committed_words(keep) and 60 < len(committed_words(keep)) < 80
+    assert unit_words(keep) == committed_words(keep)
+    assert 60 < len(committed_words(keep)) < 80
     assert {lag.unit for lag in keep.of(Lag)} == {unit.number for unit in keep.of(ReadingUnit)}
 
 
@@ -169,7 +174,8 @@ async def test_cancel_frees_everything() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert scripted.opened == scripted.closed == 2 and keep.closed == 1
+    assert scripted.opened == scripted.closed == 2
+    assert keep.closed == 1
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -181,7 +187,7 @@ async def test_skip_to_live_drops_what_waits_and_says_so() -> None:
         session.skip_to_live()
     assert keep.flushed == 1
     assert any(skip.reason == "skipped to live" for skip in keep.of(Skipped))
-    after = [lag for lag in keep.of(Lag) if lag.start > 30]
+    after = [lag for lag in keep.of(Lag) if lag.start > 30 and lag.unit == lag.merged_into]
     assert after[0].ear_voice_s < 3
 
 
@@ -194,7 +200,8 @@ async def test_muted_units_are_shown_not_spoken() -> None:
         await asyncio.sleep(20)
         session.mute(False)
     muted = {n for skip in keep.of(Skipped) if skip.reason == "muted" for n in range(skip.first, skip.last + 1)}
-    assert len(muted) >= 6 and muted & {lag.unit for lag in keep.of(Lag)} <= {min(muted)}
+    assert len(muted) >= 6
+    assert muted & {lag.unit for lag in keep.of(Lag)} <= {min(muted)}
     assert unit_words(keep) == committed_words(keep)
 
 
@@ -214,7 +221,8 @@ async def test_a_recognizer_too_slow_skips_to_live_and_accounts_for_every_second
     _, keep, session = make(Scripted(hear_s=25.0))
     await run(session, keep, 100)
     gaps = keep.of(Gap)
-    assert gaps and all(gap.end > gap.start for gap in gaps)
+    assert gaps
+    assert all(gap.end > gap.start for gap in gaps)
     assert all("too slow" in gap.reason for gap in gaps)
 
 
@@ -272,7 +280,8 @@ async def test_several_targets_are_translated_and_one_is_spoken() -> None:
 async def test_without_speech_there_are_captions() -> None:
     _, keep, session = make(spoken=None)
     await run(session, keep, 30)
-    assert keep.of(ReadingUnit) and not keep.of(SpeechChunk)
+    assert keep.of(ReadingUnit)
+    assert not keep.of(SpeechChunk)
 
 
 async def test_an_error_while_opening_is_raised_as_it_is() -> None:
