@@ -1,0 +1,164 @@
+"""The whole pipeline of a profile on real speech: latency, accuracy, speed, memory, and an hour of scripted session."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.corpora.audio import read_audio, speech_bounds_s, write_audio
+from benchmarks.corpora.folder import load_folder
+from benchmarks.corpora.talk import join
+from benchmarks.corpora.utterance import Utterance
+from benchmarks.long_session import hour_figures
+from benchmarks.memory import PeakMemory
+from benchmarks.metrics import speech_latency
+from benchmarks.metrics.quality import text_score, word_error_rate
+from benchmarks.runs.row import Clock, Row, physics
+from benchmarks.systems.in_process import Heard, Outcome, interpret, named
+from pipeline.clock import LoopClock
+from pipeline.config import Profile, load_profile, what_is_missing
+from pipeline.contracts import Sink
+from pipeline.errors import ModelError
+from pipeline.event_log import EventLog, read_events
+from pipeline.session import Models, Session, SessionOptions
+from pipeline.summary import Summary, summarize
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure, on what."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="recordings and transcripts.tsv (file, language, …)")
+    parser.add_argument("--profile", default="offline", help="the profile to measure (offline)")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")
+    parser.add_argument("--from", dest="source", default="en", metavar="XX", help="spoken language (en)")
+    parser.add_argument("--to", dest="target", default="es", metavar="XX", help="target language (es)")
+    parser.add_argument("--fast", action="store_true", help="only as fast as possible: no latencies at real-time pace")
+    parser.add_argument("--no-hour", action="store_true", help="leave out the hour of scripted session")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep event logs and the speech of every recording here")
+
+
+def run(arguments: argparse.Namespace) -> Mapping[str, float]:
+    """Each recording and all joined: as fast as possible for speed, at real-time pace for latency."""
+    profile = load_profile(arguments.profile, None, arguments.set)
+    if missing := what_is_missing(profile):
+        raise ModelError("; ".join(f"{item.what} is missing: {item.fix}" for item in missing))
+    dataset = load_folder(arguments.folder, arguments.source, arguments.target)
+    for kind, count in sorted({issue.kind: 0 for issue in dataset.issues}.items()):
+        print(f"data: {kind}: {count + sum(issue.kind == kind for issue in dataset.issues)}")
+    with tempfile.TemporaryDirectory() as folder:
+        keep = arguments.keep or Path(folder)
+        figures = asyncio.run(_measure(profile, dataset.utterances, keep, real_time=not arguments.fast))
+    if not arguments.no_hour:
+        figures |= hour_figures()
+    _print(figures)
+    return figures
+
+
+async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path, real_time: bool) -> dict[str, float]:
+    backends = profile.backends()
+    with PeakMemory() as memory:
+        async with AsyncExitStack() as loaded:
+            models = Models(
+                await loaded.enter_async_context(backends.recognizer.load()),
+                await loaded.enter_async_context(backends.translator.load()),
+                await loaded.enter_async_context(backends.synthesizer.load()),
+            )
+            bench = SessionBench(models, profile, keep)
+            fast = [await bench.interpret(utterance, "cu") for utterance in utterances]
+            paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
+            talk = await bench.interpret(join(utterances, "talk")[0], "real", utterances) if real_time else None
+    figures = {**_speed(fast), **_accuracy(utterances, fast), "peak_memory_mb": memory.peak_mb}
+    if talk:
+        figures |= _latency([row for row, _ in [*paced, talk]]) | {
+            "talk_" + name: value for name, value in speech_latency.figures([talk[0]]).items()
+        }
+        figures |= _checks([*fast, *paced, talk])
+    else:
+        figures |= _checks(fast)
+    return figures
+
+
+class SessionBench:
+    """Runs utterances through one set of loaded models, each in a session of its own."""
+
+    def __init__(self, models: Models, profile: Profile, keep: Path) -> None:
+        self._models = models
+        self._profile = profile
+        self._keep = keep
+
+    async def interpret(self, utterance: Utterance, clock: Clock, parts: Sequence[Utterance] = ()) -> tuple[Row, Summary]:
+        """The row of an utterance, or of the talk that ``parts`` make, and what its event log says."""
+        samples, rate = (join(parts, utterance.name)[1], 16_000) if parts else read_audio(Path(utterance.audio))
+        target = utterance.target_language
+        options = SessionOptions(
+            (utterance.source_language,), (target,), target, units=self._profile.units, pace=self._profile.pace
+        )
+        log = self._keep / f"{utterance.name}.{clock}.jsonl"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        about = {"profile": self._profile.name, "source": utterance.source_language, "target": target}
+
+        def event_log(session: Session) -> Sequence[Sink]:
+            return [EventLog(log, about, LoopClock(), session.clock_time)]
+
+        heard = Heard(samples, rate, *speech_bounds_s(samples, rate))
+        outcome: Outcome = await interpret(self._models, options, heard, clock, event_log)
+        outcome = named(outcome, utterance.name, utterance.document)
+        if len(outcome.speech):
+            write_audio(self._keep / f"{utterance.name}.{clock}.wav", outcome.speech, outcome.speech_hz)
+        row = replace(outcome.row, audio=f"{utterance.name}.{clock}.wav")
+        return row, summarize(read_events(log))
+
+
+def _speed(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
+    """Wall time per second of audio, all stages together, as fast as possible; and the models' share of it."""
+    rows = [row for row, _ in runs]
+    rtf = sum(row.wall_s for row in rows) / sum(row.source_s for row in rows)
+    return {"rtf": rtf, **speech_latency.busy_figures(rows)}
+
+
+def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
+    """Word error rate of what was recognized, BLEU and chrF of what was said."""
+    rows = [row for row, _ in runs]
+    score = text_score(
+        [utterance.reference for utterance in utterances],
+        [row.hypothesis for row in rows],
+        utterances[0].target_language,
+    )
+    print(f"BLEU {score.bleu_signature}, chrF {score.chrf_signature}")
+    transcripts = [utterance.transcript for utterance in utterances]
+    wer = word_error_rate(transcripts, [row.transcript for row in rows], utterances[0].source_language)
+    return {"wer": wer, "bleu": score.bleu, "chrf": score.chrf}
+
+
+def _latency(rows: Sequence[Row]) -> dict[str, float]:
+    """Latency at real-time pace, and how punctual the feeder was."""
+    late_ms = max(row.feeder_late_p99_ms for row in rows)
+    if late_ms > 10:
+        print(f"warning: frames were up to {late_ms:.0f} ms late (p99): this machine was too busy to measure latency")
+    return {**speech_latency.figures(rows), "feeder_late_p99_ms": late_ms}
+
+
+def _checks(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
+    """What must be zero: words that units lost or doubled, and what physics forbids."""
+    faults = [fault for row, _ in runs for fault in physics(row)]
+    for fault in faults:
+        print(f"impossible: {fault}")
+    for row, _ in runs:
+        for notice in row.notices:
+            print(f"{row.utterance} ({row.clock}): {notice}")
+    return {
+        "words_lost": float(sum(summary.words_lost for _, summary in runs)),
+        "words_doubled": float(sum(summary.words_doubled for _, summary in runs)),
+        "impossible_stamps": float(len(faults)),
+    }
+
+
+def _print(figures: Mapping[str, float]) -> None:
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {value:10.3f}")

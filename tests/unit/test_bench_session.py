@@ -1,0 +1,140 @@
+"""The session benchmark on scripted models: clocks agree, spans add up, an hour stays in bounds."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import session as bench
+from benchmarks.clocks.feeder import Feeder
+from benchmarks.clocks.virtual import run_on
+from benchmarks.long_session import hour_figures
+from benchmarks.metrics import speech_latency
+from benchmarks.runs.row import physics
+from benchmarks.systems.in_process import Heard, interpret
+from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
+from pipeline.clock import LoopClock
+from pipeline.errors import ModelError
+from pipeline.events import Word
+from pipeline.session import Models, SessionOptions
+
+OPTIONS = SessionOptions(("en",), ("es",), "es")
+
+
+def script(count, every=6, word_s=0.1):
+    words, at_s = [], 0.1
+    for index in range(count):
+        words.append(Word(f" w{index}", at_s, at_s + word_s, 1.0))
+        at_s += word_s * (1.5 if (index + 1) % every else 6)
+    return words
+
+
+def models(words, cost_s=1.0):
+    return Models(
+        ScriptedRecognizer(words, hold_s=0.1, cost_s=0.003 * cost_s),
+        ScriptedTranslator(cost_s=0.1 * cost_s),
+        ScriptedSynthesizer(seconds_per_character=0.01, cost_s=0.02 * cost_s),
+    )
+
+
+def audio(words):
+    duration_s = words[-1].end + 0.2
+    return Heard(np.zeros(int(duration_s * 16_000), np.float32), 16_000, words[0].start, words[-1].end)
+
+
+def row_on(clock, words, **how):
+    kind = "real" if clock == "exact" else clock
+    return run_on(clock, interpret(models(words, **how), OPTIONS, audio(words), kind)).row
+
+
+def moments(row):
+    return [moment for unit in row.units for moment in (unit.committed_s, unit.ready_s, unit.start_s, unit.end_s)]
+
+
+def test_the_virtual_clock_gives_the_stamps_of_the_real_one():
+    words = script(12)
+    real, virtual, exact = row_on("real", words), row_on("virtual", words), row_on("exact", words)
+    late_s = 0.02 + real.feeder_late_p99_ms / 1000  # what a busy machine adds to a real run is not the clock's
+    assert len(real.units) == len(exact.units) == len(virtual.units) >= 2
+    assert moments(exact) == pytest.approx(moments(real), abs=late_s)
+    assert moments(virtual) == pytest.approx(moments(real), abs=late_s)
+
+
+def test_exact_runs_are_equal_to_the_last_digit():
+    words = script(40)
+    assert row_on("exact", words).units == row_on("exact", words).units
+
+
+def test_a_queue_makes_later_units_later():
+    words = script(60)
+    light, heavy = row_on("exact", words), row_on("exact", words, cost_s=12.0)
+    assert speech_latency.end_lag_s(heavy) > speech_latency.end_lag_s(light) + 1
+    waits = [unit.committed_s - unit.heard_s for unit in heavy.units]
+    assert min(waits) >= 1.2 - 1e-6
+    assert physics(heavy) == []
+
+
+@pytest.mark.parametrize("clock", ["exact", "cu"])
+def test_the_span_is_policy_plus_compute_plus_wait(clock):
+    row = row_on(clock, script(40), cost_s=0.0 if clock == "cu" else 1.0)
+    assert physics(row) == []
+    for unit in speech_latency.spoken([row]):
+        span = speech_latency.parts(unit)
+        assert span.ear_voice_s == pytest.approx(span.policy_s + span.compute_s + span.wait_s, abs=1e-9)
+        assert min(span.policy_s, span.compute_s, span.wait_s) >= -1e-6
+    if clock == "cu":
+        assert all(speech_latency.parts(unit).compute_s == pytest.approx(0, abs=1e-9) for unit in row.units)
+
+
+def test_frames_come_when_they_would_be_heard():
+    async def fed(live):
+        feeder = Feeder(np.zeros(16_000, np.float32), 16_000, LoopClock(), live=live)
+        return [(frame.start, LoopClock().now() - feeder.origin_s) async for frame in feeder], feeder
+
+    frames, feeder = run_on("exact", fed(True))
+    assert len(frames) == 50
+    assert [at for _, at in frames] == pytest.approx([start + 0.02 for start, _ in frames], abs=1e-9)
+    assert max(feeder.late_s) == pytest.approx(0, abs=1e-9)
+    assert max(at for _, at in run_on("exact", fed(False))[0]) == 0
+
+
+def test_real_time_passes_only_while_somebody_computes():
+    async def work():
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await asyncio.sleep(3600)
+        jumped = loop.time() - before
+        with loop.computing():
+            await asyncio.to_thread(sum, range(1000))
+        return jumped, loop.time() - before - jumped
+
+    jumped, computed = run_on("virtual", work())
+    assert 3600 <= jumped < 3601
+    assert computed < 60
+
+
+def test_six_minutes_of_session_lose_nothing_and_keep_their_memory():
+    figures = hour_figures(hours=0.1)
+    assert figures["hour_units"] > 50
+    assert figures["hour_units_in_order"] == figures["hour_speech_in_order"] == 1
+    assert figures["hour_words_lost"] == 0
+    assert figures["hour_heap_growth_mb"] < 1
+
+
+def test_a_profile_that_cannot_run_says_what_is_missing(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    lacking = [SimpleNamespace(what="espeak-ng", fix="apt-get install espeak-ng")]
+    monkeypatch.setattr(bench, "what_is_missing", lambda profile: lacking)
+    arguments = SimpleNamespace(profile="offline", set=[], folder=tmp_path, source="en", target="es")
+    monkeypatch.setattr(bench, "load_profile", lambda *given: None)
+    with pytest.raises(ModelError, match="apt-get install espeak-ng"):
+        bench.run(arguments)
+
+
+def test_nothing_said_has_no_latency():
+    figures = speech_latency.figures([row_on("exact", [Word(" ...", 0.5, 0.9, 1.0)])])
+    assert math.isnan(figures["ear_voice_span_p50_s"])
+    assert figures["units"] == 0
