@@ -120,8 +120,8 @@ class Capture:
 class Microphone:
     """A live `Source` from the named input device (or the default one), at its native rate.
 
-    The device is opened at construction, so that a wrong name is a `DeviceError` before anything else begins. Notices of
-    loss, return and gaps wait in ``notices`` for the session to take. Ending the iteration frees the device and its thread.
+    The device is opened at construction, so that a wrong name is a `DeviceError` before anything else begins. Loss,
+    return and gaps are told as they happen, even while no audio comes. Ending the iteration frees device and thread.
     """
 
     live = True
@@ -133,14 +133,17 @@ class Microphone:
         self._timer = timer or ThreadTimer()
         self._stream = opener(name, 0)
         self.sample_rate = self._stream.sample_rate
-        self._waiting: Channel[AudioChunk] = Channel(round(WAITING_S / BLOCK_S))
+        self._waiting: Channel[AudioChunk | None] = Channel(round(WAITING_S / BLOCK_S))
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+    async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
         thread = threading.Thread(target=self._listen, args=(asyncio.get_running_loop(),), name="microphone", daemon=True)
         thread.start()
         try:
             async for chunk in self._waiting:
-                yield chunk
+                while self.notices:
+                    yield self.notices.pop(0)
+                if chunk is not None:
+                    yield chunk
         finally:
             self._timer.stop()
             thread.join(timeout=1)  # at most one poll and the closing of the stream
@@ -157,11 +160,12 @@ class Microphone:
             loop.call_soon_threadsafe(self._waiting.close)
 
     def take(self, item: AudioChunk | Notice) -> None:
-        """Queue what was captured; the oldest audio makes room, and one growing `Gap` tells of it."""
+        """Queue what was captured, a notice as a mark that there is one; the oldest audio makes room, and one growing `Gap`
+        tells of it."""
+        audio = item if isinstance(item, AudioChunk) else None
         if not isinstance(item, AudioChunk):
             self.notices.append(item)
-            return
-        dropped = self._waiting.send_newest(item)
+        dropped = self._waiting.send_newest(audio)
         if dropped is None:
             return
         start, reason = dropped.start, "the session did not take the microphone's audio in time"
