@@ -49,21 +49,27 @@ def find_commands(folder: Path) -> dict[str, str]:
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
-    """Find the command and its arguments; imports that command's module only."""
+    """Find the command and its arguments; imports that command's module only.
+
+    What all commands share is taken out first, so that it may stand anywhere, also after a command's own actions.
+    """
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    common.add_argument("--json", type=Path, metavar="FILE", help="write figures and environment to this file")
+    common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    shared, rest = common.parse_known_args(argv)
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measure translate-live and its stages.")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command: Command | None = None
     for name, about in find_commands(FOLDER).items():
-        sub = choices.add_parser(name, help=about.replace("%", "%%"), description=about.replace("%", "%%"))
-        if name in argv[:1]:
+        text = about.replace("%", "%%")
+        sub = choices.add_parser(name, help=text, description=text, parents=[common])
+        if name in rest[:1]:
             command = cast(Command, importlib.import_module(f"benchmarks.{name.replace('-', '_')}"))
             command.add_arguments(sub)
-        sub.add_argument("--json", type=Path, metavar="FILE", help="write figures and environment to this file")
-        sub.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(rest)
     if command is None:
         raise BadInput(f"the command comes first: python -m benchmarks {arguments.command} …")
-    return command, arguments
+    return command, argparse.Namespace(**vars(arguments) | vars(shared))
 
 
 def write_result(file: Path, figures: Mapping[str, float], environment: Environment) -> None:
