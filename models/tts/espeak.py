@@ -1,0 +1,218 @@
+"""eSpeak NG: the synthesizer that is a Debian package and speaks a hundred languages on any CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from models.tts.silence import SilenceTrim
+from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
+from pipeline.errors import BadInput, ModelError, Refused, nearest
+from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
+
+RATE_HZ = 22_050  # of a unit without sound; otherwise what the program's WAV header says
+CHUNK_S = 0.1
+NAMES = {"cmn": "zh", "nb": "no"}  # eSpeak's name of a language: the usual one
+
+
+@dataclass(frozen=True, slots=True)
+class Espeak:
+    """Speaks with eSpeak NG at ``words_per_minute`` (80 to 450).
+
+    ``program`` is looked for on ``search_path`` (none: the PATH of this process). Of the silence after a unit at most
+    ``pause_s`` is kept.
+    """
+
+    words_per_minute: int = 175
+    program: str = "espeak-ng"
+    search_path: str | None = None
+    pause_s: float = 0.08
+
+    def missing(self) -> Sequence[Missing]:
+        """The program, if it is not there."""
+        found = self._path() is not None
+        return [] if found else [Missing(f"the program {self.program}", "apt-get install espeak-ng")]
+
+    def languages(self) -> frozenset[str]:
+        """The languages of its voices, without their regions; none where the program is missing."""
+        return frozenset(NAMES.get(base, base) for base in (code.partition("-")[0] for code in self._voices()))
+
+    def pull(self, progress: Progress) -> None:
+        """Nothing to download."""
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Check the settings; a process is started for each unit (some milliseconds)."""
+        if not 80 <= self.words_per_minute <= 450:
+            raise BadInput(f"words_per_minute is {self.words_per_minute}; eSpeak speaks 80 to 450 words per minute")
+        for lack in self.missing():
+            raise ModelError(f"{lack.what} not found; {lack.fix}")
+        yield _Synthesizer(self)
+
+    def voice_of(self, voice: Voice | None, language: str) -> str:
+        """The name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that eSpeak does not have."""
+        if voice is not None and voice.arrays:
+            raise _cannot_clone()
+        voices = self._voices()
+        if voice is not None and voice.name:
+            if voice.name.partition("+")[0] not in voices or not re.fullmatch(r"[\w+-]+", voice.name):
+                raise BadInput(f"eSpeak has no voice {voice.name!r}; {nearest(voice.name, voices)}")
+            return voice.name
+        code = {usual: own for own, usual in NAMES.items()}.get(language, language)
+        if code not in voices and language not in self.languages():
+            raise Refused(f"eSpeak does not speak {language!r}; {nearest(language, self.languages())}")
+        return code
+
+    def command(self, voice: str) -> list[str]:
+        """The command that speaks UTF-8 text from its input, without a pause at the end."""
+        path = self._path()
+        if path is None:
+            raise ModelError(f"the program {self.program} not found; apt-get install espeak-ng")
+        return [path, "-v", voice, "-s", str(self.words_per_minute), "-b", "1", "-z", "--stdin", "--stdout"]
+
+    def _path(self) -> str | None:
+        return shutil.which(self.program, path=self.search_path)
+
+    def _voices(self) -> frozenset[str]:
+        path = self._path()
+        return _voices_of(path) if path is not None else frozenset()
+
+
+@cache
+def _voices_of(path: str) -> frozenset[str]:
+    """The language codes of the program's own voices (MBROLA voices need data that is not there)."""
+    try:
+        listed = subprocess.run([path, "--voices"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ModelError(
+            f"{path} does not list its voices ({error}); try: apt-get install --reinstall espeak-ng"
+        ) from error
+    lines = (line.split() for line in listed.splitlines()[1:])
+    return frozenset(fields[1] for fields in lines if len(fields) >= 5 and not fields[4].startswith("mb/"))
+
+
+def _cannot_clone() -> Refused:
+    return Refused("eSpeak cannot clone a voice; the gpu profile (Qwen3-TTS) can, or choose a preset voice")
+
+
+@dataclass(frozen=True, slots=True)
+class _Synthesizer:
+    backend: Espeak
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Refused: eSpeak has presets only."""
+        raise _cannot_clone()
+
+    @asynccontextmanager
+    async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
+        """Begin to speak; what still runs at the end is killed."""
+        speaking = _Speaking(self.backend, self.backend.voice_of(voice, language))
+        try:
+            yield speaking
+        finally:
+            await speaking.close()
+
+
+class _Speaking:
+    """One session's speech, a process for each unit."""
+
+    def __init__(self, backend: Espeak, voice: str) -> None:
+        self._backend = backend
+        self._voice = voice
+        self._running: set[asyncio.subprocess.Process] = set()
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        """Synthesize one unit; the whole text is awaited first, for eSpeak's intonation needs its end.
+
+        Raises `ModelError` when the program fails or is killed, also in the middle.
+        """
+        spoken = speakable("".join([piece async for piece in text]))
+        if not spoken:
+            yield SpeechChunk(unit.number, np.zeros(0, np.float32), RATE_HZ, last=True)
+            return
+        program = await self._start()
+        try:
+            rate = await self._send(program, spoken)
+            trim = SilenceTrim(rate, self._backend.pause_s)
+            async for samples in _pcm(program, int(CHUNK_S * rate)):
+                if len(sound := trim.add(samples)):
+                    yield SpeechChunk(unit.number, sound, rate, last=False)
+            if (code := await program.wait()) != 0:
+                raise _failed(program, f"it ended with code {code} before the unit did")
+            yield SpeechChunk(unit.number, trim.end(), rate, last=True)
+        finally:
+            await self._end(program)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        command, pipe = self._backend.command(self._voice), asyncio.subprocess.PIPE
+        try:
+            program = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
+            )
+        except OSError as error:
+            raise ModelError(f"{command[0]} could not be started ({error}); apt-get install espeak-ng") from error
+        self._running.add(program)
+        return program
+
+    async def _send(self, program: asyncio.subprocess.Process, text: str) -> int:
+        """Give it the text, which it reads to its end before it speaks; gives the sample rate."""
+        assert program.stdin is not None
+        assert program.stdout is not None
+        try:
+            program.stdin.write(text.encode(errors="replace"))
+            await program.stdin.drain()
+            program.stdin.close()
+            header = await program.stdout.readexactly(44)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise _failed(program, "it ended without a sound") from error
+        kind, rate, data = header[:4], struct.unpack_from("<I", header, 24)[0], header[36:40]
+        if (kind, data) != (b"RIFF", b"data"):
+            raise _failed(program, "its output is no plain WAV")
+        return int(rate)
+
+    async def _end(self, program: asyncio.subprocess.Process) -> None:
+        self._running.discard(program)
+        if program.returncode is None:
+            program.kill()
+        await program.wait()
+
+    async def close(self) -> None:
+        """Kill what still speaks."""
+        for program in list(self._running):
+            await self._end(program)
+
+
+async def _pcm(program: asyncio.subprocess.Process, count: int) -> AsyncIterator[Samples]:
+    """Its 16-bit samples, ``count`` at a time, as they come."""
+    assert program.stdout is not None
+    ended = False
+    while not ended:
+        try:
+            data = await program.stdout.readexactly(2 * count)
+        except asyncio.IncompleteReadError as end:
+            data, ended = end.partial[: len(end.partial) // 2 * 2], True
+        if data:
+            yield np.frombuffer(data, "<i2").astype(np.float32) * np.float32(1 / 32768)
+
+
+def _failed(program: asyncio.subprocess.Process, what: str) -> ModelError:
+    return ModelError(f"eSpeak (process {program.pid}) failed: {what}; try: echo hello | espeak-ng --stdin")
+
+
+def speakable(text: str) -> str:
+    """Text as eSpeak can read it: no control characters, and no ``[[``, after which it would read phonemes."""
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return re.sub(r"\[(?=\[)", "[ ", text).strip()

@@ -1,0 +1,166 @@
+"""eSpeak as a service: any text is spoken or quietly nothing, faults are told, no process outlives its session."""
+
+import asyncio
+import os
+import signal
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.tts.espeak import Espeak, speakable
+from models.tts.silence import QUIET, SilenceTrim
+from pipeline.contracts import Voice
+from pipeline.errors import BadInput, ModelError, Refused
+from pipeline.events import AudioChunk, ReadingUnit
+
+pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
+
+LONG = "la casa es muy grande y muy bonita " * 60
+
+
+def unit(text, number=7):
+    return ReadingUnit(number, (), text, "es", 0.0, 1.0, 1.0)
+
+
+async def pieces(*texts):
+    for text in texts:
+        yield text
+
+
+async def said(speaking, *texts):
+    return [chunk async for chunk in speaking.say(unit("".join(texts)), pieces(*texts))]
+
+
+def sound(chunks):
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+def programs():
+    return [child.pid for child in psutil.Process().children(recursive=True)]
+
+
+async def test_speaks_a_unit_in_small_chunks_without_silence_around_it():
+    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        chunks = await said(speaking, "él podría haber sido ", "más amable")
+    audio = sound(chunks)
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert {(chunk.unit, chunk.sample_rate, chunk.samples.dtype.name) for chunk in chunks} == {(7, 22050, "float32")}
+    assert max(chunk.duration for chunk in chunks) <= 0.6
+    assert 1.0 < len(audio) / 22050 < 3.0
+    loud = np.flatnonzero(np.abs(audio) > QUIET)
+    assert loud[0] <= 0.01 * 22050 + 1
+    assert len(audio) - loud[-1] <= 0.1 * 22050
+    assert np.max(np.abs(audio)) <= 1
+
+
+async def test_pieces_are_one_text_and_faster_is_shorter():
+    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        whole, cut = await said(speaking, "buenos días a todos"), await said(speaking, "buenos d", "ías a", " todos")
+    async with Espeak(words_per_minute=260).load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        fast = await said(speaking, "buenos días a todos")
+    np.testing.assert_array_equal(sound(whole), sound(cut))
+    assert len(sound(fast)) < 0.85 * len(sound(whole))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "…?!", "😀", "\0\x01\n", "\ud800", "<speak><break time='9s'/>hola</speak>", "[[a", "-v en"]
+)
+async def test_odd_texts_end_with_a_last_chunk(text):
+    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        chunks = await said(speaking, text)
+        assert [chunk.last for chunk in chunks].count(True) == 1
+        assert chunks[-1].last
+        assert len(sound(chunks)) < 8 * 22050
+        assert len(sound(await said(speaking, "hola"))) > 0.2 * 22050
+
+
+async def test_a_very_long_text_is_spoken_whole_and_streams():
+    async with Espeak(words_per_minute=450).load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        seconds = [chunk.duration async for chunk in speaking.say(unit(""), pieces("la casa es grande. " * 550))]
+    assert sum(seconds) > 200
+    assert max(seconds) < 1
+
+
+async def test_a_process_killed_in_the_middle_is_told_and_the_next_unit_speaks():
+    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        speech = speaking.say(unit(LONG), pieces(LONG))
+        await anext(speech)
+        os.kill(programs()[0], signal.SIGKILL)
+        with pytest.raises(ModelError, match="code -9"):
+            async for _ in speech:
+                pass
+        assert len(sound(await said(speaking, "hola"))) > 0
+    assert programs() == []
+
+
+async def test_leaving_or_cancelling_kills_the_process():
+    async with Espeak().load() as synthesizer:
+        async with synthesizer.open(None, "es") as speaking:
+            await anext(speaking.say(unit(LONG), pieces(LONG)))
+            assert len(programs()) == 1
+        assert programs() == []
+        async with synthesizer.open(None, "es") as speaking:
+            begun = asyncio.Event()
+
+            async def speak():
+                async for _ in speaking.say(unit(LONG), pieces(LONG)):
+                    begun.set()
+                    await asyncio.Event().wait()
+
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(speak())
+                await begun.wait()
+                task.cancel()
+            assert programs() == []
+
+
+async def test_what_it_cannot_do_is_refused_with_what_can():
+    async with Espeak().load() as synthesizer:
+        with pytest.raises(Refused, match="gpu profile"):
+            await synthesizer.enrol(AudioChunk(np.zeros(48_000, np.float32), 16_000, 0.0))
+        for voice, language, error, text in [
+            (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "gpu profile"),
+            (Voice("nobody"), "es", BadInput, "valid: "),
+            (None, "xx", Refused, "valid: "),
+        ]:
+            with pytest.raises(error, match=text):
+                async with synthesizer.open(voice, language):
+                    pass
+    with pytest.raises(BadInput, match="80 to 450"):
+        async with Espeak(words_per_minute=1000).load():
+            pass
+
+
+async def test_voices_by_language_region_and_variant():
+    assert {"en", "es", "ca", "fr", "zh", "no"} <= Espeak().languages()
+    async with Espeak().load() as synthesizer:
+        for voice, language in [(None, "en"), (None, "zh"), (None, "es-419"), (Voice("es+f3"), "es")]:
+            async with synthesizer.open(voice, language) as speaking:
+                assert len(sound(await said(speaking, "1 2 3"))) > 0.3 * 22050
+
+
+async def test_a_missing_program_names_its_package():
+    absent = Espeak(search_path="")
+    assert Espeak().missing() == []
+    assert "apt-get install espeak-ng" in absent.missing()[0].fix
+    assert absent.languages() == frozenset()
+    with pytest.raises(ModelError, match="apt-get install espeak-ng"):
+        async with absent.load():
+            pass
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5]), max_size=400), st.integers(1, 50))
+def test_trimming_keeps_all_sound_however_it_comes(levels, size):
+    audio = np.repeat(np.array(levels, np.float32), 3)
+    trim = SilenceTrim(1000, 0.02)
+    kept = np.concatenate([*(trim.add(audio[start : start + size]) for start in range(0, len(audio), size)), trim.end()])
+    loud = np.flatnonzero(audio)
+    expected = audio[max(0, loud[0] - 10) : loud[-1] + 21] if len(loud) else audio[:0]
+    np.testing.assert_array_equal(kept, expected)
+
+
+def test_speakable_text_has_no_commands():
+    assert speakable("[[h@\nl[[[o\0") == "[ [h@ l[ [ [o"
