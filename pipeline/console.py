@@ -198,7 +198,7 @@ def console_sinks(out: TextIO, errors: TextIO, clock: Clock, languages: tuple[st
     if quiet:
         return [TranslationLines(out)]
     if not errors.isatty():
-        return [TranslationLines(out), PlainView(errors)]
+        return [PlainView(errors), TranslationLines(out)]
     from rich.console import Console  # noqa: PLC0415
 
     view = LiveView(Console(file=errors), clock, languages, scroll=out.isatty())

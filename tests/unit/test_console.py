@@ -161,7 +161,7 @@ async def test_one_terminal_for_both_shows_each_translation_once_in_the_scroll()
 @pytest.mark.parametrize(
     ("errors", "quiet", "kinds"),
     [
-        (io.StringIO(), False, [TranslationLines, PlainView]),
+        (io.StringIO(), False, [PlainView, TranslationLines]),
         (Terminal(), False, [TranslationLines, LiveView]),
         (Terminal(), True, [TranslationLines]),
     ],
