@@ -165,7 +165,12 @@ def speaker_encoder_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
 
 def codec_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
     """Every tensor of the codec's decoder."""
-    width, latent, hidden, inner = shape["codebook_dim"], shape["latent_dim"], shape["hidden_size"], shape["intermediate_size"]
+    width, latent, hidden, inner = (
+        shape["codebook_dim"],
+        shape["latent_dim"],
+        shape["hidden_size"],
+        shape["intermediate_size"],
+    )
     heads = shape["num_attention_heads"] * shape["head_dim"]
     sizes: dict[str, tuple[int, ...]] = {}
 
@@ -234,7 +239,9 @@ def _snake(add: object, name: str, channels: int) -> None:
 
 def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
     """Random values that depend on name and seed only; norms near 1, scales positive, weights that keep the signal alive."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + sum(ord(letter) * place for place, letter in enumerate(name, 7)))
+    generator = torch.Generator().manual_seed(
+        seed * 1_000_003 + sum(ord(letter) * place for place, letter in enumerate(name, 7))
+    )
     values = torch.randn(size, generator=generator)
     if name.endswith("cluster_usage"):
         return values.abs() + 0.5
@@ -304,7 +311,8 @@ def save(folder: Path, tensors: dict[str, Tensor], shards: int) -> None:
 
 def _merged(base: dict, change: dict) -> dict:
     return base | {
-        key: _merged(base[key], value) if isinstance(value, dict) and key in base else value for key, value in change.items()
+        key: _merged(base[key], value) if isinstance(value, dict) and key in base else value
+        for key, value in change.items()
     }
 
 

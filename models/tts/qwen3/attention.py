@@ -26,7 +26,9 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
     if visible is not None:
         mask = visible if groups == 1 or steps == 1 else visible.repeat_interleave(groups, 1)
         mask = mask.unsqueeze(1)
-    attended = functional.scaled_dot_product_attention(grouped, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask)
+    attended = functional.scaled_dot_product_attention(
+        grouped, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
+    )
     return attended.view(rows, -1, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
 
 

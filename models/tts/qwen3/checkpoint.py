@@ -38,7 +38,9 @@ class Tensors:
             raise ModelError(f"{self._folder}: tensor {name!r} is missing; {nearest(name, _close(name, self._left))}")
         tensor = self._files[self._left.pop(name)].get_tensor(name)
         if tuple(tensor.shape) != size:
-            raise ModelError(f"{self._folder}: tensor {name!r} has shape {tuple(tensor.shape)}, config.json asks for {size}")
+            raise ModelError(
+                f"{self._folder}: tensor {name!r} has shape {tuple(tensor.shape)}, config.json asks for {size}"
+            )
         return tensor.to(self._dtype)
 
     def finish(self, unused: Iterable[str] = ()) -> None:

@@ -20,6 +20,10 @@ from models.tts.qwen3.rows import Rows
 from models.tts.qwen3.sampler import FirstCodeRules, draw, first_code_rules
 from models.tts.qwen3.talker import Talker, load_talker
 
+END_BIAS_PER_FRAME = 1.0
+"""Added to the end's logit for each frame past a row's ``overstay``: an end that the model has all but excluded (1e-14, as
+reported for utterances that never end) is still reached within 3 seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechModel:
@@ -55,7 +59,8 @@ class SpeechModel:
         """Draw a frame from the talker's hidden states [rows, hidden] and commit it where the rows are stepping."""
         uniform = uniforms(rows.seed[here], rows.frame[here])
         may_end = rows.frame[here] >= rows.end_floor[here]
-        scores = self.rules.apply(self.talker.head(hidden), rows.seen[here], may_end, rows.end_bias[here])
+        end_bias = (rows.frame[here] - rows.overstay[here]).clamp(min=0) * END_BIAS_PER_FRAME
+        scores = self.rules.apply(self.talker.head(hidden), rows.seen[here], may_end, end_bias)
         first = draw(scores, uniform[:, 0], self.generation.talker)
         memory = rows.predictor_keys_values[:, here]
         codes = self.predictor.complete(hidden, first, uniform, memory)

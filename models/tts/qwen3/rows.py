@@ -31,7 +31,7 @@ class Rows:
     seen: Tensor  # bool [rows, vocabulary]: codes drawn
     seed: Tensor  # int64 [rows]
     end_floor: Tensor  # int64 [rows]: the first frame at which speech may end
-    end_bias: Tensor  # float32 [rows]
+    overstay: Tensor  # int64 [rows]: the frame from which the end is made ever likelier
     stepping: Tensor  # bool [rows]: whether the next step counts
     codes: Tensor  # int64 [rows, 16]: the last frame
 
@@ -52,11 +52,12 @@ class Rows:
 
     def clear(self, row: int, seed: int, padding: Tensor) -> None:
         """Make ``row`` as new; ``padding`` [hidden] is what an ended text reads as."""
-        for values in (self.pending, self.position, self.frame, self.seen, self.end_bias, self.stepping, self.codes):
+        for values in (self.pending, self.position, self.frame, self.seen, self.stepping, self.codes):
             values[row] = 0
         self.text[row] = padding
         self.seed[row] = seed
         self.end_floor[row] = FIRST_END_FRAME
+        self.overstay[row] = NEVER
 
     def clear_positions(self, row: int, begin: int, end: int) -> None:
         """Zero a range of the row's keys and values: what attention weighs with 0 must at least be a number."""
@@ -85,7 +86,7 @@ def allocate_rows(
         seen=zeros(torch.bool, config.vocabulary),
         seed=zeros(torch.int64),
         end_floor=zeros(torch.int64),
-        end_bias=zeros(torch.float32),
+        overstay=zeros(torch.int64),
         stepping=zeros(torch.bool),
         codes=zeros(torch.int64, CODE_GROUPS),
     )

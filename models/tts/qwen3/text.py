@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from models.tts.qwen3.config import ControlTokens
 
 # Qwen2's pre-tokenizer. (transformers 4.57.3 puts Mistral's in its place when this checkpoint is loaded from a folder.)
-_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 class TextTokenizer:
@@ -33,7 +31,9 @@ class TextTokenizer:
         self._tokens = tokens
         role = (tokens.im_start, *self.encode("assistant"), *self.encode("\n"))
         if len(role) != 3:
-            raise ModelError(f"{folder}: 'assistant' is {len(role) - 2} tokens, 1 expected: the tokenizer is another model's")
+            raise ModelError(
+                f"{folder}: 'assistant' is {len(role) - 2} tokens, 1 expected: the tokenizer is another model's"
+            )
         self.role: tuple[int, int, int] = (role[0], role[1], role[2])
 
     def encode(self, text: str) -> list[int]:

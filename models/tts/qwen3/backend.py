@@ -1,0 +1,114 @@
+"""Qwen3-TTS as a backend: settings, what is missing, download, loading."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.tts.qwen3.languages import LANGUAGES
+from pipeline.contracts import Missing, Progress, Synthesizer
+from pipeline.errors import ModelError, NetworkError
+from pipeline.lane import Lane
+
+_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+_FILES = ("*.json", "*.txt", "*.safetensors", "speech_tokenizer/*")
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen3TTS:
+    """Streams speech frame by frame with Qwen3-TTS 12 Hz (arXiv:2601.15621).
+
+    ``model`` is a Hugging Face id or a folder; ``device`` "auto", "cpu" or "cuda[:n]"; ``dtype`` "auto" (bfloat16 on CUDA,
+    float32 elsewhere), "bfloat16" or "float32"; ``voice`` a preset of the checkpoint; ``style`` an instruction, for
+    checkpoints that take one; ``seed`` of the random numbers; ``greedy`` for tests only (it loops); ``sessions`` how many
+    can speak at once: memory is allocated for so many when loading. A session's voice is renewed from its vector every
+    ``renew_after_s`` seconds of speech.
+    """
+
+    model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"
+    device: str = "auto"
+    dtype: str = "auto"
+    voice: str = ""
+    style: str = ""
+    seed: int = 1
+    greedy: bool = False
+    sessions: int = 4
+    renew_after_s: float = 300.0
+
+    def missing(self) -> Sequence[Missing]:
+        """Packages and model files that this machine lacks."""
+        lacking = [name for name in _PACKAGES if find_spec(name) is None]
+        if lacking:
+            return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
+        if _local_folder(self.model) is None:
+            return [
+                Missing(
+                    f"the model {self.model}", f"translate-live pull, or put its files into a folder named {self.model}"
+                )
+            ]
+        return []
+
+    def languages(self) -> frozenset[str]:
+        """The ten languages it speaks."""
+        return frozenset(LANGUAGES)
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint from Hugging Face, unless it is there."""
+        if _local_folder(self.model) is not None:
+            return
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError
+
+        progress(f"downloading {self.model}", 0.0)
+        try:
+            snapshot_download(self.model, allow_patterns=list(_FILES))
+        except (HfHubHTTPError, OSError) as error:
+            raise NetworkError(
+                f"{self.model} could not be downloaded ({error}): check the connection and try again"
+            ) from error
+        progress(f"downloaded {self.model}", 1.0)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Load the checkpoint and speak a few frames once, so that the first session does not wait for anything."""
+        from models.tts.qwen3.conductor import Conductor
+        from models.tts.qwen3.loading import load_engine
+        from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
+
+        folder = _local_folder(self.model)
+        if folder is None:
+            raise ModelError(
+                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
+            )
+        failure: Exception | None = None
+        with Lane("qwen3-tts") as lane:
+            engine, text, encoder = await lane.run(load_engine, folder, self.device, self.dtype, self.sessions, self.greedy)
+            conductor = Conductor(engine, lane)
+            choices = Choices(self.voice, self.style, self.seed, self.renew_after_s)
+            async with asyncio.TaskGroup() as tasks:
+                conducting = tasks.create_task(conductor.run())
+                try:
+                    yield Qwen3Synthesizer(conductor, text, encoder, choices, tasks)
+                except Exception as error:  # a border: raised again below, and not as a group
+                    failure = error
+                finally:
+                    conducting.cancel()
+        if failure is not None:
+            raise failure
+
+
+def _local_folder(model: str) -> Path | None:
+    """Where the checkpoint's files are: a folder, or the newest snapshot in the Hugging Face cache."""
+    folder = Path(model).expanduser()
+    if (folder / "config.json").exists():
+        return folder
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*/speech_tokenizer/config.json")
+    found = sorted(snapshots, key=lambda path: path.stat().st_mtime)
+    return found[-1].parent.parent if found else None

@@ -1,0 +1,250 @@
+"""Continuous batching: utterances join and leave at any frame and advance together, one frame of all a turn.
+
+Everything here runs on the one thread that owns the model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.tts.qwen3.codec import CodecDecoder
+from models.tts.qwen3.codec_state import CodecState
+from models.tts.qwen3.frame import SpeechModel, is_end
+from models.tts.qwen3.guards import Ending, Watch
+from models.tts.qwen3.prompt import Codes, Prompt
+from models.tts.qwen3.rows import NEVER, Rows
+from models.tts.qwen3.sampler import FIRST_END_FRAME
+from models.tts.qwen3.schedule import Progress, choose, chunk
+from models.tts.qwen3.silence import silent_frames
+from pipeline.errors import ModelError
+from pipeline.events import Samples
+
+_LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
+
+
+@dataclass(eq=False, slots=True)
+class Utterance:
+    """One utterance being spoken: its row, its codec stream, and what the host must know of it."""
+
+    prompt: Prompt
+    speaker: Tensor | None
+    stream: int
+    seed: int
+    text_ended: bool
+    watch: Watch
+    row: int = -1
+    fed: int = 0  # trailing text tokens on the device
+    cleared: int = 0  # positions of the row that are numbers
+    codes: list[list[int]] = field(default_factory=list)
+    decoded: int = 0
+    chunks: int = 0
+    taken: int = 0  # frames that the listener has taken; written by another thread
+    ending: Ending | None = None
+    arrived: list[int] = field(default_factory=list)  # text tokens that came before it had a row
+    in_pieces: bool = field(init=False)  # speech is kept from ending before such text has been fed
+
+    def __post_init__(self) -> None:
+        self.in_pieces = not self.text_ended
+
+    @property
+    def frames(self) -> Codes:
+        """What was drawn, int64 [frames, 16]."""
+        return np.array(self.codes, dtype=np.int64)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the next frame's text token is there."""
+        return self.text_ended or len(self.codes) <= self.fed
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a turn brought for one utterance: samples float32 [n], the frames they are, and its ending if it is over."""
+
+    utterance: Utterance
+    samples: Samples
+    frames: int
+    ending: Ending | None
+
+
+class Engine:
+    """The loaded model with its static memory."""
+
+    def __init__(self, model: SpeechModel, codec: CodecDecoder, rows: Rows, streams: CodecState, lookahead: int) -> None:
+        self.model, self.codec = model, codec
+        self._rows, self._streams, self._lookahead = rows, streams, lookahead
+        self._padding = model.talker.embed_text(self._ids([model.config.tokens.tts_pad]))[0]
+        self._free_rows = list(range(rows.capacity))
+        self._free_streams = list(range(len(streams.position)))
+        self._waiting: deque[Utterance] = deque()
+        self._active: list[Utterance] = []
+        self._stepping: list[int] = []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self._rows.position.device
+
+    def open_stream(self) -> int | None:
+        """A codec stream for a session; None when all are taken."""
+        if not self._free_streams:
+            return None
+        stream = self._free_streams.pop(0)
+        self._streams.clear(stream)
+        return stream
+
+    def close_stream(self, stream: int) -> None:
+        """Give a session's codec stream back."""
+        self._free_streams.append(stream)
+
+    def renew_stream(self, stream: int) -> None:
+        """Forget what was decoded, so that cut-off speech does not ring on."""
+        self._streams.clear(stream)
+
+    def add(self, utterance: Utterance) -> None:
+        """Take an utterance on; it begins when a row is free."""
+        prompt = utterance.prompt
+        if len(prompt) + utterance.watch.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
+            raise ModelError(f"an utterance of {len(prompt)} prompt positions does not fit {self._rows.positions}")
+        self._waiting.append(utterance)
+
+    def add_text(self, utterance: Utterance, tokens: Sequence[int], ended: bool) -> None:
+        """More text of an utterance whose text was not ended."""
+        utterance.watch.tokens += len(tokens)
+        utterance.text_ended = ended
+        arrived = [*tokens, self.model.config.tokens.tts_eos] if ended else list(tokens)
+        if utterance.row < 0:
+            utterance.arrived.extend(arrived)
+            return
+        with torch.inference_mode():
+            self._write_text(utterance, arrived)
+            self._set_end(utterance)
+
+    def remove(self, utterance: Utterance) -> None:
+        """Stop an utterance, wherever it is; idempotent."""
+        if utterance in self._waiting:
+            self._waiting.remove(utterance)
+        if utterance in self._active:
+            self._active.remove(utterance)
+            self._free_rows.append(utterance.row)
+            self._free_rows.sort()
+            utterance.row = -1
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn would do something."""
+        return bool(self._waiting and self._free_rows) or bool(self._able()) or any(self._due(one) for one in self._active)
+
+    def turn(self) -> list[Spoken]:
+        """Begin at most one waiting utterance, draw one frame of the most urgent others, decode what is due."""
+        with torch.inference_mode():
+            if self._waiting and self._free_rows:
+                self._begin(self._waiting.popleft())
+            else:
+                self._step(self._able())
+            return self._decode()
+
+    def _able(self) -> list[int]:
+        progress = [
+            Progress(one.row, len(one.codes) - one.taken, one.chunks > 0, one.has_text)
+            for one in self._active
+            if one.ending is None
+        ]
+        return choose(progress, self._lookahead, self._rows.capacity)
+
+    def _begin(self, utterance: Utterance) -> None:
+        row = utterance.row = self._free_rows.pop(0)
+        self._active.append(utterance)
+        self._rows.clear(row, utterance.seed, self._padding)
+        self._write_text(utterance, [*utterance.prompt.trailing, *utterance.arrived])
+        self._set_end(utterance)
+        self.model.begin(self._rows, row, utterance.prompt, utterance.speaker)
+        utterance.cleared = len(utterance.prompt)
+        self._stepping.append(row)
+        self._note(utterance, self._rows.codes[row].tolist())
+
+    def _write_text(self, utterance: Utterance, tokens: Sequence[int]) -> None:
+        if not tokens:
+            return
+        end = utterance.fed + len(tokens)
+        if end > self._rows.text_capacity:
+            raise ModelError(f"an utterance's text may have {self._rows.text_capacity} tokens; cut it into shorter units")
+        self._rows.text[utterance.row, utterance.fed : end] = self.model.talker.embed_text(self._ids(tokens))
+        utterance.fed = end
+
+    def _set_end(self, utterance: Utterance) -> None:
+        """Say from which frame speech may end: not while text is to come, nor before text that came in pieces was fed."""
+        floor = max(FIRST_END_FRAME, utterance.fed if utterance.in_pieces else 0)
+        self._rows.end_floor[utterance.row] = floor if utterance.text_ended else NEVER
+        self._rows.overstay[utterance.row] = utterance.watch.overstay if utterance.text_ended else NEVER
+
+    def _step(self, able: list[int]) -> None:
+        if not able:
+            return
+        if sorted(able) != sorted(self._stepping):
+            self._rows.stepping.zero_()
+            self._rows.stepping[self._ids(able)] = True
+            self._stepping = able
+        stepping = [one for one in self._active if one.row in able]
+        furthest = max(len(one.prompt) + len(one.codes) for one in self._active)
+        length = min(-(-furthest // _LENGTH_STEP) * _LENGTH_STEP, self._rows.positions)
+        for one in stepping:
+            if one.cleared < length:
+                self._rows.clear_positions(one.row, one.cleared, length)
+                one.cleared = length
+        self.model.step(self._rows, max(able) + 1, length)
+        drawn = self._rows.codes[: max(able) + 1].tolist()
+        for one in stepping:
+            self._note(one, drawn[one.row])
+
+    def _note(self, utterance: Utterance, codes: list[int]) -> None:
+        if is_end(codes[0]):
+            utterance.ending = Ending.SPOKEN
+            return
+        utterance.codes.append(codes)
+        utterance.ending = utterance.watch.drawn(codes[0], utterance.text_ended)
+
+    def _due(self, utterance: Utterance) -> int:
+        waiting = len(utterance.codes) - utterance.decoded
+        return chunk(waiting, utterance.chunks, utterance.ending is not None or not utterance.has_text)
+
+    def _decode(self) -> list[Spoken]:
+        """Decode due chunks, those of equal size in one call; utterances that are over and decoded leave."""
+        groups: dict[int, list[Utterance]] = {}
+        for one in self._active:
+            if due := self._due(one):
+                groups.setdefault(due, []).append(one)
+        spoken = [spoken for frames, group in groups.items() for spoken in self._decode_group(group, frames)]
+        ended = [one for one in self._active if one.ending is not None and one.decoded == len(one.codes)]
+        done = {id(one.utterance) for one in spoken if one.ending is not None}
+        nothing = np.zeros(0, dtype=np.float32)
+        spoken += [Spoken(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
+        for one in ended:
+            self.remove(one)
+        return spoken
+
+    def _decode_group(self, group: list[Utterance], frames: int) -> list[Spoken]:
+        codes = torch.tensor([one.codes[one.decoded : one.decoded + frames] for one in group], device=self.device)
+        streams = self._ids([one.stream for one in group])
+        decoded = self.codec.decode(self._streams, streams, codes.transpose(1, 2)).float().cpu().numpy()
+        return [self._heard(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
+
+    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> Spoken:
+        utterance.decoded += frames
+        utterance.chunks += 1
+        silent = silent_frames(samples, self.codec.config.samples_per_frame)
+        stop = utterance.watch.decoded(silent, utterance.text_ended)
+        if stop is not None and utterance.ending is None:
+            utterance.ending = stop
+            del utterance.codes[utterance.decoded :]
+        over = utterance.ending if utterance.decoded == len(utterance.codes) else None
+        return Spoken(utterance, samples, frames, over)
+
+    def _ids(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=self.device)

@@ -1,0 +1,107 @@
+"""From a checkpoint folder to an engine that is warm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from models.tts.qwen3.checkpoint import Tensors
+from models.tts.qwen3.codec import UNUSED, load_codec
+from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
+from models.tts.qwen3.config import GenerationConfig, read_codec_config, read_generation_config, read_model_config
+from models.tts.qwen3.engine import Engine, Utterance
+from models.tts.qwen3.frame import load_speech_model
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.prompt import Opening, whole
+from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
+from models.tts.qwen3.text import TextTokenizer
+from pipeline.errors import BadInput, ModelError
+
+POSITIONS = 1024
+"""Prompt and frames of one utterance."""
+
+TEXT_CAPACITY = 256
+"""Text tokens that follow a prompt."""
+
+_WARM_UP_FRAMES = 16  # every size of codec chunk occurs
+
+
+def load_engine(
+    folder: Path, device_name: str, dtype_name: str, sessions: int, greedy: bool
+) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
+    """Load everything of a checkpoint, allocate memory for ``sessions`` and speak once.
+
+    Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
+    """
+    device = _device(device_name)
+    dtype = _dtype(dtype_name, device)
+    try:
+        engine, text, encoder = _load(folder, device, dtype, sessions, greedy)
+        _warm_up(engine, text)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{folder.name} with {sessions} sessions does not fit the memory of {device}: close other programs on it, lower "
+            "'sessions', or use Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+        ) from error
+    return engine, text, encoder
+
+
+def _load(
+    folder: Path, device: torch.device, dtype: torch.dtype, sessions: int, greedy: bool
+) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
+    config, generation, codec_config = read_model_config(folder), read_generation_config(folder), read_codec_config(folder)
+    if greedy:
+        generation = GenerationConfig(
+            replace(generation.talker, temperature=0), replace(generation.predictor, temperature=0)
+        )
+    with torch.inference_mode():
+        tensors = Tensors(folder, device, dtype)
+        model = load_speech_model(tensors, config, generation, POSITIONS, device)
+        encoder = load_speaker_encoder(tensors, config.speaker_encoder) if config.speaker_encoder else None
+        tensors.finish()
+        codec_tensors = Tensors(folder / "speech_tokenizer", device, dtype)
+        codec = load_codec(codec_tensors, codec_config)
+        codec_tensors.finish(UNUSED)
+    # Outside of inference mode: what is allocated in it can be written to only in it.
+    rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, device, dtype)
+    engine = Engine(model, codec, rows, codec.layout.allocate(sessions, device, dtype), LOOKAHEAD_FRAMES)
+    return engine, TextTokenizer(folder, config.tokens), encoder
+
+
+def _warm_up(engine: Engine, text: TextTokenizer) -> None:
+    """Speak once and forget it: kernels are chosen and memory is taken now, not while someone waits."""
+    language = next(iter(engine.model.config.languages.values()))
+    ids = text.encode("hello")
+    prompt = whole(engine.model.config.tokens, Opening(text.role, language, None), ids)
+    stream = engine.open_stream()
+    if stream is None:
+        raise BadInput("'sessions' must be at least 1")
+    utterance = Utterance(prompt, None, stream, 0, True, Watch(_WARM_UP_FRAMES, len(ids)))
+    engine.add(utterance)
+    while engine.busy:
+        engine.turn()
+    engine.remove(utterance)
+    engine.close_stream(stream)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device {name!r}: this machine has no CUDA GPU that torch can use; set device to cpu or auto")
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+    types["auto"] = torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in types:
+        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(types)}")
+    return types[name]

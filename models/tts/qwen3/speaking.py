@@ -1,0 +1,171 @@
+"""One session's speech: reading units in, samples out, in one voice and one breath."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from models.tts.qwen3.conductor import Conductor
+from models.tts.qwen3.engine import Utterance
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
+from models.tts.qwen3.silence import Edges, pause_s
+from models.tts.qwen3.text import GrowingText, TextTokenizer
+from models.tts.qwen3.units import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from pipeline.errors import ModelError
+from pipeline.events import ReadingUnit, Samples, SpeechChunk
+
+MOST_FRAMES = 375
+"""Frames of one utterance, 30 s: what is longer does not end by itself."""
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manner:
+    """How a session speaks: what its prompts begin with, whose vector they carry, and the seed of its random numbers."""
+
+    opening: Opening
+    speaker: Tensor | None
+    seed: int
+
+
+class StreamedSpeech:
+    """Speaks a session's units one after the other.
+
+    The first comes from the voice alone, with its text as it arrives; later ones continue the session's own speech, for
+    which all of their text must be there. The codec's stream goes on from unit to unit.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        text: TextTokenizer,
+        manner: Manner,
+        history: History,
+        stream: int,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._conductor, self._text, self._manner = conductor, text, manner
+        self._history, self._stream, self._tasks = history, stream, tasks
+        self._rate = conductor.engine.codec.config.sample_rate
+        self._tokens = conductor.engine.model.config.tokens
+        self._plays_until_s = 0.0
+        self._one_at_a_time = asyncio.Lock()
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
+        """Speak one unit; closing the iterator stops it within a frame. Raises `ModelError` if no speech comes of it."""
+        async with self._one_at_a_time:
+            pieces = Pieces()
+            reading = self._tasks.create_task(pieces.read(text))
+            try:
+                async for samples in self._speak(pieces):
+                    now_s = asyncio.get_running_loop().time()
+                    self._plays_until_s = max(self._plays_until_s, now_s) + len(samples) / self._rate
+                    yield SpeechChunk(unit.number, samples, self._rate, last=False)
+                yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
+            finally:
+                reading.cancel()
+
+    async def _speak(self, pieces: Pieces) -> AsyncIterator[Samples]:
+        while text := await pieces.take():
+            if not pieces.ended and self._may_wait():
+                text += await pieces.take_all()
+            parts = cut(text, self._length)
+            growing = parts.pop() if parts and not pieces.ended else ""
+            for part in parts:
+                async for samples in self._speak_whole(part):
+                    yield samples
+            async for samples in self._speak_growing(growing, pieces):
+                yield samples
+
+    def _may_wait(self) -> bool:
+        """Whether the rest of the text can be waited for: it can continue what was said, and that is still playing."""
+        playing = asyncio.get_running_loop().time() < self._plays_until_s
+        return playing and self._history.reference(self._text.encode) is not None
+
+    def _length(self, text: str) -> int:
+        return len(self._text.encode(text))
+
+    async def _speak_whole(self, text: str) -> AsyncIterator[Samples]:
+        """Speak a text that is all there; once more with other random numbers if no sound came."""
+        if not speakable(text):
+            return
+        ids = self._text.encode(text)
+        for attempt in range(_ATTEMPTS):
+            edges = Edges(self._rate)
+            async for samples in self._listen(self._utterance(self._whole_prompt(ids), ids, attempt), [text], edges):
+                yield samples
+            if edges.begun:
+                return
+            self._history.forget()
+        raise ModelError(f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts: show it as text, or try another voice")
+
+    def _whole_prompt(self, ids: list[int]) -> Prompt:
+        reference = self._history.reference(self._text.encode)
+        if reference is None:
+            return whole(self._tokens, self._manner.opening, ids)
+        return continued(self._tokens, self._manner.opening, ids, reference)
+
+    async def _speak_growing(self, text: str, pieces: Pieces) -> AsyncIterator[Samples]:
+        """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""
+        growing, certain = GrowingText(self._text), list[int]()
+        certain += growing.append(text)
+        while not pieces.ended and not (certain and speakable(text)):
+            more = await pieces.take()
+            certain += growing.append(more if text else more.lstrip())
+            text += more
+        if pieces.ended:
+            async for samples in self._speak_whole(text.strip()):
+                yield samples
+            return
+        prompt = streaming(self._tokens, self._manner.opening, certain, ended=False)
+        utterance, said = self._utterance(prompt, certain, 0, text_ended=False), [text]
+        feeding = self._tasks.create_task(self._feed(utterance, growing, pieces, said))
+        try:
+            async for samples in self._listen(utterance, said, Edges(self._rate)):
+                yield samples
+            await feeding
+        finally:
+            feeding.cancel()
+
+    async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: Pieces, said: list[str]) -> None:
+        add = self._conductor.engine.add_text
+        with suppress(TextFailed):  # raised again where the text is read next; what came before is spoken
+            while utterance.watch.tokens < MOST_TOKENS and (more := await pieces.take()):
+                said.append(more)
+                await self._conductor.call(add, utterance, growing.append(more), False)
+        await self._conductor.call(add, utterance, growing.close(), True)
+
+    def _utterance(self, prompt: Prompt, ids: list[int], attempt: int, text_ended: bool = True) -> Utterance:
+        seed = self._manner.seed + attempt
+        return Utterance(prompt, self._manner.speaker, self._stream, seed, text_ended, Watch(MOST_FRAMES, len(ids)))
+
+    async def _listen(self, utterance: Utterance, said: list[str], edges: Edges) -> AsyncIterator[Samples]:
+        """An utterance's samples, without the silence around them; what ended well is remembered."""
+        hearing = await self._conductor.begin(utterance)
+        over = False
+        try:
+            while not over:
+                spoken = await hearing.take()
+                over = spoken.ending is not None
+                if len(samples := edges.pass_on(spoken.samples)):
+                    yield samples
+                self._conductor.taken(hearing, spoken.frames)
+        finally:
+            await self._conductor.end(hearing)
+            if not over:  # cut off in mid-speech: the next utterance must not begin with its echo
+                await self._conductor.call(self._conductor.engine.renew_stream, self._stream)
+        clean = utterance.ending is not None and utterance.ending.clean
+        if clean and edges.begun:
+            self._history.add(Said("".join(said).strip(), utterance.frames))
+        else:
+            self._history.forget()
+        if len(samples := edges.finish(pause_s("".join(said)), broken_off=not clean)):
+            yield samples

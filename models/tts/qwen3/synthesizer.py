@@ -1,0 +1,150 @@
+"""The loaded synthesizer: voices in, sessions out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.tts.qwen3.conductor import Conductor
+from models.tts.qwen3.config import ModelConfig
+from models.tts.qwen3.history import History
+from models.tts.qwen3.languages import LANGUAGES, refuse_language
+from models.tts.qwen3.prompt import Opening, Speaker
+from models.tts.qwen3.reference_clip import check_clip
+from models.tts.qwen3.speaker_encoder import SpeakerEncoder
+from models.tts.qwen3.speaking import Manner, StreamedSpeech
+from models.tts.qwen3.text import TextTokenizer
+from pipeline.contracts import Speaking, Voice
+from pipeline.errors import DeviceError, Refused, nearest
+from pipeline.events import AudioChunk
+
+SPEAKER = "speaker"
+"""The array of an enrolled `Voice`: the speaker's vector, float32 [talker's width]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the profile chose: preset voice, style in words, seed, and how often a session's voice is renewed."""
+
+    voice: str
+    style: str
+    seed: int
+    renew_after_s: float
+
+
+class Qwen3Synthesizer:
+    """Speaks the ten languages in enrolled voices (Base), preset voices (CustomVoice) or described ones (VoiceDesign)."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        text: TextTokenizer,
+        encoder: SpeakerEncoder | None,
+        choices: Choices,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._conductor, self._text, self._encoder = conductor, text, encoder
+        self._choices, self._tasks = choices, tasks
+        self._config = conductor.engine.model.config
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Learn a voice from 3 to 15 s of speech; only Base checkpoints can.
+
+        Raises `BadInput` for a clip that is empty, silent, clipped, too short or too long.
+        """
+        encoder = self._encoder
+        if encoder is None:
+            raise Refused(
+                f"a {self._config.kind} checkpoint has no speaker encoder: use Qwen/Qwen3-TTS-12Hz-1.7B-Base or 0.6B-Base"
+            )
+        samples = check_clip(audio, encoder.config.sample_rate)
+        vector = await self._conductor.call(_encode, encoder, samples)
+        return Voice("enrolled", {SPEAKER: vector})
+
+    @asynccontextmanager
+    async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
+        """Begin a session in one of the ten languages; no voice: the checkpoint's preset, or one that the model makes up.
+
+        Raises `Refused` for another language or a voice this checkpoint cannot speak with, `DeviceError` when as many
+        sessions as there is memory for are open.
+        """
+        manner = self._manner(voice, language)
+        history = History(language, round(self._choices.renew_after_s * self._frame_rate))
+        engine = self._conductor.engine
+        stream = await self._conductor.call(engine.open_stream)
+        if stream is None:
+            raise DeviceError(
+                "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
+            )
+        try:
+            yield StreamedSpeech(self._conductor, self._text, manner, history, stream, self._tasks)
+        finally:
+            await self._conductor.call(engine.close_stream, stream)
+
+    @property
+    def _frame_rate(self) -> float:
+        codec = self._conductor.engine.codec.config
+        return codec.sample_rate / codec.samples_per_frame
+
+    def _manner(self, voice: Voice | None, language: str) -> Manner:
+        name = LANGUAGES.get(language)
+        if name is None or name not in self._config.languages:
+            raise refuse_language(language)
+        chosen = voice if voice is not None else Voice(self._choices.voice)
+        preset = chosen.name.lower() if SPEAKER not in chosen.arrays else ""
+        tag = self._config.languages[_dialect(self._config, preset, name)]
+        opening = Opening(self._text.role, tag, self._speaker(chosen, preset), self._instruction())
+        return Manner(opening, self._vector(chosen), self._choices.seed)
+
+    def _speaker(self, voice: Voice, preset: str) -> Speaker | None:
+        if SPEAKER in voice.arrays:
+            return Speaker()
+        if not preset:
+            presets = sorted(self._config.speakers)
+            return Speaker(self._config.speakers[presets[0]]) if presets else None
+        if preset not in self._config.speakers:
+            hint = (
+                nearest(preset, self._config.speakers)
+                if self._config.speakers
+                else "this checkpoint has none; enrol a voice"
+            )
+            raise Refused(f"there is no preset voice {preset!r}: {hint}")
+        return Speaker(self._config.speakers[preset])
+
+    def _vector(self, voice: Voice) -> Tensor | None:
+        if SPEAKER not in voice.arrays:
+            return None
+        vector = torch.from_numpy(np.asarray(voice.arrays[SPEAKER], dtype=np.float32))
+        width = self._config.talker.hidden
+        if self._encoder is None or vector.shape != (width,):
+            raise Refused(
+                f"the voice {voice.name!r} was enrolled with another model (vector of {vector.numel()} numbers, this one "
+                f"takes {width if self._encoder else 'presets only'}): enrol it again with this model"
+            )
+        return vector.to(self._conductor.engine.device)
+
+    def _instruction(self) -> tuple[int, ...]:
+        if not self._choices.style:
+            return ()
+        if self._config.kind == "base" or (self._config.kind == "custom_voice" and self._config.size == "0b6"):
+            raise Refused("this checkpoint takes no style: use Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice or -VoiceDesign")
+        return self._text.instruction(self._choices.style)
+
+
+def _dialect(config: ModelConfig, preset: str, language: str) -> str:
+    """Two presets speak Chinese in a dialect that has a language tag of its own."""
+    return config.dialects.get(preset, language) if language == "chinese" else language
+
+
+def _encode(encoder: SpeakerEncoder, samples: Tensor) -> np.typing.NDArray[np.float32]:
+    with torch.inference_mode():
+        vector: np.typing.NDArray[np.float32] = (
+            encoder.encode(samples.to(encoder.enter.weight.device)).float().cpu().numpy()
+        )
+    return vector
