@@ -1,103 +1,100 @@
-"""A language of tones that a tiny Whisper can learn in minutes: real audio and real recognition without trained weights.
+"""A toy language pair with a perfect translator, to drive reading-unit policies where the truth is known.
 
-A syllable is two tones at once (four low by four high), a word one to three syllables; words share their beginnings on
-purpose, so that a word half heard is often another word. Speech has noise, short gaps and pauses.
+Source words are ``n1`` (noun), ``v2`` (verb) and ``and``, each numbered once, so that a lost or doubled word shows. The
+translation of each is itself in capitals; a verb-final target says the verb of a clause last. Of a clause that is not over,
+the translator says what it has heard, as if it were over: a verb that was said too early makes later words follow it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from pipeline.contracts import Translation, TranslationRequest
+from pipeline.events import Transcript, Word
 
-from pipeline.events import Samples
-
-SAMPLE_RATE = 16_000
-CONSONANTS, VOWELS = "bkmt", "aiou"
-SYLLABLES = [consonant + vowel for consonant in CONSONANTS for vowel in VOWELS]
-LOW_HZ = (400, 520, 676, 879)
-HIGH_HZ = (1150, 1495, 1944, 2527)
-TONES_HZ = {syllable: (LOW_HZ[index // 4], HIGH_HZ[index % 4]) for index, syllable in enumerate(SYLLABLES)}
-TOKENS = [f" {syllable}" for syllable in SYLLABLES] + SYLLABLES
-RAMP_S = 0.012
-
-ToyWord = tuple[str, ...]
-"""A word as its syllables."""
-
-
-def _make_words() -> list[ToyWord]:
-    """Ten roots, each with words of two and three syllables that begin with it; always the same."""
-    random = np.random.default_rng(7)
-    words: set[ToyWord] = set()
-    for root in [SYLLABLES[index] for index in random.permutation(16)[:10]]:
-        words.add((root,))
-        for second in random.choice(SYLLABLES, 2, replace=False):
-            words.add((root, second))
-            if random.random() < 0.5:
-                words.add((root, second, str(random.choice(SYLLABLES))))
-    return sorted(words)
-
-
-WORDS = _make_words()
+MARKS = ".,?!"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A word as text with its leading space, and when it is said, in seconds."""
+class ToyTranslator:
+    """Translates perfectly what it was given.
 
-    text: str
-    start: float
-    end: float
+    ``verb_final``: the verb goes to the end of its clause. ``unsure``: the last word of an unfinished sentence gets a wrong
+    ending until the next is known. ``forces_prefix``: the answer begins with the request's prefix, then says what that does
+    not; otherwise the prefix is ignored, as Apertium does.
+    """
+
+    verb_final: bool = True
+    unsure: bool = False
+    forces_prefix: bool = True
+
+    def translate(self, request: TranslationRequest) -> Translation:
+        """The translation of one request."""
+        words = self.words(request.source)
+        prefix = request.prefix if self.forces_prefix else ""
+        said = Counter(bare(word) for word in prefix.split())
+        rest = []
+        for word in words:
+            if said[bare(word)] > 0:
+                said[bare(word)] -= 1
+            else:
+                rest.append(word)
+        text = " ".join([prefix.strip(), *rest]).strip()
+        return Translation(text if text[-1:] in MARKS else text + ".")
+
+    def words(self, source: str) -> list[str]:
+        """The translated words of ``source`` in the target's order, without prefix."""
+        clauses: list[list[str]] = [[]]
+        tokens = source.split()
+        for place, token in enumerate(tokens):
+            word = token.strip(MARKS).upper()
+            if self.unsure and place == len(tokens) - 1 and token[-1] not in MARKS:
+                word += "?"
+            if token.strip(MARKS) == "and" and clauses[-1]:
+                clauses.append([])
+            clauses[-1].append(word)
+            if token[-1] in MARKS:
+                clauses.append([])
+        return [word for clause in clauses for word in self._ordered(clause)]
+
+    def _ordered(self, clause: Sequence[str]) -> list[str]:
+        return sorted(clause, key=lambda word: word.startswith("V")) if self.verb_final else list(clause)
+
+
+def bare(word: str) -> str:
+    """A target word without marks."""
+    return word.strip(MARKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How somebody speaks: noise amplitude, share of pauses between words, and silence before and after."""
+    """Words as they are spoken, and how a recognizer gives them: each committed ``lag_s`` after its end.
 
-    noise: float = 0.01
-    pauses: float = 0.12
-    lead_s: float | None = None
-    tail_s: float | None = None
+    A transcript comes every ``period_s``; words that were spoken but not committed are tentative. ``ended_s`` of silence
+    commits what is left and ends the utterance.
+    """
 
+    words: tuple[Word, ...]
+    lag_s: float = 0.6
+    period_s: float = 0.2
+    ended_s: float = 0.5
 
-def text_of(word: ToyWord) -> str:
-    """A word as it is written, with its leading space."""
-    return " " + "".join(word)
-
-
-def sample_words(random: np.random.Generator, count: int) -> list[ToyWord]:
-    """Words at random."""
-    return [WORDS[index] for index in random.integers(0, len(WORDS), count)]
-
-
-def synthesize(words: Sequence[ToyWord], random: np.random.Generator, speech: Speech) -> tuple[Samples, list[Spoken]]:
-    """Speak: samples float32 [n] at 16 kHz, and when each word is said."""
-    pieces = [_silence(random.uniform(0, 0.3) if speech.lead_s is None else speech.lead_s)]
-    spoken, at = [], len(pieces[0])
-    for word in words:
-        begin = at
-        for syllable in word:
-            pieces.append(_syllable(syllable, random))
-            at += len(pieces[-1])
-        spoken.append(Spoken(text_of(word), begin / SAMPLE_RATE, at / SAMPLE_RATE))
-        pause = random.random() < speech.pauses
-        pieces.append(_silence(random.uniform(0.3, 1.0) if pause else random.uniform(0.02, 0.07)))
-        at += len(pieces[-1])
-    pieces.append(_silence(random.uniform(0, 0.4) if speech.tail_s is None else speech.tail_s))
-    audio = np.concatenate(pieces)
-    audio += random.standard_normal(len(audio)).astype(np.float32) * speech.noise * random.uniform(0.2, 1)
-    return audio, spoken
-
-
-def _silence(seconds: float) -> Samples:
-    return np.zeros(int(seconds * SAMPLE_RATE), np.float32)
-
-
-def _syllable(syllable: str, random: np.random.Generator) -> Samples:
-    count = int(random.uniform(0.15, 0.24) * SAMPLE_RATE)
-    index = np.arange(count)
-    envelope = np.minimum(1, np.minimum(index, index[::-1]) / (RAMP_S * SAMPLE_RATE))
-    loudness = random.uniform(0.15, 0.3)
-    phases = 2 * np.pi * np.outer(TONES_HZ[syllable], index / SAMPLE_RATE) + random.uniform(0, 6, (2, 1))
-    return (loudness * envelope * np.sin(phases).sum(axis=0)).astype(np.float32)
+    def transcripts(self) -> list[Transcript]:
+        """The recognizer's output, until a second after the last word."""
+        given = 0
+        pieces = []
+        end_s = (self.words[-1].end if self.words else 0.0) + 1.0 + self.lag_s
+        for step in range(1, int(end_s / self.period_s) + 2):
+            now_s = round(step * self.period_s, 6)
+            spoken = [word for word in self.words if word.end <= now_s]
+            voiced = any(word.start <= now_s < word.end for word in self.words)
+            silence_s = 0.0 if voiced or not spoken else now_s - spoken[-1].end
+            ended = silence_s >= self.ended_s
+            ready = len(spoken) if ended else sum(word.end + self.lag_s <= now_s for word in self.words)
+            ready = max(ready, given)
+            committed, tail = self.words[given:ready], tuple(spoken[ready:])
+            pieces.append(Transcript(committed, tail, "en", now_s, silence_s, ended))
+            given = ready
+        return pieces

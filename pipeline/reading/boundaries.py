@@ -66,7 +66,7 @@ def dangles(words: Sequence[Word], index: int, lists: WordLists) -> bool:
 
 
 def _numeral(word: str, lists: WordLists) -> bool:
-    return any(character.isdigit() for character in word) or word in lists.numbers
+    return word.lstrip("$€£¥+-~")[:1].isdigit() or word in lists.numbers
 
 
 def _inside_brackets(text: str) -> bool:

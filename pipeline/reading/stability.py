@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from pipeline.contracts import Term
+
 SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
 """Languages that write no space between words."""
 
@@ -78,3 +80,24 @@ def continuation(prefix: str, text: str) -> str | None:
     if glued and prefix[-1].isalnum() and rest[:1].isalnum() and glued.end() > 1:
         return rest[glued.end() - 1 :]
     return rest
+
+
+def without_end(text: str) -> str:
+    """The text without the punctuation and spaces at its end."""
+    return text.rstrip(SENTENCE_END + CLAUSE_END + " ")
+
+
+def without_split(text: str, end: int, terms: Sequence[Term]) -> int:
+    """The latest place up to ``end`` that is not inside one of the terms' spellings."""
+    spellings = [target for term in terms if term.mode in {"hard", "keep"} for target in term.targets]
+    place = end
+    while True:
+        starts = [
+            start
+            for spelling in spellings
+            for start in range(max(0, place - len(spelling) + 1), place)
+            if text.startswith(spelling, start) and start + len(spelling) > place
+        ]
+        if not starts:
+            return place
+        place = min(starts)

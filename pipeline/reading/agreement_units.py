@@ -1,0 +1,299 @@
+"""`AgreementUnits`: a unit may end where two hypotheses agree on its translation, or where waiting has lasted long enough.
+
+At each place where a spoken unit may end, what was heard up to there and everything heard are translated, both with the
+committed translation as forced prefix. What both begin with will not change with what is still to come, so word order takes
+care of itself: a verb that is missing makes them differ. This is the meaningful-unit test (Zhang et al. 2020, "Learning
+Adaptive Segmentation Policy for Simultaneous Translation") with local agreement (Liu et al. 2020, "Low-latency
+sequence-to-sequence speech recognition and translation by partial hypothesis selection"), evaluated at clause boundaries,
+under deadlines.
+
+A translator that ignores the prefix (Apertium) is found out by an answer that does not begin with it, and by one probe
+before anything that could not be taken up again is said. From then on each unit is translated alone, whole, and nothing is
+held back: what was said is exactly what its words mean alone, so nothing is revised, lost or said twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.contracts import Term, Translation, TranslationRequest
+from pipeline.events import ReadingUnit, Transcript, Word, text_of
+from pipeline.glossary import Glossary
+from pipeline.reading.boundaries import ends_sentence, gap_before
+from pipeline.reading.candidates import Candidate, Span
+from pipeline.reading.decision import Evidence, units_to_say
+from pipeline.reading.drafts import Drafts
+from pipeline.reading.options import AgreementOptions
+from pipeline.reading.sentence import Heard, Sentence
+from pipeline.reading.stability import Unit, common, continuation, speakable, stability_units, without_end, without_split
+from pipeline.reading.wordlists import word_lists
+from pipeline.reading_units import Reading
+
+PROBE = "-"
+"""A prefix that no translator chooses itself; one that forces prefixes begins with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What was asked, and about the words up to where."""
+
+    kind: Literal["sentence", "unit", "draft", "probe"]
+    requests: tuple[TranslationRequest, ...]
+    candidate: Candidate
+
+
+class AgreementUnits:
+    """Units by agreement of two hypotheses under deadlines; see the module.
+
+    Every committed word lands in exactly one unit, in order, but words without a letter or digit. Committed text only
+    grows, and the texts of a sentence's units concatenate to it. Source words of a unit that says only the agreed part of a
+    translation are its share of the span, at least one and not all.
+    """
+
+    def __init__(
+        self,
+        source_language: str,
+        target_language: str,
+        options: AgreementOptions | None = None,
+        glossary: Glossary | None = None,
+    ) -> None:
+        self._language = source_language
+        self._target = target_language
+        self._options = options or AgreementOptions()
+        self._glossary = glossary or Glossary()
+        self._sentence = Sentence(deque(maxlen=self._options.context_sentences))
+        self._drafts = Drafts(self._options, target_language)
+        self._tail: tuple[Word, ...] = ()
+        self._now_s = self._silence_s = 0.0
+        self._question: _Question | None = None
+        self._asked_s = self._released_s = -math.inf
+        self._tried: object = None
+        self._full = ("", "")  # everything heard when it was last translated, and its translation
+        self._before = ""  # the translation before, of less
+        self._forces_prefix: bool | None = None
+        self._must_probe = False
+        self._number = 0
+
+    def hear(self, transcript: Transcript, final: bool = False) -> None:
+        """Take in the words, and mark where sentences end."""
+        self._now_s, self._silence_s, self._tail = transcript.heard_s, transcript.silence_s, transcript.tentative
+        self._language = transcript.language or self._language
+        heard = self._sentence.heard
+        begin = max(1, len(heard))
+        heard += [Heard(word, self._language, self._now_s) for word in transcript.committed]
+        known = [*self._sentence.words, *self._tail]
+        for index in range(begin, len(heard) + 1):
+            if index <= len(heard) and self._sentence_ends(known, index):
+                self._sentence.end_at(index)
+        silent_s = self._options.stuck_tail_s if self._tail else self._options.sentence_pause_s
+        if final or transcript.ended or self._silence_s >= silent_s:
+            self._sentence.end_at(len(heard))
+
+    def _sentence_ends(self, known: Sequence[Word], index: int) -> bool:
+        heard = self._sentence.heard
+        language = heard[index - 1].language
+        if index < len(heard) and heard[index].language != language:
+            return True
+        if gap_before(known, index) >= self._options.sentence_pause_s:
+            return not self._glossary.pending_at_end(known[:index], language, self._target, known[index:])
+        return ends_sentence(known, index, word_lists(language))
+
+    def ask(self) -> tuple[TranslationRequest, ...]:
+        """The next question: a finished sentence at once, a candidate or a draft when it is time."""
+        if self._question is None:
+            self._question = self._next_question()
+            if self._question is not None:
+                self._asked_s = self._now_s
+        return self._question.requests if self._question else ()
+
+    def read(self, translations: Sequence[Translation]) -> Reading:
+        """Release what the answers allow."""
+        question, self._question = self._question, None
+        assert question is not None
+        texts = [translation.text.strip() for translation in translations]
+        if question.kind == "probe":
+            self._forces_prefix = continuation(PROBE, texts[0]) is not None
+            self._tried, self._asked_s = None, -math.inf
+            return Reading()
+        if any(continuation(self._sentence.said, text) is None for text in texts):
+            self._translate_alone()
+            return Reading()
+        match question.kind:
+            case "sentence":
+                return self._read_sentence(question, texts[0])
+            case "unit":
+                return self._read_unit(question, texts)
+        self._remember(question.requests[0].source, texts[0])
+        return Reading(draft=self._drafts.update(self._sentence.said, texts[0], self._now_s))
+
+    def fail(self) -> Reading:
+        """The words of the last question, as they were heard; the sentence goes on behind them."""
+        question, self._question = self._question, None
+        assert question is not None
+        if question.kind == "probe":
+            self._forces_prefix = False
+        if question.kind in {"probe", "draft"}:
+            return Reading()
+        unit = self._source_unit(question.candidate.index)
+        self._sentence.said = ""
+        self._finish(question.candidate.index)
+        return Reading((unit,), self._drafts.clear())
+
+    def _next_question(self) -> _Question | None:
+        end = self._sentence.end()
+        if end is not None:
+            request = self._request(self._sentence.words[:end])
+            return _Question("sentence", (request,), Candidate(end, pause=True))
+        if not self._sentence.open and not self._tail:
+            return None
+        if self._must_probe:
+            self._must_probe = False
+            return _Question("probe", (self._probe(),), Candidate(self._sentence.covered, pause=False))
+        if self._now_s - self._asked_s < self._options.call_interval_s:
+            return None
+        return self._unit_question() or self._draft_question()
+
+    def _unit_question(self) -> _Question | None:
+        if not self._sentence.open:
+            return None
+        span = self._span()
+        candidate = span.candidate(self._age() >= 1.0, self._starved())
+        words = self._sentence.words
+        stage = sum(self._age() >= until for until, _ in self._options.thresholds), self._starved()
+        attempt = candidate, len(words), text_of(self._tail), self._sentence.said, stage
+        if candidate is None or attempt == self._tried:
+            return None
+        self._tried = attempt
+        requests = [self._request(words[: candidate.index])]
+        if candidate.index < len(words) or self._tail:
+            requests.append(self._request([*words, *self._tail]))
+        return _Question("unit", tuple(requests), candidate)
+
+    def _draft_question(self) -> _Question | None:
+        words = [*self._sentence.words, *self._tail]
+        if not self._drafts.due(self._now_s) or text_of(words) == self._full[0] or not speakable(text_of(words)):
+            return None
+        return _Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered, pause=False))
+
+    def _read_sentence(self, question: _Question, text: str) -> Reading:
+        end = question.candidate.index
+        rest = continuation(self._sentence.said, text) or ""
+        unit = self._unit(end - self._sentence.covered, rest) if speakable(rest) else self._source_unit(end)
+        self._finish(end)
+        return Reading((unit,), self._drafts.clear())
+
+    def _read_unit(self, question: _Question, texts: Sequence[str]) -> Reading:
+        said = self._sentence.said
+        rest = continuation(said, texts[0]) or ""
+        self._remember(question.requests[-1].source, texts[-1])
+        other = texts[1] if len(texts) > 1 else self._before
+        units = stability_units(rest)
+        agreed = common(units, stability_units(continuation(said, other) or ""))
+        released = self._release(question, rest, units, agreed) if units else ()
+        if released:
+            return Reading(released, self._drafts.said(released[0].text))
+        return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
+
+    def _release(self, question: _Question, rest: str, units: Sequence[Unit], agreed: int) -> tuple[ReadingUnit, ...]:
+        """The unit that agreement, the deadline or starvation allows now, if any."""
+        count = question.candidate.index - self._sentence.covered
+        endless = len(self._sentence.heard) > self._options.max_sentence_words
+        evidence = Evidence(
+            units=len(units),
+            agreed=agreed,
+            words=count,
+            age=self._age(),
+            starved=self._starved(),
+            pause=question.candidate.pause,
+            resumable=self._forces_prefix is not False and not endless,
+        )
+        say = units_to_say(evidence, self._options)
+        if say == len(units):
+            return (self._whole(count, rest, question.requests[0].terms),)
+        self._must_probe = bool(say) and self._forces_prefix is None
+        text = self._cut_text(rest, units[say - 1].end, question.requests[0].terms) if say else ""
+        if self._must_probe or not speakable(text):
+            return ()
+        share = round(count * say / len(units))
+        return (self._unit(min(max(1, share), count - 1), text),)
+
+    def _whole(self, count: int, rest: str, terms: Sequence[Term]) -> ReadingUnit:
+        """All of the candidate's translation, without the full stop of a sentence that goes on."""
+        unit = self._unit(count, self._cut_text(rest, len(rest), terms))
+        if self._forces_prefix is False or len(self._sentence.heard) > self._options.max_sentence_words:
+            self._finish(self._sentence.covered)
+        return unit
+
+    def _cut_text(self, rest: str, end: int, terms: Sequence[Term]) -> str:
+        """``rest`` up to ``end``, not inside a term that was demanded, and without closing punctuation."""
+        said = self._sentence.said
+        whole = said + rest
+        cut = without_split(whole, len(said) + end, terms)
+        bare = len(without_end(whole[:cut]))
+        return whole[len(said) : bare if without_split(whole, bare, terms) == bare else cut]
+
+    def _unit(self, count: int, text: str) -> ReadingUnit:
+        return self._covering(self._sentence.cover(count, text), text, self._target)
+
+    def _source_unit(self, end: int) -> ReadingUnit:
+        language = self._sentence.heard[self._sentence.covered].language
+        words = self._sentence.cover(end - self._sentence.covered, "")
+        return self._covering(words, text_of(words), language)
+
+    def _covering(self, words: tuple[Word, ...], text: str, language: str) -> ReadingUnit:
+        self._number += 1
+        self._released_s = self._now_s
+        end = max(word.end for word in words)
+        return ReadingUnit(self._number - 1, words, text, language, words[0].start, end, self._now_s)
+
+    def _translate_alone(self) -> None:
+        """The translator ignored the prefix: begin anew behind what was said."""
+        self._forces_prefix = False
+        self._finish(self._sentence.covered)
+        self._tried, self._asked_s = None, -math.inf
+
+    def _finish(self, end: int) -> None:
+        self._sentence.finish(end)
+        self._full, self._before = ("", ""), ""
+
+    def _remember(self, source: str, text: str) -> None:
+        if source != self._full[0]:
+            self._before = self._full[1]
+        self._full = source, text
+
+    def _request(self, words: Sequence[Word], draft: bool = False) -> TranslationRequest:
+        source = text_of(words)
+        heard = self._sentence.heard
+        language = heard[0].language if heard else self._language
+        terms = self._glossary.terms_in(source, language, self._target)
+        context = self._sentence.recent(self._options.context_words)
+        return TranslationRequest(source, language, self._target, context, self._sentence.said, terms, draft)
+
+    def _probe(self) -> TranslationRequest:
+        words = text_of(self._sentence.words)
+        return TranslationRequest(words, self._sentence.heard[0].language, self._target, prefix=PROBE, draft=True)
+
+    def _span(self) -> Span:
+        return Span(
+            heard=self._sentence.heard,
+            start=self._sentence.covered,
+            ahead=self._tail,
+            now_s=self._now_s,
+            silence_s=self._silence_s,
+            target_language=self._target,
+            options=self._options,
+            glossary=self._glossary,
+        )
+
+    def _age(self) -> float:
+        """How long the open span has waited, in budgets."""
+        span = self._span()
+        return span.age_s / self._options.budget_s(span.language, self._target)
+
+    def _starved(self) -> bool:
+        silent_s = self._now_s - max(self._released_s, self._sentence.heard[self._sentence.covered].word.start)
+        return self._age() >= self._options.starved or silent_s >= self._options.max_silent_s

@@ -1,0 +1,271 @@
+"""`AgreementUnits` against a scripted translator of a toy language: each bound of the policy as a property."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.toy_language import Speech, ToyTranslator, bare
+from pipeline.contracts import Translation, TranslationRequest
+from pipeline.errors import BadInput
+from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
+from pipeline.glossary import Glossary
+from pipeline.reading.agreement_units import PROBE, AgreementUnits
+from pipeline.reading.options import AgreementOptions
+from pipeline.reading.stability import speakable
+from pipeline.terminology.entries import Entry
+
+STEP_S = 0.25  # between calls
+
+
+@dataclass
+class Run:
+    """What a policy made of a stream."""
+
+    units: list[ReadingUnit] = field(default_factory=list)
+    drafts: list[tuple[float, Draft]] = field(default_factory=list)
+    asks: list[tuple[float, tuple[TranslationRequest, ...]]] = field(default_factory=list)
+    committed_s: dict[Word, float] = field(default_factory=dict)
+
+    @property
+    def said(self) -> list[str]:
+        return [bare(word) for unit in self.units for word in unit.text.split()]
+
+
+def run(pieces: list[Transcript], translator: ToyTranslator, policy: AgreementUnits) -> Run:
+    result = Run()
+    for number, piece in enumerate(pieces):
+        result.committed_s.update(dict.fromkeys(piece.committed, piece.heard_s))
+        policy.hear(piece, final=number == len(pieces) - 1)
+        while requests := policy.ask():
+            assert len(result.asks) < 20 + 20 * len(pieces), "ask() does not come to an end"
+            result.asks.append((piece.heard_s, requests))
+            reading = policy.read([translator.translate(request) for request in requests])
+            result.units += reading.units
+            result.drafts += [(piece.heard_s, reading.draft)] if reading.draft else []
+    return result
+
+
+def policy(latency: str = "balanced", glossary: Glossary | None = None, target: str = "de") -> AgreementUnits:
+    return AgreementUnits("en", target, AgreementOptions(latency=latency), glossary)
+
+
+def spoken(text: str, gap_s: float = 0.05, word_s: float = 0.25) -> tuple[Word, ...]:
+    """Words with a pause of a second for each ``|``."""
+    words: list[Word] = []
+    clock_s = 0.0
+    for token in text.split():
+        if token == "|":
+            clock_s += 1.0
+            continue
+        words.append(Word(f" {token}", clock_s, clock_s + word_s, 0.9))
+        clock_s += word_s + gap_s
+    return tuple(words)
+
+
+@st.composite
+def speeches(draw: st.DrawFn, pauses: bool = True, marks: bool = True) -> Speech:
+    kinds = draw(st.lists(st.sampled_from("nnnnvvc"), min_size=1, max_size=40))
+    clock_s, words = 0.0, []
+    for number, kind in enumerate(kinds):
+        clock_s += draw(st.sampled_from([0.0, 0.0, 0.05, 0.1, 0.3] + ([0.5, 0.8, 2.0] if pauses else [])))
+        text = f"{kind}{number}" if kind != "c" else "and"
+        mark = draw(st.sampled_from(["", "", "", "", ",", "."])) if marks else ""
+        length_s = draw(st.sampled_from([0.1, 0.2, 0.3, 0.5]))
+        words.append(
+            Word(f" {text}{mark}", round(clock_s, 3), round(clock_s + length_s, 3), draw(st.sampled_from([0.9, 0.9, 0.3])))
+        )
+        clock_s += length_s
+    return Speech(tuple(words), draw(st.sampled_from([0.0, 0.3, 1.0])), draw(st.sampled_from([0.1, 0.25, 0.4])))
+
+
+translators = st.builds(ToyTranslator, st.booleans(), st.booleans(), st.booleans())
+latencies = st.sampled_from(["low", "balanced", "quality"])
+
+
+@settings(max_examples=250, deadline=None)
+@given(speeches(), translators, latencies)
+def test_every_word_in_one_unit_and_its_translation_said_once(
+    speech: Speech, translator: ToyTranslator, latency: str
+) -> None:
+    result = run(speech.transcripts(), translator, policy(latency))
+    assert [word for unit in result.units for word in unit.source] == list(speech.words)
+    assert [unit.number for unit in result.units] == list(range(len(result.units)))
+    assert all(speakable(unit.text) and unit.language == "de" for unit in result.units)
+    assert Counter(result.said) == Counter(word.text.strip(" .,").upper() for word in speech.words)
+
+
+@settings(max_examples=250, deadline=None)
+@given(speeches(), translators, latencies)
+def test_every_word_is_covered_within_the_bound(speech: Speech, translator: ToyTranslator, latency: str) -> None:
+    options = AgreementOptions(latency=latency)
+    result = run(speech.transcripts(), translator, policy(latency))
+    bound_s = options.starved * options.budget_s("en", "de") + STEP_S + speech.period_s
+    for unit in result.units:
+        for word in unit.source:
+            assert unit.heard_s - result.committed_s[word] <= bound_s + 1e-6
+
+
+@settings(max_examples=150, deadline=None)
+@given(speeches(), translators)
+def test_silence_says_everything(speech: Speech, translator: ToyTranslator) -> None:
+    result = run(speech.transcripts(), translator, policy("quality"))
+    for unit in result.units:
+        silent_since_s = max(result.committed_s[unit.source[-1]], unit.end)
+        following = [word.start for word in speech.words if word.start >= unit.end]
+        if not following or min(following) - silent_since_s > 0.7 + speech.period_s:
+            assert unit.heard_s - silent_since_s <= 0.7 + speech.period_s
+
+
+@settings(max_examples=150, deadline=None)
+@given(speeches(pauses=False, marks=False), translators)
+def test_calls_and_drafts_are_spaced(speech: Speech, translator: ToyTranslator) -> None:
+    pieces = speech.transcripts()
+    talking = [piece for piece in pieces if piece.heard_s <= speech.words[-1].end]
+    result = run(talking, translator, policy()) if talking else Run()
+    last_s = talking[-1].heard_s if talking else 0.0
+    asked = [at_s for at_s, requests in result.asks if at_s < last_s and requests[0].prefix != PROBE]
+    repeated = 2  # what a probe interrupts, and what is asked anew without prefix, is asked at once, each once a session
+    assert len(asked) <= repeated + 1 + last_s / STEP_S
+    shown = [at_s for at_s, draft in result.drafts if draft.text]
+    released = {unit.heard_s for unit in result.units}
+    updates = [at_s for at_s in shown if at_s not in released]
+    assert all(after - before >= 0.5 - 1e-6 for before, after in zip(updates, updates[1:], strict=False))
+
+
+def test_a_monotone_translation_is_said_at_the_clause_boundary_at_once() -> None:
+    speech = Speech(spoken("n1 v2 n3 and n4 v5 n6 n7."), lag_s=0.0, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy())
+    first = result.units[0]
+    assert text_of(first.source) == "n1 v2 n3"
+    assert first.heard_s - speech.words[3].end <= 0.1 + 1e-6  # as soon as the conjunction was heard
+
+
+def test_a_verb_final_target_waits_for_the_rest_of_the_clause() -> None:
+    speech = Speech(spoken("n1 v2 n3 n4 and n5 v6 n7."), lag_s=0.0, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=True), policy(target="ja"))
+    assert result.units[0].text.split() == ["N1", "N3", "N4", "V2"]
+
+
+def test_at_the_deadline_only_what_is_agreed_is_said_and_the_verb_comes_when_its_clause_is_over() -> None:
+    speech = Speech(spoken("n1 v2 " + " ".join(f"n{n}" for n in range(3, 16)) + "."), lag_s=0.0, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=True), policy("low"))
+    assert len(result.units) > 2
+    assert result.said == ["N1", *(f"N{n}" for n in range(3, 16)), "V2"]
+
+
+def test_starved_of_agreement_it_speaks_anyway() -> None:
+    def contrary(request: TranslationRequest) -> Translation:
+        words = [f"w{len(request.source.split())}x{n}" for n in range(len(request.source.split()))]
+        return Translation(f"{request.prefix} {' '.join(words[len(request.prefix.split()) :])}".strip())
+
+    units = AgreementUnits("en", "de")
+    heard = []
+    for piece in Speech(spoken("n " * 30), lag_s=0.0, period_s=0.1).transcripts():
+        units.hear(piece)
+        while requests := units.ask():
+            heard += units.read([contrary(request) for request in requests]).units
+    assert heard[0].heard_s == pytest.approx(3.0, abs=STEP_S + 0.11)
+    assert len(heard) > 2
+
+
+def test_texts_of_a_sentence_concatenate_to_what_was_committed_as_prefix() -> None:
+    speech = Speech(spoken("n1 v2 n3, n4 v5 n6, n7 v8 n9 and n10 v11 n12. | n13 v14."), lag_s=0.2, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False, unsure=True), policy())
+    said = ""
+    for unit in result.units:
+        said = (said if unit.text.startswith(" ") else "") + unit.text
+        later = [r.prefix for at_s, rs in result.asks if at_s > unit.heard_s for r in rs if r.prefix]
+        assert not later or later[0].startswith(said[: len(later[0])])
+    assert "".join(unit.text for unit in result.units).replace(".", ". ").split() == [
+        *("N1", "V2", "N3", "N4", "V5", "N6", "N7", "V8", "N9", "AND", "N10", "V11", "N12."),
+        *("N13", "V14."),
+    ]
+
+
+def test_finished_sentences_are_context_and_the_sentence_so_far_is_source() -> None:
+    speech = Speech(spoken("n1 v2. | n3 v4. | n5 v6. | n7 v8 n9, n10 v11 n12."), lag_s=0.0, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy())
+    last = result.asks[-1][1][0]
+    assert last.context == (("n3 v4.", "N3 V4."), ("n5 v6.", "N5 V6."))
+    assert last.source == "n7 v8 n9, n10 v11 n12."
+    assert last.prefix == "N7 V8 N9"
+
+
+def test_a_translator_that_ignores_the_prefix_is_found_out_and_units_are_translated_alone() -> None:
+    speech = Speech(spoken("n1 v2 n3, n4 v5 n6, n7 v8 n9 " * 3), lag_s=0.3, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=True, forces_prefix=False), policy("low"))
+    for unit in result.units:
+        assert [bare(word) for word in unit.text.split()] == ToyTranslator(verb_final=True).words(text_of(unit.source))
+
+
+def test_what_cannot_be_translated_is_shown_in_the_source_language_and_the_talk_goes_on() -> None:
+    units = policy()
+    pieces = Speech(spoken("n1 v2 n3. | n4 v5 n6."), lag_s=0.0, period_s=0.1).transcripts()
+    released: list[ReadingUnit] = []
+    for number, piece in enumerate(pieces):
+        units.hear(piece, final=number == len(pieces) - 1)
+        while requests := units.ask():
+            broken = "n1" in requests[0].source and not requests[0].draft
+            reading = units.fail() if broken else units.read([ToyTranslator().translate(request) for request in requests])
+            released += reading.units
+    assert [(unit.text, unit.language) for unit in released] == [("n1 v2 n3.", "en"), ("N4 N6 V5.", "de")]
+
+
+def test_a_change_of_language_ends_the_sentence() -> None:
+    units = policy()
+    units.hear(Transcript(spoken("n1 v2"), (), "en", 0.6, 0.0, False))
+    later = tuple(Word(word.text, word.start + 0.6, word.end + 0.6, 0.9) for word in spoken("n3 v4"))
+    units.hear(Transcript(later, (), "fr", 1.2, 0.0, True))
+    languages = []
+    while requests := units.ask():
+        languages.append((requests[0].source, requests[0].source_language))
+        units.read([ToyTranslator().translate(request) for request in requests])
+    assert languages == [("n1 v2", "en"), ("n3 v4", "fr")]
+
+
+def test_terms_go_with_the_request_and_a_half_heard_term_is_not_cut() -> None:
+    known = Glossary([Entry("n3 n4", ("N3 N4",), "g", 1)])
+    speech = Speech(
+        spoken("n1 v2 n3", gap_s=0.1)
+        + tuple(Word(word.text, word.start + 1.4, word.end + 1.4, 0.9) for word in spoken("n4 n5 v6 and n7 n8 n9")),
+        lag_s=0.0,
+        period_s=0.1,
+        ended_s=9.0,
+    )
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy(glossary=known))
+    assert all(text_of(unit.source[-1:]) != "n3" for unit in result.units)
+    assert {term.source for _, requests in result.asks for request in requests for term in request.terms} == {"n3 n4"}
+    assert all(
+        bool(request.terms) == ("n3 n4" in request.source)
+        for _, rs in result.asks
+        for request in rs
+        if request.prefix != PROBE
+    )
+
+
+@dataclass(frozen=True)
+class WithTerm(ToyTranslator):
+    """Says "Big Red Five" for n5, as a constrained search would."""
+
+    def translate(self, request: TranslationRequest) -> Translation:
+        plain = super().translate(replace(request, prefix=request.prefix.replace("Big Red Five", "N5")))
+        return Translation(plain.text.replace("N5", "Big Red Five"))
+
+
+def test_a_part_of_a_translation_does_not_end_inside_a_demanded_term() -> None:
+    known = Glossary([Entry("n5", ("Big Red Five",), "g", 1)])
+    speech = Speech(spoken("n1 v2 " + " ".join(f"n{n}" for n in range(3, 16)) + "."), lag_s=0.0, period_s=0.1)
+    free, bound = (run(speech.transcripts(), WithTerm(), policy("low", glossary)) for glossary in (None, known))
+    assert any(bare(unit.text.split()[-1]) in {"Big", "Red"} for unit in free.units)
+    assert not any(bare(unit.text.split()[-1]) in {"Big", "Red"} for unit in bound.units)
+    assert bound.said == ["N1", "N3", "N4", "Big", "Red", "Five", *(f"N{n}" for n in range(6, 16)), "V2"]
+
+
+def test_an_unknown_latency_class_names_the_valid_ones() -> None:
+    with pytest.raises(BadInput, match="did you mean 'balanced'"):
+        AgreementOptions(latency="balnced")
