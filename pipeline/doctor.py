@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 import re
@@ -100,8 +101,10 @@ async def _tried(what: str, missing: Sequence[Missing], work: Callable[[AsyncExi
     except TimeoutError:
         return Finding(what, False, f"no result in {PATIENCE_S:.0f} s", "use a smaller profile: --profile offline")
     except (TranslateLiveError, Unwell) as error:
-        return Finding(what, False, f"{error}", "see the message")
+        detail, _, step = f"{error}".partition("; try: ")
+        return Finding(what, False, detail, step or "another --profile, or --set another backend for this stage")
     except Exception as error:  # a broken library says anything
+        logging.getLogger(__name__).debug("%s failed", what, exc_info=True)
         return Finding(what, False, f"{type(error).__name__}: {error}", "run again with -v, and report what it prints")
     return Finding(what, True, f"{detail} ({monotonic() - began:.1f} s with loading)")
 

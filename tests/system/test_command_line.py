@@ -20,10 +20,8 @@ ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "benchmarks" / "data" / "speech"
 TALK = (SPEECH / "austen-0880.flac", SPEECH / "austen-0890.flac")
 TALK_S = 2.99 + 0.6 + 5.30
-SPANISH = frozenset(
-    ["y", "de", "el", "la", "un", "una", "los", "para", "es", "era", "no", "muy", "más", "bastante", "joven", "hombre"]
-)
-ENGLISH = frozenset(["the", "and", "was", "to", "be", "him", "not", "young", "man"])
+SPANISH = {"y", "de", "el", "la", "un", "una", "los", "para", "es", "era", "no", "muy", "más", "bastante", "joven"}
+ENGLISH = {"the", "and", "was", "to", "be", "him", "not", "young", "man"}
 
 
 def command(*words: object) -> list[str]:
