@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import aclosing
 
 import numpy as np
 import psutil
@@ -106,9 +107,10 @@ async def test_leaving_or_cancelling_kills_the_process():
             begun = asyncio.Event()
 
             async def speak():
-                async for _ in speaking.say(unit(LONG), pieces(LONG)):
-                    begun.set()
-                    await asyncio.Event().wait()
+                async with aclosing(speaking.say(unit(LONG), pieces(LONG))) as speech:
+                    async for _ in speech:
+                        begun.set()
+                        await asyncio.Event().wait()
 
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(speak())
