@@ -85,10 +85,9 @@ def test_a_pause_ends_the_utterance_and_silence_is_measured(transcripts):
     assert max(transcript.silence_s for transcript in transcripts) > 0.8
 
 
-@pytest.mark.parametrize("size", [333, 40_000])
-async def test_the_cut_changes_no_word(speech, transcripts, size):
+async def test_the_cut_changes_no_word(speech, transcripts):
     async with PocketSphinx().load() as recognizer, recognizer.open([], []) as listening:
-        assert words(await heard(listening, speech, size)) == words(transcripts)
+        assert words(await heard(listening, speech, 333)) == words(transcripts)
 
 
 async def test_streams_do_not_influence_each_other(speech, transcripts):
@@ -99,7 +98,7 @@ async def test_streams_do_not_influence_each_other(speech, transcripts):
         recognizer.open(["en"], []) as second,
     ):
         got = []
-        for one, two in zip(chunks(speech, 8000), chunks(other, 8000), strict=True):
+        for one, two in zip(chunks(speech, 40_000), chunks(other, 40_000), strict=True):
             transcript, _ = await asyncio.gather(first.hear(one), second.hear(two))
             got.append(transcript)
         got.append(await first.finish())
