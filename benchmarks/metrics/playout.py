@@ -97,7 +97,7 @@ def silence_ratio(samples: Samples, sample_rate: int) -> float:
     whole = len(samples) // frame * frame
     energies = np.square(samples[:whole], dtype=np.float64).reshape(-1, frame).mean(axis=1) if whole else np.zeros(0)
     loud = np.flatnonzero(energies >= 10 ** (AUDIBLE_DBFS / 10))
-    return 1 - len(loud) / (loud[-1] - loud[0] + 1) if len(loud) else math.nan
+    return 1 - len(loud) / int(loud[-1] - loud[0] + 1) if len(loud) else math.nan
 
 
 def _by_unit(arrivals: Sequence[Arrival]) -> list[tuple[int, list[Arrival]]]:

@@ -45,10 +45,11 @@ def spoken(rows: Iterable[Row]) -> list[UnitRow]:
 def figures(rows: Sequence[Row]) -> dict[str, float]:
     """All speech latencies of a set of rows, pooled over units; what is per recording is the worst or the mean, as named.
 
-    A percentile is nearest-rank: a span that occurred. NaN where nothing was spoken.
+    A percentile is nearest-rank: a span that occurred. NaN where nothing was spoken. Units of foreign systems, which do not
+    say what they cover, have no ear-voice span.
     """
     units = spoken(rows)
-    spans = [parts(unit) for unit in units]
+    spans = [parts(unit) for unit in units if unit.source]
     lags = [span.ear_voice_s for span in spans]
     everything = [unit for row in rows for unit in row.units]
     talks = [row for row in rows if any(unit.spoken for unit in row.units)]
@@ -91,7 +92,7 @@ def end_lag_s(row: Row) -> float:
 
 def drift_s_per_minute(row: Row, least_s: float = 60.0) -> float:
     """Growth of the ear-voice span over a talk; NaN for talks shorter than ``least_s``, in which it would be noise."""
-    units = [unit for unit in row.units if unit.spoken]
+    units = [unit for unit in row.units if unit.spoken and unit.source]
     if row.source_s < least_s:
         return math.nan
     return slope_per_minute([unit.source_end_s for unit in units], [parts(unit).ear_voice_s for unit in units])

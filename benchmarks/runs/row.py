@@ -116,7 +116,7 @@ def physics(row: Row, tolerance_s: float = 0.001) -> list[str]:
     played_until_s, committed_s = -math.inf, -math.inf
     for unit in row.units:
         where = f"{row.utterance} unit {unit.number}"
-        if not unit.source:
+        if row.heard and not unit.source:
             faults.append(f"{where}: covers no source word")
         if unit.heard_s < unit.source_end_s - tolerance_s:
             faults.append(f"{where}: cut at {unit.heard_s:.3f} s, before its last word ended at {unit.source_end_s:.3f} s")

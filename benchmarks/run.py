@@ -1,0 +1,109 @@
+"""Run a system over a data set: one row per utterance, resumable; scored later with `score`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.corpora.audio import CORPUS_HZ, write_audio
+from benchmarks.corpora.sets import add_set_arguments, load_set
+from benchmarks.corpora.talk import join
+from benchmarks.corpora.utterance import DataSet, Issues, Utterance, read_manifest
+from benchmarks.environment import capture
+from benchmarks.runs.folder import RunFolder, begin, digest
+from benchmarks.runs.runner import measure
+from benchmarks.systems.named import system_named
+from pipeline.errors import BadInput
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What runs, on what, on which clock."""
+    parser.add_argument(
+        "--system",
+        default="profile:offline",
+        help="profile:NAME, scripted[:LOAD], command:PROGRAM ARGUMENTS, websocket:URL, or replay:DIR of event logs",
+    )
+    parser.add_argument("--override", action="append", default=[], metavar="A.B=C", help="override a profile's setting")
+    parser.add_argument("--clock", choices=("real", "virtual", "cu"), default="real", help="see the README (real)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only N utterances, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (0)")
+    parser.add_argument("--talk", type=float, metavar="S", help="join the recordings to one talk of at least S seconds")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    add_set_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> Mapping[str, float]:
+    """Measure; figures are counts of what became of the utterances."""
+    system = system_named(arguments.system, arguments.override)
+    utterances, data = _utterances(arguments)
+    settings = {**system.about(), "clock": arguments.clock, "seed": arguments.seed, "data": data}
+    about = {
+        "v": 1,
+        **settings,
+        "digest": digest(settings, utterances),
+        "environment": capture(["run"], vars(arguments)),
+    }
+    folder = begin(arguments.out, about, utterances, arguments.resume)
+    measure(system, utterances, folder, arguments.clock)
+    return statuses(folder)
+
+
+def statuses(folder: RunFolder) -> dict[str, float]:
+    """How many utterances went well, stayed empty or failed; all stay in every denominator."""
+    rows = folder.rows()
+    return {status: float(sum(row.status == status for row in rows)) for status in ("ok", "empty", "failed")}
+
+
+def describe(dataset: DataSet) -> dict[str, Any]:
+    """What a run keeps of its data: counts, hashes, and what was dropped and why."""
+    return {
+        "name": dataset.name,
+        "licence": dataset.licence,
+        "reference_field": dataset.reference_field,
+        "sha256": dataset.sha256,
+        "names_sha256": dataset.names_sha256,
+        "utterances": len(dataset.utterances),
+        "issues": Issues(list(dataset.issues)).counts(),
+        "dropped": [f"{issue.where}: {issue.kind}" for issue in dataset.issues if issue.dropped],
+    }
+
+
+def _utterances(arguments: argparse.Namespace) -> tuple[Sequence[Utterance], dict[str, Any]]:
+    manifest = arguments.root / "manifest.jsonl"
+    if manifest.is_file():
+        utterances: Sequence[Utterance] = read_manifest(manifest)
+        data: dict[str, Any] = {"name": str(arguments.root), "issues": {}}
+    else:
+        dataset = load_set(arguments)
+        utterances, data = dataset.utterances, describe(dataset)
+    for kind, count in data["issues"].items():
+        print(f"data: {count} x {kind}")
+    if arguments.limit is not None:
+        if arguments.limit < 1:
+            raise BadInput(f"--limit {arguments.limit}: give at least 1")
+        drawn = random.Random(arguments.seed).sample(range(len(utterances)), min(arguments.limit, len(utterances)))
+        utterances = [utterances[index] for index in sorted(drawn)]
+    if arguments.talk is not None:
+        utterances = [as_talk(utterances, arguments.out, arguments.talk)]
+    return utterances, data
+
+
+def as_talk(utterances: Sequence[Utterance], folder: Path, least_s: float) -> Utterance:
+    """The recordings as one talk, whose audio is written into the run's folder."""
+    talk, samples = join(utterances, "talk", least_s)
+    file = folder / "source" / "talk.wav"
+    write_audio(file, samples, CORPUS_HZ)
+    return Utterance(
+        talk.name,
+        talk.document,
+        str(file),
+        talk.duration_s,
+        talk.source_language,
+        talk.target_language,
+        talk.sentences,
+        talk.word_ends_s,
+    )

@@ -1,0 +1,103 @@
+"""Event logs of sessions that were recorded elsewhere (``--events``), read as if the session were run now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.corpora.utterance import Utterance
+from benchmarks.runs.row import Clock, HeardWord, Row, UnitRow
+from benchmarks.systems.in_process import Heard, Outcome
+from pipeline.errors import BadInput
+from pipeline.event_log import Record, read_events
+
+
+class ReplaySystem:
+    """A folder with ``UTTERANCE.jsonl`` for each utterance."""
+
+    clocks: tuple[Clock, ...] = ("real",)
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise BadInput(f"{folder} is no folder; give one with an event log UTTERANCE.jsonl for each utterance")
+        self._folder = folder
+
+    def about(self) -> dict[str, Any]:
+        """Where the logs lie."""
+        return {"system": f"replay:{self._folder}"}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Nothing to load."""
+        yield
+
+    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+        """The row of a log; samples are not logged, so speech counts as audible from its first sample on."""
+        records = list(read_events(self._folder / f"{utterance.name}.jsonl"))
+        return Outcome(row_of(records, audio), np.zeros(0, np.float32), 16_000)
+
+
+def row_of(records: Iterable[Record], audio: Heard) -> Row:
+    """What a log says of a session; raises `BadInput` for a log without its first line."""
+    kinds: dict[str, list[Record]] = {}
+    for record in records:
+        kinds.setdefault(record["event"], []).append(record)
+    if "session" not in kinds:
+        raise BadInput("the event log has no session line; give one that --events wrote")
+    origin = kinds["session"][0]["start_ns"]
+    lags = {record["unit"]: record for record in kinds.get("Lag", [])}
+    chunks = [record for record in kinds.get("SpeechChunk", []) if record["duration_ns"]]
+    units = tuple(_unit(record, origin, lags, chunks) for record in kinds.get("ReadingUnit", []))
+    busy: dict[str, float] = {}
+    for record in kinds.get("Busy", []):
+        busy[record["stage"]] = busy.get(record["stage"], 0.0) + record["busy_ns"] / 1e9
+    return Row(
+        utterance="",
+        document="",
+        status="ok" if units else "empty",
+        clock="real",
+        source_s=audio.duration_s,
+        units=units,
+        heard=tuple(word for record in kinds.get("Transcript", []) for word in _words(record["committed"], origin)),
+        onset_s=audio.onset_s,
+        speech_end_s=audio.speech_end_s,
+        busy_s=busy,
+    )
+
+
+def _unit(record: Record, origin: int, lags: dict[int, Record], chunks: list[Record]) -> UnitRow:
+    def seconds(moment_ns: int) -> float:
+        return (moment_ns - origin) / 1e9
+
+    number = record["unit"]
+    row = UnitRow(
+        number, record["text"], _words(record["source"], origin), seconds(record["heard_ns"]), seconds(record["at_ns"])
+    )
+    lag = lags.get(number)
+    breath = [chunk for chunk in chunks if lag and chunk["unit"] == lag["merged_into"]]
+    if lag is None or not breath:
+        return row
+    start_s = seconds(lag["start_ns"])
+    return UnitRow(
+        number,
+        row.text,
+        row.source,
+        row.heard_s,
+        row.committed_s,
+        ready_s=min(start_s, max(row.committed_s, seconds(breath[0]["at_ns"]))),
+        start_s=start_s,
+        audible_s=start_s,
+        end_s=seconds(breath[-1]["start_ns"] + breath[-1]["duration_ns"]),
+        breath=lag["merged_into"],
+        rate=lag["rate"],
+    )
+
+
+def _words(records: Iterable[Record], origin: int) -> tuple[HeardWord, ...]:
+    return tuple(
+        HeardWord(word["text"], (word["start_ns"] - origin) / 1e9, (word["end_ns"] - origin) / 1e9) for word in records
+    )
