@@ -12,7 +12,7 @@ EXTRAS ?= cpu
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 DEBIAN := espeak-ng apertium apertium-eng-spa apertium-eng-cat libportaudio2
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
 READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
-from pipeline.errors import DeviceError
 from pipeline.events import (
     Busy,
     DeviceBack,
@@ -101,19 +100,20 @@ class Status:
 
 
 class TranslationLines:
-    """A sink that prints each committed unit as a line, for pipes."""
+    """A sink that prints each committed unit as a line, for pipes; ``unread`` is called when nobody reads any more."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, unread: Callable[[], None]) -> None:
         self._out = out
+        self._unread = unread
 
     async def put(self, event: Event) -> None:
-        """Print a unit's text; raises `DeviceError` when nobody reads any more."""
+        """Print a unit's text."""
         if isinstance(event, ReadingUnit) and (text := legible(event.text)):
             try:
                 print(text, file=self._out, flush=True)  # noqa: T201 - the product's output
-            except BrokenPipeError as error:
+            except BrokenPipeError:
                 _forget(self._out)
-                raise DeviceError("nobody reads standard output any more") from error
+                self._unread()
 
     async def close(self) -> None:
         """Nothing is held back."""
@@ -193,16 +193,19 @@ class LiveView:
         return grid
 
 
-def console_sinks(out: TextIO, errors: TextIO, clock: Clock, languages: tuple[str, str], quiet: bool) -> Sequence[Sink]:
+def console_sinks(
+    out: TextIO, errors: TextIO, clock: Clock, languages: tuple[str, str], *, quiet: bool, unread: Callable[[], None]
+) -> Sequence[Sink]:
     """What shows a session on this terminal, pipe or log; ``quiet``: the translation only."""
+    lines = TranslationLines(out, unread)
     if quiet:
-        return [TranslationLines(out)]
+        return [lines]
     if not errors.isatty():
-        return [PlainView(errors), TranslationLines(out)]
+        return [PlainView(errors), lines]
     from rich.console import Console  # noqa: PLC0415
 
     view = LiveView(Console(file=errors), clock, languages, scroll=out.isatty())
-    return [view] if out.isatty() else [TranslationLines(out), view]
+    return [view] if out.isatty() else [lines, view]
 
 
 def _forget(out: TextIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import cast
@@ -37,8 +37,7 @@ from pipeline.wish import STANDARD_INPUT, Wish
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A wish that can be fulfilled here: its profile, backends and source languages, and whether the
-    speaker, or anything, gets speech."""
+    """A wish that can be fulfilled: with what, from which languages, and whether a speaker, or anything, gets speech."""
 
     wish: Wish
     profile: Profile
@@ -107,13 +106,14 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
         recorded = None if job.wish.mic else _recorded(job.wish, clock)
-        sinks = _sinks(job, clock, clock_time)
-        for sink in sinks:
+        sinks = []
+        for sink in _sinks(job, clock, clock_time):
             unused.push_async_callback(sink.close)
+            sinks.append(sink)
         models = await _loaded(job, tell, opened)
-        unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *_views(job, clock)]]
         session = interruption.session = Session(models, _options(job), clock)
+        unused.pop_all()  # from here on the session closes them
+        outlets = [Outlet(sink) for sink in [*sinks, *_views(job, clock, _keep_on if sinks else session.stop)]]
         await session.run(recorded or Microphone(job.wish.in_device), outlets)
     failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
     if failed:
@@ -138,25 +138,28 @@ def _recorded(wish: Wish, clock: Clock) -> Source:
     return Playlist([AudioFile(name, realtime=wish.realtime, clock=clock) for name in wish.files], clock)
 
 
-def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> list[Sink]:
+def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
     """What writes files and plays, opened before the models so that what cannot be written is known at once."""
     wish = job.wish
-    sinks: list[Sink] = []
     if job.to_speaker:
-        sinks.append(Speaker(wish.out_device, wish.original))
+        yield Speaker(wish.out_device, wish.original)
     if wish.out is not None:
-        sinks.append(SpeechFile(wish.out, original=wish.original))
+        yield SpeechFile(wish.out, original=wish.original)
     if wish.record is not None:
-        sinks.append(Recording(wish.record))
-    sinks += [Captions(path, cast(Shown, wish.captions_language)) for path in wish.captions]
+        yield Recording(wish.record)
+    for path in wish.captions:
+        yield Captions(path, cast(Shown, wish.captions_language))
     if wish.events is not None:
-        sinks.append(EventLog(wish.events, _about(job), clock, clock_time))
-    return sinks
+        yield EventLog(wish.events, _about(job), clock, clock_time)
 
 
-def _views(job: Job, clock: Clock) -> Sequence[Sink]:
+def _views(job: Job, clock: Clock, unread: Callable[[], None]) -> Sequence[Sink]:
     names = ("/".join(job.languages) or "auto", job.wish.target)
-    return console_sinks(sys.stdout, sys.stderr, clock, names, job.wish.quiet)
+    return console_sinks(sys.stdout, sys.stderr, clock, names, quiet=job.wish.quiet, unread=unread)
+
+
+def _keep_on() -> None:
+    """A reader of standard output that goes away ends nothing while files are written or a speaker plays."""
 
 
 def _options(job: Job) -> SessionOptions:

@@ -10,10 +10,13 @@ import pysubs2
 import pytest
 import soundfile
 
+from pipeline.audio.devices import Device
 from pipeline.cli import main, parse
 from pipeline.event_log import read_events
+from pipeline.events import SpeechChunk
 from pipeline.job import speech_to_speaker
 from pipeline.wish import Wish, checked
+from tests.scripted import Keep, Talk
 
 SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
@@ -246,6 +249,50 @@ def test_a_unit_that_cannot_be_translated_is_told(translate, config):
     assert translate()[0] == 0
 
 
+def test_a_reader_that_goes_away_ends_a_session_that_has_no_other(config, tmp_path):
+    """As ``translate-live … | head -1``, on an hour of audio that nobody waits for."""
+    soundfile.write(tmp_path / "hour.flac", np.zeros(3600 * 8_000, np.float32), 8_000)
+    words = [tmp_path / "hour.flac", "--to", "es", "--profile", "offline", "--config", config]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("WORD0")
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(20) == 0
+    assert "Traceback" not in errors
+    assert "Exception" not in errors
+    assert errors.count("word") < 5000
+
+
+def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
+    opened: list[tuple[object, ...]] = []
+    speaker = Keep()
+    monkeypatch.setattr("pipeline.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
+    monkeypatch.setattr("pipeline.job.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
+    monkeypatch.setattr("pipeline.job.Speaker", lambda name, original: opened.append((name, original)) or speaker)
+    words = [
+        "--mic",
+        "--in-device",
+        "usb",
+        "--original",
+        "0.2",
+        "--to",
+        "es",
+        "--profile",
+        "offline",
+        "--config",
+        str(config),
+    ]
+    assert main(words) == 0
+    assert opened == [(None, 0.2), ("usb",)]
+    assert speaker.of(SpeechChunk)
+    assert speaker.closed == 1
+    assert capsys.readouterr().out.startswith("WORD0")
+
+
 def wish(*options: str) -> Wish:
     _, arguments = parse([*options, "--to", "es"])
     return checked(arguments)
@@ -277,3 +324,11 @@ def test_who_hears_the_speech(options, there_is_one, spoken, hint):
 def test_what_a_speaker_plays_is_not_heard_faster_than_it_can_play():
     assert wish("a.wav", "--out-device", "x").realtime
     assert not wish("a.wav", "--out", "b.wav").realtime
+
+
+def test_a_recording_cut_short_is_heard_as_far_as_it_goes_and_told(translate, talk):
+    talk.write_bytes(talk.read_bytes()[:-100_000])
+    code, out, err = translate()
+    assert code == 0
+    assert out.startswith("WORD0")
+    assert any(line.startswith("notice: source: ") and "talk.wav" in line for line in err.splitlines())
