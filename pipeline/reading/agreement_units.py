@@ -23,14 +23,14 @@ from typing import Literal
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary import Glossary
-from pipeline.reading.boundaries import ends_sentence, gap_before
 from pipeline.reading.candidates import Candidate, Span
 from pipeline.reading.decision import Evidence, units_to_say
 from pipeline.reading.drafts import Drafts
+from pipeline.reading.hypotheses import Hypotheses
 from pipeline.reading.options import AgreementOptions
-from pipeline.reading.sentence import Heard, Sentence
-from pipeline.reading.stability import Unit, common, continuation, speakable, stability_units, without_end, without_split
-from pipeline.reading.wordlists import word_lists
+from pipeline.reading.sentence import Sentence
+from pipeline.reading.sentence_ends import SentenceEnds
+from pipeline.reading.stability import Unit, committable, common, continuation, speakable, stability_units
 from pipeline.reading_units import Reading
 
 PROBE = "-"
@@ -66,14 +66,14 @@ class AgreementUnits:
         self._options = options or AgreementOptions()
         self._glossary = glossary or Glossary()
         self._sentence = Sentence(deque(maxlen=self._options.context_sentences))
+        self._ends = SentenceEnds(self._options, self._glossary, target_language)
         self._drafts = Drafts(self._options, target_language)
         self._tail: tuple[Word, ...] = ()
         self._now_s = self._silence_s = 0.0
         self._question: _Question | None = None
         self._asked_s = self._released_s = -math.inf
         self._tried: object = None
-        self._full = ("", "")  # everything heard when it was last translated, and its translation
-        self._before = ""  # the translation before, of less
+        self._hypotheses = Hypotheses()
         self._forces_prefix: bool | None = None
         self._must_probe = False
         self._number = 0
@@ -82,25 +82,7 @@ class AgreementUnits:
         """Take in the words, and mark where sentences end."""
         self._now_s, self._silence_s, self._tail = transcript.heard_s, transcript.silence_s, transcript.tentative
         self._language = transcript.language or self._language
-        heard = self._sentence.heard
-        begin = max(1, len(heard))
-        heard += [Heard(word, self._language, self._now_s) for word in transcript.committed]
-        known = [*self._sentence.words, *self._tail]
-        for index in range(begin, len(heard) + 1):
-            if index <= len(heard) and self._sentence_ends(known, index):
-                self._sentence.end_at(index)
-        silent_s = self._options.stuck_tail_s if self._tail else self._options.sentence_pause_s
-        if final or transcript.ended or self._silence_s >= silent_s:
-            self._sentence.end_at(len(heard))
-
-    def _sentence_ends(self, known: Sequence[Word], index: int) -> bool:
-        heard = self._sentence.heard
-        language = heard[index - 1].language
-        if index < len(heard) and heard[index].language != language:
-            return True
-        if gap_before(known, index) >= self._options.sentence_pause_s:
-            return not self._glossary.pending_at_end(known[:index], language, self._target, known[index:])
-        return ends_sentence(known, index, word_lists(language))
+        self._ends.hear(self._sentence, transcript, self._language, final)
 
     def ask(self) -> tuple[TranslationRequest, ...]:
         """The next question: a finished sentence at once, a candidate or a draft when it is time."""
@@ -127,7 +109,7 @@ class AgreementUnits:
                 return self._read_sentence(question, texts[0])
             case "unit":
                 return self._read_unit(question, texts)
-        self._remember(question.requests[0].source, texts[0])
+        self._hypotheses.remember(question.requests[0].source, texts[0])
         return Reading(draft=self._drafts.update(self._sentence.said, texts[0], self._now_s))
 
     def fail(self) -> Reading:
@@ -150,7 +132,7 @@ class AgreementUnits:
             return _Question("sentence", (request,), Candidate(end, pause=True))
         if not self._sentence.open and not self._tail:
             return None
-        if self._must_probe:
+        if self._must_probe and self._sentence.open:
             self._must_probe = False
             return _Question("probe", (self._probe(),), Candidate(self._sentence.covered, pause=False))
         if self._now_s - self._asked_s < self._options.call_interval_s:
@@ -161,9 +143,9 @@ class AgreementUnits:
         if not self._sentence.open:
             return None
         span = self._span()
-        candidate = span.candidate(self._age() >= 1.0, self._starved())
+        candidate = span.candidate()
         words = self._sentence.words
-        stage = sum(self._age() >= until for until, _ in self._options.thresholds), self._starved()
+        stage = sum(span.age >= until for until, _ in self._options.thresholds), span.starved
         attempt = candidate, len(words), text_of(self._tail), self._sentence.said, stage
         if candidate is None or attempt == self._tried:
             return None
@@ -175,7 +157,7 @@ class AgreementUnits:
 
     def _draft_question(self) -> _Question | None:
         words = [*self._sentence.words, *self._tail]
-        if not self._drafts.due(self._now_s) or text_of(words) == self._full[0] or not speakable(text_of(words)):
+        if not self._drafts.due(self._now_s) or text_of(words) == self._hypotheses.source or not speakable(text_of(words)):
             return None
         return _Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered, pause=False))
 
@@ -189,8 +171,8 @@ class AgreementUnits:
     def _read_unit(self, question: _Question, texts: Sequence[str]) -> Reading:
         said = self._sentence.said
         rest = continuation(said, texts[0]) or ""
-        self._remember(question.requests[-1].source, texts[-1])
-        other = texts[1] if len(texts) > 1 else self._before
+        self._hypotheses.remember(question.requests[-1].source, texts[-1])
+        other = texts[1] if len(texts) > 1 else self._hypotheses.before
         units = stability_units(rest)
         agreed = common(units, stability_units(continuation(said, other) or ""))
         released = self._release(question, rest, units, agreed) if units else ()
@@ -202,12 +184,13 @@ class AgreementUnits:
         """The unit that agreement, the deadline or starvation allows now, if any."""
         count = question.candidate.index - self._sentence.covered
         endless = len(self._sentence.heard) > self._options.max_sentence_words
+        span = self._span()
         evidence = Evidence(
             units=len(units),
             agreed=agreed,
             words=count,
-            age=self._age(),
-            starved=self._starved(),
+            age=span.age,
+            starved=span.starved,
             pause=question.candidate.pause,
             resumable=self._forces_prefix is not False and not endless,
         )
@@ -215,7 +198,8 @@ class AgreementUnits:
         if say == len(units):
             return (self._whole(count, rest, question.requests[0].terms),)
         self._must_probe = bool(say) and self._forces_prefix is None
-        text = self._cut_text(rest, units[say - 1].end, question.requests[0].terms) if say else ""
+        end = units[say - 1].end if say else 0
+        text = committable(self._sentence.said, rest, end, question.requests[0].terms)
         if self._must_probe or not speakable(text):
             return ()
         share = round(count * say / len(units))
@@ -223,18 +207,10 @@ class AgreementUnits:
 
     def _whole(self, count: int, rest: str, terms: Sequence[Term]) -> ReadingUnit:
         """All of the candidate's translation, without the full stop of a sentence that goes on."""
-        unit = self._unit(count, self._cut_text(rest, len(rest), terms))
+        unit = self._unit(count, committable(self._sentence.said, rest, len(rest), terms))
         if self._forces_prefix is False or len(self._sentence.heard) > self._options.max_sentence_words:
             self._finish(self._sentence.covered)
         return unit
-
-    def _cut_text(self, rest: str, end: int, terms: Sequence[Term]) -> str:
-        """``rest`` up to ``end``, not inside a term that was demanded, and without closing punctuation."""
-        said = self._sentence.said
-        whole = said + rest
-        cut = without_split(whole, len(said) + end, terms)
-        bare = len(without_end(whole[:cut]))
-        return whole[len(said) : bare if without_split(whole, bare, terms) == bare else cut]
 
     def _unit(self, count: int, text: str) -> ReadingUnit:
         return self._covering(self._sentence.cover(count, text), text, self._target)
@@ -258,12 +234,7 @@ class AgreementUnits:
 
     def _finish(self, end: int) -> None:
         self._sentence.finish(end)
-        self._full, self._before = ("", ""), ""
-
-    def _remember(self, source: str, text: str) -> None:
-        if source != self._full[0]:
-            self._before = self._full[1]
-        self._full = source, text
+        self._hypotheses = Hypotheses()
 
     def _request(self, words: Sequence[Word], draft: bool = False) -> TranslationRequest:
         source = text_of(words)
@@ -284,16 +255,8 @@ class AgreementUnits:
             ahead=self._tail,
             now_s=self._now_s,
             silence_s=self._silence_s,
+            released_s=self._released_s,
             target_language=self._target,
             options=self._options,
             glossary=self._glossary,
         )
-
-    def _age(self) -> float:
-        """How long the open span has waited, in budgets."""
-        span = self._span()
-        return span.age_s / self._options.budget_s(span.language, self._target)
-
-    def _starved(self) -> bool:
-        silent_s = self._now_s - max(self._released_s, self._sentence.heard[self._sentence.covered].word.start)
-        return self._age() >= self._options.starved or silent_s >= self._options.max_silent_s

@@ -26,7 +26,8 @@ class Candidate:
 class Span:
     """What is open: the sentence's words from ``start`` on, and what surrounds them.
 
-    ``ahead`` are the tentative words that follow, ``silence_s`` the silence after all of them, ``now_s`` how far was heard.
+    ``ahead`` are the tentative words that follow, ``silence_s`` the silence after all of them, ``now_s`` how far was heard,
+    ``released_s`` when the last unit was released.
     """
 
     heard: Sequence[Heard]
@@ -34,6 +35,7 @@ class Span:
     ahead: Sequence[Word]
     now_s: float
     silence_s: float
+    released_s: float
     target_language: str
     options: AgreementOptions
     glossary: Glossary
@@ -44,21 +46,28 @@ class Span:
         return self.heard[self.start].language
 
     @property
-    def age_s(self) -> float:
-        """How long ago its first word began."""
-        return self.now_s - self.heard[self.start].word.start
+    def age(self) -> float:
+        """How long ago its first word began, in budgets."""
+        age_s = self.now_s - self.heard[self.start].word.start
+        return age_s / self.options.budget_s(self.language, self.target_language)
 
-    def candidate(self, late: bool, starved: bool) -> Candidate | None:
-        """The latest clause boundary; if the span is long or ``late``, any place; if it is ``starved``, even a bad one."""
+    @property
+    def starved(self) -> bool:
+        """Whether something must be said now."""
+        silent_s = self.now_s - max(self.released_s, self.heard[self.start].word.start)
+        return self.age >= self.options.starved or silent_s >= self.options.max_silent_s
+
+    def candidate(self) -> Candidate | None:
+        """The latest clause boundary; if the span is long or past its budget, any place; if starved, even a bad one."""
         known = [*(heard.word for heard in self.heard), *self.ahead]
         places = range(len(self.heard), self.start, -1)
         allowed = [index for index in places if not self._forbidden(known, index)]
         for index in allowed:
             if self._clause_ends(known, index):
                 return Candidate(index, self._pause_s(known, index) >= self.options.pause_s)
-        if allowed and (late or self._long()):
+        if allowed and (self.age >= 1.0 or self._long()):
             return Candidate(allowed[0], pause=False)
-        if starved:
+        if self.starved:
             unbroken = (index for index in places if not self._breaks_term(known, index))
             return next((Candidate(index, pause=False) for index in unbroken), None)
         return None

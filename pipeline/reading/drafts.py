@@ -6,7 +6,7 @@ import math
 
 from pipeline.events import Draft
 from pipeline.reading.options import AgreementOptions
-from pipeline.reading.stability import common, continuation, stability_units
+from pipeline.reading.stability import common, continuation, stability_units, without_end
 
 
 class Drafts:
@@ -35,7 +35,7 @@ class Drafts:
         self._previous = text
         visible = units[: agreed + self._options.draft_ahead]
         self._updated_s = now_s
-        return self._show(rest[: visible[-1].end] if visible else "")
+        return self._show(without_end(rest[: visible[-1].end]) if visible else "")
 
     def said(self, text: str) -> Draft | None:
         """A unit with ``text`` was released: what it says is no longer tentative."""

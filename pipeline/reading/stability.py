@@ -101,3 +101,11 @@ def without_split(text: str, end: int, terms: Sequence[Term]) -> int:
         if not starts:
             return place
         place = min(starts)
+
+
+def committable(said: str, rest: str, end: int, terms: Sequence[Term]) -> str:
+    """``rest`` up to ``end``, as it may follow what was ``said``: no term split, no closing punctuation of what goes on."""
+    whole = said + rest
+    cut = without_split(whole, len(said) + end, terms)
+    bare = len(without_end(whole[:cut]))
+    return whole[len(said) : bare if without_split(whole, bare, terms) == bare else cut]
