@@ -76,3 +76,13 @@ def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
     process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGINT
     assert_valid(tmp_path)
+
+
+def test_a_kill_leaves_valid_files(tmp_path):
+    process = started(tmp_path, SCRIPTED)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("WORD")  # the second unit: the first one's cue is final
+    process.kill()
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGKILL
+    assert_valid(tmp_path)
