@@ -14,6 +14,7 @@ import yaml
 from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.pace import PaceOptions
+from pipeline.reading.options import AgreementOptions
 from pipeline.reading_units import PauseOptions
 from pipeline.registry import BackendChoice, Backends, backend, options_from
 
@@ -27,8 +28,9 @@ _STAGES = ("recognizer", "translator", "synthesizer")
 class UnitSettings:
     """Which reading-unit policy a profile uses, and the settings of each."""
 
-    policy: Literal["pauses"] = "pauses"
+    policy: Literal["pauses", "agreement"] = "pauses"
     pauses: PauseOptions = field(default_factory=PauseOptions)
+    agreement: AgreementOptions = field(default_factory=AgreementOptions)
 
 
 @dataclass(frozen=True, slots=True)

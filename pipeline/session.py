@@ -15,8 +15,10 @@ from pipeline.contracts import Listening, Recognizer, Source, Speaking, Synthesi
 from pipeline.control import Control, Run, Stamped
 from pipeline.errors import StageFailed
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
+from pipeline.glossary import Glossary
 from pipeline.outlet import Outlet
 from pipeline.pace import PaceOptions
+from pipeline.reading.agreement_units import AgreementUnits
 from pipeline.reading_units import PauseUnits, UnitPolicy
 from pipeline.speech import Speech
 from pipeline.stages import Translating, capture, recognize, translate
@@ -49,7 +51,7 @@ class SessionOptions:
     targets: tuple[str, ...]
     spoken: str | None = None
     voice: Voice | None = None
-    vocabulary: tuple[str, ...] = ()
+    glossary: Glossary = field(default_factory=Glossary)
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
 
@@ -79,7 +81,7 @@ class Session:
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(
-                    self._models.recognizer.open(self._options.languages, self._options.vocabulary)
+                    self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
                 speaking = await self._open_speech(opened)
                 await self._run_stages(source, listening, speaking)
@@ -177,8 +179,20 @@ class Session:
                 raise
 
     def _policies(self) -> dict[str, UnitPolicy]:
+        return {target: self._policy(target) for target in self._options.targets}
+
+    def _policy(self, target: str) -> UnitPolicy:
         language = self._options.languages[0] if len(self._options.languages) == 1 else ""
-        return {target: PauseUnits(language, target, self._options.units.pauses) for target in self._options.targets}
+        units = self._options.units
+        match units.policy:
+            case "pauses":
+                return PauseUnits(language, target, units.pauses)
+            case "agreement":
+                return AgreementUnits(language, target, units.agreement, self._options.glossary)
+
+    def _vocabulary(self) -> tuple[str, ...]:
+        """The glossary's source terms in the languages that may be spoken: words for the recognizer to expect."""
+        return tuple(term for language in self._options.languages for term in self._options.glossary.vocabulary(language))
 
     def _flush(self) -> None:
         for outlet in self._outlets:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline import session as session_module
+from pipeline.config import UnitSettings
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.outlet import Outlet
@@ -275,6 +276,16 @@ async def test_several_targets_are_translated_and_one_is_spoken() -> None:
     by_target = {target: [u for u in keep.of(ReadingUnit) if u.language == target] for target in ("es", "fr")}
     assert [u.source for u in by_target["es"]] == [u.source for u in by_target["fr"]]
     assert len(keep.of(Lag)) == len(by_target["fr"])
+
+
+@pytest.mark.parametrize("policy", ["pauses", "agreement"])
+async def test_either_policy_covers_every_word_once_in_order(policy: str) -> None:
+    _, keep, session = make(units=UnitSettings(policy=policy))
+    await run(session, keep, 60)
+    assert unit_words(keep) == committed_words(keep)
+    assert " ".join(unit.text for unit in keep.of(ReadingUnit)).split() == [
+        word.text.strip().upper() for word in committed_words(keep)
+    ]
 
 
 async def test_without_speech_there_are_captions() -> None:
