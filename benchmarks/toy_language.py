@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import Transcript, Word
 
-MARKS = ".,?!"
+MARKS = ".,"
+UNSURE = "x"
+"""The wrong ending of a word whose next is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class ToyTranslator:
         for place, token in enumerate(tokens):
             word = token.strip(MARKS).upper()
             if self.unsure and place == len(tokens) - 1 and token[-1] not in MARKS:
-                word += "?"
+                word += UNSURE
             if token.strip(MARKS) == "and" and clauses[-1]:
                 clauses.append([])
             clauses[-1].append(word)
@@ -64,8 +66,8 @@ class ToyTranslator:
 
 
 def bare(word: str) -> str:
-    """A target word without marks."""
-    return word.strip(MARKS)
+    """A target word without marks and wrong ending."""
+    return word.strip(MARKS + UNSURE)
 
 
 @dataclass(frozen=True, slots=True)

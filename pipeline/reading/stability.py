@@ -71,10 +71,9 @@ def continuation(prefix: str, text: str) -> str | None:
         return text.strip()
     if not text.startswith(prefix):
         committed, units = stability_units(prefix), stability_units(text)
-        if common(committed, units) < len(committed):
+        if not committed or common(committed, units) < len(committed):
             return None
-        rest = text[units[len(committed) - 1].end :] if committed else text
-        return rest.rstrip()
+        return text[units[len(committed) - 1].end :].rstrip()
     rest = text[len(prefix) :].rstrip()
     glued = _PIECE.match(prefix[-1] + rest)
     if glued and prefix[-1].isalnum() and rest[:1].isalnum() and glued.end() > 1:
