@@ -86,7 +86,7 @@ class Row:
     @property
     def hypothesis(self) -> str:
         """The whole translation, spoken or only shown."""
-        return "".join(unit.text for unit in self.units).strip()
+        return " ".join(text for unit in self.units if (text := unit.text.strip()))
 
     @property
     def transcript(self) -> str:

@@ -87,4 +87,4 @@ async def _read(process: asyncio.subprocess.Process, reception: Reception) -> No
     assert process.stdout is not None
     async for line in process.stdout:
         if text := line.decode("utf-8", errors="replace").strip():
-            reception.text(" " + text if reception.units else text)
+            reception.text(text + " ")

@@ -28,16 +28,29 @@ class Reception:
     sample_rate: int = 24_000
     units: list[UnitRow] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
+    _begun: str = ""
 
     def text(self, text: str) -> None:
-        """A piece of translation that stays."""
+        """A piece of translation that stays; a word counts as said when its last character has come."""
+        words, space, rest = (self._begun + text).rpartition(" ")
+        self._begun = rest if space else words + rest
+        if words.strip():
+            self._unit(words.strip())
+
+    def finish(self) -> None:
+        """No more text: the word that was begun is whole."""
+        if self._begun.strip():
+            self._unit(self._begun.strip())
+        self._begun = ""
+
+    def _unit(self, text: str) -> None:
         now_s = self.now_s()
         self.units.append(UnitRow(len(self.units), text, (), min(now_s, self.source_s), now_s))
 
     def speech(self, samples: Samples, sample_rate: int) -> None:
         """A piece of speech."""
         if not self.units:
-            self.text("")
+            self._unit("")
         self.sample_rate = sample_rate
         self.arrivals.append(Arrival(self.units[-1].number, self.now_s(), samples, sample_rate))
 

@@ -86,4 +86,5 @@ async def _read(connection: Any, reception: Reception) -> None:  # noqa: ANN401
             case "error":
                 raise ModelError(f"the server says: {event.get('error', {}).get('message', event)}")
             case "session.closed":
-                return
+                break
+    reception.finish()

@@ -1,0 +1,68 @@
+"""Scorers with dependencies of their own (COMET, UTMOS, …): run on a run's files by another Python, skipped by name.
+
+A scorer is a file of `benchmarks/scorers` that reads items as JSON lines on its input and writes ``{figure: number}``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.corpora.utterance import Utterance
+from benchmarks.runs.folder import RunFolder
+
+SCORERS = Path(__file__).parents[1] / "scorers"
+LIMIT_S = 4 * 3600
+
+
+def scorer_names() -> list[str]:
+    """The scorers there are."""
+    return sorted(path.stem for path in SCORERS.glob("[!_]*.py"))
+
+
+def run_scorer(name: str, python: str, folder: RunFolder, utterances: Sequence[Utterance]) -> dict[str, float] | str:
+    """The scorer's figures, or in words why there are none: a missing environment must not lose the other figures."""
+    script = SCORERS / f"{name}.py"
+    if not script.is_file():
+        return f"no scorer of that name; there are: {', '.join(scorer_names())}"
+    try:
+        done = subprocess.run(
+            [python, str(script)],
+            input=_items(folder, utterances),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"cannot run {python}: {error}"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    try:
+        figures = json.loads(done.stdout.strip().splitlines()[-1])
+        return {str(key): float(value) for key, value in figures.items()}
+    except (ValueError, IndexError, AttributeError, TypeError):
+        return f"it wrote no figures: {done.stdout[-200:]!r}"
+
+
+def _items(folder: RunFolder, utterances: Sequence[Utterance]) -> str:
+    rows = {row.utterance: row for row in folder.rows()}
+    items = []
+    for utterance in utterances:
+        row = rows.get(utterance.name)
+        if row is None:
+            continue
+        items.append(
+            {
+                "utterance": utterance.name,
+                "source": utterance.transcript,
+                "hypothesis": row.hypothesis,
+                "reference": utterance.reference,
+                "source_audio": utterance.audio,
+                "audio": str((folder.path / row.audio).resolve()) if row.audio else None,
+                "language": utterance.target_language,
+            }
+        )
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
