@@ -9,10 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ctranslate2.specs import whisper_spec
+from ctranslate2.specs.model_spec import LayerSpec
+from faster_whisper.tokenizer import _LANGUAGE_CODES
 from numpy.typing import NDArray
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # type: ignore[import-untyped]
 
 TIMESTAMP_TOKENS = 1501  # <|0.00|> to <|30.00|>
 TEXT_POSITIONS = 448
@@ -46,14 +49,12 @@ def build(
     folder: Path,
     geometry: Geometry = TINY_TEST,
     words: Sequence[str] = (),
+    *,
     quantization: str | None = None,
     alignment_heads: bool = True,
     seed: int = 0,
 ) -> Path:
     """Write a model whose tokenizer has one token for each of ``words`` (with their leading space); gives the folder."""
-    from ctranslate2.specs import whisper_spec
-    from faster_whisper.tokenizer import _LANGUAGE_CODES
-
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer(words)
     tokens = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
@@ -84,12 +85,9 @@ def build(
     return folder
 
 
-def make_tokenizer(words: Sequence[str] = ()) -> Any:
+def make_tokenizer(words: Sequence[str] = ()) -> Tokenizer:
     """A byte-level BPE ``tokenizers.Tokenizer``: 256 bytes, the merges that make each of ``words`` one token, Whisper's
     control tokens in the order that CTranslate2 and faster-whisper expect."""
-    from faster_whisper.tokenizer import _LANGUAGE_CODES
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
     alphabet = _byte_alphabet()
     vocabulary = {symbol: index for index, symbol in enumerate(alphabet.values())}
     merges: list[tuple[str, str]] = []
@@ -119,25 +117,25 @@ def _byte_alphabet() -> dict[int, str]:
     return dict(sorted(symbols.items()))
 
 
-def _fill(spec: Any, geometry: Geometry, vocabulary: int, random: np.random.Generator) -> None:
+def _fill(spec: whisper_spec.WhisperSpec, geometry: Geometry, vocabulary: int, random: np.random.Generator) -> None:
     """Give every layer of the specification random weights."""
     width, feed_forward = geometry.width, (4 if geometry.vocabulary else 2) * geometry.width
 
     def weights(*shape: int) -> NDArray[np.float32]:
         return random.standard_normal(shape, np.float32) * np.float32(0.7 / np.sqrt(shape[-1]))
 
-    def linear(layer: Any, rows: int, columns: int) -> None:
+    def linear(layer: LayerSpec, rows: int, columns: int) -> None:
         layer.weight, layer.bias = weights(rows, columns), np.zeros(rows, np.float32)
 
-    def norm(layer: Any) -> None:
+    def norm(layer: LayerSpec) -> None:
         layer.gamma, layer.beta = np.ones(width, np.float32), np.zeros(width, np.float32)
 
-    def attention(layer: Any, rows: Sequence[int]) -> None:
+    def attention(layer: LayerSpec, rows: Sequence[int]) -> None:
         for part, count in zip(layer.linear, rows, strict=True):
             linear(part, count * width, width)
         norm(layer.layer_norm)
 
-    def block(layer: Any) -> None:
+    def block(layer: LayerSpec) -> None:
         attention(layer.self_attention, (3, 1))
         norm(layer.ffn.layer_norm)
         linear(layer.ffn.linear_0, feed_forward, width)

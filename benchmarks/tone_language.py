@@ -100,4 +100,5 @@ def _syllable(syllable: str, random: np.random.Generator) -> Samples:
     envelope = np.minimum(1, np.minimum(index, index[::-1]) / (RAMP_S * SAMPLE_RATE))
     loudness = random.uniform(0.15, 0.3)
     phases = 2 * np.pi * np.outer(TONES_HZ[syllable], index / SAMPLE_RATE) + random.uniform(0, 6, (2, 1))
-    return (loudness * envelope * np.sin(phases).sum(axis=0)).astype(np.float32)
+    samples: Samples = (loudness * envelope * np.sin(phases).sum(axis=0)).astype(np.float32)
+    return samples

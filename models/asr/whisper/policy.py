@@ -24,12 +24,12 @@ class CommitOptions:
     """When a word is settled; seconds and probabilities.
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end, in two hypotheses whose audio ends ``agreement_apart_s`` apart
-    (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold`` policy keeps back. After a pause
+    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
+    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold`` policy keeps back. After a pause
     everything up to the last word with ``flush_probability`` is settled.
     """
 
-    gate_s: float = 0.3
+    gate_s: float = 0.4
     gate_probability: float = 0.6
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12
@@ -104,9 +104,10 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
 
 def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
+    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
     return (
         evidence.apart_s >= options.agreement_apart_s - 1e-9
         and index < len(evidence.previous)
         and evidence.previous[index] == word.text
-        and word.end <= evidence.audio_end - options.agreement_s
+        and word.end <= evidence.audio_end - distance_s
     )
