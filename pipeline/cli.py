@@ -11,18 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
+from pipeline.commands import COMMANDS, DEFAULT
 from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, TranslateLiveError, nearest
 from pipeline.version import version
 
-DEFAULT = "translate"
-COMMANDS = {
-    DEFAULT: "hear speech and speak its translation (when no command is named)",
-    "devices": "list microphones and speakers",
-    "languages": "list what can be heard, translated and spoken",
-    "doctor": "try every part on this machine and print the fix for what fails",
-    "pull": "download the models of a profile",
-    "summary": "compute latencies from an event log",
-}
 INTERRUPTED = 130
 
 _NEXT_STEPS: dict[type[TranslateLiveError], str] = {

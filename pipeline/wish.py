@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.captions import caption_format
+from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import is_language, language_names
 
@@ -75,8 +76,6 @@ def checked(arguments: argparse.Namespace) -> Wish:
 
 
 def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
-    from pipeline.cli import COMMANDS  # noqa: PLC0415 - cli imports this module by name
-
     if bool(files) == arguments.mic:
         raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
     if arguments.in_device and not arguments.mic:

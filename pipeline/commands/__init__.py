@@ -1,1 +1,11 @@
 """The commands of the command line, one a file; each has ``add_arguments`` and ``run``."""
+
+DEFAULT = "translate"
+COMMANDS = {
+    DEFAULT: "hear speech and speak its translation (when no command is named)",
+    "devices": "list microphones and speakers",
+    "languages": "list what can be heard, translated and spoken",
+    "doctor": "try every part on this machine and print the fix for what fails",
+    "pull": "download the models of a profile",
+    "summary": "compute latencies from an event log",
+}

@@ -12,15 +12,15 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
-    {"events", "errors"},
+    {"events", "errors", "version"},
     {"contracts"},
     {"channel", "lane", "clock", "stream_time", "control", "pace", "reading_units", "reading", "glossary", "languages"},
     {"audio", "outlet", "registry"},
     {"stages", "speech", "config", "voices"},
     {"session"},
-    {"captions", "cues", "record_file", "event_log", "console", "summary", "notices"},
-    {"doctor", "commands"},
-    {"cli"},
+    {"captions", "cues", "record_file", "event_log", "console", "summary", "notices", "legible"},
+    {"offering", "profiles", "wish", "interruption", "job", "doctor", "commands"},
+    {"cli", "__main__"},
 ]
 """Modules of ``pipeline``, ground floor first; a module imports from its own layer and those below."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.audio.devices import Device
-from pipeline.cli import COMMANDS, main
+from pipeline.cli import main
+from pipeline.commands import COMMANDS
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
