@@ -45,7 +45,8 @@ def model_config(kind: str, hidden: int, vocabulary: dict[str, int]) -> dict:
         "num_code_groups": 16,
     }  # fmt: skip
     predictor = {
-        **decoder, "vocab_size": 2048, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "rope_scaling": None
+        **decoder, "vocab_size": 2048, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
+        "rope_scaling": None,
     }  # fmt: skip
     talker = {
         **decoder, "vocab_size": 3072, "hidden_size": hidden, "intermediate_size": 128, "num_hidden_layers": 3,
@@ -238,7 +239,7 @@ def _snake(add: object, name: str, channels: int) -> None:
 
 
 def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
-    """Random values that depend on name and seed only; norms near 1, scales positive, weights that keep the signal alive."""
+    """Random values that depend on name and seed only; norms near 1, scales positive, a signal that stays alive."""
     generator = torch.Generator().manual_seed(
         seed * 1_000_003 + sum(ord(letter) * place for place, letter in enumerate(name, 7))
     )
@@ -264,7 +265,7 @@ def _is_transposed(name: str) -> bool:
 
 
 def write_tokenizer(folder: Path) -> dict[str, int]:
-    """vocab.json, merges.txt and tokenizer_config.json of a byte-level BPE; gives the vocabulary with the special tokens."""
+    """vocab.json, merges.txt and tokenizer_config.json of a byte-level BPE; gives all ids by token."""
     pieces = _byte_letters()
     merges: list[str] = []
     for word in MERGED:

@@ -20,16 +20,18 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
     of their key head, so that nothing is repeated in memory.
     """
     rows, steps, heads, dim = queries.shape
-    groups = heads // keys.shape[2]
-    grouped = queries.view(rows, steps, -1, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, -1, steps * groups, dim)
-    mask = None
-    if visible is not None:
-        mask = visible if groups == 1 or steps == 1 else visible.repeat_interleave(groups, 1)
-        mask = mask.unsqueeze(1)
-    attended = functional.scaled_dot_product_attention(
-        grouped, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
-    )
-    return attended.view(rows, -1, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
+    kv_heads = keys.shape[2]
+    groups = heads // kv_heads
+    keys, values = keys.transpose(1, 2), values.transpose(1, 2)
+    mask = None if visible is None else visible.unsqueeze(1)
+    if steps == 1:  # the decoding step: heads are in the order of their groups already
+        grouped = queries.reshape(rows, kv_heads, groups, dim)
+        return functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask).reshape(queries.shape)
+    if mask is not None and groups > 1:
+        mask = mask.repeat_interleave(groups, 2)
+    grouped = queries.view(rows, steps, kv_heads, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
+    attended = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+    return attended.view(rows, kv_heads, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
 
 
 def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class Tensors:
         from safetensors import SafetensorError, safe_open
 
         self._folder, self._device, self._dtype = folder, device, dtype
-        self._files = {}
+        self._files: dict[str, Any] = {}
         self._left: dict[str, str] = {}
         for name in _files(folder):
             try:
@@ -36,7 +37,7 @@ class Tensors:
         """The tensor ``name``, which must have shape ``size``, on the device in the engine's type."""
         if name not in self._left:
             raise ModelError(f"{self._folder}: tensor {name!r} is missing; {nearest(name, _close(name, self._left))}")
-        tensor = self._files[self._left.pop(name)].get_tensor(name)
+        tensor: Tensor = self._files[self._left.pop(name)].get_tensor(name)
         if tuple(tensor.shape) != size:
             raise ModelError(
                 f"{self._folder}: tensor {name!r} has shape {tuple(tensor.shape)}, config.json asks for {size}"

@@ -30,6 +30,7 @@ class CausalConvolution:
     memory: int | None
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """[rows, inputs, steps] to [rows, outputs, steps]."""
         if self.memory is not None:
             past = memories[self.memory]
             values = torch.cat([past, values], -1)
@@ -47,6 +48,7 @@ class CausalUpsampling:
     memory: int | None
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """[rows, inputs, steps] to [rows, outputs, steps * rate]."""
         raised = functional.conv_transpose1d(values, self.weight, stride=self.rate)
         if self.memory is not None:
             overlap = memories[self.memory]
@@ -65,6 +67,7 @@ class Snake:
     scale: Tensor
 
     def __call__(self, values: Tensor, _memories: list[Tensor]) -> Tensor:
+        """The same shape; has no memory."""
         return torch.addcmul(values, self.scale, torch.sin(values * self.frequency).square_())
 
 
@@ -79,6 +82,7 @@ class ConvNext:
     narrow: Linear  # scaled by the layer's gamma
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """The same shape."""
         inner = self.depthwise(values, memories).transpose(1, 2)
         inner = functional.layer_norm(inner, self.norm_weight.shape, self.norm_weight, self.norm_bias, 1e-6)
         return values + self.narrow(functional.gelu(self.widen(inner))).transpose(1, 2)
@@ -91,6 +95,7 @@ class Residual:
     parts: tuple[Part, ...]
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """The same shape."""
         inner = values
         for part in self.parts:
             inner = part(inner, memories)
@@ -105,7 +110,7 @@ class LayerLoader:
     layout: Layout
 
     def convolution(
-        self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1, groups: int = 1
+        self, name: str, outputs: int, inputs: int, kernel: int, *, dilation: int = 1, groups: int = 1
     ) -> CausalConvolution:
         """A causal convolution."""
         past = (kernel - 1) * dilation
@@ -142,7 +147,7 @@ class LayerLoader:
         return Residual(
             (
                 self.snake(f"{name}.act1", channels),
-                self.convolution(f"{name}.conv1", channels, channels, 7, dilation),
+                self.convolution(f"{name}.conv1", channels, channels, 7, dilation=dilation),
                 self.snake(f"{name}.act2", channels),
                 self.convolution(f"{name}.conv2", channels, channels, 1),
             )

@@ -6,12 +6,11 @@ Everything is read from the checkpoint's JSON files. The defaults of the officia
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from models.tts.qwen3.json_section import Section, read_section
 from pipeline.errors import ModelError
 
 CODE_GROUPS = 16
@@ -131,55 +130,9 @@ class GenerationConfig:
     predictor: Sampling
 
 
-class _Section:
-    """One JSON object whose keys are taken by name; a missing or ill-typed one is an error that names it and the file."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self.values, self.where = values, where
-
-    def take(self, key: str, kind: type) -> Any:
-        """The value of ``key``; an int is accepted where a float is meant."""
-        if key not in self.values:
-            raise ModelError(f"{self.where} has no {key!r}: this is not a Qwen3-TTS 12 Hz checkpoint, or it is damaged")
-        value = self.values[key]
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ModelError(f"{self.where}: {key!r} is {value!r}, {kind.__name__} expected")
-        return value
-
-    def integer(self, key: str) -> int:
-        """A whole number."""
-        return int(self.take(key, int))
-
-    def section(self, key: str) -> _Section:
-        """A nested object."""
-        return _Section(self.take(key, dict), f"{self.where}: {key}")
-
-    def shape(self) -> TransformerShape:
-        """The geometry of a decoder stack; variants this engine does not compute are refused."""
-        if self.values.get("attention_bias") or self.values.get("use_sliding_window"):
-            raise ModelError(f"{self.where}: attention_bias and use_sliding_window are not supported")
-        scaling = self.values.get("rope_scaling") or {}
-        if scaling.get("rope_type", scaling.get("type", "default")) != "default":
-            raise ModelError(f"{self.where}: rope_scaling {scaling!r} is not supported, only the default type is")
-        if self.take("hidden_act", str) != "silu":
-            raise ModelError(f"{self.where}: hidden_act {self.values['hidden_act']!r} is not supported, only 'silu' is")
-        return TransformerShape(
-            layers=self.integer("num_hidden_layers"),
-            hidden=self.integer("hidden_size"),
-            intermediate=self.integer("intermediate_size"),
-            heads=self.integer("num_attention_heads"),
-            kv_heads=self.integer("num_key_value_heads"),
-            head_dim=self.integer("head_dim"),
-            rope_theta=self.take("rope_theta", float),
-            norm_eps=self.take("rms_norm_eps", float),
-        )
-
-
 def read_model_config(folder: Path) -> ModelConfig:
     """Read ``config.json`` of a checkpoint folder; raises `ModelError` naming what is missing or unsupported."""
-    root = _read(folder / "config.json")
+    root = read_section(folder / "config.json")
     if root.values.get("tokenizer_type") != "qwen3_tts_tokenizer_12hz":
         raise ModelError(
             f"{root.where}: tokenizer_type is {root.values.get('tokenizer_type')!r}; "
@@ -195,8 +148,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     return ModelConfig(
         kind=kind,
         size=root.take("tts_model_size", str),
-        talker=talker.shape(),
-        predictor=predictor.shape(),
+        talker=_shape(talker),
+        predictor=_shape(predictor),
         vocabulary=talker.integer("vocab_size"),
         text_vocabulary=talker.integer("text_vocab_size"),
         text_width=talker.integer("text_hidden_size"),
@@ -210,12 +163,12 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 def read_codec_config(folder: Path) -> CodecConfig:
     """Read ``speech_tokenizer/config.json`` of a checkpoint folder."""
-    root = _read(folder / "speech_tokenizer" / "config.json")
+    root = read_section(folder / "speech_tokenizer" / "config.json")
     decoder = root.section("decoder_config")
     if decoder.integer("num_quantizers") != CODE_GROUPS or decoder.integer("codebook_size") != CODES:
         raise ModelError(f"{decoder.where}: only {CODE_GROUPS} codebooks of {CODES} codes are supported")
     config = CodecConfig(
-        transformer=decoder.shape(),
+        transformer=_shape(decoder),
         window=decoder.integer("sliding_window"),
         codebook_width=decoder.integer("codebook_dim"),
         latent=decoder.integer("latent_dim"),
@@ -236,12 +189,12 @@ def read_codec_config(folder: Path) -> CodecConfig:
 
 def read_generation_config(folder: Path) -> GenerationConfig:
     """Read ``generation_config.json`` of a checkpoint folder."""
-    values = _read(folder / "generation_config.json")
+    values = read_section(folder / "generation_config.json")
     talker = _sampling(values, "", values.take("repetition_penalty", float))
     return GenerationConfig(talker, _sampling(values, "subtalker_", 1.0))
 
 
-def _sampling(values: _Section, prefix: str, repetition_penalty: float) -> Sampling:
+def _sampling(values: Section, prefix: str, repetition_penalty: float) -> Sampling:
     # The published files spell the predictor's switch "subtalker_dosample".
     sampled = values.values.get("do_sample" if not prefix else "subtalker_dosample", True)
     temperature = values.take(f"{prefix}temperature", float) if sampled else 0.0
@@ -249,7 +202,7 @@ def _sampling(values: _Section, prefix: str, repetition_penalty: float) -> Sampl
     return Sampling(temperature, top_k, top_p, repetition_penalty)
 
 
-def _control_tokens(root: _Section, talker: _Section) -> ControlTokens:
+def _control_tokens(root: Section, talker: Section) -> ControlTokens:
     return ControlTokens(
         im_start=root.integer("im_start_token_id"),
         im_end=root.integer("im_end_token_id"),
@@ -266,8 +219,8 @@ def _control_tokens(root: _Section, talker: _Section) -> ControlTokens:
     )
 
 
-def _speaker_encoder(section: _Section) -> SpeakerEncoderConfig:
-    values = _Section({**_SPEAKER_ENCODER, **section.values}, section.where)
+def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
+    values = Section({**_SPEAKER_ENCODER, **section.values}, section.where)
     return SpeakerEncoderConfig(
         mel_bins=values.integer("mel_dim"),
         width=values.integer("enc_dim"),
@@ -281,13 +234,22 @@ def _speaker_encoder(section: _Section) -> SpeakerEncoderConfig:
     )
 
 
-def _read(path: Path) -> _Section:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing: the checkpoint is incomplete, download it again") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}): download the checkpoint again") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path} does not hold a JSON object: this is not a Qwen3-TTS checkpoint")
-    return _Section(values, str(path))
+def _shape(section: Section) -> TransformerShape:
+    """The geometry of a decoder stack; variants this engine does not compute are refused."""
+    if section.values.get("attention_bias") or section.values.get("use_sliding_window"):
+        raise ModelError(f"{section.where}: attention_bias and use_sliding_window are not supported")
+    scaling = section.values.get("rope_scaling") or {}
+    if scaling.get("rope_type", scaling.get("type", "default")) != "default":
+        raise ModelError(f"{section.where}: rope_scaling {scaling!r} is not supported, only the default type is")
+    if section.take("hidden_act", str) != "silu":
+        raise ModelError(f"{section.where}: hidden_act {section.values['hidden_act']!r} is not supported, only 'silu' is")
+    return TransformerShape(
+        layers=section.integer("num_hidden_layers"),
+        hidden=section.integer("hidden_size"),
+        intermediate=section.integer("intermediate_size"),
+        heads=section.integer("num_attention_heads"),
+        kv_heads=section.integer("num_key_value_heads"),
+        head_dim=section.integer("head_dim"),
+        rope_theta=section.take("rope_theta", float),
+        norm_eps=section.take("rms_norm_eps", float),
+    )

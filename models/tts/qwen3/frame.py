@@ -37,7 +37,7 @@ class SpeechModel:
 
     def begin(self, rows: Rows, row: int, prompt: Prompt, speaker: Tensor | None) -> None:
         """Read a prompt into a cleared row and draw its first frame."""
-        hidden = self.talker.prefill(self.talker.embed_prompt(prompt, speaker), rows.keys_values, row)
+        hidden = self.talker.prefill(self.talker.embed_prompt(prompt, speaker), rows.memory, row)
         rows.position[row] = len(prompt)
         rows.stepping[row] = True
         self._emit(rows, slice(row, row + 1), hidden)
@@ -51,7 +51,7 @@ class SpeechModel:
         index = (rows.frame[here] - 1).clamp(0, rows.text_capacity)
         text = rows.text[here][torch.arange(count, device=index.device), index]
         position = rows.position[here].clamp(max=length - 1)
-        hidden = self.talker.step(rows.pending[here] + text, position, rows.keys_values, length)
+        hidden = self.talker.step(rows.pending[here] + text, position, rows.memory, length)
         rows.position[here] += rows.stepping[here]
         self._emit(rows, here, hidden)
 
@@ -62,8 +62,7 @@ class SpeechModel:
         end_bias = (rows.frame[here] - rows.overstay[here]).clamp(min=0) * END_BIAS_PER_FRAME
         scores = self.rules.apply(self.talker.head(hidden), rows.seen[here], may_end, end_bias)
         first = draw(scores, uniform[:, 0], self.generation.talker)
-        memory = rows.predictor_keys_values[:, here]
-        codes = self.predictor.complete(hidden, first, uniform, memory)
+        codes = self.predictor.complete(hidden, first, uniform, rows.scratch)
         stepping = rows.stepping[here]
         keep = stepping.unsqueeze(1)
         rows.codes[here] = torch.where(keep, codes, rows.codes[here])

@@ -39,7 +39,7 @@ class Ending(Enum):
 
 @dataclass(slots=True)
 class Watch:
-    """Watches one utterance. ``tokens`` is the length of its text, which may still grow; ``limit`` the frames it has room for."""
+    """Watches one utterance. ``tokens`` is the length of its text, which may still grow; ``limit`` its most frames."""
 
     limit: int
     tokens: int = 0

@@ -22,6 +22,6 @@ LANGUAGES = {
 def refuse_language(language: str) -> Refused:
     """The error for a language outside the ten."""
     return Refused(
-        f"Qwen3-TTS does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}. eSpeak NG speaks about a hundred "
+        f"Qwen3-TTS does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}. eSpeak NG speaks a hundred "
         "more: set speak.use to models.tts.espeak:Espeak"
     )

@@ -43,8 +43,8 @@ def load_engine(
         _warm_up(engine, text)
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}: close other programs on it, lower "
-            "'sessions', or use Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+            f"{folder.name} with {sessions} sessions does not fit the memory of {device}: close other programs on it, "
+            "lower 'sessions', or use Qwen/Qwen3-TTS-12Hz-0.6B-Base"
         ) from error
     return engine, text, encoder
 
@@ -66,7 +66,7 @@ def _load(
         codec = load_codec(codec_tensors, codec_config)
         codec_tensors.finish(UNUSED)
     # Outside of inference mode: what is allocated in it can be written to only in it.
-    rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, device, dtype)
+    rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, model.talker.code_table)
     engine = Engine(model, codec, rows, codec.layout.allocate(sessions, device, dtype), LOOKAHEAD_FRAMES)
     return engine, TextTokenizer(folder, config.tokens), encoder
 

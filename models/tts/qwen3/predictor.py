@@ -1,4 +1,4 @@
-"""The code predictor: the fifteen remaining codes of a frame, one after the other, from the talker's state and first code."""
+"""The code predictor: the fifteen remaining codes of a frame, one after another, from the talker's state and first code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from models.tts.qwen3.attention import attend_masked
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig, Sampling
 from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.rows import Memory
 from models.tts.qwen3.sampler import draw
 from models.tts.qwen3.talker import Talker
 from models.tts.qwen3.transformer import Stack, load_stack
@@ -28,10 +29,10 @@ class Predictor:
     code_offsets: Tensor
     sampling: Sampling
 
-    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Tensor) -> Tensor:
+    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Memory) -> Tensor:
         """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
 
-        ``memory`` is scratch, [layers, rows, 16, 2, kv_heads, head_dim].
+        ``memory`` is scratch for at least as many rows, of 16 positions.
         """
         start = hidden if self.project is None else self.project(hidden)
         inputs = torch.stack([start, self.input_table[first]], 1)
@@ -44,7 +45,7 @@ class Predictor:
             inputs = self.input_table[codes[-1] + self.code_offsets[group]].unsqueeze(1)
         return torch.stack(codes, 1)
 
-    def _run(self, inputs: Tensor, begin: int, memory: Tensor) -> Tensor:
+    def _run(self, inputs: Tensor, begin: int, memory: Memory) -> Tensor:
         rows, steps, _ = inputs.shape
         end = begin + steps
         visible = None  # a single step sees all that is there
@@ -52,10 +53,10 @@ class Predictor:
             visible = torch.ones(1, steps, end, dtype=torch.bool, device=inputs.device).tril(begin)
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            kept = memory[layer, :rows]
-            kept[:, begin:end, 0] = keys
-            kept[:, begin:end, 1] = values
-            return attend_masked(queries, kept[:, :end, 0], kept[:, :end, 1], visible)
+            kept_keys, kept_values = memory.keys[layer][:rows, :end], memory.values[layer][:rows, :end]
+            kept_keys[:, begin:] = keys
+            kept_values[:, begin:] = values
+            return attend_masked(queries, kept_keys, kept_values, visible)
 
         angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]
         return self.stack.forward(inputs, angles, attend)

@@ -54,7 +54,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What begins every prompt: the role tokens, the language's tag (None: let the model guess), speaker and instruction."""
+    """What begins every prompt: role tokens, the language's tag (None: let the model guess), speaker and instruction."""
 
     role: tuple[int, int, int]
     language: int | None
@@ -135,9 +135,9 @@ def _open(tokens: ControlTokens, opening: Opening) -> _Lanes:
     for token in (*opening.instruction, *opening.role):
         lanes.add(token, ABSENT)
     if opening.language is None:
-        tags = (tokens.nothink, tokens.think_bos, tokens.think_eos)
+        tags = [tokens.nothink, tokens.think_bos, tokens.think_eos]
     else:
-        tags = (tokens.think, tokens.think_bos, opening.language, tokens.think_eos)
+        tags = [tokens.think, tokens.think_bos, opening.language, tokens.think_eos]
     for tag in tags:
         lanes.add(tokens.tts_pad, tag)
     if opening.speaker is not None:

@@ -6,6 +6,7 @@ row is cleared before it is used, so it leaves no trace.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +20,29 @@ NEVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Keys and values of a decoder stack: [rows, positions, kv_heads, head_dim] for each layer."""
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+
+    @property
+    def positions(self) -> int:
+        """How many there is room for."""
+        return int(self.keys[0].shape[1])
+
+    def clear(self, row: int, begin: int, end: int) -> None:
+        """Zero a range of a row's positions."""
+        for part in (*self.keys, *self.values):
+            part[row, begin:end] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Buffers [rows, ...] on the device; ``text`` holds embedded rows, one a frame, the last of which is always padding."""
 
-    keys_values: Tensor  # [layers, rows, positions, 2, kv_heads, head_dim]
-    predictor_keys_values: Tensor  # scratch [layers, rows, 16, 2, kv_heads, head_dim]
+    memory: Memory
+    scratch: Memory  # the predictor's: 16 positions, new in every frame
     pending: Tensor  # [rows, hidden]: the last frame's codes, embedded
     position: Tensor  # int64 [rows]: where the next step stands
     frame: Tensor  # int64 [rows]: frames drawn
@@ -43,12 +62,12 @@ class Rows:
     @property
     def positions(self) -> int:
         """Prompt and frames of one utterance."""
-        return self.keys_values.shape[2]
+        return self.memory.positions
 
     @property
     def text_capacity(self) -> int:
         """Text tokens that can follow a prompt."""
-        return self.text.shape[1] - 1
+        return int(self.text.shape[1]) - 1
 
     def clear(self, row: int, seed: int, padding: Tensor) -> None:
         """Make ``row`` as new; ``padding`` [hidden] is what an ended text reads as."""
@@ -61,32 +80,34 @@ class Rows:
 
     def clear_positions(self, row: int, begin: int, end: int) -> None:
         """Zero a range of the row's keys and values: what attention weighs with 0 must at least be a number."""
-        self.keys_values[:, row, begin:end] = 0
+        self.memory.clear(row, begin, end)
 
 
-def allocate_rows(
-    config: ModelConfig, capacity: int, positions: int, text_capacity: int, device: torch.device, dtype: torch.dtype
-) -> Rows:
-    """Buffers for ``capacity`` utterances of at most ``positions`` positions and ``text_capacity`` trailing text tokens."""
+def allocate_rows(config: ModelConfig, capacity: int, positions: int, text_capacity: int, like: Tensor) -> Rows:
+    """Buffers for ``capacity`` utterances of at most ``positions`` positions and ``text_capacity`` trailing text tokens.
 
-    def memory(shape: TransformerShape, length: int) -> Tensor:
-        size = (shape.layers, capacity, length, 2, shape.kv_heads, shape.head_dim)
-        return torch.zeros(size, device=device, dtype=dtype)
+    On the device of ``like`` and in its type.
+    """
 
-    def zeros(kind: torch.dtype, *size: int) -> Tensor:
-        return torch.zeros((capacity, *size), device=device, dtype=kind)
+    def zeros(*size: int, dtype: torch.dtype = torch.int64) -> Tensor:
+        return torch.zeros((capacity, *size), device=like.device, dtype=dtype)
+
+    def memory(shape: TransformerShape, length: int) -> Memory:
+        size = (length, shape.kv_heads, shape.head_dim)
+        parts = [zeros(*size, dtype=like.dtype) for _ in range(2 * shape.layers)]
+        return Memory(parts[: shape.layers], parts[shape.layers :])
 
     return Rows(
-        keys_values=memory(config.talker, positions),
-        predictor_keys_values=memory(config.predictor, CODE_GROUPS),
-        pending=zeros(dtype, config.talker.hidden),
-        position=zeros(torch.int64),
-        frame=zeros(torch.int64),
-        text=zeros(dtype, text_capacity + 1, config.talker.hidden),
-        seen=zeros(torch.bool, config.vocabulary),
-        seed=zeros(torch.int64),
-        end_floor=zeros(torch.int64),
-        overstay=zeros(torch.int64),
-        stepping=zeros(torch.bool),
-        codes=zeros(torch.int64, CODE_GROUPS),
+        memory=memory(config.talker, positions),
+        scratch=memory(config.predictor, CODE_GROUPS),
+        pending=zeros(config.talker.hidden, dtype=like.dtype),
+        position=zeros(),
+        frame=zeros(),
+        text=zeros(text_capacity + 1, config.talker.hidden, dtype=like.dtype),
+        seen=zeros(config.vocabulary, dtype=torch.bool),
+        seed=zeros(),
+        end_floor=zeros(),
+        overstay=zeros(),
+        stepping=zeros(dtype=torch.bool),
+        codes=zeros(CODE_GROUPS),
     )

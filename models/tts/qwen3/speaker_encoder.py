@@ -23,6 +23,7 @@ class Convolution:
     dilation: int
 
     def __call__(self, values: Tensor) -> Tensor:
+        """[1, inputs, steps] to [1, outputs, steps]."""
         past = (self.weight.shape[2] - 1) * self.dilation
         if past:
             values = functional.pad(values, (past // 2, past - past // 2), mode="reflect")
@@ -40,6 +41,7 @@ class Block:
     excite: Convolution
 
     def __call__(self, values: Tensor) -> Tensor:
+        """The same shape."""
         parts = list(functional.relu(self.enter(values)).chunk(len(self.scales) + 1, 1))
         for index, scale in enumerate(self.scales, 1):
             heard = parts[index] if index == 1 else parts[index] + parts[index - 1]

@@ -36,6 +36,15 @@ class Manner:
     seed: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """What one session has of its own: what it said, its codec stream, and the task group its readers run in."""
+
+    history: History
+    stream: int
+    tasks: asyncio.TaskGroup
+
+
 class StreamedSpeech:
     """Speaks a session's units one after the other.
 
@@ -43,17 +52,9 @@ class StreamedSpeech:
     which all of their text must be there. The codec's stream goes on from unit to unit.
     """
 
-    def __init__(
-        self,
-        conductor: Conductor,
-        text: TextTokenizer,
-        manner: Manner,
-        history: History,
-        stream: int,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
+    def __init__(self, conductor: Conductor, text: TextTokenizer, manner: Manner, session: Session) -> None:
         self._conductor, self._text, self._manner = conductor, text, manner
-        self._history, self._stream, self._tasks = history, stream, tasks
+        self._history, self._stream, self._tasks = session.history, session.stream, session.tasks
         self._rate = conductor.engine.codec.config.sample_rate
         self._tokens = conductor.engine.model.config.tokens
         self._plays_until_s = 0.0

@@ -18,7 +18,7 @@ from models.tts.qwen3.languages import LANGUAGES, refuse_language
 from models.tts.qwen3.prompt import Opening, Speaker
 from models.tts.qwen3.reference_clip import check_clip
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
-from models.tts.qwen3.speaking import Manner, StreamedSpeech
+from models.tts.qwen3.speaking import Manner, Session, StreamedSpeech
 from models.tts.qwen3.text import TextTokenizer
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import DeviceError, Refused, nearest
@@ -83,7 +83,7 @@ class Qwen3Synthesizer:
                 "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
             )
         try:
-            yield StreamedSpeech(self._conductor, self._text, manner, history, stream, self._tasks)
+            yield StreamedSpeech(self._conductor, self._text, manner, Session(history, stream, self._tasks))
         finally:
             await self._conductor.call(engine.close_stream, stream)
 

@@ -13,6 +13,7 @@ from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
 from models.tts.qwen3.linear import Linear, pack_linear
 from models.tts.qwen3.prompt import ABSENT, Prompt
+from models.tts.qwen3.rows import Memory
 from models.tts.qwen3.transformer import Stack, load_stack
 
 
@@ -48,39 +49,38 @@ class Talker:
             embedded[prompt.speaker_at] += speaker.to(embedded)
         return embedded
 
-    def prefill(self, embedded: Tensor, memory: Tensor, row: int) -> Tensor:
-        """Run a prompt [positions, hidden] on an empty row of ``memory``; gives the last position's hidden state [1, hidden].
-
-        ``memory`` is [layers, rows, length, 2, kv_heads, head_dim].
-        """
+    def prefill(self, embedded: Tensor, memory: Memory, row: int) -> Tensor:
+        """Run a prompt [positions, hidden] on an empty ``row``; gives the hidden state of its last position [1, hidden]."""
         count = embedded.shape[0]
         visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            memory[layer, row, :count] = torch.stack([keys[0], values[0]], 1)
+            memory.keys[layer][row, :count] = keys[0]
+            memory.values[layer][row, :count] = values[0]
             return attend_masked(queries, keys, values, visible)
 
         angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
         return self.stack.forward(embedded.unsqueeze(0), angles, attend)[:, -1]
 
-    def step(self, inputs: Tensor, positions: Tensor, memory: Tensor, length: int) -> Tensor:
+    def step(self, inputs: Tensor, positions: Tensor, memory: Memory, length: int) -> Tensor:
         """One position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives hidden states [rows, hidden].
 
         Only the first ``length`` positions of ``memory`` are looked at: all of ``positions`` are below it. Writes every
         row's keys and values at its position, which is harmless where a row does not advance: the next write is there too.
         """
-        rows = torch.arange(inputs.shape[0], device=inputs.device)
+        count = inputs.shape[0]
+        rows = torch.arange(count, device=inputs.device)
         visible = (torch.arange(length, device=inputs.device) <= positions.unsqueeze(1)).unsqueeze(1)
         flash = has_flash(inputs.device, inputs.dtype)
         lengths = (positions + 1).int() if flash else None
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            kept = memory[layer]
-            kept[rows, positions] = torch.stack([keys[:, 0], values[:, 0]], 1)
-            seen = kept[: len(rows), :length]
+            memory.keys[layer][rows, positions] = keys[:, 0]
+            memory.values[layer][rows, positions] = values[:, 0]
+            seen_keys, seen_values = memory.keys[layer][:count, :length], memory.values[layer][:count, :length]
             if lengths is not None:
-                return attend_flash(queries, seen[:, :, 0], seen[:, :, 1], lengths)
-            return attend_masked(queries, seen[:, :, 0], seen[:, :, 1], visible)
+                return attend_flash(queries, seen_keys, seen_values, lengths)
+            return attend_masked(queries, seen_keys, seen_values, visible)
 
         return self.stack.forward(inputs.unsqueeze(1), self.stack.angles(positions.unsqueeze(1)), attend)[:, 0]
 

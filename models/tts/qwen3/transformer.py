@@ -104,21 +104,23 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
 
 
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm over the last axis (arXiv:1910.07467), computed in float32 (as in training) and scaled in the values' own type."""
-    exact = values.float()
-    scale = torch.rsqrt(exact.square().mean(-1, keepdim=True) + eps)
-    return weight * (exact * scale).to(values.dtype)
+    """RMSNorm over the last axis (arXiv:1910.07467): computed in float32 as in training, scaled in the values' type."""
+    exact = values if values.dtype == torch.float32 else values.float()
+    scale = exact.square().sum(-1, keepdim=True).mul_(1 / values.shape[-1]).add_(eps).rsqrt_()
+    normal = exact * scale
+    return weight * (normal if normal.dtype == values.dtype else normal.to(values.dtype))
 
 
 def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training."""
+    """Tables [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training.
+
+    Cosines, and sines whose first half is negated, as `rotate` needs them.
+    """
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
     angles = torch.arange(positions, dtype=torch.float32).unsqueeze(1) * frequencies
-    both = torch.cat([angles, angles], -1)
-    return both.cos(), both.sin()
+    return torch.cat([angles, angles], -1).cos(), torch.cat([-angles.sin(), angles.sin()], -1)
 
 
 def rotate(values: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Turn each pair (i, i + head_dim / 2) of the last axis by its angle."""
-    first, second = values.chunk(2, -1)
-    return values * cosines + torch.cat([-second, first], -1) * sines
+    return values * cosines + values.roll(values.shape[-1] // 2, -1) * sines
