@@ -56,6 +56,7 @@ def waterfall(rows: Sequence[Row]) -> bytes | None:
                 left += width
         axis.set_yticks(range(len(groups)), list(groups))
         axis.invert_yaxis()
+        axis.margins(x=0.05)
         axis.set(xlabel="seconds from the end of the source words to their speech (mean)")
         figure.legend(loc="outside upper center", ncols=4)
         return style.png(figure)
@@ -68,13 +69,14 @@ def lag_over_time(row: Row) -> bytes | None:
         return None
     with style.panels(height=2.6) as (figure, axes):
         axis = axes[0][0]
-        times = [unit.source_end_s / 60 for unit in units]
+        scale, name = (1, "seconds") if row.source_s < 120 else (60, "minutes")
+        times = [unit.source_end_s / scale for unit in units]
         axis.plot(times, [parts(unit).ear_voice_s for unit in units], color=style.OURS, marker=".", linewidth=0.8)
-        skipped = [unit.source_end_s / 60 for unit in row.units if not unit.spoken]
+        skipped = [unit.source_end_s / scale for unit in row.units if not unit.spoken]
         axis.plot(skipped, [0] * len(skipped), "x", color=style.WARM, clip_on=False)
         if skipped:
             axis.annotate("not spoken", (skipped[0], 0), textcoords="offset points", xytext=(4, 6), color=style.WARM)
-        axis.set(xlabel="minutes into the recording", ylabel="lag, seconds", title=row.utterance, ylim=(0, None))
+        axis.set(xlabel=f"{name} into the recording", ylabel="lag, seconds", title=row.utterance, ylim=(0, None))
         return style.png(figure)
 
 
