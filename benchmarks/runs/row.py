@@ -95,8 +95,8 @@ class Row:
 
 
 def to_json(row: Row) -> str:
-    """The row as one line of JSON."""
-    return msgspec.json.encode(row).decode()
+    """The row as one line of JSON, moments to the microsecond: finer digits are rounding, not measurement."""
+    return msgspec.json.encode(_rounded(msgspec.to_builtins(row))).decode()
 
 
 def from_json(line: str, where: str) -> Row:
@@ -132,3 +132,11 @@ def physics(row: Row, tolerance_s: float = 0.001) -> list[str]:
                 faults.append(f"{where}: is played over the unit before it")
             played_until_s = unit.end_s
     return faults
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
