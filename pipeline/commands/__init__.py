@@ -8,4 +8,5 @@ COMMANDS = {
     "doctor": "try every part on this machine and print the fix for what fails",
     "pull": "download the models of a profile",
     "summary": "compute latencies from an event log",
+    "voices": "keep the voices that translations are spoken with",
 }

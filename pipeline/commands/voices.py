@@ -1,0 +1,152 @@
+"""Keeps the voices that translations are spoken with: yours, or those of others who consent."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline.commands.languages import add_profile_arguments
+
+EXAMPLES = """
+examples:
+  translate-live voices add me.wav --name me --consent consent.wav
+      learn a voice from 3 to 15 s of speech; without --consent it says what the speaker must record
+  translate-live voices preview me --to fr --out me.fr.wav
+      hear what it sounds like
+  translate-live --mic --to fr --voice me
+      translate with it
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be done with voices."""
+    parser.epilog = EXAMPLES
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add | list | remove | preview")
+    _add_add(actions.add_parser("add", help="learn a voice from a recording", allow_abbrev=False))
+    actions.add_parser("list", help="list the enrolled voices", allow_abbrev=False)
+    remove = actions.add_parser("remove", help="delete a voice and all that is kept of it", allow_abbrev=False)
+    remove.add_argument("name", metavar="NAME")
+    _add_preview(actions.add_parser("preview", help="let a voice say a sentence", allow_abbrev=False))
+    for action in actions.choices.values():  # also after the action's name
+        action.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="only results and errors")
+        action.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what happens")
+
+
+def _add_add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="audio or video with 3 to 15 s of one person's speech")
+    parser.add_argument("--name", required=True, metavar="NAME", help="what to call the voice")
+    parser.add_argument("--consent", type=Path, metavar="FILE", help="a recording in which the speaker agrees")
+    parser.add_argument("--consent-text", metavar="TEXT", help="what they say there, if it is not our sentence")
+    parser.add_argument("--who", metavar="PERSON", help="who the speaker is, for the consent's record (NAME)")
+    parser.add_argument("--language", default="en", metavar="LANG", help="what is spoken in both recordings (en)")
+    parser.add_argument("--keep-clip", action="store_true", help="keep the speech too, so that other models can learn it")
+    parser.add_argument("--replace", action="store_true", help="replace a voice of this name")
+    add_profile_arguments(parser)
+
+
+def _add_preview(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="an enrolled voice, or a preset of the profile")
+    parser.add_argument("--to", metavar="LANG", help="in which language (the one it was enrolled in, if it can be spoken)")
+    parser.add_argument("--text", metavar="TEXT", help="what it says")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file instead of playing it")
+    parser.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name")
+    add_profile_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do one of the actions."""
+    match arguments.action:
+        case "add":
+            _enrol(arguments)
+        case "list":
+            _list()
+        case "remove":
+            _remove(arguments.name)
+        case "preview":
+            _preview(arguments)
+    return 0
+
+
+def _enrol(arguments: argparse.Namespace) -> None:
+    import asyncio  # noqa: PLC0415 - help needs none of this
+    import sys  # noqa: PLC0415
+
+    from pipeline.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.voices.enrolment import Enrolment, enrol  # noqa: PLC0415
+    from pipeline.voices.store import VoiceStore  # noqa: PLC0415
+
+    wish = Enrolment(
+        clip=arguments.clip,
+        name=arguments.name,
+        consent=arguments.consent,
+        consent_text=arguments.consent_text,
+        who=arguments.who or arguments.name,
+        language=_language(arguments.language),
+        keep_clip=arguments.keep_clip,
+        replace=arguments.replace,
+    )
+    profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+
+    def tell(line: str) -> None:
+        if not arguments.quiet:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    tell(why)
+    record = asyncio.run(enrol(wish, profile, VoiceStore(), tell))
+    print(f"voice {record.name}: {record.speech_s:g} s of speech; try: translate-live voices preview {record.name}")  # noqa: T201
+
+
+def _list() -> None:
+    from pipeline.errors import BadInput  # noqa: PLC0415
+    from pipeline.languages import language_name  # noqa: PLC0415
+    from pipeline.voices.store import VoiceStore  # noqa: PLC0415
+
+    store = VoiceStore()
+    for name in store.names():
+        try:
+            record = store.record(name)
+        except BadInput as error:
+            print(f"{name}: {error}")  # noqa: T201
+            continue
+        consent = record.consent
+        print(  # noqa: T201
+            f"{record.name}  {language_name(record.language)}, {record.speech_s:g} s of speech, enrolled "
+            f"{record.enrolled[:10]}, clip {'kept' if record.clip else 'not kept'}; consent of {consent.who} on "
+            f"{consent.when[:10]}, {consent.checked}; for {', '.join(record.arrays)}"
+        )
+    if not store.names():
+        print("no voice is enrolled; try: translate-live voices add --help")  # noqa: T201
+
+
+def _remove(name: str) -> None:
+    from pipeline.voices.store import VoiceStore  # noqa: PLC0415
+
+    VoiceStore().remove(name)
+    print(f"voice {name} and all that was kept of it is deleted")  # noqa: T201
+
+
+def _preview(arguments: argparse.Namespace) -> None:
+    import asyncio  # noqa: PLC0415
+
+    from pipeline.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.voices.preview import Preview, preview  # noqa: PLC0415
+    from pipeline.voices.store import VoiceStore  # noqa: PLC0415
+
+    profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+    language = _language(arguments.to) if arguments.to else None
+    wish = Preview(arguments.name, language, arguments.text, arguments.out, arguments.out_device)
+    asyncio.run(preview(wish, profile, VoiceStore()))
+    if arguments.out:
+        print(f"wrote {arguments.out}")  # noqa: T201
+
+
+def _language(text: str) -> str:
+    """The code of a language given by code or English name."""
+    from pipeline.errors import BadInput  # noqa: PLC0415
+    from pipeline.languages import language_names, primary  # noqa: PLC0415
+
+    names = {name.casefold(): code for code, name in language_names().items()}
+    code = names.get(text.strip().casefold(), primary(text.strip()))
+    if code not in language_names():
+        raise BadInput(f"{text!r} is no language; valid: codes such as en or pt, and names such as Spanish")
+    return code

@@ -1,0 +1,67 @@
+"""Letting a voice say a sentence, to a file that is marked as AI-generated, or to the speaker."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.audio.speaker import Speaker
+from pipeline.audio.speech_file import SpeechFile
+from pipeline.config import Profile
+from pipeline.contracts import Sink, Synthesizer, Voice
+from pipeline.errors import BadInput, ModelError
+from pipeline.events import ReadingUnit
+from pipeline.languages import language_name
+from pipeline.speech import whole
+from pipeline.voices.choice import ChosenVoice, chosen_voice
+from pipeline.voices.sentences import preview_sentence
+from pipeline.voices.store import VoiceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A wish to hear a voice: in which language and what it says (if not what suits it), and where to."""
+
+    name: str
+    language: str | None = None
+    text: str | None = None
+    out: Path | None = None
+    out_device: str | None = None
+
+
+async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
+    """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
+    chosen = chosen_voice(wish.name, profile, store)
+    backend = profile.backends().synthesizer
+    for item in backend.missing():
+        raise ModelError(f"profile {profile.name} lacks {item.what}; try: {item.fix}")
+    language = _language(wish, chosen, backend.languages())
+    text = wish.text or preview_sentence(language)
+    if not text:
+        raise BadInput(f"there is no sentence to say in {language_name(language)} yet; try: --text")
+    sink: Sink = SpeechFile(wish.out) if wish.out else Speaker(wish.out_device)
+    try:
+        async with backend.load() as synthesizer:
+            await _say(text, synthesizer, await chosen.ready(synthesizer), language, sink)
+    finally:
+        await sink.close()
+
+
+async def _say(text: str, synthesizer: Synthesizer, voice: Voice, language: str, sink: Sink) -> None:
+    unit = ReadingUnit(0, (), text, language, start=0.0, end=0.0, heard_s=0.0)
+    spoken_s = 0.0
+    async with synthesizer.open(voice, language) as speaking, aclosing(speaking.say(unit, whole(text))) as chunks:
+        async for chunk in chunks:
+            await sink.put(replace(chunk, start=spoken_s))
+            spoken_s += chunk.duration
+
+
+def _language(wish: Preview, chosen: ChosenVoice, spoken: frozenset[str]) -> str:
+    """The language asked for, else that of the voice, else English, else any; raises `BadInput` if it is not spoken."""
+    own = chosen.record.language if chosen.record else "en"
+    if wish.language is None:
+        return next((language for language in (own, "en", *sorted(spoken)) if language in spoken), own)
+    if wish.language not in spoken:
+        raise BadInput(f"this profile does not speak {wish.language!r}; it speaks {', '.join(sorted(spoken))}")
+    return wish.language

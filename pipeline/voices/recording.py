@@ -1,0 +1,54 @@
+"""A short recording as samples, read from any file that FFmpeg can decode."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.audio.files import AudioFile
+from pipeline.audio.resampling import Resampler
+from pipeline.clock import LoopClock
+from pipeline.errors import BadInput
+from pipeline.events import Samples
+
+LONGEST_S = 60.0
+"""What is longer is no clip: nobody knows which part of it is meant, and who else speaks in it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What was read: mono ``samples`` float32 [n] at the file's own rate, and what was wrong with the file."""
+
+    path: Path
+    samples: Samples
+    sample_rate: int
+    faults: tuple[str, ...]
+
+
+async def read_recording(path: Path) -> Recording:
+    """Read a file of at most `LONGEST_S`; raises `BadInput` for a longer one and for what is no audio."""
+    file = AudioFile(path, realtime=False, clock=LoopClock())
+    _refuse_long(path, file.duration_s or 0.0)
+    pieces = [np.zeros(0, np.float32)]
+    async with aclosing(aiter(file)) as chunks:  # type: ignore[type-var]
+        async for chunk in chunks:
+            pieces.append(chunk.samples)
+            _refuse_long(path, chunk.end)
+    faults = tuple(getattr(notice, "message", str(notice)) for notice in file.notices)
+    return Recording(path, np.concatenate(pieces), file.sample_rate, faults)
+
+
+def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """The whole of ``samples`` float32 [n] at another rate."""
+    return Resampler(from_hz, to_hz).process(samples, last=True)
+
+
+def _refuse_long(path: Path, seconds: float) -> None:
+    if seconds > LONGEST_S:
+        raise BadInput(
+            f"{path} is longer than {LONGEST_S:.0f} s; a clip of one person with 3 to 15 s of speech is wanted; "
+            f"try: ffmpeg -ss 10 -t 12 -i {path} clip.wav"
+        )
