@@ -32,7 +32,7 @@ demo: $(READY)  ## translate five readings from English to Spanish, live, into d
 	@echo; $(VENV)/bin/translate-live summary demo/events.jsonl; echo; ls $(DEMO)
 
 test: lint  ## every test, lint and type check
-	@$(VENV)/bin/pytest -n 2
+	@$(VENV)/bin/pytest -n 2 --dist loadscope
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)

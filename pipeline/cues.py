@@ -133,7 +133,7 @@ def _tokens(text: str) -> list[str]:
     for word in legible(text).split():
         token = " "
         for character in word:
-            if columns(token + character) > LINE_COLUMNS and not combining(character):
+            if columns(token.strip() + character) > LINE_COLUMNS and not combining(character):
                 tokens.append(token)
                 token = ""
             token += character

@@ -15,6 +15,7 @@ class Scripted:
     """Any stage: hears en, translates en to es and ca, speaks es. Lacks, breaks or hangs as a profile says."""
 
     lacks: str = ""
+    word_s: float = 0.4
     breaks_at: tuple[str, int] | None = None
     hangs_at: tuple[str, int] | None = None
 
@@ -35,7 +36,8 @@ class Scripted:
     async def load(self) -> AsyncIterator[Models]:
         raise_at = {self.breaks_at[0]: {self.breaks_at[1]}} if self.breaks_at else {}
         hang_at = {self.hangs_at[0]: {self.hangs_at[1]}} if self.hangs_at else {}
-        yield Models(hear_s=0.001, translate_s=0.001, chunk_s=0.001, faults=Faults(raise_at=raise_at, hang_at=hang_at))
+        faults = Faults(raise_at=raise_at, hang_at=hang_at)
+        yield Models(self.word_s, hear_s=0.001, translate_s=0.001, chunk_s=0.001, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ def test_no_line_is_wider_than_the_limit(text):
             assert sum(2 if character in "字の" else character != "́" for character in line) <= LINE_COLUMNS
 
 
+def test_a_word_as_wide_as_a_line_stays_whole():
+    (cue,) = laid_out([unit(0, "w" * LINE_COLUMNS + " and", "", 0, 4)], hearing=False)
+    assert cue.target == "w" * LINE_COLUMNS + "\nand"
+
+
 def test_cue_never_begins_before_its_words_and_catches_up_after_a_burst():
     burst = [unit(number, "sí", "yes", number * 0.4, number * 0.4 + 0.3) for number in range(30)]
     late = unit(30, "después", "afterwards", 20.0, 22.0)

@@ -14,9 +14,8 @@ import soundfile
 from pipeline.event_log import read_events
 from tests.unit.test_cli_translate import SCRIPTED
 
-HANGING = {
-    stage: choice | {"hangs_at": ["hear", 30]} if stage == "recognizer" else choice for stage, choice in SCRIPTED.items()
-}
+TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
+HANGING = TALKING | {"translator": SCRIPTED["translator"] | {"hangs_at": ["translate", 2]}}
 
 
 def started(folder: Path, backends: dict) -> subprocess.Popen:
@@ -50,14 +49,14 @@ def started(folder: Path, backends: dict) -> subprocess.Popen:
 def assert_valid(folder: Path) -> None:
     """All files can be read and hold what was said."""
     speech, rate = soundfile.read(folder / "out.wav")
-    assert len(speech) / rate > 2.0
+    assert len(speech) / rate > 1.0
     assert pysubs2.load(str(folder / "out.srt"))[0].plaintext.startswith("WORD0")
     assert "ReadingUnit" in {event["event"] for event in read_events(folder / "out.jsonl")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_drains(tmp_path, number):
-    process = started(tmp_path, SCRIPTED)
+    process = started(tmp_path, TALKING)
     process.send_signal(number)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 128 + number
@@ -79,7 +78,7 @@ def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
 
 
 def test_a_kill_leaves_valid_files(tmp_path):
-    process = started(tmp_path, SCRIPTED)
+    process = started(tmp_path, TALKING)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("WORD")  # the second unit: the first one's cue is final
     process.kill()
