@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pipeline.audio.devices import choose, list_devices
@@ -22,7 +22,7 @@ from pipeline.captions import Captions, Shown
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import Profile, digest
 from pipeline.console import console_sinks
-from pipeline.contracts import Sink, Source
+from pipeline.contracts import Sink, Source, Voice
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.event_log import EventLog
 from pipeline.interruption import Interruption
@@ -32,6 +32,10 @@ from pipeline.profiles import require, selected_profile
 from pipeline.registry import Backends
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.version import version
+from pipeline.voices.choice import ChosenVoice, chosen_voice, styled
+from pipeline.voices.record import SAME
+from pipeline.voices.same_voice import SameVoice
+from pipeline.voices.store import VoiceStore
 from pipeline.wish import STANDARD_INPUT, Wish
 
 
@@ -45,6 +49,7 @@ class Job:
     languages: tuple[str, ...]
     to_speaker: bool
     speaks: bool
+    voice: ChosenVoice | None
 
 
 def perform(wish: Wish) -> int:
@@ -58,6 +63,8 @@ def perform(wish: Wish) -> int:
 def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     """Everything that can be refused before anything is loaded, opened or written."""
     profile, why = selected_profile(wish.profile, wish.config, wish.assignments)
+    if wish.voice_style is not None:
+        profile = styled(profile, wish.voice_style)
     backends = profile.backends()
     tell(why)
     if wish.mic:
@@ -68,7 +75,8 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     speaks = to_speaker or (wish.speech and bool(wish.out or wish.record))
     require(profile.name, backends, speaks)
     languages = session_languages(backends, wish.languages, wish.target, speaks)
-    return Job(wish, profile, backends, languages, to_speaker, speaks)
+    voice = chosen_voice(wish.voice, profile, VoiceStore()) if wish.voice and wish.voice != SAME else None
+    return Job(wish, profile, backends, languages, to_speaker, speaks, voice)
 
 
 def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
@@ -110,10 +118,10 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
         for sink in _sinks(job, clock, clock_time):
             unused.push_async_callback(sink.close)
             sinks.append(sink)
-        models = await _loaded(job, tell, opened)
-        session = interruption.session = Session(models, _options(job), clock)
+        models, voice, learners = await _voiced(job, await _loaded(job, tell, opened))
+        session = interruption.session = Session(models, replace(_options(job), voice=voice), clock)
         unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *_views(job, clock, _keep_on if sinks else session.stop)]]
+        outlets = [Outlet(sink) for sink in [*sinks, *learners, *_views(job, clock, _keep_on if sinks else session.stop)]]
         await session.run(recorded or Microphone(job.wish.in_device), outlets)
     failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
     if failed:
@@ -129,6 +137,16 @@ async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack)
         await opened.enter_async_context(job.backends.translator.load()),
         await opened.enter_async_context(job.backends.synthesizer.load()) if job.speaks else None,
     )
+
+
+async def _voiced(job: Job, models: Models) -> tuple[Models, Voice | None, list[Sink]]:
+    """The models and the voice to speak with, and what must hear the session to learn that voice."""
+    synthesizer = models.synthesizer
+    if synthesizer is not None and job.wish.voice == SAME:
+        same = SameVoice(synthesizer)
+        return replace(models, synthesizer=same), None, [same]
+    voice = await job.voice.ready(synthesizer) if job.voice and synthesizer else None
+    return models, voice, []
 
 
 def _recorded(wish: Wish, clock: Clock) -> Source:

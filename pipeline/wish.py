@@ -11,6 +11,7 @@ from pipeline.captions import caption_format
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import is_language, language_names
+from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
 
@@ -32,6 +33,8 @@ class Wish:
     out: Path | None
     original: float
     speech: bool
+    voice: str | None
+    voice_style: str | None
     captions: tuple[Path, ...]
     captions_language: str
     events: Path | None
@@ -50,6 +53,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
     if arguments.no_speech and (arguments.out or arguments.out_device):
         raise BadInput("--no-speech leaves nothing for --out or --out-device; try: one or the other")
+    _check_voice(arguments)
     _check_outputs(arguments, files)
     pace = [f"pace.max_lag_s={arguments.max_lag}"] if arguments.max_lag is not None else []
     return Wish(
@@ -66,6 +70,8 @@ def checked(arguments: argparse.Namespace) -> Wish:
         out=arguments.out,
         original=arguments.original,
         speech=not arguments.no_speech,
+        voice=arguments.voice,
+        voice_style=arguments.voice_style,
         captions=tuple(arguments.captions),
         captions_language=arguments.captions_language,
         events=arguments.events,
@@ -89,6 +95,19 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
             raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
         if name != STANDARD_INPUT and not Path(name).exists() and "." not in name:
             raise BadInput(f"{name!r} is no file and no command; {nearest(name, COMMANDS)}; try: translate-live --help")
+
+
+def _check_voice(arguments: argparse.Namespace) -> None:
+    """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
+    if arguments.no_speech and (arguments.voice is not None or arguments.voice_style is not None):
+        raise BadInput("--no-speech leaves nothing to --voice and --voice-style; try: one or the other")
+    if arguments.voice == SAME and not arguments.consent:
+        raise BadInput(
+            "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
+            "when everybody who speaks has agreed"
+        )
+    if arguments.consent and arguments.voice != SAME:
+        raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
 
 
 def _check_outputs(arguments: argparse.Namespace, files: Sequence[str]) -> None:

@@ -46,6 +46,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file")
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
+    speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")
+    speech.add_argument("--consent", action="store_true", help="the speaker consents to --voice same")
+    speech.add_argument("--voice-style", metavar="TEXT", help="how to speak, for models that take it, as: calm and warm")
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
     )
