@@ -21,6 +21,8 @@ from models.mt.vocabulary import Vocabulary
 from pipeline.errors import BadInput
 
 DEAD = -1
+ANY = -1
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # what half a character is read as
 SOFT_NATS = 1.5  # for each token of a soft term
 REPEAT_NATS = 1.0  # against saying a hard term once more than demanded
 
@@ -38,7 +40,7 @@ class Reading(NamedTuple):
 
 
 class Way(NamedTuple):
-    """One way to go on towards a term: what must be written, and the tokens needed until all terms are met."""
+    """One way to go on towards a term (or `ANY`): what must be written, and the tokens needed until all are met."""
 
     demand: int
     rest: bytes
@@ -58,7 +60,7 @@ class State:
     going_on: tuple[int, ...]  # tokens that continue a term that has begun
     starting: tuple[int, ...]  # tokens that begin one
     shortest: int | None  # the token that certainly lowers need
-    awkward: bool  # a term begun here would follow the end of a sentence or half a character
+    awkward: bool  # a term begun here would follow the end of a sentence
     moves: dict[int, int] = field(default_factory=dict)
     refused: tuple[int, ...] | None = None
 
@@ -97,8 +99,8 @@ class TermAutomaton:
         """The state after a text that is already committed, whatever it says."""
         reading = self._states[self.root].reading
         for letter in prefix:
-            reading = self._read(reading, letter) or reading
-        return self._number(reading._replace(open_ban=False))
+            reading = self._follow(reading, letter)
+        return self._number(reading)
 
     def refused(self, number: int) -> tuple[int, ...]:
         """The tokens that would say something banned."""
@@ -130,10 +132,12 @@ class TermAutomaton:
     def _move(self, reading: Reading, written: bytes) -> int:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         decoder.setstate((reading.partial, 0))
-        after = self._read_all(reading, decoder.decode(written))
-        if after is None:
+        letters = decoder.decode(written)
+        after = None if BROKEN in letters else self._read_all(reading, letters)
+        partial = decoder.getstate()[0]
+        if after is None or (partial and not self._can_complete(after, partial)):
             return DEAD
-        after = after._replace(partial=decoder.getstate()[0])
+        after = after._replace(partial=partial)
         number = self._number(after)
         stuck = after.open_ban and not 0 < self._states[number].need < math.inf
         return DEAD if stuck else number
@@ -146,9 +150,15 @@ class TermAutomaton:
 
     def _read(self, reading: Reading, letter: str) -> Reading | None:
         """The reading after one more character; nothing if that says something banned."""
-        counts, word = list(reading.counts), is_letter(letter)
-        if reading.open_ban and not word:
+        if reading.open_ban and not is_letter(letter):
             return None
+        after = self._follow(reading, letter)
+        open_ban = self._bans.says(after.node, after.glued)
+        return None if open_ban is None else after._replace(open_ban=open_ban)
+
+    def _follow(self, reading: Reading, letter: str) -> Reading:
+        """The reading after one more character, whatever it says."""
+        counts, word = list(reading.counts), is_letter(letter)
         pending = []
         for number, letters in reading.pending:
             if not word:
@@ -164,11 +174,8 @@ class TermAutomaton:
                     pending.append((number, form.endings))
                 else:
                     counts[number] += 1
-        open_ban = self._bans.says(node, glued)
-        if open_ban is None:
-            return None
         ended = letter in SENTENCE_ENDS or (reading.ended and letter in " \"'”’»)」』")
-        return Reading(node, glued, tuple(counts), tuple(sorted(pending)), b"", ended, open_ban)
+        return Reading(node, glued, tuple(counts), tuple(sorted(pending)), b"", ended, False)
 
     @staticmethod
     def _counted(number: int, counts: Sequence[int], pending: Sequence[tuple[int, int]]) -> int:
@@ -189,6 +196,7 @@ class TermAutomaton:
         hoped = [one.count - self._counted(n, reading.counts, reading.pending) for n, one in enumerate(self._demands)]
         unmet = [number for number in range(self._hard) if hoped[number] > 0]
         ways = [way for way in self._ways(reading, hoped) if unmet or way.demand >= self._hard]
+        ways += self._completing(reading)
         best = min((way for way in ways if way.demand < self._hard), key=lambda way: way.cost, default=None)
         begun = {token for way in ways if way.begun for token in self._vocabulary.beginning(way.rest)}
         fresh = {token for way in ways if not way.begun for token in self._vocabulary.beginning(way.rest)}
@@ -196,22 +204,22 @@ class TermAutomaton:
             reading,
             need=best.cost if best else math.inf if unmet else 0,
             least=max((self._least(number, ways) for number in unmet), default=0),
-            met=not unmet and not reading.open_ban,
+            met=not unmet and not reading.open_ban and not reading.partial,
             bonus=self._bonus(reading),
             going_on=tuple(sorted(begun)),
             starting=tuple(sorted(fresh - begun)),
             shortest=self._vocabulary.first(best.rest) if best else None,
-            awkward=reading.ended or bool(reading.partial),
+            awkward=reading.ended,
         )
 
     def _least(self, demand: int, ways: Sequence[Way]) -> float:
-        return min((self._vocabulary.fewest(way.rest) for way in ways if way.demand == demand), default=math.inf)
+        return min((self._vocabulary.fewest(way.rest) for way in ways if way.demand == demand), default=self._full[demand])
 
     def _ways(self, reading: Reading, hoped: Sequence[int]) -> Iterator[Way]:
         """Every way to bring some unmet term nearer that says nothing banned."""
         feared = [one.count - count for one, count in zip(self._demands, reading.counts, strict=True)]
         for number, form in self._forms:
-            if hoped[number] > 0:
+            if hoped[number] > 0 and not reading.partial:
                 for rest in {self._apart(form), self._spaced(form)}:
                     if self._passes(reading, rest):
                         yield self._way(number, rest.encode(), hoped, False)
@@ -220,6 +228,19 @@ class TermAutomaton:
                     if (begun or hoped[number] > 0) and self._passes(reading, rest):
                         still = feared if is_letter(rest[0]) else hoped
                         yield self._way(number, rest.encode()[len(reading.partial) :], still, begun)
+
+    def _can_complete(self, reading: Reading, partial: bytes) -> bool:
+        """Whether tokens can finish a character without saying something banned."""
+        rest = self._vocabulary.completing(partial)
+        return bool(rest) and self._passes(reading, (partial + rest).decode())
+
+    def _completing(self, reading: Reading) -> list[Way]:
+        """The way to finish an unfinished character, after which every demand that is not sure is still to be met."""
+        if not reading.partial:
+            return []
+        rest = self._vocabulary.completing(reading.partial)
+        missing = [one.count - count for one, count in zip(self._demands, reading.counts, strict=True)]
+        return [self._way(ANY, rest, missing, True)]
 
     def _way(self, number: int, rest: bytes, missing: Sequence[int], begun: bool) -> Way:
         after = (max(count - (other == number), 0) * self._full[other] for other, count in enumerate(missing[: self._hard]))

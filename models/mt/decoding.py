@@ -64,7 +64,7 @@ class _Work:
     best: str = ""
     score: float = -math.inf
     met: bool = False
-    found: list[tuple[str, float]] = field(default_factory=list)
+    found: list[tuple[str, float]] = field(default_factory=list)  # those that came to an end first
 
 
 class Decoder:
@@ -73,6 +73,7 @@ class Decoder:
     def __init__(self, architecture: Architecture, beams: int, longest_source: int) -> None:
         """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens."""
         self._architecture, self._beams, self._longest_source = architecture, beams, longest_source
+        self._ends = {(end,) for end in architecture.ends}
         self._automaton = lru_cache(maxsize=32)(self._build)
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
@@ -121,7 +122,8 @@ class Decoder:
             stepper = self._architecture.stepper([work.prompt for work in batch])
             found, _ = search(stepper, [self._ask(work, constrain) for work in batch], options)
             for work, hypotheses in zip(batch, found, strict=True):
-                work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in hypotheses]
+                ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
+                work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
 
     def _ask(self, work: _Work, constrain: bool) -> Asked:

@@ -39,15 +39,22 @@ class CausalStepper:
         )
         self._cache, self._layers = fork(output.past_key_values, beams, room)
         self._next = (positions[:, -1:] + 1).repeat_interleave(beams, 0)
-        self._mask = torch.cat([mask, mask.new_ones(len(mask), room)], 1).repeat_interleave(beams, 0)
+        self._mask = self._hidden(torch.cat([mask, mask.new_ones(len(mask), room)], 1)).repeat_interleave(beams, 0)
         return log_probabilities(output.logits[:, -1], self._bias)
+
+    def _hidden(self, mask: Tensor) -> Tensor:
+        """The mask [rows, keys] as attention adds it [rows, 1, 1, keys], computed once instead of in every step."""
+        import torch
+
+        dtype = self._model.dtype
+        return torch.where(mask.bool(), 0.0, torch.finfo(dtype).min).to(dtype)[:, None, None]
 
     def step(self, tokens: Tensor) -> Tensor:
         """See `Stepper.step`."""
         end = self._layers[0].get_seq_length() + 1
         output = self._model(
             input_ids=tokens[:, None],
-            attention_mask=self._mask[:, :end],
+            attention_mask=self._mask[..., :end],
             position_ids=self._next,
             past_key_values=self._cache,
             use_cache=True,

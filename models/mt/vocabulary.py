@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class Vocabulary:
                 self._tokens.setdefault(text, []).append(token)
         self._longest = max(map(len, self._tokens), default=0)
         self._fewest: dict[bytes, float] = {b"": 0}
+        self._completions: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self.written)
@@ -51,6 +53,26 @@ class Vocabulary:
         tokens = self.beginning(text) if fewest < math.inf else []
         return next((t for t in tokens if self.fewest(text[len(self.written[t]) :]) == fewest - 1), None)
 
+    def completing(self, partial: bytes) -> bytes:
+        """What tokens can write to complete an unfinished character; empty if they cannot."""
+        if partial not in self._completions:
+            self._completions[partial] = b""
+            going_on = []
+            for text in self._continuations:
+                whole = _finished(partial + text)
+                if whole:
+                    self._completions[partial] = text
+                    return text
+                if whole is None:
+                    going_on.append(text)
+            rests = ((text, self.completing(partial + text)) for text in going_on)
+            self._completions[partial] = next((text + rest for text, rest in rests if rest), b"")
+        return self._completions[partial]
+
+    @cached_property
+    def _continuations(self) -> list[bytes]:
+        return sorted(text for text in self._tokens if 0x80 <= text[0] < 0xC0)
+
     def continuing(self, text: bytes) -> list[int]:
         """All tokens that begin with ``text``."""
         start = bisect_left(self._sorted, (text,))
@@ -72,3 +94,11 @@ class Vocabulary:
     def gluing(self) -> list[int]:
         """Tokens that would lengthen a word which stands before them."""
         return [token for token, text in enumerate(self.written) if is_letter(text.decode(errors="replace")[:1])]
+
+
+def _finished(character: bytes) -> bool | None:
+    """Whether the bytes are whole characters (true), may become some (none), or never (false)."""
+    try:
+        return bool(codecs.getincrementaldecoder("utf-8")().decode(character)) or None
+    except UnicodeDecodeError:
+        return False

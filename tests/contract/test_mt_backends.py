@@ -1,0 +1,173 @@
+"""The translation backends on real models, through the contract: a trained toy, and random ones of every architecture."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.mt_toy import SOURCE, TARGET, sample
+from models.mt.causal_lm import CausalLM
+from models.mt.seq2seq import Seq2Seq
+from models.mt.terms import demands
+from pipeline.contracts import Term, TranslationRequest
+from pipeline.errors import BadInput, ModelError
+
+TOY = Path(__file__).parent.parent / "toy_mt"
+BACKEND = CausalLM(model=str(TOY), languages=("en>es",), device="cpu")
+
+
+def sentences(count: int, seed: int = 5) -> list[tuple[str, str]]:
+    random = np.random.default_rng(seed)
+    return [sample(random) for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+async def test_the_toy_translates_alone_as_in_a_batch_and_obeys_its_glossary():
+    pairs = sentences(32)
+    async with BACKEND.load() as translator:
+        requests = [TranslationRequest(source, SOURCE, TARGET) for source, _ in pairs]
+        together = await asyncio.gather(*map(translator.translate, requests))
+        assert sum(one.text == expected for one, (_, expected) in zip(together, pairs, strict=True)) >= 30
+        for request, batched in list(zip(requests, together, strict=True))[:4]:
+            alone = await translator.translate(request)
+            assert alone.text == batched.text
+            assert alone.score == pytest.approx(batched.score, abs=1e-4)
+        draft = await translator.translate(replace(requests[0], draft=True))
+        assert draft.text == together[0].text, "the toy is sure of itself: greedy finds what the beam finds"
+
+        term, foreign, banned = (
+            Term("x", ("EBITDA",)),
+            Term("y", ("息税",)),
+            Term("z", (together[1].text.split()[0],), mode="ban"),
+        )
+        asked = [
+            replace(request, terms=terms) for request in requests[:3] for terms in ((term,), (foreign, term), (banned,))
+        ]
+        for request, said in zip(asked, await asyncio.gather(*map(translator.translate, asked)), strict=True):
+            assert demands(request.terms, TARGET).met(said.text), (request, said)
+
+
+async def test_a_committed_prefix_stays_and_its_last_word_is_not_lengthened():
+    pairs = [pair for pair in sentences(40) if len(pair[1].split()) > 4][:6]
+    async with BACKEND.load() as translator:
+        right = 0
+        for source, target in pairs:
+            prefix = " ".join(target.split()[:2])
+            said = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix=prefix))
+            assert said.text.startswith(f"{prefix} ")
+            right += said.text == target
+            strange = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix="EBITDA"))
+            assert strange.text.startswith("EBITDA ")
+        assert right >= len(pairs) - 1
+        empty = await translator.translate(TranslationRequest("  \u200b\n ", SOURCE, TARGET, prefix="hola"))
+        assert empty.text == "hola"
+
+
+async def test_bad_requests_get_errors_of_their_own_and_harm_nobody_else():
+    (source, target), *_ = sentences(1)
+    async with BACKEND.load() as translator:
+        wrong = TranslationRequest(source, "en", "xx"), TranslationRequest("ba " * 2000, "en", "es")
+        contradictory = TranslationRequest(source, "en", "es", terms=(Term("x", ("sol",)), Term("y", ("sol",), mode="ban")))
+        good = TranslationRequest(f"{source}\x07 🎉", "en", "es")
+        asked = [translator.translate(request) for request in (*wrong, contradictory, good)]
+        unknown, huge, opposed, fine = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(unknown, BadInput)
+        assert "from 'en' it translates to es" in str(unknown)
+        assert isinstance(huge, BadInput)
+        assert "cut it into sentences" in str(huge)
+        assert isinstance(opposed, BadInput)
+        assert fine.text.startswith(target[:3])
+        await translator.check([Term("x", ("cualquier cosa", "任何"))], "es")
+
+
+async def test_a_missing_model_is_named_and_a_damaged_one_is_a_typed_error(tmp_path):
+    absent = CausalLM(model=str(tmp_path / "none"), languages=("en", "es"))
+    assert "none" in absent.missing()[0].what
+    with pytest.raises(ModelError, match="translate-live pull"):
+        async with absent.load():
+            pass
+    for file in TOY.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="cannot load"):
+        async with CausalLM(model=str(tmp_path), languages=("en", "es")).load():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (CausalLM(model="hy-mt3"), "did you mean 'hy-mt2-7b'"),
+        (CausalLM(model="madlad-400-3b"), "is a seq2seq model"),
+        (CausalLM(model=str(TOY)), "say which `languages`"),
+        (Seq2Seq(model=str(TOY), languages=("en", "es"), prompt="m2n"), "did you mean 'm2m'"),
+    ],
+)
+def test_wrong_settings_say_what_is_valid(backend, message):
+    with pytest.raises(BadInput, match=message):
+        backend.pairs()
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt"), [("t5", "madlad"), ("m2m", "m2m"), ("m2m", "nllb"), ("marian", "marian-multi")]
+)
+async def test_random_encoder_decoders_keep_prefix_terms_and_batch(tmp_path, kind, prompt):
+    save_random_model(tmp_path, kind, prompt)
+    pair = ("eng_Latn", "spa_Latn") if prompt == "nllb" else ("en", "es")
+    backend = Seq2Seq(model=str(tmp_path), languages=(">".join(pair),), prompt=prompt, device="cpu")
+    async with backend.load() as translator:
+        requests = [
+            TranslationRequest(
+                text, *pair, prefix=prefix, terms=(Term("x", ("verde casa", "模型")), Term("y", ("la",), count=2))
+            )
+            for text in ("la casa verde", "una casa", "verde")
+            for prefix in ("", "la casa", "la")
+        ]
+        said = await asyncio.gather(*map(translator.translate, requests))
+        for request, translation in zip(requests, said, strict=True):
+            assert translation.text.startswith(request.prefix)
+            assert "verde casa" in translation.text or "模型" in translation.text
+            assert translation.text.split().count("la") >= 2 or "la" in translation.text
+        alone = await translator.translate(requests[1])
+        assert alone.text == said[1].text
+
+
+def save_random_model(folder: Path, kind: str, prompt: str) -> None:
+    """A random model and a Unigram tokenizer with byte fallback, trained on a few words."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from tests.mt_models import random_model
+
+    words = [
+        "▁la",
+        "▁casa",
+        "▁verde",
+        "▁una",
+        "▁",
+        *"abcdefghijklmnopqrstuvwxyz",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+    ]
+    marks = ["<pad>", "</s>", "<unk>", "<2es>", "__en__", "__es__", "eng_Latn", "spa_Latn", ">>es<<"]
+    pieces = [(mark, 0.0) for mark in marks] + [(word, -float(2 + rank % 7)) for rank, word in enumerate(words)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    fast.add_special_tokens({"additional_special_tokens": marks[3:]})
+    model = random_model(kind, len(pieces), seed=8, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["vocab_size"] == len(pieces)

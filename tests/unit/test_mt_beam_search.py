@@ -1,0 +1,106 @@
+"""Without terms the search is transformers' beam search; with them nothing of that changes for the rows without."""
+
+import pytest
+import torch
+
+from models.mt.constrained_beam import Asked, BeamOptions, search
+from models.mt.steppers import CausalStepper, Seq2SeqStepper
+from models.mt.top import top_of_rows
+from tests.mt_models import END, Scripted, random_model
+
+NEW, LENGTHS, LONGEST, PAD = 10, (7, 5, 4, 7, 2, 6, 3), 7, 1
+
+
+def prompts(size: int, generator: torch.Generator) -> tuple[torch.Tensor, list[list[int]]]:
+    tokens = torch.randint(3, size, (len(LENGTHS), LONGEST), generator=generator)
+    return tokens, [row[-length:] for row, length in zip(tokens.tolist(), LENGTHS, strict=True)]
+
+
+def padded(rows: list[list[int]], left: bool) -> dict[str, torch.Tensor]:
+    fill = [[PAD] * (LONGEST - len(row)) for row in rows]
+    tokens = [gap + row if left else row + gap for row, gap in zip(rows, fill, strict=True)]
+    mask = [
+        [0] * len(gap) + [1] * len(row) if left else [1] * len(row) + [0] * len(gap)
+        for row, gap in zip(rows, fill, strict=True)
+    ]
+    return {"input_ids": torch.tensor(tokens), "attention_mask": torch.tensor(mask)}
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "hunyuan", "m2m", "marian", "t5"])
+def test_equals_generate_of_transformers_in_630_cases(kind):
+    size = 60
+    model = random_model(kind, size, seed=3)
+    generator = torch.Generator().manual_seed(1)
+    cases = 0
+    for beams in (2, 4):
+        for penalty in (0.0, 1.0, 1.4):
+            for stopping in (False, True, "never"):
+                _, rows = prompts(size, generator)
+                given = {"num_beams": beams, "length_penalty": penalty, "early_stopping": stopping, "max_new_tokens": NEW}
+                given |= {"do_sample": False, "output_scores": True, "return_dict_in_generate": True}
+                given |= {"eos_token_id": END, "pad_token_id": PAD}
+                if kind in ("qwen3", "hunyuan"):
+                    expected, begin = model.generate(**padded(rows, left=True), **given), LONGEST
+                    stepper = CausalStepper(model, rows)
+                else:
+                    forced = torch.randint(3, size, (len(rows), cases % 4), generator=generator)
+                    start = torch.full((len(rows), 1), model.config.decoder_start_token_id)
+                    prefix = torch.cat([start, forced], 1)
+                    expected = model.generate(**padded(rows, left=False), decoder_input_ids=prefix, **given)
+                    begin, stepper = prefix.shape[1], Seq2SeqStepper(model, rows, prefix.tolist())
+                found, _ = search(stepper, [Asked(NEW)] * len(rows), BeamOptions(beams, (END,), penalty, stopping))
+                for row, hypotheses in enumerate(found):
+                    cases += 1
+                    ours, theirs = list(hypotheses[0].tokens), expected.sequences[row, begin:].tolist()
+                    assert theirs == ours + [PAD] * (len(theirs) - len(ours)), (beams, penalty, stopping, row)
+                    assert expected.sequences_scores[row].item() == pytest.approx(hypotheses[0].score, abs=1e-4)
+    assert cases == 126
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "m2m"])
+def test_a_batch_equals_its_requests_one_by_one_and_permuted(kind):
+    model = random_model(kind, 60, seed=9)
+    _, rows = prompts(60, torch.Generator().manual_seed(2))
+    limits = [4, 9, 12, 6, 10, 3, 8]
+
+    def best(order: list[int]) -> dict[int, tuple[tuple[int, ...], float]]:
+        sources = [rows[row] for row in order]
+        stepper = (
+            CausalStepper(model, sources) if kind == "qwen3" else Seq2SeqStepper(model, sources, [[2, 7]] * len(order))
+        )
+        found, _ = search(stepper, [Asked(limits[row]) for row in order], BeamOptions(4, (END,)))
+        return {row: (one[0].tokens, one[0].score) for row, one in zip(order, found, strict=True)}
+
+    together, permuted = best(list(range(7))), best([3, 1, 6, 0, 5, 2, 4])
+    for row in range(7):
+        (alone,) = best([row]).values()
+        for other in (together[row], permuted[row]):
+            assert other[0] == alone[0]
+            assert other[1] == pytest.approx(alone[1], abs=1e-4)
+        assert len(alone[0]) <= limits[row]
+
+
+def test_a_repetition_is_not_generated_twice():
+    class Stuck(Scripted):
+        def _scores(self, histories):
+            scores = torch.full((len(histories), self.size), -9.0)
+            for row, history in enumerate(histories):
+                scores[row, 4 + len(history) % 3] = 0.0
+            return scores.log_softmax(-1)
+
+    plain, _ = search(Stuck([1]), [Asked(24)], BeamOptions(1, (END,)))
+    strict, _ = search(Stuck([1]), [Asked(24)], BeamOptions(1, (END,), no_repeat=4))
+    assert len(windows(plain[0][0].tokens)) > len(set(windows(plain[0][0].tokens)))
+    assert len(windows(strict[0][0].tokens)) == len(set(windows(strict[0][0].tokens)))
+
+
+def windows(tokens: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [tokens[start : start + 4] for start in range(len(tokens) - 3)]
+
+
+@pytest.mark.parametrize(("length", "count"), [(90, 8), (20_000, 8), (480_123, 12), (12_288, 4)])
+def test_top_of_long_rows_is_topk(length, count):
+    rows = torch.randn(3, length, generator=torch.Generator().manual_seed(length))
+    values, places = top_of_rows(rows, count)
+    assert torch.equal(values, rows.topk(count).values)
+    assert torch.equal(rows.gather(1, places), values)

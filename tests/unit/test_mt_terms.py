@@ -1,0 +1,146 @@
+"""What a glossary demands of a text, and the automaton's promise to know it token by token."""
+
+import random
+
+import pytest
+
+from models.mt.automaton import DEAD, TermAutomaton
+from models.mt.terms import Demands, demands
+from models.mt.vocabulary import Vocabulary
+from pipeline.contracts import Term
+from pipeline.errors import BadInput
+from tests.mt_models import END, PIECES, text
+
+VOCABULARY = Vocabulary(PIECES)
+
+
+def random_terms(draw: random.Random) -> list[Term]:
+    """One to three demands over few letters, so that they nest and overlap; some are banned, some soft, some CJK."""
+
+    def spelling() -> str:
+        letters = "abc模型" if draw.random() < 0.3 else "abc"
+        return "".join(draw.choice(letters) for _ in range(draw.randint(1, 3)))
+
+    terms = [
+        Term(
+            "x",
+            tuple(spelling() for _ in range(draw.choice([1, 1, 2]))),
+            count=draw.choice([1, 1, 1, 2]),
+            inflect=draw.random() < 0.2,
+        )
+        for _ in range(draw.choice([1, 1, 2, 3]))
+    ]
+    if draw.random() < 0.4:
+        words = "".join(draw.choice("abc ") for _ in range(draw.randint(1, 4))).strip()
+        terms.append(Term("y", (words or "cc",), mode="ban"))
+    if draw.random() < 0.3:
+        terms.append(Term("z", (spelling(),), mode="soft"))
+    return terms
+
+
+def random_demands(draw: random.Random) -> Demands:
+    """Demands that do not contradict each other."""
+    while True:
+        try:
+            return demands(random_terms(draw), draw.choice(["es", "tr", "zh"]))
+        except BadInput:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("target", "language", "said", "times"),
+    [
+        ("Transformer", "en", "a Transformer, the Transformer.", 2),
+        ("Transformer", "en", "Transformers and aTransformer and Transformer2", 0),
+        ("Transformer", "tr", "Transformer'ı ve Transformerlar", 2),
+        ("Transformer", "tr", "eTransformer", 0),
+        ("GPT", "zh", "使用GPT模型", 1),
+        ("大模型", "zh", "这个大模型的大模型", 2),
+        ("हिन्दी", "hi", "हिन्दीं हिन्दी", 1),
+        ("New York", "es", "en New York.", 1),
+        ("l'eau", "fr", "de l'eau!", 1),
+    ],
+)
+def test_a_term_is_said_as_a_word_of_its_own_by_its_script(target, language, said, times):
+    (demand,) = demands([Term("x", (target,))], language).hard
+    assert demand.occurrences(said) == times
+
+
+def test_an_inflected_term_may_take_a_short_ending():
+    (demand,) = demands([Term("x", ("modelo",), inflect=True)], "es").hard
+    assert demand.occurrences("modelo modelos modelitos modelazos") == 2
+
+
+def test_keep_says_the_source_and_bans_what_is_banned():
+    wanted = demands([Term("EBITDA", (), mode="keep"), Term("x", ("beneficio",), mode="ban")], "es")
+    assert wanted.met("el EBITDA crece")
+    assert not wanted.met("el ebitda crece")
+    assert not wanted.met("el EBITDA es un beneficio")
+    assert wanted.met("el EBITDA es beneficioso")
+
+
+def test_contradictions_and_unwritable_terms_are_refused_with_the_reason():
+    with pytest.raises(BadInput, match="demands 'gran casa' and bans 'casa'"):
+        demands([Term("x", ("gran casa",)), Term("y", ("casa",), mode="ban")], "es")
+    with pytest.raises(BadInput, match="no target"):
+        demands([Term("x", ())], "es")
+    with pytest.raises(BadInput, match="'xyz' cannot be written"):
+        TermAutomaton(demands([Term("x", ("xyz",))], "es"), VOCABULARY)
+
+
+def test_the_automaton_knows_after_every_token_what_the_text_says():
+    checks = 0
+    for seed in range(400):
+        draw = random.Random(seed)
+        wanted = random_demands(draw)
+        automaton = TermAutomaton(wanted, VOCABULARY)
+        state, tokens = automaton.root, []
+        for _ in range(14):
+            token = draw.randrange(3, len(PIECES))
+            following = automaton.step(state, token)
+            if following == DEAD:
+                assert token in automaton.refused(state) or broken([*tokens, token])
+                continue
+            assert token not in automaton.refused(state)
+            state, tokens = following, [*tokens, token]
+            said = text(tokens)
+            assert automaton.state(state).met == (wanted.met(said) and not broken(tokens)), (wanted, said)
+            assert (automaton.state(state).need == 0) == automaton.state(state).met
+            checks += 1
+    assert checks > 4000
+
+
+def broken(tokens: list[int]) -> bool:
+    """Whether a character is only half written."""
+    return "\N{REPLACEMENT CHARACTER}" in text(tokens)
+
+
+def test_from_every_reachable_state_one_token_brings_all_terms_nearer():
+    states = 0
+    for seed in range(160):
+        automaton = TermAutomaton(random_demands(random.Random(1000 + seed)), VOCABULARY)
+        frontier, seen = [automaton.root], {automaton.root}
+        while frontier:
+            number = frontier.pop()
+            state = automaton.state(number)
+            if state.need > 0:
+                assert state.shortest is not None, state
+                following = automaton.step(number, state.shortest)
+                assert following != DEAD, state
+                assert automaton.state(following).need <= state.need - 1, state
+                assert state.least <= state.need
+            if len(seen) < 150:
+                moves = {automaton.step(number, token) for token in range(3, len(PIECES))} - {DEAD} - seen
+                seen |= moves
+                frontier += moves
+        states += len(seen)
+    assert states > 15_000
+
+
+def test_a_committed_prefix_counts():
+    automaton = TermAutomaton(demands([Term("x", ("abc",)), Term("y", ("ca",), mode="ban")], "es"), VOCABULARY)
+    assert automaton.state(automaton.after("a abc")).met
+    assert not automaton.state(automaton.after("a ab")).met
+    assert automaton.state(automaton.after("a ab")).need == 1
+    assert automaton.state(automaton.after("ca abc")).met, "what was committed cannot be taken back"
+    assert END not in automaton.state(automaton.root).going_on
