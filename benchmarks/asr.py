@@ -1,0 +1,78 @@
+"""Streaming recognition: word errors and commit latency, policies, cost of an update, memory over hours.
+
+``--toy`` needs nothing but this repository. ``--audio`` compares with offline faster-whisper on your own recordings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks import asr_cost, asr_folder, asr_scripted, asr_toy
+from models.asr.whisper.policy import POLICIES
+from pipeline.errors import BadInput
+
+PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES or --audio FOLDER"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the parts to measure and their options."""
+    parser.add_argument("--toy", action="store_true", help="the toy Whisper end to end: errors and latency against offline")
+    parser.add_argument("--streams", type=int, default=24, help="toy streams (default 24)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of each (default 40)")
+    parser.add_argument("--sweep", action="store_true", help="with --toy: all policies at all steps")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="with --sweep: where the plot goes")
+    parser.add_argument("--scripted", action="store_true", help="words lost and doubled with scripted acoustics")
+    parser.add_argument("--soak", type=float, metavar="HOURS", help="memory and time per update over simulated hours")
+    parser.add_argument("--quiet", type=float, metavar="MINUTES", help="silence, noise and tones: words and engine calls")
+    parser.add_argument("--cost", metavar="SIZES", help="cost of one update at these sizes, random weights (tiny,small,…)")
+    parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
+    parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")
+    parser.add_argument("--model", default="small", help="with --audio: the model (default small)")
+    parser.add_argument("--policy", choices=sorted(POLICIES), default="hybrid", help="commit policy (default hybrid)")
+    parser.add_argument("--step", type=float, default=0.5, metavar="S", help="seconds between updates (default 0.5)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="with --cost and --audio")
+    parser.add_argument("--compute-type", default="auto", help="with --cost and --audio: int8, float16, … (default auto)")
+
+
+def run(arguments: argparse.Namespace) -> Mapping[str, float]:
+    """Measure the chosen parts; raises `BadInput` when none is chosen."""
+    figures: dict[str, float] = {}
+    if arguments.toy:
+        figures |= _toy(arguments)
+    if arguments.scripted:
+        figures |= asr_scripted.measure_errors()
+    if arguments.soak:
+        figures |= asr_scripted.soak(arguments.soak)
+    if arguments.quiet:
+        figures |= asr_scripted.quiet(arguments.quiet)
+    if arguments.cost:
+        figures |= asr_cost.measure(arguments.cost.split(","), arguments.device, arguments.compute_type)
+    if arguments.audio:
+        figures |= asr_folder.measure(arguments)
+    if not figures:
+        raise BadInput(f"nothing to measure: choose {PARTS}")
+    return figures
+
+
+def _toy(arguments: argparse.Namespace) -> dict[str, float]:
+    streams = [asr_toy.toy_stream(seed, arguments.seconds) for seed in range(arguments.streams)]
+    wer_offline = asr_toy.measure_offline(streams)
+    found, window_s = asr_toy.measure_streaming(asr_toy.toy_options(arguments.policy, arguments.step), streams)
+    print(
+        f"toy Whisper, {arguments.streams} streams of {arguments.seconds:g} s, {arguments.policy}, step {arguments.step:g} s:"
+    )
+    print(f"  WER offline {wer_offline:.1%}, streaming {found.wer:.1%}; longest window {window_s:.2f} s")
+    print(f"  commit latency after the word's end: mean {found.mean_s:.2f} s, p95 {found.p95_s:.2f} s")
+    if arguments.sweep:
+        results = asr_toy.compare(streams)
+        if arguments.plots:
+            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.svg")
+    return {
+        "wer_offline": wer_offline,
+        "wer_streaming": found.wer,
+        "commit_latency_mean_s": found.mean_s,
+        "commit_latency_p95_s": found.p95_s,
+        "longest_window_s": window_s,
+    }

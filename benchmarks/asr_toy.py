@@ -1,0 +1,161 @@
+"""The toy Whisper heard end to end: real audio, real engine, real backend; policies and steps compared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.asr_scoring import Commit, Score, Summary, Truth, score, summarize
+from benchmarks.tone_language import SAMPLE_RATE, Speech, Spoken, sample_words, synthesize
+from models.asr.vad import WINDOW_SAMPLES
+from models.asr.whisper import FasterWhisper
+from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.hypothesis import Engine, Hypothesis, Job
+from models.asr.whisper.listening import WhisperRecognizer
+from models.asr.whisper.log_mel import LogMel
+from models.asr.whisper.policy import POLICIES, PolicyName
+from models.asr.whisper.stream import StreamOptions
+from pipeline.events import AudioChunk, Samples
+
+MODEL = Path(__file__).parents[1] / "tests" / "toy_whisper"
+WINDOW_S = 4.0  # the toy hears 6 s; windows grow up to a second before they are trimmed, and none may pass 5 s
+STEPS_S = (0.2, 0.3, 0.5, 1.0)
+SECONDS_PER_WORD = 0.55
+OFFLINE_WINDOW_S = 5.0
+OFFLINE_MARGIN_S = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Utterances:
+    """One stream of toy speech: its sound and its words."""
+
+    audio: Samples
+    words: Sequence[Spoken]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """An engine that notes how long the windows are which it is given."""
+
+    batched: BatchedEngine
+    windows_s: list[float] = field(default_factory=list)
+
+    async def decode(self, job: Job) -> Hypothesis:
+        """Decode one job."""
+        self.windows_s.append(job.end - job.start)
+        return await self.batched.decode(job)
+
+
+def toy_options(policy: PolicyName = "hybrid", step_s: float = 0.5) -> StreamOptions:
+    """How the toy is listened to."""
+    return StreamOptions(step_s=step_s, window_s=WINDOW_S, keep_s=0.4 * WINDOW_S, stall_s=WINDOW_S - 0.5, policy=policy)
+
+
+def toy_backend(options: StreamOptions) -> FasterWhisper:
+    """The backend of the toy: no speech detector takes its tones for speech, so loudness decides."""
+    return FasterWhisper(str(MODEL), device="cpu", compute_type="float32", threads=1, voice="loudness", stream=options)
+
+
+def toy_stream(seed: int, seconds: float) -> Utterances:
+    """Speech of about so many seconds; the same for the same seed."""
+    random = np.random.default_rng(seed)
+    words = sample_words(random, round(seconds / SECONDS_PER_WORD))
+    return Utterances(*synthesize(words, random, Speech(lead_s=0.3, tail_s=0.5)))
+
+
+def measure_streaming(options: StreamOptions, streams: Sequence[Utterances]) -> tuple[Summary, float]:
+    """Word errors and commit latency of live recognition, and the longest window decoded, in seconds."""
+    scores, windows_s = asyncio.run(_hear_all(toy_backend(options), streams))
+    return summarize(scores), max(windows_s)
+
+
+async def _hear_all(backend: FasterWhisper, streams: Sequence[Utterances]) -> tuple[list[Score], list[float]]:
+    async with backend.load() as recognizer:
+        recorder = Recorder(recognizer.batched)
+        recorded = replace(recognizer, batched=recorder)  # type: ignore[arg-type]  # it decodes, and that is all that is used
+        return [await hear(recorded, stream) for stream in streams], recorder.windows_s
+
+
+async def hear(recognizer: WhisperRecognizer, stream: Utterances) -> Score:
+    """Feed one stream piece by piece; a commit happens at the end of the audio fed so far."""
+    commits: list[Commit] = []
+    async with recognizer.open(["en"], []) as listening:
+        for start in range(0, len(stream.audio), WINDOW_SAMPLES):
+            piece = AudioChunk(stream.audio[start : start + WINDOW_SAMPLES], SAMPLE_RATE, start / SAMPLE_RATE)
+            heard = await listening.hear(piece)
+            commits += [Commit(word.text, piece.end) for word in heard.committed]
+        rest = await listening.finish()
+        commits += [Commit(word.text, len(stream.audio) / SAMPLE_RATE) for word in rest.committed]
+    return score([Truth(word.text, word.end) for word in stream.words], commits)
+
+
+def measure_offline(streams: Sequence[Utterances]) -> float:
+    """Word error rate of the same model on the same audio, cut between words by one who knows them, each piece decoded once."""
+    return asyncio.run(_offline(streams))
+
+
+async def _offline(streams: Sequence[Utterances]) -> float:
+    async with toy_backend(toy_options()).load() as recognizer:
+        return summarize([_decode_offline(recognizer.engine, stream) for stream in streams]).wer
+
+
+def _decode_offline(engine: Engine, stream: Utterances) -> Score:
+    heard: list[Commit] = []
+    for words in _pieces(stream.words):
+        start, end = words[0].start - OFFLINE_MARGIN_S, words[-1].end + OFFLINE_MARGIN_S
+        features = LogMel(engine.n_mels)
+        features.push(stream.audio[max(0, round(start * SAMPLE_RATE)) : round(end * SAMPLE_RATE)])
+        hypothesis = engine.decode([Job(start, end, features.matrix(), language="en")])[0]
+        heard += [Commit(word.text, end) for word in hypothesis.words]
+    return score([Truth(word.text, word.end) for word in stream.words], heard)
+
+
+def _pieces(words: Sequence[Spoken]) -> Iterable[Sequence[Spoken]]:
+    """Runs of words that fit into one window."""
+    begin = 0
+    for index in range(1, len(words) + 1):
+        if index == len(words) or words[index].end - words[begin].start >= OFFLINE_WINDOW_S:
+            yield words[begin:index]
+            begin = index
+
+
+def compare(streams: Sequence[Utterances]) -> dict[tuple[PolicyName, float], Summary]:
+    """All policies at all steps, as a table on the screen."""
+    print(f"{'policy':16} {'step s':>6} {'WER %':>6} {'mean s':>7} {'p95 s':>6}")
+    results = {}
+    for policy in POLICIES:
+        for step_s in STEPS_S:
+            found, _ = measure_streaming(toy_options(policy, step_s), streams)
+            results[policy, step_s] = found
+            print(f"{policy:16} {step_s:6.1f} {100 * found.wer:6.1f} {found.mean_s:7.2f} {found.p95_s:6.2f}", flush=True)
+    return results
+
+
+def plot(results: Mapping[tuple[PolicyName, float], Summary], wer_offline: float, file: Path) -> None:
+    """WER against mean commit latency, a line for each policy, a point for each step."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    for policy in POLICIES:
+        points = [(results[policy, step_s].mean_s, 100 * results[policy, step_s].wer, step_s) for step_s in STEPS_S]
+        axes.plot([x for x, _, _ in points], [y for _, y, _ in points], marker="o", label=policy)
+        for x, y, step_s in points:
+            axes.annotate(f"{step_s:g}", (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    axes.axhline(100 * wer_offline, linestyle=":", color="gray", label="offline")
+    axes.set(
+        xlabel="mean commit latency after the word's end, s",
+        ylabel="WER, %",
+        title="Toy Whisper, steps in s",
+        ylim=(0, None),
+    )
+    axes.legend()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
