@@ -174,6 +174,7 @@ def test_what_cannot_be_is_refused_in_two_lines(translate, in_folder, options, s
         (("devcies",), "es", "did you mean 'devices'?"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
         (("talk.wav",), "es-419", "to 'es-419'"),
+        (("talk.wav",), "de", "try: apt-get install scripted-en-de"),
         (("talk.wav",), "en", "already speaks 'en'"),
         (("scripted.yaml",), "es", "scripted.yaml"),
     ],
