@@ -60,9 +60,7 @@ def _toy(arguments: argparse.Namespace) -> dict[str, float]:
     streams = [asr_toy.toy_stream(seed, arguments.seconds) for seed in range(arguments.streams)]
     wer_offline = asr_toy.measure_offline(streams)
     found, window_s = asr_toy.measure_streaming(asr_toy.toy_options(arguments.policy, arguments.step), streams)
-    print(
-        f"toy Whisper, {arguments.streams} streams of {arguments.seconds:g} s, {arguments.policy}, step {arguments.step:g} s:"
-    )
+    print(f"toy Whisper, {len(streams)} streams of {arguments.seconds:g} s, {arguments.policy}, step {arguments.step:g} s:")
     print(f"  WER offline {wer_offline:.1%}, streaming {found.wer:.1%}; longest window {window_s:.2f} s")
     print(f"  commit latency after the word's end: mean {found.mean_s:.2f} s, p95 {found.p95_s:.2f} s")
     if arguments.sweep:

@@ -31,19 +31,16 @@ def measure(sizes: Sequence[str], device: Device, compute_type: str) -> dict[str
     unknown = [size for size in sizes if size not in GEOMETRIES]
     if unknown:
         raise BadInput(f"no size {unknown[0]!r}: {nearest(unknown[0], GEOMETRIES)}")
-    print(
-        f"one update: {AUDIO_S:g} s of audio in a 30 s window, {TOKENS} tokens, median of {REPEATS}, {choose_device(device)}"
-    )
+    where = choose_device(device)
+    print(f"one update: {AUDIO_S:g} s of audio in a 30 s window, {TOKENS} tokens, median of {REPEATS}, {where}")
     print(f"{'size':16}" + "".join(f"{part + ' ms':>13}" for part in (*PARTS, "total")) + f"{'duty':>8}")
-    figures = {}
+    figures: dict[str, float] = {}
     for size in sizes:
         costs_ms = _measure_one(size, device, compute_type)
         total_ms = sum(costs_ms.values())
         duty = total_ms / 1e3 / STEP_S
-        print(
-            f"{size:16}" + "".join(f"{value:13.1f}" for value in (*costs_ms.values(), total_ms)) + f"{duty:8.2f}",
-            flush=True,
-        )
+        row = "".join(f"{value:13.1f}" for value in (*costs_ms.values(), total_ms))
+        print(f"{size:16}{row}{duty:8.2f}", flush=True)
         figures |= {f"cost_{size}_{part}_ms": value for part, value in costs_ms.items()}
         figures |= {f"cost_{size}_total_ms": total_ms, f"cost_{size}_duty": duty}
     return figures

@@ -8,6 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import faster_whisper
+from faster_whisper.audio import decode_audio
+
 from benchmarks.asr_scoring import Commit, Score, Truth, score, summarize
 from models.asr.whisper import FasterWhisper
 from models.asr.whisper.listening import WhisperRecognizer
@@ -24,8 +27,6 @@ CHUNK_S = 0.1
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """WER of both against the transcripts; commit latency against the word ends that offline recognition gives."""
-    import faster_whisper
-
     folder = find(arguments.model)
     if folder is None:
         raise ModelError(f"the model {arguments.model} is not on this machine: translate-live pull, or --model FOLDER")
@@ -85,8 +86,6 @@ def _offline(model: object, file: Path, language: str) -> list[Truth]:
 
 
 async def _live(backend: FasterWhisper, files: Sequence[Path], language: str) -> list[list[Commit]]:
-    from faster_whisper.audio import decode_audio
-
     async with backend.load() as recognizer:
         return [await _hear(recognizer, decode_audio(str(file), sampling_rate=SAMPLE_RATE), language) for file in files]
 

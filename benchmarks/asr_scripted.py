@@ -1,4 +1,4 @@
-"""Scripted acoustics: words lost or doubled beside text de-duplication, memory and speed over hours, and what is not speech."""
+"""Scripted acoustics: words lost or doubled beside text de-duplication, memory and speed over hours, and non-speech."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import psutil
@@ -35,6 +36,8 @@ from pipeline.events import AudioChunk, Samples
 STREAMS = 30
 WORDS = 150
 CHUNK_S = 0.1
+LONG_BUFFER_S = 15.0
+SEGMENT_PAUSE_S = 0.2
 SETTINGS = {
     "perfect": (PERFECT, Manner()),
     "jitter": (Acoustics(jitter_s=0.06), Manner()),
@@ -48,7 +51,7 @@ def measure_errors() -> dict[str, float]:
     """This recognizer beside local agreement with text de-duplication, on the same scripted streams."""
     print(f"{STREAMS} scripted streams of {WORDS} words, step 0.5 s: substituted + deleted + inserted words")
     print(f"{'acoustics':16} {'this recognizer':>22} {'agreement, text dedupe':>24}")
-    figures = {}
+    figures: dict[str, float] = {}
     for name, (acoustics, manner) in SETTINGS.items():
         ours, theirs = [], []
         for seed in range(STREAMS):
@@ -94,7 +97,7 @@ class SeamBuffer:
     """Local agreement as whisper_streaming does it (Machacek et al. 2023, ``HypothesisBuffer``).
 
     New words are those after the last committed time; up to five of them are dropped when they repeat the last committed
-    text; the buffer is cut behind a committed word when it is longer than 15 s.
+    text; a buffer longer than 15 s is cut where the last committed segment ends, here: before a pause.
     """
 
     start: float = 0.0
@@ -121,14 +124,15 @@ class SeamBuffer:
                 break
             count += 1
         agreed, self._previous = self.rest[:count], self.rest[count:]
-        self._committed = (self._committed + agreed)[-10:]
+        self._committed = (self._committed + agreed)[-WORDS:]
         self._until = agreed[-1].end if agreed else self._until
         return agreed
 
     def trim(self, now: float) -> None:
-        """Cut a long buffer behind the last committed word."""
-        if now - self.start > 15:
-            self.start = max(self.start, self._until)
+        """Cut a long buffer."""
+        if now - self.start > LONG_BUFFER_S:
+            ends = [word.end for word, after in pairwise(self._committed) if after.start - word.end >= SEGMENT_PAUSE_S]
+            self.start = max([self.start, *ends])
 
 
 def soak(hours: float) -> dict[str, float]:
@@ -138,14 +142,14 @@ def soak(hours: float) -> dict[str, float]:
     process, begin_mb, costs_ms = psutil.Process(), 0.0, []
     minutes = int(script[-1].end // 60)
     for minute, audio in enumerate(_minutes(script, minutes)):
-        started, before = time.perf_counter(), len(engine.windows)
+        started, before = time.process_time(), len(engine.windows)
         size = round(CHUNK_S * SAMPLE_RATE)
         for at in range(0, len(audio), size):
             stream.feed(audio[at : at + size])
             while (job := stream.job()) is not None:
                 stream.accept(engine.decode([job])[0], 0.0)
             stream.take()
-        costs_ms.append(1e3 * (time.perf_counter() - started) / max(1, len(engine.windows) - before))
+        costs_ms.append(1e3 * (time.process_time() - started) / max(1, len(engine.windows) - before))
         engine.windows.clear()
         if minute == min(5, minutes - 1):
             gc.collect()
@@ -154,15 +158,12 @@ def soak(hours: float) -> dict[str, float]:
     growth_mb = process.memory_info().rss / 2**20 - begin_mb
     quarter = max(1, len(costs_ms) // 4)
     first_ms, last_ms = mean(costs_ms[:quarter]), mean(costs_ms[-quarter:])
+    hours = minutes / 60
     print(
-        f"{minutes / 60:.1f} simulated hours: memory {growth_mb:+.1f} MB, update {first_ms:.2f} ms at first, {last_ms:.2f} ms at last"
+        f"{hours:.1f} simulated hours: memory {growth_mb:+.1f} MB; update {first_ms:.2f} ms at first, {last_ms:.2f} at last"
     )
-    return {
-        "soak_hours": minutes / 60,
-        "soak_growth_mb": growth_mb,
-        "soak_first_update_ms": first_ms,
-        "soak_last_update_ms": last_ms,
-    }
+    names = ("soak_hours", "soak_growth_mb", "soak_first_update_ms", "soak_last_update_ms")
+    return dict(zip(names, (hours, growth_mb, first_ms, last_ms), strict=True))
 
 
 def _minutes(script: Sequence[ScriptedWord], minutes: int) -> Iterator[Samples]:
@@ -181,7 +182,7 @@ def _minutes(script: Sequence[ScriptedWord], minutes: int) -> Iterator[Samples]:
 
 def quiet(minutes: float) -> dict[str, float]:
     """Silence, white noise and tones through the speech detector of the product: engine calls and words."""
-    figures = {}
+    figures: dict[str, float] = {}
     for name, audio in _not_speech(minutes).items():
         calls, words = asyncio.run(_hear_quiet(audio))
         print(f"{minutes:g} minutes of {name}: {calls} engine calls, {words} words")

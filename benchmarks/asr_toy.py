@@ -94,7 +94,7 @@ async def hear(recognizer: WhisperRecognizer, stream: Utterances) -> Score:
 
 
 def measure_offline(streams: Sequence[Utterances]) -> float:
-    """Word error rate of the same model on the same audio, cut between words by one who knows them, each piece decoded once."""
+    """Word error rate of the same model on the same audio, cut between words by one who knows them, decoded once."""
     return asyncio.run(_offline(streams))
 
 
@@ -137,10 +137,10 @@ def compare(streams: Sequence[Utterances]) -> dict[tuple[PolicyName, float], Sum
 
 def plot(results: Mapping[tuple[PolicyName, float], Summary], wer_offline: float, file: Path) -> None:
     """WER against mean commit latency, a line for each policy, a point for each step."""
-    import matplotlib as mpl
+    import matplotlib as mpl  # noqa: PLC0415  # only plots need it
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # noqa: PLC0415  # after the choice of the backend
 
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for policy in POLICIES:
