@@ -106,4 +106,4 @@ def as_pcm16(samples: Samples) -> bytes:
 
 def from_pcm16(data: bytes) -> Samples:
     """Little-endian 16-bit integers as samples [n]."""
-    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32) / 32768
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)

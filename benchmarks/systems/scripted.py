@@ -21,7 +21,7 @@ SPEECH_HZ = 16_000
 
 @dataclass(frozen=True, slots=True)
 class ScriptedRecognizer:
-    """Commits each word of ``words`` once ``hold_s`` more has been heard; every call costs ``cost_s``."""
+    """Commits each word of ``words`` once ``hold_s`` more has been heard; each call costs ``cost_s``."""
 
     words: Sequence[Word]
     language: str = "en"
@@ -47,7 +47,7 @@ class _Listening:
         return self._until(audio.end - self._script.hold_s, ended=False)
 
     async def finish(self) -> Transcript:
-        return self._until(float("inf"), ended=True)
+        return self._until(self._heard_s + 1e-6, ended=True)
 
     def _until(self, moment: float, ended: bool) -> Transcript:
         words, first = self._script.words, self._next
