@@ -7,6 +7,7 @@ the translator says what it has heard, as if it were over: a verb that was said 
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,3 +101,30 @@ class Speech:
             pieces.append(Transcript(committed, tail, "en", now_s, silence_s, ended))
             given = ready
         return pieces
+
+
+def talk(seed: int, sentences: int) -> tuple[Word, ...]:
+    """Sentences of one to four clauses, spoken with the rhythm of a talk, pauses after some clauses and most sentences."""
+    chance = random.Random(seed)
+    words: list[Word] = []
+    clock_s = 0.0
+    for _ in range(sentences):
+        clauses = chance.randint(1, 4)
+        for clause in range(clauses):
+            last = clause == clauses - 1
+            for token in _clause(chance, len(words), opened=clause > 0, last=last):
+                length_s = chance.uniform(0.15, 0.45)
+                words.append(Word(f" {token}", round(clock_s, 3), round(clock_s + length_s, 3), 0.9))
+                clock_s += length_s + chance.uniform(0.0, 0.06)
+            clock_s += chance.uniform(0.2, 1.0) if last else chance.choice([0.0, 0.0, 0.15, 0.35])
+    return tuple(words)
+
+
+def _clause(chance: random.Random, number: int, opened: bool, last: bool) -> list[str]:
+    """A subject, a verb and what follows it, numbered from ``number`` on; joined by "and" or a comma."""
+    joined = opened and chance.random() < 0.5
+    kinds = ["n", "v", *"n" * chance.randint(1, 6)]
+    tokens = [*(["and"] if joined else []), *kinds]
+    numbered = [token if token == "and" else f"{token}{number + place}" for place, token in enumerate(tokens)]
+    numbered[-1] += "." if last else chance.choice(["", ","])
+    return numbered

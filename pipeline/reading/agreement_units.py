@@ -20,17 +20,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.contracts import Term, Translation, TranslationRequest
+from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary import Glossary
 from pipeline.reading.candidates import Candidate, Span
-from pipeline.reading.decision import Evidence, units_to_say
+from pipeline.reading.decision import Evidence, decide
 from pipeline.reading.drafts import Drafts
-from pipeline.reading.hypotheses import Hypotheses
+from pipeline.reading.hypotheses import Hypotheses, Rest
 from pipeline.reading.options import AgreementOptions
 from pipeline.reading.sentence import Sentence
 from pipeline.reading.sentence_ends import SentenceEnds
-from pipeline.reading.stability import Unit, committable, common, continuation, speakable, stability_units
+from pipeline.reading.stability import committable, continuation, speakable
 from pipeline.reading_units import Reading
 
 PROBE = "-"
@@ -39,11 +39,15 @@ PROBE = "-"
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What was asked, and about the words up to where."""
+    """What was asked, and about the words up to where.
+
+    About a unit, ``places`` tells which requests translate what was heard up to the candidate, what is committed, and all.
+    """
 
     kind: Literal["sentence", "unit", "draft", "probe"]
     requests: tuple[TranslationRequest, ...]
     candidate: Candidate
+    places: tuple[int, ...] = ()
 
 
 class AgreementUnits:
@@ -129,12 +133,12 @@ class AgreementUnits:
         end = self._sentence.end()
         if end is not None:
             request = self._request(self._sentence.words[:end])
-            return _Question("sentence", (request,), Candidate(end, pause=True))
+            return _Question("sentence", (request,), Candidate(end))
         if not self._sentence.open and not self._tail:
             return None
         if self._must_probe and self._sentence.open:
             self._must_probe = False
-            return _Question("probe", (self._probe(),), Candidate(self._sentence.covered, pause=False))
+            return _Question("probe", (self._probe(),), Candidate(self._sentence.covered))
         if self._now_s - self._asked_s < self._options.call_interval_s:
             return None
         return self._unit_question() or self._draft_question()
@@ -150,16 +154,16 @@ class AgreementUnits:
         if candidate is None or attempt == self._tried:
             return None
         self._tried = attempt
-        requests = [self._request(words[: candidate.index])]
-        if candidate.index < len(words) or self._tail:
-            requests.append(self._request([*words, *self._tail]))
-        return _Question("unit", tuple(requests), candidate)
+        extents = candidate.index, len(words), len(words) + len(self._tail)
+        asked = list(dict.fromkeys(extents))
+        requests = tuple(self._request([*words, *self._tail][:extent]) for extent in asked)
+        return _Question("unit", requests, candidate, tuple(map(asked.index, extents)))
 
     def _draft_question(self) -> _Question | None:
         words = [*self._sentence.words, *self._tail]
         if not self._drafts.due(self._now_s) or text_of(words) == self._hypotheses.source or not speakable(text_of(words)):
             return None
-        return _Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered, pause=False))
+        return _Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered))
 
     def _read_sentence(self, question: _Question, text: str) -> Reading:
         end = question.candidate.index
@@ -170,44 +174,54 @@ class AgreementUnits:
 
     def _read_unit(self, question: _Question, texts: Sequence[str]) -> Reading:
         said = self._sentence.said
-        rest = continuation(said, texts[0]) or ""
         self._hypotheses.remember(question.requests[-1].source, texts[-1])
-        other = texts[1] if len(texts) > 1 else self._hypotheses.before
-        units = stability_units(rest)
-        agreed = common(units, stability_units(continuation(said, other) or ""))
-        released = self._release(question, rest, units, agreed) if units else ()
+        released = self._release(question, [Rest.of(said, text) for text in texts])
         if released:
             return Reading(released, self._drafts.said(released[0].text))
         return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
 
-    def _release(self, question: _Question, rest: str, units: Sequence[Unit], agreed: int) -> tuple[ReadingUnit, ...]:
-        """The unit that agreement, the deadline or starvation allows now, if any."""
+    def _release(self, question: _Question, rests: Sequence[Rest]) -> tuple[ReadingUnit, ...]:
+        """The unit that agreement, the deadline or starvation allows now, if any; only committed words are said."""
+        candidate, committed, everything = (rests[place] for place in question.places)
+        decision = decide(self._evidence(question, candidate, committed, everything), self._options)
+        if not decision.units:
+            return ()
+        whole = decision.units == len(candidate.units)
+        if self._forces_prefix is None and (decision.of_committed or not whole):
+            self._must_probe = True
+            return ()
+        rest = committed if decision.of_committed else candidate
+        end = rest.units[decision.units - 1].end
+        text = committable(self._sentence.said, rest.text, end, question.requests[0].terms)
+        if not speakable(text):
+            return ()
         count = question.candidate.index - self._sentence.covered
-        endless = len(self._sentence.heard) > self._options.max_sentence_words
+        return (self._whole(count, text) if whole else self._part(count, decision.units / len(candidate.units), text),)
+
+    def _evidence(self, question: _Question, candidate: Rest, committed: Rest, everything: Rest) -> Evidence:
+        """How far the translations confirm each other; that of everything is compared with the one before."""
         span = self._span()
-        evidence = Evidence(
-            units=len(units),
-            agreed=agreed,
-            words=count,
+        before = Rest.of(self._sentence.said, self._hypotheses.before)
+        return Evidence(
+            units=len(candidate.units),
+            agreed=candidate.common(before if candidate is everything else everything),
+            repeated=min(len(candidate.units), committed.common(before if committed is everything else everything)),
+            words=question.candidate.index - self._sentence.covered,
             age=span.age,
             starved=span.starved,
+            clause=question.candidate.clause,
             pause=question.candidate.pause,
-            resumable=self._forces_prefix is not False and not endless,
+            resumable=self._forces_prefix is not False and len(span.heard) <= self._options.max_sentence_words,
         )
-        say = units_to_say(evidence, self._options)
-        if say == len(units):
-            return (self._whole(count, rest, question.requests[0].terms),)
-        self._must_probe = bool(say) and self._forces_prefix is None
-        end = units[say - 1].end if say else 0
-        text = committable(self._sentence.said, rest, end, question.requests[0].terms)
-        if self._must_probe or not speakable(text):
-            return ()
-        share = round(count * say / len(units))
-        return (self._unit(min(max(1, share), count - 1), text),)
 
-    def _whole(self, count: int, rest: str, terms: Sequence[Term]) -> ReadingUnit:
-        """All of the candidate's translation, without the full stop of a sentence that goes on."""
-        unit = self._unit(count, committable(self._sentence.said, rest, len(rest), terms))
+    def _part(self, count: int, share: float, text: str) -> ReadingUnit:
+        """A first part of the candidate's translation, and its share of the words, but not all of them."""
+        return self._unit(min(max(1, round(count * share)), count - 1), text)
+
+    def _whole(self, count: int, text: str) -> ReadingUnit:
+        """All of the candidate's translation."""
+        unit = self._unit(count, text)
+        self._sentence.closed = self._sentence.covered
         if self._forces_prefix is False or len(self._sentence.heard) > self._options.max_sentence_words:
             self._finish(self._sentence.covered)
         return unit
@@ -251,7 +265,8 @@ class AgreementUnits:
     def _span(self) -> Span:
         return Span(
             heard=self._sentence.heard,
-            start=self._sentence.covered,
+            start=self._sentence.closed,
+            covered=self._sentence.covered,
             ahead=self._tail,
             now_s=self._now_s,
             silence_s=self._silence_s,

@@ -16,15 +16,16 @@ from pipeline.reading.wordlists import word_lists
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A unit may end before word ``index`` of the sentence; ``pause`` says that the speaker paused there."""
+    """A unit may end before word ``index`` of the sentence: a ``clause`` may end there, the speaker made a ``pause``."""
 
     index: int
-    pause: bool
+    clause: bool = True
+    pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is open: the sentence's words from ``start`` on, and what surrounds them.
+    """What is open: the sentence's words from ``start`` on, uncovered by units from ``covered`` on; what surrounds them.
 
     ``ahead`` are the tentative words that follow, ``silence_s`` the silence after all of them, ``now_s`` how far was heard,
     ``released_s`` when the last unit was released.
@@ -32,6 +33,7 @@ class Span:
 
     heard: Sequence[Heard]
     start: int
+    covered: int
     ahead: Sequence[Word]
     now_s: float
     silence_s: float
@@ -54,22 +56,24 @@ class Span:
     @property
     def starved(self) -> bool:
         """Whether something must be said now."""
-        silent_s = self.now_s - max(self.released_s, self.heard[self.start].word.start)
-        return self.age >= self.options.starved or silent_s >= self.options.max_silent_s
+        waiting_since_s = self.heard[self.covered].word.start
+        budget_s = self.options.budget_s(self.language, self.target_language)
+        silent_s = self.now_s - max(self.released_s, waiting_since_s)
+        return self.now_s - waiting_since_s >= self.options.starved * budget_s or silent_s >= self.options.max_silent_s
 
     def candidate(self) -> Candidate | None:
         """The latest clause boundary; if the span is long or past its budget, any place; if starved, even a bad one."""
         known = [*(heard.word for heard in self.heard), *self.ahead]
-        places = range(len(self.heard), self.start, -1)
+        places = range(len(self.heard), self.covered, -1)
         allowed = [index for index in places if not self._forbidden(known, index)]
         for index in allowed:
             if self._clause_ends(known, index):
-                return Candidate(index, self._pause_s(known, index) >= self.options.pause_s)
+                return Candidate(index, pause=self._pause_s(known, index) >= self.options.pause_s)
         if allowed and (self.age >= 1.0 or self._long()):
-            return Candidate(allowed[0], pause=False)
+            return Candidate(allowed[0], clause=False)
         if self.starved:
             unbroken = (index for index in places if not self._breaks_term(known, index))
-            return next((Candidate(index, pause=False) for index in unbroken), None)
+            return next((Candidate(index, clause=False) for index in unbroken), None)
         return None
 
     def _pause_s(self, known: Sequence[Word], index: int) -> float:

@@ -1,8 +1,29 @@
-"""The last two translations of everything heard."""
+"""Translations that compete: what each says after the committed prefix, and the last two of everything heard."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pipeline.reading.stability import Unit, common, continuation, stability_units
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a translation says after the committed prefix: its text, and the units that end in it."""
+
+    text: str
+    units: Sequence[Unit]
+
+    @classmethod
+    def of(cls, said: str, translation: str) -> Rest:
+        """The rest of a translation; nothing if it does not begin with what was ``said``."""
+        text = continuation(said, translation) or ""
+        return cls(text, stability_units(text))
+
+    def common(self, other: Rest) -> int:
+        """With how many equal units both begin."""
+        return common(self.units, other.units)
 
 
 @dataclass(slots=True)

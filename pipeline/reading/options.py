@@ -58,7 +58,7 @@ class AgreementOptions:
     call_interval_s: float = 0.25
     drafts: bool = True
     draft_interval_s: float = 0.5
-    draft_ahead: int = 4
+    draft_ahead: int = 1
     context_sentences: int = 2
     context_words: int = 100
     max_sentence_words: int = 60

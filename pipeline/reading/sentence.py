@@ -23,11 +23,13 @@ class Heard:
 class Sentence:
     """``heard`` holds the sentence's words, and those after it; units cover the first ``covered`` and say ``said``.
 
-    ``context`` holds the last finished pairs of source and translation.
+    The first ``closed`` are said in full; of the translation of those between, a part is held back. ``context`` holds the
+    last finished pairs of source and translation.
     """
 
     context: deque[tuple[str, str]]
     heard: list[Heard] = field(default_factory=list)
+    closed: int = 0
     covered: int = 0
     said: str = ""
 
@@ -71,7 +73,7 @@ class Sentence:
         if self.said:
             self.context.append((text_of(self.words[:end]), self.said))
         del self.heard[:end]
-        self.covered = 0
+        self.closed = self.covered = 0
         self.said = ""
 
     def recent(self, words: int) -> tuple[tuple[str, str], ...]:
