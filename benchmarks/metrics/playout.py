@@ -79,7 +79,7 @@ def play(arrivals: Sequence[Arrival]) -> list[Heard]:
 
 
 def audible_onset_s(samples: Samples, sample_rate: int) -> float | None:
-    """When sound begins in samples [n], in seconds; None if they are silent."""
+    """The first sample at the audible level in the first audible frame of samples [n], in seconds; None if all is silent."""
     frame, hop = round(_FRAME_S * sample_rate), round(_HOP_S * sample_rate)
     if len(samples) < frame:
         samples = np.pad(samples, (0, frame - len(samples)))
@@ -88,7 +88,11 @@ def audible_onset_s(samples: Samples, sample_rate: int) -> float | None:
     loud = (energies[starts + frame] - energies[starts]) / frame >= 10 ** (AUDIBLE_DBFS / 10)
     following = np.append(loud[1:], len(loud) == 1)
     found = np.flatnonzero(loud & following)
-    return float(starts[found[0]] / sample_rate) if len(found) else None
+    if not len(found):
+        return None
+    first = starts[found[0]]
+    sounding = np.abs(samples[first : first + frame]) >= 10 ** (AUDIBLE_DBFS / 20)
+    return float((first + int(np.argmax(sounding))) / sample_rate)
 
 
 def silence_ratio(samples: Samples, sample_rate: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -72,7 +72,7 @@ class Row:
     onset_s: float = 0.0
     speech_end_s: float = 0.0
     wall_s: float = 0.0
-    busy_s: dict[str, float] = msgspec.field(default_factory=dict)
+    busy_s: dict[str, float] = field(default_factory=dict)
     drafted: int = 0
     erased: int = 0
     feeder_late_p99_ms: float = 0.0

@@ -1,0 +1,172 @@
+"""Metrics against cases worked out by hand, and rows that physics forbids."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.metrics.erasure import Erasure
+from benchmarks.metrics.playout import Arrival, audible_onset_s, play, silence_ratio
+from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
+from benchmarks.metrics.quality import character_error_rate, normalize, term_accuracy, text_score, word_error_rate
+from benchmarks.metrics.statistics import bootstrap, mean, paired_bootstrap, percentile, slope_per_minute
+from benchmarks.runs.row import HeardWord, Row, UnitRow, from_json, physics, to_json
+from pipeline.errors import BadInput
+
+HZ = 16_000
+
+
+def speech(duration_s, loud=True):
+    return np.full(round(duration_s * HZ), 0.1 if loud else 0.0, np.float32)
+
+
+def arrive(unit, ready_s, duration_s, loud=True):
+    return Arrival(unit, ready_s, speech(duration_s, loud), HZ)
+
+
+def test_speech_waits_for_the_speech_before_it():
+    first, second = play([arrive(0, 1.0, 2.0), arrive(1, 1.5, 1.0)])
+    assert (first.start_s, first.end_s, first.stalls) == (1.0, 3.0, 0)
+    assert (second.ready_s, second.start_s, second.end_s) == (1.5, 3.0, 4.0)
+
+
+def test_a_late_chunk_is_a_stall_inside_its_unit_only():
+    first, second = play([arrive(0, 1.0, 0.5), arrive(0, 1.8, 0.5), arrive(0, 2.0, 0.5), arrive(1, 5.0, 1.0)])
+    assert first.stalls == 1
+    assert first.stalled_s == pytest.approx(0.3)
+    assert first.end_s == pytest.approx(2.8)
+    assert (second.start_s, second.stalls) == (5.0, 0)
+
+
+def test_the_onset_is_where_sound_begins_not_where_data_does():
+    unit = play([arrive(0, 1.0, 0.25, loud=False), arrive(0, 1.1, 0.5)])[0]
+    assert unit.start_s == 1.0
+    assert unit.ready_s == 1.1
+    assert unit.audible_s == pytest.approx(1.25, abs=0.02)
+    assert audible_onset_s(speech(1, loud=False), HZ) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 4000), max_size=8), st.integers(0, 8000))
+def test_the_onset_does_not_depend_on_the_cut(cuts, silent):
+    samples = np.concatenate([np.zeros(silent, np.float32), speech(0.5)])
+    pieces = [piece for piece in np.split(samples, sorted(cut for cut in cuts if cut < len(samples))) if len(piece)]
+    whole = play([Arrival(0, 0.0, samples, HZ)])[0]
+    cut = play([Arrival(0, 0.0, piece, HZ) for piece in pieces])[0]
+    assert cut.audible_s == pytest.approx(whole.audible_s, abs=1e-9)
+    assert cut.end_s == pytest.approx(whole.end_s, abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.05, 2)), min_size=1, max_size=12), st.floats(1.0, 1.5))
+def test_nothing_overlaps_and_faster_speech_never_ends_later(steps, rate):
+    ready_s, normal, hurried = 0.0, [], []
+    for unit, (gap_s, duration_s) in enumerate(steps):
+        ready_s += gap_s
+        normal.append(arrive(unit, ready_s, duration_s))
+        hurried.append(arrive(unit, ready_s, duration_s / rate))
+    heard = play(normal)
+    assert all(unit.start_s >= unit.ready_s for unit in heard)
+    assert all(after.start_s >= before.end_s - 1e-9 for before, after in zip(heard, heard[1:], strict=False))
+    assert play(hurried)[-1].end_s <= heard[-1].end_s + 1 / HZ
+
+
+def test_silence_ratio_counts_between_first_and_last_sound():
+    track = np.concatenate([speech(1, False), speech(1), speech(0.5, False), speech(0.5), speech(3, False)])
+    assert silence_ratio(track, HZ) == pytest.approx(0.25, abs=0.01)
+    assert math.isnan(silence_ratio(speech(1, False), HZ))
+
+
+def test_erasure_counts_what_is_taken_back():
+    shown = Erasure()
+    for draft in ("uno", "uno dos", "uno tres cuatro"):
+        shown.draft(draft)
+    assert shown.erased == 1
+    shown.commit("uno tres")
+    assert shown.erased == 1
+    shown.draft("cinco")
+    assert (shown.erased, shown.kept) == (2, 2)
+    assert shown.normalized == 1.0
+    assert Erasure().normalized == 0.0
+
+
+def test_token_delay_by_hand():
+    # 0.6 s read: two tokens; 0.6 s of speech from 1.0 s on: tokens end at 1.3 and 1.6, their sources at 0.3 and 0.6.
+    assert average_token_delay([Chunk(0.6, 1.0, 0.6)]) == pytest.approx(1.0)
+    # The target is one token ahead of the source when the second chunk begins, so its token belongs to the one before.
+    ahead = [Chunk(0.3, 0.5, 0.6), Chunk(0.6, 1.1, 0.3)]
+    assert average_token_delay(ahead) == pytest.approx(((0.8 - 0.3) + (1.1 - 0.3) + (1.4 - 0.6)) / 3)
+    assert math.isnan(average_token_delay([]))
+
+
+def test_error_rates_and_scores():
+    assert normalize("Don’t — STOP, “café”!") == "don't stop café"
+    assert word_error_rate(["the cat sat"], ["the Cat, sat."]) == 0
+    assert word_error_rate(["the cat sat", "..."], ["", "x"]) == 1
+    assert math.isnan(word_error_rate(["..."], ["x"]))
+    assert word_error_rate(["你好 世界"], ["你好世"], "zh") == pytest.approx(0.25)
+    assert character_error_rate(["abcd"], ["abed"]) == pytest.approx(0.25)
+    score = text_score(["uno dos tres cuatro", "cinco"], ["uno dos tres cuatro", ""], "es")
+    assert 0 < score.bleu < 100
+    assert "tok:13a" in score.bleu_signature
+    assert text_score(["你好世界"], ["你好世界"], "zh").bleu == pytest.approx(100)
+
+
+def test_terms_count_as_often_as_they_are_heard():
+    terms = [[("port", "puerto"), ("old town", "casco viejo")]]
+    said = term_accuracy(terms, ["The port, the port and the old town"], ["El puerto y el casco viejo"])
+    assert said == (pytest.approx(2 / 3), 3)
+    assert term_accuracy(terms, ["airport"], ["puerto"])[1] == 0
+
+
+def test_statistics():
+    assert percentile([3, 1, 2], 50) == 2
+    assert slope_per_minute([0, 60, 120], [1, 1.5, 2]) == pytest.approx(0.5)
+    assert math.isnan(slope_per_minute([1, 1], [0, 5]))
+    groups = [[float(value), value + 1.0] for value in range(20)]
+    interval = bootstrap(groups, mean)
+    assert interval.low < interval.value == 10 < interval.high
+    slower = [[value + 0.5 for value in group] for group in groups]
+    paired = paired_bootstrap(groups, slower, mean)
+    assert paired.low == pytest.approx(0.5) == paired.high
+    assert paired.above_zero == 1
+    assert paired_bootstrap(groups, slower, mean) == paired
+
+
+def unit(number=0, **changes):
+    moments = {"heard_s": 2.0, "committed_s": 2.1, "ready_s": 2.2, "start_s": 2.3, "audible_s": 2.3, "end_s": 3.0}
+    return UnitRow(number, "hola", (HeardWord(" hello", 0.5, 1.0),), breath=number, **(moments | changes))
+
+
+def row(*units):
+    return Row("u", "d", "ok", "real", 5.0, units, heard=(HeardWord(" hello", 0.5, 1.0),))
+
+
+def test_a_possible_row_has_no_faults_and_survives_being_written():
+    made = row(unit(), unit(1, committed_s=2.5, ready_s=2.6, start_s=3.0, end_s=4.0))
+    assert physics(made) == []
+    assert from_json(to_json(made), "here") == made
+
+
+@pytest.mark.parametrize(
+    ("made", "fault"),
+    [
+        (row(unit(committed_s=1.9)), "CA < CU"),
+        (row(unit(heard_s=0.9)), "before its last word ended"),
+        (row(unit(ready_s=2.0)), "before its text"),
+        (row(unit(), unit(1, start_s=2.5)), "over the unit before it"),
+        (row(unit(committed_s=2.2, ready_s=2.2), unit(1, committed_s=2.1, start_s=3.1)), "before the unit before it"),
+        (row(UnitRow(0, "x", (), 2.0, 2.0)), "covers no source word"),
+    ],
+)
+def test_impossible_rows_are_named(made, fault):
+    assert any(fault in message for message in physics(made))
+
+
+def test_rows_of_other_versions_and_broken_lines_are_refused():
+    with pytest.raises(BadInput, match="no row of a run"):
+        from_json('{"utterance": 1}', "rows.jsonl:3")
+    with pytest.raises(BadInput, match="version 99"):
+        from_json(to_json(row()).replace('"v":1', '"v":99'), "rows.jsonl:1")
