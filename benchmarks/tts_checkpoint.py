@@ -1,12 +1,21 @@
-"""Tiny random Qwen3-TTS checkpoints in the real file layout, written without the official package."""
+"""Qwen3-TTS checkpoints of random weights in the real file layout, tiny or of the published sizes.
+
+For tests and speed figures: nothing that is measured or proved with them needs trained weights.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
+
+Values = dict[str, Any]  # JSON
 
 LANGUAGES = {
     "chinese": 2055, "english": 2050, "german": 2053, "italian": 2070, "portuguese": 2071, "spanish": 2054,
@@ -18,59 +27,103 @@ MERGED = ["assistant", "user", "hello", "world"]  # what becomes one token, as i
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>"]
 
 
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Sizes of a checkpoint; the rest (heads, rates, control tokens, names) is that of the published ones."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    text_width: int
+    text_vocabulary: int
+    predictor_hidden: int
+    predictor_intermediate: int
+    predictor_layers: int
+    encoder: Mapping[str, object]
+    codec: Mapping[str, object]
+
+
+_TINY_CODEC = {
+    "codebook_dim": 16, "latent_dim": 24, "decoder_dim": 32, "hidden_size": 32, "intermediate_size": 48, "head_dim": 8,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 3, "sliding_window": 20,
+}  # fmt: skip
+_REAL_CODEC = {
+    "codebook_dim": 512, "latent_dim": 1024, "decoder_dim": 1536, "hidden_size": 512, "intermediate_size": 1024,
+    "head_dim": 64, "num_attention_heads": 16, "num_key_value_heads": 16, "num_hidden_layers": 8, "sliding_window": 72,
+}  # fmt: skip
+_TINY_ENCODER = {"enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 8, "enc_se_channels": 8}
+
+GEOMETRIES = {
+    # As in 1.7B the predictor is narrower than the talker, and its inputs are projected.
+    "tiny": Geometry(64, 128, 3, 4, 2, 16, 32, 300, 48, 96, 2, _TINY_ENCODER, _TINY_CODEC),
+    # As in 0.6B both are equally wide.
+    "tiny-equal": Geometry(48, 128, 3, 4, 2, 16, 32, 300, 48, 96, 2, _TINY_ENCODER, _TINY_CODEC),
+    "0.6b": Geometry(1024, 3072, 28, 16, 8, 128, 2048, 151936, 1024, 3072, 5, {}, _REAL_CODEC),
+    "1.7b": Geometry(2048, 6144, 28, 16, 8, 128, 2048, 151936, 1024, 3072, 5, {}, _REAL_CODEC),
+}
+
+
 def write_checkpoint(
-    folder: Path, *, kind: str = "base", hidden: int = 64, seed: int = 0, shards: int = 1, config: dict | None = None
+    folder: Path,
+    *,
+    kind: str = "base",
+    geometry: str = "tiny",
+    seed: int = 0,
+    shards: int = 1,
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a checkpoint; ``hidden`` 64 needs the predictor's projection (as 1.7B does), 48 does not (as 0.6B)."""
+    """Write a checkpoint of random weights into ``folder`` and give the folder."""
     (folder / "speech_tokenizer").mkdir(parents=True, exist_ok=True)
+    sizes = GEOMETRIES[geometry]
     vocabulary = write_tokenizer(folder)
-    root = model_config(kind, hidden, vocabulary)
-    if config:
-        root = _merged(root, config)
+    root, codec = model_config(kind, sizes, vocabulary), codec_config(sizes)
     _write(folder / "config.json", root)
     _write(folder / "generation_config.json", generation_config())
-    _write(folder / "speech_tokenizer" / "config.json", codec_config())
-    sizes = model_sizes(root)
-    save(folder, {name: _random(name, size, seed) for name, size in sizes.items()}, shards)
-    codec = {name: _random(name, size, seed) for name, size in codec_sizes(codec_config()["decoder_config"]).items()}
-    save(folder / "speech_tokenizer", codec, 1)
+    _write(folder / "speech_tokenizer" / "config.json", codec)
+    model = {name: _random(name, size, seed).to(dtype) for name, size in model_sizes(root).items()}
+    save(folder, model, shards)
+    decoder = {name: _random(name, size, seed).to(dtype) for name, size in codec_sizes(codec["decoder_config"]).items()}
+    save(folder / "speech_tokenizer", decoder, 1)
     return folder
 
 
-def model_config(kind: str, hidden: int, vocabulary: dict[str, int]) -> dict:
-    """config.json; real keys, tiny sizes."""
+def model_config(kind: str, sizes: Geometry, vocabulary: Mapping[str, int]) -> Values:
+    """config.json."""
     decoder = {
-        "hidden_act": "silu", "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "rms_norm_eps": 1e-6,
-        "rope_theta": 1000000, "max_position_embeddings": 1024, "attention_bias": False, "use_sliding_window": False,
-        "num_code_groups": 16,
+        "hidden_act": "silu", "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.kv_heads,
+        "head_dim": sizes.head_dim, "rms_norm_eps": 1e-6, "rope_theta": 1000000, "max_position_embeddings": 32768,
+        "attention_bias": False, "use_sliding_window": False, "num_code_groups": 16,
     }  # fmt: skip
     predictor = {
-        **decoder, "vocab_size": 2048, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
-        "rope_scaling": None,
+        **decoder, "vocab_size": 2048, "hidden_size": sizes.predictor_hidden, "num_hidden_layers": sizes.predictor_layers,
+        "intermediate_size": sizes.predictor_intermediate, "rope_scaling": None,
     }  # fmt: skip
+    sections = [sizes.head_dim // 2 - 2 * (sizes.head_dim * 5 // 32), sizes.head_dim * 5 // 32, sizes.head_dim * 5 // 32]
+    custom = kind == "custom_voice"
     talker = {
-        **decoder, "vocab_size": 3072, "hidden_size": hidden, "intermediate_size": 128, "num_hidden_layers": 3,
-        "rope_scaling": {"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default", "type": "default"},
-        "text_hidden_size": 32, "text_vocab_size": len(vocabulary) + 8, "codec_pad_id": 2148, "codec_bos_id": 2149,
-        "codec_eos_token_id": 2150, "codec_think_id": 2154, "codec_nothink_id": 2155, "codec_think_bos_id": 2156,
-        "codec_think_eos_id": 2157, "codec_language_id": LANGUAGES, "spk_id": SPEAKERS if kind == "custom_voice" else {},
-        "spk_is_dialect": DIALECTS if kind == "custom_voice" else {}, "code_predictor_config": predictor,
+        **decoder, "vocab_size": 3072, "hidden_size": sizes.hidden, "intermediate_size": sizes.intermediate,
+        "num_hidden_layers": sizes.layers,
+        "rope_scaling": {"interleaved": True, "mrope_section": sections, "rope_type": "default", "type": "default"},
+        "text_hidden_size": sizes.text_width, "text_vocab_size": sizes.text_vocabulary, "codec_pad_id": 2148,
+        "codec_bos_id": 2149, "codec_eos_token_id": 2150, "codec_think_id": 2154, "codec_nothink_id": 2155,
+        "codec_think_bos_id": 2156, "codec_think_eos_id": 2157, "codec_language_id": LANGUAGES,
+        "spk_id": SPEAKERS if custom else {}, "spk_is_dialect": DIALECTS if custom else {},
+        "code_predictor_config": predictor,
     }  # fmt: skip
     return {
-        "model_type": "qwen3_tts", "tokenizer_type": "qwen3_tts_tokenizer_12hz", "tts_model_size": "0b6",
+        "model_type": "qwen3_tts", "tokenizer_type": "qwen3_tts_tokenizer_12hz", "tts_model_size": "1b7",
         "architectures": ["Qwen3TTSForConditionalGeneration"], "tts_model_type": kind, "transformers_version": "4.57.3",
         "im_start_token_id": vocabulary["<|im_start|>"], "im_end_token_id": vocabulary["<|im_end|>"],
         "tts_pad_token_id": vocabulary["<tts_pad>"], "tts_bos_token_id": vocabulary["<tts_text_bos>"],
-        "tts_eos_token_id": vocabulary["<tts_text_eod>"],
-        "speaker_encoder_config": {
-            "enc_dim": hidden, "sample_rate": 24000, "enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 8,
-            "enc_se_channels": 8,
-        },
-        "talker_config": talker,
+        "tts_eos_token_id": vocabulary["<tts_text_eod>"], "talker_config": talker,
+        "speaker_encoder_config": {"enc_dim": sizes.hidden, "sample_rate": 24000, **sizes.encoder},
     }  # fmt: skip
 
 
-def generation_config() -> dict:
+def generation_config() -> Values:
     """generation_config.json as published."""
     return {
         "do_sample": True, "repetition_penalty": 1.05, "temperature": 0.9, "top_p": 1.0, "top_k": 50,
@@ -79,23 +132,21 @@ def generation_config() -> dict:
     }  # fmt: skip
 
 
-def codec_config() -> dict:
-    """speech_tokenizer/config.json; real keys and rates, tiny widths."""
+def codec_config(sizes: Geometry) -> Values:
+    """speech_tokenizer/config.json."""
     return {
         "model_type": "qwen3_tts_tokenizer_12hz", "architectures": ["Qwen3TTSTokenizerV2Model"],
         "encoder_valid_num_quantizers": 16, "input_sample_rate": 24000, "output_sample_rate": 24000,
         "decode_upsample_rate": 1920, "encode_downsample_rate": 1920,
         "decoder_config": {
-            "codebook_dim": 16, "codebook_size": 2048, "latent_dim": 24, "decoder_dim": 32, "hidden_size": 32,
-            "intermediate_size": 48, "head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 4,
-            "num_hidden_layers": 3, "num_quantizers": 16, "sliding_window": 20, "hidden_act": "silu",
-            "rms_norm_eps": 1e-5, "rope_theta": 10000, "max_position_embeddings": 8000, "attention_bias": False,
-            "layer_scale_initial_scale": 0.3, "upsample_rates": [8, 5, 4, 3], "upsampling_ratios": [2, 2],
+            **sizes.codec, "codebook_size": 2048, "num_quantizers": 16, "hidden_act": "silu", "rms_norm_eps": 1e-5,
+            "rope_theta": 10000, "max_position_embeddings": 8000, "attention_bias": False,
+            "layer_scale_initial_scale": 0.01, "upsample_rates": [8, 5, 4, 3], "upsampling_ratios": [2, 2],
         },
     }  # fmt: skip
 
 
-def model_sizes(root: dict) -> dict[str, tuple[int, ...]]:
+def model_sizes(root: Values) -> dict[str, tuple[int, ...]]:
     """Every tensor of model.safetensors with its shape."""
     talker, hidden = root["talker_config"], root["talker_config"]["hidden_size"]
     predictor, width = talker["code_predictor_config"], talker["text_hidden_size"]
@@ -121,7 +172,7 @@ def model_sizes(root: dict) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def _stack_sizes(prefix: str, shape: dict) -> dict[str, tuple[int, ...]]:
+def _stack_sizes(prefix: str, shape: Values) -> dict[str, tuple[int, ...]]:
     hidden, inner, head = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
     queries, keys = shape["num_attention_heads"] * head, shape["num_key_value_heads"] * head
     sizes: dict[str, tuple[int, ...]] = {f"{prefix}.norm.weight": (hidden,)}
@@ -138,7 +189,7 @@ def _stack_sizes(prefix: str, shape: dict) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def speaker_encoder_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
+def speaker_encoder_sizes(shape: Values) -> dict[str, tuple[int, ...]]:
     """The ECAPA-TDNN's tensors."""
     channels, kernels = shape.get("enc_channels", [512, 512, 512, 512, 1536]), [5, 3, 3, 3, 1]
     attention, squeeze = shape.get("enc_attention_channels", 128), shape.get("enc_se_channels", 128)
@@ -164,7 +215,7 @@ def speaker_encoder_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def codec_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
+def codec_sizes(shape: Values) -> dict[str, tuple[int, ...]]:
     """Every tensor of the codec's decoder."""
     width, latent, hidden, inner = (
         shape["codebook_dim"],
@@ -233,9 +284,9 @@ def codec_sizes(shape: dict) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def _snake(add: object, name: str, channels: int) -> None:
-    add(f"{name}.alpha", channels)  # type: ignore[operator]
-    add(f"{name}.beta", channels)  # type: ignore[operator]
+def _snake(add: Callable[..., None], name: str, channels: int) -> None:
+    add(f"{name}.alpha", channels)
+    add(f"{name}.beta", channels)
 
 
 def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
@@ -255,7 +306,7 @@ def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
     if "embedding" in name:
         return values * (0.2 if name.startswith("talker") else 1)
     if name.startswith(("talker", "speaker")):
-        return values * (0.2 if len(size) == 2 else (size[1] * size[2]) ** -0.5)
+        return values * (1.4 * size[1] ** -0.5 if len(size) == 2 else (size[1] * size[2]) ** -0.5)
     fan_in = size[0] * 2 if _is_transposed(name) else torch.Size(size[1:]).numel()
     return values * (0.5 if name.startswith("decoder.decoder") else 1) * fan_in**-0.5
 
@@ -295,13 +346,11 @@ def _byte_letters() -> list[str]:
 
 def save(folder: Path, tensors: dict[str, Tensor], shards: int) -> None:
     """Write tensors as one safetensors file, or as several with an index."""
-    from safetensors.torch import save_file
-
     if shards == 1:
         save_file(tensors, folder / "model.safetensors")
         return
     names = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(shards):
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
         part = {name: tensors[name] for name in names[shard::shards]}
@@ -310,12 +359,5 @@ def save(folder: Path, tensors: dict[str, Tensor], shards: int) -> None:
     _write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
-def _merged(base: dict, change: dict) -> dict:
-    return base | {
-        key: _merged(base[key], value) if isinstance(value, dict) and key in base else value
-        for key, value in change.items()
-    }
-
-
-def _write(path: Path, values: dict) -> None:
+def _write(path: Path, values: Values) -> None:
     path.write_text(json.dumps(values, indent=2), encoding="utf-8")
