@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import UnitSettings
-from pipeline.contracts import Listening, Recognizer, Source, Speaking, Synthesizer, Translator, Voice
+from pipeline.contracts import Listening, Recognizer, Source, Speaking, Synthesizer, TranslationRequest, Translator, Voice
 from pipeline.control import Control, Run, Stamped
 from pipeline.errors import StageFailed
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
@@ -84,6 +84,7 @@ class Session:
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
                 speaking = await self._open_speech(opened)
+                await self._rehearse()
                 await self._run_stages(source, listening, speaking)
         finally:
             await self._close_sinks()
@@ -122,6 +123,12 @@ class Session:
         """Give an event to every sink."""
         for outlet in self._outlets:
             await outlet.put(event)
+
+    async def _rehearse(self) -> None:
+        """Translate a word into each target, so that what is refused or slow the first time comes before any audio."""
+        for language in self._options.languages[:1]:
+            for target in self._options.targets:
+                await self._models.translator.translate(TranslationRequest("one", language, target))
 
     async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
         if self._options.spoken is None or self._models.synthesizer is None:

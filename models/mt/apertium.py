@@ -25,6 +25,11 @@ kir:ky lat:la lav:lv lit:lt mar:mr mkd:mk mlt:mt msa:ms nld:nl nno:nn nob:nb oci
 slk:sk slv:sl sme:se spa:es sqi:sq srd:sc srp:sr swe:sv tat:tt tgl:tl tha:th tur:tr ukr:uk urd:ur uzb:uz vie:vi zho:zh
 """
 ISO_639_1 = dict(code.split(":") for code in _CODES.split())
+_DEBIAN_PAIRS = """
+afr-nld arg-cat bel-rus br-fr cat-ita cat-srd dan-nor eng-cat eng-spa en-gl eo-ca eo-en eo-es eo-fr es-gl es-pt es-ro eu-en
+eu-es fra-cat fr-es fra-frp hbs-eng hbs-mkd hbs-slv ind-zlm isl-eng isl-swe mkd-bul mkd-eng nno-nob oc-es oci-fra pol-szl
+por-cat pt-gl rus-ukr spa-arg spa-ast spa-cat spa-ita srd-ita swe-dan swe-nor urd-hin
+"""  # the names of Debian 12's packages, the older of two generations left out
 Pair = tuple[str, str]
 
 
@@ -65,6 +70,13 @@ class Apertium:
             if "-" not in target:
                 found.setdefault((_code(source), _code(target)), file)
         return found
+
+    def how_to_add(self, source: str, target: str) -> str:
+        """The command that may bring a pair, or what else to use."""
+        for pair in _DEBIAN_PAIRS.split():
+            if {_code(name) for name in pair.split("-")} == {source, target}:
+                return f"apt-get install apertium-{pair} (if it has this direction)"
+        return "--profile cpu or gpu: Debian has no Apertium package for this pair"
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Translator]:
@@ -122,8 +134,8 @@ class _Translator:
         if pair not in self._modes:
             installed = ", ".join(f"{source}-{target}" for source, target in sorted(self._modes))
             raise Refused(
-                f"Apertium cannot translate {pair[0]} to {pair[1]} here; installed pairs: {installed}; others come as "
-                "Debian packages (apt-cache search ^apertium-), more languages with the cpu and gpu profiles"
+                f"Apertium cannot translate {pair[0]} to {pair[1]} here; installed pairs: {installed}; "
+                f"try: {self._settings.how_to_add(*pair)}"
             )
         for term in request.terms:
             if term.mode != "soft":

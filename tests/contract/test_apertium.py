@@ -165,3 +165,10 @@ def test_a_mode_file_is_read_as_the_shell_does(tmp_path):
 @given(st.text(st.characters(exclude_categories=("C", "Z", "M"))))
 def test_the_format_loses_nothing(text):
     assert from_stream(to_stream(text)) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"), [(("fr", "es"), "apertium-fr-es"), (("en", "gl"), "apertium-en-gl"), (("en", "de"), "--profile cpu")]
+)
+def test_a_pair_that_is_not_installed_names_what_brings_it(pair: tuple[str, str], expected: str) -> None:
+    assert expected in Apertium().how_to_add(*pair)
