@@ -60,9 +60,9 @@ class BatchedTranslator:
             raise job.outcome
         return job.outcome
 
-    async def check(self, terms: Iterable[Term], language: str) -> None:
-        """Raise `BadInput` for glossary terms that cannot be said in ``language``; for when a session opens."""
-        await self._lane.run(self._decoder.check, tuple(terms), language)
+    async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+        """Raise `BadInput` for glossary terms that cannot be said in ``target``; for when a session opens."""
+        await self._lane.run(self._decoder.check, tuple(terms), target)
 
     async def _lead(self) -> None:
         """Translate the next batch. A leader that is cancelled leaves its companions waiting, and one of them leads."""

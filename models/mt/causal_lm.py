@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import Entry, entry_of
+from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import PROMPTS
@@ -76,19 +77,14 @@ class CausalArchitecture:
     """A decoder-only model as the decoder needs it: the chat prompt, then the forced prefix of the answer."""
 
     def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
-        self._model, self._tokenizer, self._entry = model, tokenizer, entry
+        self._model, self._chat = model, Chat(tokenizer, entry)
         self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
         self.ends = end_tokens(model, tokenizer)
         self._never = never(self.vocabulary, self.ends, model.device)
 
     def prompt(self, request: TranslationRequest) -> Prompt:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
-        self._entry.accept(request.source_language, request.target_language)
-        asked = [{"role": "user", "content": PROMPTS[self._entry.prompt](request)}]
-        source = self._tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=True)
-        target = self._tokenizer(request.prefix, add_special_tokens=False).input_ids if request.prefix else []
-        length = len(self._tokenizer(request.source, add_special_tokens=False).input_ids)
-        return Prompt(tuple(source), tuple(target), length)
+        return self._chat.prompt(request)
 
     def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
         """Ready to continue these prompts."""

@@ -39,6 +39,18 @@ class Prompt:
     group: Hashable = None  # prompts of one group can share a batch
 
 
+def token_limit(prompt: Prompt) -> int:
+    """How many tokens a translation may take before it counts as one that does not end."""
+    whole = int(TOKENS_PER_SOURCE_TOKEN * prompt.source_length) + SPARE_TOKENS
+    return max(LEAST_TOKENS, whole - len(prompt.target))
+
+
+def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
+    """The text of a committed prefix and the tokens after it; end tokens write nothing."""
+    text = text_of_tokens(tokens, vocabulary.written)
+    return (prefix + text).rstrip() if prefix else text.strip()
+
+
 class Architecture(Protocol):
     """What the decoder needs of a model."""
 
@@ -128,8 +140,7 @@ class Decoder:
 
     def _ask(self, work: _Work, constrain: bool) -> Asked:
         wanted = work.demands if constrain else Demands(soft=work.demands.soft)
-        limit = max(LEAST_TOKENS, int(TOKENS_PER_SOURCE_TOKEN * work.prompt.source_length) + SPARE_TOKENS)
-        limit = max(LEAST_TOKENS, limit - len(work.prompt.target))
+        limit = token_limit(work.prompt)
         refused = self._architecture.vocabulary.gluing if is_letter(work.request.prefix[-1:]) else ()
         if not wanted:
             return Asked(limit, refused=refused)
@@ -149,9 +160,7 @@ class Decoder:
         return said and not wanted.says_banned(text, len(work.request.prefix))
 
     def _text(self, prefix: str, tokens: Sequence[int]) -> str:
-        spoken = [token for token in tokens if token not in self._architecture.ends]
-        written = text_of_tokens(spoken, self._architecture.vocabulary.written)
-        return (prefix + written).rstrip() if prefix else written.strip()
+        return written(prefix, tokens, self._architecture.vocabulary)
 
     def _faults(self, work: _Work, text: str) -> tuple[str, ...]:
         request = work.request

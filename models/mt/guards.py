@@ -15,6 +15,7 @@ from models.mt.letters import is_letter
 
 LONGEST_RATIO, SHORTEST_RATIO = 3.5, 0.2  # of weights; see `_weight`
 SLACK = 12  # weight that short texts may differ by
+BROKEN = "\N{REPLACEMENT CHARACTER}"
 _CHAT = re.compile(
     r"^\W*(sure\b|certainly[,!]|of course[,!]|here (is|'s) (the|your|a) translation|the translation (is|of)|translation:|"
     r"as an ai\b|i'?m sorry, (but )?i (can'?t|cannot|am unable)|i (can'?t|cannot) (assist|help|translate)|"
@@ -56,6 +57,10 @@ def _problems(source: str, target: str, source_language: str, target_language: s
         if any(is_word(letter) for letter in source):
             yield "it is empty"
         return
+    if BROKEN in target and BROKEN not in source:
+        yield "it has broken characters"
+    if "\n" in target.strip():
+        yield "it has several lines"
     given, got = _weight(source), _weight(target)
     if got > LONGEST_RATIO * given + SLACK:
         yield "it is far longer than its source"
@@ -90,11 +95,11 @@ def _loop(text: str) -> str | None:
         found = re.search(r"(.{2,20}?)\1{4,}", text)
         return found[1] if found else None
     for size in range(1, 9):
-        times = 1
-        for place in range(size, len(words) - size + 1, size):
-            times = times + 1 if words[place : place + size] == words[place - size : place] else 1
-            phrase = " ".join(words[place : place + size])
-            if times >= (4 if len(phrase) > 3 else 6):
+        same = 0  # words in a row that equal the one ``size`` before
+        for place in range(size, len(words)):
+            same = same + 1 if words[place] == words[place - size] else 0
+            phrase = " ".join(words[place - size + 1 : place + 1])
+            if same >= size * ((4 if len(phrase) > 3 else 6) - 1):
                 return phrase
     return None
 
@@ -102,7 +107,7 @@ def _loop(text: str) -> str | None:
 def _copied(source: str, target: str) -> bool:
     """Whether the target is the source again; names and numbers of one to three words may be."""
     said, given = (re.findall(r"\w+", text.casefold()) for text in (target, source))
-    if len(given) <= 3 and len(source) < 24:
+    if len(set(given)) <= 3 and len(source) < 24:
         return False
     same = sum((Counter(said) & Counter(given)).values())
     return same >= 0.9 * max(len(said), len(given))

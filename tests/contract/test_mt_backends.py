@@ -89,7 +89,7 @@ async def test_bad_requests_get_errors_of_their_own_and_harm_nobody_else():
         assert "cut it into sentences" in str(huge)
         assert isinstance(opposed, BadInput)
         assert fine.text.startswith(target[:3])
-        await translator.check([Term("x", ("cualquier cosa", "任何"))], "es")
+        await translator.check([Term("x", ("cualquier cosa", "任何"))], "en", "es")
 
 
 async def test_a_missing_model_is_named_and_a_damaged_one_is_a_typed_error(tmp_path):
@@ -171,3 +171,26 @@ def save_random_model(folder: Path, kind: str, prompt: str) -> None:
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["vocab_size"] == len(pieces)
+
+
+async def test_the_8_bit_model_translates_and_what_it_cannot_say_is_searched_in_torch(tmp_path):
+    from models.mt.ctranslate2 import CTranslate2
+
+    backend = CTranslate2(model=str(TOY), languages=("en>es",), converted=str(tmp_path / "int8"), threads=1)
+    assert "8-bit" in backend.missing()[0].what
+    told = []
+    backend.pull(lambda what, share: told.append((what, share)))
+    assert backend.missing() == []
+    assert told[-1][1] == 1.0
+    pairs = sentences(16)
+    async with backend.load() as translator:
+        said = await asyncio.gather(*[translator.translate(TranslationRequest(one, SOURCE, TARGET)) for one, _ in pairs])
+        assert sum(one.text == expected for one, (_, expected) in zip(said, pairs, strict=True)) >= 14
+        source, target = pairs[0]
+        terms = (Term("x", ("EBITDA",)), Term("y", (target.split()[0],), mode="ban"))
+        forced = await translator.translate(TranslationRequest(source, SOURCE, TARGET, terms=terms))
+        assert demands(terms, TARGET).met(forced.text)
+        begun = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix=target.split()[0]))
+        assert begun.text.startswith(f"{target.split()[0]} ")
+        with pytest.raises(BadInput, match="cut it into sentences"):
+            await translator.translate(TranslationRequest("ba " * 2000, SOURCE, TARGET))

@@ -1,0 +1,97 @@
+"""Several models behind one translator: each pair of languages goes to the first model that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from models.mt.batching import BatchedTranslator
+from models.mt.catalog import CATALOG
+from models.mt.causal_lm import CausalLM
+from models.mt.seq2seq import Seq2Seq
+from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest
+from pipeline.errors import BadInput, ModelError, nearest
+
+Tier = CausalLM | Seq2Seq
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A `TranslatorBackend` over ``models`` of the catalog, best first; each is loaded when a pair first needs it.
+
+    `missing` speaks of the first model only: the others serve languages that few sessions ask for.
+    """
+
+    models: tuple[str, ...] = ("hy-mt2-1.8b", "lmt-60-1.7b", "madlad-400-3b")
+    device: str = "auto"
+    dtype: str = "auto"
+    beams: int = 4
+    batch: int = 8
+
+    def tiers(self) -> list[Tier]:
+        """The backends of the models, in order."""
+        return [self._tier(model) for model in self.models]
+
+    def missing(self) -> Sequence[Missing]:
+        """What this machine lacks to run the first model."""
+        return self.tiers()[0].missing()
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """The (source, target) languages that any of the models translates."""
+        return frozenset().union(*(tier.pairs() for tier in self.tiers()))
+
+    def model_for(self, source: str, target: str) -> Tier:
+        """The first model that translates a pair; raises `BadInput` that lists what there is."""
+        for tier in self.tiers():
+            if (source, target) in tier.pairs():
+                return tier
+        known = sorted({given for pair in self.pairs() for given in pair})
+        wrong = target if source in known else source
+        raise BadInput(f"nothing translates from {source!r} to {target!r}; {nearest(wrong, known)}")
+
+    def pull(self, progress: Progress) -> None:
+        """Download all models."""
+        for tier in self.tiers():
+            tier.pull(progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[RoutedTranslator]:
+        """A translator that loads each model once, when it is needed, and frees all at the end."""
+        async with AsyncExitStack() as loaded:
+            yield RoutedTranslator(self, loaded)
+
+    def _tier(self, model: str) -> Tier:
+        if model not in CATALOG:
+            raise BadInput(f"the model {model!r} is unknown; {nearest(model, CATALOG)}")
+        kind = CausalLM if CATALOG[model].kind == "causal" else Seq2Seq
+        return kind(model=model, device=self.device, dtype=self.dtype, beams=self.beams, batch=self.batch)
+
+
+class RoutedTranslator:
+    """A `Translator` that passes each request to the model for its pair."""
+
+    def __init__(self, router: Router, loaded: AsyncExitStack) -> None:
+        self._router, self._loaded = router, loaded
+        self._translators: dict[Tier, BatchedTranslator] = {}
+        self._loading = asyncio.Lock()
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        """Translate one request with the model for its pair; loads it first if need be."""
+        return await (await self.prepare(request.source_language, request.target_language)).translate(request)
+
+    async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+        """Raise `BadInput` for glossary terms that cannot be said; for when a session opens."""
+        await (await self.prepare(source, target)).check(terms, source, target)
+
+    async def prepare(self, source: str, target: str) -> BatchedTranslator:
+        """The loaded model for a pair; for when a session opens, so that its first words do not wait."""
+        tier = self._router.model_for(source, target)
+        async with self._loading:
+            if tier not in self._translators:
+                if missing := tier.missing():
+                    needs = "; ".join(f"{one.what} ({one.fix})" for one in missing)
+                    raise ModelError(f"to translate from {source!r} to {target!r} there is need of {needs}")
+                self._translators[tier] = await self._loaded.enter_async_context(tier.load())
+        return self._translators[tier]
