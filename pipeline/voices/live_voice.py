@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,13 +31,13 @@ class LiveVoice:
     def __init__(self, learn_at_s: Sequence[float] = (ENROL_S, REFINE_S)) -> None:
         self._learn_at_s = list(learn_at_s)
         self._audio: deque[AudioChunk] = deque()
-        self._collected: list[Samples] = []
+        self._collected: list[AudioChunk] = []
         self._taken_to_s = 0.0
 
     @property
     def speech_s(self) -> float:
-        """How much speech is collected, at `VOICE_HZ`."""
-        return sum(len(samples) for samples in self._collected) / VOICE_HZ
+        """How much speech is collected."""
+        return sum(chunk.duration for chunk in self._collected)
 
     @property
     def done(self) -> bool:
@@ -55,9 +56,10 @@ class LiveVoice:
         """Collect the audio of the words that were committed; what was heard before them is dropped."""
         if self.done:
             return
+        heard_s = self._audio[-1].end if self._audio else 0.0
         for start_s, end_s in _stretches(transcript.committed):
             self._collected += self._cut(max(start_s, self._taken_to_s), end_s)
-            self._taken_to_s = max(self._taken_to_s, end_s)
+            self._taken_to_s = max(self._taken_to_s, min(end_s, heard_s))
         while self._audio and self._audio[0].end <= self._taken_to_s:
             self._audio.popleft()
 
@@ -67,32 +69,34 @@ class LiveVoice:
         if not reached:
             return None
         self._learn_at_s = self._learn_at_s[len(reached) :]
-        clip = AudioChunk(np.concatenate(self._collected)[: round(LONGEST_S * VOICE_HZ)], VOICE_HZ, 0.0)
+        clip = AudioChunk(_as_one(self._collected)[: round(LONGEST_S * VOICE_HZ)], VOICE_HZ, 0.0)
         if self.done:
             self._audio.clear()
             self._collected.clear()
         return clip
 
-    def _cut(self, start_s: float, end_s: float) -> list[Samples]:
-        """The audio of a span at `VOICE_HZ`, a piece for each stretch of one rate that is there without a gap."""
-        pieces: list[Samples] = []
-        run: list[Samples] = []
-        rate, expected_s = 0, 0.0
+    def _cut(self, start_s: float, end_s: float) -> list[AudioChunk]:
+        """What was heard in a span."""
+        cut: list[AudioChunk] = []
         for chunk in self._audio:
-            first = max(0, round((start_s - chunk.start) * chunk.sample_rate))
-            end = min(len(chunk.samples), round((end_s - chunk.start) * chunk.sample_rate))
-            if first >= end:
-                continue
-            if run and (chunk.sample_rate != rate or abs(chunk.start - expected_s) > 1.5 / rate):
-                pieces.append(_voiced(run, rate))
-                run = []
-            rate, expected_s = chunk.sample_rate, chunk.end
-            run.append(chunk.samples[first:end])
-        return [*pieces, _voiced(run, rate)] if run else pieces
+            rate = chunk.sample_rate
+            first = max(0, round((start_s - chunk.start) * rate))
+            end = min(len(chunk.samples), round((end_s - chunk.start) * rate))
+            if first < end:
+                cut.append(AudioChunk(chunk.samples[first:end], rate, chunk.start + first / rate))
+        return cut
 
 
-def _voiced(run: Sequence[Samples], rate: int) -> Samples:
-    return faded(resampled(np.concatenate(run), rate, VOICE_HZ))
+def _as_one(chunks: Sequence[AudioChunk]) -> Samples:
+    """The chunks one after the other at `VOICE_HZ`; those that were heard without a gap stay as they are."""
+    runs = [[chunk] for chunk in chunks[:1]]
+    for before, chunk in pairwise(chunks):
+        if chunk.sample_rate == before.sample_rate and abs(chunk.start - before.end) < 1.5 / chunk.sample_rate:
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    pieces = [(np.concatenate([chunk.samples for chunk in run]), run[0].sample_rate) for run in runs]
+    return np.concatenate([faded(resampled(samples, rate, VOICE_HZ)) for samples, rate in pieces])
 
 
 def _stretches(words: Sequence[Word]) -> list[tuple[float, float]]:

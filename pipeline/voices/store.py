@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -77,18 +77,11 @@ class VoiceStore:
         with writing(place):
             make_private_folder(self.folder)
             make_private_folder(place)
-            before = set(place.iterdir())
             try:
                 kept = _write_clip(place, clip) if clip is not None else None
-                whole = self._commit(replace(record, arrays={}, clip=kept), model, arrays)
-            except BaseException:
-                _delete(set(place.iterdir()) - before)
-                if not before:
-                    place.rmdir()
-                raise
-            named = {RECORD, whole.clip, *(file.file for file in whole.arrays.values())}
-            _delete(path for path in before if path.name not in named)
-            return whole
+                return self._commit(replace(record, arrays={}, clip=kept), model, arrays)
+            finally:
+                _tidy(place)
 
     def cache(self, record: VoiceRecord, model: str, arrays: Arrays) -> VoiceRecord:
         """Keep what another model learned of a stored voice."""
@@ -138,9 +131,17 @@ def _write_clip(place: Path, clip: AudioChunk) -> str:
     return path.name
 
 
-def _delete(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _tidy(place: Path) -> None:
+    """Delete what the record in place does not name: an older voice's files, or those of one that did not come to be."""
+    if not (place / RECORD).exists():
+        shutil.rmtree(place)
+        return
+    with suppress(BadInput):
+        record = _decoded(place / RECORD)
+        named = {RECORD, record.clip, *(kept.file for kept in record.arrays.values())}
+        for path in place.iterdir():
+            if path.name not in named:
+                path.unlink(missing_ok=True)
 
 
 def _decoded(path: Path) -> VoiceRecord:

@@ -1,0 +1,241 @@
+"""Voices on disk: private, whole at every moment, gone when removed."""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import BadInput, DeviceError
+from pipeline.events import AudioChunk
+from pipeline.voices.folder import data_folder
+from pipeline.voices.record import Consent, VoiceRecord, checked_name
+from pipeline.voices.store import RECORD, VoiceStore
+
+CONSENT = Consent("Anna Smith", "2026-11-21T02:00:00+00:00", "I agree", "0" * 64, "heard")
+CLIP = AudioChunk(np.sin(np.arange(72_000) * 0.05).astype(np.float32) * 0.5, 24_000, 0.0)
+
+
+def record(name="anna", **other):
+    return VoiceRecord(name, "en", 8.0, 30.0, "2026-11-21T02:00:00+00:00", CONSENT, **other)
+
+
+def arrays(value):
+    return {"speaker": np.full(8, value, np.float32), "frames": np.full((2, 3), value, np.float32)}
+
+
+@pytest.fixture
+def store(tmp_path) -> VoiceStore:
+    return VoiceStore(tmp_path / "voices")
+
+
+def files_of(store: VoiceStore) -> list[Path]:
+    return [path for path in store.folder.rglob("*") if path.is_file()]
+
+
+def value_of(store: VoiceStore, model="toy") -> float:
+    voice = store.voice(store.record("anna"), model)
+    assert voice.name == "anna"
+    assert voice.arrays["frames"].shape == (2, 3)
+    return float(voice.arrays["speaker"][0])
+
+
+def test_what_is_stored_is_what_is_loaded(store):
+    stored = store.add(record(), "toy", arrays(0.25), CLIP)
+    assert VoiceStore(store.folder).record("anna") == stored
+    assert stored.consent == CONSENT
+    assert value_of(store) == 0.25
+    samples, rate = soundfile.read(store.clip_path(stored), dtype="float32")
+    assert rate == 24_000
+    np.testing.assert_allclose(samples, CLIP.samples, atol=1e-4)
+
+
+def test_only_the_owner_can_read_it_whatever_was_there_before(store):
+    (store.folder / "anna").mkdir(parents=True, mode=0o777)
+    old = os.umask(0)
+    try:
+        store.add(record(), "toy", arrays(1), CLIP)
+    finally:
+        os.umask(old)
+    for folder in (store.folder, store.folder / "anna"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files_of(store)} == {0o600}
+    assert len(files_of(store)) == 3
+
+
+def test_the_clip_is_kept_only_on_request(store):
+    assert store.clip_path(store.add(record(), "toy", arrays(1))) is None
+    assert {path.suffix for path in files_of(store)} == {".json", ".safetensors"}
+
+
+def test_replacing_leaves_nothing_of_the_old_one(store):
+    store.add(record(), "toy", arrays(1), CLIP)
+    store.cache(store.record("anna"), "other", arrays(2))
+    store.add(record("Anna"), "toy", arrays(3))
+    assert store.names() == ["anna"]
+    assert store.record("anna").name == "Anna"
+    assert list(store.record("ANNA").arrays) == ["toy"]
+    assert len(files_of(store)) == 2
+
+
+def test_each_model_has_its_arrays(store):
+    store.add(record(), "small", arrays(1), CLIP)
+    both = store.cache(store.record("anna"), "large", arrays(2))
+    assert (value_of(store, "small"), value_of(store, "large")) == (1, 2)
+    assert store.clip_path(both).is_file()
+
+
+def test_removing_leaves_nothing(store):
+    store.add(record(), "toy", arrays(1), CLIP)
+    store.add(record("ben"), "toy", arrays(2))
+    store.remove("Anna")
+    assert store.names() == ["ben"]
+    assert not (store.folder / "anna").exists()
+    with pytest.raises(BadInput, match="no enrolled voice 'anna'.*valid: ben"):
+        store.remove("anna")
+
+
+def test_an_unknown_voice_names_the_nearest(store):
+    with pytest.raises(BadInput, match="none is enrolled.*voices add"):
+        store.record("anna")
+    store.add(record(), "toy", arrays(1))
+    with pytest.raises(BadInput, match="did you mean 'anna'"):
+        store.record("ana")
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["new", "replaced"])
+@pytest.mark.parametrize("broken_at", range(1, 10))
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_at_any_step_leaves_the_old_voice_or_none(store, monkeypatch, first, broken_at, error):
+    if not first:
+        store.add(record(), "toy", arrays(1), CLIP)
+    calls = 0
+
+    def failing(call):
+        def wrapped(*args, **kwargs):
+            nonlocal calls
+            calls += 1
+            if calls == broken_at:
+                raise error
+            return call(*args, **kwargs)
+
+        return wrapped
+
+    for name in ("mkstemp", "replace", "fsync"):
+        place = "tempfile" if name == "mkstemp" else "os"
+        monkeypatch.setattr(f"pipeline.voices.private_files.{place}.{name}", failing(getattr(__import__(place), name)))
+    done = False
+    with suppress(DeviceError, KeyboardInterrupt):
+        store.add(record(), "toy", arrays(2), CLIP)
+        done = True
+    monkeypatch.undo()
+    assert store.has("anna") or not done
+    if store.has("anna"):
+        assert value_of(store) in ({2} if first or done else {1, 2})
+        assert store.clip_path(store.record("anna")).is_file()
+        assert len(files_of(store)) == 3
+    else:
+        assert first
+        assert files_of(store) == []
+        assert list(store.folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_no_voice_and_goes_with_the_next(store):
+    store.add(record(), "toy", arrays(1), CLIP)
+    (store.folder / "anna" / RECORD).unlink()
+    assert store.names() == []
+    assert not store.has("anna")
+    store.add(record(), "toy", arrays(2))
+    assert len(files_of(store)) == 2
+
+
+def test_changed_or_missing_files_are_told(store):
+    store.add(record(), "toy", arrays(1))
+    (array_file,) = (store.folder / "anna").glob("*.safetensors")
+    array_file.write_bytes(array_file.read_bytes()[:-1] + b"x")
+    with pytest.raises(BadInput, match="is not what was stored.*--replace"):
+        value_of(store)
+    array_file.unlink()
+    with pytest.raises(BadInput, match="cannot be read"):
+        value_of(store)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"name": "anna"}', b"[1, 2]"])
+def test_a_broken_record_says_how_to_mend_it_and_can_be_removed(store, content):
+    store.add(record(), "toy", arrays(1))
+    (store.folder / "anna" / RECORD).write_bytes(content)
+    with pytest.raises(BadInput, match="broken.*voices add CLIP --name anna"):
+        store.record("anna")
+    store.remove("anna")
+    assert store.names() == []
+
+
+def test_a_record_cannot_name_files_elsewhere(store, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    whole = store.add(record(), "toy", arrays(1))
+    import msgspec
+
+    path = store.folder / "anna" / RECORD
+    path.write_bytes(msgspec.json.encode(replace(whole, clip="../../secret")))
+    with pytest.raises(BadInput, match="another folder"):
+        store.record("anna")
+    path.write_bytes(msgspec.json.encode(replace(whole, name="ben")))
+    with pytest.raises(BadInput, match="another folder"):
+        store.record("anna")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceError, match="TRANSLATE_LIVE_DATA"):
+        VoiceStore(tmp_path / "file" / "voices").add(record(), "toy", arrays(1))
+
+
+@pytest.mark.parametrize("name", ["anna", "Anna-2", "王芳", "björn_b", "7", "a" * 40])
+def test_good_names(name):
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../a", "a/b", "a\\b", "a b", "-a", "_a", "a.b", "a\0", "a\n", "a" * 41, "~", "C:", "*"]
+)
+def test_bad_names_are_no_paths(store, name):
+    with pytest.raises(BadInput, match="valid: a letter or digit"):
+        checked_name(name)
+    assert not store.has(name)
+    with pytest.raises(BadInput):
+        store.remove(name)
+
+
+@pytest.mark.parametrize("name", ["same", "Same", "auto", "none"])
+def test_names_with_a_meaning_are_taken(name):
+    with pytest.raises(BadInput, match="a meaning of its own"):
+        checked_name(name)
+
+
+@given(st.text(max_size=50))
+def test_no_name_leaves_the_folder(name):
+    store = VoiceStore(Path("/data/voices"))
+    try:
+        place = store._place(name)
+    except BadInput:
+        return
+    assert place.parent == store.folder
+    assert os.path.normpath(place) == str(place)
+
+
+def test_where_the_data_lies(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "own"))
+    assert VoiceStore().folder == tmp_path / "own" / "voices"
+    monkeypatch.delenv("TRANSLATE_LIVE_DATA")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert data_folder() == tmp_path / "translate-live"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert data_folder() == Path.home() / ".local" / "share" / "translate-live"
