@@ -168,7 +168,8 @@ def test_the_format_loses_nothing(text):
 
 
 @pytest.mark.parametrize(
-    ("pair", "expected"), [(("fr", "es"), "apertium-fr-es"), (("en", "gl"), "apertium-en-gl"), (("en", "de"), "--profile cpu")]
+    ("pair", "expected"),
+    [(("fr", "es"), "apertium-fr-es"), (("en", "gl"), "apertium-en-gl"), (("en", "de"), "--profile cpu")],
 )
 def test_a_pair_that_is_not_installed_names_what_brings_it(pair: tuple[str, str], expected: str) -> None:
     assert expected in Apertium().how_to_add(*pair)

@@ -14,7 +14,19 @@ SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 LAYERS = [
     {"events", "errors", "version"},
     {"contracts"},
-    {"channel", "lane", "clock", "stream_time", "control", "pace", "reading_units", "reading", "glossary", "languages"},
+    {
+        "channel",
+        "lane",
+        "clock",
+        "stream_time",
+        "control",
+        "pace",
+        "reading_units",
+        "reading",
+        "glossary",
+        "terminology",
+        "languages",
+    },
     {"audio", "outlet", "registry"},
     {"stages", "speech", "config", "voices"},
     {"session"},
@@ -82,7 +94,8 @@ def test_every_queue_has_a_size_and_every_task_a_parent(path: Path) -> None:
         called = ast.unparse(node.func)
         if called.rpartition(".")[2] in {"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"}:
             sized = node.args or [keyword for keyword in node.keywords if keyword.arg == "maxsize"]
-            assert sized and "Simple" not in called, f"{path.name}:{node.lineno}: an unbounded queue"
+            assert sized, f"{path.name}:{node.lineno}: an unbounded queue"
+            assert "Simple" not in called, f"{path.name}:{node.lineno}: a queue that cannot be bounded"
         assert called not in {"asyncio.create_task", "asyncio.ensure_future", "loop.create_task"}, (
             f"{path.name}:{node.lineno}: a task without a task group"
         )
