@@ -79,7 +79,7 @@ def play(arrivals: Sequence[Arrival]) -> list[Heard]:
 
 
 def audible_onset_s(samples: Samples, sample_rate: int) -> float | None:
-    """The first sample at the audible level in the first audible frame of samples [n], in seconds; None if all is silent."""
+    """The first loud sample of the first audible frame of samples [n], in seconds; None if all is silent."""
     frame, hop = round(_FRAME_S * sample_rate), round(_HOP_S * sample_rate)
     if len(samples) < frame:
         samples = np.pad(samples, (0, frame - len(samples)))

@@ -142,7 +142,7 @@ def _text_latency(emissions: Sequence[Emission], computation_aware: bool) -> dic
     """Text latencies on the clocks a run has; several reference sentences make them long-form."""
     clocks = ("cu", "ca", "spoken") if computation_aware else ("cu",)
     several = any(len(emission.segments) > 1 for emission in emissions)
-    figures = {}
+    figures: dict[str, float] = {}
     for clock in clocks:
         found = long_form(emissions, clock) if several else short_form(emissions, clock)
         figures |= {_latency_name(name, clock): value for name, value in found.items()}

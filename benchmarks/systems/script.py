@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.corpora.utterance import Utterance
@@ -37,7 +38,7 @@ class ScriptSystem:
         load = 0.0 if clock == "cu" else self._load
         models = Models(
             ScriptedRecognizer(words, utterance.source_language, cost_s=0.004 * load),
-            ScriptedTranslator(_Dealer(utterance).deal, cost_s=0.1 * load),
+            ScriptedTranslator(translation_of(utterance), cost_s=0.1 * load),
             ScriptedSynthesizer(cost_s=0.02 * load),
         )
         target = utterance.target_language
@@ -56,18 +57,24 @@ def script_of(utterance: Utterance) -> list[Word]:
     ]
 
 
-class _Dealer:
-    """Deals out the reference in proportion to the source words that were translated."""
+def translation_of(utterance: Utterance) -> Callable[[str], str]:
+    """A translator of any stretch of the utterance: each source word stands for its share of its sentence's reference.
 
-    def __init__(self, utterance: Utterance) -> None:
-        self._words = utterance.reference.split()
-        self._source_words = max(1, len(utterance.transcript.split()))
-        self._heard = 0
-        self._dealt = 0
+    The same text always gives the same translation, where it occurs first; text that was never said stays as it is.
+    """
+    words: list[str] = []
+    shares: list[list[str]] = []
+    for sentence in utterance.sentences:
+        said, reference = sentence.transcript.split(), sentence.reference.split()
+        marks = [round(len(reference) * index / len(said)) for index in range(len(said) + 1)]
+        words += said
+        shares += [reference[begin:end] for begin, end in pairwise(marks)]
 
-    def deal(self, source: str) -> str:
-        """The reference's words up to the share of the source that was heard."""
-        self._heard += len(source.split())
-        upto = round(len(self._words) * min(1.0, self._heard / self._source_words))
-        dealt, self._dealt = self._words[self._dealt : upto], max(upto, self._dealt)
-        return " ".join(dealt)
+    def translate(text: str) -> str:
+        wanted = text.split()
+        for first in range(len(words) - len(wanted) + 1):
+            if words[first : first + len(wanted)] == wanted:
+                return " ".join(word for share in shares[first : first + len(wanted)] for word in share)
+        return text
+
+    return translate
