@@ -77,6 +77,7 @@ class Outcome:
         return {
             "unit_delay_p50_s": percentile(self.unit_delays_s, 50),
             "unit_delay_p95_s": percentile(self.unit_delays_s, 95),
+            "word_delay_s": mean(self.word_delays_s),
             "word_delay_p50_s": percentile(self.word_delays_s, 50),
             "word_delay_p95_s": percentile(self.word_delays_s, 95),
             "unit_words": mean(self.unit_words),
@@ -165,7 +166,7 @@ def _print_table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
     columns = {
         "unit p50": "unit_delay_p50_s",
         "p95": "unit_delay_p95_s",
-        "word p50": "word_delay_p50_s",
+        "word": "word_delay_s",
         "p95 ": "word_delay_p95_s",
         "words": "unit_words",
         "agreement": "agreement",

@@ -24,9 +24,9 @@ UNSURE = "x"
 class ToyTranslator:
     """Translates perfectly what it was given.
 
-    ``verb_final``: the verb goes to the end of its clause. ``unsure``: the last word of an unfinished sentence gets a wrong
-    ending until the next is known. ``forces_prefix``: the answer begins with the request's prefix, then says what that does
-    not; otherwise the prefix is ignored, as Apertium does.
+    ``verb_final``: the verb goes to the end of its clause. ``unsure``: a word gets a wrong ending until the next is known,
+    every fifth until three are, unless the sentence is over. ``forces_prefix``: the answer begins with the request's
+    prefix, then says what that does not; otherwise the prefix is ignored, as Apertium does.
     """
 
     verb_final: bool = True
@@ -53,7 +53,7 @@ class ToyTranslator:
         tokens = source.split()
         for place, token in enumerate(tokens):
             word = token.strip(MARKS).upper()
-            if self.unsure and place == len(tokens) - 1 and token[-1] not in MARKS:
+            if self.unsure and not _sure(token, len(tokens) - 1 - place) and not tokens[-1].endswith("."):
                 word += UNSURE
             if token.strip(MARKS) == "and" and clauses[-1]:
                 clauses.append([])
@@ -64,6 +64,13 @@ class ToyTranslator:
 
     def _ordered(self, clause: Sequence[str]) -> list[str]:
         return sorted(clause, key=lambda word: word.startswith("V")) if self.verb_final else list(clause)
+
+
+def _sure(token: str, following: int) -> bool:
+    """Whether a word's ending is known when ``following`` more words are; a mark tells it as well as one word."""
+    number = "".join(filter(str.isdigit, token))
+    needed = 3 if number and int(number) % 5 == 0 else 1
+    return following + (token[-1] in MARKS) >= needed
 
 
 def bare(word: str) -> str:

@@ -9,12 +9,12 @@ from benchmarks.pages import style
 
 
 def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Path:
-    """One panel per direction, one point per policy: median delay of a word against agreement; ours are joined."""
+    """One panel per direction, one point per policy: mean delay of a word against agreement; words a unit in brackets."""
     directions = list(dict.fromkeys(direction for direction, _ in rows))
     with style.panels(1, len(directions), width=4.4 * len(directions)) as (figure, axes):
         for axis, direction in zip(axes[0], directions, strict=True):
             points = {
-                name: (figures["word_delay_p50_s"], figures["agreement"])
+                name: (figures["word_delay_s"], figures["agreement"])
                 for (where, name), figures in rows.items()
                 if where == direction
             }
@@ -24,8 +24,9 @@ def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Pat
             others = [point for name, point in points.items() if _family(name) == "other"]
             axis.plot(*zip(*others, strict=True), color=style.WARM, marker="o", markersize=4, linewidth=0)
             for name, point in points.items():
-                axis.annotate(name, point, xytext=(5, -9), textcoords="offset points", color=style.INK, fontsize=7)
-            axis.set(title=direction, xlabel="median delay of a word after its commit (s)")
+                label = f"{name} ({rows[direction, name]['unit_words']:.1f})"
+                axis.annotate(label, point, xytext=(5, -9), textcoords="offset points", color=style.INK, fontsize=7)
+            axis.set(title=direction, xlabel="mean delay of a word after its commit (s)")
             axis.margins(x=0.15, y=0.15)
         axes[0][0].set_ylabel("agreement with whole sentences")
         return style.save(figure, file)

@@ -32,11 +32,12 @@ def word_lists(language: str) -> WordLists:
     file = files("pipeline.reading") / "lists" / f"{language}.yaml"
     if not file.is_file():
         return WordLists()
-    lists: dict[str, list[str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    lists = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  "no" and "on" are words
+    folded = {name: [word.casefold() for word in words] for name, words in lists.items()}
     return WordLists(
-        conjunctions=frozenset(lists.get("conjunctions", ())),
-        function_words=frozenset(lists.get("function_words", ())),
-        numbers=frozenset(lists.get("numbers", ())),
-        abbreviations=frozenset(lists.get("abbreviations", ())),
-        clause_final=tuple(lists.get("clause_final", ())),
+        conjunctions=frozenset(folded.get("conjunctions", ())),
+        function_words=frozenset(folded.get("function_words", ())),
+        numbers=frozenset(folded.get("numbers", ())),
+        abbreviations=frozenset(folded.get("abbreviations", ())),
+        clause_final=tuple(folded.get("clause_final", ())),
     )

@@ -175,7 +175,7 @@ def test_starved_of_agreement_it_speaks_anyway() -> None:
 
 def test_texts_of_a_sentence_concatenate_to_what_was_committed_as_prefix() -> None:
     speech = Speech(spoken("n1 v2 n3, n4 v5 n6, n7 v8 n9 and n10 v11 n12. | n13 v14."), lag_s=0.2, period_s=0.1)
-    result = run(speech.transcripts(), ToyTranslator(verb_final=False, unsure=True), policy())
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy())
     said = ""
     for unit in result.units:
         said = (said if unit.text.startswith(" ") else "") + unit.text
