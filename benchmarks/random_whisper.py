@@ -15,7 +15,7 @@ from ctranslate2.specs import whisper_spec
 from ctranslate2.specs.model_spec import LayerSpec
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # type: ignore[import-untyped]
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 TIMESTAMP_TOKENS = 1501  # <|0.00|> to <|30.00|>
 TEXT_POSITIONS = 448

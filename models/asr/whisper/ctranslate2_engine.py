@@ -149,17 +149,21 @@ class CTranslate2Engine:
     def align(
         self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], texts: Sequence[list[int]]
     ) -> list[Timing]:
-        """When each token is said. One call has one start sequence for all rows, so each language takes its own call."""
-        starts = [self._start(job, language) for job, language in zip(jobs, languages, strict=True)]
+        """When each token is said.
+
+        A call has one start sequence for all rows, and a row's times depend on the length of the longest: rows are aligned
+        with those of equal start and length, beside dummies in the places of the others.
+        """
+        starts = [tuple(self._start(job, language)) for job, language in zip(jobs, languages, strict=True)]
         frames = [min(self._frames, round((job.end - job.start) / FRAME_S)) for job in jobs]
         timings = [Timing(np.zeros(1), ())] * len(jobs)
-        if not any(texts):
-            return timings
-        for start in {tuple(start): start for start in starts}.values():
-            aligned = self._model.align(encoded, start, list(texts), frames)
+        kinds = [(start, len(text)) for start, text in zip(starts, texts, strict=True)]
+        for start, length in dict.fromkeys(kind for kind in kinds if kind[1]):
+            rows = [text if kind == (start, length) else [0] * length for text, kind in zip(texts, kinds, strict=True)]
+            aligned = self._model.align(encoded, list(start), rows, frames)
             for index, found in enumerate(aligned):
-                if starts[index] == start:
-                    timings[index] = _timing(found, len(texts[index]), frames[index] * FRAME_S)
+                if kinds[index] == (start, length):
+                    timings[index] = _timing(found, length, frames[index] * FRAME_S)
         return timings
 
     def _words(

@@ -127,7 +127,7 @@ def _check_features(folder: Path, model: NativeModel) -> float:
 
 
 def _load_tokenizer(folder: Path) -> NativeTokenizer:
-    import tokenizers  # type: ignore[import-untyped]
+    import tokenizers
 
     file = folder / "tokenizer.json"
     try:

@@ -25,8 +25,8 @@ class CommitOptions:
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
     Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
-    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold`` policy keeps back. After a pause
-    everything up to the last word with ``flush_probability`` is settled.
+    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold``
+    policy keeps back. After a pause everything up to the last word with ``flush_probability`` is settled.
     """
 
     gate_s: float = 0.4

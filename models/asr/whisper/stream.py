@@ -146,10 +146,10 @@ class Stream:
         utterance.settle(hypothesis, update.last, update.bare, self._language.settled)
         if utterance.again:
             return
-        self._schedule()
         if update.last:
             self._flush_due, self._flushed = False, True
-        utterance.trim(FRUGAL_WINDOW_S if self._relief.frugal else self._options.window_s)
+        utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._relief.frugal else self._options.window_s)
+        self._schedule()
         if self._skip_due:
             self._skip()
 
@@ -251,9 +251,12 @@ class Stream:
         self._schedule()
 
     def _schedule(self) -> None:
-        """The next update comes a step after this one was due, or after now if that is past."""
-        step = round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
-        self._due = self._due + step if self._due + step > self._ear.position else self._ear.position + step
+        """The next update comes a step after this one was due, or after now if that is past; late, it takes all there is."""
+        now, step = self._ear.position, round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
+        self._due = self._due + step if self._due + step > now else now + step
+        if self._relief.frugal and self._utterance is not None:
+            room = self._utterance.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
+            self._due = max(self._due, min(now + self._ear.waiting, room))
 
     def _hear_the_rest(self) -> bool:
         """The end of the audio: what is shorter than a piece, one last decode, and the end of the utterance."""

@@ -1,0 +1,173 @@
+"""The CTranslate2 engine on a tiny random Whisper: batch equals single, prefixes are kept, and every fault is explained."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.random_whisper import Geometry, build
+from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
+from models.asr.whisper.hypothesis import Job
+from models.asr.whisper.loading import Placement, choose_compute_type, has_alignment_heads, load_engine, warm_up
+from models.asr.whisper.log_mel import LogMel
+from pipeline.errors import BadInput, ModelError
+
+CPU = Placement("cpu")
+WORDS = [" one", " two", " three", " four"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("tiny"), words=WORDS)
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return load_engine(folder, CPU, 0.0, 1)
+
+
+@pytest.fixture
+def broken(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "model")
+
+
+def features(seed, seconds=2.0):
+    mel = LogMel(80)
+    mel.push((0.1 * np.random.default_rng(seed).standard_normal(round(16_000 * seconds))).astype(np.float32))
+    return mel.matrix()
+
+
+def job(engine, seed, prefix=(), **settings):
+    tokens = tuple(engine.encode_text(word) for word in prefix)
+    return Job(10.0, 12.0, features(seed), tokens, language="en", max_new_tokens=12, **settings)
+
+
+def test_a_batch_gives_what_each_job_gives_alone(engine):
+    jobs = [
+        job(engine, 1, [" one"]),
+        job(engine, 2, [" two", " one", " four"]),
+        replace(job(engine, 3, [" three"]), language="de", detect=True, allowed=("de", "fr")),
+    ]
+    together = engine.decode(jobs)
+    assert together == [engine.decode([one])[0] for one in jobs]
+    assert engine.decode(jobs[::-1]) == together[::-1]
+    assert set(together[2].languages) == {"de", "fr"}
+    assert sum(together[2].languages.values()) == pytest.approx(1.0)
+
+
+def test_the_prefix_is_forced_and_placed_in_the_window(engine):
+    heard = engine.decode([job(engine, 1, [" one", " two"])])[0]
+    assert len(heard.forced) == 2
+    assert all(10.0 <= start <= end <= 12.0 for start, end in heard.forced)
+    assert heard.forced[0][1] == heard.forced[1][0]
+    assert all(word.start <= word.end <= 12.0 for word in heard.words)
+    assert sum(len(word.tokens) for word in heard.words) <= 12
+
+
+def test_context_and_undetected_language_are_taken(engine):
+    context = engine.encode_text(" three four")
+    heard = engine.decode([replace(job(engine, 1), context=context, language=None, allowed=("fr", "it"))])[0]
+    assert heard.language in {"fr", "it"}
+
+
+def test_a_window_without_frames_gives_no_time_and_does_no_harm(engine):
+    empty = Job(0.0, 0.0, np.zeros((80, 0), np.float32), language="en", max_new_tokens=3)
+    assert all(word.start == word.end == 0.0 for word in engine.decode([empty])[0].words)
+
+
+def test_languages_are_iso_codes(engine):
+    assert {"en", "de", "jv", "yue"} <= engine.languages
+    assert "jw" not in engine.languages
+    assert engine.decode([replace(job(engine, 1), language="jv")])[0].language == "jv"
+
+
+class Exhausted:
+    """A model whose GPU is full for so many calls."""
+
+    n_mels, is_multilingual = 80, True
+
+    def __init__(self, model, failures):
+        self._model, self.failures = model, failures
+
+    def encode(self, batch):
+        self.failures -= 1
+        if self.failures >= 0:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return self._model.encode(batch)
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_full_gpu_gets_one_more_try(engine, failures):
+    full = CTranslate2Engine(Exhausted(engine._model, failures), engine._tokenizer, 3000)
+    if failures == 1:
+        assert full.decode([job(engine, 1)]) == engine.decode([job(engine, 1)])
+    else:
+        with pytest.raises(ModelError, match="smaller model"):
+            full.decode([job(engine, 1)])
+
+
+def test_a_shorter_encoder_window_is_heard_and_a_longer_one_refused(folder):
+    short = load_engine(folder, CPU, 10.0, 1)
+    assert short.window_s == 10.0
+    warm_up(short)
+    with pytest.raises(BadInput, match="at most 30"):
+        load_engine(folder, CPU, 40.0, 1)
+
+
+def test_half_a_download_is_named(broken):
+    (broken / "model.bin").unlink()
+    (broken / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"lacks model.bin, tokenizer.json.*translate-live pull"):
+        load_engine(broken, CPU, 0.0, 1)
+
+
+def test_a_truncated_model_is_named(broken):
+    data = (broken / "model.bin").read_bytes()
+    (broken / "model.bin").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="damaged, half downloaded"):
+        load_engine(broken, CPU, 0.0, 1)
+
+
+def test_features_of_another_model_are_refused(broken):
+    settings = json.loads((broken / "preprocessor_config.json").read_text())
+    (broken / "preprocessor_config.json").write_text(json.dumps(settings | {"feature_size": 128}))
+    with pytest.raises(ModelError, match="128 mel bins.*wants 80"):
+        load_engine(broken, CPU, 0.0, 1)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "damaged"), ("{}", "damaged")])
+def test_a_damaged_tokenizer_is_named(broken, text, message):
+    (broken / "tokenizer.json").write_text(text)
+    with pytest.raises(ModelError, match=message):
+        load_engine(broken, CPU, 0.0, 1)
+
+
+def test_a_tokenizer_of_another_model_is_named(broken):
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.BPE()).save(str(broken / "tokenizer.json"))
+    with pytest.raises(ModelError, match="no Whisper tokenizer"):
+        load_engine(broken, CPU, 0.0, 1)
+
+
+def test_alignment_heads_are_looked_for(folder, tmp_path):
+    headless = build(tmp_path, Geometry(32, 1, 1, 2), alignment_heads=False)
+    assert has_alignment_heads(folder)
+    assert not has_alignment_heads(headless)
+    warm_up(load_engine(headless, CPU, 0.0, 1))
+
+
+def test_devices_and_compute_types_that_are_not_there_are_named(folder):
+    assert choose_compute_type("cpu", "auto") == "int8"
+    with pytest.raises(BadInput, match="int8_float32"):
+        choose_compute_type("cpu", "int9")
+    import ctranslate2
+
+    if not ctranslate2.get_cuda_device_count():
+        with pytest.raises(ModelError, match="device=cpu"):
+            load_engine(folder, Placement("cuda"), 0.0, 1)
