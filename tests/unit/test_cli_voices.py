@@ -1,0 +1,292 @@
+"""The command `voices` and the options --voice, --consent and --voice-style, on scripted models and real speech."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.cli import main
+from pipeline.voices.sentences import consent_sentence
+from pipeline.voices.store import VoiceStore
+from tests.scripted_voices import PRESET
+
+SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
+CLIP, CONSENT = SPEECH / "austen-0870.flac", SPEECH / "austen-0920.flac"
+PROFILE = {
+    "recognizer": {"use": "tests.scripted_voices:Reader", "text": consent_sentence("en", "anna")},
+    "translator": {"use": "tests.scripted_backends:Scripted"},
+    "synthesizer": {"use": "tests.scripted_voices:Cloner"},
+}
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch) -> VoiceStore:
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "data"))
+    return VoiceStore()
+
+
+@pytest.fixture
+def profile(tmp_path) -> Path:
+    path = tmp_path / "voices.yaml"
+    path.write_text(json.dumps(PROFILE))
+    return path
+
+
+@pytest.fixture
+def voices(profile, capsys):
+    """Run ``voices ACTION …``; gives exit code, standard output and standard error."""
+
+    def run(action: str, *options: object) -> tuple[int, str, str]:
+        models = ["--profile", "offline", "--config", profile] if action in {"add", "preview"} else []
+        code = main([str(word) for word in ["voices", action, *options, *models]])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def add(voices):
+    def run(*options: object, clip: object = CLIP, name: str = "anna", consent: object = CONSENT):
+        given = ["--consent", consent] if consent else []
+        return voices("add", clip, "--name", name, *given, *options)
+
+    return run
+
+
+def set_backend(profile: Path, stage: str, **settings: object) -> None:
+    profile.write_text(json.dumps(PROFILE | {stage: PROFILE[stage] | settings}))
+
+
+def test_a_voice_from_its_clip_to_its_end(add, voices, store, tmp_path):
+    code, out, err = add("--who", "Anna Smith")
+    assert code == 0
+    assert out.startswith("voice anna: 6")
+    assert "checking the consent" in err
+    record = store.record("anna")
+    assert (record.consent.who, record.consent.checked) == ("Anna Smith", "heard")
+    assert list(record.arrays) == ["tests.scripted_voices:Cloner toy"]
+    assert record.clip is None
+
+    code, out, _ = voices("list")
+    assert code == 0
+    assert out.startswith("anna  English, 6")
+    assert "consent of Anna Smith on 20" in out
+
+    said = tmp_path / "said.wav"
+    assert voices("preview", "anna", "--to", "Spanish", "--out", said)[0] == 0
+    samples, _ = soundfile.read(said)
+    assert len(samples)
+    assert 0.03 < np.median(samples) < 0.1, "as loud as the clip"
+    assert "AI-generated" in soundfile.SoundFile(said).comment
+
+    assert voices("remove", "anna")[:2] == (0, "voice anna and all that was kept of it is deleted\n")
+    assert list(store.folder.iterdir()) == []
+    assert "no voice is enrolled" in voices("list")[1]
+
+
+@pytest.mark.parametrize("name", ["short", "empty", "text", "silent", "noise", "clipped", "long", "nothing"])
+def test_bad_clips_are_refused_before_any_model_is_loaded(add, profile, tmp_path, store, name):
+    set_backend(profile, "synthesizer", lacks="qwen")  # would be told next
+    speech, rate = soundfile.read(CLIP, dtype="float32")
+    path = tmp_path / f"{name}.wav"
+    kinds = {
+        "short": (speech[: 2 * rate], "record some sentences"),
+        "silent": (np.zeros(5 * rate), "check which microphone"),
+        "noise": (np.random.default_rng(0).normal(0, 0.1, 8 * rate), "no speech"),
+        "clipped": (np.clip(speech * 10, -1, 1), "turn the microphone down"),
+        "long": (np.zeros(120 * rate), "ffmpeg -ss 10 -t 12"),
+    }
+    if name in kinds:
+        soundfile.write(path, kinds[name][0], rate)
+    elif name != "nothing":
+        path.write_bytes(b"no audio " * (1000 if name == "text" else 0))
+    step = kinds[name][1] if name in kinds else ""
+    for recorded in ({"clip": path}, {"consent": path}) if name not in {"short", "clipped"} else ({"clip": path},):
+        code, out, err = add(**recorded)
+        error, advice = [line for line in err.splitlines() if line.startswith(("error:", "try:"))]
+        assert (code, out) == (2, "")
+        assert f"{name}.wav" in error
+        assert step in error + advice
+    assert store.names() == []
+
+
+def test_without_consent_it_says_what_to_record(add, store):
+    code, _, err = add(consent=None)
+    assert code == 2
+    assert consent_sentence("en", "anna") in err
+    code, _, err = add("--language", "German", consent=None)
+    assert consent_sentence("de", "anna") in err
+    assert store.names() == []
+
+
+def test_consent_to_another_name_is_none(add, store):
+    code, _, err = add(name="bertha_the_second_of_spain")
+    assert code == 2
+    assert "was heard" in err
+    assert store.names() == []
+
+
+def test_a_language_that_is_not_heard_needs_the_users_word(add, store):
+    code, _, err = add("--language", "de")
+    assert code == 2
+    assert "does not hear German" in err
+    assert add("--language", "de", "--consent-text", "Ja, translate-live darf meine Stimme als anna benutzen")[0] == 0
+    assert store.record("anna").consent.checked == "confirmed"
+
+
+@pytest.mark.parametrize("name", ["../anna", "", "a b", "same", "con/../x"])
+def test_names_are_no_paths(add, store, name):
+    code, _, err = add(name=name)
+    assert code == 2
+    assert "name" in err
+    assert not store.folder.exists()
+
+
+def test_a_name_is_taken_unless_it_is_replaced(add, store):
+    assert add("--keep-clip")[0] == 0
+    code, _, err = add()
+    assert code == 2
+    assert "try: --replace, or another --name" in err
+    assert store.record("anna").clip is not None
+    assert add("--replace")[0] == 0
+    assert store.record("anna").clip is None
+
+
+def test_a_backend_that_cannot_clone_or_lacks_something(add, profile, store):
+    set_backend(profile, "synthesizer", use="tests.scripted_voices:Mute")
+    code, _, err = add()
+    assert (code, "cannot clone" in err) == (2, True)
+    set_backend(profile, "synthesizer", lacks="qwen")
+    code, _, err = add()
+    assert code == 4
+    assert "try: pip install qwen" in err
+    assert store.names() == []
+
+
+def test_a_broken_voice_does_not_hide_the_others(add, voices, store):
+    add()
+    (store.folder / "zoe").mkdir()
+    (store.folder / "zoe" / "voice.json").write_text("{")
+    code, out, _ = voices("list")
+    assert code == 0
+    assert out.startswith("anna  English")
+    assert "zoe: " in out
+    assert voices("remove", "zoe")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["remove", "ana"], "did you mean 'anna'"),
+        (["preview", "ana"], "did you mean 'anna'"),
+        (["preview", "anna", "--to", "fr"], "does not speak 'fr'; it speaks en, es"),
+        (["preview", "anna", "--to", "klingonish"], "is no language"),
+        (["preview", "anna", "--out", "a.mp3"], ".wav or .flac"),
+        (["lst"], "invalid choice: 'lst'"),
+    ],
+)
+def test_wrong_words_are_told(voices, store, words, said):
+    enrol(store)
+    code, out, err = voices(*words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+@pytest.fixture
+def translate(profile, tmp_path, capsys):
+    """Translate eight seconds of speech into a file with some options; gives code, the speech and what was said."""
+    set_backend(profile, "recognizer", use="tests.scripted_backends:Scripted")
+    talk = tmp_path / "talk.wav"
+    soundfile.write(talk, np.full(16 * 16_000, 0.3, np.float32), 16_000)
+    recognizer = {"recognizer": {"use": "tests.scripted_backends:Scripted"}}
+    profile.write_text(json.dumps(PROFILE | recognizer))
+
+    def run(*options: object) -> tuple[int, np.ndarray, str]:
+        out = tmp_path / "out.wav"
+        out.unlink(missing_ok=True)
+        words = [talk, "--to", "es", "--out", out, "--profile", "offline", "--config", profile, *options]
+        code = main([str(word) for word in words])
+        samples = soundfile.read(out)[0] if out.exists() else np.zeros(0)
+        return code, samples[samples > 0.001], capsys.readouterr().err
+
+    return run
+
+
+def enrol(store, level=0.5, clip=False, model="tests.scripted_voices:Cloner toy"):
+    from tests.unit.test_voices_store import CLIP as STORED
+    from tests.unit.test_voices_store import record
+
+    store.add(record(), model, {"loudness": np.array([level], np.float32)}, STORED if clip else None)
+
+
+def test_a_session_speaks_with_an_enrolled_voice_at_once(translate, store):
+    enrol(store)
+    code, spoken, _ = translate("--voice", "Anna")
+    assert code == 0
+    assert np.median(spoken) == pytest.approx(0.5, abs=0.01)
+    assert spoken[: len(spoken) // 10].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_preset_and_no_voice(translate):
+    assert np.median(translate("--voice", "vivian")[1]) == pytest.approx(PRESET, abs=0.01)
+    assert np.median(translate()[1]) == pytest.approx(PRESET, abs=0.01)
+
+
+def test_the_speakers_own_voice_needs_consent_and_comes_after_some_seconds(translate):
+    code, _, err = translate("--voice", "same")
+    assert code == 2
+    assert "try: --voice same --consent" in err
+    code, spoken, _ = translate("--voice", "same", "--consent")
+    assert code == 0
+    tenth = len(spoken) // 10
+    assert np.median(spoken[:tenth]) == pytest.approx(PRESET, abs=0.01)
+    assert np.median(spoken[-tenth:]) == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_voice_of_another_model_is_learned_again_from_the_kept_clip(translate, store):
+    enrol(store, model="another one")
+    code, _, err = translate("--voice", "anna")
+    assert code == 2
+    assert "was enrolled for another one, not for tests.scripted_voices:Cloner toy" in err
+    assert "--keep-clip" in err
+    enrol(store, clip=True, model="another one")
+    code, spoken, _ = translate("--voice", "anna")
+    assert code == 0
+    assert np.median(spoken) == pytest.approx(0.5 / 2**0.5, abs=0.01), "as loud as the kept clip, a tone"
+    assert list(store.record("anna").arrays) == ["another one", "tests.scripted_voices:Cloner toy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--voice", "ana"], "did you mean 'anna'"),
+        (["--voice", "vivien"], "did you mean 'vivian'"),
+        (["--voice", "anna", "--consent"], "--consent belongs to --voice same"),
+        (["--consent"], "--consent belongs to --voice same"),
+        (["--voice", "../anna"], "there is no voice '../anna'"),
+    ],
+)
+def test_wrong_voices_are_told_before_anything_is_loaded(translate, store, options, said):
+    enrol(store)
+    code, spoken, err = translate(*options)
+    assert (code, len(spoken)) == (2, 0)
+    assert said in err
+
+
+def test_a_style_is_for_models_that_take_it(translate, profile):
+    assert translate("--voice-style", "calm: and slow, 'really'")[0] == 0
+    loaded = json.loads(profile.read_text())
+    loaded["synthesizer"] = {"use": "tests.scripted_backends:ScriptedVoice"}
+    profile.write_text(json.dumps(loaded))
+    code, _, err = translate("--voice-style", "calm")
+    assert code == 2
+    assert "takes no --voice-style" in err
+    assert "CustomVoice" in err
+
+
+def test_no_speech_has_no_voice(profile, capsys):
+    assert main(["a.wav", "--to", "es", "--no-speech", "--voice", "anna"]) == 2
+    assert "--no-speech leaves nothing to --voice" in capsys.readouterr().err
