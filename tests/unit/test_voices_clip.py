@@ -166,10 +166,11 @@ def test_widening_and_spans(windows, by):
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1, width=32), max_size=60))
 def test_speech_begins_above_one_threshold_and_ends_below_another(probabilities):
-    windows = quality.speech_windows(np.array(probabilities, np.float32))
+    probabilities = np.array(probabilities, np.float32)
+    windows = quality.speech_windows(probabilities)
     for first, end in quality.spans(windows):
         assert probabilities[first] >= quality.SPEECH
-        assert all(probability >= quality.SILENCE for probability in probabilities[first:end])
+        assert (probabilities[first:end] >= quality.SILENCE).all()
         assert end == len(windows) or probabilities[end] < quality.SILENCE
 
 
