@@ -81,12 +81,12 @@ def write_result(file: Path, figures: Mapping[str, float], environment: Environm
 def measure(argv: Sequence[str]) -> None:
     """Run one command and write its result; whether it can be written is checked before measuring."""
     command, arguments = parse(argv)
-    if arguments.json:
-        check_writable(arguments.json)
+    if not arguments.json:
+        command.run(arguments)
+        return
+    check_writable(arguments.json)
     environment = capture(argv, vars(arguments))
-    figures = command.run(arguments)
-    if arguments.json:
-        write_result(arguments.json, figures, environment)
+    write_result(arguments.json, command.run(arguments), environment)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -95,7 +95,7 @@ class Row:
 
 
 def to_json(row: Row) -> str:
-    """The row as one line of JSON, moments to the microsecond: finer digits are rounding, not measurement."""
+    """The row as one line of JSON, moments to a tenth of a microsecond: the rest is rounding."""
     return msgspec.json.encode(_rounded(msgspec.to_builtins(row))).decode()
 
 
@@ -136,7 +136,7 @@ def physics(row: Row, tolerance_s: float = 0.001) -> list[str]:
 
 def _rounded(value: object) -> object:
     if isinstance(value, float):
-        return round(value, 6)
+        return round(value, 7)
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
