@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
+from pipeline.glossary import Glossary
 from pipeline.reading.boundaries import dangles, ends_clause, ends_sentence, gap_before, least_harmful
 from pipeline.reading.stability import SPACELESS, speakable
 from pipeline.reading.wordlists import WordLists, word_lists
@@ -72,16 +73,23 @@ class _Span:
 
 
 class PauseUnits:
-    """Units from pauses, punctuation and a word limit; each is translated alone, once.
+    """Units from pauses, punctuation and a word limit; each is translated alone, once, with the glossary terms heard in it.
 
     Every committed word lands in exactly one unit, in order; words without a letter or digit are not waited for and, when
     nothing else is left, not said. Where units end depends on the words alone, not on how they were grouped.
     """
 
-    def __init__(self, source_language: str, target_language: str, options: PauseOptions | None = None) -> None:
+    def __init__(
+        self,
+        source_language: str,
+        target_language: str,
+        options: PauseOptions | None = None,
+        glossary: Glossary | None = None,
+    ) -> None:
         self._language = source_language
         self._target = target_language
         self._options = options or PauseOptions()
+        self._glossary = glossary or Glossary()
         self._open: list[Word] = []
         self._continues = False
         self._heard_s = 0.0
@@ -106,7 +114,7 @@ class PauseUnits:
         """One request for each unit that is cut and not yet translated."""
         if not self._asked:
             self._asked, self._waiting = tuple(self._waiting), []
-        return tuple(TranslationRequest(text_of(span.words), span.language, self._target) for span in self._asked)
+        return tuple(self._request(text_of(span.words), span.language) for span in self._asked)
 
     def read(self, translations: Sequence[Translation]) -> Reading:
         """One unit for each translation; an empty one leaves the source's words to be shown."""
@@ -116,6 +124,10 @@ class PauseUnits:
     def fail(self) -> Reading:
         """The words of the last requests, as they were heard."""
         return Reading(tuple(self._unit(span, "") for span in self._take()))
+
+    def _request(self, source: str, language: str) -> TranslationRequest:
+        terms = self._glossary.terms_in(source, language, self._target)
+        return TranslationRequest(source, language, self._target, terms=terms)
 
     def _take(self) -> tuple[_Span, ...]:
         asked, self._asked = self._asked, ()
@@ -139,8 +151,12 @@ class PauseUnits:
     def _cut(self) -> None:
         while self._open:
             index, sentence = cut_of(self._open, self._options, word_lists(self._language))
-            if not self._close(index, sentence):
+            if not sentence and self._breaks_term(index) or not self._close(index, sentence):
                 return
+
+    def _breaks_term(self, index: int) -> bool:
+        before, after = self._open[:index], self._open[index:]
+        return self._glossary.pending_at_end(before, self._language, self._target, after)
 
     def _flush(self) -> None:
         self._close(len(self._open), True)

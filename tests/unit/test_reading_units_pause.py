@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from pipeline.contracts import Translation
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
+from pipeline.glossary import Glossary
 from pipeline.reading.stability import speakable
 from pipeline.reading_units import PauseOptions, PauseUnits
+from pipeline.terminology.entries import Entry
 
 
 def words_of(text: str, gap_s: float = 0.05, word_s: float = 0.25) -> list[Word]:
@@ -69,6 +71,17 @@ def test_a_change_of_language_ends_the_unit_in_the_old_language() -> None:
         ("good morning", "en"),
         ("guten tag", "de"),
     ]
+
+
+def test_terms_go_with_the_unit_that_has_them_and_are_not_cut_by_the_word_limit() -> None:
+    known = Glossary([Entry("tidal range", ("amplitud",), "g", 1)])
+    policy = PauseUnits("en", "es", PauseOptions(min_words=2, max_words=4), known)
+    policy.hear(transcript(words_of("one two tidal range five six seven eight"), ended=True))
+    requests = policy.ask()
+    assert [request.source for request in requests if request.terms] == ["one two tidal range"]
+    without = PauseUnits("en", "es", PauseOptions(min_words=2, max_words=4))
+    without.hear(transcript(words_of("one two tidal range five six seven eight"), ended=True))
+    assert without.ask()[0].source == "one two tidal"
 
 
 def test_what_cannot_be_translated_is_shown_in_the_source_language() -> None:
