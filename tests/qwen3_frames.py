@@ -13,6 +13,8 @@ from models.tts.qwen3.frame import SpeechModel, load_speech_model
 from models.tts.qwen3.prompt import Opening, Prompt, Speaker
 from models.tts.qwen3.rows import NEVER, Rows, allocate_rows
 
+torch.set_num_threads(1)  # of a model this small, a second thread only waits for the first
+
 CPU = torch.device("cpu")
 POSITIONS, TEXT = 192, 64
 
@@ -35,7 +37,7 @@ def opening(model: SpeechModel, language: str = "english", speaker: Speaker | No
     return Opening((tokens.im_start, 256, 10), model.config.languages.get(language), speaker, **more)
 
 
-def begin(model: SpeechModel, rows: Rows, row: int, prompt: Prompt, speaker: Tensor | None, seed: int = 5) -> None:
+def begin(model: SpeechModel, rows: Rows, row: int, prompt: Prompt, speaker: Tensor | None, *, seed: int = 5) -> None:
     """Draw the first frame of a prompt in a cleared row that may not end."""
     rows.clear(row, seed, model.talker.embed_text(torch.tensor([model.config.tokens.tts_pad]))[0])
     rows.end_floor[row] = NEVER
@@ -52,7 +54,7 @@ def feed(model: SpeechModel, rows: Rows, row: int, at: int, tokens: Sequence[int
 def draw_frames(model: SpeechModel, prompt: Prompt, speaker: Tensor | None, count: int, seed: int = 5) -> Tensor:
     """The first ``count`` frames of one prompt alone, int64 [count, 16]."""
     rows = rows_for(model)
-    begin(model, rows, 0, prompt, speaker, seed)
+    begin(model, rows, 0, prompt, speaker, seed=seed)
     frames = [rows.codes[0].clone()]
     for _ in range(count - 1):
         model.step(rows, 1, POSITIONS)

@@ -37,8 +37,9 @@ class TextTokenizer:
         self.role: tuple[int, int, int] = (role[0], role[1], role[2])
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ``text`` without any template."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        """Ids of ``text`` without any template; a lone surrogate, which no encoding has, reads as a question mark."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        return list(self._tokenizer.encode(clean, add_special_tokens=False).ids)
 
     def instruction(self, text: str) -> tuple[int, ...]:
         """Ids of a voice or style description, with its template."""
@@ -47,7 +48,8 @@ class TextTokenizer:
 
     def boundaries(self, text: str) -> list[int]:
         """Where the pre-tokenizer cuts normalized ``text``: the begin of each piece."""
-        return [begin for _, (begin, _) in self._split.pre_tokenize_str(text)]
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        return [begin for _, (begin, _) in self._split.pre_tokenize_str(clean)]
 
 
 class GrowingText:
