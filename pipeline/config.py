@@ -95,9 +95,9 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
         profile = load_profile(name, config, assignments)
         missing = what_is_missing(profile)
         if not missing or name == AUTO_ORDER[-1]:
-            better = f"; for {lacking[-1]}" if lacking else ""
-            return profile, f"profile {name}: {profile.summary}{better}"
-        lacking.append(f"{name}: {'; '.join(dict.fromkeys(f'{item.what} ({item.fix})' for item in missing))}")
+            return profile, f"profile {name}: {'. '.join([profile.summary, *lacking[-1:]])}"
+        fixes = dict.fromkeys(item.fix.replace("translate-live pull", f"translate-live pull {name}") for item in missing)
+        lacking.append(f"better is {name}, which lacks {', '.join(item.what for item in missing)}; try: {'; '.join(fixes)}")
     raise BadInput(f"no profile found in {profiles_folder()}: reinstall translate-live")
 
 
