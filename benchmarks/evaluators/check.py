@@ -95,7 +95,7 @@ def check_exports(folder: Path) -> None:
     theirs["simulstream log"] = last_number(said, "LongLAAL (CU)") / 1000
     for name, found_s in theirs.items():
         print(f"LAAL (CU): ours {ours_s:.6f} s, {name} {found_s:.6f} s")
-        if abs(found_s - ours_s) > max(TOLERANCE_S, 5e-4 * (name == "simuleval")):  # SimulEval prints milliseconds
+        if abs(found_s - ours_s) > TOLERANCE_S:
             raise ModelError(f"{name} gives LAAL {found_s} s for our run, we {ours_s} s")
 
 

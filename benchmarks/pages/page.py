@@ -35,7 +35,9 @@ HEADLINES = (
     "bleu",
     "chrf",
     "compute_rtf",
+    "silence_ratio",
     "peak_memory_mb",
+    "memory_growth_mb_per_minute",
 )
 
 

@@ -77,6 +77,7 @@ class Row:
     erased: int = 0
     feeder_late_p99_ms: float = 0.0
     peak_memory_mb: float | None = None
+    memory_growth_mb_per_minute: float | None = None
     silence_ratio: float | None = None
     audio: str | None = None
     notices: tuple[str, ...] = ()

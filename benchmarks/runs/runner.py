@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.clocks.virtual import run_on
 from benchmarks.corpora.audio import read_audio, speech_bounds_s, write_audio
 from benchmarks.corpora.utterance import Utterance
-from benchmarks.memory import PeakMemory
 from benchmarks.runs.folder import RunFolder
 from benchmarks.runs.row import Clock, Row, physics
 from benchmarks.systems.in_process import Heard, failed, named
@@ -59,14 +57,12 @@ async def _measure(system: System, todo: Sequence[Utterance], folder: RunFolder,
 async def _row(system: System, utterance: Utterance, folder: RunFolder, clock: Clock) -> Row:
     samples, rate = read_audio(Path(utterance.audio))
     bounds = _bounds(utterance) or speech_bounds_s(samples, rate)
-    with PeakMemory() as memory:
-        outcome = await system.interpret(utterance, Heard(samples, rate, *bounds), clock)
+    outcome = await system.interpret(utterance, Heard(samples, rate, *bounds), clock)
     audio = None
     if len(outcome.speech):
         write_audio(folder.audio_file(utterance.name), outcome.speech, outcome.speech_hz)
         audio = f"audio/{utterance.name}.wav"
-    row = named(outcome, utterance.name, utterance.document, audio).row
-    return replace(row, peak_memory_mb=memory.peak_mb)
+    return named(outcome, utterance.name, utterance.document, audio).row
 
 
 def _bounds(utterance: Utterance) -> tuple[float, float] | None:

@@ -69,6 +69,10 @@ def score(utterances: Sequence[Utterance], rows: Sequence[Row]) -> Scores:
         "erasure": _erasure(pairs, language),
         **quality,
         "peak_memory_mb": max((row.peak_memory_mb or 0.0 for _, row in pairs), default=math.nan),
+        "memory_growth_mb_per_minute": max(
+            (row.memory_growth_mb_per_minute for _, row in pairs if row.memory_growth_mb_per_minute is not None),
+            default=math.nan,
+        ),
         "feeder_late_p99_ms": max(row.feeder_late_p99_ms for _, row in pairs),
     }
     figures = {name: _figure(name, value, clock, len(pairs)) for name, value in numbers.items()}

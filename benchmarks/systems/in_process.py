@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.clocks.feeder import FRAME_S, Feeder
 from benchmarks.clocks.in_flight import marked
+from benchmarks.memory import PeakMemory
 from benchmarks.metrics.playout import silence_ratio
 from benchmarks.metrics.statistics import percentile
 from benchmarks.runs.row import Clock, Row
@@ -63,7 +65,8 @@ async def interpret(
     recording = Recording(loop_clock)
     session = Session(marked(models), options, loop_clock)
     began = time.perf_counter()
-    await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
+    with PeakMemory() as memory:
+        await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
     units = recording.unit_rows(session.clock_time(0.0), computation_aware=live)
     speech, speech_hz = recording.track()
@@ -82,6 +85,8 @@ async def interpret(
         drafted=recording.erasure.drafted,
         erased=recording.erasure.erased,
         feeder_late_p99_ms=1000 * percentile(feeder.late_s, 99) if feeder.late_s else 0.0,
+        peak_memory_mb=memory.peak_mb,
+        memory_growth_mb_per_minute=growth if math.isfinite(growth := memory.growth_mb_per_minute()) else None,
         silence_ratio=silence_ratio(speech, speech_hz) if len(speech) else None,
         notices=tuple(recording.notices),
     )

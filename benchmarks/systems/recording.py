@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,13 +30,42 @@ from pipeline.events import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A chunk of speech: when it came, of which unit, where on the time line it was put, and how long it is."""
+
+    at_s: float
+    unit: int
+    start_s: float
+    count: int
+    sample_rate: int
+
+
+class Spool:
+    """Samples on disk while a session runs, so that what it uses of memory is not what measuring it uses."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the recording)
+
+    def add(self, samples: Samples) -> None:
+        """Keep samples behind those that are kept."""
+        self._file.write(np.asarray(samples, np.float32).tobytes())
+
+    def cut(self, counts: Sequence[int]) -> list[Samples]:
+        """All samples, in pieces of these lengths."""
+        self._file.seek(0)
+        whole = np.frombuffer(self._file.read(), np.float32)
+        return np.split(whole, np.cumsum(counts)[:-1]) if counts else []
+
+
 @dataclass(slots=True, eq=False)
 class Recording:
     """Everything of a session that figures need: texts and stamps, speech samples, and how busy each stage was."""
 
     clock: Clock
     units: list[tuple[float, ReadingUnit]] = field(default_factory=list)
-    speech: list[tuple[float, SpeechChunk]] = field(default_factory=list)
+    speech: list[Placed] = field(default_factory=list)
+    spool: Spool = field(default_factory=Spool)
     lags: dict[int, Lag] = field(default_factory=dict)
     words: list[Word] = field(default_factory=list)
     busy_s: dict[str, float] = field(default_factory=dict)
@@ -51,7 +81,8 @@ class Recording:
                 self.units.append((self.last_at, event))
                 self.erasure.commit(event.text)
             case SpeechChunk():
-                self.speech.append((self.last_at, event))
+                self.speech.append(Placed(self.last_at, event.unit, event.start, len(event.samples), event.sample_rate))
+                self.spool.add(event.samples)
             case Lag():
                 self.lags[event.unit] = event
             case Transcript():
@@ -82,23 +113,31 @@ class Recording:
         """
         heard_s = self._breaths_heard_s()
         arrivals = [
-            Arrival(chunk.unit, at - origin if computation_aware else heard_s[chunk.unit], chunk.samples, chunk.sample_rate)
-            for at, chunk in self.speech
+            Arrival(
+                chunk.unit,
+                chunk.at_s - origin if computation_aware else heard_s[chunk.unit],
+                samples,
+                chunk.sample_rate,
+            )
+            for chunk, samples in zip(self.speech, self._samples(), strict=True)
         ]
         heard = {unit.unit: unit for unit in play(arrivals)}
         return tuple(self._row(unit, at - origin if computation_aware else unit.heard_s, heard) for at, unit in self.units)
 
     def track(self) -> tuple[Samples, int]:
         """The speech as it is heard from source second 0 on: mono samples [n] and their rate; nothing if there is none."""
-        chunks = [chunk for _, chunk in self.speech if len(chunk.samples)]
-        if not chunks:
+        if not self.speech:
             return np.zeros(0, np.float32), 16_000
-        rate = chunks[0].sample_rate
-        places = [round(chunk.start * rate) for chunk in chunks]
-        track = np.zeros(max(place + len(chunk.samples) for place, chunk in zip(places, chunks, strict=True)), np.float32)
-        for place, chunk in zip(places, chunks, strict=True):
-            track[place : place + len(chunk.samples)] = chunk.samples
+        rate = self.speech[0].sample_rate
+        places = [round(chunk.start_s * rate) for chunk in self.speech]
+        ends = [place + chunk.count for place, chunk in zip(places, self.speech, strict=True)]
+        track = np.zeros(max(ends), np.float32)
+        for place, end, samples in zip(places, ends, self._samples(), strict=True):
+            track[place:end] = samples
         return track, rate
+
+    def _samples(self) -> list[Samples]:
+        return self.spool.cut([chunk.count for chunk in self.speech])
 
     def _breaths_heard_s(self) -> dict[int, float]:
         """How far the audio was heard when each breath could begin, by the number of its first unit."""
