@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatch
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contracts import Progress
-from pipeline.errors import BadInput, NetworkError, TranslateLiveError, nearest
+from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, nearest
 
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -37,6 +38,8 @@ REPOSITORIES = {
 NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 WANTED = (*NEEDED, "preprocessor_config.json")
 POLL_S = 0.2
+FRUITLESS_TRIES = 3
+UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 
 def find(model: str, cache: str = "") -> Path | None:
@@ -75,7 +78,8 @@ def lacking(folder: Path) -> list[str]:
 def download(model: str, cache: str, progress: Progress) -> None:
     """Fetch what is not there yet; an interrupted download goes on where it stopped.
 
-    Raises `NetworkError` when the connection fails, `BadInput` when there is no such model.
+    Raises `NetworkError` when the connection fails, `BadInput` when there is no such model, `ModelError` when the disk is
+    full or may not be written.
     """
     if Path(model).expanduser().is_dir():
         return
@@ -94,6 +98,10 @@ def download(model: str, cache: str, progress: Progress) -> None:
     except TranslateLiveError:
         raise
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in UNWRITABLE:
+            raise ModelError(
+                f"cannot write the model to {blobs.parent}: {error}; see --set recognizer.cache=FOLDER"
+            ) from error
         raise NetworkError(
             f"the download of {name} failed: {error}; check the connection and run the same command again, "
             "it goes on where it stopped"
@@ -102,7 +110,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
 
 
 class _Watch:
-    """Tells the share that is on disk, by the sizes of the files that grow there."""
+    """Knows how much is on disk, by the sizes of the files that grow there."""
 
     def __init__(self, blobs: Path, total: int, what: str, progress: Progress) -> None:
         self._blobs = blobs
@@ -110,25 +118,44 @@ class _Watch:
         self._what = what
         self._progress = progress
 
-    def look(self) -> None:
-        """Report."""
-        sizes = [blob.stat().st_size for blob in self._blobs.iterdir()] if self._blobs.is_dir() else []
-        self._progress(self._what, min(1.0, sum(sizes) / self._total))
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(blob.stat().st_size for blob in self._blobs.iterdir()) if self._blobs.is_dir() else 0
+
+    def report(self) -> None:
+        """Tell the share that is there."""
+        self._progress(self._what, min(1.0, self.size() / self._total))
 
 
 def _fetch(name: str, files: Sequence[str], cache: str, watch: _Watch) -> None:
     """Download file by file on a thread, watching from this one."""
-    import huggingface_hub
 
     def fetch_all() -> None:
         for file in files:
-            huggingface_hub.hf_hub_download(name, file, cache_dir=cache or None)
+            _fetch_file(name, file, cache, watch)
 
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(fetch_all)
         while wait([job], POLL_S).not_done:
-            watch.look()
+            watch.report()
         job.result()
+
+
+def _fetch_file(name: str, file: str, cache: str, watch: _Watch) -> None:
+    """Download one file; a connection that is cut is opened again until several tries have brought nothing."""
+    from huggingface_hub import hf_hub_download
+
+    fruitless = 0
+    while True:
+        before = watch.size()
+        try:
+            hf_hub_download(name, file, cache_dir=cache or None)
+        except OSError as error:
+            fruitless = 0 if watch.size() > before else fruitless + 1
+            if fruitless == FRUITLESS_TRIES or error.errno in UNWRITABLE:
+                raise
+        else:
+            return
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:

@@ -251,7 +251,7 @@ class Stream:
         self._schedule()
 
     def _schedule(self) -> None:
-        """The next update comes a step after this one was due, or after now if that is past; late, it takes all there is."""
+        """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
         now, step = self._ear.position, round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if self._due + step > now else now + step
         if self._relief.frugal and self._utterance is not None:

@@ -1,0 +1,127 @@
+"""The backend end to end on a Whisper that hears: the tone language, through the real engine."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from benchmarks.asr_toy import MODEL, measure_offline, measure_streaming, toy_backend, toy_options, toy_stream
+from benchmarks.random_whisper import build
+from models.asr.whisper import FasterWhisper
+from models.asr.whisper.stream import StreamOptions
+from pipeline.errors import BadInput, Refused
+from pipeline.events import AudioChunk, Fault, LanguageChanged, text_of
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def streams():
+    return [toy_stream(seed, 20.0) for seed in range(50, 54)]
+
+
+async def heard(listening, audio, cuts):
+    transcripts, at = [], 0
+    while at < len(audio):
+        size = next(cuts)
+        transcripts.append(await listening.hear(AudioChunk(audio[at : at + size], RATE, at / RATE)))
+        at += size
+    return [*transcripts, await listening.finish()]
+
+
+def every(size):
+    while True:
+        yield size
+
+
+def at_random(seed):
+    random = np.random.default_rng(seed)
+    while True:
+        yield int(random.choice([1, 77, 512, 1600, 8000, 20_000]))
+
+
+def committed(transcripts):
+    return [word for transcript in transcripts for word in transcript.committed]
+
+
+async def test_any_cut_gives_the_same_words_and_most_are_right(streams):
+    async with toy_backend(toy_options()).load() as recognizer:
+        results = []
+        for cuts in (every(1600), at_random(1), every(10**9)):
+            async with recognizer.open(["en"], []) as listening:
+                results.append(committed(await heard(listening, streams[0].audio, cuts)))
+    assert results[0] == results[1] == results[2]
+    said = [word.text for word in streams[0].words]
+    assert len(set(said) & {word.text for word in results[0]}) >= 0.9 * len(set(said))
+
+
+async def test_sessions_share_the_model_and_hear_what_each_hears_alone(streams):
+    async with toy_backend(toy_options()).load() as recognizer:
+
+        async def session(stream):
+            async with recognizer.open(["en"], []) as listening:
+                transcripts = []
+                for start in range(0, len(stream.audio), 8000):
+                    piece = AudioChunk(stream.audio[start : start + 8000], RATE, start / RATE)
+                    transcripts.append(await listening.hear(piece))
+                return text_of(committed([*transcripts, await listening.finish()]))
+
+        together = await asyncio.gather(*(session(stream) for stream in streams))
+        alone = [await session(stream) for stream in streams]
+    assert together == alone
+
+
+def test_streaming_is_nearly_as_good_as_offline_and_soon(streams):
+    offline = measure_offline(streams)
+    found, window_s = measure_streaming(toy_options(), streams)
+    assert found.wer - offline <= 0.03
+    assert found.mean_s <= 0.7
+    assert found.p95_s <= 1.0
+    assert window_s <= 5.0
+
+
+async def test_the_language_is_detected_among_those_allowed_and_told(streams):
+    async with toy_backend(toy_options()).load() as recognizer, recognizer.open(["de", "en"], []) as listening:
+        transcripts = await heard(listening, streams[1].audio, every(1600))
+    changes = [notice for transcript in transcripts for notice in transcript.notices]
+    assert [change.language for change in changes] == ["en"]
+    assert all(isinstance(change, LanguageChanged) for change in changes)
+    told = next(index for index, transcript in enumerate(transcripts) if transcript.notices)
+    assert not committed(transcripts[:told])
+    assert transcripts[-1].language == "en"
+
+
+async def test_vocabulary_is_context_and_adds_no_words_to_silence(streams):
+    async with toy_backend(toy_options()).load() as recognizer, recognizer.open(["en"], ["bati", "kubo"]) as listening:
+        silent = await heard(listening, np.zeros(5 * RATE, np.float32), every(1600))
+    assert not committed(silent)
+
+
+async def test_silero_takes_neither_silence_nor_noise_nor_tones_for_speech():
+    options = toy_options()
+    random, time_s = np.random.default_rng(0), np.arange(8 * RATE) / RATE
+    sounds = [np.zeros(8 * RATE), 0.1 * random.standard_normal(8 * RATE), 0.2 * np.sin(2 * np.pi * 440 * time_s)]
+    async with FasterWhisper(str(MODEL), device="cpu", stream=options).load() as recognizer:
+        for sound in sounds:
+            async with recognizer.open(["en"], []) as listening:
+                assert not committed(await heard(listening, sound.astype(np.float32), every(1600)))
+
+
+async def test_a_model_without_alignment_heads_says_so_and_waits_for_agreement(tmp_path):
+    folder = build(tmp_path, alignment_heads=False)
+    async with FasterWhisper(str(folder), device="cpu").load() as recognizer:
+        assert recognizer.options.policy == "local_agreement"
+        async with recognizer.open(["en"], []) as listening:
+            first = await listening.hear(AudioChunk(np.zeros(1600, np.float32), RATE, 0.0))
+    assert [type(notice) for notice in first.notices] == [Fault]
+    assert "local_agreement" in first.notices[0].message
+
+
+async def test_settings_that_cannot_work_are_refused_with_what_can(tmp_path):
+    with pytest.raises(BadInput, match=r"at most 5"):
+        async with FasterWhisper(str(MODEL), device="cpu", stream=StreamOptions(window_s=12.0)).load():
+            pass
+    async with toy_backend(toy_options()).load() as recognizer:
+        with pytest.raises(Refused, match="valid"):
+            async with recognizer.open(["xx"], []):
+                pass
