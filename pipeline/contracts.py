@@ -7,10 +7,10 @@ all sessions share. State of one stream lives in what ``open()`` gives and ends 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,15 @@ class Translator(Protocol):
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate one request."""
+        ...
+
+
+@runtime_checkable
+class TermChecking(Protocol):
+    """A loaded translator that knows which glossary terms it can be held to; asked when a session opens."""
+
+    async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+        """Raise `BadInput` that names a term it cannot be held to; no source language: still to be detected."""
         ...
 
 

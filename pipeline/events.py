@@ -140,8 +140,9 @@ class ReadingUnit:
     """A committed piece of translation, a few words to a clause, that can be spoken at once.
 
     ``source`` is the words it covers, ``start`` and ``end`` their span, ``heard_s`` how far the audio had been heard when
-    the unit was cut. Units are numbered from 0 within a session and target language; ``text`` keeps a leading space where
-    the unit continues a sentence of a language that writes spaces, so texts concatenate.
+    the unit was cut. Units are numbered from 0 within a session and ``target``, the language that was asked for, which the
+    translate stage fills in; ``language`` is that of ``text``, the source's where there is no translation. ``text`` keeps a
+    leading space where the unit continues a sentence of a language that writes spaces, so texts concatenate.
     """
 
     number: int
@@ -151,6 +152,7 @@ class ReadingUnit:
     start: float
     end: float
     heard_s: float
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

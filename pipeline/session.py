@@ -6,14 +6,25 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import UnitSettings
-from pipeline.contracts import Listening, Recognizer, Source, Speaking, Synthesizer, TranslationRequest, Translator, Voice
+from pipeline.contracts import (
+    Listening,
+    Recognizer,
+    Source,
+    Speaking,
+    Synthesizer,
+    TermChecking,
+    TranslationRequest,
+    Translator,
+    Voice,
+)
 from pipeline.control import Control, Run, Stamped
-from pipeline.errors import StageFailed
+from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary import Glossary
 from pipeline.outlet import Outlet
@@ -84,6 +95,7 @@ class Session:
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
                 speaking = await self._open_speech(opened)
+                await self._check_terms()
                 await self._rehearse()
                 await self._run_stages(source, listening, speaking)
         finally:
@@ -124,11 +136,23 @@ class Session:
         for outlet in self._outlets:
             await outlet.put(event)
 
+    async def _check_terms(self) -> None:
+        """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
+        translator, glossary = self._models.translator, self._options.glossary
+        if glossary and isinstance(translator, TermChecking):
+            for source, target in product(self._options.languages or ("",), self._options.targets):
+                await translator.check(glossary.terms(source, target), source, target)
+
     async def _rehearse(self) -> None:
         """Translate a word into each target, so that what is refused or slow the first time comes before any audio."""
-        for language in self._options.languages[:1]:
-            for target in self._options.targets:
-                await self._models.translator.translate(TranslationRequest("one", language, target))
+        try:
+            for language in self._options.languages[:1]:
+                for target in self._options.targets:
+                    await self._models.translator.translate(TranslationRequest("one", language, target))
+        except TranslateLiveError:
+            raise
+        except Exception as error:  # the border to the model
+            raise StageFailed("translate", error) from error
 
     async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
         if self._options.spoken is None or self._models.synthesizer is None:
@@ -193,13 +217,14 @@ class Session:
         units = self._options.units
         match units.policy:
             case "pauses":
-                return PauseUnits(language, target, units.pauses)
+                return PauseUnits(language, target, units.pauses, self._options.glossary)
             case "agreement":
                 return AgreementUnits(language, target, units.agreement, self._options.glossary)
 
     def _vocabulary(self) -> tuple[str, ...]:
         """The glossary's source terms in the languages that may be spoken: words for the recognizer to expect."""
-        return tuple(term for language in self._options.languages for term in self._options.glossary.vocabulary(language))
+        languages = self._options.languages or ("",)
+        return tuple(dict.fromkeys(term for one in languages for term in self._options.glossary.vocabulary(one)))
 
     def _flush(self) -> None:
         for outlet in self._outlets:

@@ -154,14 +154,14 @@ class Translating:
         """The units of all targets that this transcript completes; drafts are shown."""
         for policy in self._policies.values():
             policy.hear(transcript, final)
-        while asked := [(policy, requests) for policy in self._policies.values() if (requests := policy.ask())]:
+        while asked := [(target, requests) for target, policy in self._policies.items() if (requests := policy.ask())]:
             answers = await self._answers([request for _, requests in asked for request in requests])
-            for policy, requests in asked:
-                reading = await self._reading(policy, [answers.pop(0) for _ in requests])
+            for target, requests in asked:
+                reading = await self._reading(self._policies[target], [answers.pop(0) for _ in requests])
                 if reading.draft is not None:
                     await self._run.show(reading.draft)
                 for unit in reading.units:
-                    yield unit
+                    yield replace(unit, target=target)
 
     async def _answers(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
         began = self._run.clock.now()
@@ -207,7 +207,7 @@ async def translate(
     async def publish(stamped: Stamped[Transcript], final: bool) -> None:
         async for unit in translating.read(stamped.item, final):
             await run.show(unit)
-            if unit.language == spoken:
+            if unit.language == unit.target == spoken:
                 if units.full:
                     run.time.held_up()
                 await units.send(replace(stamped, item=unit))  # type: ignore[arg-type]

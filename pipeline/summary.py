@@ -19,7 +19,9 @@ class Summary:
 
     ``first_audio_s`` is from the first word's beginning to the first speech, an ear-voice span from the end of a unit's
     last source word to the beginning of its speech. ``rtf`` is wall time over audio time, and a stage's the time spent in
-    its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover.
+    its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover. Of
+    several target languages, units are those of the one that is spoken (none: the first), lost and doubled words those of
+    the worst.
     """
 
     audio_s: float = 0.0
@@ -54,10 +56,11 @@ def summarize(records: Iterable[Record]) -> Summary:
             kinds.setdefault(record["event"], []).append(record)
     transcripts, lags = kinds.get("Transcript", []), kinds.get("Lag", [])
     words = [word for transcript in transcripts for word in transcript["committed"]]
-    units = kinds.get("ReadingUnit", [])
+    by_target = _by_target(kinds)
+    units = by_target[_main_target(kinds, by_target)] if by_target else []
     spans_s = [lag["ear_voice_ns"] / _PER_S for lag in lags]
     audio_s = _audio_s(kinds)
-    lost, doubled = _coverage(words, units)
+    lost, doubled = _coverage(words, by_target.values())
     return Summary(
         audio_s=audio_s,
         words=len(words),
@@ -132,13 +135,25 @@ def _stage_rtf(calls: Iterable[Record], audio_s: float) -> dict[str, float]:
     return {stage: busy_ns / _PER_S / audio_s for stage, busy_ns in busy.items()} if audio_s else {}
 
 
-def _coverage(words: Iterable[Record], units: Iterable[Record]) -> tuple[int, int]:
-    """How many recognized words no unit of a language covers, and how many are covered twice; the worst language counts."""
+def _by_target(kinds: dict[str, list[Record]]) -> dict[str, list[Record]]:
+    """The units of each target language, those without any included; older logs tell targets by the text's language."""
+    sessions = kinds.get("session", [])
+    units: dict[str, list[Record]] = {target: [] for session in sessions for target in session.get("to", [])}
+    for unit in kinds.get("ReadingUnit", []):
+        units.setdefault(unit["target"] if "target" in unit else unit["language"], []).append(unit)
+    return units
+
+
+def _main_target(kinds: dict[str, list[Record]], targets: Iterable[str]) -> str:
+    """The target that is spoken, else the first."""
+    spoken = [session.get("spoken") for session in kinds.get("session", [])]
+    return next(target for target in [*spoken, *targets] if target in set(targets))
+
+
+def _coverage(words: Iterable[Record], targets: Iterable[Sequence[Record]]) -> tuple[int, int]:
+    """How many recognized words no unit of a target covers, and how many are covered twice; the worst target counts."""
     heard = Counter(_key(word) for word in words)
-    covered: dict[str, Counter[tuple[str, int]]] = {}
-    for unit in units:
-        covered.setdefault(unit["language"], Counter()).update(_key(word) for word in unit["source"])
-    counts = list(covered.values()) or [Counter()]
+    counts = [Counter(_key(word) for unit in units for word in unit["source"]) for units in targets] or [Counter()]
     lost = max((heard - counted).total() for counted in counts)
     doubled = max((counted - heard).total() for counted in counts)
     return lost, doubled

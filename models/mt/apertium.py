@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.mt.apertium_chain import Chain, ChainBroken, commands_of
 from models.mt.apertium_format import from_stream, to_stream
-from pipeline.contracts import Missing, Progress, Translation, TranslationRequest, Translator
+from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest, Translator
 from pipeline.errors import ModelError, Refused
 
 _CODES = """
@@ -95,6 +95,19 @@ def _code(name: str) -> str:
     return ISO_639_1.get(name, name)
 
 
+def _refuse_demands(terms: Iterable[Term]) -> None:
+    demands = [term for term in terms if term.mode != "soft"]
+    if demands:
+        first, *others = demands
+        more = f" and {len(others)} more" if others else ""
+        banned = all(term.mode == "ban" for term in demands)
+        step = "remove it" if banned else "--glossary-soft, which makes terms wishes"
+        raise Refused(
+            f"Apertium cannot guarantee the {first.mode} term {first.source or first.targets[0]!r}{more}; "
+            f"try: --profile cpu or gpu, or {step}"
+        )
+
+
 class _Translator:
     """Pairs, each with its running programs.
 
@@ -108,6 +121,10 @@ class _Translator:
         self._modes = settings.installed()
         self._chains: dict[Pair, Chain] = {}
         self._locks: dict[Pair, asyncio.Lock] = {}
+
+    async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+        """Raise `Refused` if any term is more than a wish."""
+        _refuse_demands(terms)
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate; a pipeline that hangs or died is started again and asked once more, then `ModelError`."""
@@ -137,12 +154,7 @@ class _Translator:
                 f"Apertium cannot translate {pair[0]} to {pair[1]} here; installed pairs: {installed}; "
                 f"try: {self._settings.how_to_add(*pair)}"
             )
-        for term in request.terms:
-            if term.mode != "soft":
-                raise Refused(
-                    f"Apertium cannot guarantee the {term.mode} term {term.source!r}; use the cpu or gpu profile, or make "
-                    "it a soft term"
-                )
+        _refuse_demands(request.terms)
         return pair
 
     async def _ask(self, pair: Pair, source: str, timeout_s: float) -> str:

@@ -43,9 +43,9 @@ class Router:
         return frozenset().union(*(tier.pairs() for tier in self.tiers()))
 
     def model_for(self, source: str, target: str) -> Tier:
-        """The first model that translates a pair; raises `BadInput` that lists what there is."""
+        """The first model that translates a pair (no source: from any); raises `BadInput` that lists what there is."""
         for tier in self.tiers():
-            if (source, target) in tier.pairs():
+            if any(pair == (source or pair[0], target) for pair in tier.pairs()):
                 return tier
         known = sorted({given for pair in self.pairs() for given in pair})
         wrong = target if source in known else source

@@ -246,8 +246,15 @@ def test_a_stage_that_breaks_is_one_line_without_v_and_a_traceback_with_it(trans
 
 
 def test_a_unit_that_cannot_be_translated_is_told(translate, config):
-    set_backend(config, "translator", breaks_at=["translate", 1])
+    set_backend(config, "translator", breaks_at=["translate", 2])
     assert translate()[0] == 0
+
+
+def test_a_translator_that_breaks_before_any_audio(translate, config):
+    set_backend(config, "translator", breaks_at=["translate", 1])
+    code, out, err = translate()
+    assert (code, out) == (4, "")
+    assert "the translate stage failed: translate broke" in only_errors(err)[0]
 
 
 def test_a_reader_that_goes_away_ends_a_session_that_has_no_other(config, tmp_path):
