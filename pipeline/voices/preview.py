@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,10 +41,12 @@ async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     text = wish.text or preview_sentence(language)
     if not text:
         raise BadInput(f"there is no sentence to say in {language_name(language)} yet; try: --text")
-    sink: Sink = SpeechFile(wish.out) if wish.out else Speaker(wish.out_device)
+    sink = SpeechFile(wish.out) if wish.out else Speaker(wish.out_device)
     try:
         async with backend.load() as synthesizer:
             await _say(text, synthesizer, await chosen.ready(synthesizer), language, sink)
+        if isinstance(sink, Speaker):
+            await asyncio.sleep(sink.queued_s)  # it was made faster than it is heard, and closing would cut it short
     finally:
         await sink.close()
 

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipeline.audio.speaker import Speaker
 from pipeline.cli import main
 from pipeline.voices.sentences import consent_sentence
 from pipeline.voices.store import VoiceStore
@@ -85,6 +87,37 @@ def test_a_voice_from_its_clip_to_its_end(add, voices, store, tmp_path):
     assert voices("remove", "anna")[:2] == (0, "voice anna and all that was kept of it is deleted\n")
     assert list(store.folder.iterdir()) == []
     assert "no voice is enrolled" in voices("list")[1]
+
+
+class SlowSpeaker(Speaker):
+    """Holds seven seconds of speech until they are waited for."""
+
+    made: ClassVar[list["SlowSpeaker"]] = []
+    queued_s = 7.0
+
+    def __init__(self, name):
+        self.given = []
+        self.made.append(self)
+
+    async def put(self, event):
+        self.given.append(event)
+
+    async def close(self):
+        self.given.append("closed")
+
+
+def test_a_preview_is_played_to_its_end(voices, store, monkeypatch):
+    enrol(store)
+
+    async def sleep(seconds):
+        SlowSpeaker.made[0].given.append(seconds)
+
+    monkeypatch.setattr("pipeline.voices.preview.Speaker", SlowSpeaker)
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    assert voices("preview", "anna", "--text", "hello")[0] == 0
+    first, second, *rest = SlowSpeaker.made.pop().given
+    assert (first.start, second.start, second.last) == (0.0, first.duration, True)
+    assert rest == [7.0, "closed"]
 
 
 @pytest.mark.parametrize("name", ["short", "empty", "text", "silent", "noise", "clipped", "long", "nothing"])
