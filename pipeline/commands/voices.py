@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="audio or video with 3 to 15 s of one person's speech")
     parser.add_argument("--name", required=True, metavar="NAME", help="what to call the voice")
-    parser.add_argument("--consent", type=Path, metavar="FILE", help="a recording in which the speaker agrees")
+    parser.add_argument(
+        "--consent", type=Path, metavar="FILE", help="a recording in which the speaker agrees; may be CLIP itself"
+    )
     parser.add_argument("--consent-text", metavar="TEXT", help="what they say there, if it is not our sentence")
     parser.add_argument("--who", metavar="PERSON", help="who the speaker is, for the consent's record (NAME)")
     parser.add_argument("--language", default="en", metavar="LANG", help="what is spoken in both recordings (en)")

@@ -51,10 +51,10 @@ def statement_for(name: str, language: str, who: str, own_text: str | None) -> S
 
 def missing_consent(statement: Statement) -> BadInput:
     """The error for an enrolment without consent: what to record."""
-    return BadInput(f"a voice is copied only with its owner's consent; try: {how(statement)}")
+    return BadInput(f"a voice is copied only with its owner's consent; try: {how_to(statement)}")
 
 
-def how(statement: Statement) -> str:
+def how_to(statement: Statement) -> str:
     """How to give consent."""
     return f'--consent FILE, in which they say: "{statement.text}"'
 
@@ -66,7 +66,7 @@ async def given_consent(statement: Statement, found: Heard, recognizer: Recogniz
     """
     path = found.recording.path
     if found.speech_s < SHORTEST_S:
-        raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent; try: {how(statement)}")
+        raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent; try: {how_to(statement)}")
     if recognizer is not None:
         samples = resampled(found.recording.samples, found.recording.sample_rate, FINDER_HZ)
         _refuse_other(path, statement, await recognized(recognizer, samples, statement))
@@ -101,7 +101,7 @@ def _refuse_other(path: Path, statement: Statement, said: str) -> None:
         return
     raise BadInput(
         f'{path} is no consent: "{said}" was heard, {agreement(statement.text, said):.0%} of the statement and '
-        f"{AGREEMENT:.0%} are needed; record it again, slowly and clearly; try: {how(statement)}"
+        f"{AGREEMENT:.0%} are needed; record it again, slowly and clearly; try: {how_to(statement)}"
     )
 
 

@@ -12,7 +12,7 @@ from pipeline.audio.files import AudioFile
 from pipeline.audio.resampling import Resampler
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
-from pipeline.events import Samples
+from pipeline.events import Fault, Samples
 
 LONGEST_S = 60.0
 """What is longer is no clip: nobody knows which part of it is meant, and who else speaks in it."""
@@ -37,7 +37,7 @@ async def read_recording(path: Path) -> Recording:
         async for chunk in chunks:
             pieces.append(chunk.samples)
             _refuse_long(path, chunk.end)
-    faults = tuple(getattr(notice, "message", str(notice)) for notice in file.notices)
+    faults = tuple(notice.message for notice in file.notices if isinstance(notice, Fault))
     return Recording(path, np.concatenate(pieces), file.sample_rate, faults)
 
 
