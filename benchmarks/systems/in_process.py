@@ -88,7 +88,7 @@ async def interpret(
         peak_memory_mb=memory.peak_mb,
         memory_growth_mb_per_minute=growth if math.isfinite(growth := memory.growth_mb_per_minute()) else None,
         silence_ratio=silence_ratio(speech, speech_hz) if len(speech) else None,
-        notices=tuple(recording.notices),
+        notices=tuple(recording.remarks),
     )
     return Outcome(row, speech, speech_hz)
 

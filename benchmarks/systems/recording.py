@@ -69,7 +69,7 @@ class Recording:
     lags: dict[int, Lag] = field(default_factory=dict)
     words: list[Word] = field(default_factory=list)
     busy_s: dict[str, float] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     erasure: Erasure = field(default_factory=Erasure)
     last_at: float = 0.0
 
@@ -92,11 +92,11 @@ class Recording:
             case Draft():
                 self.erasure.draft(event.text)
             case Skipped() | Gap() | Fault() | LanguageChanged():
-                self.notices.append(str(event))
+                self.remarks.append(str(event))
             case AudioChunk():
                 pass
             case _:
-                self.notices.append(str(event))
+                self.remarks.append(str(event))
 
     async def close(self) -> None:
         """Nothing to finish."""

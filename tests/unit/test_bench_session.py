@@ -138,3 +138,14 @@ def test_nothing_said_has_no_latency():
     figures = speech_latency.figures([row_on("exact", [Word(" ...", 0.5, 0.9, 1.0)])])
     assert math.isnan(figures["ear_voice_span_p50_s"])
     assert figures["units"] == 0
+
+
+async def test_what_a_session_remarks_is_kept_and_not_told_again():
+    class Failing(ScriptedTranslator):
+        async def translate(self, request):
+            raise ValueError("no words today")
+
+    words = script(8)
+    failing = Models(ScriptedRecognizer(words), Failing(), ScriptedSynthesizer())
+    row = (await interpret(failing, OPTIONS, audio(words), "cu")).row
+    assert 1 <= sum("no words today" in notice for notice in row.notices) <= 2
