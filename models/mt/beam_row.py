@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from models.mt.constrained_beam import Asked, BeamOptions
 
 FAR = -1.0e9  # of a beam that does not exist
-FORCED_PER_BEAM = 4
+FORCED_PER_BEAM = 3
 
 
 class Candidate(NamedTuple):

@@ -24,6 +24,7 @@ class Vocabulary:
             if text:
                 self._tokens.setdefault(text, []).append(token)
         self._longest = max(map(len, self._tokens), default=0)
+        self._beginning: dict[bytes, list[int]] = {}
         self._fewest: dict[bytes, float] = {b"": 0}
         self._completions: dict[bytes, bytes] = {}
 
@@ -32,8 +33,10 @@ class Vocabulary:
 
     def beginning(self, text: bytes) -> list[int]:
         """All tokens that write a non-empty beginning of ``text``."""
-        ends = range(1, min(len(text), self._longest) + 1)
-        return [token for end in ends for token in self._tokens.get(text[:end], ())]
+        if text not in self._beginning:
+            ends = range(1, min(len(text), self._longest) + 1)
+            self._beginning[text] = [token for end in ends for token in self._tokens.get(text[:end], ())]
+        return self._beginning[text]
 
     def fewest(self, text: bytes) -> float:
         """The least number of tokens that spell ``text``; infinite if none do."""

@@ -1,0 +1,116 @@
+"""What the constrained search costs by itself: a step of beam search beside the model, with and without terms."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from benchmarks.metrics.statistics import percentile
+from models.mt.automaton import TermAutomaton
+from models.mt.constrained_beam import Asked, BeamOptions, search
+from models.mt.terms import Demands, demands
+from models.mt.vocabulary import Vocabulary
+from pipeline.contracts import Term
+
+VOCABULARY, BEAMS, STEPS, UNITS = 120_000, 4, 24, 20
+ZIPF = 1.0  # tokens are as unequally frequent as in text
+TERMS = (
+    Term("a", ("Transformer",)),
+    Term("b", ("Aufmerksamkeitsmechanismus", "Aufmerksamkeit")),
+    Term("c", ("息税折旧摊销前利润",)),
+    Term("d", ("ディープラーニング",)),
+    Term("e", ("gradiente estocástico",), inflect=True),
+)
+
+
+def control_figures() -> Mapping[str, float]:
+    """Milliseconds a step, one thread, at beam 4 over a vocabulary of 120,000: without terms and with five.
+
+    The median over units, so that what else runs counts little. The automaton is new for every unit, as
+    when every unit hears other terms; ``warm`` is the same with the automaton of the unit before.
+    """
+    torch.set_num_threads(1)
+    vocabulary = Vocabulary(made_up_vocabulary())
+    for demand in demands(TERMS, "es").hard:  # spellings are looked up once a session, when the glossary is checked
+        vocabulary.fewest(demand.forms[0].text.encode())
+    warm = TermAutomaton(demands(TERMS, "es"), vocabulary)
+    figures = {
+        "control_plain_ms_per_step": _measure(vocabulary, None),
+        "control_ms_per_step": _measure(vocabulary, demands(TERMS, "es")),
+        "control_warm_ms_per_step": _measure(vocabulary, warm),
+    }
+    for name, value in figures.items():
+        print(f"  {name:<28} {value:7.3f}")
+    return figures
+
+
+def made_up_vocabulary() -> list[bytes]:
+    """Single bytes, then pieces of words of several scripts, with and without a space before them."""
+    draw = random.Random(3)
+    alphabets = (
+        "abcdefghijklmnopqrstuvwxyzáéíñü",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "アイウエオラーニングディプ",
+        "税息折旧摊销前利润模型人工",
+    )
+    pieces: dict[bytes, None] = dict.fromkeys([b"", b"", b"<end>", *(bytes([byte]) for byte in range(256))])
+    texts = [form for term in TERMS for form in term.targets]
+    while len(pieces) < VOCABULARY - 3000:
+        letters = draw.choice(alphabets)
+        piece = "".join(draw.choice(letters) for _ in range(draw.randint(2, 7)))
+        pieces[(draw.choice(["", " "]) + piece).encode()] = None
+    while len(pieces) < VOCABULARY:
+        text = draw.choice(texts)
+        start = draw.randrange(len(text))
+        piece = text[start : start + draw.randint(1, 5)] + draw.choice(["", "", *"abcdefgh"])
+        pieces[(draw.choice(["", " "]) + piece + draw.choice(["", *"xyz"])).encode()] = None
+    return list(pieces)
+
+
+class _Replay:
+    """A stepper that gives random scores made beforehand, of Zipf's law with noise, and counts its own time."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        noise = torch.Generator().manual_seed(seed)
+        common = -ZIPF * torch.randperm(size, generator=torch.Generator().manual_seed(1)).add(1).log()
+        made = [torch.randn(BEAMS, size, generator=noise) * 2 + common for _ in range(8)]
+        self._scores = [scores.log_softmax(-1) for scores in made]
+        self._steps = 0
+        self.spent_s = 0.0
+
+    def start(self, beams: int, room: int) -> Tensor:
+        return self._next()[:1]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        return self._next()
+
+    def reorder(self, origins: Tensor) -> None:
+        pass
+
+    def _next(self) -> Tensor:
+        before = time.thread_time()
+        self._steps += 1
+        scores = self._scores[self._steps % len(self._scores)].clone()
+        self.spent_s += time.thread_time() - before
+        return scores
+
+
+def _measure(vocabulary: Vocabulary, wanted: object) -> float:
+    """Milliseconds a step beside the model: the median over some units after one to warm up."""
+    spent_ms = []
+    for unit in range(UNITS + 1):
+        stepper = _Replay(len(vocabulary), unit)
+        before = time.thread_time()
+        _, taken = search(stepper, [_asked(vocabulary, wanted)], BeamOptions(BEAMS, (2,)))
+        spent_ms.append(1000 * (time.thread_time() - before - stepper.spent_s) / taken)
+    return percentile(spent_ms[1:], 50)
+
+
+def _asked(vocabulary: Vocabulary, wanted: object) -> Asked:
+    if isinstance(wanted, Demands):
+        wanted = TermAutomaton(wanted, vocabulary)
+    return Asked(STEPS, wanted, wanted.root) if isinstance(wanted, TermAutomaton) else Asked(STEPS)
