@@ -38,9 +38,10 @@ def tone_set(folder: Path, sentences: Sequence[tuple[str, str]] = SENTENCES) -> 
 
 def tones(count: int) -> tuple[Samples, list[float]]:
     """So many words: mono samples [n] at 16 kHz and when each word ends, in seconds."""
-    word = np.sin(2 * np.pi * 180 * np.arange(round(WORD_S * CORPUS_HZ)) / CORPUS_HZ).astype(np.float32) / 3
+    moments = np.arange(round(WORD_S * CORPUS_HZ)) / CORPUS_HZ
+    word = (np.sin(2 * np.pi * 180 * moments) / 3).astype(np.float32)
     space = np.zeros(round(SPACE_S * CORPUS_HZ), np.float32)
-    pieces = [np.zeros(round(LEAD_S * CORPUS_HZ), np.float32)]
+    pieces: list[Samples] = [np.zeros(round(LEAD_S * CORPUS_HZ), np.float32)]
     ends = []
     for index in range(count):
         pieces += [word, space]
