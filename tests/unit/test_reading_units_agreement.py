@@ -68,19 +68,24 @@ def spoken(text: str, gap_s: float = 0.05, word_s: float = 0.25) -> tuple[Word, 
 
 
 @st.composite
-def speeches(draw: st.DrawFn, pauses: bool = True, marks: bool = True) -> Speech:
-    kinds = draw(st.lists(st.sampled_from("nnnnvvc"), min_size=1, max_size=40))
+def speeches(draw: st.DrawFn, flowing: bool | None = None) -> Speech:
+    """Words in random rhythm; a ``flowing`` speech has neither pauses nor marks."""
+    flowing = draw(st.booleans()) if flowing is None else flowing
+    kinds = draw(st.lists(st.sampled_from("nnnnnvc"), min_size=1, max_size=40))
+    pauses_s = [0.0, 0.0, 0.05, 0.1] + ([] if flowing else [0.3, 0.5, 0.8, 2.0])
     clock_s, words = 0.0, []
     for number, kind in enumerate(kinds):
-        clock_s += draw(st.sampled_from([0.0, 0.0, 0.05, 0.1, 0.3] + ([0.5, 0.8, 2.0] if pauses else [])))
+        clock_s += draw(st.sampled_from(pauses_s))
         text = f"{kind}{number}" if kind != "c" else "and"
-        mark = draw(st.sampled_from(["", "", "", "", ",", "."])) if marks else ""
-        length_s = draw(st.sampled_from([0.1, 0.2, 0.3, 0.5]))
-        words.append(
-            Word(f" {text}{mark}", round(clock_s, 3), round(clock_s + length_s, 3), draw(st.sampled_from([0.9, 0.9, 0.3])))
-        )
-        clock_s += length_s
-    return Speech(tuple(words), draw(st.sampled_from([0.0, 0.3, 1.0])), draw(st.sampled_from([0.1, 0.25, 0.4])))
+        mark = "" if flowing else draw(st.sampled_from(["", "", "", "", ",", "."]))
+        end_s = clock_s + draw(st.sampled_from([0.1, 0.2, 0.3, 0.5]))
+        probability = draw(st.sampled_from([0.9, 0.9, 0.3]))
+        words.append(Word(f" {text}{mark}", round(clock_s, 3), round(end_s, 3), probability))
+        clock_s = end_s
+    lag_s, period_s, ended_s = (
+        draw(st.sampled_from(choices)) for choices in ((0.0, 0.3, 1.0), (0.1, 0.25, 0.4), (0.5, 9.0))
+    )
+    return Speech(tuple(words), lag_s, period_s, ended_s)
 
 
 translators = st.builds(ToyTranslator, st.booleans(), st.booleans(), st.booleans())
@@ -97,6 +102,15 @@ def test_every_word_in_one_unit_and_its_translation_said_once(
     assert [unit.number for unit in result.units] == list(range(len(result.units)))
     assert all(speakable(unit.text) and unit.language == "de" for unit in result.units)
     assert Counter(result.said) == Counter(word.text.strip(" .,").upper() for word in speech.words)
+
+
+@settings(max_examples=150, deadline=None)
+@given(speeches(), translators, latencies)
+def test_only_committed_words_are_said(speech: Speech, translator: ToyTranslator, latency: str) -> None:
+    result = run(speech.transcripts(), translator, policy(latency))
+    committed_s = {word.text.strip(" .,").upper(): at_s for word, at_s in result.committed_s.items()}
+    for unit in result.units:
+        assert all(committed_s[bare(word)] <= unit.heard_s for word in unit.text.split() if bare(word) != "AND")
 
 
 @settings(max_examples=250, deadline=None)
@@ -122,7 +136,7 @@ def test_silence_says_everything(speech: Speech, translator: ToyTranslator) -> N
 
 
 @settings(max_examples=150, deadline=None)
-@given(speeches(pauses=False, marks=False), translators)
+@given(speeches(flowing=True), translators)
 def test_calls_and_drafts_are_spaced(speech: Speech, translator: ToyTranslator) -> None:
     pieces = speech.transcripts()
     talking = [piece for piece in pieces if piece.heard_s <= speech.words[-1].end]
@@ -171,6 +185,20 @@ def test_starved_of_agreement_it_speaks_anyway() -> None:
             heard += units.read([contrary(request) for request in requests]).units
     assert heard[0].heard_s == pytest.approx(3.0, abs=STEP_S + 0.11)
     assert len(heard) > 2
+
+
+def test_starved_where_no_boundary_is_good_it_speaks_anyway() -> None:
+    speech = Speech(spoken("of the " * 12), lag_s=0.0, period_s=0.1)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy())
+    assert result.units[0].heard_s == pytest.approx(3.0, abs=STEP_S + 0.11)
+
+
+def test_a_sentence_that_is_said_before_it_ends_is_over_all_the_same() -> None:
+    speech = Speech(spoken("n1 v2 n3 n4 n5, | n6 v7 n8 n9."), lag_s=0.0, period_s=0.1, ended_s=9.0)
+    result = run(speech.transcripts(), ToyTranslator(verb_final=False), policy("low"))
+    later = [request for at_s, requests in result.asks if at_s > speech.words[5].end for request in requests]
+    assert [unit.text for unit in result.units] == ["N1 V2 N3 N4 N5", "N6 V7 N8 N9."]
+    assert all(request.context == (("n1 v2 n3 n4 n5,", "N1 V2 N3 N4 N5"),) and not request.prefix for request in later)
 
 
 def test_texts_of_a_sentence_concatenate_to_what_was_committed_as_prefix() -> None:
