@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.corpora.audio import read_audio, speech_bounds_s, write_audio
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.talk import join
-from benchmarks.corpora.utterance import Utterance
+from benchmarks.corpora.utterance import Issues, Utterance
+from benchmarks.fed_whole import DecoderMaker, maker_of, transcribe_whole
 from benchmarks.long_session import hour_figures
 from benchmarks.memory import PeakMemory
 from benchmarks.metrics import speech_latency
@@ -47,8 +48,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     if missing := what_is_missing(profile):
         raise ModelError("; ".join(f"{item.what} is missing: {item.fix}" for item in missing))
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
-    for kind, count in sorted({issue.kind: 0 for issue in dataset.issues}.items()):
-        print(f"data: {kind}: {count + sum(issue.kind == kind for issue in dataset.issues)}")
+    for kind, count in Issues(list(dataset.issues)).counts().items():
+        print(f"data: {count} x {kind}")
     with tempfile.TemporaryDirectory() as folder:
         keep = arguments.keep or Path(folder)
         figures = asyncio.run(_measure(profile, dataset.utterances, keep, real_time=not arguments.fast))
@@ -72,6 +73,8 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
             paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
             talk = await bench.interpret(join(utterances, "talk")[0], "real", utterances) if real_time else None
     figures = {**_speed(fast), **_accuracy(utterances, fast), "peak_memory_mb": memory.peak_mb}
+    if maker := maker_of(backends.recognizer):
+        figures |= _against_whole(maker, utterances, figures["wer"])
     if talk:
         figures |= _latency([row for row, _ in [*paced, talk]]) | {
             "talk_" + name: value for name, value in speech_latency.figures([talk[0]]).items()
@@ -133,6 +136,14 @@ def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary
     transcripts = [utterance.transcript for utterance in utterances]
     wer = word_error_rate(transcripts, [row.transcript for row in rows], utterances[0].source_language)
     return {"wer": wer, "bleu": score.bleu, "chrf": score.chrf}
+
+
+def _against_whole(maker: DecoderMaker, utterances: Sequence[Utterance], wer: float) -> dict[str, float]:
+    """Word error rate of the same decoder fed whole, and how much worse streaming is."""
+    heard = [transcribe_whole(maker, *read_audio(Path(utterance.audio))) for utterance in utterances]
+    transcripts = [utterance.transcript for utterance in utterances]
+    whole = word_error_rate(transcripts, heard, utterances[0].source_language)
+    return {"wer_fed_whole": whole, "wer_above_whole": wer - whole}
 
 
 def _latency(rows: Sequence[Row]) -> dict[str, float]:
