@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers.modeling_utils import no_init_weights
 
 from models.tts.qwen_tts import import_official
 
@@ -21,7 +22,8 @@ def official_model(folder: Path, dtype: torch.dtype = torch.float32) -> Any:  # 
     modeling = import_module("qwen_tts.core.models.modeling_qwen3_tts")
     config = configuration.Qwen3TTSConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
     config._attn_implementation = "sdpa"
-    model = modeling.Qwen3TTSForConditionalGeneration(config).eval()
+    with no_init_weights():
+        model = modeling.Qwen3TTSForConditionalGeneration(config).eval()
     tensors: dict[str, Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= load_file(file)
@@ -37,7 +39,8 @@ def official_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> Any:  
     values = json.loads((folder / "speech_tokenizer" / "config.json").read_text(encoding="utf-8"))["decoder_config"]
     config = configuration.Qwen3TTSTokenizerV2DecoderConfig(**values)
     config._attn_implementation = "sdpa"
-    decoder = modeling.Qwen3TTSTokenizerV2Decoder(config).eval()
+    with no_init_weights():
+        decoder = modeling.Qwen3TTSTokenizerV2Decoder(config).eval()
     tensors = load_file(folder / "speech_tokenizer" / "model.safetensors")
     decoder.load_state_dict({name.removeprefix("decoder."): tensor for name, tensor in tensors.items()}, strict=True)
     return decoder.to(dtype)

@@ -111,7 +111,7 @@ async def test_an_error_in_the_text_is_raised_after_all_that_came_before_it():
         assert await pieces.take() == "one two"
         with pytest.raises(TextFailed) as failed:
             await pieces.take()
-    assert isinstance(failed.value.__cause__, OSError)
+    assert isinstance(failed.value.error, OSError)
 
 
 def test_the_checkpoint_holds_the_special_tokens_the_config_names(tmp_path):

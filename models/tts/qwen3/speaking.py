@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,30 +61,35 @@ class StreamedSpeech:
         self._one_at_a_time = asyncio.Lock()
 
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
-        """Speak one unit; closing the iterator stops it within a frame. Raises `ModelError` if no speech comes of it."""
+        """Speak one unit; closing the iterator stops it within a frame.
+
+        Raises `ModelError` if no speech comes of it, and what ``text`` raised once all before it has been spoken.
+        """
         async with self._one_at_a_time:
             pieces = Pieces()
             reading = self._tasks.create_task(pieces.read(text))
             try:
-                async for samples in self._speak(pieces):
-                    now_s = asyncio.get_running_loop().time()
-                    self._plays_until_s = max(self._plays_until_s, now_s) + len(samples) / self._rate
-                    yield SpeechChunk(unit.number, samples, self._rate, last=False)
+                async with aclosing(self._speak(pieces)) as speech:
+                    async for samples in speech:
+                        now_s = asyncio.get_running_loop().time()
+                        self._plays_until_s = max(self._plays_until_s, now_s) + len(samples) / self._rate
+                        yield SpeechChunk(unit.number, samples, self._rate, last=False)
                 yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
+            except TextFailed as failed:
+                raise failed.error from None
             finally:
                 reading.cancel()
 
-    async def _speak(self, pieces: Pieces) -> AsyncIterator[Samples]:
+    async def _speak(self, pieces: Pieces) -> AsyncGenerator[Samples]:
         while text := await pieces.take():
             if not pieces.ended and self._may_wait():
                 text += await pieces.take_all()
             parts = cut(text, self._length)
             growing = parts.pop() if parts and not pieces.ended else ""
-            for part in parts:
-                async for samples in self._speak_whole(part):
-                    yield samples
-            async for samples in self._speak_growing(growing, pieces):
-                yield samples
+            for speech in (*map(self._speak_whole, parts), self._speak_growing(growing, pieces)):
+                async with aclosing(speech):
+                    async for samples in speech:
+                        yield samples
 
     def _may_wait(self) -> bool:
         """Whether the rest of the text can be waited for: it can continue what was said, and that is still playing."""
@@ -94,15 +99,17 @@ class StreamedSpeech:
     def _length(self, text: str) -> int:
         return len(self._text.encode(text))
 
-    async def _speak_whole(self, text: str) -> AsyncIterator[Samples]:
+    async def _speak_whole(self, text: str) -> AsyncGenerator[Samples]:
         """Speak a text that is all there; once more with other random numbers if no sound came."""
         if not speakable(text):
             return
         ids = self._text.encode(text)
         for attempt in range(_ATTEMPTS):
             edges = Edges(self._rate)
-            async for samples in self._listen(self._utterance(self._whole_prompt(ids), ids, attempt), [text], edges):
-                yield samples
+            utterance = self._utterance(self._whole_prompt(ids), ids, attempt)
+            async with aclosing(self._listen(utterance, [text], edges)) as speech:
+                async for samples in speech:
+                    yield samples
             if edges.begun:
                 return
             self._history.forget()
@@ -114,7 +121,7 @@ class StreamedSpeech:
             return whole(self._tokens, self._manner.opening, ids)
         return continued(self._tokens, self._manner.opening, ids, reference)
 
-    async def _speak_growing(self, text: str, pieces: Pieces) -> AsyncIterator[Samples]:
+    async def _speak_growing(self, text: str, pieces: Pieces) -> AsyncGenerator[Samples]:
         """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""
         growing, certain = GrowingText(self._text), list[int]()
         certain += growing.append(text)
@@ -123,15 +130,17 @@ class StreamedSpeech:
             certain += growing.append(more if text else more.lstrip())
             text += more
         if pieces.ended:
-            async for samples in self._speak_whole(text.strip()):
-                yield samples
+            async with aclosing(self._speak_whole(text.strip())) as speech:
+                async for samples in speech:
+                    yield samples
             return
         prompt = streaming(self._tokens, self._manner.opening, certain, ended=False)
         utterance, said = self._utterance(prompt, certain, 0, text_ended=False), [text]
         feeding = self._tasks.create_task(self._feed(utterance, growing, pieces, said))
         try:
-            async for samples in self._listen(utterance, said, Edges(self._rate)):
-                yield samples
+            async with aclosing(self._listen(utterance, said, Edges(self._rate))) as speech:
+                async for samples in speech:
+                    yield samples
             await feeding
         finally:
             feeding.cancel()
@@ -148,7 +157,7 @@ class StreamedSpeech:
         seed = self._manner.seed + attempt
         return Utterance(prompt, self._manner.speaker, self._stream, seed, text_ended, Watch(MOST_FRAMES, len(ids)))
 
-    async def _listen(self, utterance: Utterance, said: list[str], edges: Edges) -> AsyncIterator[Samples]:
+    async def _listen(self, utterance: Utterance, said: list[str], edges: Edges) -> AsyncGenerator[Samples]:
         """An utterance's samples, without the silence around them; what ended well is remembered."""
         hearing = await self._conductor.begin(utterance)
         over = False

@@ -13,7 +13,11 @@ _CUTS = (r"(?<=[.!?…。！？])\s*", r"(?<=[,;:،，、；：])\s*", r"\s+", r
 
 
 class TextFailed(Exception):
-    """The unit's text ended with an error, its cause; all that came before it has been taken."""
+    """The unit's text ended with ``error``; all that came before it has been taken."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Pieces:
@@ -45,7 +49,7 @@ class Pieces:
             await self._news.wait()
         taken, self._unread = self._unread, ""
         if not taken and self._error is not None:
-            raise TextFailed from self._error
+            raise TextFailed(self._error)
         return taken
 
     async def take_all(self) -> str:

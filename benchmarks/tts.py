@@ -1,0 +1,108 @@
+"""Speech synthesis: Qwen3-TTS against the official package, on random weights of the published sizes.
+
+Both speak the same text greedily from the same checkpoint and may not end before the last frame; their codes must be equal.
+Random weights cost exactly the time of trained ones. "Per frame" is the whole way from text to samples, divided by frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
+from benchmarks.tts_measures import Timing, measure_memory, measure_official, measure_streams, measure_utterance, open_pair
+from models.tts.qwen3.loading import load_engine
+from pipeline.errors import BadInput
+
+_TINY = ("tiny", "tiny-equal")
+_STREAMS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``python -m benchmarks tts``."""
+    parser.add_argument(
+        "--geometry", action="append", choices=sorted(GEOMETRIES), help="size of the model; may be repeated"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--frames", type=int, default=50, help="frames per utterance (80 ms each)")
+    parser.add_argument("--rounds", type=int, default=3, help="utterances of each system, taking turns; the fastest counts")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--units", type=int, default=1000, help="utterances over which memory must stay flat")
+    parser.add_argument(
+        "--streams", type=int, action="append", help="utterances at once, against real time; may be repeated"
+    )
+
+
+def run(arguments: argparse.Namespace) -> Mapping[str, float]:
+    """Measure, print a table, give the figures."""
+    if arguments.frames < 2 or arguments.rounds < 1:
+        raise BadInput("--frames must be at least 2 and --rounds at least 1")
+    torch.set_num_threads(arguments.threads)
+    on_gpu = arguments.device.startswith("cuda") or (arguments.device == "auto" and torch.cuda.is_available())
+    device = "cuda" if on_gpu else "cpu"
+    geometries = arguments.geometry or (["tiny", "0.6b", "1.7b"] if on_gpu else ["tiny", "0.6b"])
+    streams = arguments.streams or (_STREAMS if on_gpu else (1,))
+    figures: dict[str, float] = {}
+    for geometry in geometries:
+        with tempfile.TemporaryDirectory() as folder:
+            # Published checkpoints are bfloat16; on a CPU both systems compute with the same numbers in float32.
+            checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
+            figures |= _compare(checkpoint, geometry, device, arguments)
+            figures |= _serve(checkpoint, geometry, device, streams, arguments)
+            if geometry in _TINY and arguments.units:
+                figures[f"memory_growth_mb_{geometry}"] = measure_memory(checkpoint, device, arguments.units)
+                print(f"{geometry}: {figures[f'memory_growth_mb_{geometry}']:+.2f} MB over {arguments.units} utterances")
+    return figures
+
+
+def _compare(checkpoint: Path, geometry: str, device: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """One utterance at a time, ours and the official package's in turn."""
+    pair = open_pair(checkpoint, device, arguments.frames)
+    ours, theirs = [], []
+    for _ in range(arguments.rounds + 1):  # the first of each warms up
+        ours.append(measure_utterance(pair.engine, pair.text, pair.role))
+        theirs.append(measure_official(pair))
+    if device == "cpu" and ours[0].codes != theirs[0].codes:
+        raise BadInput(f"{geometry}: the codes are not those of the official package; the figures would mean nothing")
+    mine, other = _fastest(ours[1:]), _fastest(theirs[1:])
+    print(f"{geometry:>10} on {device}   first audio      per frame ({len(mine.codes)} frames)")
+    for name, timing in (("this", mine), ("official", other)):
+        print(f"{name:>10}        {timing.first_audio_s * 1e3:9.1f} ms   {timing.per_frame_s * 1e3:9.2f} ms")
+    same = next(
+        (index for index, (a, b) in enumerate(zip(mine.codes, other.codes, strict=True)) if a != b), len(mine.codes)
+    )
+    return {
+        f"speedup_first_audio_{geometry}": other.first_audio_s / mine.first_audio_s,
+        f"speedup_per_frame_{geometry}": other.per_frame_s / mine.per_frame_s,
+        f"official_ms_per_frame_{geometry}": other.per_frame_s * 1e3,
+        f"official_first_audio_ms_{geometry}": other.first_audio_s * 1e3,
+        f"equal_frames_{geometry}": float(same),
+    }
+
+
+def _serve(
+    checkpoint: Path, geometry: str, device: str, streams: tuple[int, ...], arguments: argparse.Namespace
+) -> dict[str, float]:
+    """Several utterances at once."""
+    engine, text, _ = load_engine(checkpoint, device, "auto", max(streams), greedy=False)
+    figures: dict[str, float] = {}
+    for count in streams:
+        served = measure_streams(engine, text.role, count, arguments.frames, arguments.rounds)
+        figures |= {
+            f"ms_per_frame_{geometry}_s{count}": served.per_frame_s * 1e3,
+            f"ttfa_p50_ms_{geometry}_s{count}": served.first_audio_p50_s * 1e3,
+            f"ttfa_p95_ms_{geometry}_s{count}": served.first_audio_p95_s * 1e3,
+        }
+        print(f"{geometry:>10}, {count} at once: {served.per_frame_s * 1e3:.1f} ms per frame of all, first audio "
+              f"p50 {served.first_audio_p50_s * 1e3:.1f} ms, p95 {served.first_audio_p95_s * 1e3:.1f} ms")  # fmt: skip
+    return figures
+
+
+def _fastest(timings: list[Timing]) -> Timing:
+    """The least of each: what disturbs a run on a shared machine only ever makes it slower."""
+    first = min(timing.first_audio_s for timing in timings)
+    return Timing(first, min(timing.per_frame_s for timing in timings), timings[0].codes)

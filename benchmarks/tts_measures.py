@@ -1,0 +1,143 @@
+"""How synthesis is timed: one utterance, many at once, memory over many."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from benchmarks.tts_official import official_decoder, official_model
+from models.tts.qwen3.engine import Engine, Utterance
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.loading import TEXT_CAPACITY, load_engine
+from models.tts.qwen3.prompt import Opening, Speaker, streaming
+
+Codes = list[list[int]]
+_LANGUAGE = "english"
+_FIRST_TOKEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One utterance: seconds to its first samples, seconds per frame from text to the last sample, and its codes."""
+
+    first_audio_s: float
+    per_frame_s: float
+    codes: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Several utterances at once: seconds a frame of all of them takes, and how long their first samples took."""
+
+    per_frame_s: float
+    first_audio_p50_s: float
+    first_audio_p95_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both systems on one checkpoint, and what they speak."""
+
+    engine: Engine
+    official: Any
+    decoder: Any
+    text: list[int]
+    role: tuple[int, int, int]
+
+
+def open_pair(checkpoint: Path, device: str, frames: int) -> Pair:
+    """Load both systems; the official one never ends before ``frames`` frames."""
+    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=True)
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    official = official_model(checkpoint, dtype).to(device)
+    inner = official.talker.generate
+    # It yields one frame less than it may draw: the last draw is never completed.
+    official.talker.generate = lambda **given: inner(**given | {"min_new_tokens": frames + 1, "max_new_tokens": frames + 1})
+    decoder = official_decoder(checkpoint, dtype).to(device)
+    return Pair(engine, official, decoder, [_FIRST_TOKEN + index % 60 for index in range(frames + 1)], text.role)
+
+
+def measure_utterance(engine: Engine, text: list[int], role: tuple[int, int, int]) -> Timing:
+    """Speak ``text`` at a frame a token, open-ended, so that it does not end before the last frame."""
+    stream = engine.open_stream()
+    utterance = _utterance(engine, text, role, stream or 0, seed=1)
+    first = 0.0
+    begin = time.perf_counter()
+    engine.add(utterance)
+    while engine.busy:
+        if engine.turn() and not first:
+            first = time.perf_counter() - begin
+        utterance.taken = len(utterance.codes)
+    total = time.perf_counter() - begin
+    engine.close_stream(utterance.stream)
+    return Timing(first, total / len(utterance.codes), utterance.codes)
+
+
+def _utterance(engine: Engine, text: list[int], role: tuple[int, int, int], stream: int, seed: int) -> Utterance:
+    config = engine.model.config
+    opening = Opening(role, config.languages[_LANGUAGE], Speaker())
+    speaker = torch.ones(config.talker.hidden, device=engine.device)
+    prompt = streaming(config.tokens, opening, text, ended=False)
+    return Utterance(prompt, speaker, stream, seed, False, Watch(len(text) - 1, len(text)))
+
+
+def measure_official(pair: Pair) -> Timing:
+    """The same by the official package, which gives all of the samples at the end."""
+    config = pair.engine.model.config
+    ids = torch.tensor(
+        [[*pair.role, *pair.text, config.tokens.im_end, pair.role[2], *pair.role]], device=pair.engine.device
+    )
+    voice = {
+        "ref_code": [None], "ref_spk_embedding": [torch.ones(config.talker.hidden)], "x_vector_only_mode": [True],
+        "icl_mode": [False],
+    }  # fmt: skip
+    begin = time.perf_counter()
+    codes = pair.official.generate(
+        input_ids=[ids], voice_clone_prompt=voice, languages=[_LANGUAGE], non_streaming_mode=False, do_sample=False,
+        subtalker_dosample=False, repetition_penalty=pair.engine.model.generation.talker.repetition_penalty,
+    )[0][0]  # fmt: skip
+    with torch.inference_mode():
+        pair.decoder.chunked_decode(codes.T.unsqueeze(0)).float().cpu()
+    total = time.perf_counter() - begin
+    return Timing(total, total / len(codes), codes.tolist())
+
+
+def measure_streams(engine: Engine, role: tuple[int, int, int], count: int, frames: int, rounds: int) -> Served:
+    """``count`` utterances begun together, ``rounds`` times; the fastest round's frame time, all rounds' first samples."""
+    firsts: list[float] = []
+    per_frame = []
+    text = [_FIRST_TOKEN + index % 60 for index in range(min(frames, TEXT_CAPACITY) + 1)]
+    for _ in range(rounds):
+        utterances = [_utterance(engine, text, role, engine.open_stream() or 0, seed) for seed in range(count)]
+        waiting = {id(one) for one in utterances}
+        begin = time.perf_counter()
+        for one in utterances:
+            engine.add(one)
+        while engine.busy:
+            spoken = {id(part.utterance) for part in engine.turn()}
+            firsts += [time.perf_counter() - begin] * len(waiting & spoken)
+            waiting -= spoken
+            for one in utterances:
+                one.taken = len(one.codes)
+        per_frame.append((time.perf_counter() - begin) / frames)
+        for one in utterances:
+            engine.close_stream(one.stream)
+    return Served(min(per_frame), statistics.median(firsts), sorted(firsts)[-1 - len(firsts) // 20])
+
+
+def measure_memory(checkpoint: Path, device: str, units: int) -> float:
+    """Growth of the process in MB over ``units`` utterances, after a tenth of them as a warm-up."""
+    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=False)
+    process = psutil.Process()
+    before = 0
+    for unit in range(units + units // 10):
+        if unit == units // 10:
+            before = process.memory_info().rss
+        measure_utterance(engine, [_FIRST_TOKEN, _FIRST_TOKEN + 1, _FIRST_TOKEN + 2], text.role)
+    return (process.memory_info().rss - before) / 1e6
