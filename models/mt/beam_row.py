@@ -182,13 +182,23 @@ class Row:
         self._histories = [(*self._histories[one.beam], one.token) for one in chosen] + [()] * missing
 
     def _over(self, left: int) -> bool:
-        """Transformers' stopping rule: nothing that runs can still beat the worst that finished."""
+        """Transformers' stopping rule: nothing that runs can still beat the worst that finished.
+
+        With terms: nothing can beat the best. The pool fills slowly then, for the best text may not end without its term.
+        """
         options = self._options
         full = len(self._finished) >= options.beams
         if left <= 0 or self.scores[0] <= FAR / 2 or (options.early_stopping is True and full):
             return True
+        if self._automaton and options.early_stopping is not True and options.early_stopping != "never":
+            return bool(self._finished) and self._penalized(self._best_hope(), self._length) <= self._finished[0][1]
         hoped = self._asked.limit if options.early_stopping == "never" and options.length_penalty > 0 else self._length
         return full and self._penalized(self.scores[0], hoped) <= self._finished[-1][1]
+
+    def _best_hope(self) -> float:
+        """The best score of what runs, after the toll for the terms it has still to say."""
+        toll = sum(self._tolls) / len(self._tolls) if self._tolls else 0.0
+        return max(self.scores[beam] - toll * self._state(beam).need for beam in self._alive(len(self.scores)))
 
     def _penalized(self, score: float, length: int) -> float:
         return score / float(length**self._options.length_penalty)

@@ -24,6 +24,9 @@ UNSPACED = (
 SUFFIXING = frozenset({"ko", "tr", "fi", "hu", "et", "kk", "uz", "az", "ky", "mn", "ug", "tk", "tt", "eu", "ka"})
 """Languages whose suffixes attach to a term: there only its beginning is a boundary."""
 
+UNSPACED_LANGUAGES = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
+"""Languages written without spaces; elsewhere a term of any script must stand apart from letters."""
+
 SENTENCE_ENDS = frozenset(".!?…。！？؟।॥۔")
 
 

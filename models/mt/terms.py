@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.mt.letters import SUFFIXING, is_letter
+from models.mt.letters import SUFFIXING, UNSPACED_LANGUAGES, is_letter
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 
@@ -101,12 +101,14 @@ def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[F
     """The spellings as forms, without those that contain a shorter one: saying them says the shorter."""
     texts = {unicodedata.normalize("NFC", " ".join(spelling.split())) for spelling in spellings} - {""}
     kept: list[Form] = []
+    primary = language.split("-", maxsplit=1)[0]
+    spaced, free = primary not in UNSPACED_LANGUAGES, primary in SUFFIXING
     for text in sorted(texts, key=lambda text: (len(text), text)):
         free = language.split("-", maxsplit=1)[0] in SUFFIXING
         form = Form(
             text,
-            left=is_letter(text[0]),
-            right=is_letter(text[-1]) and not free,
+            left=spaced or is_letter(text[0]),
+            right=(spaced or is_letter(text[-1])) and not free,
             endings=INFLECTION_LETTERS if inflect else 0,
         )
         if not any(shorter.at(text, place) for shorter in kept for place in range(len(text))):

@@ -1,0 +1,49 @@
+"""Translation: glossary obedience, cost of the constrained search, speed at real geometry, and the reading-unit policy.
+
+``terms`` and ``control`` and ``policy`` take a minute or two on a CPU; ``speed`` builds a model of the given geometry with
+random weights. The GPU figures (``--device cuda``) need no other command.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from benchmarks import mt_policy
+from benchmarks.mt_control import control_figures
+from benchmarks.mt_speed import GEOMETRIES, speed_figures
+from benchmarks.mt_terms import terms_figures
+from models.mt.checkpoint import choose_device
+
+PARTS = ("terms", "control", "policy", "speed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare its options."""
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help=f"what to measure ({' '.join(PARTS)})")
+    parser.add_argument("--sentences", type=int, default=120, help="sentences a kind of term (120)")
+    parser.add_argument("--geometry", nargs="+", choices=tuple(GEOMETRIES), default=("0.6b",), help="for speed (0.6b)")
+    parser.add_argument("--device", default="auto", help="for speed: cpu, cuda or auto")
+    parser.add_argument("--repeats", type=int, default=3, help="for speed: runs after one to warm up (3)")
+    mt_policy.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> Mapping[str, float]:
+    """Measure the parts that were asked for."""
+    parts: dict[str, Callable[[], Mapping[str, float]]] = {
+        "terms": lambda: terms_figures(arguments.sentences),
+        "control": control_figures,
+        "policy": lambda: mt_policy.policy_figures(arguments),
+        "speed": lambda: _speed(arguments),
+    }
+    figures: dict[str, float] = {}
+    for part in arguments.parts:
+        print(part)
+        figures |= parts[part]()
+    return figures
+
+
+def _speed(arguments: argparse.Namespace) -> Mapping[str, float]:
+    device = choose_device(arguments.device)
+    measured = [speed_figures(geometry, device, arguments.repeats) for geometry in arguments.geometry]
+    return {name: value for figures in measured for name, value in figures.items()}

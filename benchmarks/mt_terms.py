@@ -1,0 +1,101 @@
+"""Whether the glossary is obeyed, at what price: a trained toy model under terms it never saw and under random ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from benchmarks.metrics.quality import word_error_rate
+from benchmarks.mt_toy import DICTIONARY, SOURCE, TARGET, WORDS, sample
+from models.mt import constrained_beam, decoding
+from models.mt.catalog import Entry
+from models.mt.causal_lm import CausalArchitecture, CausalLM
+from models.mt.checkpoint import load_checkpoint
+from models.mt.constrained_beam import Asked, BeamOptions, Hypothesis, Stepper
+from models.mt.decoding import Decoder
+from models.mt.terms import demands
+from pipeline.contracts import Term, Translation, TranslationRequest
+
+TOY = Path(__file__).parent.parent / "tests" / "toy_mt"
+BATCH = 8
+PROPER = ("Transformer", "EBITDA", "aprendizaje profundo", "Nueva York", "息税折旧摊销前利润", "São Paulo", "GPT-4")
+
+
+def terms_figures(sentences: int) -> Mapping[str, float]:
+    """Over all runs: share of hard terms said exactly, share said more often than once, steps against plain search.
+
+    Random terms are capital letters, which the toy has learned to go on after, as a real model goes on after any word;
+    ``steps_ratio`` is counted on them. Proper terms are letters and scripts that it never saw, so it knows no way on.
+    The check before the constrained search is not in the ratio: a model that obeys needs no second search.
+    """
+    torch.set_num_threads(1)
+    backend = CausalLM(model=str(TOY), languages=(f"{SOURCE}>{TARGET}",), device="cpu")
+    decoder = Decoder(_architecture(backend.entry()), 4, 512)
+    figures: dict[str, float] = {}
+    counted = said = doubled = 0
+    for kind in ("none", "proper", "random"):
+        asked, expected = _requests(kind, sentences)
+        found, steps = _translate(decoder, asked)
+        for request, translation in zip(asked, found, strict=True):
+            for demand in demands(request.terms, TARGET).hard:
+                occurrences = demand.occurrences(translation.text)
+                counted, said, doubled = counted + 1, said + (occurrences > 0), doubled + (occurrences > 1)
+        if kind == "none":
+            figures["toy_word_error_ratio"] = word_error_rate(expected, [one.text for one in found])
+        else:
+            again = [one for one in steps if len(one) > 1]
+            figures[f"steps_{kind}_ratio"] = sum(one[1] for one in again) / sum(one[0] for one in again)
+    figures["terms_exact_ratio"] = said / counted
+    figures["terms_doubled_ratio"] = doubled / counted
+    figures["steps_ratio"] = figures["steps_random_ratio"]
+    for name, value in figures.items():
+        print(f"  {name:<24} {value:.3f}")
+    return figures
+
+
+def _architecture(entry: Entry) -> CausalArchitecture:
+    model, tokenizer = load_checkpoint(entry.repository, "causal", "cpu", "float32")
+    return CausalArchitecture(model, tokenizer, entry)
+
+
+def _requests(kind: str, sentences: int) -> tuple[list[TranslationRequest], list[str]]:
+    """Sentences with a term for one of their words, and what should be said."""
+    generator, draw = np.random.default_rng(77), random.Random(77)
+    asked, expected = [], []
+    for _ in range(sentences):
+        source, target = sample(generator)
+        word = draw.choice(source.split())
+        letters = "".join(draw.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(draw.randint(4, 10)))
+        spelling = draw.choice(PROPER) if kind == "proper" else letters
+        count = source.split().count(word)
+        terms = () if kind == "none" else (Term(word, (spelling,)),)
+        asked.append(TranslationRequest(source, SOURCE, TARGET, terms=terms))
+        assert word in WORDS
+        replaced = [spelling if terms and one == DICTIONARY[word] else one for one in target.split()]
+        expected.append(" ".join(replaced) if count else target)
+    return asked, expected
+
+
+def _translate(decoder: Decoder, asked: list[TranslationRequest]) -> tuple[list[Translation], list[list[int]]]:
+    """The translations, and for every batch the steps of each of its searches."""
+    steps: list[list[int]] = []
+    search = constrained_beam.search
+
+    def counted(stepper: Stepper, rows: Sequence[Asked], options: BeamOptions) -> tuple[list[list[Hypothesis]], int]:
+        found, taken = search(stepper, rows, options)
+        steps[-1].append(taken)
+        return found, taken
+
+    found: list[Translation] = []
+    with patch.object(decoding, "search", counted):
+        for start in range(0, len(asked), BATCH):
+            steps.append([])
+            for one in decoder.translate(asked[start : start + BATCH]):
+                assert isinstance(one, Translation), one
+                found.append(one)
+    return found, steps
