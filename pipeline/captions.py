@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -26,16 +28,37 @@ def caption_format(path: Path) -> str:
         raise BadInput(f"captions file {path} has the suffix {path.suffix!r}; {nearest(path.suffix, SUFFIXES)}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionFile:
+    """Where captions go, and which target's units they show."""
+
+    path: Path
+    target: str
+
+
+def caption_files(paths: Iterable[Path], targets: Sequence[str], shown: Shown) -> tuple[CaptionFile, ...]:
+    """The files that are written: the paths as they are, or one for each of several targets, as talk.es.vtt.
+
+    What was said is the same for all targets, so a path for the source alone stays one file.
+    """
+    if len(targets) == 1 or shown == "source":
+        return tuple(CaptionFile(path, targets[0]) for path in paths)
+    return tuple(CaptionFile(path.with_stem(f"{path.stem}.{target}"), target) for path in paths for target in targets)
+
+
 class Captions:
     """A sink that writes SRT or WebVTT, by the file's suffix, in the source language, the target language or both.
+
+    Of several targets it shows the units of ``target`` (none: of all).
 
     Cues are appended whole, so the file is valid at any moment. A reader of both languages sees the translation above the
     source.
     """
 
-    def __init__(self, path: Path, shown: Shown = "target") -> None:
+    def __init__(self, path: Path, shown: Shown = "target", target: str = "") -> None:
         self._format = caption_format(path)
         self._shown = shown
+        self._target = target
         self._file = RecordFile(path)
         self._layout = CueLayout()
         self._number = 0
@@ -45,7 +68,7 @@ class Captions:
     async def put(self, event: Event) -> None:
         """Write the cues that the event makes final; raises `DeviceError` if the file takes no more."""
         match event:
-            case ReadingUnit():
+            case ReadingUnit() if self._target in {"", event.target}:
                 self._write(self._layout.add(event))
             case Transcript():
                 self._write(self._layout.heard(event.heard_s))

@@ -22,6 +22,7 @@ AUTO_ORDER = ("gpu", "cpu", "offline")
 """The profiles ``auto`` tries, best first."""
 
 _STAGES = ("recognizer", "translator", "synthesizer")
+_FALLBACK = "fallback_synthesizer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,27 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A resolved profile: what each stage uses, and how units are cut and paced."""
+    """A resolved profile: what each stage uses, and how units are cut and paced.
+
+    ``fallback_synthesizer`` is for the languages that ``synthesizer`` does not speak.
+    """
 
     name: str
     summary: str
     recognizer: BackendChoice
     translator: BackendChoice
     synthesizer: BackendChoice
+    fallback_synthesizer: BackendChoice | None = None
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
 
     def backends(self) -> Backends:
-        """The three backend objects; nothing is loaded."""
+        """The backend objects; nothing is loaded."""
         return Backends(
             cast(RecognizerBackend, backend(self.recognizer)),
             cast(TranslatorBackend, backend(self.translator)),
             cast(SynthesizerBackend, backend(self.synthesizer)),
+            cast(SynthesizerBackend, backend(self.fallback_synthesizer)) if self.fallback_synthesizer else None,
         )
 
 
@@ -102,7 +108,7 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
 
 
 def what_is_missing(profile: Profile) -> list[Missing]:
-    """What this machine lacks to run the profile, over its three stages."""
+    """What this machine lacks to run the profile, over its three stages; a fallback may be missing."""
     backends = profile.backends()
     return [
         *backends.recognizer.missing(),
@@ -149,7 +155,9 @@ def _overlay(settings: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str,
 
 
 def _resolve(name: str, settings: dict[str, Any]) -> Profile:
-    for stage in _STAGES:
+    for stage in (*_STAGES, _FALLBACK):
+        if stage == _FALLBACK and settings.get(stage) is None:
+            continue
         choice = settings.get(stage)
         if not isinstance(choice, Mapping) or not isinstance(choice.get("use"), str):
             raise BadInput(f"profile {name}: {stage} needs 'use: module:Class'")

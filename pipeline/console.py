@@ -54,6 +54,12 @@ def notice_line(event: Event) -> str | None:
             return None
 
 
+def unit_line(unit: ReadingUnit, several: bool) -> str:
+    """A unit's text as one line, begun with its target language if there are ``several``; empty if there is none."""
+    text = legible(unit.text)
+    return f"{unit.target}: {text}" if text and several else text
+
+
 def minutes(seconds: float) -> str:
     """Stream time as m:ss."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
@@ -61,13 +67,13 @@ def minutes(seconds: float) -> str:
 
 @dataclass(slots=True)
 class Status:
-    """What is known of a session at one moment; bounded however long it lasts."""
+    """What is known of a session at one moment, translations by target language; bounded however long it lasts."""
 
     heard_s: float = 0.0
     source: str = ""
     tentative: str = ""
-    target: str = ""
-    draft: str = ""
+    target: dict[str, str] = field(default_factory=dict)
+    draft: dict[str, str] = field(default_factory=dict)
     lag: Lag | None = None
     busy_s: dict[str, float] = field(default_factory=dict)
 
@@ -79,10 +85,10 @@ class Status:
                 self.source = _tail(self.source + "".join(word.text for word in event.committed))
                 self.tentative = _tail(text_of(event.tentative))
             case ReadingUnit():
-                self.target = _tail(self.target + " " + event.text)
-                self.draft = ""
+                self.target[event.target] = _tail(self.target.get(event.target, "") + " " + event.text)
+                self.draft[event.target] = ""
             case Draft():
-                self.draft = _tail(event.text)
+                self.draft[event.language] = _tail(event.text)
             case Lag():
                 self.lag = event
             case Busy():
@@ -100,17 +106,21 @@ class Status:
 
 
 class TranslationLines:
-    """A sink that prints each committed unit as a line, for pipes; ``unread`` is called when nobody reads any more."""
+    """A sink that prints each committed unit as a line, for pipes, begun with its language if there are several.
 
-    def __init__(self, out: TextIO, unread: Callable[[], None]) -> None:
+    ``unread`` is called when nobody reads any more.
+    """
+
+    def __init__(self, out: TextIO, unread: Callable[[], None], several: bool = False) -> None:
         self._out = out
         self._unread = unread
+        self._several = several
 
     async def put(self, event: Event) -> None:
         """Print a unit's text."""
-        if isinstance(event, ReadingUnit) and (text := legible(event.text)):
+        if isinstance(event, ReadingUnit) and (line := unit_line(event, self._several)):
             try:
-                print(text, file=self._out, flush=True)  # noqa: T201 - the product's output
+                print(line, file=self._out, flush=True)  # noqa: T201 - the product's output
             except BrokenPipeError:
                 _forget(self._out)
                 self._unread()
@@ -120,14 +130,15 @@ class TranslationLines:
 
 
 class PlainView:
-    """A sink that tells what happens in plain lines, for logs: what was said, and notices."""
+    """A sink that tells what happens in plain lines, for logs: what was said, cut as the units of ``target``; notices."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, target: str) -> None:
         self._out = out
+        self._target = target
 
     async def put(self, event: Event) -> None:
         """Print the source words of a unit, or a notice."""
-        if isinstance(event, ReadingUnit):
+        if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {legible(text_of(event.source))}")
         elif line := notice_line(event):
             self._print(f"notice: {line}")
@@ -145,13 +156,14 @@ class LiveView:
     Notices, and the translation if ``scroll`` (the terminal is also standard output), scroll past above.
     """
 
-    def __init__(self, console: Console, clock: Clock, languages: tuple[str, str], scroll: bool) -> None:
+    def __init__(self, console: Console, clock: Clock, source: str, targets: Sequence[str], scroll: bool) -> None:
         from rich.live import Live  # noqa: PLC0415 - costs 50 ms
 
         self.status = Status()
         self._console = console
         self._clock = clock
-        self._languages = languages
+        self._source = source
+        self._targets = targets
         self._scroll = scroll
         self._drawn_at = clock.now()
         self._live = Live(
@@ -163,7 +175,7 @@ class LiveView:
         """Show an event, at the next redraw."""
         self.status.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
-            self._console.print(legible(event.text), markup=False, highlight=False)
+            self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
         if line := notice_line(event):
             self._console.print(line, style="red" if isinstance(event, Fault) else "yellow", markup=False, highlight=False)
         now = self._clock.now()
@@ -184,27 +196,33 @@ class LiveView:
         from rich.text import Text  # noqa: PLC0415
 
         grid = Table.grid(padding=(0, 1))
-        for language, committed, tentative in (
-            (self._languages[0], self.status.source, self.status.tentative),
-            (self._languages[1], self.status.target, self.status.draft),
-        ):
+        shown = [(self._source, self.status.source, self.status.tentative)]
+        shown += [(one, self.status.target.get(one, ""), self.status.draft.get(one, "")) for one in self._targets]
+        for language, committed, tentative in shown:
             grid.add_row(Text(language, "bold cyan"), Text.assemble(committed, " ", (tentative, "bright_black")))
         grid.add_row("", Text(self.status.line(), "bright_black"))
         return grid
 
 
 def console_sinks(
-    out: TextIO, errors: TextIO, clock: Clock, languages: tuple[str, str], *, quiet: bool, unread: Callable[[], None]
+    out: TextIO,
+    errors: TextIO,
+    clock: Clock,
+    source: str,
+    targets: Sequence[str],
+    *,
+    quiet: bool,
+    unread: Callable[[], None],
 ) -> Sequence[Sink]:
     """What shows a session on this terminal, pipe or log; ``quiet``: the translation only."""
-    lines = TranslationLines(out, unread)
+    lines = TranslationLines(out, unread, several=len(targets) > 1)
     if quiet:
         return [lines]
     if not errors.isatty():
-        return [PlainView(errors), lines]
+        return [PlainView(errors, targets[0]), lines]
     from rich.console import Console  # noqa: PLC0415
 
-    view = LiveView(Console(file=errors), clock, languages, scroll=out.isatty())
+    view = LiveView(Console(file=errors), clock, source, targets, scroll=out.isatty())
     return [view] if out.isatty() else [lines, view]
 
 

@@ -135,7 +135,7 @@ def _record(event: Event, at: Callable[[float], int | None]) -> Record:
                 "source": _words(event.source, at),
                 "text": event.text,
                 "language": event.language,
-                "target": event.target or event.language,
+                "target": event.target,
                 "start_ns": at(event.start),
                 "end_ns": at(event.end),
                 "heard_ns": at(event.heard_s),

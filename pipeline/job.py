@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import cast
 
 from pipeline.audio.devices import choose, list_devices
 from pipeline.audio.files import AudioFile
@@ -18,17 +17,18 @@ from pipeline.audio.recording import Recording
 from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
 from pipeline.audio.standard_input import StandardInput
-from pipeline.captions import Captions, Shown
+from pipeline.captions import Captions
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import Profile, digest
 from pipeline.console import console_sinks
 from pipeline.contracts import Sink, Source, Voice
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.event_log import EventLog
+from pipeline.glossary import Glossary, load_glossary
 from pipeline.interruption import Interruption
 from pipeline.offering import session_languages
 from pipeline.outlet import Outlet
-from pipeline.profiles import require, selected_profile
+from pipeline.profiles import require, selected_profile, speaking
 from pipeline.registry import Backends
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.version import version
@@ -50,6 +50,7 @@ class Job:
     to_speaker: bool
     speaks: bool
     voice: ChosenVoice | None
+    glossary: Glossary
 
 
 def perform(wish: Wish) -> int:
@@ -65,18 +66,25 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     profile, why = selected_profile(wish.profile, wish.config, wish.assignments)
     if wish.voice_style is not None:
         profile = styled(profile, wish.voice_style)
-    backends = profile.backends()
     tell(why)
+    glossary = load_glossary(wish.glossary)
     if wish.mic:
         choose(wish.in_device, "input", list_devices())
     to_speaker, hint = speech_to_speaker(wish, _has_speaker)
     if hint:
         tell(hint)
     speaks = to_speaker or (wish.speech and bool(wish.out or wish.record))
-    require(profile.name, backends, speaks)
-    languages = session_languages(backends, wish.languages, wish.target, speaks)
     voice = chosen_voice(wish.voice, profile, VoiceStore()) if wish.voice and wish.voice != SAME else None
-    return Job(wish, profile, backends, languages, to_speaker, speaks, voice)
+    if speaks:
+        profile, notice = speaking(profile, wish.spoken)
+        if notice:
+            tell(notice)
+            wish, voice = replace(wish, voice=None), None
+    backends = profile.backends()
+    require(profile.name, backends, speaks)
+    languages = session_languages(backends, wish.languages, wish.targets, wish.spoken if speaks else None)
+    terms = glossary.softened() if wish.glossary_soft else glossary
+    return Job(wish, profile, backends, languages, to_speaker, speaks, voice, terms)
 
 
 def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
@@ -126,7 +134,8 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
     failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
     if failed:
         raise failed[0]
-    if written := [path for path in (job.wish.out, *job.wish.captions, job.wish.events, job.wish.record) if path]:
+    captions = [file.path for file in job.wish.captions]
+    if written := [path for path in (job.wish.out, *captions, job.wish.events, job.wish.record) if path]:
         tell(f"wrote {', '.join(map(str, written))}")
 
 
@@ -165,15 +174,15 @@ def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iter
         yield SpeechFile(wish.out, original=wish.original)
     if wish.record is not None:
         yield Recording(wish.record)
-    for path in wish.captions:
-        yield Captions(path, cast(Shown, wish.captions_language))
+    for file in wish.captions:
+        yield Captions(file.path, wish.captions_language, file.target)
     if wish.events is not None:
         yield EventLog(wish.events, _about(job), clock, clock_time)
 
 
 def _views(job: Job, clock: Clock, unread: Callable[[], None]) -> Sequence[Sink]:
-    names = ("/".join(job.languages) or "auto", job.wish.target)
-    return console_sinks(sys.stdout, sys.stderr, clock, names, quiet=job.wish.quiet, unread=unread)
+    source, targets = "/".join(job.languages) or "auto", job.wish.targets
+    return console_sinks(sys.stdout, sys.stderr, clock, source, targets, quiet=job.wish.quiet, unread=unread)
 
 
 def _keep_on() -> None:
@@ -183,8 +192,9 @@ def _keep_on() -> None:
 def _options(job: Job) -> SessionOptions:
     return SessionOptions(
         languages=job.languages,
-        targets=(job.wish.target,),
-        spoken=job.wish.target if job.speaks else None,
+        targets=job.wish.targets,
+        spoken=job.wish.spoken if job.speaks else None,
+        glossary=job.glossary,
         units=job.profile.units,
         pace=job.profile.pace,
     )
@@ -197,7 +207,8 @@ def _about(job: Job) -> dict[str, object]:
         "profile": job.profile.name,
         "settings": digest(job.profile),
         "from": list(job.languages),
-        "to": [job.wish.target],
+        "to": list(job.wish.targets),
+        "spoken": job.wish.spoken if job.speaks else None,
         "realtime": job.wish.realtime,
     }
 

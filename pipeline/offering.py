@@ -27,7 +27,9 @@ def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
     )
 
 
-def session_languages(backends: Backends, wanted: Sequence[str], target: str, speech: bool) -> tuple[str, ...]:
+def session_languages(
+    backends: Backends, wanted: Sequence[str], targets: Sequence[str], spoken: str | None
+) -> tuple[str, ...]:
     """The source languages for a session: those wanted, or the only one there is, or none (detect any).
 
     Raises `BadInput` that lists what is there for a language that cannot be heard, translated or spoken.
@@ -37,6 +39,15 @@ def session_languages(backends: Backends, wanted: Sequence[str], target: str, sp
         if language not in heard:
             raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}; try: another --profile")
     sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
+    for target in targets:
+        _check_target(backends, sources, target)
+    if spoken is not None and spoken not in backends.spoken():
+        known = _list(backends.spoken())
+        raise BadInput(f"this profile does not speak {spoken!r}; it speaks {known}; try: --no-speech, or --speak another")
+    return sources
+
+
+def _check_target(backends: Backends, sources: Sequence[str], target: str) -> None:
     if target in sources:
         raise BadInput(f"the speaker already speaks {target!r}; try: another language with --to")
     possible = targets_of(backends, sources)
@@ -46,10 +57,6 @@ def session_languages(backends: Backends, wanted: Sequence[str], target: str, sp
         raise BadInput(
             f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}{step}"
         )
-    if speech and target not in backends.synthesizer.languages():
-        spoken = backends.synthesizer.languages()
-        raise BadInput(f"this profile does not speak {target!r}; it speaks {_list(spoken)}; try: --no-speech")
-    return sources
 
 
 def _how_to_add(backends: Backends, sources: Sequence[str], target: str) -> str:

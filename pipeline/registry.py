@@ -25,11 +25,24 @@ class BackendChoice:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The three backends of a profile; making them loads no model."""
+    """The backends of a profile; making them loads no model.
+
+    ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not.
+    """
 
     recognizer: RecognizerBackend
     translator: TranslatorBackend
     synthesizer: SynthesizerBackend
+    fallback_synthesizer: SynthesizerBackend | None = None
+
+    @property
+    def synthesizers(self) -> tuple[SynthesizerBackend, ...]:
+        """The synthesizer, and the fallback if there is one."""
+        return (self.synthesizer, self.fallback_synthesizer) if self.fallback_synthesizer else (self.synthesizer,)
+
+    def spoken(self) -> frozenset[str]:
+        """The languages that any synthesizer speaks."""
+        return frozenset().union(*(synthesizer.languages() for synthesizer in self.synthesizers))
 
 
 def backend(choice: BackendChoice) -> object:

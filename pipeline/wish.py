@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.captions import caption_format
+from pipeline.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import is_language, language_names
@@ -18,13 +18,16 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The options of one translation; no languages: any."""
+    """The options of one translation; no languages: any. ``spoken`` is the target that is spoken, if any is."""
 
     files: tuple[str, ...]
     mic: bool
     rate_hz: int
     languages: tuple[str, ...]
-    target: str
+    targets: tuple[str, ...]
+    spoken: str
+    glossary: tuple[Path, ...]
+    glossary_soft: bool
     profile: str
     config: Path | None
     assignments: tuple[str, ...]
@@ -35,8 +38,8 @@ class Wish:
     speech: bool
     voice: str | None
     voice_style: str | None
-    captions: tuple[Path, ...]
-    captions_language: str
+    captions: tuple[CaptionFile, ...]
+    captions_language: Shown
     events: Path | None
     record: Path | None
     realtime: bool
@@ -53,15 +56,22 @@ def checked(arguments: argparse.Namespace) -> Wish:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
     if arguments.no_speech and (arguments.out or arguments.out_device):
         raise BadInput("--no-speech leaves nothing for --out or --out-device; try: one or the other")
+    if arguments.glossary_soft and not arguments.glossary:
+        raise BadInput("--glossary-soft needs a glossary; try: --glossary FILE --glossary-soft")
     _check_voice(arguments)
-    _check_outputs(arguments, files)
+    targets = tuple(dict.fromkeys(_language(code) for code in arguments.to.split(",")))
+    captions = caption_files(arguments.captions, targets, arguments.captions_language)
+    _check_outputs(arguments, files, captions)
     pace = [f"pace.max_lag_s={arguments.max_lag}"] if arguments.max_lag is not None else []
     return Wish(
         files=tuple(files),
         mic=arguments.mic,
         rate_hz=arguments.rate,
         languages=_languages(arguments.source),
-        target=_language(arguments.to),
+        targets=targets,
+        spoken=_spoken(arguments, targets),
+        glossary=tuple(arguments.glossary),
+        glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
         config=arguments.config,
         assignments=(*arguments.assignments, *pace),
@@ -72,7 +82,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         speech=not arguments.no_speech,
         voice=arguments.voice,
         voice_style=arguments.voice_style,
-        captions=tuple(arguments.captions),
+        captions=captions,
         captions_language=arguments.captions_language,
         events=arguments.events,
         record=arguments.record,
@@ -110,13 +120,25 @@ def _check_voice(arguments: argparse.Namespace) -> None:
         raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
 
 
-def _check_outputs(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
+    """The target to speak: the first unless another is named."""
+    if arguments.speak is None:
+        return targets[0]
+    if arguments.no_speech:
+        raise BadInput("--no-speech leaves nothing to --speak; try: one or the other")
+    spoken = _language(arguments.speak)
+    if spoken not in targets:
+        raise BadInput(f"--speak {spoken} is none of the languages of --to; valid: {', '.join(targets)}")
+    return spoken
+
+
+def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
     """No output may be an input, or two outputs one file: both would be lost."""
-    for path in arguments.captions:
-        caption_format(path)
+    for file in captions:
+        caption_format(file.path)
     heard = {Path(name).resolve() for name in files if name != STANDARD_INPUT}
     written: set[Path] = set()
-    for path in [arguments.out, arguments.events, *arguments.captions]:
+    for path in [arguments.out, arguments.events, *(file.path for file in captions)]:
         if path is None:
             continue
         place = path.resolve()

@@ -47,10 +47,12 @@ class Models:
     faults: Faults = field(default_factory=Faults)
     opened: int = 0
     closed: int = 0
+    asked: list[tuple[object, ...]] = field(default_factory=list)
 
     @asynccontextmanager
-    async def open(self, *_: object) -> AsyncIterator[_Stream]:
+    async def open(self, *asked: object) -> AsyncIterator[_Stream]:
         self.opened += 1
+        self.asked.append(asked)
         try:
             yield _Stream(self)
         finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pipeline.contracts import Missing
+from pipeline.contracts import Missing, Term, Translation, TranslationRequest
+from pipeline.errors import BadInput
 from tests.scripted import Faults, Models
 
 
@@ -61,3 +63,50 @@ class ScriptedVoice:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Models]:
         yield Models(chunk_s=0.001)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherVoice(ScriptedVoice):
+    """A synthesizer that speaks German and Spanish, for what `ScriptedVoice` cannot."""
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"de", "es"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """A translator from English that writes the target before each word, terms in brackets and wishes in parentheses.
+
+    It fails at the session's first words into ``breaks_for``, and cannot write a snowman.
+    """
+
+    breaks_for: str = ""
+
+    def missing(self) -> list[Missing]:
+        return []
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset({("en", "es"), ("en", "ca"), ("en", "de")})
+
+    def pull(self, progress: Callable[[str, float], None]) -> None:
+        progress("words", 1.0)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Tagging]:
+        yield self
+
+    async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+        for term in terms:
+            if "☃" in term.targets:
+                raise BadInput("the scripted model cannot write '☃'; try: another target")
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        if request.target_language == self.breaks_for and "word0" in request.source.split():
+            raise RuntimeError("it broke")
+        text = request.source
+        for term in request.terms:
+            mark = f"({term.targets[0]})" if term.mode == "soft" else f"[{term.targets[0]}]"
+            text = re.sub(rf"\b{term.source}\b", mark, text)
+        words = [word if word[0] in "[(" else f"{request.target_language}-{word}" for word in text.split()]
+        text = " ".join(words)
+        return Translation(text if text.startswith(request.prefix) else f"{request.prefix} {text}")

@@ -17,9 +17,10 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.config import load_profile  # noqa: PLC0415
 
     backends = load_profile(arguments.profile, None, arguments.assignments).backends()
-    for backend in (backends.recognizer, backends.translator, backends.synthesizer):
+    used = (backends.recognizer, backends.translator, *backends.synthesizers)
+    for backend in used:
         backend.pull(_Progress(type(backend).__name__))
-    missing = [*backends.recognizer.missing(), *backends.translator.missing(), *backends.synthesizer.missing()]
+    missing = [item for backend in used for item in backend.missing()]
     for item in missing:
         print(f"still missing: {item.what}; try: {item.fix}")  # noqa: T201
     if not missing:

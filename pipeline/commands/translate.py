@@ -15,6 +15,10 @@ examples:
       hear a recording translated as if it were live
   translate-live a.flac b.flac --to es --captions both.srt --captions-language both
       several recordings as one talk, captions in two languages
+  translate-live talk.mp3 --to es,fr,de --speak fr --out talk.fr.wav --captions talk.vtt
+      three languages at once: French speech, captions talk.es.vtt, talk.fr.vtt and talk.de.vtt
+  translate-live --mic --to es --glossary product.csv --glossary names.yaml
+      terms that must be said as your glossaries have them
   ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > talk.es.txt
       translate anything into text
 """
@@ -36,7 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
-    languages.add_argument("--to", required=True, metavar="LANG", help="wanted (see: translate-live languages)")
+    languages.add_argument(
+        "--to", required=True, metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)"
+    )
+    languages.add_argument("--speak", metavar="LANG", help="which one of several is spoken (the first)")
+    languages.add_argument(
+        "--glossary",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
+    )
+    languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     _add_outputs(parser)
     _add_models(parser)
 
@@ -54,8 +70,17 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     )
     speech.add_argument("--max-lag", type=float, metavar="S", help="skip speech that would come later than this (8)")
     text = parser.add_argument_group("text, written while it is spoken")
-    text.add_argument("--captions", type=Path, action="append", default=[], metavar="FILE", help=".srt or .vtt; repeatable")
-    text.add_argument("--captions-language", choices=["source", "target", "both"], default="target", help="(target)")
+    text.add_argument(
+        "--captions",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=".srt or .vtt; repeatable; of several languages one file each, as talk.es.vtt for talk.vtt",
+    )
+    text.add_argument(
+        "--captions-language", choices=["source", "target", "both"], default="target", help="what they show (target)"
+    )
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )

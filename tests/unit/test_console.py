@@ -48,7 +48,7 @@ def said(*texts: str) -> tuple[Word, ...]:
 
 
 def unit(text: str, *source: str) -> ReadingUnit:
-    return ReadingUnit(0, said(*source), text, "es", 61.0, 62.0, 63.0)
+    return ReadingUnit(0, said(*source), text, "es", 61.0, 62.0, 63.0, "es")
 
 
 def transcript(committed: str, tentative: str, heard_s: float = 63.0) -> Transcript:
@@ -82,7 +82,7 @@ def test_a_reader_that_goes_away():
 
 async def test_plain_lines_tell_what_was_said_and_notices():
     errors = io.StringIO()
-    view = PlainView(errors)
+    view = PlainView(errors, "es")
     for event in (transcript("hello", "world"), unit(" hola", "hello"), Gap(61, 65, "paused"), Lag(0, 1, 1, 0, 1, 0)):
         await view.put(event)
     assert errors.getvalue() == "1:01  hello\nnotice: not heard: 1:01 to 1:05, paused\n"
@@ -108,7 +108,7 @@ def test_every_notice_is_told_in_one_line(event, words):
 
 def drawn(clock: SetClock, terminal: io.StringIO, scroll: bool = False) -> LiveView:
     return LiveView(
-        Console(file=terminal, force_terminal=True, width=100, color_system="standard"), clock, ("en", "es"), scroll
+        Console(file=terminal, force_terminal=True, width=100, color_system="standard"), clock, "en", ["es"], scroll
     )
 
 
@@ -149,13 +149,13 @@ async def test_an_hour_of_talk_stays_small():
         status.take(transcript("word " * 3, "tail " * 100))
         status.take(unit(f" palabra{number}", "word"))
         status.take(AudioChunk(np.zeros(1, np.float32), 16_000, 0.0))
-    assert all(len(text) <= 162 for text in (status.source, status.tentative, status.target))
-    assert status.target.endswith(" palabra2999")
+    assert all(len(text) <= 162 for text in (status.source, status.tentative, status.target["es"]))
+    assert status.target["es"].endswith(" palabra2999")
 
 
 async def test_one_terminal_for_both_shows_each_translation_once_in_the_scroll():
     terminal = Terminal()
-    (view,) = console_sinks(terminal, terminal, SetClock(), ("en", "es"), quiet=False, unread=terminal.close)
+    (view,) = console_sinks(terminal, terminal, SetClock(), "en", ["es"], quiet=False, unread=terminal.close)
     await view.put(unit(" hola", "hello"))
     await view.close()
     assert terminal.getvalue().splitlines()[0].endswith("hola")
@@ -170,7 +170,7 @@ async def test_one_terminal_for_both_shows_each_translation_once_in_the_scroll()
     ],
 )
 async def test_views_by_what_is_connected(errors, quiet, kinds):
-    sinks = console_sinks(io.StringIO(), errors, SetClock(), ("en", "es"), quiet=quiet, unread=errors.close)
+    sinks = console_sinks(io.StringIO(), errors, SetClock(), "en", ["es"], quiet=quiet, unread=errors.close)
     assert [type(sink) for sink in sinks] == kinds
     for sink in sinks:
         await sink.close()

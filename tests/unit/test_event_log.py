@@ -60,7 +60,7 @@ def transcript(committed: tuple[Word, ...], heard_s: float) -> Transcript:
 
 
 def unit(number: int, source: tuple[Word, ...], text: str = " hola") -> ReadingUnit:
-    return ReadingUnit(number, source, text, "es", source[0].start, source[-1].end, source[-1].end)
+    return ReadingUnit(number, source, text, "es", source[0].start, source[-1].end, source[-1].end, "es")
 
 
 async def written(path: Path, events: list[tuple[float, Event]], close: bool = True) -> list[dict]:

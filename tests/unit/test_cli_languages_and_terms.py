@@ -1,0 +1,210 @@
+"""Several target languages in one session, glossaries, and the voice for languages that the first one lacks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+import soundfile
+
+from models.mt.apertium import Apertium
+from pipeline.cli import main
+from pipeline.event_log import read_events
+from pipeline.glossary import load_glossary
+from pipeline.session import Models as LoadedModels
+from pipeline.session import Session, SessionOptions
+from pipeline.summary import summarize
+from tests.scripted import Models, Talk
+
+SCRIPTED = {
+    "recognizer": {"use": "tests.scripted_backends:Scripted"},
+    "translator": {"use": "tests.scripted_backends:Tagging"},
+    "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
+    "fallback_synthesizer": {"use": "tests.scripted_backends:OtherVoice"},
+}
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path: Path) -> Path:
+    """Where the command runs: six seconds in which the scripted recognizer hears fifteen words, and a profile."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("talk.wav", np.zeros(6 * 16_000, np.float32), 16_000)
+    write_profile()
+    return tmp_path
+
+
+def write_profile(**settings: dict) -> None:
+    choices = {stage: choice | settings.get(stage, {}) for stage, choice in SCRIPTED.items()}
+    Path("scripted.yaml").write_text(json.dumps(choices | {"units": settings.get("units", {"policy": "pauses"})}))
+
+
+@pytest.fixture
+def translate(folder, capsys):
+    """Run the command; gives exit code, standard output and standard error."""
+
+    def run(*options: str) -> tuple[int, str, str]:
+        code = main(["talk.wav", "--profile", "offline", "--config", "scripted.yaml", *options])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def words(target: str) -> list[str]:
+    return [f"{target}-word{number}" for number in range(15)]
+
+
+def shown(file: str) -> list[str]:
+    return " ".join(event.plaintext for event in pysubs2.load(file)).split()
+
+
+def test_each_target_has_its_lines_and_its_caption_file(translate):
+    code, out, err = translate("--to", "es,ca,de", "--captions", "talk.vtt", "--captions", "c.d.srt")
+    assert code == 0
+    for target in ("es", "ca", "de"):
+        lines = [line.removeprefix(f"{target}: ") for line in out.splitlines() if line.startswith(f"{target}: ")]
+        assert " ".join(lines).split() == words(target)
+        assert shown(f"talk.{target}.vtt") == shown(f"c.d.{target}.srt") == words(target)
+    assert len([line for line in err.splitlines() if "word0 " in line]) == 1  # what was said is told once
+    assert not Path("talk.vtt").exists()
+    assert "wrote talk.es.vtt, talk.ca.vtt, talk.de.vtt, c.d.es.srt" in err
+
+
+def test_what_was_said_is_one_caption_file_for_all_targets(translate):
+    assert translate("--to", "es,ca", "--captions", "talk.srt", "--captions-language", "source")[0] == 0
+    assert shown("talk.srt") == [f"word{number}" for number in range(15)]
+
+
+@pytest.mark.parametrize(("speak", "spoken"), [([], "es"), (["--speak", "de"], "de"), (["--speak", "German"], "de")])
+def test_one_target_is_spoken(translate, speak, spoken):
+    code, _, _ = translate("--to", "es,ca,de,es", *speak, "--out", "speech.wav", "--events", "log")
+    assert code == 0
+    session, *events = read_events(Path("log"))
+    assert (session["to"], session["spoken"]) == (["es", "ca", "de"], spoken)
+    units = {(event["target"], event["unit"]): event for event in events if event["event"] == "ReadingUnit"}
+    assert len(units) == 3 * len({number for _, number in units})  # numbers are a target's own
+    said = [units[spoken, event["unit"]]["text"] for event in events if event["event"] == "Lag"]
+    assert " ".join(said).split() == words(spoken)
+
+
+def test_a_target_that_fails_is_told_from_the_others(translate):
+    """Its words are shown as they were heard, under its own name, and no figure counts them as lost or doubled."""
+    write_profile(translator={"breaks_for": "ca"})
+    code, out, _ = translate("--to", "es,ca", "--captions", "talk.srt", "--events", "log", "--out", "speech.wav")
+    assert code == 0
+    assert "ca: word0" in out
+    assert shown("talk.es.srt") == words("es")
+    assert shown("talk.ca.srt")[0] == "word0"
+    summary = summarize(read_events(Path("log")))
+    assert (summary.words_lost, summary.words_doubled, summary.faults) == (0, 0, 1)
+    assert summary.units == summary.units_spoken + summary.units_skipped
+
+
+def test_a_target_without_any_unit_has_lost_all_words(translate):
+    translate("--to", "es,ca", "--events", "log")
+    events = [event for event in read_events(Path("log")) if event.get("target") != "ca"]
+    assert summarize(events).words_lost == 15
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--to", "es,ca", "--speak", "de"], "--speak de is none of the languages of --to; valid: es, ca"),
+        (["--to", "es,ca", "--speak", "es", "--no-speech"], "--no-speech leaves nothing to --speak"),
+        (["--to", "es,fr"], "does not translate from en to 'fr'"),
+        (["--to", "es,"], "is no language"),
+        (["--to", "ca,es", "--out", "a.wav"], "does not speak 'ca'; it speaks de, es"),
+        (["--to", "es,ca", "--captions", "t.srt", "--events", "t.ca.srt"], "t.ca.srt would be written twice"),
+        (["--to", "es", "--glossary-soft"], "--glossary-soft needs a glossary"),
+        (["--to", "es", "--glossary", "none.csv"], "none.csv: the glossary cannot be read"),
+        (["--to", "es", "--glossary", "talk.wav"], "no glossary ends in '.wav'"),
+    ],
+)
+def test_what_cannot_be_is_refused(translate, options, said):
+    code, out, err = translate(*options)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "loading models" not in err
+
+
+TERMS = {"word1 word2": {"es": "término", "ca": "terme"}, "word4": "cuatro"}
+
+
+def glossary(terms: dict) -> list[str]:
+    Path("terms.json").write_text(json.dumps(terms))
+    return ["--glossary", "terms.json"]
+
+
+@pytest.mark.parametrize("policy", ["pauses", "agreement"])
+def test_terms_go_to_the_translator_where_they_were_heard(translate, policy):
+    write_profile(units={"policy": policy})
+    code, out, _ = translate("--to", "es,ca", *glossary(TERMS), "--captions", "talk.srt")
+    assert code == 0
+    for target, term in (("es", "término"), ("ca", "terme")):
+        said = shown(f"talk.{target}.srt")
+        assert said.count(f"[{term}]") == said.count("[cuatro]") == 1
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("languages", "expected"), [(("en",), ("word1", "word2")), (("fr",), ("word2",)), ((), ("word1", "word2"))]
+)
+async def test_the_recognizer_expects_the_source_terms_of_what_may_be_spoken(folder, languages, expected):
+    glossary({"word1": {"es": "uno", "source_language": "en"}, "word2": "dos"})
+    models = Models()
+    options = SessionOptions(languages, ("es", "ca"), glossary=load_glossary([Path("terms.json")]))
+    await Session(LoadedModels(models, models, None), options).run(Talk(1.0, live=False), [])
+    assert models.asked == [(languages, expected)]
+
+
+def test_several_glossaries_are_one_and_softened_if_asked(translate, folder):
+    (folder / "more.csv").write_text("source,target\nword6,seis\n")
+    options = ["--to", "es", *glossary(TERMS), "--glossary", "more.csv"]
+    assert "[seis]" in translate(*options)[1]
+    assert "(seis)" in translate(*options, "--glossary-soft")[1]
+
+
+def test_a_term_that_cannot_be_said_is_refused_before_any_audio(translate):
+    code, out, err = translate("--to", "es", *glossary({"word1": "☃"}))
+    assert (code, out) == (2, "")
+    assert "error: the scripted model cannot write '☃'" in err
+    assert translate("--to", "es", *glossary({"word1": "uno"}))[0] == 0
+
+
+@pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
+def test_apertium_refuses_what_it_cannot_promise(translate):
+    write_profile(translator={"use": "models.mt.apertium:Apertium"})
+    options = ["--to", "es", *glossary({"word1": "uno", "word2": "dos"})]
+    code, out, err = translate(*options)
+    assert (code, out) == (2, "")
+    assert "error: Apertium cannot guarantee the hard term 'word1' and 1 more" in err
+    assert "--glossary-soft" in err
+    assert translate(*options, "--glossary-soft")[0] == 0
+    assert translate("--to", "es", *glossary({"word1": {"es": "uno", "mode": "ban"}}), "--glossary-soft")[0] == 2
+
+
+def test_the_fallback_speaks_what_the_first_voice_cannot(translate):
+    code, _, err = translate("--to", "de", "--out", "speech.wav")
+    assert code == 0
+    assert "ScriptedVoice does not speak German (de): OtherVoice will, in its own voice" in err
+    assert np.abs(soundfile.read("speech.wav")[0]).max() > 0.05
+    assert "OtherVoice" not in translate("--to", "es", "--out", "speech.wav")[2]
+    assert "OtherVoice" not in translate("--to", "de")[2]  # text needs no voice
+
+
+def test_a_chosen_voice_gives_way_to_the_fallback(translate):
+    code, _, err = translate("--to", "de", "--out", "speech.wav", "--voice", "same", "--consent")
+    assert (code, "in its own voice" in err) == (0, True)
+
+
+def test_a_fallback_that_is_missing_hinders_only_its_own_languages(translate):
+    write_profile(fallback_synthesizer={"lacks": "espeak-ng"})
+    assert translate("--to", "es", "--out", "speech.wav")[0] == 0
+    code, _, err = translate("--to", "de", "--out", "speech.wav")
+    assert (code, "try: apt-get install espeak-ng" in err) == (4, True)
+
+
+def test_a_fallback_can_be_taken_out_of_a_profile(translate):
+    code, _, err = translate("--to", "de", "--out", "speech.wav", "--set", "fallback_synthesizer=null")
+    assert (code, "it speaks es" in err) == (2, True)
