@@ -204,7 +204,7 @@ async def _hear_quiet(audio: Samples) -> tuple[int, int]:
     backend = FasterWhisper(str(MODEL), device="cpu", compute_type="float32", threads=1, stream=stream)
     async with backend.load() as recognizer:
         recorder = Recorder(recognizer.batched)
-        recorded = replace(recognizer, batched=recorder)  # type: ignore[arg-type]
+        recorded = replace(recognizer, batched=recorder)
         words, size = 0, SAMPLE_RATE
         async with recorded.open(["en"], []) as listening:
             for at in range(0, len(audio), size):

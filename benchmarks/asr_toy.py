@@ -13,8 +13,7 @@ from benchmarks.asr_scoring import Commit, Score, Summary, Truth, score, summari
 from benchmarks.tone_language import SAMPLE_RATE, Speech, Spoken, sample_words, synthesize
 from models.asr.vad import WINDOW_SAMPLES
 from models.asr.whisper import FasterWhisper
-from models.asr.whisper.batching import BatchedEngine
-from models.asr.whisper.hypothesis import Engine, Hypothesis, Job
+from models.asr.whisper.hypothesis import Decoder, Engine, Hypothesis, Job
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.policy import POLICIES, PolicyName
@@ -41,7 +40,7 @@ class Utterances:
 class Recorder:
     """An engine that notes how long the windows are which it is given."""
 
-    batched: BatchedEngine
+    batched: Decoder
     windows_s: list[float] = field(default_factory=list)
 
     async def decode(self, job: Job) -> Hypothesis:
@@ -76,7 +75,7 @@ def measure_streaming(options: StreamOptions, streams: Sequence[Utterances]) -> 
 async def _hear_all(backend: FasterWhisper, streams: Sequence[Utterances]) -> tuple[list[Score], list[float]]:
     async with backend.load() as recognizer:
         recorder = Recorder(recognizer.batched)
-        recorded = replace(recognizer, batched=recorder)  # type: ignore[arg-type]  # it decodes, and that is all that is used
+        recorded = replace(recognizer, batched=recorder)
         return [await hear(recorded, stream) for stream in streams], recorder.windows_s
 
 

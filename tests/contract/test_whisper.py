@@ -91,6 +91,13 @@ async def test_the_language_is_detected_among_those_allowed_and_told(streams):
     assert transcripts[-1].language == "en"
 
 
+async def test_a_vocabulary_too_long_for_the_model_breaks_nothing(streams):
+    terms = [f"ba{index}" for index in range(500)]
+    async with toy_backend(toy_options()).load() as recognizer, recognizer.open(["en"], terms) as listening:
+        transcripts = await heard(listening, streams[0].audio[: 5 * RATE], every(1600))
+    assert transcripts[-1].heard_s == pytest.approx(5.0)
+
+
 async def test_vocabulary_is_context_and_adds_no_words_to_silence(streams):
     async with toy_backend(toy_options()).load() as recognizer, recognizer.open(["en"], ["bati", "kubo"]) as listening:
         silent = await heard(listening, np.zeros(5 * RATE, np.float32), every(1600))

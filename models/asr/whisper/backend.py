@@ -66,7 +66,7 @@ class FasterWhisper:
         if folder is None:
             absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
         elif lacking(folder):
-            absent.append(Missing(f"{', '.join(lacking(folder))} in {folder}", "translate-live pull"))
+            absent.append(Missing(f"{', '.join(lacking(folder))} in {folder}", "copy the whole model there"))
         return absent
 
     def languages(self) -> frozenset[str]:

@@ -92,6 +92,14 @@ class Engine(Protocol):
         ...
 
 
+class Decoder(Protocol):
+    """An engine as one stream sees it."""
+
+    async def decode(self, job: Job) -> Hypothesis:
+        """Decode one job; raises what the engine raises."""
+        ...
+
+
 def batch_key(job: Job) -> tuple[int, bool, bool]:
     """Jobs with equal keys can be decoded together: same context length, all or none with a prefix, same search."""
     return len(job.context), bool(job.prefix), job.greedy

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from models.asr.vad import cleaned
-from models.asr.whisper.batching import BatchedEngine
-from models.asr.whisper.hypothesis import Engine
+from models.asr.whisper.hypothesis import Decoder, Engine, Tokens
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
 from models.asr.whisper.stream import Expectation, Stream, StreamOptions
 from models.asr.whisper.voice import VoiceActivity
@@ -17,6 +16,7 @@ from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest
 from pipeline.events import AudioChunk, Notice, Transcript
 
+VOCABULARY_TOKENS = 128  # of the 448 positions that context, committed and new words share
 TOLERANCE_S = 0.02  # sources that compute their times in floating point
 
 
@@ -25,7 +25,7 @@ class WhisperRecognizer:
     """A loaded model; satisfies `pipeline.contracts.Recognizer`. ``notices`` open every stream."""
 
     engine: Engine
-    batched: BatchedEngine
+    batched: Decoder
     options: StreamOptions
     voice: Callable[[], VoiceActivity]
     features: Callable[[], Features]
@@ -33,16 +33,18 @@ class WhisperRecognizer:
 
     @asynccontextmanager
     async def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AsyncIterator[WhisperListening]:
-        """Begin a stream; raises `Refused` for a language the model does not know."""
+        """Begin a stream; raises `Refused` for a language the model does not know.
+
+        ``vocabulary`` is a hint: the first of its words, up to 128 tokens, are given to the model as context.
+        """
         for language in languages:
             if language not in self.engine.languages:
                 raise Refused(
                     f"this Whisper model does not know the language {language!r}: "
                     f"{nearest(language, self.engine.languages)}"
                 )
-        expected = ", ".join(dict.fromkeys(word.strip() for word in vocabulary if word.strip()))
-        tokens = self.engine.encode_text(f" {expected}.") if expected else ()
-        expectation = Expectation(tuple(languages) or tuple(sorted(self.engine.languages)), expected, tokens)
+        allowed = tuple(languages) or tuple(sorted(self.engine.languages))
+        expectation = Expectation(allowed, *_expected(self.engine, vocabulary))
         yield WhisperListening(Stream(self.options, expectation, self.voice, self.features), self.batched, self.notices)
 
 
@@ -57,7 +59,7 @@ class WhisperListening:
     A transcript never reaches beyond the end of an utterance: what follows it in the same chunk is heard in the next call.
     """
 
-    def __init__(self, stream: Stream, engine: BatchedEngine, notices: Sequence[Notice] = ()) -> None:
+    def __init__(self, stream: Stream, engine: Decoder, notices: Sequence[Notice] = ()) -> None:
         self._stream = stream
         self._engine = engine
         self._opening = tuple(notices)
@@ -113,6 +115,19 @@ class WhisperListening:
         transcript = self._stream.take()
         opening, self._opening = self._opening, ()
         return replace(transcript, notices=opening + transcript.notices) if opening else transcript
+
+
+def _expected(engine: Engine, vocabulary: Sequence[str]) -> tuple[str, Tokens]:
+    """As many of the words to expect, in their order, as the context has room for: as text and as tokens."""
+    text = ""
+    tokens: Tokens = ()
+    for word in dict.fromkeys(term.strip() for term in vocabulary if term.strip()):
+        longer = f"{text}, {word}" if text else word
+        encoded = engine.encode_text(f" {longer}.")
+        if len(encoded) > VOCABULARY_TOKENS:
+            break
+        text, tokens = longer, encoded
+    return text, tokens
 
 
 def _joined(heard: Sequence[Transcript]) -> Transcript:

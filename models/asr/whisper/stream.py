@@ -19,12 +19,11 @@ from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relie
 from models.asr.whisper.policy import CommitOptions, PolicyName
 from models.asr.whisper.sanity import token_budget
 from models.asr.whisper.settle import Settler
-from models.asr.whisper.utterance import Limits, Output, Utterance
+from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
 from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
-CONTEXT_TOKENS = 64
 CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer context
 
 
@@ -191,7 +190,7 @@ class Stream:
             end=window.end,
             features=window.features.matrix(),
             prefix=() if bare else tuple(word.tokens for word in window.words),
-            context=() if bare else self._expectation.tokens + self._context,
+            context=() if bare else self._expectation.tokens + self._carried(),
             language=self._language.language,
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s) or (self._flush_due and not self._language.settled),
@@ -222,7 +221,7 @@ class Stream:
             self._utterance.push(piece)
             if self._flushed and self._ear.silence_s == 0:
                 self._flushed = False
-                self._schedule()
+                self._due = self._ear.position + self._stride
         for endpoint in endpoints:
             self._turn(endpoint)
         return True
@@ -248,12 +247,12 @@ class Stream:
         for piece in pieces:
             self._utterance.push(piece)
         self._flushed = False
-        self._schedule()
+        self._due = self._ear.position + self._stride
 
     def _schedule(self) -> None:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
-        now, step = self._ear.position, round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
-        self._due = self._due + step if self._due + step > now else now + step
+        now = self._ear.position
+        self._due = self._due + self._stride if self._due + self._stride > now else now + self._stride
         if self._relief.frugal and self._utterance is not None:
             room = self._utterance.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
             self._due = max(self._due, min(now + self._ear.waiting, room))
@@ -272,7 +271,7 @@ class Stream:
 
     def _close(self) -> None:
         """The utterance is over; what is still tentative was noise."""
-        self._remember_context()
+        self._context = self._carried(whole=True)
         self._utterance = None
         self._output.tentative = ()
         self._closing = self._flushed = False
@@ -286,10 +285,19 @@ class Stream:
         self._skip_due = False
         self._close()
 
-    def _remember_context(self) -> None:
-        if self._options.carry_context and self._utterance is not None:
-            said = self._utterance.history + tuple(token for word in self._utterance.window.words for token in word.tokens)
-            self._context = (self._context + said)[-CONTEXT_TOKENS:]
+    def _carried(self, whole: bool = False) -> Tokens:
+        """Tokens of committed words before the window, or with ``whole`` up to now; none unless context is carried."""
+        if not self._options.carry_context:
+            return ()
+        said = self._context + self._current.history
+        if whole:
+            said += tuple(token for word in self._current.window.words for token in word.tokens)
+        return said[-CONTEXT_TOKENS:]
+
+    @property
+    def _stride(self) -> int:
+        """Samples between updates."""
+        return round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
 
     @property
     def _current(self) -> Utterance:

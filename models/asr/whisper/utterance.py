@@ -11,6 +11,7 @@ from models.asr.whisper.settle import Settler
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
 
+CONTEXT_TOKENS = 64
 PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
@@ -54,7 +55,7 @@ class Utterance:
         self.began = window.start
         self.again = False  # the newest hypothesis is not believed: decode the same audio once more
         self.bare_next = False  # the next decode is without prefix and context
-        self.history: Tokens = ()
+        self.history: Tokens = ()  # of committed words that left the window, the newest
         self._settler = settler
         self._limits = limits
         self._output = output
@@ -173,7 +174,7 @@ class Utterance:
 
     def _cut(self, at: float) -> None:
         gone = self.window.cut(at)
-        self.history += tuple(token for word in gone for token in word.tokens)
+        self.history = (self.history + tuple(token for word in gone for token in word.tokens))[-CONTEXT_TOKENS:]
 
 
 def _placed(words: Sequence[HeardWord], frontier: float, audio_end: float) -> list[Word]:
