@@ -172,19 +172,26 @@ def test_at_the_deadline_only_what_is_agreed_is_said_and_the_verb_comes_when_its
     assert result.said == ["N1", *(f"N{n}" for n in range(3, 16)), "V2"]
 
 
-def test_starved_of_agreement_it_speaks_anyway() -> None:
-    def contrary(request: TranslationRequest) -> Translation:
-        words = [f"w{len(request.source.split())}x{n}" for n in range(len(request.source.split()))]
-        return Translation(f"{request.prefix} {' '.join(words[len(request.prefix.split()) :])}".strip())
+def contrary(request: TranslationRequest) -> Translation:
+    """A translator that forces the prefix and changes everything else with every word."""
+    count = len(request.source.split())
+    words = [f"w{count}x{place}" for place in range(len(request.prefix.split()), count)]
+    return Translation(f"{request.prefix} {' '.join(words)}".strip())
 
-    units = AgreementUnits("en", "de")
-    heard = []
-    for piece in Speech(spoken("n " * 30), lag_s=0.0, period_s=0.1).transcripts():
+
+def test_starved_of_agreement_it_speaks_anyway_and_asks_four_times_a_second_at_most() -> None:
+    units = policy()
+    heard: list[ReadingUnit] = []
+    asked = 0
+    pieces = Speech(spoken("n " * 90, gap_s=0.0, word_s=0.1), lag_s=0.3, period_s=0.05).transcripts()
+    for piece in pieces:
         units.hear(piece)
         while requests := units.ask():
+            asked += requests[0].prefix != PROBE
             heard += units.read([contrary(request) for request in requests]).units
-    assert heard[0].heard_s == pytest.approx(3.0, abs=STEP_S + 0.11)
+    assert heard[0].heard_s == pytest.approx(3.0, abs=STEP_S + 0.06)
     assert len(heard) > 2
+    assert 2.5 <= asked / pieces[-1].heard_s <= 1 / STEP_S
 
 
 def test_starved_where_no_boundary_is_good_it_speaks_anyway() -> None:
@@ -224,9 +231,11 @@ def test_finished_sentences_are_context_and_the_sentence_so_far_is_source() -> N
     assert last.prefix == "N7 V8 N9"
 
 
-def test_a_translator_that_ignores_the_prefix_is_found_out_and_units_are_translated_alone() -> None:
-    speech = Speech(spoken("n1 v2 n3, n4 v5 n6, n7 v8 n9 " * 3), lag_s=0.3, period_s=0.1)
+@pytest.mark.parametrize("text", ["n1 v2 n3, n4 v5 n6, n7 v8 n9 " * 3, "n1 v2 " + "n3 " * 20, "n1 n2 n3 n4 v5 " * 5])
+def test_a_translator_that_ignores_the_prefix_is_found_out_and_units_are_translated_alone(text: str) -> None:
+    speech = Speech(spoken(text), lag_s=0.3, period_s=0.1)
     result = run(speech.transcripts(), ToyTranslator(verb_final=True, forces_prefix=False), policy("low"))
+    assert len(result.units) > 2
     for unit in result.units:
         assert [bare(word) for word in unit.text.split()] == ToyTranslator(verb_final=True).words(text_of(unit.source))
 
