@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.corpora.audio import read_audio, speech_bounds_s, write_audio
+from benchmarks.corpora.audio import CORPUS_HZ, read_audio, speech_bounds_s, write_audio
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.utterance import Issues, Utterance
@@ -26,6 +26,7 @@ from pipeline.config import Profile, load_profile, what_is_missing
 from pipeline.contracts import Sink
 from pipeline.errors import ModelError
 from pipeline.event_log import EventLog, read_events
+from pipeline.events import Samples
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.summary import Summary, summarize
 
@@ -69,20 +70,18 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
                 await loaded.enter_async_context(backends.synthesizer.load()),
             )
             bench = SessionBench(models, profile, keep)
+            talk, audio = join(utterances, "talk")
             fast = [await bench.interpret(utterance, "cu") for utterance in utterances]
+            fast_talk = await bench.interpret(talk, "cu", audio)
             paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
-            talk = await bench.interpret(join(utterances, "talk")[0], "real", utterances) if real_time else None
-    figures = {**_speed(fast), **_accuracy(utterances, fast), "peak_memory_mb": memory.peak_mb}
+            paced += [await bench.interpret(talk, "real", audio)] if real_time else []
+    figures = {**_speed(fast), **_accuracy(utterances, fast), **_accuracy([talk], [fast_talk], "talk_")}
     if maker := maker_of(backends.recognizer):
         figures |= _against_whole(maker, utterances, figures["wer"])
-    if talk:
-        figures |= _latency([row for row, _ in [*paced, talk]]) | {
-            "talk_" + name: value for name, value in speech_latency.figures([talk[0]]).items()
-        }
-        figures |= _checks([*fast, *paced, talk])
-    else:
-        figures |= _checks(fast)
-    return figures
+    if paced:
+        spoken_talk = speech_latency.figures([paced[-1][0]])
+        figures |= _latency([row for row, _ in paced]) | {"talk_" + name: value for name, value in spoken_talk.items()}
+    return figures | _checks([*fast, fast_talk, *paced]) | {"peak_memory_mb": memory.peak_mb}
 
 
 class SessionBench:
@@ -93,9 +92,9 @@ class SessionBench:
         self._profile = profile
         self._keep = keep
 
-    async def interpret(self, utterance: Utterance, clock: Clock, parts: Sequence[Utterance] = ()) -> tuple[Row, Summary]:
-        """The row of an utterance, or of the talk that ``parts`` make, and what its event log says."""
-        samples, rate = (join(parts, utterance.name)[1], 16_000) if parts else read_audio(Path(utterance.audio))
+    async def interpret(self, utterance: Utterance, clock: Clock, audio: Samples | None = None) -> tuple[Row, Summary]:
+        """The row of an utterance, whose ``audio`` is read or given as samples [n] at 16 kHz, and what its log says."""
+        samples, rate = read_audio(Path(utterance.audio)) if audio is None else (audio, CORPUS_HZ)
         target = utterance.target_language
         options = SessionOptions(
             (utterance.source_language,), (target,), target, units=self._profile.units, pace=self._profile.pace
@@ -124,7 +123,7 @@ def _speed(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
     return {"rtf": rtf, **speech_latency.busy_figures(rows)}
 
 
-def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
+def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary]], prefix: str = "") -> dict[str, float]:
     """Word error rate of what was recognized, BLEU and chrF of what was said."""
     rows = [row for row, _ in runs]
     score = text_score(
@@ -132,10 +131,11 @@ def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary
         [row.hypothesis for row in rows],
         utterances[0].target_language,
     )
-    print(f"BLEU {score.bleu_signature}, chrF {score.chrf_signature}")
+    if not prefix:
+        print(f"BLEU {score.bleu_signature}, chrF {score.chrf_signature}")
     transcripts = [utterance.transcript for utterance in utterances]
     wer = word_error_rate(transcripts, [row.transcript for row in rows], utterances[0].source_language)
-    return {"wer": wer, "bleu": score.bleu, "chrf": score.chrf}
+    return {f"{prefix}wer": wer, f"{prefix}bleu": score.bleu, f"{prefix}chrf": score.chrf}
 
 
 def _against_whole(maker: DecoderMaker, utterances: Sequence[Utterance], wer: float) -> dict[str, float]:

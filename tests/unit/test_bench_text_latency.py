@@ -1,13 +1,16 @@
 """Text latencies against the golden cases of the field's tools, and what must hold for any emission."""
 
+import asyncio
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.clocks.virtual import run_on
 from benchmarks.metrics.emission import Emission, Segment, check_physics, split_units, spread
 from benchmarks.metrics.text_latency import long_form, resegment, short_form
+from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 
 WORDS = [f"w{index}" for index in range(40)]
@@ -71,18 +74,43 @@ def test_three_tools_agree_on_the_computation_unaware_latency():
     assert got["al"] == pytest.approx(got["laal"], abs=1e-9)
 
 
-def test_overload_is_told_where_a_blind_tool_hides_it():
-    def queued(step, mark):
-        return 500.0 + 800.0 * (step + 1)
+def worked_off_ms(source_ms, cost_s):
+    """When a worker that needs ``cost_s`` a chunk is done with each, on the virtual clock: chunks wait in a queue."""
+    marks_s = [min(0.5 * k, source_ms / 1000) for k in range(1, math.ceil(source_ms / 500) + 1)]
 
+    async def work():
+        clock, queue, done = LoopClock(), asyncio.Queue(100), []
+
+        async def feed():
+            for mark_s in [*marks_s, marks_s[-1]]:  # the end of the stream is a step of its own
+                await clock.sleep_until(mark_s)
+                await queue.put(mark_s)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed())
+            for _ in range(len(marks_s) + 1):
+                await queue.get()
+                await asyncio.sleep(cost_s)
+                done.append(1000 * clock.now())
+        return done
+
+    return run_on("exact", work())
+
+
+def test_overload_is_told_where_a_blind_tool_hides_it():
     def blind(step, mark):
         return mark + 800.0
 
-    honest = short_form([waiting_words(7300.0, queued), waiting_words(5000.0, queued)], "ca")
+    ends = {source_ms: worked_off_ms(source_ms, 0.8) for source_ms in (7300.0, 5000.0)}
+
+    def queued(source_ms):
+        return lambda step, mark: ends[source_ms][step]
+
+    honest = short_form([waiting_words(source_ms, queued(source_ms)) for source_ms in ends], "ca")
     hidden = short_form([waiting_words(7300.0, blind), waiting_words(5000.0, blind)], "ca")
     assert honest["laal"] == pytest.approx(4.198, abs=1e-3)
     assert hidden["laal"] == pytest.approx(2.752, abs=1e-3)
-    assert waiting_words(7300.0, queued).elapsed_ms[-1] / 1000 - 7.3 == pytest.approx(6.0, abs=1e-6)
+    assert waiting_words(7300.0, queued(7300.0)).elapsed_ms[-1] / 1000 - 7.3 == pytest.approx(6.0, abs=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
