@@ -112,14 +112,14 @@ def test_only_an_engine_that_cannot_catch_up_is_relieved():
     fast, slow = Overload(6.0), Overload(6.0)
     for cost_s in (0.1, 8.0, 0.1):
         fast.observe(cost_s)
-    assert fast.relief(30.0, 0.5).stride == 1
+    assert not fast.relief(30.0, 0.5).at_once
     slow.observe(0.9)
-    assert slow.relief(1.0, 0.5).stride == 1
+    assert not slow.relief(1.0, 0.5).at_once
     steps = [slow.relief(waiting_s, 0.5) for waiting_s in (2.0, 4.0, 7.0)]
-    assert [(step.stride, step.frugal, step.skip) for step in steps] == [
-        (2, False, False),
-        (2, True, False),
-        (2, True, True),
+    assert [(step.at_once, step.frugal, step.skip) for step in steps] == [
+        (True, False, False),
+        (True, True, False),
+        (True, True, True),
     ]
 
 

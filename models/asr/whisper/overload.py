@@ -16,9 +16,9 @@ SLOW_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """How to do the next update: every ``stride`` steps, with the cheapest search and short windows, or after a skip."""
+    """How to do the next update: for all that waits, with the cheapest search and short windows, or after a skip."""
 
-    stride: int = 1
+    at_once: bool = False
     frugal: bool = False
     skip: bool = False
 
@@ -27,7 +27,7 @@ class Relief:
 class Overload:
     """Watches what updates cost. An engine that can catch up needs no relief, however much audio waits.
 
-    Above 1.5 s of waiting audio every second update is left out, above 3 s the search is greedy and the window short, above
+    Above 1.5 s of waiting audio an update takes all that waits, above 3 s the search is greedy and the window short, above
     ``max_lag_s`` the stream jumps to 3 s before the newest audio.
     """
 
@@ -43,4 +43,4 @@ class Overload:
         slow = bool(self._costs_s) and median(self._costs_s) > SLOW_SHARE * step_s
         if not slow or waiting_s <= SPARSE_LAG_S:
             return Relief()
-        return Relief(stride=2, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)
+        return Relief(at_once=True, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)

@@ -221,7 +221,7 @@ class Stream:
             self._utterance.push(piece)
             if self._flushed and self._ear.silence_s == 0:
                 self._flushed = False
-                self._due = self._ear.position + self._stride
+                self._schedule()
         for endpoint in endpoints:
             self._turn(endpoint)
         return True
@@ -247,13 +247,13 @@ class Stream:
         for piece in pieces:
             self._utterance.push(piece)
         self._flushed = False
-        self._due = self._ear.position + self._stride
+        self._schedule()
 
     def _schedule(self) -> None:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
-        now = self._ear.position
-        self._due = self._due + self._stride if self._due + self._stride > now else now + self._stride
-        if self._relief.frugal and self._utterance is not None:
+        now, step = self._ear.position, round(self._options.step_s * SAMPLE_RATE)
+        self._due = self._due + step if now < self._due + step <= now + step else now + step
+        if self._relief.at_once and self._utterance is not None:
             room = self._utterance.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
             self._due = max(self._due, min(now + self._ear.waiting, room))
 
@@ -293,11 +293,6 @@ class Stream:
         if whole:
             said += tuple(token for word in self._current.window.words for token in word.tokens)
         return said[-CONTEXT_TOKENS:]
-
-    @property
-    def _stride(self) -> int:
-        """Samples between updates."""
-        return round(self._relief.stride * self._options.step_s * SAMPLE_RATE)
 
     @property
     def _current(self) -> Utterance:
