@@ -161,6 +161,22 @@ def test_the_command_line_from_run_to_gate(tmp_path, utterances, capsys):
     assert main(["score", str(tmp_path / "nowhere")]) == 2
 
 
+def test_a_full_table_has_recordings_and_a_talk(tmp_path, utterances):
+    rows = ["file\tlanguage\ttranscript\ttranslation_es"]
+    rows += [f"{item.name}.wav\ten\t{item.transcript}\t{item.reference}" for item in utterances[2:]]
+    (tmp_path / "data" / "transcripts.tsv").write_text("\n".join(rows))
+    made, result = tmp_path / "made", tmp_path / "table.json"
+    command = ["table", str(tmp_path / "data"), "--system", "scripted:0", "--clock", "virtual", "--talk", "10"]
+    assert main([*command, "--out", str(made), "--json", str(result)]) == 0
+    figures = json.loads(result.read_text())["figures"]
+    assert figures["wer"] == figures["talk_wer"] == 0
+    assert figures["talk_ear_voice_span_p50_s"] > 0
+    table = (made / "table.md").read_text()
+    assert "ear-voice span, median (s)" in table
+    assert "`evs/end2start/v1`" in table
+    assert {path.name for path in (made / "talk" / "plots").iterdir()} >= {"Where-the-time-goes.png"}
+
+
 def test_scorers_in_other_environments(tmp_path, utterances, monkeypatch):
     folder = scripted_run(tmp_path / "run", utterances[:1])
     monkeypatch.setattr(external, "SCORERS", tmp_path)
