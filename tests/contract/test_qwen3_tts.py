@@ -87,6 +87,40 @@ async def test_sessions_at_once_sound_as_if_alone(backend):
             np.testing.assert_allclose(samples, expected, atol=1e-4)
 
 
+async def test_pieces_are_joined_as_they_come(backend, monkeypatch):
+    fed = []
+    inner = speaking.StreamedSpeech._listen
+
+    def listened(self, utterance, said, edges):
+        fed.append((utterance, said))
+        return inner(self, utterance, said, edges)
+
+    monkeypatch.setattr(speaking.StreamedSpeech, "_listen", listened)
+    monkeypatch.setattr(speaking, "MOST_FRAMES", 40)
+
+    async def slow(*texts):
+        for text in texts:
+            yield text
+            await asyncio.sleep(0)
+
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        chunks = [chunk async for chunk in session.say(unit(), slow("hello ", "wor", "ld, ", "my " * 100, "end"))]
+        assert sum(len(chunk.samples) for chunk in chunks) > 0
+        spoken = " ".join("".join(said).strip() for _, said in fed)
+        assert spoken.split() == ["hello", "world,", *["my"] * 100, "end"]
+        first, said = fed[0]
+        assert (first.in_pieces, first.watch.tokens) == (True, session._length("".join(said)))
+
+
+async def test_a_session_that_ends_stops_what_still_speaks(backend):
+    async with backend.load() as synthesizer:
+        async with synthesizer.open(None, "en") as session:
+            speech = session.say(unit(), pieces("hello world"))
+            await anext(speech)
+        assert synthesizer._conductor.engine._active == []
+        await speech.aclose()
+
+
 async def test_nothing_to_pronounce_is_nothing_to_hear(backend):
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for texts in ([], [""], ["...", " ?!"], ["🙂"]):

@@ -100,7 +100,10 @@ class Engine:
         return stream
 
     def close_stream(self, stream: int) -> None:
-        """Give a session's codec stream back."""
+        """Give a session's codec stream back; whatever still speaks on it stops."""
+        for one in [*self._waiting, *self._active]:
+            if one.stream == stream:
+                self.remove(one)
         self._free_streams.append(stream)
 
     def renew_stream(self, stream: int) -> None:

@@ -43,6 +43,7 @@ class History:
         self._frames += len(said.codes)
         if self._frames >= self.renew_after_frames:
             self.forget()
+            return
         if self._anchor is None and len(said.codes) <= _ANCHOR_FRAMES:
             self._anchor = said
             return

@@ -85,7 +85,7 @@ class StreamedSpeech:
             if not pieces.ended and self._may_wait():
                 text += await pieces.take_all()
             parts = cut(text, self._length)
-            growing = parts.pop() if parts and not pieces.ended else ""
+            growing = parts.pop() + text[len(text.rstrip()) :] if parts and not pieces.ended else ""
             for speech in (*map(self._speak_whole, parts), self._speak_growing(growing, pieces)):
                 async with aclosing(speech):
                     async for samples in speech:
@@ -95,6 +95,12 @@ class StreamedSpeech:
         """Whether the rest of the text can be waited for: it can continue what was said, and that is still playing."""
         playing = asyncio.get_running_loop().time() < self._plays_until_s
         return playing and self._history.reference(self._text.encode) is not None
+
+    def _head(self, text: str) -> tuple[str, str]:
+        """As much of a long text as fits an utterance, up to a good place to cut it, and the rest."""
+        begin = len(text) - len(text.lstrip())
+        end = begin + len((cut(text, self._length) or [""])[0])
+        return text[:end], text[end:]
 
     def _length(self, text: str) -> int:
         return len(self._text.encode(text))
@@ -146,9 +152,13 @@ class StreamedSpeech:
             feeding.cancel()
 
     async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: Pieces, said: list[str]) -> None:
+        """Give an utterance its text as it comes, up to one utterance's worth, and close it."""
         add = self._conductor.engine.add_text
         with suppress(TextFailed):  # raised again where the text is read next; what came before is spoken
             while utterance.watch.tokens < MOST_TOKENS and (more := await pieces.take()):
+                if self._length(more) > MOST_TOKENS:
+                    more, rest = self._head(more)
+                    pieces.put_back(rest)
                 said.append(more)
                 await self._conductor.call(add, utterance, growing.append(more), False)
         await self._conductor.call(add, utterance, growing.close(), True)

@@ -52,6 +52,10 @@ class Pieces:
             raise TextFailed(self._error)
         return taken
 
+    def put_back(self, text: str) -> None:
+        """Give back what was taken: it comes first at the next call."""
+        self._unread = text + self._unread
+
     async def take_all(self) -> str:
         """Wait for the end; gives the rest."""
         taken = ""
