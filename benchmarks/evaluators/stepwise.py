@@ -11,12 +11,12 @@ import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
-from pipeline.config import Profile, load_profile
+from pipeline.audio.resampling import Resampler
+from pipeline.config import Profile, UnitSettings, load_profile
 from pipeline.contracts import Listening, Recognizer, Translator
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Transcript, Word
+from pipeline.reading.agreement_units import AgreementUnits
 from pipeline.reading_units import PauseUnits, UnitPolicy
 from pipeline.session import Models
 
@@ -45,6 +45,8 @@ class Stepwise:
         self._models: Models | None = None
         self._listening: Listening | None = None
         self._policy: UnitPolicy | None = None
+        self._units = UnitSettings()
+        self._resampler: Resampler | None = None
         self._heard = 0
 
     def feed(self, samples: Samples, sample_rate: int, final: bool) -> list[ReadingUnit]:
@@ -66,7 +68,9 @@ class Stepwise:
         if self._listening is None or self._policy is None:
             await self._begin()
         assert self._listening is not None
-        chunk = AudioChunk(_at_recognizer_rate(samples, sample_rate), RECOGNIZER_HZ, self._heard / RECOGNIZER_HZ)
+        if self._resampler is None:
+            self._resampler = Resampler(sample_rate, RECOGNIZER_HZ)
+        chunk = AudioChunk(self._resampler.process(samples, final), RECOGNIZER_HZ, self._heard / RECOGNIZER_HZ)
         self._heard += len(chunk.samples)
         units = await self._read(await self._listening.hear(chunk), final=False) if len(chunk.samples) else []
         if final:
@@ -91,19 +95,20 @@ class Stepwise:
         self._stream = AsyncExitStack()
         recognizer: Recognizer = self._models.recognizer
         self._listening = await self._stream.enter_async_context(recognizer.open((self._setup.source,), ()))
-        self._policy = PauseUnits(self._setup.source, self._setup.target)
+        self._policy = policy_of(self._units, self._setup)
         self._heard = 0
 
     async def _end(self) -> None:
         if self._stream is not None:
             await self._stream.aclose()
-        self._stream = self._listening = self._policy = None
+        self._stream = self._listening = self._policy = self._resampler = None
 
     async def _load(self) -> Models:
         if self._setup.profile == "scripted":
             words = [Word(f" w{index}", index * 0.4, index * 0.4 + 0.35, 1.0) for index in range(10_000)]
             return Models(ScriptedRecognizer(words), ScriptedTranslator(), ScriptedSynthesizer())
         profile: Profile = load_profile(self._setup.profile)
+        self._units = profile.units
         backends = profile.backends()
         return Models(
             await self._stack.enter_async_context(backends.recognizer.load()),
@@ -116,9 +121,10 @@ class Stepwise:
         await self._stack.aclose()
 
 
-def _at_recognizer_rate(samples: Samples, sample_rate: int) -> Samples:
-    if sample_rate == RECOGNIZER_HZ or not len(samples):
-        return np.asarray(samples, np.float32)
-    import soxr  # noqa: PLC0415
-
-    return np.asarray(soxr.resample(samples, sample_rate, RECOGNIZER_HZ), np.float32)
+def policy_of(units: UnitSettings, setup: Setup) -> UnitPolicy:
+    """The reading-unit policy that a profile asks for."""
+    match units.policy:
+        case "agreement":
+            return AgreementUnits(setup.source, setup.target, units.agreement)
+        case _:
+            return PauseUnits(setup.source, setup.target, units.pauses)
