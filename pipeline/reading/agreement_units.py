@@ -17,8 +17,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
@@ -28,26 +26,11 @@ from pipeline.reading.decision import Evidence, decide
 from pipeline.reading.drafts import Drafts
 from pipeline.reading.hypotheses import Hypotheses, Rest
 from pipeline.reading.options import AgreementOptions
+from pipeline.reading.question import PROBE, Question, probe
 from pipeline.reading.sentence import Sentence
 from pipeline.reading.sentence_ends import SentenceEnds
 from pipeline.reading.stability import committable, continuation, speakable
 from pipeline.reading_units import Reading
-
-PROBE = "-"
-"""A prefix that no translator chooses itself; one that forces prefixes begins with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What was asked, and about the words up to where.
-
-    About a unit, ``places`` tells which requests translate what was heard up to the candidate, what is committed, and all.
-    """
-
-    kind: Literal["sentence", "unit", "draft", "probe"]
-    requests: tuple[TranslationRequest, ...]
-    candidate: Candidate
-    places: tuple[int, ...] = ()
 
 
 class AgreementUnits:
@@ -74,7 +57,7 @@ class AgreementUnits:
         self._drafts = Drafts(self._options, target_language)
         self._tail: tuple[Word, ...] = ()
         self._now_s = self._silence_s = 0.0
-        self._question: _Question | None = None
+        self._question: Question | None = None
         self._asked_s = self._released_s = -math.inf
         self._tried: object = None
         self._hypotheses = Hypotheses()
@@ -129,21 +112,21 @@ class AgreementUnits:
         self._finish(question.candidate.index)
         return Reading((unit,), self._drafts.clear())
 
-    def _next_question(self) -> _Question | None:
+    def _next_question(self) -> Question | None:
         end = self._sentence.end()
         if end is not None:
             request = self._request(self._sentence.words[:end])
-            return _Question("sentence", (request,), Candidate(end))
+            return Question("sentence", (request,), Candidate(end))
         if not self._sentence.open and not self._tail:
             return None
         if self._must_probe and self._sentence.open:
             self._must_probe = False
-            return _Question("probe", (self._probe(),), Candidate(self._sentence.covered))
+            return probe(self._sentence, self._target)
         if self._now_s - self._asked_s < self._options.call_interval_s:
             return None
         return self._unit_question() or self._draft_question()
 
-    def _unit_question(self) -> _Question | None:
+    def _unit_question(self) -> Question | None:
         if not self._sentence.open:
             return None
         span = self._span()
@@ -157,22 +140,22 @@ class AgreementUnits:
         extents = candidate.index, len(words), len(words) + len(self._tail)
         asked = list(dict.fromkeys(extents))
         requests = tuple(self._request([*words, *self._tail][:extent]) for extent in asked)
-        return _Question("unit", requests, candidate, tuple(map(asked.index, extents)))
+        return Question("unit", requests, candidate, tuple(map(asked.index, extents)))
 
-    def _draft_question(self) -> _Question | None:
+    def _draft_question(self) -> Question | None:
         words = [*self._sentence.words, *self._tail]
         if not self._drafts.due(self._now_s) or text_of(words) == self._hypotheses.source or not speakable(text_of(words)):
             return None
-        return _Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered))
+        return Question("draft", (self._request(words, draft=True),), Candidate(self._sentence.covered))
 
-    def _read_sentence(self, question: _Question, text: str) -> Reading:
+    def _read_sentence(self, question: Question, text: str) -> Reading:
         end = question.candidate.index
         rest = continuation(self._sentence.said, text) or ""
         unit = self._unit(end - self._sentence.covered, rest) if speakable(rest) else self._source_unit(end)
         self._finish(end)
         return Reading((unit,), self._drafts.clear())
 
-    def _read_unit(self, question: _Question, texts: Sequence[str]) -> Reading:
+    def _read_unit(self, question: Question, texts: Sequence[str]) -> Reading:
         said = self._sentence.said
         self._hypotheses.remember(question.requests[-1].source, texts[-1])
         released = self._release(question, [Rest.of(said, text) for text in texts])
@@ -180,7 +163,7 @@ class AgreementUnits:
             return Reading(released, self._drafts.said(released[0].text))
         return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
 
-    def _release(self, question: _Question, rests: Sequence[Rest]) -> tuple[ReadingUnit, ...]:
+    def _release(self, question: Question, rests: Sequence[Rest]) -> tuple[ReadingUnit, ...]:
         """The unit that agreement, the deadline or starvation allows now, if any; only committed words are said."""
         candidate, committed, everything = (rests[place] for place in question.places)
         decision = decide(self._evidence(question, candidate, committed, everything), self._options)
@@ -198,7 +181,7 @@ class AgreementUnits:
         count = question.candidate.index - self._sentence.covered
         return (self._whole(count, text) if whole else self._part(count, decision.units / len(candidate.units), text),)
 
-    def _evidence(self, question: _Question, candidate: Rest, committed: Rest, everything: Rest) -> Evidence:
+    def _evidence(self, question: Question, candidate: Rest, committed: Rest, everything: Rest) -> Evidence:
         """How far the translations confirm each other; that of everything is compared with the one before."""
         span = self._span()
         before = Rest.of(self._sentence.said, self._hypotheses.before)
@@ -257,10 +240,6 @@ class AgreementUnits:
         terms = self._glossary.terms_in(source, language, self._target)
         context = self._sentence.recent(self._options.context_words)
         return TranslationRequest(source, language, self._target, context, self._sentence.said, terms, draft)
-
-    def _probe(self) -> TranslationRequest:
-        words = text_of(self._sentence.words)
-        return TranslationRequest(words, self._sentence.heard[0].language, self._target, prefix=PROBE, draft=True)
 
     def _span(self) -> Span:
         return Span(
