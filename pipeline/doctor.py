@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
-from pipeline.contracts import Missing, Recognizer, Synthesizer, TranslationRequest, Translator
+from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.registry import Backends
@@ -86,7 +86,16 @@ async def _stages(backends: Backends, target: str) -> list[Finding]:
         ("translate", backends.translator.missing(), translate),
     ):
         findings.append(await _tried(what, missing, work))
+    if backends.fallback_synthesizer is not None:
+        findings.append(_fallback(backends.fallback_synthesizer))
     return findings
+
+
+def _fallback(synthesizer: SynthesizerBackend) -> Finding:
+    """Whether the languages that the first voice lacks can be spoken; few sessions need them."""
+    name, missing = type(synthesizer).__name__, synthesizer.missing()
+    detail = f"other languages by {name}" + (f", missing: {', '.join(item.what for item in missing)}" if missing else "")
+    return Finding("speak", not missing, detail, " && ".join(item.fix for item in missing), needed=False)
 
 
 async def _tried(what: str, missing: Sequence[Missing], work: Callable[[AsyncExitStack], Awaitable[str]]) -> Finding:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Protocol, runtime_checkable
 
+from pipeline.contracts import TranslatorBackend
 from pipeline.errors import BadInput
+from pipeline.languages import LanguageRow, language_table
 from pipeline.registry import Backends
 
 
@@ -18,13 +22,55 @@ class Extendable(Protocol):
         ...
 
 
+@runtime_checkable
+class Routed(Protocol):
+    """A translator backend over several, each for pairs of its own."""
+
+    def tiers(self) -> Sequence[TranslatorBackend]:
+        """The backends it chooses from, best first."""
+        ...
+
+
+def backend_name(backend: object) -> str:
+    """A backend as people know it: its class, and its model where it has one."""
+    return f"{type(backend).__name__} {_model(backend)}".strip()
+
+
+def _model(backend: object) -> str:
+    return PurePath(getattr(backend, "model", "")).name
+
+
+def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
+    """Which backends of these profiles serve which language; what can only be spoken is left out."""
+    recognizers: defaultdict[str, set[str]] = defaultdict(set)
+    translators: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    synthesizers: defaultdict[str, set[str]] = defaultdict(set)
+    for backends in profiles:
+        recognizers[backend_name(backends.recognizer)] |= backends.recognizer.languages()
+        for name, translator in _translators(backends.translator):
+            translators[name] |= translator.pairs()
+        for synthesizer in backends.synthesizers:
+            synthesizers[backend_name(synthesizer)] |= synthesizer.languages()
+    rows = language_table(recognizers, translators, synthesizers)
+    return tuple(row for row in rows if row.recognized_by or row.translated_from_by or row.captions)
+
+
+def _translators(translator: TranslatorBackend) -> Iterator[tuple[str, TranslatorBackend]]:
+    """The backend by its name, or those it chooses from by the names of their models."""
+    if not isinstance(translator, Routed):
+        yield backend_name(translator), translator
+        return
+    for tier in translator.tiers():
+        yield _model(tier) or backend_name(tier), tier
+
+
 def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
     """The languages into which every one of the sources (if any) can be translated, sorted."""
-    pairs = backends.translator.pairs()
+    sources_of: defaultdict[str, set[str]] = defaultdict(set)
+    for source, target in backends.translator.pairs():
+        sources_of[target].add(source)
     wanted = set(sources)
-    return sorted(
-        target for target in {target for _, target in pairs} if wanted <= {source for source, to in pairs if to == target}
-    )
+    return sorted(target for target, known in sources_of.items() if wanted <= known)
 
 
 def session_languages(

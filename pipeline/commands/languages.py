@@ -1,12 +1,15 @@
-"""Lists the languages of a profile: what it hears, what it translates that to, and what it speaks."""
+"""Lists which languages can be heard, translated and spoken, and which model does it."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.languages import language_name
-from pipeline.offering import targets_of
+from pipeline.languages import LanguageRow
+
+_HEADER = ("language", "heard by", "translated by", "spoken by")
+_NOTHING = "nothing"
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,25 +20,44 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which profile."""
+    """Which profile, or all."""
     add_profile_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="over all profiles, also those that cannot run here")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for each language that can be heard."""
+    """Print a line for each language that can be heard or translated."""
+    from pipeline.config import load_profile, profile_names  # noqa: PLC0415
+    from pipeline.errors import BadInput  # noqa: PLC0415
+    from pipeline.offering import languages_offered  # noqa: PLC0415
     from pipeline.profiles import selected_profile  # noqa: PLC0415
 
-    profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
-    backends = profile.backends()
-    spoken = backends.synthesizer.languages()
+    if not arguments.all:
+        profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+        profiles = [profile]
+    elif arguments.profile != "auto" or arguments.config or arguments.assignments:
+        raise BadInput("--all is about the profiles as they are; try: translate-live languages --all")
+    else:
+        profiles = [load_profile(name) for name in profile_names()]
+        why = f"profiles {', '.join(profile.name for profile in profiles)}"
+    rows = languages_offered(profile.backends() for profile in profiles)
     print(why)  # noqa: T201
-    for source in sorted(backends.recognizer.languages()):
-        targets = [target for target in targets_of(backends, [source]) if target != source]
-        marked = ", ".join(named(target) + ("" if target in spoken else " (text only)") for target in targets)
-        print(f"{named(source)} -> {marked or 'nothing: no translation is installed'}")  # noqa: T201
+    print("\n".join(_lines(rows)))  # noqa: T201
+    sources, targets = sum(row.source for row in rows), sum(row.captions for row in rows)
+    print(f"source languages {sources}, target languages {targets}, of these spoken {sum(row.speech for row in rows)}")  # noqa: T201
     return 0
 
 
-def named(language: str) -> str:
-    """A code with its English name."""
-    return f"{language} {language_name(language)}"
+def _lines(rows: Sequence[LanguageRow]) -> list[str]:
+    """The rows as a table: what nothing serves says so."""
+    table = [_HEADER, *(_cells(row) for row in rows)]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADER))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table]
+
+
+def _cells(row: LanguageRow) -> tuple[str, ...]:
+    heard, source, target, spoken = (
+        ", ".join(names) or _NOTHING
+        for names in (row.recognized_by, row.translated_from_by, row.translated_to_by, row.spoken_by)
+    )
+    return f"{row.code} {row.name}", heard, source if source == target else f"from: {source}; to: {target}", spoken

@@ -1,6 +1,7 @@
 """The other commands, the help, and how fast it comes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
+from pipeline.config import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -66,9 +68,25 @@ def test_the_help_names_every_command_and_examples(capsys):
     assert "translate-live --mic --to es" in said
 
 
-def test_languages_with_names_and_what_is_only_text(config, capsys):
+def test_languages_by_what_serves_them_or_that_nothing_does(config, capsys):
     assert main(["languages", "--profile", "offline", "--config", str(config)]) == 0
-    assert "en English -> ca Catalan (text only), es Spanish" in capsys.readouterr().out
+    _, header, *rows, sums = capsys.readouterr().out.splitlines()
+    assert [re.split(r"  +", line) for line in (header, *rows)] == [
+        ["language", "heard by", "translated by", "spoken by"],
+        ["ca Catalan", "nothing", "from: nothing; to: Scripted", "nothing"],
+        ["en English", "Scripted", "from: Scripted; to: nothing", "nothing"],
+        ["es Spanish", "nothing", "from: nothing; to: Scripted", "ScriptedVoice"],
+    ]
+    assert sums == "source languages 1, target languages 2, of these spoken 1"
+
+
+def test_languages_of_all_profiles(config, capsys):
+    assert main(["languages", "--all"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"profiles {', '.join(profile_names())}\n")
+    assert re.search(r"^en English +.*PocketSphinx.* {2}.*Apertium.* {2}.*Espeak", said, re.MULTILINE)
+    assert main(["languages", "--all", "--config", str(config)]) == 2
+    assert "--all is about the profiles as they are" in capsys.readouterr().err
 
 
 def test_devices_are_listed_by_name(monkeypatch, capsys):

@@ -15,7 +15,7 @@ from pipeline.event_log import read_events
 from tests.unit.test_cli_translate import SCRIPTED
 
 TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
-HANGING = TALKING | {"translator": SCRIPTED["translator"] | {"hangs_at": ["translate", 2]}}
+HANGING = TALKING | {"translator": SCRIPTED["translator"] | {"hangs_at": ["translate", 3]}}
 
 
 def started(folder: Path, backends: dict) -> subprocess.Popen:
