@@ -63,14 +63,18 @@ def _toy(arguments: argparse.Namespace) -> dict[str, float]:
     print(f"toy Whisper, {len(streams)} streams of {arguments.seconds:g} s, {arguments.policy}, step {arguments.step:g} s:")
     print(f"  WER offline {wer_offline:.1%}, streaming {found.wer:.1%}; longest window {window_s:.2f} s")
     print(f"  commit latency after the word's end: mean {found.mean_s:.2f} s, p95 {found.p95_s:.2f} s")
-    if arguments.sweep:
-        results = asr_toy.compare(streams)
-        if arguments.plots:
-            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.svg")
-    return {
+    figures = {
         "wer_offline": wer_offline,
         "wer_streaming": found.wer,
         "commit_latency_mean_s": found.mean_s,
         "commit_latency_p95_s": found.p95_s,
         "longest_window_s": window_s,
     }
+    if arguments.sweep:
+        results = asr_toy.compare(streams)
+        for (policy, step_s), one in results.items():
+            name = f"{policy}_step_{step_s:g}_s"
+            figures |= {f"{name}_wer": one.wer, f"{name}_mean_s": one.mean_s, f"{name}_p95_s": one.p95_s}
+        if arguments.plots:
+            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.svg")
+    return figures
