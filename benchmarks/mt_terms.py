@@ -29,6 +29,7 @@ PROPER = ("Transformer", "EBITDA", "aprendizaje profundo", "Nueva York", "息税
 def terms_figures(sentences: int) -> Mapping[str, float]:
     """Over all runs: share of hard terms said exactly, share said more often than once, steps against plain search.
 
+    Steps are counted for each token of the longest text of a batch, for a term may be longer than what it replaces.
     Random terms are capital letters, which the toy has learned to go on after, as a real model goes on after any word;
     ``steps_ratio`` is counted on them. Proper terms are letters and scripts that it never saw, so it knows no way on.
     The check before the constrained search is not in the ratio: a model that obeys needs no second search.
@@ -81,14 +82,15 @@ def _requests(kind: str, sentences: int) -> tuple[list[TranslationRequest], list
     return asked, expected
 
 
-def _translate(decoder: Decoder, asked: list[TranslationRequest]) -> tuple[list[Translation], list[list[int]]]:
-    """The translations, and for every batch the steps of each of its searches."""
-    steps: list[list[int]] = []
+def _translate(decoder: Decoder, asked: list[TranslationRequest]) -> tuple[list[Translation], list[list[float]]]:
+    """The translations, and for every batch the steps a token of each of its searches."""
+    steps: list[list[float]] = []
     search = constrained_beam.search
 
     def counted(stepper: Stepper, rows: Sequence[Asked], options: BeamOptions) -> tuple[list[list[Hypothesis]], int]:
         found, taken = search(stepper, rows, options)
-        steps[-1].append(taken)
+        written = max(len(hypotheses[0].tokens) for hypotheses in found)
+        steps[-1].append(taken / written)
         return found, taken
 
     found: list[Translation] = []

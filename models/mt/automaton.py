@@ -56,12 +56,26 @@ class State:
     @cached_property
     def going_on(self) -> frozenset[int]:
         """Tokens that continue a term that has begun."""
-        return frozenset(token for way in self.ways if way.begun for token in self.vocabulary.beginning(way.rest))
+        return frozenset(token for way in self.ways if way.begun for token in self.vocabulary.leading(way.rest))
 
     @cached_property
     def starting(self) -> frozenset[int]:
         """Tokens that begin one."""
-        return frozenset(token for way in self.ways if not way.begun for token in self.vocabulary.beginning(way.rest))
+        return frozenset(token for way in self.ways if not way.begun for token in self.vocabulary.leading(way.rest))
+
+    @cached_property
+    def all_helpful(self) -> tuple[int, ...]:
+        """All tokens that serve a term."""
+        return tuple(self.going_on | self.starting | self._sure)
+
+    @cached_property
+    def helpful_now(self) -> tuple[int, ...]:
+        """Those that begin no term, but for the one that certainly helps."""
+        return tuple(self.going_on | self._sure)
+
+    @property
+    def _sure(self) -> frozenset[int]:
+        return frozenset() if self.shortest is None else frozenset({self.shortest})
 
     @cached_property
     def shortest(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.mt.automaton import DEAD
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3
+
+
+Group = tuple[int, Sequence[int]]
+"""Tokens of a beam."""
+Seen = tuple[int, Sequence[int], list[float]]
+"""Tokens of a beam, and the scores of the hypotheses they would make."""
 
 
 class Candidate(NamedTuple):
@@ -51,33 +58,31 @@ class Row:
         self.tokens = [options.ends[0]] * options.beams
         self.done = False
 
-    def wanted(self, width: int) -> list[tuple[int, int]]:
-        """The (beam, token) pairs whose scores it wants to see, because they serve a term or may end the text."""
+    def wanted(self, width: int) -> list[Group]:
+        """The tokens of each beam whose scores it wants to see, because they serve a term or may end the text."""
         if self.done or not self._automaton:
             return []
-        pairs = []
+        groups: list[Group] = []
         for beam in self._alive(width):
             state = self._state(beam)
-            tokens = state.going_on if self._waits(state) else (*state.going_on, *state.starting)
-            ends = self._options.ends if state.met else ()
-            shortest = () if state.shortest is None else (state.shortest,)
-            pairs += [(beam, token) for token in {*tokens, *ends, *shortest}]
-        return pairs
+            tokens = state.helpful_now if self._waits(state) else state.all_helpful
+            groups.append((beam, (*tokens, *self._options.ends) if state.met else tokens))
+        return groups
 
-    def masked(self, width: int) -> list[tuple[int, int]]:
-        """The (beam, token) pairs that must not come next."""
+    def masked(self, width: int) -> list[Group]:
+        """The tokens of each beam that must not come next."""
         if self.done:
             return []
-        pairs = [(beam, token) for beam in range(width) for token in self._repeating(beam)]
+        groups: list[Group] = [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
         if not self._length:
-            pairs += [(0, token) for token in self._asked.refused]
+            groups.append((0, self._asked.refused))
         if self._automaton:
             for beam in self._alive(width):
-                pairs += [(beam, token) for token in self._automaton.refused(self._states[beam])]
-                pairs += [] if self._state(beam).met else [(beam, token) for token in self._options.ends]
-        return pairs
+                groups.append((beam, self._automaton.refused(self._states[beam])))
+                groups.append((beam, () if self._state(beam).met else self._options.ends))
+        return groups
 
-    def choose(self, plain: Sequence[Candidate], wanted: Sequence[Candidate]) -> None:
+    def choose(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> None:
         """Take the best candidates: finished ones to the pool, the others as the next beams."""
         self._length += 1
         left = self._asked.limit - self._length
@@ -105,16 +110,17 @@ class Row:
         """Whether a term had better not begin here, and need not."""
         return state.awkward and state.need < self._asked.limit - self._length
 
-    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Candidate]) -> list[Next]:
+    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> list[Next]:
         if not self._automaton:
             return [Next(one.score, one.score, one.beam, one.token, 0, 0, True) for one in plain if one.score > 2 * FAR]
         pool = {(one.beam, one.token): one for one in plain}
-        for beam in {one.beam for one in wanted}:
+        for beam, tokens, scores in wanted:
             state = self._state(beam)
-            forced = sorted((one for one in wanted if one.beam == beam), reverse=True)
             spared = state.shortest if self._waits(state) else None
-            pool |= {(one.beam, one.token): one for one in forced[:FORCED_PER_BEAM] if one.token != spared}
-            pool |= {(beam, one.token): one for one in forced if one.token == state.shortest != spared}
+            best = nlargest(FORCED_PER_BEAM, zip(scores, tokens, strict=True))
+            if state.shortest is not None:
+                best.append((scores[tokens.index(state.shortest)], state.shortest))
+            pool |= {(beam, token): Candidate(score, beam, token) for score, token in best if token != spared}
         return [step for one in pool.values() if (step := self._step(one))]
 
     def _step(self, one: Candidate) -> Next | None:
@@ -140,7 +146,7 @@ class Row:
         pool.sort(key=lambda found: -found[1])
         del pool[beams:]
 
-    def _share_out(self, going: Sequence[Next], wanted: Sequence[Candidate], left: int) -> list[Next]:
+    def _share_out(self, going: Sequence[Next], wanted: Sequence[Seen], left: int) -> list[Next]:
         """The best text, half the beams by what their whole text may be worth, the rest round-robin over the banks.
 
         With more banks than beams the round-robin alone (Post & Vilar 2018) would soon drop the text without the term,
@@ -160,7 +166,8 @@ class Row:
         banked = [one for *_, one in sorted(keyed, key=lambda key: key[:2])]
         chosen += [one for one in banked if one not in chosen][: self._options.beams - len(chosen)]
         if not any(one.need <= left for one in chosen):
-            reserve = [step for one in wanted if one.token not in self._options.ends and (step := self._step(one))]
+            seen = [Candidate(score, beam, token) for beam, *both in wanted for token, score in zip(*both, strict=True)]
+            reserve = [step for one in seen if one.token not in self._options.ends and (step := self._step(one))]
             if safe := [one for one in (*going, *reserve) if one.need <= left]:
                 chosen[-1:] = [max(safe, key=lambda one: one.value)]
         return sorted(chosen, key=lambda one: -one.value)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from models.mt.beam_row import FAR, Candidate, Row
+from models.mt.beam_row import FAR, Candidate, Group, Row, Seen
 from models.mt.top import top_of_rows
 
 if TYPE_CHECKING:
@@ -97,39 +98,46 @@ def _advance(rows: Sequence[Row], log_probabilities: Tensor, options: BeamOption
     """Let every row choose its next tokens from log-probabilities [requests, beams or 1, vocabulary]."""
     import torch
 
-    width, vocabulary = log_probabilities.shape[1:]
+    width, size = log_probabilities.shape[1:]
+    wanted = _read(log_probabilities, rows, width)
+    _mask(log_probabilities, [row.masked(width) for row in rows])
     running = torch.tensor([row.scores[:width] for row in rows], device=log_probabilities.device)
-    sums = log_probabilities + running[:, :, None]
-    wanted = _read(sums, [row.wanted(width) for row in rows])
-    _mask(sums, [row.masked(width) for row in rows])
-    values, places = top_of_rows(sums.flatten(1), max(2, 1 + len(options.ends)) * options.beams)
-    for number, (row, row_values, row_places) in enumerate(zip(rows, values.tolist(), places.tolist(), strict=True)):
+    count = min(max(2, 1 + len(options.ends)) * options.beams, width * size)
+    values, tokens = top_of_rows(log_probabilities.view(-1, size), count)
+    best, places = (
+        (values.view(len(rows), width, -1) + running[:, :, None]).flatten(1).topk(min(count, width * values.shape[1]))
+    )
+    tokens = tokens.view(len(rows), -1).gather(1, places)
+    beams = places // values.shape[1]
+    for number, (row, *top) in enumerate(zip(rows, best.tolist(), beams.tolist(), tokens.tolist(), strict=True)):
         if not row.done:
-            plain = [
-                Candidate(value, place // vocabulary, place % vocabulary)
-                for value, place in zip(row_values, row_places, strict=True)
-                if value > 2 * FAR
-            ]
+            plain = [Candidate(*one) for one in zip(*top, strict=True) if one[0] > 2 * FAR]
             row.choose(plain, wanted[number])
 
 
-def _read(sums: Tensor, wanted: Sequence[Sequence[tuple[int, int]]]) -> list[list[Candidate]]:
-    """The scores of the (beam, token) pairs each row wants to see, in one transfer for the whole batch."""
+def _read(scores: Tensor, rows: Sequence[Row], width: int) -> list[list[Seen]]:
+    """What the hypotheses would be worth with the tokens each row wants to see, in one transfer for the whole batch."""
     import torch
 
-    flat = [(row, beam, token) for row, pairs in enumerate(wanted) for beam, token in pairs]
-    found: list[list[Candidate]] = [[] for _ in wanted]
-    if flat:
-        places = torch.tensor(flat, device=sums.device).T
-        for (row, beam, token), value in zip(flat, sums[places[0], places[1], places[2]].tolist(), strict=True):
-            found[row].append(Candidate(value, beam, token))
-    return found
+    wanted = [row.wanted(width) for row in rows]
+    if not any(wanted):
+        return [[] for _ in rows]
+    values = iter(scores.view(-1)[torch.tensor(_places(scores, wanted), device=scores.device)].tolist())
+    return [
+        [(beam, tokens, [row.scores[beam] + value for value in islice(values, len(tokens))]) for beam, tokens in groups]
+        for row, groups in zip(rows, wanted, strict=True)
+    ]
 
 
-def _mask(sums: Tensor, masked: Sequence[Sequence[tuple[int, int]]]) -> None:
+def _mask(scores: Tensor, masked: Sequence[Sequence[Group]]) -> None:
     import torch
 
-    flat = [(row, beam, token) for row, pairs in enumerate(masked) for beam, token in pairs]
-    if flat:
-        places = torch.tensor(flat, device=sums.device).T
-        sums[places[0], places[1], places[2]] = 4 * FAR
+    if places := _places(scores, masked):
+        scores.view(-1).index_fill_(0, torch.tensor(places, device=scores.device), 4 * FAR)
+
+
+def _places(scores: Tensor, groups: Sequence[Sequence[Group]]) -> list[int]:
+    """Where the groups' tokens stand in ``scores`` [requests, beams, vocabulary] as one row."""
+    width, size = scores.shape[1:]
+    starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
+    return [start + token for start, tokens in starts for token in tokens]

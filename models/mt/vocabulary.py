@@ -25,6 +25,7 @@ class Vocabulary:
                 self._tokens.setdefault(text, []).append(token)
         self._longest = max(map(len, self._tokens), default=0)
         self._beginning: dict[bytes, list[int]] = {}
+        self._leading: dict[bytes, list[int]] = {}
         self._fewest: dict[bytes, float] = {b"": 0}
         self._completions: dict[bytes, bytes] = {}
 
@@ -37,6 +38,13 @@ class Vocabulary:
             ends = range(1, min(len(text), self._longest) + 1)
             self._beginning[text] = [token for end in ends for token in self._tokens.get(text[:end], ())]
         return self._beginning[text]
+
+    def leading(self, text: bytes) -> list[int]:
+        """The tokens that begin a spelling of ``text`` with at most one token more than the fewest."""
+        if text not in self._leading:
+            most = self.fewest(text)
+            self._leading[text] = [t for t in self.beginning(text) if self.fewest(text[len(self.written[t]) :]) <= most]
+        return self._leading[text]
 
     def fewest(self, text: bytes) -> float:
         """The least number of tokens that spell ``text``; infinite if none do."""

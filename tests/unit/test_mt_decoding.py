@@ -59,6 +59,7 @@ class Saying:
     def scores(self):
         scores = torch.full((len(self.histories), len(PIECES)), -9.0)
         scores[:, :2] = -60.0
+        scores[:, len(WORDS) + 3 :] = -12.0  # single bytes
         for row, history in enumerate(self.histories):
             script = self.scripts[row // self.beams]
             said = self.begun[row // self.beams] + sum(token in script for token in history)
