@@ -52,7 +52,8 @@ def print_scores(scores: Scores) -> None:
     """A line per figure with its definition, then what is doubtful."""
     for name, figure in scores.figures.items():
         value = "-" if figure.value is None else f"{figure.value:.3f}"
-        print(f"{name:<26}{value:>12}  {figure.definition}")
+        low_high = " [{:.3f}, {:.3f}]".format(*scores.intervals[name]) if name in scores.intervals else ""
+        print(f"{name:<26}{value:>12}{low_high}  {figure.definition}")
     for name, signature in scores.signatures.items():
         print(f"{name}: {signature}")
     for flag in scores.flags:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -14,13 +15,14 @@ from benchmarks.metrics.definitions import definition_of
 from benchmarks.metrics.emission import Emission, Segment, split_units, spread
 from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, term_accuracy, text_score, word_error_rate
-from benchmarks.metrics.statistics import mean
+from benchmarks.metrics.statistics import bootstrap, mean, percentile
 from benchmarks.metrics.text_latency import long_form, short_form
 from benchmarks.runs.row import Row, physics
 from pipeline.errors import BadInput
 from pipeline.reading.stability import SPACELESS
 
 FEEDER_LIMIT_MS = 10.0
+LEAST_DOCUMENTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """All figures of a run, the signatures of its quality scores, and what is wrong with it."""
+    """All figures of a run, signatures of its quality scores, what is wrong with it, and 95 % intervals by documents."""
 
     figures: dict[str, Figure]
     signatures: dict[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     skipped_scorers: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     v: int = 1
 
     def value(self, name: str) -> float:
@@ -76,7 +79,7 @@ def score(utterances: Sequence[Utterance], rows: Sequence[Row]) -> Scores:
         "feeder_late_p99_ms": max(row.feeder_late_p99_ms for _, row in pairs),
     }
     figures = {name: _figure(name, value, clock, len(pairs)) for name, value in numbers.items()}
-    return Scores(figures, signatures, tuple(_flags(utterances, pairs)))
+    return Scores(figures, signatures, tuple(_flags(utterances, pairs)), intervals=_intervals([row for _, row in pairs]))
 
 
 def emission(utterance: Utterance, row: Row) -> Emission:
@@ -171,6 +174,19 @@ def _quality(pairs: Sequence[tuple[Utterance, Row]], language: str) -> tuple[dic
         terms = [utterance.terms for utterance, _ in pairs]
         figures["term_accuracy"], _ = term_accuracy(terms, [utterance.transcript for utterance, _ in pairs], hypotheses)
     return figures, {"bleu": score.bleu_signature, "chrf": score.chrf_signature}
+
+
+def _intervals(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the ear-voice span, resampling documents; none for fewer than five, which tell too little."""
+    documents: dict[str, list[float]] = {}
+    for row in rows:
+        spans = [speech_latency.parts(unit).ear_voice_s for unit in row.units if unit.spoken and unit.source]
+        documents.setdefault(row.document, []).extend(spans)
+    groups = [spans for spans in documents.values() if spans]
+    if len(groups) < LEAST_DOCUMENTS:
+        return {}
+    found = {f"ear_voice_span_p{rank}_s": bootstrap(groups, partial(percentile, percent=rank)) for rank in (50, 90)}
+    return {name: (interval.low, interval.high) for name, interval in found.items()}
 
 
 def _erasure(pairs: Sequence[tuple[Utterance, Row]], language: str) -> float:

@@ -69,28 +69,36 @@ async def interpret(
         await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
     units = recording.unit_rows(session.clock_time(0.0), computation_aware=live)
-    speech, speech_hz = recording.track()
-    row = Row(
+    measured = Row(
         utterance="",
         document="",
         status="ok" if units else "empty",
         clock=clock,
         source_s=audio.duration_s,
         units=units,
-        heard=recording.heard(),
         onset_s=audio.onset_s,
         speech_end_s=audio.speech_end_s,
         wall_s=wall_s,
-        busy_s=dict(recording.busy_s),
-        drafted=recording.erasure.drafted,
-        erased=recording.erasure.erased,
         feeder_late_p99_ms=1000 * percentile(feeder.late_s, 99) if feeder.late_s else 0.0,
         peak_memory_mb=memory.peak_mb,
         memory_growth_mb_per_minute=growth if math.isfinite(growth := memory.growth_mb_per_minute()) else None,
+    )
+    return _with_recording(measured, recording)
+
+
+def _with_recording(row: Row, recording: Recording) -> Outcome:
+    """The row with what was recognized, drafted, remarked and spoken, and the speech."""
+    speech, speech_hz = recording.track()
+    whole = replace(
+        row,
+        heard=recording.heard(),
+        busy_s=dict(recording.busy_s),
+        drafted=recording.erasure.drafted,
+        erased=recording.erasure.erased,
         silence_ratio=silence_ratio(speech, speech_hz) if len(speech) else None,
         notices=tuple(recording.remarks),
     )
-    return Outcome(row, speech, speech_hz)
+    return Outcome(whole, speech, speech_hz)
 
 
 def named(outcome: Outcome, utterance: str, document: str, audio: str | None = None) -> Outcome:
