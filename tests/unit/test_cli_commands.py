@@ -144,6 +144,20 @@ def test_doctor_prints_the_fix_and_fails(config, monkeypatch, capsys, setting, l
     assert "checks failed" in said.splitlines()[-1]
 
 
+def test_the_fallback_voice_is_fetched_and_looked_at(config, capsys):
+    fallback = {"use": "tests.scripted_backends:OtherVoice", "lacks": "espeak-ng"}
+    config.write_text(json.dumps(SCRIPTED | {"fallback_synthesizer": fallback}))
+    assert doctor(config) == 0  # few sessions need it
+    said = capsys.readouterr().out
+    assert "none speak      other languages by OtherVoice, missing: espeak-ng" in said
+    assert "fix: apt-get install espeak-ng" in said
+    words = [
+        f"--set={stage}.use={choice['use']}" for stage, choice in (SCRIPTED | {"fallback_synthesizer": fallback}).items()
+    ]
+    assert main(["pull", "offline", *words]) == 0
+    assert "OtherVoice: voice 100%" in capsys.readouterr().err
+
+
 def test_a_summary_of_what_is_no_log(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("hello\n")
     assert main(["summary", str(tmp_path / "a.txt")]) == 2

@@ -1,6 +1,7 @@
 """Several target languages in one session, glossaries, and the voice for languages that the first one lacks."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import soundfile
 
 from models.mt.apertium import Apertium
+from models.mt.router import Router
 from pipeline.cli import main
+from pipeline.contracts import Term
+from pipeline.errors import BadInput
 from pipeline.event_log import read_events
 from pipeline.glossary import load_glossary
 from pipeline.session import Models as LoadedModels
@@ -156,6 +160,29 @@ async def test_the_recognizer_expects_the_source_terms_of_what_may_be_spoken(fol
     options = SessionOptions(languages, ("es", "ca"), glossary=load_glossary([Path("terms.json")]))
     await Session(LoadedModels(models, models, None), options).run(Talk(1.0, live=False), [])
     assert models.asked == [(languages, expected)]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("languages", "sources"), [(("en", "fr"), ["en", "fr"]), ((), [""])])
+async def test_the_translator_checks_terms_for_each_pair_that_may_come(folder, languages, sources):
+    glossary({"word1": {"es": "uno", "ca": "u"}})
+    checked: list[tuple[str, str, list[str]]] = []
+
+    class Checking(Models):
+        async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
+            checked.append((source, target, [term.targets[0] for term in terms]))
+
+    models, terms = Checking(), load_glossary([Path("terms.json")])
+    options = SessionOptions(languages, ("es", "ca"), glossary=terms)
+    await Session(LoadedModels(models, models, None), options).run(Talk(1.0, live=False), [])
+    assert checked == [(source, to, [term]) for source in sources for to, term in (("es", "uno"), ("ca", "u"))]
+
+
+def test_a_router_checks_terms_of_a_language_to_be_detected_with_its_first_model_for_the_target():
+    assert Router().model_for("", "es") == Router().tiers()[0]
+    assert Router().model_for("", "haw").model == "madlad-400-3b"
+    with pytest.raises(BadInput, match="valid"):
+        Router().model_for("", "xq")
 
 
 def test_several_glossaries_are_one_and_softened_if_asked(translate, folder):
