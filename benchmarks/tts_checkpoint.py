@@ -54,6 +54,11 @@ _REAL_CODEC = {
     "codebook_dim": 512, "latent_dim": 1024, "decoder_dim": 1536, "hidden_size": 512, "intermediate_size": 1024,
     "head_dim": 64, "num_attention_heads": 16, "num_key_value_heads": 16, "num_hidden_layers": 8, "sliding_window": 72,
 }  # fmt: skip
+# The codec's encoder is not in these checkpoints: the official package makes one up, the engine has no use for it.
+_ENCODER = {
+    "num_filters": 4, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+    "intermediate_size": 16, "codebook_dim": 8, "vector_quantization_hidden_dimension": 8, "head_dim": 8, "upsample_groups": 16,
+}  # fmt: skip
 _TINY_ENCODER = {"enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 8, "enc_se_channels": 8}
 
 GEOMETRIES = {
@@ -83,6 +88,8 @@ def write_checkpoint(
     _write(folder / "config.json", root)
     _write(folder / "generation_config.json", generation_config())
     _write(folder / "speech_tokenizer" / "config.json", codec)
+    extractor = {"feature_extractor_type": "EncodecFeatureExtractor", "feature_size": 1, "sampling_rate": 24000}
+    _write(folder / "speech_tokenizer" / "preprocessor_config.json", extractor)
     model = {name: _random(name, size, seed).to(dtype) for name, size in model_sizes(root).items()}
     save(folder, model, shards)
     decoder = {name: _random(name, size, seed).to(dtype) for name, size in codec_sizes(codec["decoder_config"]).items()}
@@ -138,6 +145,7 @@ def codec_config(sizes: Geometry) -> Values:
         "model_type": "qwen3_tts_tokenizer_12hz", "architectures": ["Qwen3TTSTokenizerV2Model"],
         "encoder_valid_num_quantizers": 16, "input_sample_rate": 24000, "output_sample_rate": 24000,
         "decode_upsample_rate": 1920, "encode_downsample_rate": 1920,
+        "encoder_config": _ENCODER if sizes.hidden < 1024 else {},
         "decoder_config": {
             **sizes.codec, "codebook_size": 2048, "num_quantizers": 16, "hidden_act": "silu", "rms_norm_eps": 1e-5,
             "rope_theta": 10000, "max_position_embeddings": 8000, "attention_bias": False,

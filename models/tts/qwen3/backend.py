@@ -45,7 +45,7 @@ class Qwen3TTS:
         lacking = [name for name in _PACKAGES if find_spec(name) is None]
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
-        if _local_folder(self.model) is None:
+        if local_folder(self.model) is None:
             return [
                 Missing(
                     f"the model {self.model}", f"translate-live pull, or put its files into a folder named {self.model}"
@@ -59,7 +59,7 @@ class Qwen3TTS:
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
-        if _local_folder(self.model) is not None:
+        if local_folder(self.model) is not None:
             return
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError
@@ -80,7 +80,7 @@ class Qwen3TTS:
         from models.tts.qwen3.loading import load_engine
         from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
 
-        folder = _local_folder(self.model)
+        folder = local_folder(self.model)
         if folder is None:
             raise ModelError(
                 f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
@@ -102,7 +102,7 @@ class Qwen3TTS:
             raise failure
 
 
-def _local_folder(model: str) -> Path | None:
+def local_folder(model: str) -> Path | None:
     """Where the checkpoint's files are: a folder, or the newest snapshot in the Hugging Face cache."""
     folder = Path(model).expanduser()
     if (folder / "config.json").exists():

@@ -1,0 +1,68 @@
+"""Qwen3-TTS on a CUDA device does what it does on a CPU. Run on a machine that has one; skipped elsewhere."""
+
+import pytest
+import torch
+
+from benchmarks.tts_checkpoint import write_checkpoint
+from models.tts.qwen3.engine import Utterance
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.loading import load_engine
+from models.tts.qwen3.prompt import Opening, streaming
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+FRAMES = 30
+TEXTS = (list(range(20, 60)), list(range(40, 80)), list(range(60, 100)))
+
+
+def speak(engine, role, texts):
+    """The codes and samples of utterances spoken together."""
+    opening = Opening(role, engine.model.config.languages["english"], None)
+    spoken = []
+    for seed, text in enumerate(texts):
+        prompt = streaming(engine.model.config.tokens, opening, text, ended=False)
+        one = Utterance(prompt, None, engine.open_stream(), seed, False, Watch(FRAMES, len(text)))
+        engine.add(one)
+        spoken.append((one, []))
+    while engine.busy:
+        for part in engine.turn():
+            next(samples for one, samples in spoken if one is part.utterance).append(torch.from_numpy(part.samples))
+        for one, _ in spoken:
+            one.taken = len(one.codes)
+    for one, _ in spoken:
+        engine.close_stream(one.stream)
+    return [(one.codes, torch.cat(samples)) for one, samples in spoken]
+
+
+def test_float32_codes_and_samples_are_those_of_the_cpu(tmp_path):
+    folder = write_checkpoint(tmp_path)
+    results = []
+    for device in ("cpu", "cuda"):
+        engine, text, _ = load_engine(folder, device, "float32", 3, greedy=True)
+        results.append(speak(engine, text.role, TEXTS))
+    for (codes, samples), (same, expected) in zip(*results, strict=True):
+        assert codes == same
+        torch.testing.assert_close(samples, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_bfloat16_in_a_batch_is_as_alone(tmp_path, greedy):
+    engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 3, greedy=greedy)
+    together = speak(engine, text.role, TEXTS)
+    assert [codes for codes, _ in together[:1]] == [codes for codes, _ in speak(engine, text.role, TEXTS[:1])]
+
+
+def test_a_frame_neither_allocates_nor_waits_for_the_device(tmp_path):
+    engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 1, greedy=False)
+    speak(engine, text.role, TEXTS[:1])
+    rows = engine._rows
+    rows.stepping[0] = True
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(5):
+            engine.model.step(rows, 1, 128)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.cuda.memory_allocated() == held
