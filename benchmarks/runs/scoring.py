@@ -16,7 +16,7 @@ from benchmarks.metrics.emission import Emission, Segment, split_units, spread
 from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, term_accuracy, text_score, word_error_rate
 from benchmarks.metrics.statistics import bootstrap, mean, percentile
-from benchmarks.metrics.text_latency import long_form, short_form
+from benchmarks.metrics.text_latency import long_form, resegment, short_form
 from benchmarks.runs.row import Row, physics
 from pipeline.errors import BadInput
 from pipeline.reading.stability import SPACELESS
@@ -163,7 +163,8 @@ def _latency_name(name: str, clock: str) -> str:
 
 def _quality(pairs: Sequence[tuple[Utterance, Row]], language: str) -> tuple[dict[str, float], dict[str, str]]:
     hypotheses = [row.hypothesis for _, row in pairs]
-    score = text_score([utterance.reference for utterance, _ in pairs], hypotheses, language)
+    sentences = [sentence for pair in pairs for sentence in _sentences(*pair)]
+    score = text_score([reference for reference, _ in sentences], [said for _, said in sentences], language)
     figures = {"bleu": score.bleu, "chrf": score.chrf}
     if any(row.heard for _, row in pairs):
         transcripts = [utterance.transcript for utterance, _ in pairs]
@@ -174,6 +175,13 @@ def _quality(pairs: Sequence[tuple[Utterance, Row]], language: str) -> tuple[dic
         terms = [utterance.terms for utterance, _ in pairs]
         figures["term_accuracy"], _ = term_accuracy(terms, [utterance.transcript for utterance, _ in pairs], hypotheses)
     return figures, {"bleu": score.bleu_signature, "chrf": score.chrf_signature}
+
+
+def _sentences(utterance: Utterance, row: Row) -> list[tuple[str, str]]:
+    """References and what was said for them: a talk is cut where it fits its reference sentences best."""
+    if len(utterance.sentences) == 1:
+        return [(utterance.reference, row.hypothesis)]
+    return [(instance.reference, instance.prediction) for instance in resegment(emission(utterance, row), "cu")]
 
 
 def _intervals(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
