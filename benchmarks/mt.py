@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help=f"what to measure ({' '.join(PARTS)})")
     parser.add_argument("--sentences", type=int, default=120, help="sentences a kind of term (120)")
     parser.add_argument("--geometry", nargs="+", choices=tuple(GEOMETRIES), default=("0.6b",), help="for speed (0.6b)")
+    parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="texts at once, for speed (1 8)")
     parser.add_argument("--device", default="auto", help="for speed: cpu, cuda or auto")
     parser.add_argument("--repeats", type=int, default=3, help="for speed: runs after one to warm up (3)")
     mt_policy.add_arguments(parser)
@@ -45,5 +46,5 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 def _speed(arguments: argparse.Namespace) -> Mapping[str, float]:
     device = choose_device(arguments.device)
-    measured = [speed_figures(geometry, device, arguments.repeats) for geometry in arguments.geometry]
+    measured = [speed_figures(geometry, device, arguments.batches, arguments.repeats) for geometry in arguments.geometry]
     return {name: value for figures in measured for name, value in figures.items()}

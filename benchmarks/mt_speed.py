@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,11 +28,11 @@ GEOMETRIES: Mapping[str, Mapping[str, int]] = {
 """LMT-60-0.6B and -1.7B (Qwen3), Hy-MT2-1.8B (HunYuan dense)."""
 
 
-def speed_figures(geometry: str, device: str, repeats: int) -> Mapping[str, float]:
-    """Milliseconds for a unit of 20 tokens at beam 4, batch 1 and 8: our search and `generate`, medians."""
+def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: int) -> Mapping[str, float]:
+    """Milliseconds for a unit of 20 tokens at beam 4, for each batch size: our search and `generate`, medians."""
     model = _model(geometry, device)
     figures = {}
-    for batch in (1, 8):
+    for batch in batches:
         tokens = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=torch.Generator().manual_seed(batch))
         ours = _median_ms(partial(_search, model, tokens.tolist()), device, repeats)
         theirs = _median_ms(partial(_generate, model, tokens.to(device)), device, repeats)

@@ -71,7 +71,7 @@ class BatchedTranslator:
         requests = [job.request for job in batch]
         try:
             outcomes = await self._lane.run(self._within_memory, requests)
-        except Exception as error:
+        except Exception as error:  # each waiting request gets it and raises it
             outcomes = [error] * len(batch)
         for job, outcome in zip(batch, outcomes, strict=True):
             job.outcome = outcome
