@@ -75,7 +75,8 @@ class BatchedTranslator:
             outcomes = [error] * len(batch)
         for job, outcome in zip(batch, outcomes, strict=True):
             job.outcome = outcome
-            self._waiting.remove(job)
+            if job in self._waiting:  # its caller may have been cancelled meanwhile
+                self._waiting.remove(job)
 
     def _within_memory(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
         """The batch whole, or in two halves if memory ran out."""

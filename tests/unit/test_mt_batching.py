@@ -71,6 +71,23 @@ async def test_a_cancelled_leader_leaves_its_companions_to_another():
         assert recorder.batches[-1] == ["cd"]
 
 
+async def test_a_cancelled_companion_harms_nobody():
+    with Lane("test") as lane:
+        recorder = Recorder()
+        recorder.gate = threading.Event()
+        translator = BatchedTranslator(lane, recorder, 8)
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(translator.translate(ask("ab")))
+            second = group.create_task(translator.translate(ask("cd")))
+            await asyncio.to_thread(recorder.begun.wait, 5)
+            second.cancel()
+            await asyncio.sleep(0)
+            recorder.gate.set()
+        assert first.result().text == "ba"
+        assert second.cancelled()
+        assert recorder.batches == [["ab", "cd"]]
+
+
 async def test_full_memory_halves_the_batch_once_then_is_a_typed_error():
     with Lane("test") as lane:
         enough, little = Recorder(room=2), Recorder(room=1)
