@@ -12,10 +12,11 @@ import psutil
 import torch
 
 from benchmarks.tts_official import official_decoder, official_model
-from models.tts.qwen3.engine import Engine, Utterance
+from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import TEXT_CAPACITY, load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
+from models.tts.qwen3.utterance import Utterance
 
 Codes = list[list[int]]
 _LANGUAGE = "english"

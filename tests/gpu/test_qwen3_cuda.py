@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen3.engine import Utterance
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
+from models.tts.qwen3.utterance import Utterance
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -9,9 +9,10 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
-from models.tts.qwen3.engine import Engine, Utterance
+from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.guards import Ending, Watch
 from models.tts.qwen3.prompt import streaming, whole
+from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
 
 TEXTS = ([20, 21, 22, 23], list(range(40, 60)), [33, 34], list(range(70, 79)))

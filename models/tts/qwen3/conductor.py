@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from models.tts.qwen3.engine import Engine, Spoken, Utterance
+from models.tts.qwen3.engine import Engine
+from models.tts.qwen3.utterance import Spoken, Utterance
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
 

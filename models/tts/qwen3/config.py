@@ -20,15 +20,9 @@ CODES = 2048
 """Entries of each codebook; the talker's vocabulary has control tokens above."""
 
 _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
-    "mel_dim": 128,
-    "enc_channels": [512, 512, 512, 512, 1536],
-    "enc_kernel_sizes": [5, 3, 3, 3, 1],
-    "enc_dilations": [1, 2, 3, 4, 1],
-    "enc_attention_channels": 128,
-    "enc_res2net_scale": 8,
-    "enc_se_channels": 128,
-    "sample_rate": 24000,
-}
+    "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
+    "enc_dilations": [1, 2, 3, 4, 1], "enc_attention_channels": 128, "enc_res2net_scale": 8, "enc_se_channels": 128,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

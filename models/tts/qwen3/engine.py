@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,61 +15,16 @@ from torch import Tensor
 from models.tts.qwen3.codec import CodecDecoder
 from models.tts.qwen3.codec_state import CodecState
 from models.tts.qwen3.frame import SpeechModel, is_end
-from models.tts.qwen3.guards import Ending, Watch
-from models.tts.qwen3.prompt import Codes, Prompt
+from models.tts.qwen3.guards import Ending
 from models.tts.qwen3.rows import NEVER, Rows
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.schedule import Progress, choose, chunk
 from models.tts.qwen3.silence import silent_frames
+from models.tts.qwen3.utterance import Spoken, Utterance
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 
 _LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
-
-
-@dataclass(eq=False, slots=True)
-class Utterance:
-    """One utterance being spoken: its row, its codec stream, and what the host must know of it."""
-
-    prompt: Prompt
-    speaker: Tensor | None
-    stream: int
-    seed: int
-    text_ended: bool
-    watch: Watch
-    row: int = -1
-    fed: int = 0  # trailing text tokens on the device
-    cleared: int = 0  # positions of the row that are numbers
-    codes: list[list[int]] = field(default_factory=list)
-    decoded: int = 0
-    chunks: int = 0
-    taken: int = 0  # frames that the listener has taken; written by another thread
-    ending: Ending | None = None
-    arrived: list[int] = field(default_factory=list)  # text tokens that came before it had a row
-    in_pieces: bool = field(init=False)  # speech is kept from ending before such text has been fed
-
-    def __post_init__(self) -> None:
-        self.in_pieces = not self.text_ended
-
-    @property
-    def frames(self) -> Codes:
-        """What was drawn, int64 [frames, 16]."""
-        return np.array(self.codes, dtype=np.int64)
-
-    @property
-    def has_text(self) -> bool:
-        """Whether the next frame's text token is there."""
-        return self.text_ended or len(self.codes) <= self.fed
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What a turn brought for one utterance: samples float32 [n], the frames they are, and its ending if it is over."""
-
-    utterance: Utterance
-    samples: Samples
-    frames: int
-    ending: Ending | None
 
 
 class Engine:
@@ -85,6 +39,7 @@ class Engine:
         self._waiting: deque[Utterance] = deque()
         self._active: list[Utterance] = []
         self._stepping: list[int] = []
+        self._just_began = False
 
     @property
     def device(self) -> torch.device:
@@ -145,12 +100,14 @@ class Engine:
         return bool(self._waiting and self._free_rows) or bool(self._able()) or any(self._due(one) for one in self._active)
 
     def turn(self) -> list[Spoken]:
-        """Begin at most one waiting utterance, draw one frame of the most urgent others, decode what is due."""
+        """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due."""
         with torch.inference_mode():
-            if self._waiting and self._free_rows:
+            able = self._able()
+            self._just_began = bool(self._waiting and self._free_rows) and not (self._just_began and able)
+            if self._just_began:
                 self._begin(self._waiting.popleft())
-            else:
-                self._step(self._able())
+            elif able:
+                self._step(able)
             return self._decode()
 
     def _able(self) -> list[int]:
@@ -188,8 +145,6 @@ class Engine:
         self._rows.overstay[utterance.row] = utterance.watch.overstay if utterance.text_ended else NEVER
 
     def _step(self, able: list[int]) -> None:
-        if not able:
-            return
         if sorted(able) != sorted(self._stepping):
             self._rows.stepping.zero_()
             self._rows.stepping[self._ids(able)] = True

@@ -11,13 +11,14 @@ from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import UNUSED, load_codec
 from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
 from models.tts.qwen3.config import GenerationConfig, read_codec_config, read_generation_config, read_model_config
-from models.tts.qwen3.engine import Engine, Utterance
+from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.frame import load_speech_model
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import Opening, whole
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.utterance import Utterance
 from pipeline.errors import BadInput, ModelError
 
 POSITIONS = 1024

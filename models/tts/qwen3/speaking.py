@@ -11,13 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.engine import Utterance
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.history import History, Said
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
 from models.tts.qwen3.silence import Edges, pause_s
 from models.tts.qwen3.text import GrowingText, TextTokenizer
 from models.tts.qwen3.units import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.utterance import Utterance
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
