@@ -35,7 +35,7 @@ from pipeline.speech import Speech
 from pipeline.stages import Translating, capture, recognize, translate
 from pipeline.stream_time import HeardTime, LiveTime, StreamTime
 
-AUDIO_CHUNKS = 150  # of about 0.1 s: a live session that is further behind skips to live
+AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live long before (`pipeline.stages.LIVE_S`)
 TRANSCRIPTS = 32
 UNITS = 64
 CLOSE_S = 6.0  # a sink that has not closed by then is left

@@ -19,6 +19,7 @@ from pipeline.events import AudioChunk, Busy, Fault, Gap, ReadingUnit, Transcrip
 from pipeline.reading_units import Reading, UnitPolicy
 
 RECOGNIZER_HZ = 16_000
+LIVE_S = 15.0  # of audio that waits: a live session that is further behind skips to live
 FAILURES_ALLOWED = 2  # in a row, of units; one more ends the session
 STALL_S = 60.0  # a model call that takes longer has hung
 _JOINT_S = 0.001  # chunks that lie closer are one stream
@@ -83,11 +84,16 @@ async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: Run)
             await run.show(Gap(paused_from, item.start, "paused"))
             paused_from = None
         for chunk in intake.take(item):
-            if source.live and audio.full:
+            if source.live and (audio.full or chunk.end - _oldest(audio, chunk).start > LIVE_S):
                 await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
             await audio.send(run.control.stamp(chunk))
     for chunk in intake.finish():
         await audio.send(run.control.stamp(chunk))
+
+
+def _oldest(audio: Channel[Stamped[AudioChunk]], chunk: AudioChunk) -> AudioChunk:
+    waiting = audio.waiting()
+    return waiting[0].item if waiting else chunk
 
 
 async def _skip(skipped: Sequence[Stamped[AudioChunk]], reason: str, show: Show) -> None:
