@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Protocol
 
 DRAIN_S = 4.0  # then the session is cancelled, so that all is over within 5 s
-STOP_S = 0.9  # then the process ends, whatever still hangs
+STOP_S = 0.9  # then the process ends, whatever still hangs, be it the event loop
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -27,7 +30,11 @@ class Stoppable(Protocol):
 
 
 class Interruption:
-    """What signals do to the task that runs a session; ``exit_code`` is set once one has come."""
+    """What signals do to the task that runs a session; ``exit_code`` is set once one has come.
+
+    A thread takes them, which can end the process at the second one even if the loop is blocked and Python's own handlers
+    cannot run.
+    """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.session: Stoppable | None = None
@@ -38,16 +45,36 @@ class Interruption:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Handle signals within."""
-        for number in SIGNALS:
-            with suppress(NotImplementedError):  # Windows: Ctrl-C stays KeyboardInterrupt
-                self._loop.add_signal_handler(number, self.receive, number)
+        """Handle signals within; on Windows Ctrl-C stays KeyboardInterrupt."""
+        if sys.platform == "win32":
+            yield
+            return
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        before = {number: signal.signal(number, _taken) for number in SIGNALS}
+        signal.set_wakeup_fd(writing)
+        ended = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(reading, ended), name="signals", daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            for number in SIGNALS:
-                with suppress(NotImplementedError):
-                    self._loop.remove_signal_handler(number)
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            ended.set()
+            os.close(writing)
+            thread.join()
+            os.close(reading)
+
+    def _watch(self, reading: int, ended: threading.Event) -> None:
+        """The thread: the number of each signal comes as a byte the moment it is sent, whatever Python is doing."""
+        for count in itertools.count(1):
+            if not (byte := os.read(reading, 1)):
+                return
+            self._loop.call_soon_threadsafe(self.receive, byte[0])
+            if count > 1 and not ended.wait(STOP_S):
+                os._exit(128 + byte[0])
 
     def receive(self, number: int) -> None:
         """Drain at the first signal if there is something to drain, stop at the next."""
@@ -60,8 +87,12 @@ class Interruption:
             self._stop_now()
 
     def _stop_now(self) -> None:
-        if self.session is not None:
-            self.session.mute()
+        self._loop.call_later(STOP_S, os._exit, self.exit_code or 1)
         if self._task is not None:
             self._task.cancel()
-        self._loop.call_later(STOP_S, os._exit, self.exit_code or 1)
+        if self.session is not None:
+            self.session.mute()
+
+
+def _taken(number: int, frame: object) -> None:
+    """What Python itself does with a signal: nothing, it was taken from the wakeup descriptor."""

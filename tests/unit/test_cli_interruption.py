@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at any moment: files stay valid, and the process ends in time."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from pipeline.event_log import read_events
+from pipeline.interruption import SIGNALS, Interruption
 from tests.unit.test_cli_translate import SCRIPTED
 
 TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
@@ -85,3 +87,59 @@ def test_a_kill_leaves_valid_files(tmp_path):
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGKILL
     assert_valid(tmp_path)
+
+
+class Unmutable:
+    """A session that can no longer be told anything."""
+
+    def stop(self) -> None:
+        pass
+
+    def mute(self, muted: bool = True) -> None:
+        raise RuntimeError("closed")
+
+
+async def test_a_session_that_cannot_be_muted_is_cancelled_all_the_same():
+    async def run() -> None:
+        told.append(Interruption(lambda line: None))
+        told[0].session = Unmutable()
+        await asyncio.sleep(60)
+
+    told: list[Interruption] = []
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0)
+    told[0].receive(signal.SIGINT)
+    with pytest.raises(RuntimeError, match="closed"):
+        told[0].receive(signal.SIGINT)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+BLOCKED = """
+import asyncio, time
+from pipeline.interruption import Interruption
+
+async def main():
+    with Interruption(print).watching():
+        print("blocked", flush=True)
+        time.sleep(60)  # as a write to a pipe that nobody reads
+
+asyncio.run(main())
+"""
+
+
+def test_two_signals_end_a_process_whose_event_loop_is_blocked():
+    process = subprocess.Popen([sys.executable, "-c", BLOCKED], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "blocked\n"
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+
+async def test_signals_are_as_before_afterwards():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Interruption(lambda line: None).watching():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
