@@ -136,6 +136,8 @@ class Speaker:
         self._original: Resampler | None = None
         self._player = Player(stream, partial(opener, name), self._playback, self._told, self._timer)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = False  # the thread has nothing more to do
+        self._error: Exception | None = None
         self._moved = asyncio.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
@@ -152,16 +154,21 @@ class Speaker:
         return self._playback.seconds
 
     async def put(self, event: Event) -> None:
-        """Queue speech, or the original voice; waits while `QUEUED_S` of speech are queued."""
+        """Queue speech, or the original voice; waits while `QUEUED_S` of speech are queued.
+
+        Raises `DeviceError` when playing has ended with an error.
+        """
         self._loop = asyncio.get_running_loop()
         match event:
             case SpeechChunk():
-                while self._playback.seconds > QUEUED_S and not self._player.away and self._thread.is_alive():
+                while self._playback.seconds > QUEUED_S and not self._player.away and not self._over:
                     self._moved.clear()
                     await self._moved.wait()
                 self._say(event)
             case AudioChunk() if self._gain:
                 self._hear(event)
+        if self._error is not None:
+            raise DeviceError(f"the speaker cannot play any more: {self._error!r}") from self._error
 
     def flush(self) -> None:
         """Drop what is queued: silence as soon as the device has played what it holds (`OUTPUT_LATENCY_S`)."""
@@ -175,7 +182,7 @@ class Speaker:
         self._playback.add(np.zeros(0, np.float32), last=True)  # a unit that was begun is over
         self._player.finish()
         try:
-            if self._thread.is_alive():
+            if not self._over:
                 async with asyncio.timeout(DRAIN_S):
                     await self._ended.wait()
         except TimeoutError:
@@ -205,7 +212,11 @@ class Speaker:
         """The thread."""
         try:
             self._player.run()
+        except Exception as error:  # the border of the thread: `put` raises it
+            self._error = error
         finally:
+            self._over = True
+            self._on_loop(self._moved.set)
             self._on_loop(self._ended.set)
 
     def _told(self, notice: Notice | None) -> None:

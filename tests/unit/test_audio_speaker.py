@@ -215,6 +215,31 @@ async def test_while_the_device_is_away_put_drops_and_does_not_wait():
     assert threading.active_count() == before
 
 
+class Defective(FakeSpeaker):
+    """Its driver's binding fails in a way that nobody foresaw, once so much speech was taken."""
+
+    def room(self):
+        if len(self.played):
+            raise ValueError("unexpected")
+        return super().room()
+
+
+async def test_a_defect_of_the_thread_is_raised_by_put_which_never_hangs():
+    timer, before = ThreadedTimer(), threading.active_count()
+    timer.going.clear()
+    speaker = Speaker(None, opener=lambda name, attempt: Defective(timer), timer=timer)
+    await speaker.put(speech(QUEUED_S + 5))
+    waiting = asyncio.ensure_future(speaker.put(speech(1.0)))
+    await asyncio.sleep(0)
+    timer.going.set()
+    async with asyncio.timeout(10):
+        for put in (waiting, speaker.put(speech(1.0))):
+            with pytest.raises(DeviceError, match="unexpected"):
+                await put
+        await speaker.close()
+    assert threading.active_count() == before
+
+
 def test_a_wrong_name_fails_at_construction():
     def opener(name, attempt):
         raise DeviceError(f"no device is called {name}")
