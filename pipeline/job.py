@@ -128,15 +128,26 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
             sinks.append(sink)
         models, voice, learners = await _voiced(job, await _loaded(job, tell, opened))
         session = interruption.session = Session(models, replace(_options(job), voice=voice), clock)
+        views = _views(job, clock, _keep_on if sinks else session.stop)
+        for sink in [*learners, *views]:
+            unused.push_async_callback(sink.close)
+        source = recorded or Microphone(job.wish.in_device)
         unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *learners, *_views(job, clock, _keep_on if sinks else session.stop)]]
-        await session.run(recorded or Microphone(job.wish.in_device), outlets)
-    failed = [outlet.error for outlet in outlets if isinstance(outlet.error, TranslateLiveError)]
-    if failed:
-        raise failed[0]
+        outlets = [Outlet(sink) for sink in [*sinks, *learners, *views]]
+        await session.run(source, outlets)
+    _raise_failure(outlets)
     captions = [file.path for file in job.wish.captions]
     if written := [path for path in (job.wish.out, *captions, job.wish.events, job.wish.record) if path]:
         tell(f"wrote {', '.join(map(str, written))}")
+
+
+def _raise_failure(outlets: Sequence[Outlet]) -> None:
+    """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
+    for outlet in outlets:
+        if isinstance(outlet.error, TranslateLiveError):
+            raise outlet.error
+        if outlet.error is not None:
+            raise DeviceError(f"{type(outlet.sink).__name__} failed: {outlet.error!r}") from outlet.error
 
 
 async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack) -> Models:

@@ -12,6 +12,7 @@ import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main, parse
+from pipeline.errors import DeviceError
 from pipeline.event_log import read_events
 from pipeline.events import SpeechChunk
 from pipeline.job import speech_to_speaker
@@ -299,6 +300,29 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     assert speaker.of(SpeechChunk)
     assert speaker.closed == 1
     assert capsys.readouterr().out.startswith("WORD0")
+
+
+def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypatch, capsys):
+    def busy(name):
+        raise DeviceError("the microphone is busy")
+
+    speaker = Keep()
+    monkeypatch.setattr("pipeline.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
+    monkeypatch.setattr("pipeline.job.Microphone", busy)
+    monkeypatch.setattr("pipeline.job.Speaker", lambda name, original: speaker)
+    assert main(["--mic", "--to", "es", "--profile", "offline", "--config", str(config)]) == 3
+    assert "busy" in capsys.readouterr().err
+    assert speaker.closed == 1
+
+
+def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkeypatch, tmp_path):
+    async def defect(self, event):
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr("pipeline.captions.Captions.put", defect)
+    code, out, err = translate("--captions", tmp_path / "a.vtt")
+    assert (code, len(out.split())) == (3, 15)
+    assert "Captions failed: ValueError('unforeseen')" in only_errors(err)[0]
 
 
 def wish(*options: str) -> Wish:
