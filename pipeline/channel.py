@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -43,6 +43,10 @@ class Channel(Generic[Item]):
             await self._room.wait()
         self._add(item)
 
+    def send_now(self, item: Item) -> None:
+        """Add an item without waiting, also to a full channel: for the rare ones that a consumer sends to itself."""
+        self._add(item)
+
     def send_newest(self, item: Item) -> Item | None:
         """Add an item without waiting; give back the oldest one if it had to make room."""
         dropped = self._items.popleft() if self.full else None
@@ -59,6 +63,13 @@ class Channel(Generic[Item]):
         """What waits, oldest first; it stays there."""
         return tuple(self._items)
 
+    def keep(self, wanted: Callable[[Item], bool]) -> None:
+        """Drop what waits and is not wanted."""
+        kept = [item for item in self._items if wanted(item)]
+        self._items.clear()
+        self._items.extend(kept)
+        self._room.set()
+
     def take(self, count: int) -> list[Item]:
         """The ``count`` oldest items, or as many as there are, without waiting."""
         taken = [self._items.popleft() for _ in range(min(count, len(self._items)))]
@@ -73,6 +84,11 @@ class Channel(Generic[Item]):
         """End the channel: what waits is still delivered, then the consumer stops."""
         self._closed = True
         self._arrived.set()
+
+    async def taken(self) -> None:
+        """Wait until an item is taken."""
+        self._room.clear()
+        await self._room.wait()
 
     async def ready(self) -> None:
         """Wait until there is an item; raises `ChannelClosed` at the end."""

@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Stamped(Generic[Item]):
-    """An item and the generation in which its audio was heard."""
+    """An item and the generation in which it was made."""
 
     generation: int
     item: Item
@@ -53,3 +53,5 @@ class Run:
     time: StreamTime
     clock: Clock
     show: Show
+    tell: Callable[[Event], None]
+    """As ``show``, without waiting: for what cannot wait."""

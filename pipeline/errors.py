@@ -44,9 +44,14 @@ class StageFailed(ModelError):
     """A stage ended the session; its cause is the error it raised."""
 
     def __init__(self, stage: str, cause: BaseException) -> None:
-        super().__init__(f"the {stage} stage failed: {cause or type(cause).__name__}")
+        super().__init__(f"the {stage} stage failed: {told(cause)}")
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
+
+
+def told(error: BaseException) -> str:
+    """What an error says, or at least its name."""
+    return str(error) or type(error).__name__
 
 
 def nearest(wrong: str, valid: Iterable[str]) -> str:

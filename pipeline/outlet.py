@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
 from pipeline.channel import Channel
 from pipeline.contracts import Sink
+from pipeline.errors import told
 from pipeline.events import Event, Fault, Notice, SpeechChunk
 
 OverflowPolicy = Literal["wait", "newest"]
@@ -40,29 +41,34 @@ class Outlet:
         self._policy = policy
         self._notices = sink.notices if isinstance(sink, Reporting) else []
         self._events = Channel[Event](CHANNEL_SIZE)
+        self._closed = False
 
     async def put(self, event: Event) -> None:
         """Queue an event, by the policy."""
-        if self.error is not None:
+        if self.error is not None or self._closed:
             return
         if self._policy == "newest":
             self._events.send_newest(event)
         else:
             await self._events.send(event)
 
+    def put_now(self, event: Event) -> None:
+        """Queue an event without waiting: sinks that tell of each other must not wait for each other."""
+        if self.error is None and not self._closed:
+            self._events.send_now(event)
+
     def flush(self) -> None:
         """Drop speech that is queued or held back by the sink."""
-        for event in self._events.take_all():
-            if not isinstance(event, SpeechChunk):
-                self._events.send_newest(event)
+        self._events.keep(lambda event: not isinstance(event, SpeechChunk))
         if isinstance(self.sink, Flushable):
             self.sink.flush()
 
     def close(self) -> None:
         """No more events; what is queued is still delivered."""
+        self._closed = True
         self._events.close()
 
-    async def deliver(self, tell: Callable[[Event], Awaitable[None]]) -> None:
+    async def deliver(self, tell: Callable[[Event], None]) -> None:
         """Hand events to the sink until the channel ends; ``tell`` shows what the sink has to say."""
         async for event in self._events:
             if self.error is not None:
@@ -71,9 +77,6 @@ class Outlet:
                 await self.sink.put(event)
             except Exception as error:  # the border to foreign sinks
                 self.error = error
-                await tell(Fault(type(self.sink).__name__, f"{error}", fatal=False))
-            await self._tell_notices(tell)
-
-    async def _tell_notices(self, tell: Callable[[Event], Awaitable[None]]) -> None:
-        while self._notices:
-            await tell(self._notices.pop(0))
+                tell(Fault(type(self.sink).__name__, told(error), fatal=False))
+            while self._notices:
+                tell(self._notices.pop(0))

@@ -24,7 +24,7 @@ from pipeline.contracts import (
     Voice,
 )
 from pipeline.control import Control, Run, Stamped
-from pipeline.errors import StageFailed, TranslateLiveError
+from pipeline.errors import ModelError, StageFailed, TranslateLiveError, told
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary import Glossary
 from pipeline.outlet import Outlet
@@ -35,7 +35,8 @@ from pipeline.speech import Speech
 from pipeline.stages import Translating, capture, recognize, translate
 from pipeline.stream_time import HeardTime, LiveTime, StreamTime
 
-AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live long before (`pipeline.stages.LIVE_S`)
+AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
+LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.LIVE_S`)
 TRANSCRIPTS = 32
 UNITS = 64
 CLOSE_S = 6.0  # a sink that has not closed by then is left
@@ -107,7 +108,7 @@ class Session:
     def stop(self) -> None:
         """Take no more audio in; what was heard is still translated and spoken."""
         self._stopping = True
-        if self._capturing is not None:
+        if self._capturing is not None:  # it has begun
             self._capturing.cancel()
 
     def pause(self, paused: bool = True) -> None:
@@ -136,6 +137,11 @@ class Session:
         for outlet in self._outlets:
             await outlet.put(event)
 
+    def tell(self, event: Event) -> None:
+        """Give an event to every sink without waiting for any."""
+        for outlet in self._outlets:
+            outlet.put_now(event)
+
     async def _check_terms(self) -> None:
         """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
         translator, glossary = self._models.translator, self._options.glossary
@@ -161,34 +167,34 @@ class Session:
 
     async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
-        run = Run(self._control, self._time, self._clock, self.show)
+        run = Run(self._control, self._time, self._clock, self.show, self.tell)
         async with asyncio.TaskGroup() as delivery:
             for outlet in self._outlets:
-                delivery.create_task(outlet.deliver(self.show))
+                delivery.create_task(outlet.deliver(self.tell))
             with suppress(ExceptionGroup):  # noted in self._failed
                 async with asyncio.TaskGroup() as stages:
                     self._start(stages, source, listening, speaking, run)
             if self._failed:
                 name, error = self._failed[0]
-                await self.show(Fault(name, f"{error or type(error).__name__}", fatal=True))
+                await self.show(Fault(name, told(error), fatal=True))
             for outlet in self._outlets:
                 outlet.close()
 
     def _start(
         self, stages: asyncio.TaskGroup, source: Source, listening: Listening, speaking: Speaking | None, run: Run
     ) -> None:
-        audio = Channel[Stamped[AudioChunk]](AUDIO_CHUNKS)
+        audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
         units = Channel[Stamped[ReadingUnit]](UNITS)
         translating = Translating(self._models.translator, self._policies(), run)
         spoken = self._options.spoken if speaking else None
         works: list[tuple[str, Coroutine[Any, Any, None], Channel[Any] | None]] = [
+            ("capture", self._capture(source, audio, run), audio),
             ("recognize", recognize(audio, transcripts, listening, source.live, run), transcripts),
-            ("translate", translate(transcripts, units, translating, spoken, run), units),
+            ("translate", translate(transcripts, units, translating, run, spoken=spoken, live=source.live), units),
         ]
         if speaking is not None:
             works.append(("speak", Speech(speaking, self._options.pace, run).speak(units), None))
-        self._capturing = stages.create_task(self._stage("capture", self._capture(source, audio, run), audio))
         for name, work, output in works:
             stages.create_task(self._stage(name, work, output))
 
@@ -196,6 +202,13 @@ class Session:
         """Run a stage: note its error under its name, and end its output channel when it is done."""
         try:
             await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            error = ModelError("something it waited for was cancelled")  # a task group would take that for a normal end
+            self._failed.append((name, error))
+            raise error from None
         except Exception as error:
             self._failed.append((name, error))
             raise
@@ -203,6 +216,9 @@ class Session:
             output.close()
 
     async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: Run) -> None:
+        if self._stopping:
+            return
+        self._capturing = asyncio.current_task()
         try:
             await capture(source, audio, run)
         except asyncio.CancelledError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,10 +12,10 @@ from pipeline.audio.stretch import stretched
 from pipeline.channel import Channel, ChannelClosed
 from pipeline.contracts import Speaking
 from pipeline.control import Run, Stamped
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, told
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.pace import PaceOptions, Plan, SpeechLength, Waiting, plan
-from pipeline.stages import FAILURES_ALLOWED, STALL_S
+from pipeline.stages import FAILURES_ALLOWED, in_time
 
 _LOOK_S = 0.25  # how long a skip to live may go unnoticed
 
@@ -44,6 +43,7 @@ class Speech:
     def __init__(self, speaking: Speaking, options: PaceOptions, run: Run) -> None:
         self._speaking = speaking
         self._options = options
+        self._run = run
         self._control = run.control
         self._time = run.time
         self._clock = run.clock
@@ -58,6 +58,7 @@ class Speech:
             try:
                 await units.ready()
             except ChannelClosed:
+                await self._silence()
                 return
             if self._unwanted(units.waiting()[0]):
                 await self._skip(units.take(1), "muted" if self._control.muted else "skipped to live")
@@ -71,12 +72,18 @@ class Speech:
             await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
             await self._say(units.take(decided.take), decided)
 
+    async def _silence(self) -> None:
+        """Wait until all that was said has been played: the session, and its sinks, must not end before."""
+        generation, moment = self._control.generation, self._time.now()
+        while moment < self._free_at and self._control.generation == generation and not self._control.muted:
+            moment = await self._time.reach(min(self._free_at, moment + _LOOK_S))
+
     async def _turn(self, head: ReadingUnit) -> float:
         """Wait until what is being spoken is nearly over, or not wanted any more; give the stream time."""
-        generation = self._control.generation
+        generation, moment = self._control.generation, self._time.now()
         while True:
             goal = max(head.heard_s, self._free_at - self._options.lead_s)
-            moment = await self._time.reach(min(goal, self._time.now() + _LOOK_S))
+            moment = await self._time.reach(min(goal, moment + _LOOK_S))
             if self._control.generation != generation:
                 self._free_at = moment
             if moment >= goal or self._control.generation != generation:
@@ -110,7 +117,7 @@ class Speech:
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
-        await self._show(Fault("speak", f"{error or type(error).__name__}", fatal=False))
+        await self._show(Fault("speak", told(error), fatal=False))
         await self._show(Skipped(breath.units[0].number, breath.units[-1].number, "it could not be spoken"))
 
     async def _breathe(self, breath: Breath, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
@@ -133,16 +140,15 @@ class Speech:
         unit = in_one_breath(breath.units)
         async with aclosing(self._speaking.say(unit, whole(unit.text))) as chunks:
             while True:
-                try:
-                    async with asyncio.timeout(STALL_S):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise ModelError(f"no speech for {STALL_S:.0f} s: the synthesizer hangs") from error
+                async with in_time("speak", self._run):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    raise ModelError("the synthesizer ended before the unit did")
                 if not np.isfinite(chunk.samples).all():
                     raise ModelError("the synthesizer gave samples that are not numbers")
                 yield chunk
+                if chunk.last:
+                    return
 
     async def _play(self, breath: Breath, chunk: SpeechChunk) -> None:
         samples = breath.played(chunk)

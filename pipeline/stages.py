@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
@@ -14,25 +16,39 @@ from pipeline.audio.resampling import Resampler
 from pipeline.channel import Channel
 from pipeline.contracts import Listening, Source, Translation, TranslationRequest, Translator
 from pipeline.control import Run, Show, Stamped
-from pipeline.errors import ModelError
-from pipeline.events import AudioChunk, Busy, Fault, Gap, ReadingUnit, Transcript
+from pipeline.errors import ModelError, told
+from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, ReadingUnit, Transcript
 from pipeline.reading_units import Reading, UnitPolicy
 
 RECOGNIZER_HZ = 16_000
 LIVE_S = 15.0  # of audio that waits: a live session that is further behind skips to live
 FAILURES_ALLOWED = 2  # in a row, of units; one more ends the session
 STALL_S = 60.0  # a model call that takes longer has hung
+GRACE_S = 5.0  # in which a call that was cancelled should have ended
+HANGS = f"no answer for {STALL_S:.0f} s: the model hangs"
+AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what is being spoken
 _JOINT_S = 0.001  # chunks that lie closer are one stream
 
 
-async def timed(stage: str, call: Awaitable[Transcript], run: Run) -> Transcript:
-    """Await a model call, report how long it took, and end one that hangs."""
-    began = run.clock.now()
+@asynccontextmanager
+async def in_time(stage: str, run: Run) -> AsyncIterator[None]:
+    """End a model call that hangs with a `ModelError`; say so if it cannot be ended because it holds its thread."""
+    stuck = Fault(stage, f"{HANGS} and cannot be interrupted: Ctrl-C twice ends the program", fatal=False)
+    alarm = asyncio.get_running_loop().call_later(STALL_S + GRACE_S, run.tell, stuck)
     try:
         async with asyncio.timeout(STALL_S):
-            result = await call
+            yield
     except TimeoutError as error:
-        raise ModelError(f"no answer for {STALL_S:.0f} s: the model hangs; restart, and try a smaller model") from error
+        raise ModelError(f"{HANGS}; restart, and try a smaller model") from error
+    finally:
+        alarm.cancel()
+
+
+async def timed(stage: str, call: Awaitable[Transcript], run: Run) -> Transcript:
+    """Await a model call, and report how long it took."""
+    began = run.clock.now()
+    async with in_time(stage, run):
+        result = await call
     await run.show(Busy(stage, run.clock.now() - began))
     return result
 
@@ -71,22 +87,27 @@ async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: Run)
     """Take audio in; a live source that is not kept up with skips to live, and says so."""
     intake = Intake()
     paused_from: float | None = None
-    async for item in source:
-        if not isinstance(item, AudioChunk):
+    end = 0.0
+    async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(source))) as items:
+        async for item in items:
+            if not isinstance(item, AudioChunk):
+                await run.show(item)
+                continue
+            run.time.hear(item)
+            end = item.end
+            if run.control.paused:  # nobody gets this audio, no recording either
+                paused_from = item.start if paused_from is None else paused_from
+                continue
+            if paused_from is not None:
+                await run.show(Gap(paused_from, item.start, "paused"))
+                paused_from = None
             await run.show(item)
-            continue
-        run.time.hear(item)
-        await run.show(item)
-        if run.control.paused:
-            paused_from = item.start if paused_from is None else paused_from
-            continue
-        if paused_from is not None:
-            await run.show(Gap(paused_from, item.start, "paused"))
-            paused_from = None
-        for chunk in intake.take(item):
-            if source.live and (audio.full or chunk.end - _oldest(audio, chunk).start > LIVE_S):
-                await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
-            await audio.send(run.control.stamp(chunk))
+            for chunk in intake.take(item):
+                if source.live and (audio.full or chunk.end - _oldest(audio, chunk).start > LIVE_S):
+                    await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
+                await audio.send(run.control.stamp(chunk))
+    if paused_from is not None:
+        await run.show(Gap(paused_from, end, "paused"))
     for chunk in intake.finish():
         await audio.send(run.control.stamp(chunk))
 
@@ -164,10 +185,10 @@ class Translating:
             answers = await self._answers([request for _, requests in asked for request in requests])
             for target, requests in asked:
                 reading = await self._reading(self._policies[target], [answers.pop(0) for _ in requests])
-                if reading.draft is not None:
-                    await self._run.show(reading.draft)
                 for unit in reading.units:
                     yield replace(unit, target=target)
+                if reading.draft is not None:  # of what the units leave
+                    await self._run.show(reading.draft)
 
     async def _answers(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
         began = self._run.clock.now()
@@ -181,7 +202,7 @@ class Translating:
         error: Exception = ModelError("not tried")
         for _ in range(2):
             try:
-                async with asyncio.timeout(STALL_S):
+                async with in_time("translate", self._run):
                     return await self._translator.translate(request)
             except Exception as failure:  # the border to the model; becomes a Fault
                 error = failure
@@ -191,12 +212,14 @@ class Translating:
         good = [answer for answer in answers if isinstance(answer, Translation)]
         if len(good) == len(answers):
             self._failures = 0
+            for notice in (notice for answer in good for notice in answer.notices):
+                await self._run.show(notice)
             return policy.read(good)
         error = next(answer for answer in answers if isinstance(answer, Exception))
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
-        await self._run.show(Fault("translate", f"{error or type(error).__name__}", fatal=False))
+        await self._run.show(Fault("translate", told(error), fatal=False))
         return policy.fail()
 
 
@@ -204,13 +227,21 @@ async def translate(
     transcripts: Channel[Stamped[Transcript]],
     units: Channel[Stamped[ReadingUnit]],
     translating: Translating,
-    spoken: str | None,
     run: Run,
+    *,
+    spoken: str | None,
+    live: bool,
 ) -> None:
-    """Transcripts in, reading units out: all are shown, those of the ``spoken`` language go on to speech."""
+    """Transcripts in, reading units out: all are shown, those of the ``spoken`` language go on to speech.
+
+    A source that waits is made to wait for slow speech, so that sinks need not hold much audio back for it.
+    """
     heard = Transcript((), (), "", 0.0, 0.0, ended=True)
 
     async def publish(stamped: Stamped[Transcript], final: bool) -> None:
+        while not live and len(units) and stamped.item.heard_s - units.waiting()[0].item.heard_s > AHEAD_S:
+            run.time.held_up()
+            await units.taken()
         async for unit in translating.read(stamped.item, final):
             await run.show(unit)
             if unit.language == unit.target == spoken:
