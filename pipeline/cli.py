@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
@@ -52,6 +54,9 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives 0 ok, 2 usage, 3 device, 4 model, 5 network, 130 interrupted, 1 a bug."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without accents shows ? for them
     verbose = any(word in {"-v", "--verbose"} for word in words)
     if verbose:
         import logging  # noqa: PLC0415 - 15 ms that help does not need
@@ -62,7 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         command, arguments = parse(words)
-        return command.run(arguments)
+        exit_code = command.run(arguments)
+        sys.stdout.flush()
+        return exit_code
+    except BrokenPipeError:  # as of `| head`: its reader has seen enough
+        _forget_output()
+        return 0
     except TranslateLiveError as error:
         return _failed(f"{error}", _next_step(error), error.exit_code, verbose)
     except KeyboardInterrupt:
@@ -94,6 +104,13 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
 def _command_list() -> str:
     lines = [f"  translate-live {name:<10} {about}" for name, about in COMMANDS.items() if name != DEFAULT]
     return "\n".join(["\n\nother commands (each has --help):", *lines])
+
+
+def _forget_output() -> None:
+    """Let what is still to be written vanish; Python would complain when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _failed(message: str, step: str, exit_code: int, verbose: bool) -> int:

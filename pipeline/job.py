@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import TextIO, cast
 
 from pipeline.audio.devices import choose, list_devices
 from pipeline.audio.files import AudioFile
@@ -17,6 +18,7 @@ from pipeline.audio.recording import Recording
 from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
 from pipeline.audio.standard_input import StandardInput
+from pipeline.background_text import BackgroundText
 from pipeline.captions import Captions
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import Profile, digest
@@ -121,6 +123,8 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
         return session.clock_time(moment) if session else clock.now()
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
+        out = await opened.enter_async_context(BackgroundText(sys.stdout))
+        errors = await opened.enter_async_context(BackgroundText(sys.stderr, view=True))
         recorded = None if job.wish.mic else _recorded(job.wish, clock)
         sinks = []
         for sink in _sinks(job, clock, clock_time):
@@ -128,7 +132,7 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
             sinks.append(sink)
         models, voice, learners = await _voiced(job, await _loaded(job, tell, opened))
         session = interruption.session = Session(models, replace(_options(job), voice=voice), clock)
-        views = _views(job, clock, _keep_on if sinks else session.stop)
+        views = _views(job, out, errors, clock, _keep_on if sinks else session.stop)
         for sink in [*learners, *views]:
             unused.push_async_callback(sink.close)
         source = recorded or Microphone(job.wish.in_device)
@@ -191,9 +195,11 @@ def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iter
         yield EventLog(wish.events, _about(job), clock, clock_time)
 
 
-def _views(job: Job, clock: Clock, unread: Callable[[], None]) -> Sequence[Sink]:
-    source, targets = "/".join(job.languages) or "auto", job.wish.targets
-    return console_sinks(sys.stdout, sys.stderr, clock, source, targets, quiet=job.wish.quiet, unread=unread)
+def _views(
+    job: Job, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
+) -> Sequence[Sink]:
+    source, targets, quiet = "/".join(job.languages) or "auto", job.wish.targets, job.wish.quiet
+    return console_sinks(cast(TextIO, out), cast(TextIO, errors), clock, source, targets, quiet=quiet, unread=unread)
 
 
 def _keep_on() -> None:

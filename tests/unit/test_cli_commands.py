@@ -162,3 +162,26 @@ def test_a_summary_of_what_is_no_log(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("hello\n")
     assert main(["summary", str(tmp_path / "a.txt")]) == 2
     assert "a.txt:1 is no event" in capsys.readouterr().err
+
+
+LATE = """
+import os, sys
+from pipeline.cli import main
+os.read(0, 1)  # until the reader is gone
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_summary_whose_reader_has_gone_ends_quietly(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"event": "Session", "start_ns": 0}\n')
+    process = subprocess.Popen(
+        [sys.executable, "-c", LATE, "summary", str(tmp_path / "log.jsonl")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(b"x", timeout=20)
+    assert (process.returncode, errors) == (0, b"")

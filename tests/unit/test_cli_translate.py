@@ -1,8 +1,12 @@
 """The main command on scripted models: what it writes, what it refuses, and how it says so."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -364,3 +368,26 @@ def test_a_recording_cut_short_is_heard_as_far_as_it_goes_and_told(translate, ta
     assert code == 0
     assert out.startswith("WORD0")
     assert any(line.startswith("notice: source: ") and "talk.wav" in line for line in err.splitlines())
+
+
+def test_nobody_reading_standard_output_holds_up_neither_files_nor_ctrl_c(config, tmp_path):
+    soundfile.write(tmp_path / "talk.flac", np.zeros(60 * 8_000, np.float32), 8_000)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    words = [tmp_path / "talk.flac", "--to", "es", "--profile", "offline", "--config", config]
+    words += ["--events", tmp_path / "log.jsonl", "-q"]
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, words)], stdout=writing, stderr=subprocess.PIPE)
+    log = tmp_path / "log.jsonl"
+    while process.poll() is None and not (log.exists() and '"word149"' in log.read_text().replace(" ", "")):
+        time.sleep(0.05)  # the last word
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    os.close(reading)
+    os.close(writing)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert b"Fatal" not in errors
