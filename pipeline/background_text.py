@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Queue
 from types import TracebackType
 from typing import TextIO
 
@@ -27,7 +27,8 @@ class BackgroundText:
         self._out = out
         self._view = view
         self._begun: list[str] = []
-        self._waiting: SimpleQueue[str | Future[None] | None] = SimpleQueue()
+        self._limit = WAITING_OF_VIEW if view else WAITING
+        self._waiting: Queue[str | Future[None] | None] = Queue(self._limit + 2)  # and the two marks of the end
         self._error: OSError | ValueError | None = None
         threading.Thread(target=self._work, name="text", daemon=True).start()
 
@@ -43,7 +44,7 @@ class BackgroundText:
         """Hand over what was written."""
         piece = "".join(self._begun)
         self._begun.clear()
-        if self._waiting.qsize() < (WAITING_OF_VIEW if self._view else WAITING):
+        if self._waiting.qsize() < self._limit:
             self._waiting.put(piece)
         elif not self._view:
             raise OSError(f"nobody reads the translation any more; {WAITING} lines wait")

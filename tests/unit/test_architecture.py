@@ -30,7 +30,7 @@ LAYERS = [
     {"audio", "outlet", "registry"},
     {"stages", "speech", "config", "voices"},
     {"session"},
-    {"captions", "cues", "record_file", "event_log", "console", "summary", "notices", "legible"},
+    {"captions", "cues", "record_file", "event_log", "console", "summary", "notices", "legible", "background_text"},
     {"offering", "profiles", "wish", "interruption", "job", "doctor", "commands"},
     {"cli", "__main__"},
 ]
