@@ -176,7 +176,7 @@ async def _voiced(job: Job, models: Models) -> tuple[Models, Voice | None, list[
 def _recorded(wish: Wish, clock: Clock) -> Source:
     """What is heard, unless it is the microphone, which would fill up while the models load."""
     if wish.files == (STANDARD_INPUT,):
-        return Playlist([StandardInput(wish.rate_hz, live=wish.realtime)], clock)
+        return StandardInput(wish.rate_hz, clock=clock, live=wish.realtime)
     return Playlist([AudioFile(name, realtime=wish.realtime, clock=clock) for name in wish.files], clock)
 
 

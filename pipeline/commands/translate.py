@@ -29,14 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s (FILE … | - | --mic) --to LANGUAGE [options]"
     parser.epilog = EXAMPLES
     what = parser.add_argument_group("what is heard")
-    what.add_argument("files", nargs="*", metavar="FILE", help="audio or video, one after the other; -: 16-bit mono PCM")
+    what.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="audio or video, one after the other; -: 16-bit mono PCM from standard input",
+    )
     what.add_argument("--mic", action="store_true", help="listen to the microphone")
     what.add_argument(
         "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
     )
     what.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="sample rate of PCM from - (16000)")
     pace = what.add_mutually_exclusive_group()
-    pace.add_argument("--realtime", action="store_true", help="hear files at the pace at which they were spoken")
+    pace.add_argument(
+        "--realtime",
+        action="store_true",
+        help="hear files, and -, at the pace at which they were spoken, and drop what cannot be kept up with; for a "
+        "live pipe, as arecord's, which without it is only waited for",
+    )
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.audio.standard_input import StandardInput
+from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
+from pipeline.events import AudioChunk, Gap
 
 PCM = np.arange(-4000, 4000, dtype="<i2")
 
@@ -22,7 +24,7 @@ def pipe():
 
 
 async def heard(source):
-    chunks = [chunk async for chunk in source]
+    chunks = [chunk async for chunk in source if isinstance(chunk, AudioChunk)]
     assert all(chunk.sample_rate == source.sample_rate for chunk in chunks)
     assert [chunk.start for chunk in chunks[1:]] == pytest.approx([chunk.end for chunk in chunks[:-1]])
     return np.concatenate([np.zeros(0, np.float32), *[chunk.samples for chunk in chunks]])
@@ -39,10 +41,9 @@ async def test_odd_pieces_join_to_the_samples(pipe):
 
     thread = threading.Thread(target=write)
     thread.start()
-    source = StandardInput(16000, descriptor=reading, chunk_s=0.013)
+    source = StandardInput(16000, clock=LoopClock(), descriptor=reading, chunk_s=0.013)
     np.testing.assert_array_equal(await heard(source), PCM.astype(np.float32) / 32768)
     thread.join()
-    assert source.notices == []
     assert not source.live
 
 
@@ -50,28 +51,28 @@ async def test_half_a_sample_at_the_end_is_told(pipe):
     reading, writing = pipe
     os.write(writing, PCM.tobytes()[:7])
     os.close(writing)
-    source = StandardInput(16000, descriptor=reading)
-    assert len(await heard(source)) == 3
-    assert "middle of a sample" in source.notices[0].message
+    chunk, notice = [item async for item in StandardInput(16000, clock=LoopClock(), descriptor=reading)]
+    assert len(chunk.samples) == 3
+    assert "middle of a sample" in notice.message
 
 
 async def test_nothing_at_all_ends_at_once(pipe):
     os.close(pipe[1])
-    assert len(await heard(StandardInput(16000, descriptor=pipe[0]))) == 0
+    assert len(await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))) == 0
 
 
 async def test_a_file_can_be_redirected_into_it(tmp_path):
     (tmp_path / "pcm").write_bytes(PCM.tobytes())
     descriptor = os.open(tmp_path / "pcm", os.O_RDONLY)
     try:
-        assert len(await heard(StandardInput(16000, descriptor=descriptor))) == len(PCM)
+        assert len(await heard(StandardInput(16000, clock=LoopClock(), descriptor=descriptor))) == len(PCM)
     finally:
         os.close(descriptor)
 
 
 async def test_a_silent_writer_cannot_hold_a_cancelled_session(pipe):
     before = threading.active_count()
-    task = asyncio.ensure_future(heard(StandardInput(16000, descriptor=pipe[0])))
+    task = asyncio.ensure_future(heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0])))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -79,17 +80,66 @@ async def test_a_silent_writer_cannot_hold_a_cancelled_session(pipe):
     assert threading.active_count() == before
 
 
+class SetClock:
+    """Time that passes only while somebody sleeps, or a test lets it."""
+
+    moment = 100.0
+
+    def now(self):
+        return self.moment
+
+    async def sleep_until(self, moment):
+        self.moment = max(self.moment, moment)
+
+
+async def test_a_pipe_that_is_faster_than_speech_is_paced_when_live(pipe):
+    reading, writing = pipe
+    os.write(writing, PCM.tobytes())
+    os.close(writing)
+    clock, chunks = SetClock(), []
+    async for chunk in StandardInput(16000, clock=clock, live=True, descriptor=reading):
+        assert clock.now() == pytest.approx(100.0 + chunk.end)
+        chunks.append(chunk)
+    assert sum(len(chunk.samples) for chunk in chunks) == len(PCM)
+
+
+async def test_a_stall_moves_stream_time_on_when_live_and_a_slow_session_does_not(pipe):
+    reading, writing = pipe
+    second = bytes(2 * 16000)
+    os.write(writing, second)
+    clock, items = SetClock(), []
+    async for item in StandardInput(16000, clock=clock, live=True, descriptor=reading, chunk_s=0.5):
+        items.append(item)
+        match len(items):
+            case 1:
+                clock.moment += 20.0  # spent by the session: the audio waits in the pipe
+            case 2:
+                asyncio.get_running_loop().call_soon(stalled, clock, writing, second[:16000])
+    first, after, gap, late = items
+    assert (first.start, after.start) == (0.0, 0.5)
+    assert isinstance(gap, Gap)
+    assert gap.start == 1.0
+    assert gap.end == late.start == pytest.approx(clock.now() - 100.0 - 0.5)
+
+
+def stalled(clock, writing, data):
+    """The writer comes back after 30 s."""
+    clock.moment += 30.0
+    os.write(writing, data)
+    os.close(writing)
+
+
 @pytest.mark.parametrize("rate_hz", [0, -1, 10_000_000])
 def test_impossible_rates_are_refused(rate_hz):
     with pytest.raises(BadInput, match="--rate"):
-        StandardInput(rate_hz)
+        StandardInput(rate_hz, clock=LoopClock())
 
 
 def test_a_terminal_is_refused():
     controller, terminal = os.openpty()
     try:
         with pytest.raises(BadInput, match="terminal"):
-            StandardInput(16000, descriptor=terminal)
+            StandardInput(16000, clock=LoopClock(), descriptor=terminal)
     finally:
         os.close(controller)
         os.close(terminal)
