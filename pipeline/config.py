@@ -93,18 +93,26 @@ def digest(profile: Profile) -> str:
 
 
 def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) -> tuple[Profile, str]:
-    """The best profile that can run here, and one line that says which, why, and what would give a better one."""
+    """The best profile that can run here, and one line that says which, why, and what would give a better one.
+
+    Settings of a backend fit only the profiles that use it; raises `BadInput` when they fit none.
+    """
     lacking: list[str] = []
+    unfit = BadInput(f"no profile found in {profiles_folder()}: reinstall translate-live")
     for name in AUTO_ORDER:
         if name not in profile_names():
             continue
-        profile = load_profile(name, config, assignments)
-        missing = what_is_missing(profile)
+        try:
+            profile = load_profile(name, config, assignments)
+            missing = what_is_missing(profile)
+        except BadInput as error:
+            unfit = error
+            continue
         if not missing or name == AUTO_ORDER[-1]:
             return profile, f"profile {name}: {'. '.join([profile.summary, *lacking[-1:]])}"
         fixes = dict.fromkeys(item.fix.replace("translate-live pull", f"translate-live pull {name}") for item in missing)
         lacking.append(f"better is {name}, which lacks {', '.join(item.what for item in missing)}; try: {'; '.join(fixes)}")
-    raise BadInput(f"no profile found in {profiles_folder()}: reinstall translate-live")
+    raise unfit
 
 
 def what_is_missing(profile: Profile) -> list[Missing]:

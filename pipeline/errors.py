@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import inf, isfinite
 
 
 class TranslateLiveError(Exception):
@@ -52,6 +53,13 @@ class StageFailed(ModelError):
 def told(error: BaseException) -> str:
     """What an error says, or at least its name."""
     return str(error) or type(error).__name__
+
+
+def check_range(name: str, value: float, low: float, high: float = inf) -> None:
+    """Raise `BadInput` unless a setting is finite and within its range, limits included."""
+    if not (isfinite(value) and low <= value <= high):
+        valid = f"{low:g} to {high:g}" if high < inf else f"{low:g} or more"
+        raise BadInput(f"{name} cannot be {value:g}; valid: {valid}")
 
 
 def nearest(wrong: str, valid: Iterable[str]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.errors import check_range
+
 
 @dataclass(frozen=True, slots=True)
 class PaceOptions:
@@ -26,6 +28,14 @@ class PaceOptions:
     max_breath_s: float = 8.0
     max_lag_s: float = 8.0
     lead_s: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_range("easy_backlog_s", self.easy_backlog_s, 0)
+        check_range("full_backlog_s", self.full_backlog_s, self.easy_backlog_s)
+        check_range("max_rate", self.max_rate, 1, 4)
+        check_range("max_breath_s", self.max_breath_s, 0.1)
+        check_range("max_lag_s", self.max_lag_s, 0.1)
+        check_range("lead_s", self.lead_s, 0)
 
 
 @dataclass(frozen=True, slots=True)

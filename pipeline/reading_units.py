@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.contracts import Translation, TranslationRequest
+from pipeline.errors import check_range
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary import Glossary
 from pipeline.reading.boundaries import dangles, ends_clause, ends_sentence, gap_before, least_harmful
@@ -62,6 +63,13 @@ class PauseOptions:
     max_span_s: float = 3.0
     pause_s: float = 0.25
     sentence_pause_s: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_range("min_words", self.min_words, 1)
+        check_range("max_words", self.max_words, self.min_words)
+        check_range("max_span_s", self.max_span_s, 0.1)
+        check_range("pause_s", self.pause_s, 0)
+        check_range("sentence_pause_s", self.sentence_pause_s, self.pause_s)
 
 
 @dataclass(frozen=True, slots=True)

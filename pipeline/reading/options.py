@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput, check_range, nearest
 
 BUDGETS_S = {"low": 1.4, "balanced": 2.0, "quality": 3.0}
 """How long, from the first word of a span, its translation may be waited for, by latency class."""
@@ -66,6 +68,28 @@ class AgreementOptions:
     def __post_init__(self) -> None:
         if self.latency not in BUDGETS_S:
             raise BadInput(f"there is no latency class {self.latency!r}; {nearest(self.latency, BUDGETS_S)}")
+        if not self.thresholds:
+            raise BadInput("thresholds cannot be empty; valid: pairs of a share of the budget and a share to confirm")
+        for until, share in self.thresholds:
+            check_range("thresholds: a share of the budget", until, 0)
+            check_range("thresholds: a share to confirm", share, 0, 1)
+        for name, low, high in self._ranges():
+            check_range(name, getattr(self, name), low, high)
+
+    def _ranges(self) -> Iterator[tuple[str, float, float]]:
+        """What the other settings may be."""
+        for name in ("word_order_factor", "starved", "max_silent_s", "max_span_s", "call_interval_s", "draft_interval_s"):
+            yield name, 0.01, inf
+        for name in ("sentence_pause_s", "stuck_tail_s", "pause_s", "min_span_s", "doubt_s"):
+            yield name, 0, inf
+        for name in ("hold_back", "starved_hold_back", "draft_ahead", "context_sentences", "context_words"):
+            yield name, 0, inf
+        for name in ("min_words", "min_characters", "max_sentence_words"):
+            yield name, 1, inf
+        yield "max_words", self.min_words, inf
+        yield "max_characters", self.min_characters, inf
+        yield "max_span_s", self.min_span_s, inf
+        yield "min_probability", 0, 1
 
     def budget_s(self, source_language: str, target_language: str) -> float:
         """How long a span may wait, for a language pair."""

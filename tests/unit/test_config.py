@@ -89,3 +89,43 @@ def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
     again.write_text("synthesizer: {use: 'models.tts.espeak:Espeak'}\n")
     assert load_profile("offline", config).synthesizer.settings == {"words_per_minute": 160}
     assert load_profile("offline", again).synthesizer.settings == {}
+
+
+def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
+    profile, _ = choose_profile(None, ["recognizer.states_per_frame=20000"])
+    assert profile.name == "offline"
+    with pytest.raises(BadInput, match="unknown setting 'sped'"):
+        choose_profile(None, ["recognizer.sped=3"])
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "pace.max_rate=0",
+        "pace.max_rate=.nan",
+        "pace.easy_backlog_s=-1",
+        "pace.full_backlog_s=0.1",
+        "pace.max_breath_s=0",
+        "pace.max_lag_s=.inf",
+        "units.pauses.min_words=0",
+        "units.pauses.max_words=3",
+        "units.pauses.max_span_s=0",
+        "units.pauses.pause_s=-0.1",
+        "units.pauses.sentence_pause_s=0.1",
+        "units.agreement.thresholds=[]",
+        "units.agreement.thresholds=[[0.5, 2.0]]",
+        "units.agreement.min_probability=2",
+        "units.agreement.hold_back=-1",
+        "units.agreement.max_words=2",
+        "units.agreement.call_interval_s=0",
+        "units.agreement.max_sentence_words=0",
+        "recognizer.stream.step_s=0",
+        "recognizer.stream.agreements=0",
+        "recognizer.stream.hold=-1",
+        "recognizer.stream.fresh_at_most_s=1",
+        "recognizer.stream.pre_roll_s=.nan",
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None:
+    with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
+        load_profile("offline", None, [assignment]).backends()

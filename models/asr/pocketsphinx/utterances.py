@@ -12,6 +12,7 @@ import numpy as np
 
 from models.asr.pocketsphinx.agreement import Agreement, Segment
 from models.asr.vad import SAMPLE_RATE, WINDOW_S, WINDOW_SAMPLES, Endpointer, EndpointOptions, StreamingVad, cleaned
+from pipeline.errors import check_range
 from pipeline.events import Samples, Word
 
 FRAME_S = 0.01  # the acoustic model's hop
@@ -34,6 +35,14 @@ class StreamOptions:
     fresh_after_s: float = 12.0
     fresh_at_most_s: float = 20.0
     endpoints: EndpointOptions = field(default_factory=lambda: EndpointOptions(soft_end_s=0.25, end_s=0.35))
+
+    def __post_init__(self) -> None:
+        check_range("step_s", self.step_s, WINDOW_S)
+        check_range("agreements", self.agreements, 1)
+        check_range("hold", self.hold, 0)
+        check_range("pre_roll_s", self.pre_roll_s, 0, 10)
+        check_range("fresh_after_s", self.fresh_after_s, self.step_s)
+        check_range("fresh_at_most_s", self.fresh_at_most_s, self.fresh_after_s, 600)
 
 
 @dataclass(slots=True)
