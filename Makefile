@@ -4,7 +4,7 @@
 # VENV         where the virtual environment lies
 # EXTRAS       which optional dependencies of pyproject.toml: cpu, or gpu on a machine with an NVIDIA card
 # TORCH_INDEX  where torch comes from. The torch that PyPI has for Linux brings CUDA along (several GB); a CPU build is
-#              smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#              smaller: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,26 +13,30 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 DEBIAN := espeak-ng apertium apertium-eng-spa apertium-eng-cat libportaudio2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
+BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
 DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean system
+.PHONY: help demo test test-evaluators lint format bench clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 22
 
-demo: $(READY)  ## translate five readings from English to Spanish, live, into demo/
+demo: $(BASE)  ## translate five readings from English to Spanish, live, into demo/
 	@mkdir -p demo
-	@$(VENV)/bin/translate-live $(TALK) --from en --to es --profile offline --realtime --out demo/talk.es.wav \
+	@$(VENV)/bin/python -m pipeline $(TALK) --from en --to es --profile offline --realtime --out demo/talk.es.wav \
 		--captions demo/talk.vtt --captions-language both --events demo/events.jsonl
-	@echo; $(VENV)/bin/translate-live summary demo/events.jsonl; echo; ls $(DEMO)
+	@echo; $(VENV)/bin/python -m pipeline summary demo/events.jsonl; echo; ls $(DEMO)
 
 test: lint  ## every test, lint and type check
 	@$(VENV)/bin/pytest -n 2 --dist loadscope
+
+test-evaluators: $(READY)  ## SimulEval and simulstream agree with us, each in its own environment
+	@$(VENV)/bin/python -m benchmarks.evaluators.check
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)
@@ -66,12 +70,17 @@ system:
 	echo "installing$$missing"; \
 	$$as_root apt-get -qq update && $$as_root DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
 
-# The stamp is made again when pyproject.toml changes.
-$(READY): pyproject.toml
+# The stamps are made again when pyproject.toml changes. The first is all that the offline profile needs.
+$(BASE): pyproject.toml
 	@$(MAKE) system
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 is needed: make PYTHON=…")'
-	@echo "setting up $(VENV): some minutes, once"
+	@echo "setting up $(VENV): a minute, once"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable .
+	@touch $(BASE)
+
+$(READY): $(BASE)
+	@echo "adding what the models and tests need to $(VENV): some minutes, once"
 	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
 	@$(PIP) install --editable ".[dev,$(EXTRAS)]"
 # qwen-tts also asks for its web demo's packages (gradio, sox, torchaudio), which its model code does not use here.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,13 @@ def test_it_finds_its_own_profiles_and_data(installed):
     assert found["name"] == "Spanish"
     assert {"pipeline", "models"} <= set(found["tops"])
     assert not {"tests", "configs", "benchmarks"} & set(found["tops"])
+
+
+def test_the_source_archive_can_run_the_demo_and_the_benchmarks(tmp_path):
+    do(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path))
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    talk = {str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks" / "data" / "speech").iterdir()}
+    assert talk
+    assert talk | {"Makefile", "configs/offline.yaml", "benchmarks/evaluators/check.py"} <= names
