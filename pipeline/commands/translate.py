@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument(
         "--realtime",
         action="store_true",
-        help="hear files, and -, at the pace at which they were spoken, and drop what cannot be kept up with; for a "
-        "live pipe, as arecord's, which without it is only waited for",
+        help="hear files, and -, at the pace at which they were spoken; a live pipe, such as arecord's, paces itself, and "
+        "with this drops what cannot be kept up with",
     )
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
