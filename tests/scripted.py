@@ -101,7 +101,7 @@ class _Stream:
         left = max(1, round(len(whole) * self._models.speech_per_character_s * HZ))
         while left:
             await asyncio.sleep(self._models.chunk_s)
-            size = min(left, HZ // 5)
+            size = min(left, HZ // 2)
             left -= size
             samples = np.full(size, np.nan if garbage else 0.1, np.float32)
             yield SpeechChunk(unit.number, samples, HZ, last=not left)

@@ -187,6 +187,8 @@ class _Speaking:
         self._running.discard(program)
         if program.returncode is None:
             program.kill()
+        assert program.stdout is not None
+        await program.stdout.read()  # `wait` waits for the pipe's end, which a full one hides: cpython#119710
         await program.wait()
 
     async def close(self) -> None:

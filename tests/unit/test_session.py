@@ -69,7 +69,7 @@ async def test_an_hour_in_order_with_a_flat_heap() -> None:
     _, _, session = make()
     numbers: list[int] = []
     keep = Keep(wanted=lambda event: isinstance(event, Lag) and numbers.append(event.unit), on_put=weigh)
-    await session.run(Talk(3600, step_s=0.5), [Outlet(keep)])
+    await session.run(Talk(3600, step_s=1.0), [Outlet(keep)])
     assert numbers == list(range(1501))
     assert blocks[-1] - blocks[0] < 5_000  # of 100 bytes or so: half a megabyte
     assert asyncio.get_running_loop().time() < 3610
