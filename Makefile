@@ -84,5 +84,5 @@ $(READY): $(BASE)
 	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
 	@$(PIP) install --editable ".[dev,$(EXTRAS)]"
 # qwen-tts also asks for its web demo's packages (gradio, sox, torchaudio), which its model code does not use here.
-	@$(PIP) install --no-deps qwen-tts==0.1.1 accelerate einops
+	@$(PIP) install --no-deps qwen-tts==0.1.1
 	@touch $(READY)
