@@ -77,7 +77,9 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
             paced += [await bench.interpret(talk, "real", audio)] if real_time else []
     figures = {**_speed(fast), **_accuracy(utterances, fast), **_accuracy([talk], [fast_talk], "talk_")}
     if maker := maker_of(backends.recognizer):
-        figures |= _against_whole(maker, utterances, figures["wer"])
+        recordings = [read_audio(Path(utterance.audio)) for utterance in utterances]
+        figures |= _against_whole(maker, utterances, recordings, figures["wer"])
+        figures |= _against_whole(maker, [talk], [(audio, CORPUS_HZ)], figures["talk_wer"], "talk_")
     if paced:
         spoken_talk = speech_latency.figures([paced[-1][0]])
         figures |= _latency([row for row, _ in paced]) | {"talk_" + name: value for name, value in spoken_talk.items()}
@@ -124,7 +126,7 @@ def _speed(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
 
 
 def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary]], prefix: str = "") -> dict[str, float]:
-    """Word error rate of what was recognized, BLEU and chrF of what was said."""
+    """Word error rate of what was recognized, BLEU and chrF of what was said; pooled over recordings, a session each."""
     rows = [row for row, _ in runs]
     score = text_score(
         [utterance.reference for utterance in utterances],
@@ -138,12 +140,18 @@ def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary
     return {f"{prefix}wer": wer, f"{prefix}bleu": score.bleu, f"{prefix}chrf": score.chrf}
 
 
-def _against_whole(maker: DecoderMaker, utterances: Sequence[Utterance], wer: float) -> dict[str, float]:
-    """Word error rate of the same decoder fed whole, and how much worse streaming is."""
-    heard = [transcribe_whole(maker, *read_audio(Path(utterance.audio))) for utterance in utterances]
+def _against_whole(
+    maker: DecoderMaker,
+    utterances: Sequence[Utterance],
+    recordings: Sequence[tuple[Samples, int]],
+    wer: float,
+    prefix: str = "",
+) -> dict[str, float]:
+    """Word error rate of the same decoder fed each recording whole, and how much worse streaming is."""
+    heard = [transcribe_whole(maker, samples, rate) for samples, rate in recordings]
     transcripts = [utterance.transcript for utterance in utterances]
     whole = word_error_rate(transcripts, heard, utterances[0].source_language)
-    return {"wer_fed_whole": whole, "wer_above_whole": wer - whole}
+    return {f"{prefix}wer_fed_whole": whole, f"{prefix}wer_above_whole": wer - whole}
 
 
 def _latency(rows: Sequence[Row]) -> dict[str, float]:

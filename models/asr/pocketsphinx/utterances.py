@@ -31,7 +31,7 @@ class StreamOptions:
     step_s: float = 0.256
     agreements: int = 3
     hold: int = 1
-    pre_roll_s: float = 0.3
+    pre_roll_s: float = 0.6
     fresh_after_s: float = 12.0
     fresh_at_most_s: float = 20.0
     endpoints: EndpointOptions = field(default_factory=lambda: EndpointOptions(soft_end_s=0.25, end_s=0.35))
