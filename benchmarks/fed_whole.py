@@ -49,12 +49,16 @@ def maker_of(backend: object) -> DecoderMaker | None:
     return cast(DecoderMaker, backend) if hasattr(backend, "decoder") else None
 
 
-def transcribe_whole(maker: DecoderMaker, samples: Samples, rate: int) -> str:
-    """The words of a recording, by a new decoder that hears all of it in one call."""
+def transcribe_whole(maker: DecoderMaker, samples: Samples, rate: int, batch_mean: bool = False) -> str:
+    """The words of a recording, by a new decoder that hears all of it in one call.
+
+    It normalizes as it does live; with ``batch_mean`` by the cepstral mean over the whole recording, which nobody who
+    listens to a speaker can know.
+    """
     audio = np.clip(soxr.resample(samples, rate, CORPUS_HZ), -1, 1)
     decoder = maker.decoder()
     decoder.start_utt()
-    decoder.process_raw((audio * 32767).astype("<i2").tobytes(), False, True)
+    decoder.process_raw((audio * 32767).astype("<i2").tobytes(), False, batch_mean)
     decoder.end_utt()
     hypothesis = decoder.hyp()
     return re.sub(r"\(\d+\)", "", hypothesis.hypstr) if hypothesis else ""

@@ -148,10 +148,13 @@ def _against_whole(
     prefix: str = "",
 ) -> dict[str, float]:
     """Word error rate of the same decoder fed each recording whole, and how much worse streaming is."""
-    heard = [transcribe_whole(maker, samples, rate) for samples, rate in recordings]
+    figures: dict[str, float] = {}
     transcripts = [utterance.transcript for utterance in utterances]
-    whole = word_error_rate(transcripts, heard, utterances[0].source_language)
-    return {f"{prefix}wer_fed_whole": whole, f"{prefix}wer_above_whole": wer - whole}
+    for batch_mean, suffix in ((False, ""), (True, "_batch_mean")):
+        heard = [transcribe_whole(maker, samples, rate, batch_mean) for samples, rate in recordings]
+        whole = word_error_rate(transcripts, heard, utterances[0].source_language)
+        figures |= {f"{prefix}wer_fed_whole{suffix}": whole, f"{prefix}wer_above_whole{suffix}": wer - whole}
+    return figures
 
 
 def _latency(rows: Sequence[Row]) -> dict[str, float]:
