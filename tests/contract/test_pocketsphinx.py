@@ -2,6 +2,8 @@
 
 import asyncio
 import csv
+import gc
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,3 +206,17 @@ def hypothesis(lengths):
 def test_marks_are_removed():
     marked = ["was(2)", "<sil>", "[NOISE]", "++UH++", "i'm", "i", "in"]
     assert [plain(word) for word in marked] == ["was", "", "", "", "I'm", "I", "in"]
+
+
+async def test_ten_minutes_of_silence_bring_no_word_and_no_growth():
+    async with PocketSphinx().load() as recognizer, recognizer.open(["en"], []) as listening:
+        samples, sizes = np.zeros(10 * RATE, np.float32), []
+        for number in range(60):
+            transcript = await listening.hear(AudioChunk(samples, RATE, 10.0 * number))
+            assert not transcript.committed
+            assert not transcript.tentative
+            if number in (5, 59):
+                gc.collect()
+                sizes.append(sys.getallocatedblocks())
+        assert not (await listening.finish()).committed
+    assert sizes[1] - sizes[0] < 2_000
