@@ -61,7 +61,7 @@ class Speech:
                 await self._silence()
                 return
             if self._unwanted(units.waiting()[0]):
-                await self._skip(units.take(1), "muted" if self._control.muted else "skipped to live")
+                await self._drop(units.take(1))
                 continue
             moment = await self._turn(units.waiting()[0].item)
             if self._unwanted(units.waiting()[0]):
@@ -94,6 +94,9 @@ class Speech:
 
     def _as_waiting(self, unit: ReadingUnit) -> Waiting:
         return Waiting(unit.end, unit.heard_s, self._length.estimate_s(unit.text))
+
+    async def _drop(self, unwanted: Sequence[Stamped[ReadingUnit]]) -> None:
+        await self._skip(unwanted, "muted" if self._control.muted else "skipped to live")
 
     async def _skip(self, skipped: Sequence[Stamped[ReadingUnit]], reason: str) -> None:
         if skipped:
@@ -128,7 +131,7 @@ class Speech:
                 began, waited_s = self._clock.now(), waited_s + self._clock.now() - began
                 if any(self._unwanted(unit) for unit in stamped):
                     self._free_at = self._time.now()
-                    await self._skip(stamped, "muted" if self._control.muted else "skipped to live")
+                    await self._drop(stamped)
                     return
                 await self._play(breath, chunk)
                 began = self._clock.now()
