@@ -25,10 +25,10 @@ from pipeline.clock import LoopClock
 from pipeline.config import Profile, load_profile, what_is_missing
 from pipeline.contracts import Sink
 from pipeline.errors import ModelError
-from pipeline.event_log import EventLog, read_events
 from pipeline.events import Samples
+from pipeline.outputs.event_log import EventLog, read_events
+from pipeline.outputs.summary import Summary, summarize
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.summary import Summary, summarize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.doctor import Finding, machine, stages  # noqa: PLC0415
-    from pipeline.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
 
     profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     findings: list[Finding] = []

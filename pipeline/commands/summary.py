@@ -7,8 +7,8 @@ import json
 import math
 from pathlib import Path
 
-from pipeline.event_log import read_events
-from pipeline.summary import summarize, table
+from pipeline.outputs.event_log import read_events
+from pipeline.outputs.summary import summarize, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -73,7 +73,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415 - help needs none of this
     import sys  # noqa: PLC0415
 
-    from pipeline.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
     from pipeline.voices.enrolment import Enrolment, enrol  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
@@ -130,7 +130,7 @@ def _remove(name: str) -> None:
 def _preview(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415
 
-    from pipeline.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
     from pipeline.voices.preview import Preview, preview  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 

@@ -30,8 +30,8 @@ LAYERS = [
     {"audio", "outlet", "registry"},
     {"stages", "speech", "config", "voices"},
     {"session"},
-    {"captions", "cues", "record_file", "event_log", "console", "summary", "notices", "legible", "background_text"},
-    {"offering", "profiles", "wish", "interruption", "job", "doctor", "commands"},
+    {"outputs"},
+    {"launch", "doctor", "commands"},
     {"cli", "__main__"},
 ]
 """Modules of ``pipeline``, ground floor first; a module imports from its own layer and those below."""

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from pipeline import background_text
-from pipeline.background_text import BackgroundText
+from pipeline.outputs import background_text
+from pipeline.outputs.background_text import BackgroundText
 
 
 @pytest.fixture

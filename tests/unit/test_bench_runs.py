@@ -260,7 +260,7 @@ async def test_a_recorded_log_gives_the_figures_of_its_session(tmp_path, utteran
     from benchmarks.systems.script import script_of
     from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
     from pipeline.clock import LoopClock
-    from pipeline.event_log import EventLog, read_events
+    from pipeline.outputs.event_log import EventLog, read_events
     from pipeline.session import Models, SessionOptions
 
     utterance = utterances[3]

@@ -12,8 +12,8 @@ import pysubs2
 import pytest
 import soundfile
 
-from pipeline.event_log import read_events
-from pipeline.interruption import SIGNALS, Interruption
+from pipeline.launch.interruption import SIGNALS, Interruption
+from pipeline.outputs.event_log import read_events
 from tests.unit.test_cli_translate import SCRIPTED
 
 TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
@@ -117,7 +117,7 @@ async def test_a_session_that_cannot_be_muted_is_cancelled_all_the_same():
 
 BLOCKED = """
 import asyncio, time
-from pipeline.interruption import Interruption
+from pipeline.launch.interruption import Interruption
 
 async def main():
     with Interruption(print).watching():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.console import LiveView, PlainView, Status, TranslationLines, console_sinks, notice_line
 from pipeline.events import (
     AudioChunk,
     Busy,
@@ -24,6 +23,7 @@ from pipeline.events import (
     Transcript,
     Word,
 )
+from pipeline.outputs.console import LiveView, PlainView, Status, TranslationLines, console_sinks, notice_line
 
 
 class SetClock:

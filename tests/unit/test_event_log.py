@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import BadInput, DeviceError
-from pipeline.event_log import EventLog, read_events
 from pipeline.events import (
     AudioChunk,
     Busy,
@@ -28,7 +27,8 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.summary import Summary, percentile, summarize, table
+from pipeline.outputs.event_log import EventLog, read_events
+from pipeline.outputs.summary import Summary, percentile, summarize, table
 
 S = 1_000_000_000
 ABOUT = {"version": "1", "profile": "offline", "from": ["en"], "to": ["es"]}

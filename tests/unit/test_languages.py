@@ -10,7 +10,7 @@ from models.mt.router import Router
 from models.tts.espeak import Espeak
 from models.tts.qwen3 import Qwen3TTS
 from pipeline.languages import is_language, language_name, language_names, language_table
-from pipeline.offering import languages_offered, session_languages
+from pipeline.launch.offering import languages_offered, session_languages
 from pipeline.registry import Backends
 
 

@@ -24,7 +24,7 @@ from pipeline.events import (
     Transcript,
     text_of,
 )
-from pipeline.legible import legible
+from pipeline.outputs.legible import legible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

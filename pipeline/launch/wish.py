@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import is_language, language_names
+from pipeline.outputs.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"

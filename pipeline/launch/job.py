@@ -18,19 +18,20 @@ from pipeline.audio.recording import Recording
 from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
 from pipeline.audio.standard_input import StandardInput
-from pipeline.background_text import BackgroundText
-from pipeline.captions import Captions
 from pipeline.clock import Clock, LoopClock
 from pipeline.config import Profile, digest
-from pipeline.console import console_sinks
 from pipeline.contracts import Sink, Source, Voice
 from pipeline.errors import DeviceError, TranslateLiveError
-from pipeline.event_log import EventLog
 from pipeline.glossary import Glossary, load_glossary
-from pipeline.interruption import Interruption
-from pipeline.offering import session_languages
+from pipeline.launch.interruption import Interruption
+from pipeline.launch.offering import session_languages
+from pipeline.launch.profiles import require, selected_profile, speaking
+from pipeline.launch.wish import STANDARD_INPUT, Wish
 from pipeline.outlet import Outlet
-from pipeline.profiles import require, selected_profile, speaking
+from pipeline.outputs.background_text import BackgroundText
+from pipeline.outputs.captions import Captions
+from pipeline.outputs.console import console_sinks
+from pipeline.outputs.event_log import EventLog
 from pipeline.registry import Backends
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.version import version
@@ -38,7 +39,6 @@ from pipeline.voices.choice import ChosenVoice, chosen_voice, styled
 from pipeline.voices.record import SAME
 from pipeline.voices.same_voice import SameVoice
 from pipeline.voices.store import VoiceStore
-from pipeline.wish import STANDARD_INPUT, Wish
 
 
 @dataclass(frozen=True, slots=True)

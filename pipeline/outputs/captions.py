@@ -10,10 +10,10 @@ from typing import Literal
 
 from pysubs2 import SSAEvent, SSAFile, make_time
 
-from pipeline.cues import Cue, CueLayout
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, ReadingUnit, Transcript
-from pipeline.record_file import RecordFile
+from pipeline.outputs.cues import Cue, CueLayout
+from pipeline.outputs.record_file import RecordFile
 
 Shown = Literal["source", "target", "both"]
 

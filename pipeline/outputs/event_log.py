@@ -34,7 +34,7 @@ from pipeline.events import (
     Word,
     text_of,
 )
-from pipeline.record_file import PRIVATE, RecordFile
+from pipeline.outputs.record_file import PRIVATE, RecordFile
 
 Record = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""What a session leaves for people and programs: captions, the live console, the event log and its summary."""
