@@ -57,18 +57,20 @@ async def interpret(
     """Run a session over the audio; ``sinks`` makes further sinks for it. Raises what the session raises.
 
     On the ``cu`` clock the audio comes as fast as it is taken and models count as taking no time; on the others it comes
-    in frames of 20 ms, each when it would have been heard.
+    in frames of 20 ms, each when it would have been heard. Of several targets the row is that of the one that is spoken,
+    or of the first.
     """
     live = clock != "cu"
     loop_clock = LoopClock()
     feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=FRAME_S if live else FAST_FRAME_S)
-    recording = Recording(loop_clock)
+    target = options.spoken or options.targets[0]
+    recording = Recording(loop_clock, options.spoken)
     session = Session(marked(models), options, loop_clock)
     began = time.perf_counter()
     with PeakMemory() as memory:
         await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
-    units = recording.unit_rows(session.clock_time(0.0), computation_aware=live)
+    units = recording.unit_rows(target, session.clock_time(0.0), computation_aware=live)
     measured = Row(
         utterance="",
         document="",
@@ -83,18 +85,18 @@ async def interpret(
         peak_memory_mb=memory.peak_mb,
         memory_growth_mb_per_minute=growth if math.isfinite(growth := memory.growth_mb_per_minute()) else None,
     )
-    return _with_recording(measured, recording)
+    return _with_recording(measured, recording, target)
 
 
-def _with_recording(row: Row, recording: Recording) -> Outcome:
+def _with_recording(row: Row, recording: Recording, target: str) -> Outcome:
     """The row with what was recognized, drafted, remarked and spoken, and the speech."""
     speech, speech_hz = recording.track()
     whole = replace(
         row,
         heard=recording.heard(),
         busy_s=dict(recording.busy_s),
-        drafted=recording.erasure.drafted,
-        erased=recording.erasure.erased,
+        drafted=recording.erasures[target].drafted,
+        erased=recording.erasures[target].erased,
         silence_ratio=silence_ratio(speech, speech_hz) if len(speech) else None,
         notices=tuple(recording.remarks),
     )

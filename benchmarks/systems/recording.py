@@ -1,8 +1,13 @@
-"""A sink that keeps what a session shows and when, and the row that follows from it by subtraction."""
+"""A sink that keeps what a session shows and when, and the row that follows from it by subtraction.
+
+A session may have several targets. Units are numbered within their target, so they are kept by (target, number); speech and
+lags are those of the one target that is spoken.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -63,14 +68,15 @@ class Recording:
     """Everything of a session that figures need: texts and stamps, speech samples, and how busy each stage was."""
 
     clock: Clock
-    units: list[tuple[float, ReadingUnit]] = field(default_factory=list)
+    spoken: str | None = None
+    units: dict[tuple[str, int], tuple[float, ReadingUnit]] = field(default_factory=dict)
     speech: list[Placed] = field(default_factory=list)
     spool: Spool = field(default_factory=Spool)
     lags: dict[int, Lag] = field(default_factory=dict)
     words: list[Word] = field(default_factory=list)
     busy_s: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    erasure: Erasure = field(default_factory=Erasure)
+    erasures: defaultdict[str, Erasure] = field(default_factory=lambda: defaultdict(Erasure))
     last_at: float = 0.0
 
     async def put(self, event: Event) -> None:
@@ -78,8 +84,8 @@ class Recording:
         self.last_at = self.clock.now()
         match event:
             case ReadingUnit():
-                self.units.append((self.last_at, event))
-                self.erasure.commit(event.text)
+                self.units[event.target, event.number] = (self.last_at, event)
+                self.erasures[event.target].commit(event.text)
             case SpeechChunk():
                 self.speech.append(Placed(self.last_at, event.unit, event.start, len(event.samples), event.sample_rate))
                 self.spool.add(event.samples)
@@ -90,7 +96,7 @@ class Recording:
             case Busy():
                 self.busy_s[event.stage] = self.busy_s.get(event.stage, 0.0) + event.seconds
             case Draft():
-                self.erasure.draft(event.text)
+                self.erasures[event.language].draft(event.text)
             case Skipped() | Gap() | Fault() | LanguageChanged():
                 self.remarks.append(str(event))
             case AudioChunk():
@@ -105,13 +111,16 @@ class Recording:
         """The recognized words."""
         return heard_words(self.words)
 
-    def unit_rows(self, origin: float, computation_aware: bool) -> tuple[UnitRow, ...]:
-        """The units with their moments after clock time ``origin``.
+    def unit_rows(self, target: str, origin: float, computation_aware: bool) -> tuple[UnitRow, ...]:
+        """The units of a target with their moments after clock time ``origin``; only the spoken target's have speech.
 
         A run that is computation-unaware has no moments of its own: text stands, and speech is there, when its audio has
         been heard.
         """
-        heard_s = self._breaths_heard_s()
+        units = [kept for (language, _), kept in self.units.items() if language == target]
+        if target != self.spoken:
+            return tuple(_row(unit, at - origin if computation_aware else unit.heard_s) for at, unit in units)
+        heard_s = self._breaths_heard_s([unit for _, unit in units])
         arrivals = [
             Arrival(
                 chunk.unit,
@@ -122,7 +131,9 @@ class Recording:
             for chunk, samples in zip(self.speech, self._samples(), strict=True)
         ]
         heard = {unit.unit: unit for unit in play(arrivals)}
-        return tuple(self._row(unit, at - origin if computation_aware else unit.heard_s, heard) for at, unit in self.units)
+        return tuple(
+            self._with_speech(_row(unit, at - origin if computation_aware else unit.heard_s), heard) for at, unit in units
+        )
 
     def track(self) -> tuple[Samples, int]:
         """The speech as it is heard from source second 0 on: mono samples [n] and their rate; nothing if there is none."""
@@ -139,22 +150,21 @@ class Recording:
     def _samples(self) -> list[Samples]:
         return self.spool.cut([chunk.count for chunk in self.speech])
 
-    def _breaths_heard_s(self) -> dict[int, float]:
+    def _breaths_heard_s(self, units: Iterable[ReadingUnit]) -> dict[int, float]:
         """How far the audio was heard when each breath could begin, by the number of its first unit."""
         heard_s: dict[int, float] = {}
-        for _, unit in self.units:
+        for unit in units:
             head = self.lags[unit.number].merged_into if unit.number in self.lags else unit.number
             heard_s[head] = max(heard_s.get(head, 0.0), unit.heard_s)
         return heard_s
 
-    def _row(self, unit: ReadingUnit, committed_s: float, heard: dict[int, Heard]) -> UnitRow:
-        row = UnitRow(unit.number, unit.text, heard_words(unit.source), unit.heard_s, committed_s)
-        lag = self.lags.get(unit.number)
+    def _with_speech(self, row: UnitRow, heard: dict[int, Heard]) -> UnitRow:
+        lag = self.lags.get(row.number)
         breath = heard.get(lag.merged_into) if lag else None
         if lag is None or breath is None:
             return row
         row = replace(row, breath=lag.merged_into, rate=lag.rate, end_s=breath.end_s)
-        if lag.merged_into == unit.number:
+        if lag.merged_into == row.number:
             return replace(
                 row,
                 ready_s=breath.ready_s,
@@ -165,7 +175,12 @@ class Recording:
             )
         head = self.lags[lag.merged_into]
         inside_s = min(breath.start_s + lag.start - head.start, breath.end_s)
-        return replace(row, ready_s=max(breath.ready_s, committed_s), start_s=inside_s, audible_s=inside_s)
+        return replace(row, ready_s=max(breath.ready_s, row.committed_s), start_s=inside_s, audible_s=inside_s)
+
+
+def _row(unit: ReadingUnit, committed_s: float) -> UnitRow:
+    """A unit that was shown."""
+    return UnitRow(unit.number, unit.text, heard_words(unit.source), unit.heard_s, committed_s)
 
 
 def heard_words(words: Iterable[Word]) -> tuple[HeardWord, ...]:

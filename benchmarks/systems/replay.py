@@ -38,20 +38,26 @@ class ReplaySystem:
     async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
         """The row of a log; samples are not logged, so speech counts as audible from its first sample on."""
         records = list(read_events(self._folder / f"{utterance.name}.jsonl"))
-        return Outcome(row_of(records, audio), np.zeros(0, np.float32), 16_000)
+        return Outcome(row_of(records, audio, utterance.target_language), np.zeros(0, np.float32), 16_000)
 
 
-def row_of(records: Iterable[Record], audio: Heard) -> Row:
-    """What a log says of a session; raises `BadInput` for a log without its first line."""
+def row_of(records: Iterable[Record], audio: Heard, target: str) -> Row:
+    """What a log says of a session and one of its targets; raises `BadInput` for a log without its first line.
+
+    Only the target that was spoken has speech. Older logs tell neither: there units are known by the text's language.
+    """
     kinds: dict[str, list[Record]] = {}
     for record in records:
         kinds.setdefault(record["event"], []).append(record)
     if "session" not in kinds:
         raise BadInput("the event log has no session line; give one that --events wrote")
-    origin = kinds["session"][0]["start_ns"]
-    lags = {record["unit"]: record for record in kinds.get("Lag", [])}
+    session = kinds["session"][0]
+    origin = session["start_ns"]
+    spoken = session.get("spoken", target) == target
+    lags = {record["unit"]: record for record in kinds.get("Lag", []) if spoken}
     chunks = [record for record in kinds.get("SpeechChunk", []) if record["duration_ns"]]
-    units = tuple(_unit(record, origin, lags, chunks) for record in kinds.get("ReadingUnit", []))
+    shown = [record for record in kinds.get("ReadingUnit", []) if record.get("target", record["language"]) == target]
+    units = tuple(_unit(record, origin, lags, chunks) for record in shown)
     busy: dict[str, float] = {}
     for record in kinds.get("Busy", []):
         busy[record["stage"]] = busy.get(record["stage"], 0.0) + record["busy_ns"] / 1e9

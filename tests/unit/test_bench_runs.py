@@ -274,13 +274,13 @@ async def test_a_recorded_log_gives_the_figures_of_its_session(tmp_path, utteran
         return [EventLog(log, {}, LoopClock(), session.clock_time)]
 
     outcome = await interpret(models, SessionOptions(("en",), ("es",), "es"), audio, "real", sinks)
-    replayed = row_of(read_events(log), audio)
+    replayed = row_of(read_events(log), audio, "es")
     assert replayed.hypothesis == outcome.row.hypothesis == "gracias"
     found, wanted = speech_latency.figures([replayed]), speech_latency.figures([outcome.row])
     for name in ("ear_voice_span_p50_s", "policy_p50_s", "end_lag_s"):
         assert found[name] == pytest.approx(wanted[name], abs=0.05)
     with pytest.raises(BadInput, match="no session line"):
-        row_of([], audio)
+        row_of([], audio, "es")
 
 
 @pytest.mark.parametrize("name", ["profle:offline", "command", "websocket:http://x", "scripted:fast", "replay:/nowhere"])
