@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,9 @@ from models.mt.prompts import PROMPTS
 from models.mt.steppers import CausalStepper, Model, end_tokens, never
 from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
-from models.mt.warm_up import warm_up
+from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, nearest
-from pipeline.lane import Lane
 
 if TYPE_CHECKING:
     from models.mt.constrained_beam import Stepper
@@ -62,15 +61,15 @@ class CausalLM:
         """Download the checkpoint."""
         pull_checkpoint(self.entry().repository, progress)
 
-    @asynccontextmanager
-    async def load(self) -> AsyncIterator[BatchedTranslator]:
+    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the model into a thread of its own and warm it up."""
+        return ready_translator(self.decoder, self.entry(), self.batch)
+
+    def decoder(self) -> Decoder:
+        """The loaded model; blocking. Raises `ModelError`."""
         entry = self.entry()
-        with Lane("translate") as lane:
-            model, tokenizer = await lane.run(load_checkpoint, entry.repository, "causal", self.device, self.dtype)
-            decoder = Decoder(CausalArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
-            await lane.run(warm_up, decoder, entry)
-            yield BatchedTranslator(lane, decoder, self.batch)
+        model, tokenizer = load_checkpoint(entry.repository, "causal", self.device, self.dtype)
+        return Decoder(CausalArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
 
 
 class CausalArchitecture:

@@ -7,21 +7,19 @@ among its eight best; if none passes, the same checkpoint translates it in torch
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import Entry
-from models.mt.causal_lm import CausalArchitecture, CausalLM
-from models.mt.checkpoint import load_checkpoint, local_folder, missing_packages
-from models.mt.decoding import Decoder
+from models.mt.causal_lm import CausalLM
+from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
-from models.mt.warm_up import warm_up
+from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import ModelError
-from pipeline.lane import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +77,13 @@ class CTranslate2:
             )
             progress(f"converted {self.model}", 1.0)
 
-    @asynccontextmanager
-    async def load(self) -> AsyncIterator[BatchedTranslator]:
+    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the 8-bit model into a thread of its own and warm it up; torch is loaded when a text first needs it."""
-        if lacking := self.missing():
-            raise ModelError("; ".join(f"{one.what} is missing: {one.fix}" for one in lacking))
-        with Lane("translate") as lane:
-            decoder = await lane.run(self._decoder)
-            await lane.run(warm_up, decoder, self.entry())
-            yield BatchedTranslator(lane, decoder, self.batch)
+        return ready_translator(self._decoder, self.entry(), self.batch)
 
     def _decoder(self) -> Int8Decoder:
+        if lacking := self.missing():
+            raise ModelError("; ".join(f"{one.what} is missing: {one.fix}" for one in lacking))
         import ctranslate2
         from transformers import AutoTokenizer
 
@@ -100,9 +94,4 @@ class CTranslate2:
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"cannot load {self.folder()}: {error}; delete it and run `translate-live pull`") from error
         limits = {"beams": self.beams, "longest_source": self.longest_source}
-        return Int8Decoder(generator, tokenizer, self.entry(), **limits, exact=self._exact_decoder)
-
-    def _exact_decoder(self) -> Decoder:
-        entry = self.entry()
-        model, tokenizer = load_checkpoint(entry.repository, "causal", "cpu", "float32")
-        return Decoder(CausalArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
+        return Int8Decoder(generator, tokenizer, self.entry(), **limits, exact=self.exact().decoder)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,9 @@ from models.mt.notation import NOTATIONS, token_ids
 from models.mt.steppers import Model, Seq2SeqStepper, end_tokens, never
 from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
-from models.mt.warm_up import warm_up
+from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, nearest
-from pipeline.lane import Lane
 
 if TYPE_CHECKING:
     from models.mt.constrained_beam import Stepper
@@ -60,15 +59,15 @@ class Seq2Seq:
         """Download the checkpoint."""
         pull_checkpoint(self.entry().repository, progress)
 
-    @asynccontextmanager
-    async def load(self) -> AsyncIterator[BatchedTranslator]:
+    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the model into a thread of its own and warm it up."""
+        return ready_translator(self.decoder, self.entry(), self.batch)
+
+    def decoder(self) -> Decoder:
+        """The loaded model; blocking. Raises `ModelError`."""
         entry = self.entry()
-        with Lane("translate") as lane:
-            model, tokenizer = await lane.run(load_checkpoint, entry.repository, "seq2seq", self.device, self.dtype)
-            decoder = Decoder(Seq2SeqArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
-            await lane.run(warm_up, decoder, entry)
-            yield BatchedTranslator(lane, decoder, self.batch)
+        model, tokenizer = load_checkpoint(entry.repository, "seq2seq", self.device, self.dtype)
+        return Decoder(Seq2SeqArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
 
 
 class Seq2SeqArchitecture:
