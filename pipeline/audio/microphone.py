@@ -7,20 +7,19 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from itertools import count
 
 import numpy as np
 
+from pipeline.audio.reopening import opened_again
 from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import InputStream, ThreadTimer, Timer, open_input
 from pipeline.channel import Channel
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Gap, Notice, Samples
+from pipeline.events import AudioChunk, Gap, Notice, Samples
 
 BLOCK_S = 0.05
 POLL_S = 0.01
 SILENT_LOSS_S = 1.0  # a running microphone that gives no samples at all is gone
-RETRY_S = 1.0
 WAITING_S = 10.0  # audio that waits for a session that does not take it; more is a `Gap`
 
 OpenInput = Callable[[str | None, int], InputStream]
@@ -75,7 +74,7 @@ class Capture:
                 if self._timer.wait(POLL_S):
                     return False
         self._give(np.concatenate([waiting, resampler.process(waiting[:0], last=True)]))
-        return self._open_again(at_once=alive_at - opened_at >= RETRY_S)
+        return self._open_again(alive_at - opened_at)
 
     def _give(self, samples: Samples) -> None:
         if len(samples):
@@ -91,29 +90,14 @@ class Capture:
         if self._position > missed_from:
             self._deliver(Gap(missed_from / self._rate, self._position / self._rate, reason))
 
-    def _open_again(self, at_once: bool) -> bool:
-        """Open the device again: at once if it worked until now, as it may just have been reset; else every second."""
+    def _open_again(self, worked_s: float) -> bool:
+        """Open the device again, and say what nobody heard meanwhile; False when the session is over."""
         name = self._stream.name
-        self._stream.close()
-        back = at_once and self._opened(0)
-        if not back:
-            self._deliver(DeviceLost(name))
-            for attempt in count(1):
-                if self._timer.wait(RETRY_S):
-                    return False
-                if self._opened(attempt):
-                    break
-        self._catch_up(f"{name} was away")
-        if not back:
-            self._deliver(DeviceBack(name))
-        return True
-
-    def _opened(self, attempt: int) -> bool:
-        """Whether opening the device worked."""
-        try:
-            self._stream = self._reopen(attempt)
-        except DeviceError:
+        again = opened_again(self._stream, self._reopen, self._timer.wait, self._deliver, worked_s)
+        if again is None:
             return False
+        self._stream = again
+        self._catch_up(f"{name} was away")
         return True
 
 

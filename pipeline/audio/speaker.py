@@ -7,11 +7,11 @@ import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 
 import numpy as np
 
 from pipeline.audio.playback import Playback
+from pipeline.audio.reopening import opened_again
 from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output
 from pipeline.errors import DeviceError
@@ -20,7 +20,6 @@ from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, S
 BLOCK_S = 0.02
 POLL_S = 0.005
 STUCK_S = 1.0  # a device that takes nothing for so long is gone
-RETRY_S = 1.0
 QUEUED_S = 10.0  # speech that waits for the device; `put` waits for room
 DRAIN_S = 5.0
 
@@ -81,34 +80,29 @@ class Player:
                     block, alive_at = block[:0], self._timer.now()
                 if self._timer.wait(0 if room else POLL_S):
                     return False
-        return self._open_again(at_once=alive_at - opened_at >= RETRY_S)
+        return self._open_again(alive_at - opened_at)
 
-    def _open_again(self, at_once: bool) -> bool:
-        """Open the device again: at once if it worked until now, as it may just have been reset; else every second."""
-        name = self._stream.name
-        self._stream.close()
-        if at_once and self._opened(0):
-            return True
-        self.away = True
-        self._playback.clear()
-        self._tell(DeviceLost(name))
-        for attempt in count(1):
-            if self._finishing or self._timer.wait(RETRY_S):
-                return False
-            if self._opened(attempt):
-                break
-        self._playback.restart()
-        self.away = False
-        self._tell(DeviceBack(name))
-        return True
-
-    def _opened(self, attempt: int) -> bool:
-        """Whether opening the device worked."""
-        try:
-            self._stream = self._reopen(attempt)
-        except DeviceError:
+    def _open_again(self, worked_s: float) -> bool:
+        """Open the device again; False at the end."""
+        again = opened_again(self._stream, self._reopen, self._over, self._note, worked_s)
+        if again is None:
             return False
+        self._stream = again
         return True
+
+    def _over(self, seconds: float) -> bool:
+        """Sleep; returns True when there is nothing more to play, or no time for it."""
+        return self._finishing or self._timer.wait(seconds)
+
+    def _note(self, notice: DeviceLost | DeviceBack) -> None:
+        match notice:
+            case DeviceLost():
+                self.away = True
+                self._playback.clear()
+            case DeviceBack():
+                self._playback.restart()
+                self.away = False
+        self._tell(notice)
 
 
 class Speaker:

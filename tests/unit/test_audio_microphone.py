@@ -86,7 +86,7 @@ def test_a_lost_device_is_told_tried_every_second_and_comes_back_at_its_place_in
     chunks, notices, attempts = capture(VirtualTimer(9.0), [end, None, None, None, {}])
     assert [attempt for _, attempt in attempts] == [0, 1, 2, 3]
     assert attempts[-1][0] == pytest.approx(6.0, abs=0.05)
-    lost, gap, back = notices
+    lost, back, gap = notices
     assert lost == DeviceLost("USB Headset")
     assert back == DeviceBack("USB Headset")
     before = [chunk for chunk in chunks if chunk.start < gap.start]
