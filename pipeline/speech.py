@@ -136,12 +136,11 @@ class Speech:
                 await self._play(breath, chunk)
                 began = self._clock.now()
         await self._show(Busy("speak", waited_s))
-        self._length.learn(breath.text, breath.natural_s)
+        self._length.learn(breath.unit.text, breath.natural_s)
 
     async def _chunks(self, breath: Breath) -> AsyncGenerator[SpeechChunk, None]:
         """The synthesizer's chunks, checked, each in time."""
-        unit = in_one_breath(breath.units)
-        async with aclosing(self._speaking.say(unit, whole(unit.text))) as chunks:
+        async with aclosing(self._speaking.say(breath.unit, whole(breath.unit.text))) as chunks:
             while True:
                 async with in_time("speak", self._run):
                     chunk = await anext(chunks, None)
@@ -159,7 +158,7 @@ class Speech:
         if len(samples) and not breath.audible:
             await self._note_lag(breath, start)
         if len(samples) or chunk.last:
-            placed = replace(chunk, unit=breath.units[0].number, samples=samples, start=start)
+            placed = replace(chunk, unit=breath.unit.number, samples=samples, start=start)
             self._free_at = start + placed.duration
             await self._show(placed)
 
@@ -167,18 +166,18 @@ class Speech:
         """Where each unit of the breath begins: the first exactly, the others by the length of the text before them."""
         breath.audible = True
         for unit in breath.units:
-            lag = Lag(unit.number, start, start - unit.end, breath.plan.backlog_s, breath.plan.rate, breath.units[0].number)
+            lag = Lag(unit.number, start, start - unit.end, breath.plan.backlog_s, breath.plan.rate, breath.unit.number)
             await self._show(lag)
             start += self._length.estimate_s(unit.text) / breath.plan.rate
 
 
 class Breath:
-    """Units being spoken as one, at one rate."""
+    """Units being spoken as one, which is ``unit``, at one rate."""
 
     def __init__(self, units: Sequence[ReadingUnit], decided: Plan) -> None:
         self.units = units
         self.plan = decided
-        self.text = "".join(unit.text for unit in units)
+        self.unit = in_one_breath(units)
         self.audible = False
         self.natural_s = 0.0
         self._held: list[Samples] = []
