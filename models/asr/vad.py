@@ -16,7 +16,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, check_range
 from pipeline.events import Samples
 
 SAMPLE_RATE = 16_000
@@ -110,6 +110,13 @@ class EndpointOptions:
     start_s: float = 0.064
     soft_end_s: float = 0.3
     end_s: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_range("speech_probability", self.speech_probability, 0, 1)
+        check_range("silence_probability", self.silence_probability, 0, self.speech_probability)
+        check_range("start_s", self.start_s, 0, 10)
+        check_range("end_s", self.end_s, WINDOW_S, 60)
+        check_range("soft_end_s", self.soft_end_s, 0, self.end_s)
 
 
 @dataclass(frozen=True, slots=True)

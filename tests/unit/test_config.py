@@ -124,8 +124,39 @@ def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
         "recognizer.stream.hold=-1",
         "recognizer.stream.fresh_at_most_s=1",
         "recognizer.stream.pre_roll_s=.nan",
+        "recognizer.states_per_frame=0",
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
         load_profile("offline", None, [assignment]).backends()
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "recognizer.beam_size=0",
+        "recognizer.batch=0",
+        "recognizer.threads=-1",
+        "recognizer.encoder_window_s=31",
+        "recognizer.stream.step_s=0",
+        "recognizer.stream.step_s=.inf",
+        "recognizer.stream.window_s=0.9",
+        "recognizer.stream.window_s=31",
+        "recognizer.stream.keep_s=12",
+        "recognizer.stream.stall_s=0.1",
+        "recognizer.stream.max_lag_s=1",
+        "recognizer.stream.padding_s=-1",
+        "recognizer.stream.commit.gate_probability=1.5",
+        "recognizer.stream.commit.flush_probability=-0.1",
+        "recognizer.stream.commit.hold_words=-1",
+        "recognizer.stream.endpoints.speech_probability=50",
+        "recognizer.stream.endpoints.silence_probability=0.6",
+        "recognizer.stream.endpoints.end_s=0",
+        "recognizer.stream.endpoints.soft_end_s=0.9",
+        "recognizer.stream.endpoints.start_s=.nan",
+    ],
+)
+def test_a_setting_of_whisper_out_of_range_is_refused_with_the_range(assignment: str) -> None:
+    with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
+        load_profile("cpu", None, [assignment]).backends()

@@ -12,7 +12,7 @@ from pathlib import Path
 from models.asr.pocketsphinx.utterances import Decoder, Heard, StreamOptions, UtteranceStream
 from models.asr.vad import SAMPLE_RATE
 from pipeline.contracts import Listening, Missing, Progress, Recognizer
-from pipeline.errors import BadInput, ModelError, Refused
+from pipeline.errors import BadInput, ModelError, Refused, check_range
 from pipeline.events import AudioChunk, Transcript, Word
 from pipeline.lane import Lane
 
@@ -38,6 +38,9 @@ class PocketSphinx:
     dictionary: str | None = None
     states_per_frame: int = 3000
     stream: StreamOptions = field(default_factory=StreamOptions)
+
+    def __post_init__(self) -> None:
+        check_range("states_per_frame", self.states_per_frame, 1)
 
     def missing(self) -> Sequence[Missing]:
         """The packages or model files that are not there."""

@@ -16,10 +16,10 @@ from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, has_alignment_heads, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
-from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.stream import WHISPER_S, StreamOptions
 from models.asr.whisper.voice import Loudness
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import BadInput, ModelError
+from pipeline.errors import BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice
 from pipeline.lane import Lane
 
@@ -52,6 +52,13 @@ class FasterWhisper:
     cache: str = ""
     voice: Literal["silero", "loudness"] = "silero"
     stream: StreamOptions = field(default_factory=StreamOptions)
+
+    def __post_init__(self) -> None:
+        check_range("device_index", self.device_index, 0)
+        check_range("threads", self.threads, 0)
+        check_range("beam_size", self.beam_size, 1)
+        check_range("batch", self.batch, 1)
+        check_range("encoder_window_s", self.encoder_window_s, 0, WHISPER_S)
 
     def missing(self) -> Sequence[Missing]:
         """Packages, a GPU where one is asked for, and model files."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.asr.whisper.hypothesis import HeardWord
+from pipeline.errors import check_range
 
 PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
 
@@ -36,6 +37,12 @@ class CommitOptions:
     agreement_apart_s: float = 0.3
     hold_words: int = 2
     flush_probability: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("gate_probability", "flush_probability"):
+            check_range(name, getattr(self, name), 0, 1)
+        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "hold_words"):
+            check_range(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from models.asr.vad import Endpoint, EndpointOptions
+from models.asr.vad import WINDOW_S, Endpoint, EndpointOptions
 from models.asr.whisper.ear import Ear, Piece
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
 from models.asr.whisper.language import LanguageTracker
@@ -22,8 +22,10 @@ from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
 from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features, Window
+from pipeline.errors import check_range
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
+WHISPER_S = 30.0  # what its encoder hears at once
 CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer context
 
 
@@ -46,6 +48,14 @@ class StreamOptions:
     commit: CommitOptions = field(default_factory=CommitOptions)
     endpoints: EndpointOptions = field(default_factory=EndpointOptions)
     carry_context: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("step_s", self.step_s, WINDOW_S, 10)
+        check_range("window_s", self.window_s, 2 * self.step_s, WHISPER_S)
+        check_range("keep_s", self.keep_s, 0, self.window_s - self.step_s)
+        check_range("stall_s", self.stall_s, self.step_s)
+        check_range("max_lag_s", self.max_lag_s, KEPT_S)
+        check_range("padding_s", self.padding_s, 0, 10)
 
 
 @dataclass(frozen=True, slots=True)
