@@ -31,6 +31,7 @@ eu-es fra-cat fr-es fra-frp hbs-eng hbs-mkd hbs-slv ind-zlm isl-eng isl-swe mkd-
 por-cat pt-gl rus-ukr spa-arg spa-ast spa-cat spa-ita srd-ita swe-dan swe-nor urd-hin
 """  # the names of Debian 12's packages, the older of two generations left out
 Pair = tuple[str, str]
+RENEWED_AFTER = 1000  # answers: each costs lrx-proc (apertium-lex-tools 0.4.2) half a kilobyte that it never gives back
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +159,18 @@ class _Translator:
         return pair
 
     async def _ask(self, pair: Pair, source: str, timeout_s: float) -> str:
-        """One try; a pipeline that did not answer, or whose caller was cancelled, is out of step and ends."""
-        answered = False
+        """One try. A pipeline that did not answer, or whose caller was cancelled, is out of step and ends; so does one
+        that has answered so often that its programs have grown.
+        """
+        usable = False
         try:
             chain = self._chains.get(pair) or await self._start(pair)
             reply = await chain.ask(source, timeout_s)
-            answered = True
+            usable = chain.answers < RENEWED_AFTER
             return reply
         finally:
-            if not answered and (broken := self._chains.pop(pair, None)) is not None:
-                await broken.close()
+            if not usable and (ended := self._chains.pop(pair, None)) is not None:
+                await ended.close()
 
     async def _start(self, pair: Pair) -> Chain:
         self._chains[pair] = chain = Chain(commands_of(self._modes[pair]), self._settings.search_path)

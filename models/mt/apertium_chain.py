@@ -51,6 +51,7 @@ class Chain:
         self._commands = commands
         self._search_path = search_path
         self._programs: list[asyncio.subprocess.Process] = []
+        self.answers = 0
 
     @property
     def pids(self) -> list[int]:
@@ -102,6 +103,7 @@ class Chain:
             raise ChainBroken(f"no answer within {timeout_s:.1f} s") from late
         if not reply.endswith(END_OF_TEXT):  # the programs after one that died end theirs with a NUL, too
             raise ChainBroken("its answer has no end")
+        self.answers += 1
         return reply.removesuffix(END_OF_TEXT)
 
     async def _exchange(self, message: bytes) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.mt import apertium
 from models.mt.apertium import Apertium
 from models.mt.apertium_chain import commands_of
 from models.mt.apertium_format import from_stream, to_stream
@@ -95,6 +96,17 @@ async def test_a_program_that_hangs_is_restarted_once_then_told(tmp_path):
         with pytest.raises(ModelError, match="no answer within"):
             await translator.translate(request("the house"))
     assert programs() == []
+
+
+async def test_programs_that_grow_with_each_answer_are_renewed_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(apertium, "RENEWED_AFTER", 3)
+    async with fake_modes(tmp_path, "exec cat").load() as translator:
+        running = []
+        for number in range(8):
+            assert (await translator.translate(request(f"sentence {number}"))).text == f"sentence {number}"
+            running.append(tuple(sorted(programs())))
+    assert [len(one) for one in running] == [2, 2, 0, 2, 2, 0, 2, 2]
+    assert len(set(running) - {()}) == 3
 
 
 async def test_a_cancelled_call_leaves_no_stale_answer():
