@@ -150,16 +150,22 @@ def measure(name: str, directions: Sequence[str], talks: int) -> dict[str, float
 
 
 def policy_figures(arguments: argparse.Namespace) -> Mapping[str, float]:
-    """Print the table and draw the plot; the figures are those of the balanced class over both directions."""
-    talks: int = getattr(arguments, "policy_talks", TALKS)
+    """Print the table and draw the plot.
+
+    The figures are those of the balanced class over both directions, then every policy's in each direction.
+    """
+    talks: int = getattr(arguments, "talks", TALKS)
     rows = {(direction, name): measure(name, [direction], talks) for direction in DIRECTIONS for name in policies()}
     _print_table(rows)
-    plot: Path | None = getattr(arguments, "policy_plot", None)
-    if plot:
+    plots: Path | None = getattr(arguments, "plots", None)
+    if plots:
         from benchmarks.pages.policy_picture import draw  # noqa: PLC0415  (matplotlib loads slowly)
 
-        print(f"picture: {draw(plot, rows)}")
-    return measure("balanced", list(DIRECTIONS), talks)
+        print(f"picture: {draw(plots / 'mt_policy.png', rows)}")
+    named = {
+        f"{direction}/{name}/{figure}": value for (direction, name), row in rows.items() for figure, value in row.items()
+    }
+    return measure("balanced", list(DIRECTIONS), talks) | named
 
 
 def _print_table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
@@ -182,8 +188,8 @@ def _print_table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How much to measure, and where to draw."""
-    parser.add_argument("--policy-talks", type=int, default=TALKS, metavar="N", help=f"talks a direction ({TALKS})")
-    parser.add_argument("--policy-plot", type=Path, metavar="PNG", help="draw delay against agreement here")
+    parser.add_argument("--talks", type=int, default=TALKS, metavar="N", help=f"talks a direction ({TALKS})")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw delay against agreement here")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:

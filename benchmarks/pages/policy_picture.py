@@ -7,11 +7,14 @@ from pathlib import Path
 
 from benchmarks.pages import style
 
+LABELS = {"": (True, False), "wait-": (False, True), "other": (True, True)}
+"""Where a family's labels stand, so that they do not meet: left of the point, below it."""
+
 
 def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Path:
     """One panel per direction, one point per policy: mean delay of a word against agreement; words a unit in brackets."""
     directions = list(dict.fromkeys(direction for direction, _ in rows))
-    with style.panels(1, len(directions), width=4.4 * len(directions)) as (figure, axes):
+    with style.panels(1, len(directions), width=5 * len(directions)) as (figure, axes):
         for axis, direction in zip(axes[0], directions, strict=True):
             points = {
                 name: (figures["word_delay_s"], figures["agreement"])
@@ -25,9 +28,22 @@ def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Pat
             axis.plot(*zip(*others, strict=True), color=style.WARM, marker="o", markersize=4, linewidth=0)
             for name, point in points.items():
                 label = f"{name} ({rows[direction, name]['unit_words']:.1f})"
-                axis.annotate(label, point, xytext=(5, -9), textcoords="offset points", color=style.INK, fontsize=7)
+                left, below = LABELS[_family(name)] if name != "sentence-wise" else LABELS[""]
+                axis.annotate(
+                    label,
+                    point,
+                    xytext=(-6 if left else 6, -10 if below else 3),
+                    textcoords="offset points",
+                    ha="right" if left else "left",
+                    rotation=0 if _family(name) == "other" else -25,
+                    rotation_mode="anchor",
+                    color=style.INK,
+                    fontsize=7,
+                )
             axis.set(title=direction, xlabel="mean delay of a word after its commit (s)")
             axis.margins(x=0.15, y=0.15)
+            axis.set_xlim(left=-0.7)
+            axis.set_xticks(range(4))
         axes[0][0].set_ylabel("agreement with whole sentences")
         return style.save(figure, file)
 

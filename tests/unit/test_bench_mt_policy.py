@@ -47,8 +47,8 @@ def test_sentences_keep_everything_and_wait_longest(
     monkeypatch.setattr(mt_policy, "SENTENCES", 6)
     parser = argparse.ArgumentParser()
     mt_policy.add_arguments(parser)
-    picture = tmp_path / "policies.png"
-    mt_policy.run(parser.parse_args(["--policy-talks", "1", "--policy-plot", str(picture)]))
+    picture = tmp_path / "mt_policy.png"
+    mt_policy.run(parser.parse_args(["--talks", "1", "--plots", str(picture.parent)]))
     table = capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert all(name in table for name in mt_policy.policies())
