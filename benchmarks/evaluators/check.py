@@ -1,4 +1,4 @@
-"""`make test-evaluators`: SimulEval and simulstream, each in an environment of its own, agree with us about our runs.
+"""`make test-evaluators`: SimulEval, simulstream and OmniSTEval, each in an environment of its own, agree with us.
 
 Not part of `make test`: it downloads their packages (simulstream wants torch) into ``build/evaluators``.
 """
@@ -6,97 +6,17 @@ Not part of `make test`: it downloads their packages (simulstream wants torch) i
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import sys
-import venv
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from benchmarks.corpora.audio import CORPUS_HZ, write_audio
-from benchmarks.corpora.tones import tone_set
-from benchmarks.corpora.utterance import Utterance
-from benchmarks.exporters import FORMS, export
-from benchmarks.runs.folder import RunFolder, begin, digest
-from benchmarks.runs.runner import measure
-from benchmarks.runs.scoring import score
-from benchmarks.systems.script import ScriptSystem
+from benchmarks.evaluators.agreement import check_sentences, check_talk
+from benchmarks.evaluators.tools import BUILD, ROOT, call, program
 from pipeline.errors import ModelError
-
-ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build" / "evaluators"
-PACKAGES = {
-    "simuleval": ["simuleval==1.1.4", "setuptools<81"],
-    "simulstream": ["simulstream==1.0.0", "omnisteval>=0.1.10"],
-}
-OURS = ["numpy>=2", "soxr", "soundfile", "PyYAML", "msgspec", "python-stretch", "psutil"]
-TOLERANCE_S = 1e-6
-
-
-def environment(name: str) -> Path:
-    """The environment's Python, made and filled on first use."""
-    folder = BUILD / name
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        call([str(python), "-m", "pip", "install", "-q", *PACKAGES[name]])
-        call([str(python), "-m", "pip", "install", "-q", *OURS])
-        (folder / "ready").touch()
-    return python
-
-
-def call(command: Sequence[str], folder: Path = ROOT) -> str:
-    """Run a program with our packages importable; raises `ModelError` with what it said."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=_paths(command[0]))
-    if done.returncode:
-        raise ModelError(f"{' '.join(map(str, command[:4]))} … failed:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
-    return done.stdout + done.stderr
-
-
-def our_run(folder: Path) -> tuple[RunFolder, Sequence[Utterance]]:
-    """Scripted models over the tone set, computation-unaware."""
-    utterances = tone_set(folder / "data")
-    settings = {"system": "scripted", "clock": "cu", "data": {"name": "tones"}}
-    made = begin(folder / "run", {"v": 1, **settings, "digest": digest(settings, utterances)}, utterances, resume=True)
-    measure(ScriptSystem(), utterances, made, "cu")
-    return made, utterances
-
-
-def check_exports(folder: Path) -> None:
-    """LAAL of our export is the same here, in SimulEval and through simulstream's log in OmniSTEval."""
-    made, utterances = our_run(folder)
-    ours_s = score(utterances, made.rows()).value("laal_cu_s")
-    for form in FORMS:
-        export(made, folder / form, form)
-    simuleval = environment("simuleval")
-    said = call(
-        [
-            str(simuleval.parent / "simuleval"),
-            "--score-only",
-            "--output",
-            str(folder / "simuleval"),
-            "--latency-metrics",
-            "LAAL",
-        ]
-    )
-    theirs = {"simuleval": last_number(said, "LAAL") / 1000}
-    stream = folder / "simulstream"
-    said = call(
-        [
-            *(str(environment("simulstream").parent / "omnisteval"), "longform", "--word_level", "--no_quality"),
-            *("--hypothesis_format", "simulstream", "--hypothesis_file", str(stream / "metrics.jsonl")),
-            *("--simulstream_config_file", str(stream / "config.yaml")),
-            *("--speech_segmentation", str(stream / "segments.yaml")),
-            *("--ref_sentences_file", str(stream / "references.txt")),
-        ]
-    )
-    theirs["simulstream log"] = last_number(said, "LongLAAL (CU)") / 1000
-    for name, found_s in theirs.items():
-        print(f"LAAL (CU): ours {ours_s:.6f} s, {name} {found_s:.6f} s")
-        if abs(found_s - ours_s) > TOLERANCE_S:
-            raise ModelError(f"{name} gives LAAL {found_s} s for our run, we {ours_s} s")
 
 
 def check_live(folder: Path) -> None:
@@ -117,7 +37,7 @@ def _through_simuleval(folder: Path) -> list[list[float]]:
     out = folder / "simuleval-live"
     call(
         [
-            *(str(environment("simuleval").parent / "simuleval"), "--output", str(out), "--profile", "scripted"),
+            *(program("simuleval", "simuleval"), "--output", str(out), "--profile", "scripted"),
             *("--agent", str(ROOT / "benchmarks/evaluators/simuleval_agent.py"), "--source-segment-size", "500"),
             *("--source", str(folder / "waves.txt"), "--target", str(folder / "references.txt")),
             *("--quality-metrics", "BLEU", "--latency-metrics", "LAAL"),
@@ -140,7 +60,7 @@ def _through_simulstream(folder: Path) -> list[list[float]]:
     log.unlink(missing_ok=True)
     call(
         [
-            *(str(environment("simulstream").parent / "simulstream_inference"), "--speech-processor-config", str(config)),
+            *(program("simulstream", "simulstream_inference"), "--speech-processor-config", str(config)),
             *("--wav-list-file", str(folder / "waves.txt"), "--src-lang", "en", "--tgt-lang", "es"),
             *("--metrics-log-file", str(log)),
         ]
@@ -154,28 +74,13 @@ def _through_simulstream(folder: Path) -> list[list[float]]:
     return list(delays.values())
 
 
-def last_number(text: str, name: str) -> float:
-    """The number in or under the column or row ``name`` of a tool's table."""
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        words = line.split()
-        if name in line and line.split(name)[-1].strip():
-            return float(line.split(name)[-1].split()[0])
-        if name in words and index + 1 < len(lines):
-            return float(lines[index + 1].split()[words.index(name) - len(words)])
-    raise ModelError(f"no {name} in:\n{text[-1500:]}")
-
-
-def _paths(program: str) -> dict[str, str]:
-    return {"PATH": f"{Path(program).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(Path.home())}
-
-
 def main() -> int:
-    """Both checks; 0 when they pass."""
+    """All checks, on fresh runs; 0 when they pass."""
     folder = BUILD / "runs"
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        check_exports(folder)
-        check_live(folder)
+        for check in (check_sentences, check_talk, check_live):
+            check(folder)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
