@@ -54,6 +54,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives 0 ok, 2 usage, 3 device, 4 model, 5 network, 130 interrupted, 1 a bug."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without accents shows ? for them
@@ -104,6 +105,13 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
 def _command_list() -> str:
     lines = [f"  translate-live {name:<10} {about}" for name, about in COMMANDS.items() if name != DEFAULT]
     return "\n".join(["\n\nother commands (each has --help):", *lines])
+
+
+def _open_missing_streams() -> None:
+    """What the caller closed (as ``2>&-`` does) leads nowhere: else the next file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process
 
 
 def _forget_output() -> None:

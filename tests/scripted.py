@@ -17,7 +17,7 @@ HZ = 16_000
 
 @dataclass
 class Faults:
-    """Raise, hang or give garbage at the n-th call (from 1) of ``hear``, ``translate`` or ``say``."""
+    """Raise, hang or give garbage at the n-th call (from 1) of ``load``, ``open``, ``hear``, ``translate`` or ``say``."""
 
     raise_at: dict[str, set[int]] = field(default_factory=dict)
     hang_at: dict[str, set[int]] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Models:
 
     @asynccontextmanager
     async def open(self, *asked: object) -> AsyncIterator[_Stream]:
+        await self.faults.call("open")
         self.opened += 1
         self.asked.append(asked)
         try:

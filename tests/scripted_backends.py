@@ -42,6 +42,7 @@ class Scripted:
         raise_at = {self.breaks_at[0]: {self.breaks_at[1]}} if self.breaks_at else {}
         hang_at = {self.hangs_at[0]: {self.hangs_at[1]}} if self.hangs_at else {}
         faults = Faults(raise_at=raise_at, hang_at=hang_at)
+        await faults.call("load")
         yield Models(self.word_s, hear_s=0.001, translate_s=0.001, chunk_s=0.001, faults=faults)
 
 

@@ -9,10 +9,21 @@ import numpy as np
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import Samples
+from pipeline.writing import cannot_go_on, cannot_write, create, reason_of
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _UPDATE_HEADER_AUTO = 0x1061  # SFC_SET_UPDATE_HEADER_AUTO of sndfile.h: the header is right after every write
 WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
+
+
+def sound_format(path: Path) -> str:
+    """The format that the file's suffix names; raises `BadInput` for any other."""
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise BadInput(
+            f"{path}: speech is written as WAV or FLAC, so its name must end in {' or '.join(FORMATS)}"
+        ) from None
 
 
 class AudioWriter:
@@ -26,19 +37,14 @@ class AudioWriter:
         import soundfile  # noqa: PLC0415
 
         self.path = Path(path)
-        suffix = self.path.suffix.lower()
-        if suffix not in FORMATS:
-            raise BadInput(f"{path}: speech is written as WAV or FLAC, so its name must end in {' or '.join(FORMATS)}")
-        self._wav = suffix == ".wav"
+        kind = sound_format(self.path)
+        self._wav = kind == "WAV"
         self._bytes = 0
+        os.close(create(self.path, private=private))
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
-            if private:
-                os.fchmod(descriptor, 0o600)  # it may have existed
-            os.close(descriptor)
-            self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=FORMATS[suffix])
+            self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind)
         except (OSError, soundfile.SoundFileError) as error:
-            raise DeviceError(f"{path} cannot be written ({_reason(error)}). {self._advice()}") from error
+            raise cannot_write(self.path, error) from error
         self._file.comment = comment
         self._file.software = "translate-live"
         if self._wav:
@@ -54,23 +60,9 @@ class AudioWriter:
         try:
             self._file.write(pcm)
         except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
-            raise DeviceError(
-                f"{self.path} cannot be written any more ({_reason(error)}); what it holds is valid. Is the disk full?"
-            ) from error
+            raise cannot_go_on(self.path, reason_of(error)) from error
         self._bytes += 2 * len(samples)
 
     def close(self) -> None:
         """Finish the file; idempotent."""
         self._file.close()
-
-    def _advice(self) -> str:
-        folder = self.path.parent
-        if not folder.is_dir():
-            return f"There is no folder {folder}; make it with: mkdir -p {folder}"
-        if self.path.is_dir():
-            return "It is a folder; give the name of a file."
-        return f"Choose a folder you may write to, or allow it with: chmod u+w {folder}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.audio.speech_file import SpeechFile
-from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, Event, Notice
+from pipeline.events import AudioChunk, Event
+from pipeline.writing import cannot_write
 
 
 class Recording:
@@ -17,14 +17,11 @@ class Recording:
     """
 
     def __init__(self, folder: str | Path, sample_rate: int = 24_000) -> None:
-        self.notices: list[Notice] = []
         self._folder = Path(folder)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise DeviceError(
-                f"the folder {folder} for the recording cannot be made ({error.strerror}). Choose another with --record."
-            ) from error
+            raise cannot_write(self._folder, error) from error
         self._translated = SpeechFile(self._folder / "translated.wav", sample_rate, private=True)
         self._original: SpeechFile | None = None  # its rate is known with the first chunk
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.audio.audio_writer import AudioWriter
 from pipeline.audio.mixer import PATIENCE_S, Timeline
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, Event, Notice, Samples, SpeechChunk
+from pipeline.events import AudioChunk, Event, Samples, SpeechChunk
 from pipeline.lane import Lane
 
 COMMENT = "AI-generated speech: a live machine translation by translate-live"
@@ -33,7 +33,6 @@ class SpeechFile:
         comment: str = COMMENT,
         private: bool = False,
     ) -> None:
-        self.notices: list[Notice] = []
         self._writer = AudioWriter(path, sample_rate, comment, private)
         self._timeline = Timeline(sample_rate, original, patience_s)
         self._lane = Lane("speech file")

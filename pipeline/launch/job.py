@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TextIO, cast
 
 from pipeline.audio.devices import choose, list_devices
@@ -32,6 +33,7 @@ from pipeline.outputs.background_text import BackgroundText
 from pipeline.outputs.captions import Captions
 from pipeline.outputs.console import console_sinks
 from pipeline.outputs.event_log import EventLog
+from pipeline.outputs.output import Output
 from pipeline.registry import Backends
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.version import version
@@ -39,6 +41,7 @@ from pipeline.voices.choice import ChosenVoice, chosen_voice, styled
 from pipeline.voices.record import SAME
 from pipeline.voices.same_voice import SameVoice
 from pipeline.voices.store import VoiceStore
+from pipeline.writing import check_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,8 @@ class Job:
 def perform(wish: Wish) -> int:
     """Fulfil a wish; gives the exit code and raises `TranslateLiveError` for what a user can be told."""
     logging.basicConfig(level=logging.CRITICAL)  # libraries may not write over the view; -v has configured it already
-    tell = _silent if wish.quiet else _tell
-    job = planned(wish, tell)
-    return asyncio.run(_perform(job, tell))
+    job = planned(wish, _teller(wish, sys.stderr))
+    return asyncio.run(_perform(job))
 
 
 def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
@@ -102,20 +104,20 @@ def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool
     return True, None
 
 
-async def _perform(job: Job, tell: Callable[[str], None]) -> int:
-    interruption = Interruption(tell)
-    with interruption.watching():
-        try:
-            await _run(job, tell, interruption)
-        except asyncio.CancelledError:
-            if interruption.exit_code is None:
-                raise
-    if interruption.exit_code is None:
-        return 0
-    return interruption.exit_code
+async def _perform(job: Job) -> int:
+    async with BackgroundText(sys.stderr, view=True) as errors:
+        tell = _teller(job.wish, errors)
+        interruption = Interruption(tell)
+        with interruption.watching():
+            try:
+                await _run(job, tell, errors, interruption)
+            except asyncio.CancelledError:
+                if interruption.exit_code is None:
+                    raise
+        return interruption.exit_code or 0
 
 
-async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption) -> None:
+async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
     clock = LoopClock()
     session: Session | None = None
 
@@ -124,7 +126,6 @@ async def _run(job: Job, tell: Callable[[str], None], interruption: Interruption
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
-        errors = await opened.enter_async_context(BackgroundText(sys.stderr, view=True))
         recorded = None if job.wish.mic else _recorded(job.wish, clock)
         sinks = []
         for sink in _sinks(job, clock, clock_time):
@@ -181,18 +182,18 @@ def _recorded(wish: Wish, clock: Clock) -> Source:
 
 
 def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
-    """What writes files and plays, opened before the models so that what cannot be written is known at once."""
+    """What plays and writes files, checked before the models load so that what cannot be is known at once."""
     wish = job.wish
     if job.to_speaker:
         yield Speaker(wish.out_device, wish.original)
     if wish.out is not None:
-        yield SpeechFile(wish.out, original=wish.original)
+        yield Output(wish.out, partial(SpeechFile, original=wish.original))
     if wish.record is not None:
-        yield Recording(wish.record)
+        yield Output(wish.record, Recording, check_folder)
     for file in wish.captions:
-        yield Captions(file.path, wish.captions_language, file.target)
+        yield Output(file.path, partial(Captions, shown=wish.captions_language, target=file.target))
     if wish.events is not None:
-        yield EventLog(wish.events, _about(job), clock, clock_time)
+        yield Output(wish.events, partial(EventLog, about=_about(job), clock=clock, clock_time=clock_time))
 
 
 def _views(
@@ -238,9 +239,11 @@ def _has_speaker() -> bool:
     return True
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+def _teller(wish: Wish, out: TextIO | BackgroundText) -> Callable[[str], None]:
+    """What tells a user how things stand, a line each; under -q only results and errors are printed."""
 
+    def tell(line: str) -> None:
+        if not wish.quiet:
+            print(line, file=out, flush=True)  # noqa: T201
 
-def _silent(line: str) -> None:
-    """Under -q only results and errors are printed."""
+    return tell

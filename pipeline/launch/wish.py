@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.audio.audio_writer import sound_format
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import is_language, language_names
@@ -136,6 +137,8 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
     """No output may be an input, or two outputs one file: both would be lost."""
     for file in captions:
         caption_format(file.path)
+    if arguments.out is not None:
+        sound_format(arguments.out)
     heard = {Path(name).resolve() for name in files if name != STANDARD_INPUT}
     written: set[Path] = set()
     for path in [arguments.out, arguments.events, *(file.path for file in captions)]:

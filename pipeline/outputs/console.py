@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
+from pipeline.errors import DeviceError
 from pipeline.events import (
     Busy,
     DeviceBack,
@@ -25,6 +26,7 @@ from pipeline.events import (
     text_of,
 )
 from pipeline.outputs.legible import legible
+from pipeline.writing import reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -108,7 +110,7 @@ class Status:
 class TranslationLines:
     """A sink that prints each committed unit as a line, for pipes, begun with its language if there are several.
 
-    ``unread`` is called when nobody reads any more.
+    ``unread`` is called when nobody reads any more; `put` raises `DeviceError` where a file takes no more.
     """
 
     def __init__(self, out: TextIO, unread: Callable[[], None], several: bool = False) -> None:
@@ -124,6 +126,10 @@ class TranslationLines:
             except BrokenPipeError:
                 _forget(self._out)
                 self._unread()
+            except OSError as error:
+                raise DeviceError(
+                    f"cannot write to standard output: {reason_of(error)}; try: another place for it"
+                ) from error
 
     async def close(self) -> None:
         """Nothing is held back."""

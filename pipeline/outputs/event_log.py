@@ -34,7 +34,7 @@ from pipeline.events import (
     Word,
     text_of,
 )
-from pipeline.outputs.record_file import PRIVATE, RecordFile
+from pipeline.outputs.record_file import RecordFile
 
 Record = dict[str, Any]
 
@@ -47,7 +47,7 @@ class EventLog:
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], clock: Clock, clock_time: Callable[[float], float]) -> None:
-        self._file = RecordFile(path, PRIVATE)
+        self._file = RecordFile(path, private=True)
         self._about = about
         self._clock = clock
         self._clock_time = clock_time

@@ -5,31 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.errors import DeviceError
-
-SHARED = 0o666
-PRIVATE = 0o600
+from pipeline.writing import cannot_go_on, create, reason_of
 
 
 class RecordFile:
     """A new file to which records are added, each with one system call and without a buffer of our own.
 
     A killed process leaves every record it wrote, since the operating system holds them; a record that cannot be written
-    whole is taken back. ``mode`` is the file's permissions before the umask. Raises `DeviceError` where the file cannot be
-    made or a record cannot be added.
+    whole is taken back. ``private`` lets only the owner read it. Raises `DeviceError` where the file cannot be made or a
+    record cannot be added.
     """
 
-    def __init__(self, path: Path, mode: int = SHARED) -> None:
+    def __init__(self, path: Path, *, private: bool = False) -> None:
         self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-            if mode == PRIVATE:
-                os.chmod(path, mode)  # the file may be there already, open to others
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise DeviceError(
-                f"cannot write {path}: {reason}; try: a folder that exists and that you may write to"
-            ) from error
+        self._descriptor = create(path, private=private)
         self._length = 0
 
     def add(self, record: str) -> None:
@@ -39,9 +28,9 @@ class RecordFile:
             if os.write(self._descriptor, data) < len(data):  # the disk became full half-way: the next call says why
                 os.ftruncate(self._descriptor, self._length)
                 os.lseek(self._descriptor, self._length, os.SEEK_SET)
-                raise DeviceError(self._failure("the disk is full"))
+                raise cannot_go_on(self.path, "the disk is full")
         except OSError as error:
-            raise DeviceError(self._failure(error.strerror or str(error))) from error
+            raise cannot_go_on(self.path, reason_of(error)) from error
         self._length += len(data)
 
     def close(self) -> None:
@@ -49,6 +38,3 @@ class RecordFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def _failure(self, reason: str) -> str:
-        return f"cannot write {self.path} any more: {reason}; what was written stays valid"

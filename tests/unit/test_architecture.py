@@ -27,7 +27,7 @@ LAYERS = [
         "terminology",
         "languages",
     },
-    {"audio", "outlet", "registry"},
+    {"audio", "outlet", "registry", "writing"},
     {"stages", "speech", "config", "voices"},
     {"session"},
     {"outputs"},

@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM at any moment: files stay valid, and the process ends in time."""
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +66,19 @@ def test_the_first_signal_drains(tmp_path, number):
     assert process.returncode == 128 + number
     assert "stopping" in errors
     assert "Traceback" not in errors
+    assert_valid(tmp_path)
+
+
+def test_a_first_signal_drains_although_nobody_reads_what_is_told(tmp_path):
+    process = started(tmp_path, TALKING)
+    errors = os.open(f"/proc/{process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(errors, b"x")
+    os.close(errors)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    process.communicate()
     assert_valid(tmp_path)
 
 

@@ -219,6 +219,26 @@ def test_a_folder_that_cannot_be_written(translate, in_folder, option):
     assert (code, out, len(only_errors(err))) == (3, "", 2)
 
 
+@pytest.mark.parametrize(
+    ("stage", "breaks_at"), [("recognizer", ["load", 1]), ("recognizer", ["open", 1]), ("translator", ["translate", 1])]
+)
+def test_a_session_that_is_refused_leaves_no_file_and_empties_none(translate, config, in_folder, stage, breaks_at):
+    set_backend(config, stage, breaks_at=breaks_at)
+    (in_folder / "old.vtt").write_text("what I had")
+    before = sorted(in_folder.iterdir())
+    code, out, _ = translate("--out=a.wav", "--captions=a.srt", "--captions=old.vtt", "--events=log", "--record=both/of/us")
+    assert (code > 0, out) == (True, "")
+    assert sorted(in_folder.iterdir()) == before
+    assert (in_folder / "old.vtt").read_text() == "what I had"
+
+
+def test_an_output_of_the_same_name_is_written_anew(translate, in_folder):
+    (in_folder / "old.vtt").write_text("what I had" * 1000)
+    assert translate("--captions=old.vtt")[0] == 0
+    assert pysubs2.load("old.vtt")[0].plaintext.startswith("WORD0")
+    assert "what I had" not in (in_folder / "old.vtt").read_text()
+
+
 def test_a_disk_that_fills_up_does_not_end_the_session(translate, tmp_path):
     (tmp_path / "full.srt").symlink_to("/dev/full")
     code, out, err = translate("--captions", tmp_path / "full.srt")
@@ -260,6 +280,37 @@ def test_a_translator_that_breaks_before_any_audio(translate, config):
     code, out, err = translate()
     assert (code, out) == (4, "")
     assert "the translate stage failed: translate broke" in only_errors(err)[0]
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_stream_is_nobodys_file(config, talk, tmp_path, closed):
+    words = [talk, "--to", "es", "--profile", "offline", "--config", config, "--captions", tmp_path / "a.srt"]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pipeline", *map(str, words)]
+    ended = subprocess.run(shell, capture_output=True, timeout=20, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert (len(ended.stdout.split()) == 15) == ("1>" not in closed)
+    assert (b"loading models" in ended.stderr) == ("2>" not in closed)
+    assert (tmp_path / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
+
+
+def test_standard_input_that_is_closed_is_empty(config):
+    words = ["-", "--to", "es", "--profile", "offline", "--config", str(config)]
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "pipeline", *words]
+    ended = subprocess.run(shell, capture_output=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+
+
+def test_standard_output_on_a_full_disk_is_told(config, talk):
+    words = [talk, "--to", "es", "--profile", "offline", "--config", config]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, words)],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 3
+    error, step = only_errors(ended.stderr)
+    assert error == "error: cannot write to standard output: No space left on device"
+    assert step == "try: another place for it"
 
 
 def test_a_reader_that_goes_away_ends_a_session_that_has_no_other(config, tmp_path):
@@ -326,7 +377,7 @@ def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkey
     monkeypatch.setattr("pipeline.outputs.captions.Captions.put", defect)
     code, out, err = translate("--captions", tmp_path / "a.vtt")
     assert (code, len(out.split())) == (3, 15)
-    assert "Captions failed: ValueError('unforeseen')" in only_errors(err)[0]
+    assert "Output failed: ValueError('unforeseen')" in only_errors(err)[0]
 
 
 def wish(*options: str) -> Wish:

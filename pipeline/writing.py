@@ -1,0 +1,69 @@
+"""Files to be written: making them, and knowing beforehand whether that can work."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from pipeline.errors import DeviceError
+
+
+def create(path: Path, *, private: bool) -> int:
+    """A descriptor of a new or emptied file, which only its owner may read if ``private``; raises `DeviceError`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600 if private else 0o666)
+        if private and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)  # it may be there already, open to others
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return descriptor
+
+
+def check_file(path: Path) -> None:
+    """Raise `DeviceError` if no file can be written there; leaves everything as it is."""
+    try:
+        if path.is_file() or path.is_dir():
+            os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+        elif not path.exists():
+            _check_room(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def check_folder(path: Path) -> None:
+    """Raise `DeviceError` if no folder with files in it can be made there; leaves everything as it is."""
+    try:
+        _check_room(next(place for place in (path, *path.absolute().parents) if place.exists()))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: Exception) -> DeviceError:
+    """The error for a file or folder that cannot be made, with what to do."""
+    folder = path.parent
+    if path.is_dir():
+        step = "the name of a file"
+    elif isinstance(error, NotADirectoryError | FileExistsError):
+        step = "another name: a file has the name of the folder"
+    elif not folder.is_dir():
+        step = f"mkdir -p {folder}"
+    else:
+        step = f"a folder you may write to, or chmod u+w {folder}"
+    return DeviceError(f"cannot write {path}: {reason_of(error)}; try: {step}")
+
+
+def cannot_go_on(path: Path, reason: str) -> DeviceError:
+    """The error for a file that takes no more."""
+    return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid; try: another disk")
+
+
+def reason_of(error: Exception) -> str:
+    """What the system says of a file that could not be written."""
+    return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
+
+
+def _check_room(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
