@@ -17,7 +17,7 @@ from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.loading import Device, choose_compute_type, choose_device
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
-from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.options import StreamOptions
 from pipeline.errors import BadInput, ModelError
 from pipeline.events import AudioChunk, Samples
 

@@ -30,7 +30,7 @@ from benchmarks.scripted_speech import (
 from models.asr.whisper import FasterWhisper
 from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.log_mel import SAMPLE_RATE
-from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.options import StreamOptions
 from pipeline.events import AudioChunk, Samples
 
 STREAMS = 30

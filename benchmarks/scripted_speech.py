@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from models.asr.vad import WINDOW_SAMPLES
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Job, Tokens
 from models.asr.whisper.log_mel import SAMPLE_RATE, Spectrogram
-from models.asr.whisper.stream import Expectation, Stream, StreamOptions
+from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.stream import Expectation, Stream
 from pipeline.events import Samples, Transcript
 
 GARBLED = 1000

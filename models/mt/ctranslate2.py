@@ -19,7 +19,7 @@ from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
 from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, check_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class CTranslate2:
     batch: int = 8
     threads: int = 0
     longest_source: int = 512
+
+    def __post_init__(self) -> None:
+        for name in ("beams", "batch", "longest_source"):
+            check_range(name, getattr(self, name), 1)
 
     def exact(self) -> CausalLM:
         """The same checkpoint in torch."""

@@ -17,7 +17,7 @@ from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
     from models.mt.constrained_beam import Stepper
@@ -38,6 +38,10 @@ class Seq2Seq:
     beams: int = 4
     batch: int = 8
     longest_source: int = 512
+
+    def __post_init__(self) -> None:
+        for name in ("beams", "batch", "longest_source"):
+            check_range(name, getattr(self, name), 1)
 
     def entry(self) -> Entry:
         """What is known about the model; raises `BadInput`."""

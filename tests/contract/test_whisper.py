@@ -8,7 +8,7 @@ import pytest
 from benchmarks.asr_toy import MODEL, measure_offline, measure_streaming, toy_backend, toy_options, toy_stream
 from benchmarks.random_whisper import build
 from models.asr.whisper import FasterWhisper
-from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.options import StreamOptions
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, LanguageChanged, text_of
 

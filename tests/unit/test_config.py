@@ -155,8 +155,11 @@ def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None
         "recognizer.stream.endpoints.end_s=0",
         "recognizer.stream.endpoints.soft_end_s=0.9",
         "recognizer.stream.endpoints.start_s=.nan",
+        "translator.beams=0",
+        "translator.batch=0",
+        "translator.longest_source=-1",
     ],
 )
-def test_a_setting_of_whisper_out_of_range_is_refused_with_the_range(assignment: str) -> None:
+def test_a_setting_of_a_trained_model_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
         load_profile("cpu", None, [assignment]).backends()

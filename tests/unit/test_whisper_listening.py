@@ -20,7 +20,7 @@ from benchmarks.scripted_speech import (
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.hypothesis import Hypothesis, Job
 from models.asr.whisper.listening import WhisperRecognizer
-from models.asr.whisper.stream import StreamOptions
+from models.asr.whisper.options import StreamOptions
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane

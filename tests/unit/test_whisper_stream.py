@@ -23,8 +23,8 @@ from benchmarks.scripted_speech import (
     write_script,
 )
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
+from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.policy import POLICIES
-from models.asr.whisper.stream import StreamOptions
 from pipeline.events import Gap
 
 EXAMPLES = 10_000

@@ -16,7 +16,7 @@ from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, has_alignment_heads, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
-from models.asr.whisper.stream import WHISPER_S, StreamOptions
+from models.asr.whisper.options import WHISPER_S, StreamOptions
 from models.asr.whisper.voice import Loudness
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, check_range

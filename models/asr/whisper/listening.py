@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from models.asr.vad import cleaned
 from models.asr.whisper.hypothesis import Decoder, Engine, Tokens
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
-from models.asr.whisper.stream import Expectation, Stream, StreamOptions
+from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.stream import Expectation, Stream
 from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest

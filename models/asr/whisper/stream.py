@@ -8,54 +8,23 @@ an engine's error or a cancelled call loses nothing: the same job is given out a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from models.asr.vad import WINDOW_S, Endpoint, EndpointOptions
+from models.asr.vad import Endpoint
 from models.asr.whisper.ear import Ear, Piece
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
 from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.log_mel import SAMPLE_RATE
+from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relief
-from models.asr.whisper.policy import CommitOptions, PolicyName
 from models.asr.whisper.sanity import token_budget
 from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
 from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features, Window
-from pipeline.errors import check_range
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
-WHISPER_S = 30.0  # what its encoder hears at once
 CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer context
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """How to listen; seconds.
-
-    An update each ``step_s`` on a window of at most ``window_s``, trimmed so that ``keep_s`` stay. Nothing committed for
-    ``stall_s`` of speech: what is old is taken. More than ``max_lag_s`` behind: skip to live. ``padding_s`` is heard before
-    an onset. ``carry_context``: committed words that left the window help to decode what follows.
-    """
-
-    step_s: float = 0.5
-    window_s: float = 12.0
-    keep_s: float = 3.0
-    stall_s: float = 6.0
-    max_lag_s: float = 6.0
-    padding_s: float = 0.2
-    policy: PolicyName = "hybrid"
-    commit: CommitOptions = field(default_factory=CommitOptions)
-    endpoints: EndpointOptions = field(default_factory=EndpointOptions)
-    carry_context: bool = False
-
-    def __post_init__(self) -> None:
-        check_range("step_s", self.step_s, WINDOW_S, 10)
-        check_range("window_s", self.window_s, 2 * self.step_s, WHISPER_S)
-        check_range("keep_s", self.keep_s, 0, self.window_s - self.step_s)
-        check_range("stall_s", self.stall_s, self.step_s)
-        check_range("max_lag_s", self.max_lag_s, KEPT_S)
-        check_range("padding_s", self.padding_s, 0, 10)
 
 
 @dataclass(frozen=True, slots=True)

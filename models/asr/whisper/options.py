@@ -1,0 +1,41 @@
+"""How a Whisper stream listens: the settings of ``stream`` in a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.asr.vad import WINDOW_S, EndpointOptions
+from models.asr.whisper.overload import KEPT_S
+from models.asr.whisper.policy import CommitOptions, PolicyName
+from pipeline.errors import check_range
+
+WHISPER_S = 30.0  # what its encoder hears at once
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How to listen; seconds.
+
+    An update each ``step_s`` on a window of at most ``window_s``, trimmed so that ``keep_s`` stay. Nothing committed for
+    ``stall_s`` of speech: what is old is taken. More than ``max_lag_s`` behind: skip to live. ``padding_s`` is heard before
+    an onset. ``carry_context``: committed words that left the window help to decode what follows.
+    """
+
+    step_s: float = 0.5
+    window_s: float = 12.0
+    keep_s: float = 3.0
+    stall_s: float = 6.0
+    max_lag_s: float = 6.0
+    padding_s: float = 0.2
+    policy: PolicyName = "hybrid"
+    commit: CommitOptions = field(default_factory=CommitOptions)
+    endpoints: EndpointOptions = field(default_factory=EndpointOptions)
+    carry_context: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("step_s", self.step_s, WINDOW_S, 10)
+        check_range("window_s", self.window_s, 2 * self.step_s, WHISPER_S)
+        check_range("keep_s", self.keep_s, 0, self.window_s - self.step_s)
+        check_range("stall_s", self.stall_s, self.step_s)
+        check_range("max_lag_s", self.max_lag_s, KEPT_S)
+        check_range("padding_s", self.padding_s, 0, 10)
