@@ -16,7 +16,7 @@ from benchmarks.corpora.talk import join
 from benchmarks.corpora.utterance import Issues, Utterance
 from benchmarks.fed_whole import DecoderMaker, maker_of, transcribe_whole
 from benchmarks.long_session import hour_figures
-from benchmarks.memory import PeakMemory
+from benchmarks.memory import Memory
 from benchmarks.metrics import speech_latency
 from benchmarks.metrics.quality import text_score, word_error_rate
 from benchmarks.runs.row import Clock, Row, physics
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path, real_time: bool) -> dict[str, float]:
     backends = profile.backends()
-    with PeakMemory() as memory:
+    with Memory() as memory:
         async with AsyncExitStack() as loaded:
             models = Models(
                 await loaded.enter_async_context(backends.recognizer.load()),

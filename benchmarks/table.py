@@ -38,7 +38,7 @@ SHOWN = {
     "longyaal_ca_s": "LongYAAL, computation-aware (s)",
     "laal_ca_s": "LAAL, computation-aware (s)",
     "peak_memory_mb": "peak memory (MB, PSS)",
-    "memory_growth_mb_per_minute": "growth of memory (MB per minute)",
+    "memory_growth_mb_per_minute": "growth of memory after warm-up (MB per minute)",
     "feeder_late_p99_ms": "frames fed late, 99th percentile (ms)",
 }
 

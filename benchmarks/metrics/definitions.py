@@ -50,7 +50,12 @@ DEFINITIONS = {
     "chrf": Definition("chrf/sacrebleu", False, "corpus chrF2; see its signature"),
     "term_accuracy": Definition("terms/v1", False, "glossary terms said as wanted, of those whose source occurs"),
     "peak_memory": Definition("pss/v1", True, "highest PSS of the process tree"),
-    "memory_growth": Definition("pss-growth/v1", True, "growth of the PSS over the last three quarters of a recording"),
+    "memory_growth": Definition(
+        "anonymous-growth/v1",
+        True,
+        "least-squares growth, per minute of audio and after warm-up (the first quarter, at least 2 minutes), of the "
+        "lowest anonymous memory of the process tree in each 15 s; program text and mapped files are left out",
+    ),
     "feeder_late": Definition("feeder/v1", True, "how late frames were fed, 99th percentile; above 10 ms nothing is valid"),
     "failed": Definition("failed/v1", True, "utterances that ended with an error"),
     "empty": Definition("empty/v1", True, "utterances without a translation; scored 0 and counted"),

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from benchmarks.clocks.feeder import FRAME_S, Feeder
 from benchmarks.clocks.in_flight import marked
-from benchmarks.memory import PeakMemory
+from benchmarks.memory import Memory
 from benchmarks.metrics.playout import silence_ratio
 from benchmarks.metrics.statistics import percentile
 from benchmarks.runs.row import Clock, Row
-from benchmarks.systems.recording import Recording
+from benchmarks.systems.recording import Recording, Spool
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.events import Samples
@@ -64,12 +64,13 @@ async def interpret(
     loop_clock = LoopClock()
     feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=FRAME_S if live else FAST_FRAME_S)
     target = options.spoken or options.targets[0]
-    recording = Recording(loop_clock, options.spoken)
+    spool = Spool(loop_clock)
     session = Session(marked(models), options, loop_clock)
     began = time.perf_counter()
-    with PeakMemory() as memory:
-        await session.run(feeder, [Outlet(recording), *(Outlet(sink) for sink in sinks(session))])
+    with Memory(lambda: feeder.given_s) as memory:
+        await session.run(feeder, [Outlet(spool), *(Outlet(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
+    recording = Recording.of(spool.events(), options.spoken)
     units = recording.unit_rows(target, session.clock_time(0.0), computation_aware=live)
     measured = Row(
         utterance="",

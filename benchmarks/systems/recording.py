@@ -1,4 +1,4 @@
-"""A sink that keeps what a session shows and when, and the row that follows from it by subtraction.
+"""What a session showed and when, kept by a sink, and the row that follows from it by subtraction.
 
 A session may have several targets. Units are numbered within their target, so they are kept by (target, number); speech and
 lags are those of the one target that is spoken.
@@ -6,9 +6,11 @@ lags are those of the one target that is spoken.
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,73 +24,68 @@ from pipeline.events import (
     Busy,
     Draft,
     Event,
-    Fault,
-    Gap,
     Lag,
-    LanguageChanged,
     ReadingUnit,
     Samples,
-    Skipped,
     SpeechChunk,
     Transcript,
     Word,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A chunk of speech: when it came, of which unit, where on the time line it was put, and how long it is."""
-
-    at_s: float
-    unit: int
-    start_s: float
-    count: int
-    sample_rate: int
-
-
 class Spool:
-    """Samples on disk while a session runs, so that what it uses of memory is not what measuring it uses."""
+    """A sink that keeps events and when they came, but those of audio, on disk: while a session runs, the memory that is
+    used is the session's own.
+    """
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the recording)
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the spool)
 
-    def add(self, samples: Samples) -> None:
-        """Keep samples behind those that are kept."""
-        self._file.write(np.asarray(samples, np.float32).tobytes())
+    async def put(self, event: Event) -> None:
+        """Keep an event behind those that are kept."""
+        if not isinstance(event, AudioChunk):
+            pickle.dump((self._clock.now(), event), self._file)
 
-    def cut(self, counts: Sequence[int]) -> list[Samples]:
-        """All samples, in pieces of these lengths."""
+    async def close(self) -> None:
+        """Nothing to finish."""
+
+    def events(self) -> Iterator[tuple[float, Event]]:
+        """What was kept, oldest first, each with the clock's time when it came."""
         self._file.seek(0)
-        whole = np.frombuffer(self._file.read(), np.float32)
-        return np.split(whole, np.cumsum(counts)[:-1]) if counts else []
+        with suppress(EOFError):
+            while True:
+                yield pickle.load(self._file)  # noqa: S301  (our own file)
 
 
 @dataclass(slots=True, eq=False)
 class Recording:
     """Everything of a session that figures need: texts and stamps, speech samples, and how busy each stage was."""
 
-    clock: Clock
     spoken: str | None = None
     units: dict[tuple[str, int], tuple[float, ReadingUnit]] = field(default_factory=dict)
-    speech: list[Placed] = field(default_factory=list)
-    spool: Spool = field(default_factory=Spool)
+    speech: list[tuple[float, SpeechChunk]] = field(default_factory=list)
     lags: dict[int, Lag] = field(default_factory=dict)
     words: list[Word] = field(default_factory=list)
     busy_s: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     erasures: defaultdict[str, Erasure] = field(default_factory=lambda: defaultdict(Erasure))
-    last_at: float = 0.0
 
-    async def put(self, event: Event) -> None:
-        """Keep what figures need of an event."""
-        self.last_at = self.clock.now()
+    @classmethod
+    def of(cls, events: Iterable[tuple[float, Event]], spoken: str | None) -> Recording:
+        """What these events and their moments tell of a session that speaks ``spoken``."""
+        recording = cls(spoken)
+        for at_s, event in events:
+            recording._take(at_s, event)
+        return recording
+
+    def _take(self, at_s: float, event: Event) -> None:
         match event:
             case ReadingUnit():
-                self.units[event.target, event.number] = (self.last_at, event)
+                self.units[event.target, event.number] = (at_s, event)
                 self.erasures[event.target].commit(event.text)
             case SpeechChunk():
-                self.speech.append(Placed(self.last_at, event.unit, event.start, len(event.samples), event.sample_rate))
-                self.spool.add(event.samples)
+                self.speech.append((at_s, event))
             case Lag():
                 self.lags[event.unit] = event
             case Transcript():
@@ -97,15 +94,10 @@ class Recording:
                 self.busy_s[event.stage] = self.busy_s.get(event.stage, 0.0) + event.seconds
             case Draft():
                 self.erasures[event.language].draft(event.text)
-            case Skipped() | Gap() | Fault() | LanguageChanged():
-                self.remarks.append(str(event))
             case AudioChunk():
                 pass
             case _:
                 self.remarks.append(str(event))
-
-    async def close(self) -> None:
-        """Nothing to finish."""
 
     def heard(self) -> tuple[HeardWord, ...]:
         """The recognized words."""
@@ -124,11 +116,11 @@ class Recording:
         arrivals = [
             Arrival(
                 chunk.unit,
-                chunk.at_s - origin if computation_aware else heard_s[chunk.unit],
-                samples,
+                at_s - origin if computation_aware else heard_s[chunk.unit],
+                chunk.samples,
                 chunk.sample_rate,
             )
-            for chunk, samples in zip(self.speech, self._samples(), strict=True)
+            for at_s, chunk in self.speech
         ]
         heard = {unit.unit: unit for unit in play(arrivals)}
         return tuple(
@@ -139,16 +131,13 @@ class Recording:
         """The speech as it is heard from source second 0 on: mono samples [n] and their rate; nothing if there is none."""
         if not self.speech:
             return np.zeros(0, np.float32), 16_000
-        rate = self.speech[0].sample_rate
-        places = [round(chunk.start_s * rate) for chunk in self.speech]
-        ends = [place + chunk.count for place, chunk in zip(places, self.speech, strict=True)]
-        track = np.zeros(max(ends), np.float32)
-        for place, end, samples in zip(places, ends, self._samples(), strict=True):
-            track[place:end] = samples
+        chunks = [chunk for _, chunk in self.speech]
+        rate = chunks[0].sample_rate
+        places = [round(chunk.start * rate) for chunk in chunks]
+        track = np.zeros(max(place + len(chunk.samples) for place, chunk in zip(places, chunks, strict=True)), np.float32)
+        for place, chunk in zip(places, chunks, strict=True):
+            track[place : place + len(chunk.samples)] = chunk.samples
         return track, rate
-
-    def _samples(self) -> list[Samples]:
-        return self.spool.cut([chunk.count for chunk in self.speech])
 
     def _breaths_heard_s(self, units: Iterable[ReadingUnit]) -> dict[int, float]:
         """How far the audio was heard when each breath could begin, by the number of its first unit."""

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.clocks.feeder import Feeder
 from benchmarks.clocks.virtual import run_on
 from benchmarks.systems.in_process import Heard, interpret
-from benchmarks.systems.recording import Recording
+from benchmarks.systems.recording import Recording, Spool
 from benchmarks.systems.replay import row_of
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
@@ -40,11 +40,12 @@ def words_of(units):
 
 def test_units_of_two_targets_with_the_same_numbers_stay_apart(models):
     async def record():
-        recording = Recording(LoopClock(), "es")
+        spool = Spool(LoopClock())
         session = Session(models, SessionOptions(("en",), TARGETS, "es"), LoopClock())
         feeder = Feeder(AUDIO.samples, AUDIO.sample_rate, LoopClock(), live=True)
-        await session.run(feeder, [Outlet(recording)])
+        await session.run(feeder, [Outlet(spool)])
         origin = session.clock_time(0.0)
+        recording = Recording.of(spool.events(), "es")
         return [recording.unit_rows(target, origin, computation_aware=True) for target in TARGETS]
 
     french, spanish = run_on("exact", record())

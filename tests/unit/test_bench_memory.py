@@ -1,0 +1,42 @@
+"""The growth of memory that a table reports: a leak, and neither warm-up nor what comes and goes."""
+
+import math
+
+import pytest
+
+from benchmarks.memory import Memory, Used, used_by_tree
+
+
+def growth(anonymous_mb, minutes=10):
+    """What is reported for a use of memory that depends on the minute, sampled each second."""
+    now_s = 0.0
+    memory = Memory(lambda: now_s)
+    for second in range(round(60 * minutes)):
+        now_s = float(second)
+        memory.note(Used(500.0 - second, anonymous_mb(second / 60)))
+    return memory.growth_mb_per_minute()
+
+
+def test_a_leak_is_told_by_the_minute():
+    assert growth(lambda minute: 100 + 0.5 * minute) == pytest.approx(0.5)
+
+
+def test_warm_up_is_no_growth():
+    assert growth(lambda minute: 100 + 20 * min(minute, 2)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_program_that_runs_for_a_moment_is_no_growth():
+    assert growth(lambda minute: 100 + 50 * (round(minute * 60) % 7 == 0) * minute) == pytest.approx(0, abs=1e-9)
+
+
+def test_less_than_two_minutes_after_warm_up_tell_nothing():
+    assert math.isnan(growth(lambda minute: minute, minutes=3.5))
+    assert not math.isnan(growth(lambda minute: minute, minutes=4.5))
+
+
+def test_what_this_process_holds_is_counted():
+    with Memory(interval_s=0.01) as memory:
+        held = b"x" * (1 << 25)
+        used = used_by_tree()
+    assert memory.peak_mb > len(held) / 2**20
+    assert used.all_mb >= used.anonymous_mb > len(held) / 2**20
