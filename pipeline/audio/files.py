@@ -115,20 +115,20 @@ def _probe(path: Path) -> tuple[int, float | None]:
     import av  # noqa: PLC0415
 
     if not path.exists():
-        raise BadInput(f"{path}: there is no such file. Check the path, or use --mic to listen to the microphone.")
+        raise BadInput(f"{path}: there is no such file; try: another path, or --mic to listen to the microphone")
     if not path.is_file():
-        raise BadInput(f"{path} is no file but a folder or device. Give an audio or video file, or - for raw PCM on stdin.")
+        raise BadInput(f"{path} is no file but a folder or device; try: an audio or video file, or - for raw PCM on stdin")
     if path.stat().st_size == 0:
-        raise BadInput(f"{path} is empty. Give a file with audio in it.")
+        raise BadInput(f"{path} is empty; try: a file with audio in it")
     if not os.access(path, os.R_OK):
-        raise BadInput(f"{path} may not be read by this user. Allow it with: chmod u+r {path}")
+        raise BadInput(f"{path} may not be read by this user; try: chmod u+r {path}")
     try:
         with av.open(str(path)) as container:
             return _stated(path, container)
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(
-            f"{path} holds no audio that FFmpeg can decode ({error.strerror}). "
-            "Valid are WAV, FLAC, MP3, Ogg, M4A, MP4, MKV and all else it knows; pipe raw PCM in and give - as the file."
+            f"{path} holds no audio that FFmpeg can decode ({error.strerror}); valid are WAV, FLAC, MP3, "
+            "Ogg, M4A, MP4, MKV and all else it knows; try: one of them, or raw PCM through a pipe and - as the file"
         ) from error
 
 
@@ -148,7 +148,7 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
     import av  # noqa: PLC0415
 
     if not container.streams.audio:
-        raise BadInput(f"{path} has no audio stream. Give a file with sound.")
+        raise BadInput(f"{path} has no audio stream; try: a file with sound")
     stream = container.streams.audio[0]
     for packet in container.demux(stream):
         try:
@@ -158,7 +158,7 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
         for frame in frames:
             if frame.samples and frame.sample_rate:
                 return frame.sample_rate, _stated_length_s(container)
-    raise BadInput(f"{path} holds no audio samples. It may be truncated: fetch or record it again.")
+    raise BadInput(f"{path} holds no audio samples, it may be truncated; try: to fetch or record it again")
 
 
 def _is_cut_short(path: Path) -> bool:
