@@ -31,7 +31,7 @@ eu-es fra-cat fr-es fra-frp hbs-eng hbs-mkd hbs-slv ind-zlm isl-eng isl-swe mkd-
 por-cat pt-gl rus-ukr spa-arg spa-ast spa-cat spa-ita srd-ita swe-dan swe-nor urd-hin
 """  # the names of Debian 12's packages, the older of two generations left out
 Pair = tuple[str, str]
-RENEWED_AFTER = 1000  # answers: each costs lrx-proc (apertium-lex-tools 0.4.2) half a kilobyte that it never gives back
+RENEWED_AFTER = 300  # answers: each costs lrx-proc (apertium-lex-tools 0.4.2) half a kilobyte that it never gives back
 
 
 @dataclass(frozen=True, slots=True)
