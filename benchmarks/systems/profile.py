@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from benchmarks.corpora.utterance import Utterance
+from benchmarks.model_files import model_files
 from benchmarks.runs.row import Clock
 from benchmarks.systems.in_process import Heard, Outcome, interpret
 from pipeline.config import digest, load_profile, what_is_missing
@@ -24,8 +25,13 @@ class ProfileSystem:
         self._models: Models | None = None
 
     def about(self) -> dict[str, Any]:
-        """The resolved profile and its hash."""
-        return {"system": f"profile:{self._profile.name}", "profile": repr(self._profile), "digest": digest(self._profile)}
+        """The resolved profile and its hash, and the files of its models with theirs."""
+        return {
+            "system": f"profile:{self._profile.name}",
+            "profile": repr(self._profile),
+            "profile_digest": digest(self._profile),
+            "models": model_files(self._profile),
+        }
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -1,0 +1,210 @@
+"""The files a profile's models are read from, with their hashes: a figure without them cannot be checked by anybody.
+
+Backends say where they look for their files, each in its own way; here their answers become one list. Hashing gigabytes
+takes a while, so a hash is kept in the user's cache under the file's path, size and time of change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.atomic import write_bytes
+from pipeline.config import Profile
+from pipeline.errors import DeviceError
+from pipeline.registry import BackendChoice, backend
+
+MANY = 64  # a folder of more files becomes one entry
+CHUNK = 1 << 22  # bytes
+
+Place = tuple[str, Path]
+"""The name a file or folder is given in a result (no path of this machine), and where it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file: its name below the model's folder, its size in bytes and its SHA-256.
+
+    Of a folder of many files (a synthesizer's data) it is the whole: ``sha256`` is that of the lines "hash  name".
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+def model_files(profile: Profile) -> dict[str, list[dict[str, Any]] | None]:
+    """The files of each stage, as plain values; none for a backend whose files are not known here."""
+    stages = {
+        "recognizer": profile.recognizer,
+        "translator": profile.translator,
+        "synthesizer": profile.synthesizer,
+        "fallback_synthesizer": profile.fallback_synthesizer,
+    }
+    hashes = Hashes(_cache_file())
+    found = {stage: _files_of(choice, hashes) for stage, choice in stages.items() if choice is not None}
+    hashes.keep()
+    return {stage: None if files is None else [asdict(file) for file in files] for stage, files in found.items()}
+
+
+class Hashes:
+    """SHA-256 of files, remembered from run to run."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known = _remembered(file)
+        self._new = False
+
+    def of(self, file: Path) -> str:
+        """The hash of a file's content, from memory if size and time of change are those of then."""
+        status = file.stat()
+        key = f"{file.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+        if key not in self._known:
+            self._known[key] = _sha256(file)
+            self._new = True
+        return self._known[key]
+
+    def keep(self) -> None:
+        """Remember for the next run; a cache that cannot be written costs time, not the run."""
+        if self._new:
+            try:
+                write_bytes(self._file, msgspec.json.encode(self._known))
+            except DeviceError as error:
+                print(f"hashes of the model files are not kept: {error}")
+
+
+def _files_of(choice: BackendChoice, hashes: Hashes) -> list[ModelFile] | None:
+    find = FINDERS.get(choice.use)
+    if find is None:
+        return None
+    return [file for name, place in find(backend(choice)) if place.exists() for file in _listed(name, place, hashes)]
+
+
+def _listed(name: str, place: Path, hashes: Hashes) -> list[ModelFile]:
+    if place.is_file():
+        return [ModelFile(name, place.stat().st_size, hashes.of(place))]
+    paths = sorted(path for path in place.rglob("*") if path.is_file())
+    files = [ModelFile(f"{name}/{path.relative_to(place)}", path.stat().st_size, hashes.of(path)) for path in paths]
+    if len(files) <= MANY:
+        return files
+    lines = "".join(f"{file.sha256}  {file.name}\n" for file in files)
+    size = sum(file.bytes for file in files)
+    return [ModelFile(f"{name}/ ({len(files)} files)", size, hashlib.sha256(lines.encode()).hexdigest())]
+
+
+def _pocketsphinx(chosen: Any) -> Iterable[Place]:  # noqa: ANN401  (backends of several classes, imported where used)
+    own = Path(importlib.import_module("pocketsphinx").get_model_path()) / "en-us"
+    for given, default in (
+        (chosen.acoustic_model, "en-us"),
+        (chosen.language_model, "en-us.lm.bin"),
+        (chosen.dictionary, "cmudict-en-us.dict"),
+    ):
+        yield Path(given or default).name, Path(given) if given else own / default
+    yield from _voice_detector()
+
+
+def _whisper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.asr.whisper.model_files import find  # noqa: PLC0415
+
+    if folder := find(chosen.model, chosen.cache):
+        yield _named(chosen.model), folder
+    if chosen.voice == "silero":
+        yield from _voice_detector()
+
+
+def _voice_detector() -> Iterable[Place]:
+    from models.asr.vad import model_file  # noqa: PLC0415
+
+    yield model_file().name, model_file()
+
+
+def _checkpoint(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.mt.checkpoint import local_folder  # noqa: PLC0415
+
+    if folder := local_folder(chosen.entry().repository):
+        yield _named(chosen.entry().repository), folder
+
+
+def _int8(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    yield f"{_named(chosen.entry().repository)}-int8", chosen.folder()
+    yield from _checkpoint(chosen)
+
+
+def _tiers(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    for tier in chosen.tiers():
+        yield from _checkpoint(tier)
+
+
+def _apertium(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    """The mode files of the installed pairs, and the data that their commands name."""
+    named: dict[str, Path] = {}
+    for mode in chosen.installed().values():
+        words = shlex.split(mode.read_text(encoding="utf-8"))
+        for path in (mode, *(Path(word) for word in words if word.startswith("/"))):
+            named[f"{path.parent.name}/{path.name}"] = path
+    return sorted(named.items())
+
+
+def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    try:
+        said = subprocess.run([chosen.program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return
+    if found := re.search(r"Data at: (.+)", said):
+        yield "espeak-ng-data", Path(found[1].strip())
+
+
+def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.tts.qwen3.backend import local_folder  # noqa: PLC0415
+
+    if folder := local_folder(chosen.model):
+        yield _named(chosen.model), folder
+
+
+FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
+    "models.asr.pocketsphinx:PocketSphinx": _pocketsphinx,
+    "models.asr.whisper:FasterWhisper": _whisper,
+    "models.mt.apertium:Apertium": _apertium,
+    "models.mt.causal_lm:CausalLM": _checkpoint,
+    "models.mt.seq2seq:Seq2Seq": _checkpoint,
+    "models.mt.ctranslate2:CTranslate2": _int8,
+    "models.mt.router:Router": _tiers,
+    "models.tts.espeak:Espeak": _espeak,
+    "models.tts.qwen3:Qwen3TTS": _qwen,
+    "models.tts.qwen_tts:QwenTTS": _qwen,
+}
+
+
+def _named(model: str) -> str:
+    """A model's name as a result may show it: of a folder on this machine only its last part."""
+    return Path(model).expanduser().name if Path(model).expanduser().is_dir() else model
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _cache_file() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "translate-live" / "model-hashes.json"
+
+
+def _remembered(file: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError):
+        return {}
