@@ -16,7 +16,7 @@ from pathlib import Path
 from models.mt.apertium_chain import Chain, ChainBroken, commands_of
 from models.mt.apertium_format import from_stream, to_stream
 from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest, Translator
-from pipeline.errors import ModelError, Refused
+from pipeline.errors import ModelError, Refused, check_range
 
 _CODES = """
 afr:af ara:ar arg:an bel:be ben:bn bre:br bul:bg cat:ca ces:cs cos:co cym:cy dan:da deu:de ell:el eng:en epo:eo est:et
@@ -45,6 +45,9 @@ class Apertium:
     modes: str = "/usr/share/apertium/modes"
     search_path: str | None = None
     timeout_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_range("timeout_s", self.timeout_s, 0.1)
 
     def missing(self) -> Sequence[Missing]:
         """The programs or pairs that are not there."""

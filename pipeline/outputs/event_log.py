@@ -94,8 +94,10 @@ def read_events(path: Path) -> Iterator[Record]:
                 if not line.endswith("\n"):
                     return
                 yield _parsed(line, f"{path}:{number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the event log {path}: {error}; try: a file that --events wrote") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no event log: it holds no text; try: a file that --events wrote") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the event log {path}: {error.strerror}; try: a file that --events wrote") from error
 
 
 def nanoseconds(seconds: float) -> int | None:

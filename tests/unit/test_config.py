@@ -125,6 +125,7 @@ def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
         "recognizer.stream.fresh_at_most_s=1",
         "recognizer.stream.pre_roll_s=.nan",
         "recognizer.states_per_frame=0",
+        "translator.timeout_s=0",
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None:
