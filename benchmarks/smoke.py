@@ -149,7 +149,7 @@ def check_report(folder: Path) -> dict[str, float]:
     """The report stands alone, and a comparison sees a slower run as slower."""
     data = tone_set(folder / "data")
     before, after = scripted_run(folder / "before", data), scripted_run(folder / "after", data, 4.0)
-    arguments = argparse.Namespace(run=after.path, beside=[before.path], samples=2)
+    arguments = argparse.Namespace(paths=[after.path], beside=[before.path], out=None, samples=2)
     pictures = report.run(arguments)["pictures"]
     page = (after.path / "report.html").read_text()
     if "http://" in page or "https://" in page or "<script" in page:

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     for name, utterances in (("recordings", list(dataset.utterances)), ("talk", [talk])):
         folder = _measured(arguments, arguments.out / name, utterances, describe(dataset))
         columns[name] = score.run(argparse.Namespace(run=folder.path, scorer=[]))
-        report.run(argparse.Namespace(run=folder.path, beside=[], samples=5))
+        report.run(argparse.Namespace(paths=[folder.path], beside=[], out=None, samples=5))
         prefix = "" if name == "recordings" else "talk_"
         figures |= {prefix + key: value for key, value in columns[name].items()}
     write_text(arguments.out / "table.md", table(columns))

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.atomic import write_bytes
 from benchmarks.pages import style
 
 LABELS = {"": (True, False), "wait-": (False, True), "other": (True, True)}
 """Where a family's labels stand, so that they do not meet: left of the point, below it."""
 
 
-def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Path:
+Rows = Mapping[tuple[str, str], Mapping[str, float]]
+"""Figures by direction and policy."""
+
+
+def draw(file: Path, rows: Rows) -> Path:
+    """Write the picture."""
+    write_bytes(file, picture(rows))
+    return file
+
+
+def picture(rows: Rows) -> bytes:
     """One panel per direction, one point per policy: mean delay of a word against agreement; words a unit in brackets."""
     directions = list(dict.fromkeys(direction for direction, _ in rows))
     with style.panels(1, len(directions), width=5 * len(directions)) as (figure, axes):
@@ -45,7 +56,7 @@ def draw(file: Path, rows: Mapping[tuple[str, str], Mapping[str, float]]) -> Pat
             axis.set_xlim(left=-0.7)
             axis.set_xticks(range(4))
         axes[0][0].set_ylabel("agreement with whole sentences")
-        return style.save(figure, file)
+        return style.png(figure)
 
 
 def _family(name: str) -> str:

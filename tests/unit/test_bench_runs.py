@@ -292,7 +292,7 @@ def test_unknown_systems_are_told(name):
 def test_pages_and_scores_of_what_is_no_run_are_refused(tmp_path):
     for command in (score, report):
         with pytest.raises(BadInput, match="is no run"):
-            command.run(SimpleNamespace(run=tmp_path, beside=[], samples=1, scorer=[]))
+            command.run(SimpleNamespace(run=tmp_path, paths=[tmp_path], beside=[], samples=1, scorer=[], out=None))
     with pytest.raises(BadInput, match="no gate file"):
         compare.read_gates(tmp_path / "none.yaml")
     assert RunFolder(tmp_path).rows() == []
