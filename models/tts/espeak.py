@@ -7,7 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +46,19 @@ class Espeak:
         """The languages of its voices, without their regions; none where the program is missing."""
         return frozenset(NAMES.get(base, base) for base in (code.partition("-")[0] for code in self._voices()))
 
+    def presets(self) -> Collection[str]:
+        """The voices by their language codes; each can have a variant, as ``es+f3``."""
+        return self._voices()
+
+    def has_preset(self, name: str) -> bool:
+        """Whether eSpeak has this voice, and its variant if one is named; the program itself ignores unknown variants."""
+        base, plus, variant = name.partition("+")
+        return base in self._voices() and (not plus or variant in _variants_of(str(self._path())))
+
+    def check_cloning(self) -> None:
+        """Raise `Refused`: eSpeak has presets only."""
+        raise _cannot_clone()
+
     def pull(self, progress: Progress) -> None:
         """Nothing to download."""
 
@@ -64,7 +77,7 @@ class Espeak:
             raise _cannot_clone()
         voices = self._voices()
         if voice is not None and voice.name:
-            if voice.name.partition("+")[0] not in voices or not re.fullmatch(r"[\w+-]+", voice.name):
+            if not self.has_preset(voice.name):
                 raise BadInput(f"eSpeak has no voice {voice.name!r}; {nearest(voice.name, voices)}")
             return voice.name
         code = {usual: own for own, usual in NAMES.items()}.get(language, language)
@@ -90,18 +103,29 @@ class Espeak:
 @cache
 def _voices_of(path: str) -> frozenset[str]:
     """The language codes of the program's own voices (MBROLA voices need data that is not there)."""
+    lines = (line.split() for line in _listed(path, "--voices"))
+    return frozenset(fields[1] for fields in lines if len(fields) >= 5 and not fields[4].startswith("mb/"))
+
+
+@cache
+def _variants_of(path: str) -> frozenset[str]:
+    """What a voice's name can have after a plus sign."""
+    return frozenset(variant for line in _listed(path, "--voices=variant") for variant in re.findall(r"!v/(\S+)", line))
+
+
+def _listed(path: str, option: str) -> list[str]:
+    """A table that the program prints, without its head."""
     try:
-        listed = subprocess.run([path, "--voices"], capture_output=True, text=True, timeout=10, check=True).stdout
+        said = subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise ModelError(
             f"{path} does not list its voices ({error}); try: apt-get install --reinstall espeak-ng"
         ) from error
-    lines = (line.split() for line in listed.splitlines()[1:])
-    return frozenset(fields[1] for fields in lines if len(fields) >= 5 and not fields[4].startswith("mb/"))
+    return said.splitlines()[1:]
 
 
 def _cannot_clone() -> Refused:
-    return Refused("eSpeak cannot clone a voice; the gpu profile (Qwen3-TTS) can, or choose a preset voice")
+    return Refused("eSpeak cannot clone a voice; the gpu profile (Qwen3-TTS) can; try: --profile gpu, or a preset voice")
 
 
 @dataclass(frozen=True, slots=True)

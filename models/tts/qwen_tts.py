@@ -6,7 +6,7 @@ Slower than `models.tts.qwen3` and without its continuity from unit to unit; for
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from models.tts.qwen3.backend import Qwen3TTS, local_folder
-from models.tts.qwen3.languages import LANGUAGES, refuse_language
+from models.tts.qwen3.backend import Qwen3TTS
+from models.tts.qwen3.languages import LANGUAGES
+from models.tts.qwen3.refusals import refuse_cloning, refuse_language
 from models.tts.qwen3.units import speakable
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, Refused
@@ -50,6 +51,18 @@ class QwenTTS:
         """The ten languages it speaks."""
         return frozenset(LANGUAGES)
 
+    def presets(self) -> Collection[str]:
+        """As of `Qwen3TTS`."""
+        return Qwen3TTS(self.model).presets()
+
+    def has_preset(self, name: str) -> bool:
+        """As of `Qwen3TTS`."""
+        return Qwen3TTS(self.model).has_preset(name)
+
+    def check_cloning(self) -> None:
+        """As of `Qwen3TTS`."""
+        Qwen3TTS(self.model).check_cloning()
+
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
         Qwen3TTS(self.model).pull(progress)
@@ -57,11 +70,7 @@ class QwenTTS:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint as the official package does."""
-        folder = local_folder(self.model)
-        if folder is None:
-            raise ModelError(
-                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
-            )
+        folder = Qwen3TTS(self.model).folder()
         with Lane("qwen-tts") as lane:
             model = await lane.run(_load, folder, self.device, self.dtype)
             yield OfficialSynthesizer(model, lane, self.voice, self.most_frames)
@@ -78,7 +87,7 @@ class OfficialSynthesizer:
         from models.tts.qwen3.reference_clip import check_clip
 
         if self._model.model.speaker_encoder is None:
-            raise Refused("this checkpoint has no speaker encoder: use Qwen/Qwen3-TTS-12Hz-1.7B-Base or 0.6B-Base")
+            raise refuse_cloning(self._model.model.tts_model_type)
         samples = check_clip(audio, _ENCODER_RATE).numpy()
         vector = await self._lane.run(self._model.model.extract_speaker_embedding, samples, _ENCODER_RATE)
         return Voice("enrolled", {_SPEAKER: vector.float().cpu().numpy()})

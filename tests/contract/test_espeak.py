@@ -126,6 +126,7 @@ async def test_what_it_cannot_do_is_refused_with_what_can():
         for voice, language, error, text in [
             (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "gpu profile"),
             (Voice("nobody"), "es", BadInput, "valid: "),
+            (Voice("es+nobody"), "es", BadInput, r"no voice 'es\+nobody'"),
             (None, "xx", Refused, "valid: "),
         ]:
             with pytest.raises(error, match=text):
@@ -142,6 +143,15 @@ async def test_voices_by_language_region_and_variant():
         for voice, language in [(None, "en"), (None, "zh"), (None, "es-419"), (Voice("es+f3"), "es")]:
             async with synthesizer.open(voice, language) as speaking:
                 assert len(sound(await said(speaking, "1 2 3"))) > 0.3 * 22050
+
+
+def test_presets_are_known_without_speaking():
+    assert {"es", "en-us", "cmn"} <= set(Espeak().presets())
+    assert [Espeak().has_preset(name) for name in ("es", "es+f3", "es+nobody", "es+", "nobody", "", "../es")] == [
+        True, True, False, False, False, False, False
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="gpu profile"):
+        Espeak().check_cloning()
 
 
 async def test_a_missing_program_names_its_package():

@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -264,6 +264,75 @@ async def test_more_sessions_than_memory_are_refused_and_those_that_run_go_on(ba
         assert len(await heard(session, 0, "hello")) > 0
 
 
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 20.00 MiB"
+
+
+def full(*_):
+    raise torch.OutOfMemoryError(OUT_OF_MEMORY)
+
+
+async def test_a_gpu_without_memory_refuses_new_sessions_and_keeps_those_that_run(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        expected = await heard(session, 0, "hello")
+        async with synthesizer.open(None, "en") as alone:
+            np.testing.assert_allclose(await heard(alone, 0, "hello"), expected, atol=1e-4)
+        speech = session.say(unit(1), pieces("hello world"))
+        first = await anext(speech)
+        with monkeypatch.context() as memory:
+            memory.setattr("models.tts.qwen3.synthesizer._encode", full)
+            memory.setattr(synthesizer._conductor.engine, "open_stream", full)
+            with pytest.raises(DeviceError, match="no memory left to learn a voice.*go on; try: close other programs"):
+                await synthesizer.enrol(clip())
+            with pytest.raises(DeviceError, match="no memory left for another session"):
+                await synthesizer.open(None, "de").__aenter__()
+            rest = [chunk async for chunk in speech]
+        assert len(first.samples) > 0
+        assert rest[-1].last
+        async with synthesizer.open(None, "de") as later:
+            assert len(await heard(later, 0, "hello")) > 0
+
+
+async def test_a_unit_for_which_there_is_no_memory_is_told_and_the_next_one_is_spoken(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        engine = synthesizer._conductor.engine
+        with monkeypatch.context() as memory:
+            memory.setattr(type(engine.model), "begin", full)
+            with pytest.raises(DeviceError, match="no memory left to speak this.*sessions=1"):
+                await heard(session, 0, "hello")
+        assert len(engine._free_rows) == 2
+        assert len(await heard(session, 1, "hello")) > 0
+
+
+async def test_ten_thousand_characters_are_spoken_to_their_end(backend, monkeypatch):
+    spoken = []
+    inner = speaking.StreamedSpeech._speak_whole
+
+    def listened(self, text):
+        spoken.append(text)
+        return inner(self, text)
+
+    monkeypatch.setattr(speaking.StreamedSpeech, "_speak_whole", listened)
+    monkeypatch.setattr(speaking, "MOST_FRAMES", 2)
+    text = "hello world hello world hello world hello world. " * 204
+    assert len(text) > 9_990
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        assert len(await heard(session, 0, text)) > 0
+    assert " ".join(spoken).split() == text.split()
+
+
+SCRIPTS = [
+    "مرحبا بالعالم", "नमस्ते दुनिया", "สวัสดีชาวโลก", "你好，世界。", "hello 🙂 world", "h\u0301e\u0323llo", "a\ud800b",
+    "\0hi\x1b[2J",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+async def test_any_script_is_spoken_in_any_language(backend, text):
+    async with backend.load() as synthesizer, synthesizer.open(None, "fr") as session:
+        assert len(await heard(session, 0, text)) > 0
+        assert len(await heard(session, 1, *text)) > 0
+
+
 async def test_what_cannot_be_spoken_is_refused_when_the_session_opens(backend):
     async with backend.load() as synthesizer:
         with pytest.raises(Refused, match="de, en, es, fr, it, ja, ko, pt, ru, zh"):
@@ -292,6 +361,35 @@ async def test_a_clip_one_cannot_learn_a_voice_from_is_refused_with_advice(backe
     async with backend.load() as synthesizer:
         with pytest.raises(BadInput, match=says):
             await synthesizer.enrol(audio)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "presets", "clones", "styled"),
+    [
+        ("base", "1b7", [], True, False),
+        ("custom_voice", "1b7", ["dylan", "ryan"], False, True),
+        ("custom_voice", "0b6", ["dylan", "ryan"], False, False),
+        ("voice_design", "1b7", [], False, True),
+    ],
+)
+async def test_what_a_checkpoint_can_is_known_before_it_loads(tmp_path, kind, size, presets, clones, styled):  # noqa: PLR0917
+    folder = write_checkpoint(tmp_path, kind=kind)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tts_model_size": size}))
+    for file in folder.rglob("*.safetensors"):
+        file.unlink()  # nothing of them is read
+    backend = Qwen3TTS(model=str(folder), device="cpu", style="softly")
+    assert backend.presets() == presets
+    assert [backend.has_preset(name) for name in ("Ryan", "ryen")] == [bool(presets), False]
+    with nullcontext() if clones else pytest.raises(Refused, match="Base"):
+        backend.check_cloning()
+    with nullcontext() if styled else pytest.raises(Refused, match="takes no style.*CustomVoice"):
+        backend.check_style()
+    if not styled:
+        with pytest.raises(Refused, match="takes no style"):
+            await load(folder, style="softly")
+    with pytest.raises(Refused, match="ryen.*ryan" if presets else "ryen.*this checkpoint has none"):
+        await load(folder, voice="ryen")
 
 
 async def test_presets_and_styles_belong_to_their_checkpoints(tmp_path):

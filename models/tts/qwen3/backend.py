@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.gpu_memory import on_gpu
+from models.tts.qwen3.config import ModelConfig, read_model_config
+from models.tts.qwen3.gpu_memory import gpu_memory
 from models.tts.qwen3.languages import LANGUAGES
+from models.tts.qwen3.refusals import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import ModelError, NetworkError
 from pipeline.lane import Lane
@@ -46,16 +50,36 @@ class Qwen3TTS:
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
         if local_folder(self.model) is None:
-            return [
-                Missing(
-                    f"the model {self.model}", f"translate-live pull, or put its files into a folder named {self.model}"
-                )
-            ]
+            return [Missing(f"the model {self.model}", "translate-live pull")]
         return []
 
     def languages(self) -> frozenset[str]:
         """The ten languages it speaks."""
         return frozenset(LANGUAGES)
+
+    def presets(self) -> Collection[str]:
+        """The voices of a CustomVoice checkpoint; none of a Base one, which speaks with enrolled voices."""
+        return sorted(self._config().speakers)
+
+    def has_preset(self, name: str) -> bool:
+        """Whether the checkpoint has a voice of this name; case does not matter."""
+        return name.lower() in self._config().speakers
+
+    def check_cloning(self) -> None:
+        """Raise `Refused` unless this is a Base checkpoint."""
+        if (kind := self._config().kind) != "base":
+            raise refuse_cloning(kind)
+
+    def check_style(self) -> None:
+        """Raise `Refused` for a style that the checkpoint was not trained to follow."""
+        config = self._config()
+        if self.style and not config.takes_style:
+            raise refuse_style(config.kind, config.size)
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
+        number_bytes = 4 if self.dtype == "float32" else 2
+        return gpu_memory(self.model, local_folder(self.model), self.sessions, number_bytes) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
@@ -80,11 +104,10 @@ class Qwen3TTS:
         from models.tts.qwen3.loading import load_engine
         from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
 
-        folder = local_folder(self.model)
-        if folder is None:
-            raise ModelError(
-                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
-            )
+        folder = self.folder()
+        self.check_style()
+        if self.voice and not self.has_preset(self.voice):
+            raise refuse_preset(self.voice, self.presets())
         failure: Exception | None = None
         with Lane("qwen3-tts") as lane:
             engine, text, encoder = await lane.run(load_engine, folder, self.device, self.dtype, self.sessions, self.greedy)
@@ -100,6 +123,18 @@ class Qwen3TTS:
                     conducting.cancel()
         if failure is not None:
             raise failure
+
+    def folder(self) -> Path:
+        """Where the checkpoint is; raises `ModelError` where it is not on this machine."""
+        folder = local_folder(self.model)
+        if folder is None:
+            raise ModelError(
+                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
+            )
+        return folder
+
+    def _config(self) -> ModelConfig:
+        return read_model_config(self.folder())
 
 
 def local_folder(model: str) -> Path | None:

@@ -89,6 +89,11 @@ class ModelConfig:
     dialects: Mapping[str, str]
     speaker_encoder: SpeakerEncoderConfig | None
 
+    @property
+    def takes_style(self) -> bool:
+        """Whether it was trained to follow an instruction: VoiceDesign, and CustomVoice but for the small one."""
+        return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != "0b6")
+
 
 @dataclass(frozen=True, slots=True)
 class CodecConfig:

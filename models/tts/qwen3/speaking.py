@@ -14,6 +14,7 @@ from models.tts.qwen3.conductor import Conductor
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.history import History, Said
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
+from models.tts.qwen3.refusals import refusing_when_full
 from models.tts.qwen3.silence import Edges, pause_s
 from models.tts.qwen3.text import GrowingText, TextTokenizer
 from models.tts.qwen3.units import MOST_TOKENS, Pieces, TextFailed, cut, speakable
@@ -63,17 +64,19 @@ class StreamedSpeech:
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
         """Speak one unit; closing the iterator stops it within a frame.
 
-        Raises `ModelError` if no speech comes of it, and what ``text`` raised once all before it has been spoken.
+        Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and what
+        ``text`` raised once all before it has been spoken.
         """
         async with self._one_at_a_time:
             pieces = Pieces()
             reading = self._tasks.create_task(pieces.read(text))
             try:
                 async with aclosing(self._speak(pieces)) as speech:
-                    async for samples in speech:
-                        now_s = asyncio.get_running_loop().time()
-                        self._plays_until_s = max(self._plays_until_s, now_s) + len(samples) / self._rate
-                        yield SpeechChunk(unit.number, samples, self._rate, last=False)
+                    with refusing_when_full("to speak this"):
+                        async for samples in speech:
+                            now_s = asyncio.get_running_loop().time()
+                            self._plays_until_s = max(self._plays_until_s, now_s) + len(samples) / self._rate
+                            yield SpeechChunk(unit.number, samples, self._rate, last=False)
                 yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
             except TextFailed as failed:
                 raise failed.error from None

@@ -14,14 +14,15 @@ from torch import Tensor
 from models.tts.qwen3.conductor import Conductor
 from models.tts.qwen3.config import ModelConfig
 from models.tts.qwen3.history import History
-from models.tts.qwen3.languages import LANGUAGES, refuse_language
+from models.tts.qwen3.languages import LANGUAGES
 from models.tts.qwen3.prompt import Opening, Speaker
 from models.tts.qwen3.reference_clip import check_clip
+from models.tts.qwen3.refusals import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import Manner, Session, StreamedSpeech
 from models.tts.qwen3.text import TextTokenizer
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import DeviceError, Refused, nearest
+from pipeline.errors import DeviceError, Refused
 from pipeline.events import AudioChunk
 
 SPEAKER = "speaker"
@@ -56,15 +57,15 @@ class Qwen3Synthesizer:
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice from 3 to 15 s of speech; only Base checkpoints can.
 
-        Raises `BadInput` for a clip that is empty, silent, clipped, too short or too long.
+        Raises `BadInput` for a clip that is empty, silent, clipped, too short or too long, and
+        `DeviceError` when the GPU's memory is full.
         """
         encoder = self._encoder
         if encoder is None:
-            raise Refused(
-                f"a {self._config.kind} checkpoint has no speaker encoder: use Qwen/Qwen3-TTS-12Hz-1.7B-Base or 0.6B-Base"
-            )
+            raise refuse_cloning(self._config.kind)
         samples = check_clip(audio, encoder.config.sample_rate)
-        vector = await self._conductor.call(_encode, encoder, samples)
+        with refusing_when_full("to learn a voice"):
+            vector = await self._conductor.call(_encode, encoder, samples)
         return Voice("enrolled", {SPEAKER: vector})
 
     @asynccontextmanager
@@ -72,12 +73,13 @@ class Qwen3Synthesizer:
         """Begin a session in one of the ten languages; no voice: the checkpoint's preset, or one that the model makes up.
 
         Raises `Refused` for another language or a voice this checkpoint cannot speak with, `DeviceError` when as many
-        sessions as there is memory for are open.
+        sessions as there is memory for are open; those go on.
         """
-        manner = self._manner(voice, language)
-        history = History(language, round(self._choices.renew_after_s * self._frame_rate))
         engine = self._conductor.engine
-        stream = await self._conductor.call(engine.open_stream)
+        with refusing_when_full("for another session"):
+            manner = self._manner(voice, language)
+            stream = await self._conductor.call(engine.open_stream)
+        history = History(language, round(self._choices.renew_after_s * self._frame_rate))
         if stream is None:
             raise DeviceError(
                 "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
@@ -109,12 +111,7 @@ class Qwen3Synthesizer:
             presets = sorted(self._config.speakers)
             return Speaker(self._config.speakers[presets[0]]) if presets else None
         if preset not in self._config.speakers:
-            hint = (
-                nearest(preset, self._config.speakers)
-                if self._config.speakers
-                else "this checkpoint has none; enrol a voice"
-            )
-            raise Refused(f"there is no preset voice {preset!r}: {hint}")
+            raise refuse_preset(preset, self._config.speakers)
         return Speaker(self._config.speakers[preset])
 
     def _vector(self, voice: Voice) -> Tensor | None:
@@ -130,11 +127,7 @@ class Qwen3Synthesizer:
         return vector.to(self._conductor.engine.device)
 
     def _instruction(self) -> tuple[int, ...]:
-        if not self._choices.style:
-            return ()
-        if self._config.kind == "base" or (self._config.kind == "custom_voice" and self._config.size == "0b6"):
-            raise Refused("this checkpoint takes no style: use Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice or -VoiceDesign")
-        return self._text.instruction(self._choices.style)
+        return self._text.instruction(self._choices.style) if self._choices.style else ()
 
 
 def _dialect(config: ModelConfig, preset: str, language: str) -> str:

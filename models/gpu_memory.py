@@ -1,0 +1,43 @@
+"""What models take of a GPU, reckoned without loading them: from the heads of their files, or from known sizes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from math import prod
+from pathlib import Path
+
+from pipeline.errors import ModelError
+
+
+def on_gpu(device: str) -> bool:
+    """Whether a ``device`` setting means a GPU here; for "auto" where there is an NVIDIA driver."""
+    return device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None)
+
+
+def count_elements(folder: Path, without: Iterable[str] = ()) -> int:
+    """Numbers in all tensors of a folder's safetensors files but those whose names begin with one of ``without``.
+
+    Such a file begins with the length of its head (8 bytes, little-endian) and the head, which is JSON: no weights are
+    read. Raises `ModelError` for a file that does not.
+    """
+    left_out = tuple(without)
+    return sum(
+        prod(tensor["shape"])
+        for path in folder.glob("*.safetensors")
+        for name, tensor in _head(path).items()
+        if name != "__metadata__" and not name.startswith(left_out)
+    )
+
+
+def _head(path: Path) -> dict[str, dict[str, list[int]]]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError("its head is longer than the file")
+            head: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error}): delete it and download it again") from error
+    return head
