@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -110,8 +110,8 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
             continue
         if not missing or name == AUTO_ORDER[-1]:
             return profile, f"profile {name}: {'. '.join([profile.summary, *lacking[-1:]])}"
-        fixes = dict.fromkeys(item.fix.replace("translate-live pull", f"translate-live pull {name}") for item in missing)
-        lacking.append(f"better is {name}, which lacks {', '.join(item.what for item in missing)}; try: {'; '.join(fixes)}")
+        what = ", ".join(item.what for item in missing)
+        lacking.append(f"better is {name}, which lacks {what}; try: {'; '.join(fixes(name, missing))}")
     raise unfit
 
 
@@ -123,6 +123,12 @@ def what_is_missing(profile: Profile) -> list[Missing]:
         *backends.translator.missing(),
         *backends.synthesizer.missing(),
     ]
+
+
+def fixes(profile: str, missing: Iterable[Missing]) -> list[str]:
+    """The commands that bring what a profile lacks, each once; backends do not know its name."""
+    pull = "translate-live pull"
+    return list(dict.fromkeys(item.fix.replace(pull, f"{pull} {profile}") for item in missing))
 
 
 def _read(path: Path) -> dict[str, Any]:

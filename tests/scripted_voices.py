@@ -62,6 +62,7 @@ class Cloner:
     model: str = "toy"
     style: str = ""
     lacks: str = ""
+    clones: bool = True
 
     def missing(self) -> list[Missing]:
         return [Missing(self.lacks, f"pip install {self.lacks}")] if self.lacks else []
@@ -72,17 +73,24 @@ class Cloner:
     def presets(self) -> list[str]:
         return ["vivian"]
 
+    def has_preset(self, name: str) -> bool:
+        return name.lower() == "vivian"
+
+    def check_cloning(self) -> None:
+        if not self.clones:
+            raise Refused("this one cannot clone; try: another")
+
     def pull(self, progress: Callable[[str, float], None]) -> None:
         progress("voice", 1.0)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Learner]:
-        yield Learner()
+        yield Learner(self.clones)
 
 
 @dataclass(frozen=True, slots=True)
 class Mute(Cloner):
-    """One that cannot learn a voice."""
+    """One that cannot learn a voice, which shows only when it is asked to."""
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Learner]:

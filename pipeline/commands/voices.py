@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands.languages import add_profile_arguments
+
+if TYPE_CHECKING:
+    from pipeline.config import Profile
+    from pipeline.voices.store import VoiceStore
 
 EXAMPLES = """
 examples:
@@ -23,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     actions = parser.add_subparsers(dest="action", required=True, metavar="add | list | remove | preview")
     _add_add(actions.add_parser("add", help="learn a voice from a recording", allow_abbrev=False))
-    actions.add_parser("list", help="list the enrolled voices", allow_abbrev=False)
+    add_profile_arguments(actions.add_parser("list", help="list the enrolled voices and the presets", allow_abbrev=False))
     remove = actions.add_parser("remove", help="delete a voice and all that is kept of it", allow_abbrev=False)
     remove.add_argument("name", metavar="NAME")
     _add_preview(actions.add_parser("preview", help="let a voice say a sentence", allow_abbrev=False))
@@ -61,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         case "add":
             _enrol(arguments)
         case "list":
-            _list()
+            _list(arguments)
         case "remove":
             _remove(arguments.name)
         case "preview":
@@ -98,26 +103,51 @@ def _enrol(arguments: argparse.Namespace) -> None:
     print(f"voice {record.name}: {record.speech_s:g} s of speech; try: translate-live voices preview {record.name}")  # noqa: T201
 
 
-def _list() -> None:
-    from pipeline.errors import BadInput  # noqa: PLC0415
-    from pipeline.languages import language_name  # noqa: PLC0415
+def _list(arguments: argparse.Namespace) -> None:
+    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
     store = VoiceStore()
     for name in store.names():
-        try:
-            record = store.record(name)
-        except BadInput as error:
-            print(f"{name}: {error}")  # noqa: T201
-            continue
-        consent = record.consent
-        print(  # noqa: T201
-            f"{record.name}  {language_name(record.language)}, {record.speech_s:g} s of speech, enrolled "
-            f"{record.enrolled[:10]}, clip {'kept' if record.clip else 'not kept'}; consent of {consent.who} on "
-            f"{consent.when[:10]}, {consent.checked}; for {', '.join(record.arrays)}"
-        )
+        print(_about(store, name))  # noqa: T201
     if not store.names():
         print("no voice is enrolled; try: translate-live voices add --help")  # noqa: T201
+    profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+    print(_presets(profile))  # noqa: T201
+
+
+def _about(store: VoiceStore, name: str) -> str:
+    """What is known of an enrolled voice, or what is wrong with its record."""
+    from pipeline.errors import BadInput  # noqa: PLC0415
+    from pipeline.languages import language_name  # noqa: PLC0415
+
+    try:
+        record = store.record(name)
+    except BadInput as error:
+        return f"{name}: {error}"
+    consent = record.consent
+    return (
+        f"{record.name}  {language_name(record.language)}, {record.speech_s:g} s of speech, enrolled "
+        f"{record.enrolled[:10]}, clip {'kept' if record.clip else 'not kept'}; consent of {consent.who} on "
+        f"{consent.when[:10]}, {consent.checked}; for {', '.join(record.arrays)}"
+    )
+
+
+def _presets(profile: Profile) -> str:
+    """The voices that a profile's synthesizer brings, or why they are not known."""
+    from textwrap import fill  # noqa: PLC0415
+
+    from pipeline.launch.offering import backend_name  # noqa: PLC0415
+    from pipeline.voices.choice import knows_voices  # noqa: PLC0415
+
+    synthesizer = profile.backends().synthesizer
+    who = f"profile {profile.name}, {backend_name(synthesizer)}"
+    if missing := synthesizer.missing():
+        return f"presets of {who}: not known yet, it lacks {', '.join(item.what for item in missing)}"
+    known = knows_voices(profile)
+    names = sorted(known.presets()) if known else []
+    listed = ", ".join(names) or "none; it speaks with enrolled voices"
+    return fill(f"presets of {who}: {listed}", 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _remove(name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config import Profile, choose_profile, load_profile
+from pipeline.config import Profile, choose_profile, fixes, load_profile
 from pipeline.errors import ModelError
 from pipeline.languages import language_name
 from pipeline.registry import Backends
@@ -41,5 +41,4 @@ def require(name: str, backends: Backends, speaks: bool) -> None:
     missing += backends.synthesizer.missing() if speaks else []
     if missing:
         what = ", ".join(dict.fromkeys(item.what for item in missing))
-        fixes = " && ".join(dict.fromkeys(item.fix for item in missing))
-        raise ModelError(f"profile {name} lacks {what}; try: {fixes}")
+        raise ModelError(f"profile {name} lacks {what}; try: {' && '.join(fixes(name, missing))}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pipeline.config import Profile
 from pipeline.contracts import Synthesizer, Voice
-from pipeline.errors import BadInput, Refused, nearest
+from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.recording import read_recording
@@ -16,11 +17,28 @@ from pipeline.voices.store import VoiceStore
 
 
 @runtime_checkable
-class HasPresets(Protocol):
-    """A synthesizer backend that can list the voices it brings, without loading."""
+class KnowsVoices(Protocol):
+    """A synthesizer backend that can say, without loading, which voices it has; asked where `missing` is empty."""
 
     def presets(self) -> Collection[str]:
-        """The names that `Voice` may have without arrays."""
+        """The voices it brings: names that `Voice` may have without arrays."""
+        ...
+
+    def has_preset(self, name: str) -> bool:
+        """Whether a name is a preset's, in any spelling or variant that it takes."""
+        ...
+
+    def check_cloning(self) -> None:
+        """Raise `Refused`, naming what can, where it cannot learn a voice."""
+        ...
+
+
+@runtime_checkable
+class TakesStyle(Protocol):
+    """A synthesizer backend with a ``style`` that only some of its models take."""
+
+    def check_style(self) -> None:
+        """Raise `Refused`, naming what can, where its model takes none."""
         ...
 
 
@@ -68,11 +86,17 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
                 "--keep-clip"
             )
         return ChosenVoice(record.name, model, store, record)
-    synthesizer = profile.backends().synthesizer
-    if isinstance(synthesizer, HasPresets) and name not in synthesizer.presets():
-        known = [*store.names(), *synthesizer.presets()]
-        raise BadInput(f"there is no voice {name!r}; {nearest(name, known)}; try: translate-live voices list")
+    known = knows_voices(profile)
+    if known is not None and not known.has_preset(name):
+        raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
+
+
+def check_cloning(profile: Profile) -> None:
+    """Raise `Refused` where the profile's synthesizer cannot learn a voice, if that can be known before it is loaded."""
+    known = knows_voices(profile)
+    if known is not None:
+        known.check_cloning()
 
 
 def styled(profile: Profile, style: str) -> Profile:
@@ -84,4 +108,27 @@ def styled(profile: Profile, style: str) -> Profile:
             "VoiceDesign do; try: --profile gpu --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice"
         )
     choice = replace(profile.synthesizer, settings={**profile.synthesizer.settings, "style": style})
-    return replace(profile, synthesizer=choice)
+    with_style = replace(profile, synthesizer=choice)
+    synthesizer = with_style.backends().synthesizer
+    if isinstance(synthesizer, TakesStyle) and not synthesizer.missing():
+        synthesizer.check_style()
+    return with_style
+
+
+def knows_voices(profile: Profile) -> KnowsVoices | None:
+    """The profile's synthesizer if it can say now which voices it speaks with: what it reads them from is here."""
+    synthesizer = profile.backends().synthesizer
+    return synthesizer if isinstance(synthesizer, KnowsVoices) and not synthesizer.missing() else None
+
+
+def _unknown(name: str, profile: str, known: KnowsVoices, store: VoiceStore) -> BadInput:
+    """The error for a voice that is neither enrolled nor a preset: what is near, and how to add it where that can be."""
+    near = get_close_matches(name.casefold(), [*store.names(), *known.presets()], n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}" if near else ""
+    add = "translate-live voices add CLIP --name NAME --consent FILE"
+    try:
+        known.check_cloning()
+    except Refused as refused:
+        why, _, add = f"{refused}".partition("; try: ")
+        hint += f"; profile {profile} cannot learn it: {why}"
+    return BadInput(f"there is no voice {name!r}{hint}; try: translate-live voices list, or to add it {add}")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from pipeline.config import Profile
+from pipeline.config import Profile, fixes
 from pipeline.contracts import Missing
 from pipeline.errors import BadInput, ModelError
 from pipeline.registry import BackendChoice, Backends, backend
-from pipeline.voices.choice import model_of
+from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, statement_for, utc_now
 from pipeline.voices.quality import SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
@@ -19,6 +19,12 @@ from pipeline.voices.recording import read_recording
 from pipeline.voices.reference_clip import Heard, ReferenceClip, heard, reference_clip
 from pipeline.voices.store import VoiceStore
 
+# A speech model's speaker vectors were not trained to tell speakers apart, and no trained weights were at hand to find a
+# threshold with; one from another model would only look like a check.
+ONE_SPEAKER = (
+    "not checked: that clip and consent are of the same speaker, for which you answer; a clip in which the speaker also "
+    "agrees can be both"
+)
 SPEECH_FINDER = BackendChoice("models.asr.speech_finder:SileroSpeech")
 
 
@@ -41,6 +47,7 @@ class Enrolment:
 
 async def enrol(wish: Enrolment, profile: Profile, store: VoiceStore, tell: Callable[[str], None]) -> VoiceRecord:
     """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored."""
+    check_cloning(profile)
     statement = _statement(wish, store)
     finder = cast(SpeechFinder, backend(SPEECH_FINDER))
     clip = reference_clip(heard(await read_recording(wish.clip), finder))
@@ -51,6 +58,8 @@ async def enrol(wish: Enrolment, profile: Profile, store: VoiceStore, tell: Call
     backends = profile.backends()
     _require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile.name, backends, tell)
+    if wish.consent.resolve() != wish.clip.resolve():
+        tell(ONE_SPEAKER)
     tell("learning the voice")
     async with backends.synthesizer.load() as synthesizer:
         voice = await synthesizer.enrol(clip.audio)
@@ -94,5 +103,4 @@ def _record(wish: Enrolment, clip: ReferenceClip, consent: Consent) -> VoiceReco
 def _require(profile: str, missing: Sequence[Missing]) -> None:
     if missing:
         what = ", ".join(item.what for item in missing)
-        fixes = " && ".join(dict.fromkeys(item.fix for item in missing))
-        raise ModelError(f"profile {profile} lacks {what}; try: {fixes}")
+        raise ModelError(f"profile {profile} lacks {what}; try: {' && '.join(fixes(profile, missing))}")

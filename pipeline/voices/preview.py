@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
-from pipeline.config import Profile
+from pipeline.config import Profile, fixes
 from pipeline.contracts import Sink, Synthesizer, Voice
 from pipeline.errors import BadInput, ModelError
 from pipeline.events import ReadingUnit
@@ -36,7 +36,7 @@ async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     chosen = chosen_voice(wish.name, profile, store)
     backend = profile.backends().synthesizer
     for item in backend.missing():
-        raise ModelError(f"profile {profile.name} lacks {item.what}; try: {item.fix}")
+        raise ModelError(f"profile {profile.name} lacks {item.what}; try: {fixes(profile.name, [item])[0]}")
     language = _language(wish, chosen, backend.languages())
     text = wish.text or preview_sentence(language)
     if not text:

@@ -41,7 +41,7 @@ def voices(profile, capsys):
     """Run ``voices ACTION …``; gives exit code, standard output and standard error."""
 
     def run(action: str, *options: object) -> tuple[int, str, str]:
-        models = ["--profile", "offline", "--config", profile] if action in {"add", "preview"} else []
+        models = ["--profile", "offline", "--config", profile] if action in {"add", "list", "preview"} else []
         code = main([str(word) for word in ["voices", action, *options, *models]])
         said = capsys.readouterr()
         return code, said.out, said.err
@@ -67,6 +67,7 @@ def test_a_voice_from_its_clip_to_its_end(add, voices, store, tmp_path):
     assert code == 0
     assert out.startswith("voice anna: 6")
     assert "checking the consent" in err
+    assert "not checked: that clip and consent are of the same speaker" in err
     record = store.record("anna")
     assert (record.consent.who, record.consent.checked) == ("Anna Smith", "heard")
     assert list(record.arrays) == ["tests.scripted_voices:Cloner toy"]
@@ -178,6 +179,11 @@ def test_names_are_no_paths(add, store, name):
     assert not store.folder.exists()
 
 
+def test_a_clip_that_is_its_own_consent_is_of_one_speaker(add):
+    code, _, err = add(consent=CLIP)
+    assert (code, "not checked" in err) == (0, False)
+
+
 def test_a_name_is_taken_unless_it_is_replaced(add, store):
     assert add("--keep-clip")[0] == 0
     code, _, err = add()
@@ -197,6 +203,24 @@ def test_a_backend_that_cannot_clone_or_lacks_something(add, profile, store):
     assert code == 4
     assert "try: pip install qwen" in err
     assert store.names() == []
+
+
+def test_what_cannot_clone_says_so_before_anything_is_heard_or_loaded(add, translate, profile, store):
+    set_backend(profile, "synthesizer", clones=False)
+    for code, _, err in (add(clip="nowhere.wav"), translate("--voice", "same", "--consent")):
+        assert code == 2
+        assert "error: this one cannot clone\ntry: another" in err
+        assert "loading models" not in err
+    code, _, err = translate("--voice", "anna")
+    assert code == 2
+    assert "there is no voice 'anna'; profile offline cannot learn it: this one cannot clone" in err
+    assert "or to add it another" in err
+
+
+def test_the_list_shows_presets_or_why_they_are_not_known(voices, profile):
+    assert voices("list")[1].endswith("presets of profile offline, Cloner toy: vivian\n")
+    set_backend(profile, "synthesizer", lacks="qwen")
+    assert voices("list")[1].endswith("presets of profile offline, Cloner toy: not known yet, it lacks qwen\n")
 
 
 def test_a_broken_voice_does_not_hide_the_others(add, voices, store):
@@ -231,13 +255,12 @@ def test_wrong_words_are_told(voices, store, words, said):
 @pytest.fixture
 def translate(profile, tmp_path, capsys):
     """Translate eight seconds of speech into a file with some options; gives code, the speech and what was said."""
-    set_backend(profile, "recognizer", use="tests.scripted_backends:Scripted")
     talk = tmp_path / "talk.wav"
     soundfile.write(talk, np.full(16 * 16_000, 0.3, np.float32), 16_000)
     recognizer = {"recognizer": {"use": "tests.scripted_backends:Scripted"}}
-    profile.write_text(json.dumps(PROFILE | recognizer))
 
     def run(*options: object) -> tuple[int, np.ndarray, str]:
+        profile.write_text(json.dumps(json.loads(profile.read_text()) | recognizer))
         out = tmp_path / "out.wav"
         out.unlink(missing_ok=True)
         words = [talk, "--to", "es", "--out", out, "--profile", "offline", "--config", profile, *options]
@@ -264,7 +287,7 @@ def test_a_session_speaks_with_an_enrolled_voice_at_once(translate, store):
 
 
 def test_a_preset_and_no_voice(translate):
-    assert np.median(translate("--voice", "vivian")[1]) == pytest.approx(PRESET, abs=0.01)
+    assert np.median(translate("--voice", "Vivian")[1]) == pytest.approx(PRESET, abs=0.01)
     assert np.median(translate()[1]) == pytest.approx(PRESET, abs=0.01)
 
 
@@ -297,6 +320,7 @@ def test_a_voice_of_another_model_is_learned_again_from_the_kept_clip(translate,
     [
         (["--voice", "ana"], "did you mean 'anna'"),
         (["--voice", "vivien"], "did you mean 'vivian'"),
+        (["--voice", "bertha"], "or to add it translate-live voices add CLIP --name NAME --consent FILE"),
         (["--voice", "anna", "--consent"], "--consent belongs to --voice same"),
         (["--consent"], "--consent belongs to --voice same"),
         (["--voice", "../anna"], "there is no voice '../anna'"),
