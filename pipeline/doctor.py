@@ -7,8 +7,6 @@ import logging
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -19,11 +17,14 @@ import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
+from pipeline.config import Profile, fixes, load_profile
 from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
+from pipeline.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.registry import Backends
 
+FOR_GPU = "gpu"  # the profile that needs one
 RECOGNIZER_HZ = 16_000
 PATIENCE_S = 120.0  # loading a large model from a slow disk
 SENTENCE = "Hello. How are you today?"
@@ -58,12 +59,12 @@ def machine() -> Iterator[Finding]:
     yield _accelerator()
 
 
-def stages(backends: Backends, target: str) -> Sequence[Finding]:
+def stages(profile: Profile, target: str) -> Sequence[Finding]:
     """Run every backend of a profile: speak, hear what was spoken, translate hello."""
-    return asyncio.run(_stages(backends, target))
+    return asyncio.run(_stages(profile.name, profile.backends(), target))
 
 
-async def _stages(backends: Backends, target: str) -> list[Finding]:
+async def _stages(profile: str, backends: Backends, target: str) -> list[Finding]:
     findings = []
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
 
@@ -85,7 +86,7 @@ async def _stages(backends: Backends, target: str) -> list[Finding]:
         ("recognize", backends.recognizer.missing(), hear),
         ("translate", backends.translator.missing(), translate),
     ):
-        findings.append(await _tried(what, missing, work))
+        findings.append(await _tried(profile, what, missing, work))
     if backends.fallback_synthesizer is not None:
         findings.append(_fallback(backends.fallback_synthesizer))
     return findings
@@ -98,10 +99,12 @@ def _fallback(synthesizer: SynthesizerBackend) -> Finding:
     return Finding("speak", not missing, detail, " && ".join(item.fix for item in missing), needed=False)
 
 
-async def _tried(what: str, missing: Sequence[Missing], work: Callable[[AsyncExitStack], Awaitable[str]]) -> Finding:
+async def _tried(
+    profile: str, what: str, missing: Sequence[Missing], work: Callable[[AsyncExitStack], Awaitable[str]]
+) -> Finding:
     """Load a model, use it once, free it; the border where any error becomes a finding."""
     if missing:
-        fix = " && ".join(dict.fromkeys(item.fix for item in missing))
+        fix = " && ".join(fixes(profile, missing))
         return Finding(what, False, f"missing: {', '.join(item.what for item in missing)}", fix)
     began = monotonic()
     try:
@@ -191,15 +194,26 @@ def _devices() -> Iterator[Finding]:
 
 
 def _accelerator() -> Finding:
-    """What the NVIDIA driver says; torch is not asked, it may not be installed."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return Finding("GPU", False, "no NVIDIA driver", "the profile gpu needs one; the others do not", needed=False)
-    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("GPU", False, f"{error}", "restart, or install the NVIDIA driver again", needed=False)
-    if said.returncode != 0:
-        return Finding("GPU", False, said.stdout.strip() or said.stderr.strip(), "install the NVIDIA driver", needed=False)
-    return Finding("GPU", True, said.stdout.strip().replace("\n", "; "), needed=False)
+        found = [f"{gpu.name}, {gigabytes(gpu.total)}, driver {gpu.driver}" for gpu in gpus()]
+    except NoGpu as error:
+        return Finding("GPU", False, f"{error}", error.fix, needed=False)
+    return Finding("GPU", bool(found), "; ".join(found) or "none", needed=False)
+
+
+def gpu_memory(profile: Profile) -> Finding:
+    """What the profile needs of a GPU and whether that is free; of a profile that needs none, what ``gpu`` would need."""
+    need = need_of(profile.backends())
+    other = f"profile {profile.name} needs none; "
+    if need.total:
+        other = ""
+    else:
+        profile = load_profile(FOR_GPU)
+        need = need_of(profile.backends())
+    detail = f"{other}profile {profile.name} needs about {need}"
+    try:
+        free = max((gpu.free for gpu in gpus()), default=0)
+    except NoGpu as error:
+        return Finding("GPU memory", bool(other), f"{detail}; here is none: {error}", error.fix, needed=False)
+    fix = "close other programs on the GPU, or try --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+    return Finding("GPU memory", free >= need.total, f"{detail}; {gigabytes(free)} are free", fix, needed=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 
+from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import CATALOG
 from models.mt.causal_lm import CausalLM
+from models.mt.gpu_memory import gpu_memory
 from models.mt.seq2seq import Seq2Seq
 from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, ModelError, nearest
@@ -50,6 +53,16 @@ class Router:
         known = sorted({given for pair in self.pairs() for given in pair})
         wrong = target if source in known else source
         raise BadInput(f"nothing translates from {source!r} to {target!r}; {nearest(wrong, known)}")
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
+        return gpu_memory(self.tiers()[0].entry(), self.dtype) if on_gpu(self.device) else {}
+
+    def gpu_memory_later(self) -> Mapping[str, int]:
+        """Bytes that the other models take as well once a pair needs them."""
+        if not on_gpu(self.device):
+            return {}
+        return dict(chain.from_iterable(gpu_memory(tier.entry(), self.dtype).items() for tier in self.tiers()[1:]))
 
     def pull(self, progress: Progress) -> None:
         """Download all models."""

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
-    from pipeline.doctor import Finding, machine, stages  # noqa: PLC0415
+    from pipeline.doctor import Finding, gpu_memory, machine, stages  # noqa: PLC0415
     from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
 
     profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in machine():
         report(finding)
     print(why, flush=True)  # noqa: T201
-    for finding in stages(profile.backends(), arguments.to):
+    report(gpu_memory(profile))
+    for finding in stages(profile, arguments.to):
         report(finding)
     unwell = sum(finding.needed and not finding.well for finding in findings)
     print("all is well" if not unwell else f"{unwell} of {len(findings)} checks failed")  # noqa: T201

@@ -28,10 +28,10 @@ LAYERS = [
         "languages",
     },
     {"audio", "outlet", "registry", "writing"},
-    {"stages", "speech", "config", "voices"},
+    {"stages", "translating", "rehearsal", "speech", "config", "voices"},
     {"session"},
     {"outputs"},
-    {"launch", "doctor", "commands"},
+    {"gpu", "launch", "doctor", "commands"},
     {"cli", "__main__"},
 ]
 """Modules of ``pipeline``, ground floor first; a module imports from its own layer and those below."""

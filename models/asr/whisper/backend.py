@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from typing import Literal
 
 from models.asr.vad import StreamingVad
 from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.gpu_memory import gpu_memory
 from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
@@ -18,6 +19,7 @@ from models.asr.whisper.loading import Placement, has_alignment_heads, load_engi
 from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
 from models.asr.whisper.voice import Loudness
+from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice
@@ -81,6 +83,10 @@ class FasterWhisper:
         if self.model.endswith(".en"):
             return frozenset({"en"})
         return LANGUAGES | (SINCE_LARGE_V3 if "large-v3" in self.model or "turbo" in self.model else frozenset())
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
+        return gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
