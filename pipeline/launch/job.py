@@ -37,7 +37,7 @@ from pipeline.outputs.output import Output
 from pipeline.registry import Backends
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.version import version
-from pipeline.voices.choice import ChosenVoice, chosen_voice, styled
+from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, styled
 from pipeline.voices.record import SAME
 from pipeline.voices.same_voice import SameVoice
 from pipeline.voices.store import VoiceStore
@@ -78,6 +78,8 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     if hint:
         tell(hint)
     speaks = to_speaker or (wish.speech and bool(wish.out or wish.record))
+    if wish.voice == SAME:
+        check_cloning(profile)
     voice = chosen_voice(wish.voice, profile, VoiceStore()) if wish.voice and wish.voice != SAME else None
     if speaks:
         profile, notice = speaking(profile, wish.spoken)
