@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import threading
 import time
+from array import array
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 
 import psutil
 
-from benchmarks.metrics.statistics import slope_per_minute
-
-SPAN_S = 15.0
-WARM_UP_S = 120.0
+SPAN_S = 60.0
+WARM_UP_SPANS = 2
 WARM_UP_SHARE = 0.25
-SETTLED_S = 120.0  # a growth over less is noise
+LEAST_SPANS = 3  # a growth over less is noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Memory:
 
     def __init__(self, moment: Callable[[], float] = time.monotonic, interval_s: float = 1.0) -> None:
         self.peak_mb = 0.0
-        self._lowest_mb: dict[int, float] = {}  # anonymous, in each span
+        self._anonymous_mb: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # by span
         self._moment = moment
         self._interval_s = interval_s
         self._stop = threading.Event()
@@ -55,21 +57,21 @@ class Memory:
 
     def note(self, used: Used) -> None:
         """Take in what is used at this moment."""
-        span = int(self._moment() // SPAN_S)
         self.peak_mb = max(self.peak_mb, used.all_mb)
-        self._lowest_mb[span] = min(used.anonymous_mb, self._lowest_mb.get(span, math.inf))
+        self._anonymous_mb[int(self._moment() // SPAN_S)].append(used.anonymous_mb)
 
     def growth_mb_per_minute(self) -> float:
-        """Least-squares growth of the lowest anonymous memory in each 15 s, after the first quarter or 2 minutes.
+        """Growth of the median anonymous memory in each minute, after the first quarter or 2 minutes.
 
-        The lowest, since what a sentence needs while it is spoken comes and goes. NaN if less than 2 minutes are left.
+        Medians, and the median slope between all of them (Theil 1950, Sen 1968): a program that runs for a moment, or is
+        away for one while it is started anew, counts for nothing. NaN if less than 3 minutes are left.
         """
-        first, last = min(self._lowest_mb, default=0), max(self._lowest_mb, default=0)
-        warm = first + max(WARM_UP_S / SPAN_S, WARM_UP_SHARE * (last - first))
-        settled = {span: mb for span, mb in self._lowest_mb.items() if span >= warm}
-        if len(settled) * SPAN_S < SETTLED_S:
+        first, last = min(self._anonymous_mb, default=0), max(self._anonymous_mb, default=0)
+        warm = first + max(WARM_UP_SPANS, WARM_UP_SHARE * (last - first))
+        settled = [(span * SPAN_S / 60, median(mb)) for span, mb in self._anonymous_mb.items() if span >= warm]
+        if len(settled) < LEAST_SPANS:
             return math.nan
-        return slope_per_minute([span * SPAN_S for span in settled], list(settled.values()))
+        return median((b_mb - a_mb) / (b - a) for (a, a_mb), (b, b_mb) in combinations(settled, 2))
 
     def _watch(self) -> None:
         while True:

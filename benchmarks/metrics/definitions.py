@@ -53,8 +53,8 @@ DEFINITIONS = {
     "memory_growth": Definition(
         "anonymous-growth/v1",
         True,
-        "least-squares growth, per minute of audio and after warm-up (the first quarter, at least 2 minutes), of the "
-        "lowest anonymous memory of the process tree in each 15 s; program text and mapped files are left out",
+        "median slope (Theil-Sen), per minute of audio and after warm-up (the first quarter, at least 2 minutes), of the "
+        "median anonymous memory of the process tree in each minute; program text and mapped files are left out",
     ),
     "feeder_late": Definition("feeder/v1", True, "how late frames were fed, 99th percentile; above 10 ms nothing is valid"),
     "failed": Definition("failed/v1", True, "utterances that ended with an error"),

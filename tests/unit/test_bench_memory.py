@@ -25,11 +25,16 @@ def test_warm_up_is_no_growth():
     assert growth(lambda minute: 100 + 20 * min(minute, 2)) == pytest.approx(0, abs=1e-9)
 
 
-def test_a_program_that_runs_for_a_moment_is_no_growth():
+def test_a_program_that_runs_or_is_away_for_a_moment_is_no_growth():
     assert growth(lambda minute: 100 + 50 * (round(minute * 60) % 7 == 0) * minute) == pytest.approx(0, abs=1e-9)
+    assert growth(lambda minute: 100 - 90 * (5 < minute < 5.1)) == pytest.approx(0, abs=1e-9)
 
 
-def test_less_than_two_minutes_after_warm_up_tell_nothing():
+def test_what_grows_and_is_given_back_is_no_growth():
+    assert abs(growth(lambda minute: 100 + 0.1 * (minute % 5), minutes=60)) < 0.01
+
+
+def test_less_than_three_minutes_after_warm_up_tell_nothing():
     assert math.isnan(growth(lambda minute: minute, minutes=3.5))
     assert not math.isnan(growth(lambda minute: minute, minutes=4.5))
 
