@@ -1,18 +1,23 @@
-"""An hour of audio through a session of scripted models in virtual time: order, memory and processor time."""
+"""An hour of audio through a session in virtual time: order, memory and processor time with scripted models, and the
+memory of all processes with a profile's own translator and synthesizer.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.clocks.virtual import run_on
+from benchmarks.runs.row import Row
+from benchmarks.systems.in_process import Heard, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
+from pipeline.config import Profile
 from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Word
 from pipeline.outlet import Outlet
 from pipeline.session import Models, Session, SessionOptions
@@ -20,6 +25,7 @@ from pipeline.session import Models, Session, SessionOptions
 SOURCE_HZ = 16_000
 CHUNK_S = 0.1
 WARM_UP_SHARE = 1 / 12
+WORDS = tuple(f"word{number}" for number in range(100))
 
 
 def hour_figures(hours: float = 1.0) -> dict[str, float]:
@@ -40,6 +46,24 @@ def hour_figures(hours: float = 1.0) -> dict[str, float]:
         "hour_heap_growth_mb": growth_mb,
         "hour_cpu_s": cpu_s,
     }
+
+
+def memory_of_an_hour(profile: Profile, words: Sequence[str], source: str, target: str, hours: float = 1.0) -> Row:
+    """A row, with the memory of all processes, of scripted speech through the profile's translator and synthesizer.
+
+    The words come at a usual pace, again and again. Recognizers, which cost most of the time, are measured on recordings.
+    """
+    script = _script(hours * 3600, words)
+    silence = Heard(np.zeros(round(hours * 3600 * SOURCE_HZ), np.float32), SOURCE_HZ, 0.0, script[-1].end)
+
+    async def session() -> Row:
+        backends = profile.backends()
+        async with backends.translator.load() as translator, backends.synthesizer.load() as synthesizer:
+            models = Models(ScriptedRecognizer(script, source, cost_s=0.01), translator, synthesizer)
+            options = SessionOptions((source,), (target,), target, units=profile.units, pace=profile.pace)
+            return (await interpret(models, options, silence, "virtual", frame_s=2 * CHUNK_S)).row
+
+    return run_on("virtual", session())
 
 
 @dataclass(slots=True)
@@ -97,7 +121,7 @@ class Silence:
 
 
 def _run(hours: float, watch_heap: bool = False) -> Watch:
-    words = _script(hours * 3600)
+    words = _script(hours * 3600, WORDS)
     watch = Watch(len(words), hours * 3600 * WARM_UP_SHARE, watch_heap)
     models = Models(
         ScriptedRecognizer(words, cost_s=0.01),
@@ -113,12 +137,12 @@ def _run(hours: float, watch_heap: bool = False) -> Watch:
     return watch
 
 
-def _script(duration_s: float) -> list[Word]:
-    """A word every 0.4 s, with a pause after every seven."""
+def _script(duration_s: float, texts: Sequence[str]) -> list[Word]:
+    """One of the texts every 0.4 s, with a pause after every seven."""
     words: list[Word] = []
     at_s = 0.5
     while at_s < duration_s - 1:
-        words.append(Word(f" word{len(words) % 100}", at_s, at_s + 0.35, 1.0))
+        words.append(Word(f" {texts[len(words) % len(texts)]}", at_s, at_s + 0.35, 1.0))
         at_s += 1.0 if len(words) % 7 == 0 else 0.4
     return words
 

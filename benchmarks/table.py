@@ -11,11 +11,14 @@ from benchmarks.atomic import write_text
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.environment import capture
+from benchmarks.long_session import memory_of_an_hour
 from benchmarks.metrics.definitions import definition_of
 from benchmarks.run import as_talk, describe
 from benchmarks.runs.folder import RunFolder, begin, digest
 from benchmarks.runs.runner import measure
 from benchmarks.systems.named import system_named
+from pipeline.config import Profile, load_profile
+from pipeline.errors import BadInput
 
 SHOWN = {
     "wer": "word error rate",
@@ -51,11 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="target", default="es", metavar="XX", help="target language (es)")
     parser.add_argument("--clock", choices=("real", "virtual"), default="real", help="the clock (real)")
     parser.add_argument("--talk", type=float, default=120.0, metavar="S", help="length of the long talk (120 s)")
+    parser.add_argument(
+        "--hour", action="store_true", help="also the memory of an hour of scripted words through a profile's other models"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs; must be new")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
-    """Two runs, scored and drawn; figures of the talk begin with ``talk_``."""
+    """Two runs, scored and drawn; figures of the talk begin with ``talk_``, those of the hour with ``hour_``."""
+    kind, _, name = arguments.system.partition(":")
+    if arguments.hour and kind != "profile":
+        raise BadInput(f"--hour is for profiles, not for {arguments.system}; try: --system profile:offline")
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
     talk = as_talk(dataset.utterances, arguments.out, arguments.talk)
     figures: dict[str, float] = {}
@@ -66,6 +75,9 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         report.run(argparse.Namespace(paths=[folder.path], beside=[], out=None, samples=5))
         prefix = "" if name == "recordings" else "talk_"
         figures |= {prefix + key: value for key, value in columns[name].items()}
+    if arguments.hour:
+        columns["hour"] = _hour(load_profile(name or "offline"), dataset.utterances)
+        figures |= {"hour_" + key: value for key, value in columns["hour"].items()}
     write_text(arguments.out / "table.md", table(columns))
     print(table(columns))
     return figures
@@ -79,7 +91,17 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
         cells = (_cell(column.get(name, float("nan"))) for column in columns.values())
         lines.append(f"| {SHOWN[name]} | {' | '.join(cells)} |")
     notes = [f"- {SHOWN[name]}: {definition_of(name).text} (`{definition_of(name).id}`)" for name in shown]
+    if "hour" in columns:
+        notes.append("- hour: the transcripts' words, scripted, in virtual time; the translator and synthesizer are real")
     return "\n".join([*lines, "", *dict.fromkeys(notes)]) + "\n"
+
+
+def _hour(profile: Profile, utterances: Sequence[Utterance]) -> Mapping[str, float]:
+    words = " ".join(utterance.transcript for utterance in utterances).split()
+    first = utterances[0]
+    row = memory_of_an_hour(profile, words, first.source_language, first.target_language)
+    memory = {"peak_memory_mb": row.peak_memory_mb, "memory_growth_mb_per_minute": row.memory_growth_mb_per_minute}
+    return {name: value for name, value in memory.items() if value is not None}
 
 
 def _cell(value: float) -> str:

@@ -53,16 +53,18 @@ async def interpret(
     audio: Heard,
     clock: Clock,
     sinks: Callable[[Session], Sequence[Sink]] = lambda session: (),
+    *,
+    frame_s: float = FRAME_S,
 ) -> Outcome:
     """Run a session over the audio; ``sinks`` makes further sinks for it. Raises what the session raises.
 
     On the ``cu`` clock the audio comes as fast as it is taken and models count as taking no time; on the others it comes
-    in frames of 20 ms, each when it would have been heard. Of several targets the row is that of the one that is spoken,
-    or of the first.
+    in frames of ``frame_s``, each when it would have been heard. Of several targets the row is that of the one that is
+    spoken, or of the first.
     """
     live = clock != "cu"
     loop_clock = LoopClock()
-    feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=FRAME_S if live else FAST_FRAME_S)
+    feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=frame_s if live else FAST_FRAME_S)
     target = options.spoken or options.targets[0]
     spool = Spool(loop_clock)
     session = Session(marked(models), options, loop_clock)

@@ -8,12 +8,14 @@ import pytest
 from benchmarks import session as bench
 from benchmarks.clocks.feeder import Feeder
 from benchmarks.clocks.virtual import run_on
-from benchmarks.long_session import hour_figures
+from benchmarks.long_session import hour_figures, memory_of_an_hour
+from benchmarks.memory import used_by_tree
 from benchmarks.metrics import speech_latency
 from benchmarks.runs.row import physics
 from benchmarks.systems.in_process import Heard, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
+from pipeline.config import load_profile, what_is_missing
 from pipeline.errors import ModelError
 from pipeline.events import Word
 from pipeline.session import Models, SessionOptions
@@ -128,6 +130,16 @@ def test_three_minutes_of_session_lose_nothing_and_keep_their_memory():
     assert figures["hour_units_in_order"] == figures["hour_speech_in_order"] == 1
     assert figures["hour_words_lost"] == 0
     assert figures["hour_heap_growth_mb"] < 1
+
+
+def test_the_memory_of_a_long_session_counts_its_programs():
+    profile = load_profile("offline")
+    if what_is_missing(profile):
+        pytest.skip("not everything that the offline profile needs is installed")
+    row = memory_of_an_hour(profile, ["young", "man"], "en", "es", hours=0.02)
+    assert len(row.units) > 5
+    assert all(unit.spoken for unit in row.units)
+    assert row.peak_memory_mb - used_by_tree().all_mb > 50  # Apertium, which has ended
 
 
 def test_a_profile_that_cannot_run_says_what_is_missing(monkeypatch, tmp_path):
