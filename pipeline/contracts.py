@@ -36,7 +36,8 @@ class Term:
     """A glossary entry: when ``source`` is heard, one of ``targets`` must be said.
 
     Modes: ``hard`` (guaranteed), ``soft`` (preferred), ``keep`` (do not translate: the source's own spelling is said) and
-    ``ban`` (none of ``targets`` may be said). ``count`` is how often it must be said at least.
+    ``ban`` (none of ``targets`` may be said). ``count`` is how often it must be said at least. In a request, ``spans`` are
+    the places (first character, one past the last) in its source where the term was heard, inflected or not.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Term:
     count: int = 1
     case_sensitive: bool = False
     inflect: bool = False
+    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

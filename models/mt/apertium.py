@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.mt.apertium_chain import Chain, ChainBroken, commands_of
 from models.mt.apertium_format import from_stream, to_stream
+from models.mt.protected_spans import ProtectedText, can_protect
 from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest, Translator
 from pipeline.errors import ModelError, Refused, check_range
 
@@ -100,14 +101,16 @@ def _code(name: str) -> str:
 
 
 def _refuse_demands(terms: Iterable[Term]) -> None:
-    demands = [term for term in terms if term.mode != "soft"]
+    """Raise `Refused` if a term is more than a wish and cannot be a protected span."""
+    demands = [term for term in terms if term.mode != "soft" and not can_protect(term)]
     if demands:
         first, *others = demands
         more = f" and {len(others)} more" if others else ""
         banned = all(term.mode == "ban" for term in demands)
         step = "remove it" if banned else "--glossary-soft, which makes terms wishes"
         raise Refused(
-            f"Apertium cannot guarantee the {first.mode} term {first.source or first.targets[0]!r}{more}; "
+            f"Apertium cannot guarantee the {first.mode} term {first.source or first.targets[0]!r}{more}; it can keep "
+            "words (mode keep) and say exact phrases (mode hard, one target, inflect no); "
             f"try: --profile cpu or gpu, or {step}"
         )
 
@@ -116,8 +119,8 @@ class _Translator:
     """Pairs, each with its running programs.
 
     The translation is always that of the whole source: ``prefix``, ``context`` and ``draft`` change nothing, and a
-    caller who has committed a prefix must see for itself whether the translation still begins with it. Soft terms are
-    wishes that rules cannot follow; a hard, banned or kept term is refused.
+    caller who has committed a prefix must see for itself whether the translation still begins with it. Kept terms and hard
+    ones with one exact target are protected spans; soft terms are wishes that rules cannot follow; all others are refused.
     """
 
     def __init__(self, settings: Apertium) -> None:
@@ -127,15 +130,23 @@ class _Translator:
         self._locks: dict[Pair, asyncio.Lock] = {}
 
     async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
-        """Raise `Refused` if any term is more than a wish."""
+        """Raise `Refused` for terms that are neither wishes nor protected spans."""
         _refuse_demands(terms)
 
     async def translate(self, request: TranslationRequest) -> Translation:
-        """Translate; a pipeline that hangs or died is started again and asked once more, then `ModelError`."""
+        """Translate, with every term where its source stood; raises `ModelError` if the pipeline does not answer."""
         pair = self._checked(request)
-        source = to_stream(request.source)
+        protected = ProtectedText(request.source, request.terms)
+        text = protected.restored(await self._translated(pair, protected.text))
+        if text is None:
+            text = protected.joined([await self._translated(pair, piece) for piece in protected.pieces])
+        return Translation(text)
+
+    async def _translated(self, pair: Pair, text: str) -> str:
+        """Translate; a pipeline that hangs or died is started again and asked once more."""
+        source = to_stream(text)
         if not source:
-            return Translation("")
+            return ""
         timeout_s = self._settings.timeout_s + len(source) / 1000
         async with self._locks.setdefault(pair, asyncio.Lock()):
             try:
@@ -145,10 +156,10 @@ class _Translator:
                     reply = await self._ask(pair, source, timeout_s)
                 except ChainBroken as broken:
                     raise ModelError(
-                        f"Apertium did not translate {request.source[:60]!r} from {pair[0]} to {pair[1]}: {broken}; "
+                        f"Apertium did not translate {text[:60]!r} from {pair[0]} to {pair[1]}: {broken}; "
                         "try: apt-get install --reinstall apertium lttoolbox and the pair's package"
                     ) from broken
-        return Translation(from_stream(reply))
+        return from_stream(reply)
 
     def _checked(self, request: TranslationRequest) -> Pair:
         pair = (request.source_language, request.target_language)
@@ -159,6 +170,8 @@ class _Translator:
                 f"try: {self._settings.how_to_add(*pair)}"
             )
         _refuse_demands(request.terms)
+        if lost := [term.source for term in request.terms if can_protect(term) and not term.spans]:
+            raise Refused(f"Apertium must be told where {lost[0]!r} stands in the source; give the term its spans")
         return pair
 
     async def _ask(self, pair: Pair, source: str, timeout_s: float) -> str:

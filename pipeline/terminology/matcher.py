@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.contracts import Term
-from pipeline.terminology.tokens import Token, deletions, may_be_misheard, one_edit_apart, same, tokens
+from pipeline.terminology.tokens import Token, deletions, may_be_misheard, one_edit_apart, places, same, tokens
 
 _KEY = 3  # letters that a term's first word shares with its inflected forms
 
@@ -42,18 +42,22 @@ class TermMatcher:
             self._misheard[spelling].append(pattern)
 
     def find(self, text: str) -> tuple[Term, ...]:
-        """The terms heard in ``text``, each with how often; those heard wrongly are soft."""
-        heard = tokens(text)
-        counts: dict[Term, int] = dict.fromkeys(self._always, 1)
+        """The terms heard in ``text``, each with how often and where; those heard wrongly are soft."""
+        heard, in_text = tokens(text), places(text)
+        found: dict[Term, list[tuple[int, int]]] = {term: [] for term in self._always}
         place = 0
         while place < len(heard):
             length, terms = self._match(heard, place)
             for term in terms:
-                counts[term] = counts.get(term, 0) + 1
+                found.setdefault(term, []).append(in_text(heard[place].start, heard[place + length - 1].end))
             place += max(1, length)
-        sure = {(term.source, term.targets) for term in counts if term.mode != "soft"}
-        doubted = {term for term in counts if term.mode == "soft" and (term.source, term.targets) in sure}
-        return tuple(replace(term, count=count) for term, count in counts.items() if term not in doubted)
+        sure = {(term.source, term.targets) for term in found if term.mode != "soft"}
+        doubted = {term for term in found if term.mode == "soft" and (term.source, term.targets) in sure}
+        return tuple(
+            replace(term, count=max(1, len(spans)), spans=tuple(spans))
+            for term, spans in found.items()
+            if term not in doubted
+        )
 
     def pending(self, text: str, following: str = "") -> bool:
         """Whether a term begins in ``text`` that is not over at its end, unless the ``following`` text denies it."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import takewhile
 
@@ -38,10 +39,16 @@ _ASCII_WORD = re.compile(r"[A-Za-z0-9_]+[+#]*")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word or character: as written (NFKC), and folded."""
+    """A word or character: as written (NFKC), folded, and where it begins in the NFKC text."""
 
     text: str
     folded: str
+    start: int = field(compare=False, repr=False)
+
+    @property
+    def end(self) -> int:
+        """One past its last character."""
+        return self.start + len(self.text)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -55,15 +62,28 @@ def _kind(character: str) -> str:
 
 def tokens(text: str) -> list[Token]:
     """The tokens of ``text``; punctuation is none."""
-    return [Token(piece, piece.casefold()) for piece in _pieces(unicodedata.normalize("NFKC", text))]
+    return [Token(piece, piece.casefold(), start) for start, piece in _pieces(unicodedata.normalize("NFKC", text))]
 
 
-def _pieces(text: str) -> Iterator[str]:
+def places(text: str) -> Callable[[int, int], tuple[int, int]]:
+    """Where a piece of the NFKC text, from one place to another, stands in ``text`` itself."""
+    if unicodedata.is_normalized("NFKC", text):
+        return lambda start, end: (start, end)
+    lengths = [len(unicodedata.normalize("NFKC", text[:length])) for length in range(len(text) + 1)]
+
+    def place(start: int, end: int) -> tuple[int, int]:
+        reached = lengths[bisect_left(lengths, end)]
+        return bisect_right(lengths, start) - 1, bisect_right(lengths, reached) - 1
+
+    return place
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
     if text.isascii():  # the same, ten times as fast
-        yield from _ASCII_WORD.findall(text)
+        yield from ((found.start(), found[0]) for found in _ASCII_WORD.finditer(text))
         return
     word = ""
-    for character in text:
+    for place, character in enumerate(text):
         kind = _kind(character)
         if kind == "letter" and word[-1:] not in {"+", "#"}:
             word += character
@@ -72,12 +92,12 @@ def _pieces(text: str) -> Iterator[str]:
             word += character
             continue
         if word:
-            yield word
+            yield place - len(word), word
         word = character if kind == "letter" else ""
         if kind == "alone":
-            yield character
+            yield place, character
     if word:
-        yield word
+        yield len(text) - len(word), word
 
 
 def same(term: Token, heard: Token, language: str, final: bool) -> bool:

@@ -9,15 +9,18 @@ import unicodedata
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.mt import apertium
 from models.mt.apertium import Apertium
 from models.mt.apertium_chain import commands_of
 from models.mt.apertium_format import from_stream, to_stream
+from models.mt.terms import demands
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import ModelError, Refused
+from pipeline.glossary import Glossary
+from pipeline.terminology.entries import Entry
 
 pytestmark = pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
 
@@ -146,11 +149,78 @@ async def test_what_it_cannot_do_is_refused_with_what_can():
     async with Apertium().load() as translator:
         with pytest.raises(Refused, match="en-es"):
             await translator.translate(request("hello", "en", "ja"))
-        for mode in ("hard", "keep", "ban"):
+        for term in (Term("a", ("b", "c")), Term("a", ("b",), inflect=True), Term("a", ("b",), "ban")):
+            with pytest.raises(Refused, match=r"mode keep.* one target, inflect no.*cpu or gpu"):
+                await translator.translate(request("hello", terms=(term,)))
             with pytest.raises(Refused, match="cpu or gpu"):
-                await translator.translate(request("hello", terms=(Term("a", ("b",), mode),)))
+                await translator.check([Term("b", ("b",), "keep"), term], "en", "es")
+        with pytest.raises(Refused, match="spans"):
+            await translator.translate(request("a house", terms=(Term("house", ("hogar",)),)))
         soft = request("the house", terms=(Term("house", ("hogar",), "soft"),))
         assert (await translator.translate(soft)).text == "La casa"
+
+
+GLOSSARY = Glossary(
+    [
+        Entry("EBITDA", (), "g", 1, mode="keep"),
+        Entry("operating profit", ("beneficio operativo",), "g", 2),
+        Entry("miss bennet", ("Miss Bennet",), "g", 3),
+    ]
+)
+
+
+def with_terms(text):
+    return request(text, terms=GLOSSARY.terms_in(text, "en", "es"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("EBITDA", "EBITDA"),
+        ("the ebitda", "El EBITDA"),
+        ("THE EBITDA IS BIG", "El EBITDA ES GRANDE"),
+        ("give the ebitda to ebitda", "Dar el EBITDA a EBITDA"),
+        ("EBITDA operating profits", "EBITDA beneficio operativo"),
+        ("our operating profit, ebitda (EBITDA).", "Nuestro beneficio operativo, EBITDA (EBITDA)."),
+        ("I saw the house of miss bennet", "Vi la casa de Miss Bennet"),
+        ('"ebitda"-EBITDA 😀 [EBITDA]', '"EBITDA"-EBITDA 😀 [EBITDA]'),
+        ("ＥＢＩＴＤＡ\nof ebitda", "EBITDA De EBITDA"),
+    ],
+)
+async def test_a_protected_term_stands_where_its_source_stood(text, expected):
+    async with Apertium().load() as translator:
+        assert (await translator.translate(with_terms(text))).text == expected
+
+
+texts = st.lists(
+    st.sampled_from(["EBITDA", "ebitda's", "operating profit", "Miss Bennet", "the", "big", "house", "gave", "of", "not"]),
+    min_size=1,
+    max_size=12,
+).flatmap(lambda words: st.sampled_from([" ", ", ", "-"]).map(lambda space: space.join(words)))
+
+
+async def test_every_term_that_was_heard_is_said_as_a_word_of_its_own():
+    cases: list[str] = []
+
+    @settings(max_examples=60)
+    @given(texts)
+    def collect(text):
+        cases.append(text)
+
+    collect()
+    async with Apertium().load() as translator:
+        for text in cases:
+            asked = with_terms(text)
+            said = (await translator.translate(asked)).text
+            assert demands(asked.terms, "es").met(said), (text, said)
+            assert "qz" not in said
+
+
+@pytest.mark.parametrize("edit", ["s/qz[a-z]*//g", "s/qz[a-z]*/& &/g", "s/ qz/qz/g", "s/qz[a-z]*/&s/g", "s/qz[a-z]*/U&/g"])
+async def test_a_chain_that_spoils_protected_words_translates_what_is_between(tmp_path, edit):
+    async with fake_modes(tmp_path, f"exec sed -u -z '{edit}'").load() as translator:
+        said = await translator.translate(with_terms("the ebitda, of operating profit"))
+    assert said.text == "the EBITDA, of beneficio operativo"
 
 
 async def test_missing_programs_and_pairs_name_their_packages(tmp_path):

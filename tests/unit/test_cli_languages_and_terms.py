@@ -1,6 +1,7 @@
 """Several target languages in one session, glossaries, and the voice for languages that the first one lacks."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -202,13 +203,28 @@ def test_a_term_that_cannot_be_said_is_refused_before_any_audio(translate):
 @pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
 def test_apertium_refuses_what_it_cannot_promise(translate):
     write_profile(translator={"use": "models.mt.apertium:Apertium"})
-    options = ["--to", "es", *glossary({"word1": "uno", "word2": "dos"})]
+    terms = {"word1": {"es": ["uno", "una"]}, "word2": {"es": "dos", "inflect": "yes"}, "word3": "tres"}
+    options = ["--to", "es", *glossary(terms)]
     code, out, err = translate(*options)
     assert (code, out) == (2, "")
-    assert "error: Apertium cannot guarantee the hard term 'word1' and 1 more" in err
+    assert "error: Apertium cannot guarantee the hard term 'word1' and 1 more; it can keep words (mode keep)" in err
     assert "--glossary-soft" in err
     assert translate(*options, "--glossary-soft")[0] == 0
     assert translate("--to", "es", *glossary({"word1": {"es": "uno", "mode": "ban"}}), "--glossary-soft")[0] == 2
+
+
+@pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
+@pytest.mark.parametrize("policy", ["pauses", "agreement"])
+def test_apertium_says_exact_phrases_and_keeps_words(translate, policy):
+    write_profile(translator={"use": "models.mt.apertium:Apertium"}, units={"policy": policy})
+    terms = {"word0": "Cero", "word2 word3": "dos y tres", "WORD5": {"es": "", "mode": "keep"}, "word14": "catorce"}
+    code, out, _ = translate("--to", "es", *glossary(terms))
+    assert code == 0
+    said = " ".join(out.split())
+    for term in ("Cero", "dos y tres", "WORD5", "catorce"):
+        assert re.search(rf"(?<!\w){term}(?!\w)", said), said
+    assert not re.search(r"(?i)word(0|2|3|14)\b", said)
+    assert not re.search(r"qz", said)
 
 
 def test_the_fallback_speaks_what_the_first_voice_cannot(translate):

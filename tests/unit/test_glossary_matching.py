@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from pipeline.contracts import Term
 from pipeline.events import Word
 from pipeline.glossary import Glossary
 from pipeline.terminology.entries import Entry
-from pipeline.terminology.tokens import one_edit_apart, tokens
+from pipeline.terminology.tokens import one_edit_apart, places, tokens
 
 
 def glossary(*sources: str, **settings: object) -> Glossary:
@@ -105,6 +107,31 @@ def test_a_term_is_pending_until_what_follows_completes_or_denies_it(text: str, 
 
 
 letters = st.text("abç中 文", min_size=1, max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "heard"),
+    [
+        ("operating profit", "Operating Profits, then operating profit.", ["Operating Profits", "operating profit"]),
+        ("C++", "(C++)", ["C++"]),
+        ("智能", "他研究智能技术", ["智能"]),
+        ("ebitda", "½ ﬁne ＥＢＩＴＤＡ", ["ＥＢＩＴＤＡ"]),
+        ("café", "the cafe\u0301 of cafe\u0301s", ["cafe\u0301", "cafe\u0301s"]),
+        ("서울", "\u1109\u1165\u110b\u116e\u11af에서 왔다", ["\u1109\u1165\u110b\u116e\u11af에서"]),
+    ],
+)
+def test_where_a_term_was_heard(source: str, text: str, heard: list[str]) -> None:
+    (term,) = glossary(source).terms_in(text, "ko" if source == "서울" else "en", "xx")
+    assert [text[start:end] for start, end in term.spans] == heard
+    assert term.count == len(heard)
+
+
+@given(st.text(max_size=30))
+def test_every_token_stands_where_it_says(text: str) -> None:
+    in_text = places(text)
+    for token in tokens(text):
+        start, end = in_text(token.start, token.end)
+        assert token.text in unicodedata.normalize("NFKC", text[start:end])
 
 
 @settings(max_examples=200, deadline=None)
