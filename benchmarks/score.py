@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,7 +42,10 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
             print(f"skipped: scorer {name}: {found}")
             scores = replace(scores, skipped_scorers=scores.skipped_scorers | {name: found})
         else:
-            added = {key: Figure(value, f"{key}/{name}", len(utterances)) for key, value in found.items()}
+            added = {
+                key: Figure(None if math.isnan(value) else value, f"{key}/{name}", len(utterances))
+                for key, value in found.items()
+            }
             scores = replace(scores, figures=scores.figures | added)
     write_text(folder.path / SCORES, to_json(scores))
     print_scores(scores)

@@ -1,11 +1,13 @@
 """Scorers with dependencies of their own (COMET, UTMOS, …): run on a run's files by another Python, skipped by name.
 
-A scorer is a file of `benchmarks/scorers` that reads items as JSON lines on its input and writes ``{figure: number}``.
+A scorer is a file of `benchmarks/scorers` that reads items as JSON lines on its input and writes ``{figure: number}`` as
+its last line; null where there was nothing to score.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +44,7 @@ def run_scorer(name: str, python: str, folder: RunFolder, utterances: Sequence[U
         return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     try:
         figures = json.loads(done.stdout.strip().splitlines()[-1])
-        return {str(key): float(value) for key, value in figures.items()}
+        return {str(key): math.nan if value is None else float(value) for key, value in figures.items()}
     except (ValueError, IndexError, AttributeError, TypeError):
         return f"it wrote no figures: {done.stdout[-200:]!r}"
 
@@ -59,9 +61,11 @@ def _items(folder: RunFolder, utterances: Sequence[Utterance]) -> str:
                 "utterance": utterance.name,
                 "source": utterance.transcript,
                 "hypothesis": row.hypothesis,
+                "spoken": " ".join(text for unit in row.units if unit.spoken and (text := unit.text.strip())),
                 "reference": utterance.reference,
                 "source_audio": utterance.audio,
                 "audio": str((folder.path / row.audio).resolve()) if row.audio else None,
+                "breaths": [(unit.start_s, unit.end_s) for unit in row.units if unit.spoken and unit.breath == unit.number],
                 "language": utterance.target_language,
             }
         )

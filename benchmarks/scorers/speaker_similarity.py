@@ -22,7 +22,10 @@ def main() -> None:
         from speechbrain.inference.speaker import EncoderClassifier  # noqa: PLC0415
     except ImportError as error:
         sys.exit(f"{error.name} is missing in this environment: pip install speechbrain torchaudio soundfile")
-    encoder = EncoderClassifier.from_hparams(MODEL)
+    try:
+        encoder = EncoderClassifier.from_hparams(MODEL)
+    except (OSError, ValueError) as error:
+        sys.exit(f"the encoder {MODEL} cannot be had ({type(error).__name__}): set ECAPA_MODEL to a folder")
 
     def embedding(file: str) -> object:
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
@@ -34,7 +37,7 @@ def main() -> None:
         float(torch.nn.functional.cosine_similarity(embedding(item["source_audio"]), embedding(item["audio"]), dim=0))
         for item in items
     ]
-    print(json.dumps({"speaker_similarity": sum(scores) / len(scores) if scores else 0.0, "speaker_items": len(scores)}))
+    print(json.dumps({"speaker_similarity": sum(scores) / len(scores) if scores else None, "speaker_items": len(scores)}))
 
 
 if __name__ == "__main__":
