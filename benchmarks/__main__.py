@@ -11,6 +11,7 @@ import ast
 import importlib
 import json
 import math
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -94,8 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         measure(argv)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  (what is left to print at exit goes there)
     except Exception as error:
         if {"-v", "--verbose"} & set(argv):
             traceback.print_exc()

@@ -57,8 +57,9 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     before, after = RunFolder(arguments.before), RunFolder(arguments.after)
     gates = read_gates(arguments.gate) if arguments.gate else {}
     figures: dict[str, float] = {}
+    measured = measures(before, after)
     print(f"{'figure':<24}{'before':>10}{'after':>10}{'difference':>12}  95 % interval")
-    for name, measure in measures(before, after).items():
+    for name, measure in measured.items():
         old, new = (measure.statistic([value for group in groups for value in group]) for groups in measure.groups)
         found = paired_bootstrap(*measure.groups, measure.statistic, arguments.samples, arguments.seed)
         print(

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.corpora import manifest
 from benchmarks.corpora.sets import add_set_arguments, load_set
 from benchmarks.corpora.stress import SNRS_DB, SPEEDS, harder_copies
 from benchmarks.corpora.synthesis import synthesize
@@ -20,18 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_set_arguments(check)
     synth = actions.add_parser("synth", help="make a mini set in FLEURS's layout with eSpeak NG; word ends are known")
     synth.add_argument("root", type=Path, metavar="DIR", help="where to put it")
-    stress = actions.add_parser("stress", help="copies with noise (--snr 20 10 5) and at other speeds (--speeds 1.25 1.5)")
+    stress = actions.add_parser("stress", help="copies with noise (--snr 20 10 5) and at speeds (--speeds 1 1.25 1.5)")
     add_set_arguments(stress)
     stress.add_argument("out", type=Path, metavar="OUT", help="where to put them, a folder with a manifest for each")
     stress.add_argument("--snr", type=float, nargs="*", default=SNRS_DB, metavar="DB", help="ratios (20 10 5)")
-    stress.add_argument("--speeds", type=float, nargs="*", default=SPEEDS[1:], metavar="X", help="speeds (1.25 1.5)")
+    stress.add_argument("--speeds", type=float, nargs="*", default=SPEEDS, metavar="X", help="speeds (1 1.25 1.5)")
     stress.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Do the action; figures are counts."""
     if arguments.action == "synth":
-        return {"utterances": float(sum(1 for _ in synthesize(arguments.root).rglob("*.wav")))}
+        made = sum(1 for _ in synthesize(arguments.root).rglob("*.wav"))
+        print(f"{made} recordings in {arguments.root}: --set fleurs --from en_us --to es_419, or the other way")
+        return {"utterances": float(made)}
     dataset = load_set(arguments)
     print_issues(dataset)
     if arguments.action == "stress":
@@ -64,15 +67,15 @@ def print_issues(dataset: DataSet) -> None:
 
 
 def _stress(dataset: DataSet, arguments: argparse.Namespace) -> dict[str, float]:
+    kinds: list[tuple[str, float | None, float]] = [
+        *((f"snr{snr_db:g}", snr_db, 1.0) for snr_db in arguments.snr),
+        *((f"speed{speed:g}", None, speed) for speed in arguments.speeds),
+    ]
     made: dict[str, float] = {}
-    for snr_db in arguments.snr:
-        folder = arguments.out / f"snr{snr_db:g}"
-        harder = harder_copies(dataset.utterances, folder, snr_db=snr_db, seed=arguments.seed)
-        write_manifest(folder / "manifest.jsonl", harder)
-        made[folder.name] = float(len(harder))
-    for speed in arguments.speeds:
-        folder = arguments.out / f"speed{speed:g}"
-        harder = harder_copies(dataset.utterances, folder, speed=speed)
-        write_manifest(folder / "manifest.jsonl", harder)
-        made[folder.name] = float(len(harder))
+    for name, snr_db, speed in kinds:
+        folder = arguments.out / name
+        harder = harder_copies(dataset.utterances, folder, snr_db=snr_db, speed=speed, seed=arguments.seed)
+        write_manifest(folder / manifest.NAME, harder)
+        print(f"{folder}: {len(harder)} utterances, {sum(utterance.duration_s for utterance in harder):.1f} s")
+        made[name] = float(len(harder))
     return made

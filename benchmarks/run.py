@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from benchmarks.corpora.audio import CORPUS_HZ, write_audio
 from benchmarks.corpora.sets import add_set_arguments, load_set
 from benchmarks.corpora.talk import join
-from benchmarks.corpora.utterance import DataSet, Issues, Utterance, read_manifest
+from benchmarks.corpora.utterance import DataSet, Issues, Utterance
 from benchmarks.environment import capture
 from benchmarks.runs.folder import RunFolder, begin, digest
 from benchmarks.runs.runner import measure
@@ -49,7 +50,10 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     }
     folder = begin(arguments.out, about, utterances, arguments.resume)
     measure(system, utterances, folder, arguments.clock)
-    return statuses(folder)
+    counts = statuses(folder)
+    told = ", ".join(f"{count:.0f} {status}" for status, count in counts.items())
+    print(f"{arguments.out}: {told}; next: python -m benchmarks score {arguments.out}")
+    return counts
 
 
 def statuses(folder: RunFolder) -> dict[str, float]:
@@ -73,13 +77,9 @@ def describe(dataset: DataSet) -> dict[str, Any]:
 
 
 def _utterances(arguments: argparse.Namespace) -> tuple[Sequence[Utterance], dict[str, Any]]:
-    manifest = arguments.root / "manifest.jsonl"
-    if manifest.is_file():
-        utterances: Sequence[Utterance] = read_manifest(manifest)
-        data: dict[str, Any] = {"name": str(arguments.root), "issues": {}}
-    else:
-        dataset = load_set(arguments)
-        utterances, data = dataset.utterances, describe(dataset)
+    dataset = load_set(arguments)
+    utterances: Sequence[Utterance] = dataset.utterances
+    data = describe(dataset)
     for kind, count in data["issues"].items():
         print(f"data: {count} x {kind}")
     if arguments.limit is not None:
@@ -88,6 +88,8 @@ def _utterances(arguments: argparse.Namespace) -> tuple[Sequence[Utterance], dic
         drawn = random.Random(arguments.seed).sample(range(len(utterances)), min(arguments.limit, len(utterances)))
         utterances = [utterances[index] for index in sorted(drawn)]
     if arguments.talk is not None:
+        if not 0 <= arguments.talk < math.inf:
+            raise BadInput(f"--talk {arguments.talk:g}: give the seconds the talk must last at least, or 0 for one pass")
         utterances = [as_talk(utterances, arguments.out, arguments.talk)]
     return utterances, data
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpora.utterance import Issues
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, DeviceError
 from pipeline.events import Samples
 
 SHORTEST_S, LONGEST_S = 0.2, 60.0
@@ -27,14 +27,14 @@ def read_audio(file: Path) -> tuple[Samples, int]:
 
 
 def write_audio(file: Path, samples: Samples, rate: int) -> None:
-    """Write 16-bit audio; raises `BadInput` when the folder refuses."""
+    """Write 16-bit audio; raises `DeviceError` when the disk or the folder refuses."""
     import soundfile  # noqa: PLC0415
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(file, np.clip(samples, -1, 1), rate, subtype="PCM_16")
     except (OSError, soundfile.LibsndfileError) as error:
-        raise BadInput(f"cannot write {file}: {error}. Free space or choose another folder") from error
+        raise DeviceError(f"cannot write {file}: {error}. Free space or choose another folder") from error
 
 
 def check_audio(

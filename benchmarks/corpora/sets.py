@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.corpora import manifest
 from benchmarks.corpora.covost import load_covost
 from benchmarks.corpora.fleurs import load_fleurs
 from benchmarks.corpora.folder import load_folder
@@ -24,8 +25,10 @@ def add_set_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_set(arguments: argparse.Namespace) -> DataSet:
-    """The set that the arguments name."""
+    """The set that the arguments name; a folder with a manifest is what its manifest says."""
     root, source, target = arguments.root, arguments.source, arguments.target
+    if (root / manifest.NAME).is_file():
+        return manifest.load_manifest(root)
     match arguments.layout:
         case "fleurs":
             return load_fleurs(root, source, target, arguments.split)

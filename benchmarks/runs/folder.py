@@ -67,15 +67,19 @@ def digest(settings: Mapping[str, Any], utterances: Sequence[Utterance]) -> str:
 
 
 def begin(path: Path, about: About, utterances: Sequence[Utterance], resume: bool) -> RunFolder:
-    """A new run, or with ``resume`` one that goes on; raises `BadInput` rather than mix two runs in one folder."""
+    """A new run, or with ``resume`` one that goes on; raises `BadInput` rather than mix two runs in one folder.
+
+    A run that ended before its first row, for want of a model perhaps, has nothing to lose and is begun again.
+    """
     folder = RunFolder(path)
-    if (path / "run.json").exists():
+    if (path / "run.json").exists() and folder.rows():
         if not resume:
             raise BadInput(f"{path} holds a run already; give --resume to go on with it, or another --out")
         if folder.about()["digest"] != about["digest"]:
             raise BadInput(f"{path} holds a run with other settings or data; give another --out")
         _drop_cut_line(folder.rows_file)
         return folder
+    _drop_cut_line(folder.rows_file)
     write_manifest(path / "manifest.jsonl", utterances)
     write_text(path / "run.json", json.dumps(about, indent=2, default=str) + "\n")
     return folder

@@ -14,13 +14,14 @@ from benchmarks.corpora.audio import read_audio, write_audio
 from benchmarks.corpora.covost import load_covost
 from benchmarks.corpora.fleurs import language_of, load_fleurs
 from benchmarks.corpora.folder import load_folder
+from benchmarks.corpora.manifest import load_manifest
 from benchmarks.corpora.segments import load_segments
 from benchmarks.corpora.stress import at_speed, harder_copies, with_noise
 from benchmarks.corpora.synthesis import synthesize
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set, tones
 from benchmarks.corpora.utterance import Issues, read_manifest, write_manifest
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, DeviceError
 
 TONE, _ = tones(3)
 LENGTH = len(TONE)
@@ -204,6 +205,30 @@ def test_faster_copies_keep_their_word_ends_in_place(tmp_path):
     assert at_speed(TONE, 16_000, 1.0) is TONE
     with pytest.raises(BadInput, match="not above 0"):
         harder_copies(made, tmp_path, speed=0)
+
+
+def test_copies_are_sets_that_can_be_checked_moved_and_run(tmp_path, capsys):
+    made = tone_set(tmp_path / "tones")
+    write_manifest(tmp_path / "tones" / "manifest.jsonl", made)
+    assert main(["data", "stress", str(tmp_path / "tones"), str(tmp_path / "out"), "--snr", "10"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"snr10", "speed1", "speed1.25", "speed1.5"}
+    (tmp_path / "out").rename(tmp_path / "moved")
+    for copy in (tmp_path / "moved").iterdir():
+        assert main(["data", "check", str(copy)]) == 0
+        assert [utterance.transcript for utterance in load_manifest(copy).utterances] == [item.transcript for item in made]
+    slower, faster = (load_manifest(tmp_path / "moved" / name).utterances[0].duration_s for name in ("speed1", "speed1.5"))
+    assert slower == pytest.approx(1.5 * faster, rel=0.03)
+    assert slower == pytest.approx(made[0].duration_s)
+    (tmp_path / "moved" / "snr10" / "tones-0.wav").unlink()
+    capsys.readouterr()
+    assert main(["data", "check", str(tmp_path / "moved" / "snr10")]) == 2
+    assert "dropped audio missing: tones-0" in capsys.readouterr().out
+
+
+def test_a_folder_that_refuses_audio_is_a_fault_of_the_disk(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceError, match="Free space or choose another folder"):
+        write_audio(tmp_path / "file" / "a.wav", TONE, 16_000)
 
 
 def test_a_talk_repeats_its_recordings_until_it_is_long_enough(tmp_path):

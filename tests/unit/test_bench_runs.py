@@ -68,6 +68,9 @@ def row_from(line):
 
 def test_two_runs_never_share_a_folder(tmp_path, utterances):
     begin(tmp_path / "run", ABOUT, utterances, resume=False)
+    folder = begin(tmp_path / "run", ABOUT | {"digest": "z"}, utterances, resume=False)  # without a row nothing is lost
+    begin(tmp_path / "run", ABOUT, utterances, resume=False)
+    folder.append(Row(utterances[0].name, "d", "empty", "cu", 1.0))
     with pytest.raises(BadInput, match="--resume"):
         begin(tmp_path / "run", ABOUT, utterances, resume=False)
     with pytest.raises(BadInput, match="other settings or data"):
@@ -141,11 +144,11 @@ def test_the_command_line_from_run_to_gate(tmp_path, utterances, capsys):
     for name, load in (("a", "1"), ("b", "1")):
         assert main([*run, str(tmp_path / name), "--system", f"scripted:{load}", "--limit", "2"]) == 0
     assert main([*run, str(tmp_path / "a"), "--system", "scripted"]) == 2
-    assert main(["score", str(tmp_path / "a"), "--scorer", "nonsense", "--scorer", "comet"]) == 0
+    assert main(["score", str(tmp_path / "a"), "--scorer", "nonsense", "--scorer", "translation_quality"]) == 0
     kept = json.loads((tmp_path / "a" / "scores.json").read_text())
     assert kept["figures"]["ear_voice_span_p50_s"]["definition"] == "evs/end2start/v1/cu"
-    assert set(kept["skipped_scorers"]) == {"nonsense", "comet"}
-    assert "skipped: scorer comet" in capsys.readouterr().out
+    assert set(kept["skipped_scorers"]) == {"nonsense", "translation_quality"}
+    assert "skipped: scorer translation_quality" in capsys.readouterr().out
     assert main(["report", str(tmp_path / "a")]) == 0
     gate = tmp_path / "gate.yaml"
     for text, code in (
