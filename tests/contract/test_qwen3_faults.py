@@ -1,0 +1,167 @@
+"""Odd text, broken text, an engine that fails, a GPU without memory: told, and the session goes on."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.tts_checkpoint import write_checkpoint
+from models.tts.qwen3 import Qwen3TTS, speaking
+from pipeline.errors import DeviceError, ModelError
+from tests.qwen3_sessions import FRAMES, clip, heard, pieces, unit
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Random weights do not know when to stop."""
+    monkeypatch.setattr(speaking, "MOST_FRAMES", FRAMES)
+
+
+@pytest.fixture
+def backend(folder):
+    return Qwen3TTS(model=str(folder), device="cpu", sessions=2)
+
+
+async def test_nothing_to_pronounce_is_nothing_to_hear(backend):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        for texts in ([], [""], ["...", " ?!"], ["🙂"]):
+            assert len(await heard(session, 0, *texts)) == 0
+
+
+async def test_long_text_is_spoken_in_several_utterances(backend, monkeypatch):
+    begun = []
+    monkeypatch.setattr(speaking.StreamedSpeech, "_whole_prompt", counted(speaking.StreamedSpeech._whole_prompt, begun))
+    monkeypatch.setattr(speaking, "MOST_FRAMES", 2)
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        text = "hello world, this is a sentence. " * 30
+        await heard(session, 0, text)
+        assert max(len(ids) for ids in begun) <= 60
+        assert sum(len(ids) for ids in begun) >= session._length(text.strip()) - 2 * len(begun)
+
+
+def counted(inner, calls):
+    def call(self, ids):
+        calls.append(ids)
+        return inner(self, ids)
+
+    return call
+
+
+async def test_text_that_fails_raises_after_what_came_before_it_was_spoken(backend):
+    async def broken():
+        yield "hello world, this "
+        raise OSError("line cut")
+
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        speech = session.say(unit(), broken())
+        samples = len((await anext(speech)).samples)
+        with pytest.raises(OSError, match="line cut"):
+            samples += sum([len(chunk.samples) async for chunk in speech])
+        assert samples > 0
+        assert len(await heard(session, 1, "hello")) > 0
+
+
+async def test_mute_speech_is_tried_once_more_and_then_told(backend, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(speaking.Edges, "begun", property(lambda _self: False, lambda _self, _value: None), raising=False)
+    inner = speaking.StreamedSpeech._utterance
+
+    def counted_seeds(self, prompt, ids, attempt, text_ended=True):
+        seeds.append(attempt)
+        return inner(self, prompt, ids, attempt, text_ended)
+
+    monkeypatch.setattr(speaking.StreamedSpeech, "_utterance", counted_seeds)
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        with pytest.raises(ModelError, match="no speech came of 'hello'"):
+            await heard(session, 0, "hello")
+    assert seeds == [0, 1]
+
+
+async def test_an_engine_that_fails_fails_the_unit_and_not_the_next(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        engine = synthesizer._conductor.engine
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, "turn", lambda: 1 / 0)
+            with pytest.raises(ModelError, match="division"):
+                await heard(session, 0, "hello")
+        assert len(await heard(session, 1, "hello")) > 0
+
+
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 20.00 MiB"
+
+
+def full(*_):
+    raise torch.OutOfMemoryError(OUT_OF_MEMORY)
+
+
+async def test_a_gpu_without_memory_refuses_new_sessions_and_keeps_those_that_run(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        expected = await heard(session, 0, "hello")
+        async with synthesizer.open(None, "en") as alone:
+            np.testing.assert_allclose(await heard(alone, 0, "hello"), expected, atol=1e-4)
+        speech = session.say(unit(1), pieces("hello world"))
+        first = await anext(speech)
+        with monkeypatch.context() as memory:
+            memory.setattr("models.tts.qwen3.synthesizer._encode", full)
+            memory.setattr(synthesizer._conductor.engine, "open_stream", full)
+            with pytest.raises(DeviceError, match="no memory left to learn a voice.*go on; try: close other programs"):
+                await synthesizer.enrol(clip())
+            with pytest.raises(DeviceError, match="no memory left for another session"):
+                await synthesizer.open(None, "de").__aenter__()
+            rest = [chunk async for chunk in speech]
+        assert len(first.samples) > 0
+        assert rest[-1].last
+        async with synthesizer.open(None, "de") as later:
+            assert len(await heard(later, 0, "hello")) > 0
+
+
+async def test_a_gpu_that_is_too_small_is_told_when_it_loads(backend, monkeypatch):
+    monkeypatch.setattr("models.tts.qwen3.loading.allocate_rows", full)
+    with pytest.raises(ModelError, match="2 sessions does not fit.*lower 'sessions'.*0.6B"):
+        async with backend.load():
+            pass
+
+
+async def test_a_unit_for_which_there_is_no_memory_is_told_and_the_next_one_is_spoken(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        engine = synthesizer._conductor.engine
+        with monkeypatch.context() as memory:
+            memory.setattr(type(engine.model), "begin", full)
+            with pytest.raises(DeviceError, match="no memory left to speak this.*sessions=1"):
+                await heard(session, 0, "hello")
+        assert len(engine._free_rows) == 2
+        assert len(await heard(session, 1, "hello")) > 0
+
+
+async def test_ten_thousand_characters_are_spoken_to_their_end(backend, monkeypatch):
+    spoken = []
+    inner = speaking.StreamedSpeech._speak_whole
+
+    def listened(self, text):
+        spoken.append(text)
+        return inner(self, text)
+
+    monkeypatch.setattr(speaking.StreamedSpeech, "_speak_whole", listened)
+    monkeypatch.setattr(speaking, "MOST_FRAMES", 2)
+    text = "hello world hello world hello world hello world. " * 204
+    assert len(text) > 9_990
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        assert len(await heard(session, 0, text)) > 0
+    assert " ".join(spoken).split() == text.split()
+
+
+SCRIPTS = [
+    "مرحبا بالعالم", "नमस्ते दुनिया", "สวัสดีชาวโลก", "你好，世界。", "hello 🙂 world", "h\u0301e\u0323llo", "a\ud800b",
+    "\0hi\x1b[2J",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+async def test_any_script_is_spoken_in_any_language(backend, text):
+    async with backend.load() as synthesizer, synthesizer.open(None, "fr") as session:
+        assert len(await heard(session, 0, text)) > 0
+        assert len(await heard(session, 1, *text)) > 0
