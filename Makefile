@@ -17,14 +17,15 @@ BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
+ENGINE_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py)))
 DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evaluators lint format bench clean system
+.PHONY: help demo test test-evaluators test-transformers5 lint format bench clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 24
 
 demo: $(BASE)  ## translate five readings from English to Spanish, live, into demo/
 	@mkdir -p demo
@@ -38,6 +39,12 @@ test: lint  ## every test, lint and type check
 test-evaluators: $(READY)  ## SimulEval and simulstream agree with us, each in its own environment
 	@$(VENV)/bin/python -m benchmarks.evaluators.check
 
+# The dev dependencies hold transformers at what the official qwen-tts package needs. Tests against that package are left out.
+test-transformers5:  ## the speech engine beside transformers 5, in an environment of its own
+	@$(MAKE) -s VENV=$(VENV)-transformers5 $(VENV)-transformers5/.transformers5
+	@$(VENV)-transformers5/bin/python -c 'import transformers as t; print("transformers", t.__version__)'
+	@$(VENV)-transformers5/bin/pytest $(ENGINE_TESTS)
+
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)
 	@$(VENV)/bin/ruff format --check $(SOURCES)
@@ -50,8 +57,8 @@ format: $(READY)  ## let ruff rewrite the sources
 bench: $(READY)  ## figures of the offline profile, into bench.json
 	@$(VENV)/bin/python -m benchmarks session --profile offline benchmarks/data/speech --json bench.json
 
-clean:  ## remove the virtual environment and what was written
-	rm -rf $(VENV) demo bench.json
+clean:  ## remove the virtual environments and what was written
+	rm -rf $(VENV) $(VENV)-transformers5 demo bench.json
 
 # What the offline profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
 system:
@@ -86,3 +93,8 @@ $(READY): $(BASE)
 # qwen-tts also asks for its web demo's packages (gradio, sox, torchaudio), which its model code does not use here.
 	@$(PIP) install --no-deps qwen-tts==0.1.1
 	@touch $(READY)
+
+$(VENV)/.transformers5: $(BASE)
+	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
+	@$(PIP) install "transformers>=5" hypothesis pytest pytest-asyncio pytest-timeout scipy
+	@touch $@
