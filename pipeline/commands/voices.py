@@ -16,6 +16,8 @@ EXAMPLES = """
 examples:
   translate-live voices add me.wav --name me --consent consent.wav
       learn a voice from 3 to 15 s of speech; without --consent it says what the speaker must record
+  translate-live voices list --profile gpu
+      see your voices, and the presets that the models of a profile bring
   translate-live voices preview me --to fr --out me.fr.wav
       hear what it sounds like
   translate-live --mic --to fr --voice me
