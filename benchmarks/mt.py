@@ -1,4 +1,4 @@
-"""Translation: glossary obedience, cost of the constrained search, speed at real geometry, and the reading-unit policy.
+"""Translation: glossary obedience and load, cost of constrained search, speed at real geometry, reading-unit policy.
 
 ``terms`` and ``control`` and ``policy`` take a minute or two on a CPU; ``speed`` builds a model of the given geometry with
 random weights. The GPU figures (``--device cuda``) need no other command.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks import mt_policy
 from benchmarks.mt_control import control_figures
+from benchmarks.mt_glossary import glossary_figures
 from benchmarks.mt_speed import GEOMETRIES, speed_figures
 from benchmarks.mt_terms import terms_figures
 from models.mt.checkpoint import choose_device
@@ -25,21 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--geometry", nargs="+", choices=tuple(GEOMETRIES), default=("0.6b",), help="for speed (0.6b)")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="texts at once, for speed (1 8)")
     parser.add_argument("--device", default="auto", help="for speed: cpu, cuda or auto")
-    parser.add_argument("--repeats", type=int, default=3, help="for speed: runs after one to warm up (3)")
+    parser.add_argument("--repeats", type=int, default=3, help="for speed: most runs of each (3)")
     mt_policy.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure the parts that were asked for."""
     parts: dict[str, Callable[[], Mapping[str, float]]] = {
-        "terms": lambda: terms_figures(arguments.sentences),
+        "terms": lambda: {**terms_figures(arguments.sentences), **glossary_figures()},
         "control": control_figures,
         "policy": lambda: mt_policy.policy_figures(arguments),
         "speed": lambda: _speed(arguments),
     }
     figures: dict[str, float] = {}
     for part in arguments.parts:
-        print(part)
+        print(part, flush=True)
         figures |= parts[part]()
     return figures
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,11 +13,13 @@ import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.metrics.statistics import percentile
-from models.mt.constrained_beam import Asked, BeamOptions, search
+from models.mt.beam_request import Asked, BeamOptions
+from models.mt.constrained_beam import search
 from models.mt.steppers import CausalStepper
 
 Model: TypeAlias = Any  # transformers is not analysed
-UNIT_TOKENS, PROMPT_TOKENS, BEAMS = 20, 96, 4
+UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
+BUDGET_S = 15.0  # for the runs of one search at one batch size
 
 GEOMETRIES: Mapping[str, Mapping[str, int]] = {
     "0.6b": {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
@@ -29,21 +33,41 @@ GEOMETRIES: Mapping[str, Mapping[str, int]] = {
 
 
 def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: int) -> Mapping[str, float]:
-    """Milliseconds for a unit of 20 tokens at beam 4, for each batch size: our search and `generate`, medians."""
+    """Milliseconds for a batch of units of 20 tokens at beam 4: our search, eager `generate`, and the ratio of both.
+
+    Each is the median of at most ``repeats`` runs, fewer where they take more than `BUDGET_S` together (``_runs``), after
+    one run of a single text to warm up. ``_equal_ratio`` is the share of texts with the same tokens: random weights leave
+    near ties that other shapes of the same sums may decide otherwise.
+    """
+    if device == "cpu":
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
     model = _model(geometry, device)
-    figures = {}
+    first = _prompts(1)[:1]
+    for call in (_search, _generate):
+        call(model, first)
+    figures = {"speed_threads": float(torch.get_num_threads())}
     for batch in batches:
-        tokens = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=torch.Generator().manual_seed(batch))
-        ours = _median_ms(partial(_search, model, tokens.tolist()), device, repeats)
-        theirs = _median_ms(partial(_generate, model, tokens.to(device)), device, repeats)
-        figures[f"unit_{geometry}_batch{batch}_ms"] = ours
-        figures[f"unit_{geometry}_batch{batch}_generate_ms"] = theirs
-        print(f"  {geometry} batch {batch}: {ours:9.1f} ms a unit, generate {theirs:9.1f} ms ({theirs / ours:.2f} x)")
+        prompts, name = _prompts(batch), f"unit_{geometry}_batch{batch}"
+        ours, our_times = _timed(partial(_search, model, prompts), device, repeats)
+        theirs, their_times = _timed(partial(_generate, model, prompts), device, repeats)
+        figures[f"{name}_ms"] = percentile(our_times, 50)
+        figures[f"{name}_generate_ms"] = percentile(their_times, 50)
+        figures[f"{name}_to_generate_ratio"] = figures[f"{name}_ms"] / figures[f"{name}_generate_ms"]
+        figures[f"{name}_equal_ratio"] = sum(map(operator.eq, ours, theirs)) / batch
+        figures[f"{name}_runs"] = min(len(our_times), len(their_times))
+        for key in ("ms", "generate_ms", "to_generate_ratio", "equal_ratio", "runs"):
+            print(f"  {name}_{key:<18} {figures[f'{name}_{key}']:9.2f}", flush=True)
     return figures
 
 
+def _prompts(batch: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(batch)
+    rows: list[list[int]] = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=generator).tolist()
+    return rows
+
+
 def _model(geometry: str, device: str) -> Model:
-    shape = {**GEOMETRIES[geometry], "tie_word_embeddings": True, "pad_token_id": 0, "eos_token_id": 2, "bos_token_id": 1}
+    shape = {**GEOMETRIES[geometry], "tie_word_embeddings": True, "pad_token_id": 0, "eos_token_id": END, "bos_token_id": 1}
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     torch.manual_seed(1)
     before = torch.get_default_dtype()
@@ -56,26 +80,34 @@ def _model(geometry: str, device: str) -> Model:
         torch.set_default_dtype(before)
 
 
-def _search(model: Model, rows: list[list[int]]) -> None:
-    options = BeamOptions(BEAMS, (2,), early_stopping="never")
-    search(CausalStepper(model, rows), [Asked(UNIT_TOKENS)] * len(rows), options)
+def _search(model: Model, rows: list[list[int]]) -> list[list[int]]:
+    """The tokens of each unit; the end is kept out by a bias, as the product keeps out what writes no text."""
+    bias = torch.zeros(model.config.vocab_size, device=model.device)
+    bias[END] = -torch.inf
+    options = BeamOptions(BEAMS, (END,), early_stopping="never")
+    found, _ = search(CausalStepper(model, rows, bias), [Asked(UNIT_TOKENS)] * len(rows), options)
+    return [list(hypotheses[0].tokens) for hypotheses in found]
 
 
-def _generate(model: Model, rows: torch.Tensor) -> None:
+def _generate(model: Model, rows: list[list[int]]) -> list[list[int]]:
     length = {"min_new_tokens": UNIT_TOKENS, "max_new_tokens": UNIT_TOKENS}
-    mask = torch.ones_like(rows)
-    model.generate(rows, attention_mask=mask, num_beams=BEAMS, do_sample=False, early_stopping="never", **length)
+    prompts = torch.tensor(rows, device=model.device)
+    mask = torch.ones_like(prompts)
+    said = model.generate(prompts, attention_mask=mask, num_beams=BEAMS, do_sample=False, early_stopping="never", **length)
+    found: list[list[int]] = said[:, PROMPT_TOKENS:].tolist()
+    return found
 
 
-def _median_ms(call: Callable[[], None], device: str, repeats: int) -> float:
-    times_ms = []
-    for _ in range(repeats + 1):  # the first one warms up
+def _timed(call: Callable[[], list[list[int]]], device: str, repeats: int) -> tuple[list[list[int]], list[float]]:
+    """What a call gives, and the milliseconds of each run."""
+    times_ms: list[float] = []
+    while not times_ms or (len(times_ms) < repeats and sum(times_ms) < 1000 * BUDGET_S):
         _wait(device)
         before = time.perf_counter()
-        call()
+        found = call()
         _wait(device)
         times_ms.append(1000 * (time.perf_counter() - before))
-    return percentile(times_ms[1:], 50)
+    return found, times_ms
 
 
 def _wait(device: str) -> None:

@@ -8,7 +8,6 @@ follow token sequences; Aho & Corasick 1975 for matching with failure links.
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,10 @@ from functools import cached_property
 from models.mt.bans import Bans
 from models.mt.reader import Reader, Reading
 from models.mt.terms import Demands, Form
-from models.mt.vocabulary import Vocabulary
-from models.mt.ways import ANY, Way, Ways
+from models.mt.vocabulary import BROKEN, Vocabulary, decode
+from models.mt.ways import Left, Ways, WaySet
 
 DEAD = -1
-BROKEN = "\N{REPLACEMENT CHARACTER}"  # what half a character is read as
 SOFT_NATS = 1.5  # for each token of a soft term
 REPEAT_NATS = 1.0  # against saying a hard term once more than demanded
 
@@ -31,7 +29,8 @@ class State:
     """What the search asks about a state."""
 
     reading: Reading
-    ways: Sequence[Way]
+    begin: WaySet
+    go_on: WaySet
     vocabulary: Vocabulary
     unmet: Sequence[int]  # the hard demands to meet
     need: float  # tokens that certainly suffice to meet every hard term
@@ -47,41 +46,36 @@ class State:
     @cached_property
     def least(self) -> float:
         """Tokens without which some hard term cannot be met, never more than `need`."""
-        fewest: dict[int, float] = {}
-        for way in self.ways:
-            tokens = self.vocabulary.fewest(way.rest)
-            fewest[way.demand] = min(tokens, fewest.get(way.demand, math.inf))
-        return max((fewest.get(demand, 0) for demand in self.unmet), default=0)
+        begin, go_on = self.begin.fewest, self.go_on.fewest
+        there = [demand for demand in self.unmet if demand in begin or demand in go_on]
+        return max((min(begin.get(one, math.inf), go_on.get(one, math.inf)) for one in there), default=0)
 
-    @cached_property
+    @property
     def going_on(self) -> frozenset[int]:
         """Tokens that continue a term that has begun."""
-        return frozenset(token for way in self.ways if way.begun for token in self.vocabulary.leading(way.rest))
-
-    @cached_property
-    def starting(self) -> frozenset[int]:
-        """Tokens that begin one."""
-        return frozenset(token for way in self.ways if not way.begun for token in self.vocabulary.leading(way.rest))
+        return self.go_on.tokens
 
     @cached_property
     def all_helpful(self) -> tuple[int, ...]:
         """All tokens that serve a term."""
-        return tuple(self.going_on | self.starting | self._sure)
+        return tuple(self.go_on.tokens | self.begin.tokens | self._sure)
 
     @cached_property
     def helpful_now(self) -> tuple[int, ...]:
         """Those that begin no term, but for the one that certainly helps."""
-        return tuple(self.going_on | self._sure)
+        return tuple(self.go_on.tokens | self._sure)
 
-    @property
+    @cached_property
     def _sure(self) -> frozenset[int]:
         return frozenset() if self.shortest is None else frozenset({self.shortest})
 
     @cached_property
     def shortest(self) -> int | None:
         """The token that certainly lowers `need`."""
-        best = min((way for way in self.ways if way.cost == self.need), key=lambda way: way.rest, default=None)
-        return self.vocabulary.first(best.rest) if best and self.need else None
+        if not self.need:
+            return None
+        rests = [way.rest for ways in (self.begin, self.go_on) for way in ways.ways if way.cost == self.need]
+        return self.vocabulary.first(min(rests)) if rests else None
 
 
 class TermAutomaton:
@@ -97,7 +91,8 @@ class TermAutomaton:
         self._ways = Ways(demands, self._reader, self._bans, vocabulary)
         self._states: list[State] = []
         self._numbers: dict[Reading, int] = {}
-        self._refused: dict[int, tuple[int, ...]] = {}
+        self._refused: dict[int, Sequence[int]] = {}
+        self._lefts: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Left] = {}
         self.root = self._number(self._reader.start)
 
     def state(self, number: int) -> State:
@@ -108,25 +103,28 @@ class TermAutomaton:
         """The state after one more token, or `DEAD` if it would say something banned or break a character."""
         moves = self._states[number].moves
         if token not in moves:
-            moves[token] = self._move(self._states[number].reading, self._vocabulary.written[token])
+            moves[token] = self._move(self._states[number].reading, token)
         return moves[token]
 
     def after(self, prefix: str) -> int:
         """The state after a text that is already committed, whatever it says."""
         return self._number(self._reader.follow(self._reader.start, prefix))
 
-    def refused(self, number: int) -> tuple[int, ...]:
+    def refused(self, number: int) -> Sequence[int]:
         """The tokens that would say something banned."""
         if not self._bans:
             return ()
         if number not in self._refused:
             reading = self._states[number].reading
-            candidates = self._bans.suspects(reading.node, reading.partial, reading.open_ban)
-            self._refused[number] = tuple(token for token in candidates if self.step(number, token) == DEAD)
+            end = self._bans.end(reading.node, reading.glued)
+            sure, doubtful = self._bans.suspects(end, reading.partial, reading.open_ban)
+            also = tuple(token for token in doubtful if self.step(number, token) == DEAD)
+            self._refused[number] = (*sure, *also) if also else sure
         return self._refused[number]
 
-    def _move(self, reading: Reading, written: bytes) -> int:
-        letters, partial = _decoded(reading.partial, written)
+    def _move(self, reading: Reading, token: int) -> int:
+        written = self._vocabulary.written[token]
+        letters, partial = decode(reading.partial + written) if reading.partial else self._vocabulary.decoded(token)
         after = None if BROKEN in letters else self._reader.read(reading, letters)
         if after is None or (partial and not self._can_complete(after, partial)):
             return DEAD
@@ -146,21 +144,29 @@ class TermAutomaton:
         return self._numbers[reading]
 
     def _describe(self, reading: Reading) -> State:
-        hoped = [one.count - reading.counted(number) for number, one in enumerate(self._demands)]
-        unmet = [number for number in range(self._hard) if hoped[number] > 0]
-        ways = self._ways.towards(reading, hoped)
-        if not unmet:  # what is begun of a hard term that is met need not be ended
-            ways = [way for way in ways if way.demand >= self._hard or way.demand == ANY]
-        costs = [way.cost for way in ways if way.demand < self._hard]
+        left = self._left(reading)
+        unmet = [number for number in range(self._hard) if left.hoped[number] > 0]
+        begin = self._ways.beginning(reading, left)
+        go_on = self._ways.going_on(reading, left, not unmet)
+        cost = min(begin.cost, go_on.cost)
         return State(
             reading,
-            ways,
+            begin,
+            go_on,
             self._vocabulary,
             unmet,
-            need=min(costs) if costs else math.inf if unmet else 0,
+            need=cost if unmet or cost < math.inf else 0,
             met=not unmet and not reading.open_ban and not reading.partial,
-            bonus=self._bonus(reading, hoped),
+            bonus=self._bonus(reading, left.hoped),
         )
+
+    def _left(self, reading: Reading) -> Left:
+        key = reading.counts, reading.pending
+        if key not in self._lefts:
+            hoped = (one.count - reading.counted(number) for number, one in enumerate(self._demands))
+            feared = (one.count - count for one, count in zip(self._demands, reading.counts, strict=True))
+            self._lefts[key] = Left(tuple(hoped), tuple(feared))
+        return self._lefts[key]
 
     def _bonus(self, reading: Reading, hoped: Sequence[int]) -> float:
         bonus = -REPEAT_NATS * sum(left < 0 for left in hoped[: self._hard])
@@ -175,11 +181,3 @@ class TermAutomaton:
         """The share of the form that the text ends with."""
         ends = range(len(form.text), 0, -1)
         return next((end / len(form.text) for end in ends if reading.node.endswith(form.text[:end])), 0.0)
-
-
-def _decoded(partial: bytes, written: bytes) -> tuple[str, bytes]:
-    """The characters that are whole after more bytes, and those of an unfinished one."""
-    if not partial and written.isascii():
-        return written.decode(), b""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    return decoder.decode(partial + written), decoder.getstate()[0]

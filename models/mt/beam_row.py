@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from heapq import nlargest
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 from models.mt.automaton import DEAD
+from models.mt.banks import Next, share_out
 
 if TYPE_CHECKING:
     from models.mt.automaton import State
-    from models.mt.constrained_beam import Asked, BeamOptions
+    from models.mt.beam_request import Asked, BeamOptions
 
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3
 
-
-Group = tuple[int, Sequence[int]]
+Group: TypeAlias = tuple[int, Sequence[int]]
 """Tokens of a beam."""
-Seen = tuple[int, Sequence[int], list[float]]
+Seen: TypeAlias = tuple[int, Sequence[int], list[float]]
 """Tokens of a beam, and the scores of the hypotheses they would make."""
-
-
-class Candidate(NamedTuple):
-    """A token that may follow a beam, and the score of the hypothesis it would make."""
-
-    score: float
-    beam: int
-    token: int
-
-
-class Next(NamedTuple):
-    """A candidate with the state it leads to. ``value`` is the score with the bonus for soft terms."""
-
-    value: float
-    score: float
-    beam: int
-    token: int
-    state: int
-    need: float
-    met: bool
+Candidate: TypeAlias = tuple[float, int, int]
+"""The score of the hypothesis that a token would make, the beam, and the token."""
 
 
 class Row:
@@ -49,7 +30,7 @@ class Row:
     def __init__(self, asked: Asked, options: BeamOptions) -> None:
         self._asked, self._options, self._automaton = asked, options, asked.automaton
         self._histories: list[tuple[int, ...]] = [()] * options.beams
-        self._states = [asked.state] * options.beams
+        self._numbers = [asked.state] * options.beams
         self._finished: list[tuple[tuple[int, ...], float, bool]] = []
         self._tolls: list[float] = []
         self._length = 0
@@ -74,24 +55,25 @@ class Row:
         if self.done:
             return []
         groups: list[Group] = [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
-        if not self._length:
-            groups.append((0, self._asked.refused))
         if self._automaton:
             for beam in self._alive(width):
-                groups.append((beam, self._automaton.refused(self._states[beam])))
+                groups.append((beam, self._automaton.refused(self._numbers[beam])))
                 groups.append((beam, () if self._state(beam).met else self._options.ends))
         return groups
 
     def choose(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> None:
-        """Take the best candidates: finished ones to the pool, the others as the next beams."""
+        """Take the best candidates, best first: finished ones to the pool, the others as the next beams."""
         self._length += 1
         left = self._asked.limit - self._length
-        following = self._following(plain, wanted)
-        following.sort(key=lambda one: -one.value)
-        self._finish(following, left)
-        going = [one for one in following if one.token not in self._options.ends and left > 0]
-        chosen = self._share_out(going, wanted, left) if self._automaton else going[: self._options.beams]
-        self._go_on(chosen)
+        if self._automaton:
+            following = sorted(self._following(plain, wanted), key=attrgetter("value"), reverse=True)
+            self._finish([(one.value, one.beam, one.token) for one in following if one.state.met], left)
+            going = [one for one in following if one.token not in self._options.ends] if left > 0 else []
+            self._go_on_with_terms(self._share_out(going, wanted, left))
+        else:
+            self._finish(plain, left)
+            running = [one for one in plain if one[2] not in self._options.ends] if left > 0 else []
+            self._go_on(running[: self._options.beams])
         self.done = self._over(left)
 
     def found(self) -> list[tuple[tuple[int, ...], float, bool]]:
@@ -101,7 +83,7 @@ class Row:
 
     def _state(self, beam: int) -> State:
         assert self._automaton
-        return self._automaton.state(self._states[beam])
+        return self._automaton.state(self._numbers[beam])
 
     def _alive(self, width: int) -> list[int]:
         return [beam for beam in range(width) if self.scores[beam] > FAR / 2]
@@ -110,83 +92,74 @@ class Row:
         """Whether a term had better not begin here, and need not."""
         return state.awkward and state.need < self._asked.limit - self._length
 
-    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> list[Next]:
-        if not self._automaton:
-            return [Next(one.score, one.score, one.beam, one.token, 0, 0, True) for one in plain if one.score > 2 * FAR]
-        pool = {(one.beam, one.token): one for one in plain}
+    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> Iterable[Next]:
+        """Where the best tokens lead, and the best of each beam that serve a term."""
+        pool = {(beam, token): score for score, beam, token in plain}
         for beam, tokens, scores in wanted:
             state = self._state(beam)
-            spared = state.shortest if self._waits(state) else None
-            best = nlargest(FORCED_PER_BEAM, zip(scores, tokens, strict=True))
+            best = sorted(zip(scores, tokens, strict=True), reverse=True)[:FORCED_PER_BEAM]
             if state.shortest is not None:
                 best.append((scores[tokens.index(state.shortest)], state.shortest))
-            pool |= {(beam, token): Candidate(score, beam, token) for score, token in best if token != spared}
-        return [step for one in pool.values() if (step := self._step(one))]
+                if self._waits(state):
+                    best = [one for one in best if one[1] != state.shortest]
+            pool |= {(beam, token): score for score, token in best}
+        return self._steps((score, beam, token) for (beam, token), score in pool.items())
 
-    def _step(self, one: Candidate) -> Next | None:
-        """Where a candidate leads; nothing if it may not be taken."""
-        assert self._automaton
-        if one.score <= FAR / 2:
-            return None
-        origin = self._states[one.beam]
-        number = origin if one.token in self._options.ends else self._automaton.step(origin, one.token)
-        if number == DEAD:
-            return None
-        state = self._automaton.state(number)
-        return Next(one.score + state.bonus, one.score, one.beam, one.token, number, state.need, state.met)
+    def _steps(self, candidates: Iterable[Candidate]) -> Iterable[Next]:
+        """Where candidates lead, without those that may not be taken."""
+        automaton, ends = self._automaton, self._options.ends
+        assert automaton
+        for score, beam, token in candidates:
+            if score > FAR / 2:
+                origin = self._numbers[beam]
+                number = origin if token in ends else automaton.step(origin, token)
+                if number != DEAD:
+                    state = automaton.state(number)
+                    yield Next(score + state.bonus, score, beam, token, number, state)
 
-    def _finish(self, following: Sequence[Next], left: int) -> None:
+    def _finish(self, following: Sequence[Candidate], left: int) -> None:
         """Move what ends now to the pool; as in transformers only if it ranks among the best ``beams``."""
         pool, beams = self._finished, self._options.beams
         if not (self._options.early_stopping is True and len(pool) >= beams):
-            for one in [one for one in following if one.met][:beams]:
-                if one.token in self._options.ends or left <= 0:
-                    tokens = (*self._histories[one.beam], one.token)
-                    pool.append((tokens, self._penalized(one.value, self._length), True))
+            for value, beam, token in following[:beams]:
+                if token in self._options.ends or left <= 0:
+                    pool.append(((*self._histories[beam], token), self._penalized(value, self._length), True))
         pool.sort(key=lambda found: -found[1])
         del pool[beams:]
 
     def _share_out(self, going: Sequence[Next], wanted: Sequence[Seen], left: int) -> list[Next]:
-        """The best text, half the beams by what their whole text may be worth, the rest round-robin over the banks.
-
-        With more banks than beams the round-robin alone (Post & Vilar 2018) would soon drop the text without the term,
-        and only texts that say it early would be left. One beam is always safe.
-        """
-        assert self._automaton
-        feasible = [one for one in going if self._automaton.state(one.state).least <= left]
-        toll = self._toll(going)
-        promising = sorted(feasible, key=lambda one: one.need * toll - one.value)
-        chosen = feasible[: self._options.beams // 2][:1]
-        chosen += [one for one in promising if one not in chosen][: (self._options.beams + 1) // 2 - len(chosen)]
-        ranks: Counter[float] = Counter()
-        keyed = []
-        for one in feasible:
-            keyed.append((ranks[one.need], one.need, one))
-            ranks[one.need] += 1
-        banked = [one for *_, one in sorted(keyed, key=lambda key: key[:2])]
-        chosen += [one for one in banked if one not in chosen][: self._options.beams - len(chosen)]
-        if not any(one.need <= left for one in chosen):
-            seen = [Candidate(score, beam, token) for beam, *both in wanted for token, score in zip(*both, strict=True)]
-            reserve = [step for one in seen if one.token not in self._options.ends and (step := self._step(one))]
-            if safe := [one for one in (*going, *reserve) if one.need <= left]:
+        """The next beams, one of which can certainly still say every term."""
+        chosen = share_out(going, left, self._toll(going), self._options.beams)
+        if not any(one.state.need <= left for one in chosen):
+            seen = [(score, beam, token) for beam, *both in wanted for token, score in zip(*both, strict=True)]
+            reserve = self._steps(one for one in seen if one[2] not in self._options.ends)
+            if safe := [one for one in (*going, *reserve) if one.state.need <= left]:
                 chosen[-1:] = [max(safe, key=lambda one: one.value)]
-        return sorted(chosen, key=lambda one: -one.value)
+        return sorted(chosen, key=attrgetter("value"), reverse=True)
 
     def _toll(self, going: Sequence[Next]) -> float:
         """What a token towards the terms costs, in nats: the mean over the steps so far of the cheapest."""
-        costs = [self.scores[one.beam] - one.score for one in going if one.need < self._state(one.beam).need]
+        needs = [self._state(beam).need for beam in range(self._options.beams)]
+        costs = [self.scores[one.beam] - one.score for one in going if one.state.need < needs[one.beam]]
         if costs:
             self._tolls.append(min(costs))
+        return self._mean_toll()
+
+    def _mean_toll(self) -> float:
         return sum(self._tolls) / len(self._tolls) if self._tolls else 0.0
 
-    def _go_on(self, chosen: Sequence[Next]) -> None:
+    def _go_on_with_terms(self, chosen: Sequence[Next]) -> None:
+        self._go_on([(one.score, one.beam, one.token) for one in chosen])
         missing = self._options.beams - len(chosen)
-        first = chosen[0].beam if chosen else 0
-        self.origins = [one.beam for one in chosen] + [first] * missing
-        self.tokens = [one.token for one in chosen] + [self._options.ends[0]] * missing
-        self.scores = [one.score for one in chosen] + [FAR] * missing
-        self._states = [one.state for one in chosen] + [self._asked.state] * missing
-        self._histories = [(*self._histories[one.beam], one.token) for one in chosen] + [()] * missing
+        self._numbers = [one.number for one in chosen] + [self._asked.state] * missing
+
+    def _go_on(self, chosen: Sequence[Candidate]) -> None:
+        missing = self._options.beams - len(chosen)
+        first = chosen[0][1] if chosen else 0
+        self.origins = [beam for _, beam, _ in chosen] + [first] * missing
+        self.tokens = [token for *_, token in chosen] + [self._options.ends[0]] * missing
+        self.scores = [score for score, *_ in chosen] + [FAR] * missing
+        self._histories = [(*self._histories[beam], token) for _, beam, token in chosen] + [()] * missing
 
     def _over(self, left: int) -> bool:
         """Transformers' stopping rule: nothing that runs can still beat the worst that finished.
@@ -204,7 +177,7 @@ class Row:
 
     def _best_hope(self) -> float:
         """The best score of what runs, after the toll for the terms it has still to say."""
-        toll = sum(self._tolls) / len(self._tolls) if self._tolls else 0.0
+        toll = self._mean_toll()
         return max(self.scores[beam] - toll * self._state(beam).need for beam in self._alive(len(self.scores)))
 
     def _penalized(self, score: float, length: int) -> float:
@@ -218,4 +191,4 @@ class Row:
         end = history[len(history) - size + 1 :]
         starts = range(len(history) - size + 1)
         seen = {history[start + size - 1] for start in starts if history[start : start + size - 1] == end}
-        return sorted(seen - set(self._state(beam).going_on)) if self._automaton else sorted(seen)
+        return sorted(seen - self._state(beam).going_on) if self._automaton else sorted(seen)

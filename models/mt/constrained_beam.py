@@ -8,18 +8,18 @@ terms whose `need` at the start is not above the limit is met in every output.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from models.mt.beam_row import FAR, Candidate, Group, Row, Seen
-from models.mt.top import top_of_rows
+from models.mt.beam_request import Asked, BeamOptions
+from models.mt.beam_row import FAR, Group, Row, Seen
+from models.mt.top import top_of_beams
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from models.mt.automaton import TermAutomaton
 
 
 class Stepper(Protocol):
@@ -43,30 +43,6 @@ class Stepper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BeamOptions:
-    """How to search: as in transformers' `GenerationConfig`, with ``no_repeat`` for its ``no_repeat_ngram_size``."""
-
-    beams: int
-    ends: tuple[int, ...]
-    length_penalty: float = 1.0
-    early_stopping: bool | Literal["never"] = False
-    no_repeat: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one request of the batch asks: at most ``limit`` tokens, its terms and the state its prefix leads to.
-
-    ``refused`` are tokens that must not come first.
-    """
-
-    limit: int
-    automaton: TermAutomaton | None = None
-    state: int = 0
-    refused: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """A finished continuation, its end token included if it has one; ``met``: it says every hard term."""
 
@@ -82,47 +58,45 @@ def search(stepper: Stepper, asked: Sequence[Asked], options: BeamOptions) -> tu
     rows = [Row(one, options) for one in asked]
     with torch.inference_mode():
         scores = stepper.start(options.beams, max(one.limit for one in asked))[:, None]
+        _refuse_first(scores, asked)
         steps = 1
         while True:
             _advance(rows, scores, options)
             if all(row.done for row in rows):
                 return [[Hypothesis(*found) for found in row.found()] for row in rows], steps
             origins = [number * options.beams + origin for number, row in enumerate(rows) for origin in row.origins]
-            stepper.reorder(torch.tensor(origins, device=scores.device))
-            tokens = torch.tensor([token for row in rows for token in row.tokens], device=scores.device)
-            scores = stepper.step(tokens).view(len(rows), options.beams, -1)
+            stepper.reorder(_integers(origins, scores))
+            tokens = [token for row in rows for token in row.tokens]
+            scores = stepper.step(_integers(tokens, scores)).view(len(rows), options.beams, -1)
             steps += 1
 
 
-def _advance(rows: Sequence[Row], log_probabilities: Tensor, options: BeamOptions) -> None:
+def _refuse_first(scores: Tensor, asked: Sequence[Asked]) -> None:
+    for row, one in zip(scores, asked, strict=True):
+        if one.refused is not None:
+            row[0].index_fill_(0, one.refused.to(scores.device), 4 * FAR)
+
+
+def _advance(rows: Sequence[Row], scores: Tensor, options: BeamOptions) -> None:
     """Let every row choose its next tokens from log-probabilities [requests, beams or 1, vocabulary]."""
     import torch
 
-    width, size = log_probabilities.shape[1:]
-    wanted = _read(log_probabilities, rows, width)
-    _mask(log_probabilities, [row.masked(width) for row in rows])
-    running = torch.tensor([row.scores[:width] for row in rows], device=log_probabilities.device)
+    width, size = scores.shape[1:]
+    wanted = _read(scores, rows, width)
+    _mask(scores, [row.masked(width) for row in rows])
+    running = torch.tensor([row.scores[:width] for row in rows], device=scores.device)
     count = min(max(2, 1 + len(options.ends)) * options.beams, width * size)
-    values, tokens = top_of_rows(log_probabilities.view(-1, size), count)
-    best, places = (
-        (values.view(len(rows), width, -1) + running[:, :, None]).flatten(1).topk(min(count, width * values.shape[1]))
-    )
-    tokens = tokens.view(len(rows), -1).gather(1, places)
-    beams = places // values.shape[1]
-    for number, (row, *top) in enumerate(zip(rows, best.tolist(), beams.tolist(), tokens.tolist(), strict=True)):
+    best = (part.tolist() for part in top_of_beams(scores, running, count))
+    for row, seen, *top in zip(rows, wanted, *best, strict=True):
         if not row.done:
-            plain = [Candidate(*one) for one in zip(*top, strict=True) if one[0] > 2 * FAR]
-            row.choose(plain, wanted[number])
+            row.choose([one for one in zip(*top, strict=True) if one[0] > 2 * FAR], seen)
 
 
 def _read(scores: Tensor, rows: Sequence[Row], width: int) -> list[list[Seen]]:
     """What the hypotheses would be worth with the tokens each row wants to see, in one transfer for the whole batch."""
-    import torch
-
     wanted = [row.wanted(width) for row in rows]
-    if not any(wanted):
-        return [[] for _ in rows]
-    values = iter(scores.view(-1)[torch.tensor(_places(scores, wanted), device=scores.device)].tolist())
+    places = _places(scores, wanted)
+    values = iter(scores.view(-1).index_select(0, _integers(places, scores)).tolist() if places else ())
     return [
         [(beam, tokens, [row.scores[beam] + value for value in islice(values, len(tokens))]) for beam, tokens in groups]
         for row, groups in zip(rows, wanted, strict=True)
@@ -130,10 +104,8 @@ def _read(scores: Tensor, rows: Sequence[Row], width: int) -> list[list[Seen]]:
 
 
 def _mask(scores: Tensor, masked: Sequence[Sequence[Group]]) -> None:
-    import torch
-
     if places := _places(scores, masked):
-        scores.view(-1).index_fill_(0, torch.tensor(places, device=scores.device), 4 * FAR)
+        scores.view(-1).index_fill_(0, _integers(places, scores), 4 * FAR)
 
 
 def _places(scores: Tensor, groups: Sequence[Sequence[Group]]) -> list[int]:
@@ -141,3 +113,10 @@ def _places(scores: Tensor, groups: Sequence[Sequence[Group]]) -> list[int]:
     width, size = scores.shape[1:]
     starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
     return [start + token for start, tokens in starts for token in tokens]
+
+
+def _integers(numbers: Sequence[int], like: Tensor) -> Tensor:
+    """The numbers as int64 on the device of ``like``; `torch.tensor` takes ten times as long for some dozens."""
+    import torch
+
+    return torch.frombuffer(array("q", numbers), dtype=torch.int64).to(like.device)

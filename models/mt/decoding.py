@@ -9,21 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from models.mt.automaton import TermAutomaton
-from models.mt.constrained_beam import Asked, BeamOptions, Stepper, search
+from models.mt.beam_request import Asked, BeamOptions
+from models.mt.constrained_beam import Stepper, search
 from models.mt.guards import lost_numbers, problems
 from models.mt.letters import is_letter
 from models.mt.source_text import clean
 from models.mt.terms import Demands, demands
 from models.mt.token_bytes import text_of_tokens
 from models.mt.vocabulary import Vocabulary
+from models.mt.ways import refuse_unwritable
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat
@@ -49,6 +54,12 @@ def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
     """The text of a committed prefix and the tokens after it; end tokens write nothing."""
     text = text_of_tokens(tokens, vocabulary.written)
     return (prefix + text).rstrip() if prefix else text.strip()
+
+
+def check_terms(terms: Iterable[Term], language: str, vocabulary: Vocabulary) -> None:
+    """Raise `BadInput` for terms that a search over this vocabulary could not be held to in ``language``."""
+    for term in terms:
+        refuse_unwritable(demands([term], language).hard, vocabulary)
 
 
 class Architecture(Protocol):
@@ -102,8 +113,13 @@ class Decoder:
 
     def check(self, terms: Iterable[Term], language: str) -> None:
         """Raise `BadInput` for terms that this model could not be held to in ``language``."""
-        for term in terms:
-            self._build(demands([term], language))
+        check_terms(terms, language, self._architecture.vocabulary)
+
+    @cached_property
+    def _gluing(self) -> Tensor:
+        import torch
+
+        return torch.tensor(self._architecture.vocabulary.gluing, dtype=torch.int64)
 
     def _build(self, wanted: Demands) -> TermAutomaton:
         return TermAutomaton(wanted, self._architecture.vocabulary)
@@ -141,7 +157,7 @@ class Decoder:
     def _ask(self, work: _Work, constrain: bool) -> Asked:
         wanted = work.demands if constrain else Demands(soft=work.demands.soft)
         limit = token_limit(work.prompt)
-        refused = self._architecture.vocabulary.gluing if is_letter(work.request.prefix[-1:]) else ()
+        refused = self._gluing if is_letter(work.request.prefix[-1:]) else None
         if not wanted:
             return Asked(limit, refused=refused)
         automaton = self._automaton(wanted)

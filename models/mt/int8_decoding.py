@@ -7,10 +7,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from models.mt.automaton import TermAutomaton
 from models.mt.catalog import Entry
 from models.mt.chat import Chat
-from models.mt.decoding import Decoder, Prompt, token_limit, written
+from models.mt.decoding import Decoder, Prompt, check_terms, token_limit, written
 from models.mt.guards import problems
 from models.mt.letters import is_letter
 from models.mt.source_text import clean
@@ -65,8 +64,7 @@ class Int8Decoder:
 
     def check(self, terms: Iterable[Term], language: str) -> None:
         """Raise `BadInput` for terms that this model could not be held to in ``language``."""
-        for term in terms:
-            TermAutomaton(demands([term], language), self._vocabulary)
+        check_terms(terms, language, self._vocabulary)
 
     def _prompt(self, request: TranslationRequest) -> Prompt:
         demands(request.terms, request.target_language)  # contradictions are told before any work

@@ -46,42 +46,34 @@ class Reader:
 
     def read(self, reading: Reading, text: str) -> Reading | None:
         """The reading after more text; nothing if that says something banned."""
-        return self._go_on(reading, text, bool(self._bans))
+        if not self._bans:
+            return self._go_on(reading, text, False)
+        open_ban = self._bans.follow(self._bans.end(reading.node, reading.glued), reading.open_ban, text)
+        return None if open_ban is None else self._go_on(reading, text, open_ban)
 
     def follow(self, reading: Reading, text: str) -> Reading:
         """The reading after more text, whatever it says."""
-        after = self._go_on(reading, text, False)
-        assert after is not None
-        return after
+        return self._go_on(reading, text, False)
 
     def passes(self, reading: Reading, text: str) -> bool:
         """Whether the text can follow, and the whole end there, without saying something banned."""
         if not self._bans:
             return True
-        after = self.read(reading, text)
-        return after is not None and not after.open_ban
+        return self._bans.follow(self._bans.end(reading.node, reading.glued), reading.open_ban, text) is False
 
-    def _go_on(self, reading: Reading, text: str, heed: bool) -> Reading | None:
-        node, glued, _, _, _, ended, open_ban = reading
+    def _go_on(self, reading: Reading, text: str, open_ban: bool) -> Reading:
+        node, glued, ended = reading.node, reading.glued, reading.ended
         counts, pending = list(reading.counts), list(reading.pending)
         for letter in text:
-            word = is_letter(letter)
-            if heed and open_ban and not word:
-                return None
             if pending:
-                pending = self._settle(pending, counts, word)
+                pending = self._settle(pending, counts, is_letter(letter))
             node += letter
             while node not in self._beginnings or (glued and node in self._bound):
                 node, glued = node[1:], is_letter(node[0])
             if letter in self._endings:
                 self._count(node, glued, counts, pending)
-            if heed:
-                says = self._bans.says(node, glued)
-                if says is None:
-                    return None
-                open_ban = says
             ended = letter in SENTENCE_ENDS or (ended and letter in _CLOSING)
-        return Reading(node, glued, tuple(counts), tuple(sorted(pending)), b"", ended, heed and open_ban)
+        return Reading(node, glued, tuple(counts), tuple(sorted(pending)), b"", ended, open_ban)
 
     @staticmethod
     def _settle(pending: Sequence[tuple[int, int]], counts: list[int], word: bool) -> list[tuple[int, int]]:

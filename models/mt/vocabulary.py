@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import codecs
 import math
-from bisect import bisect_left
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import accumulate, takewhile
 
 from models.mt.letters import is_letter
 
-_CONTROL = frozenset({*range(32), 127})
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # what half a character is read as
+NEVER_IN_TEXT = b"\xff"  # a byte that UTF-8 does not use
 
 
 class Vocabulary:
@@ -28,9 +30,17 @@ class Vocabulary:
         self._leading: dict[bytes, list[int]] = {}
         self._fewest: dict[bytes, float] = {b"": 0}
         self._completions: dict[bytes, bytes] = {}
+        self._decoded: dict[int, tuple[str, bytes]] = {}
+        self._containing: dict[bytes, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.written)
+
+    def decoded(self, token: int) -> tuple[str, bytes]:
+        """The characters a token writes after whole ones, and the bytes of an unfinished one."""
+        if token not in self._decoded:
+            self._decoded[token] = decode(self.written[token])
+        return self._decoded[token]
 
     def beginning(self, text: bytes) -> list[int]:
         """All tokens that write a non-empty beginning of ``text``."""
@@ -57,6 +67,10 @@ class Vocabulary:
         for start in range(len(text)):
             self._fewest[text[start:]] = best[start]
         return best[0]
+
+    def writes(self, text: str) -> bool:
+        """Whether tokens can spell it; looked at whole only if one of its characters cannot be written by itself."""
+        return all(self.fewest(letter.encode()) < math.inf for letter in set(text)) or self.fewest(text.encode()) < math.inf
 
     def first(self, text: bytes) -> int | None:
         """The first token of a shortest spelling of ``text``."""
@@ -87,12 +101,29 @@ class Vocabulary:
     def continuing(self, text: bytes) -> list[int]:
         """All tokens that begin with ``text``."""
         start = bisect_left(self._sorted, (text,))
-        ends = takewhile(lambda entry: entry[0].startswith(text), islice(self._sorted, start, None))
-        return [token for _, token in ends]
+        entries = takewhile(lambda place: self._sorted[place][0].startswith(text), range(start, len(self._sorted)))
+        return [self._sorted[place][1] for place in entries]
 
     @cached_property
     def _sorted(self) -> list[tuple[bytes, int]]:
         return sorted((text, token) for token, text in enumerate(self.written) if text)
+
+    def containing(self, text: bytes) -> list[int]:
+        """All tokens that write the characters of ``text``, and perhaps others around them."""
+        if text not in self._containing:
+            joined, starts = self._joined
+            found = self._containing[text] = []
+            place = joined.find(text)
+            while place >= 0:
+                found.append(bisect_right(starts, place) - 1)
+                place = joined.find(text, starts[found[-1]] + len(self.written[found[-1]]))
+        return self._containing[text]
+
+    @cached_property
+    def _joined(self) -> tuple[bytes, array[int]]:
+        """All tokens in one piece, and where each starts."""
+        lengths = (len(text) + len(NEVER_IN_TEXT) for text in self.written)
+        return NEVER_IN_TEXT.join(self.written), array("l", accumulate(lengths, initial=0))
 
     @cached_property
     def silent(self) -> list[int]:
@@ -104,7 +135,26 @@ class Vocabulary:
     @cached_property
     def gluing(self) -> list[int]:
         """Tokens that would lengthen a word which stands before them."""
-        return [token for token, text in enumerate(self.written) if is_letter(text.decode(errors="replace")[:1])]
+        return [token for token, text in enumerate(self.written) if is_letter(text[:4].decode(errors="replace")[:1])]
+
+    @cached_property
+    def parting(self) -> list[int]:
+        """Tokens that would end a word which stands before them."""
+        first = ((token, decode(text[:4])[0][:1]) for token, text in enumerate(self.written))
+        return [token for token, letter in first if letter and not is_letter(letter)]
+
+    @cached_property
+    def halves(self) -> list[int]:
+        """Tokens that begin a character and do not finish it."""
+        return [token for token, text in enumerate(self.written) if text and not decode(text)[0]]
+
+
+def decode(written: bytes) -> tuple[str, bytes]:
+    """The characters that are whole, `BROKEN` for what never will be, and the bytes of an unfinished one."""
+    if written.isascii():
+        return written.decode(), b""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return decoder.decode(written), decoder.getstate()[0]
 
 
 def _finished(character: bytes) -> bool | None:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from models.mt.constrained_beam import Asked, BeamOptions, search
+from models.mt.beam_request import Asked, BeamOptions
+from models.mt.constrained_beam import search
 from models.mt.steppers import CausalStepper, Seq2SeqStepper
-from models.mt.top import top_of_rows
+from models.mt.top import top_of_beams
 from tests.mt_models import END, Scripted, random_model
 
 NEW, LENGTHS, LONGEST, PAD = 10, (7, 5, 4, 7, 2, 6, 3), 7, 1
@@ -98,9 +99,12 @@ def windows(tokens: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [tokens[start : start + 4] for start in range(len(tokens) - 3)]
 
 
-@pytest.mark.parametrize(("length", "count"), [(90, 8), (20_000, 8), (480_123, 12), (12_288, 4)])
-def test_top_of_long_rows_is_topk(length, count):
-    rows = torch.randn(3, length, generator=torch.Generator().manual_seed(length))
-    values, places = top_of_rows(rows, count)
-    assert torch.equal(values, rows.topk(count).values)
-    assert torch.equal(rows.gather(1, places), values)
+@pytest.mark.parametrize(("length", "count"), [(90, 8), (20_000, 8), (480_123, 12), (12_288, 4), (128, 1)])
+@pytest.mark.parametrize("beams", [1, 4])
+def test_top_of_beams_is_topk_over_them_all(beams, length, count):
+    generator = torch.Generator().manual_seed(length)
+    scores, running = (torch.randn(3, beams, *shape, generator=generator) for shape in ((length,), ()))
+    values, best_beams, tokens = top_of_beams(scores, running, count)
+    sums = scores + running[:, :, None]
+    assert torch.equal(values, sums.flatten(1).topk(count).values)
+    assert torch.equal(sums.flatten(1).gather(1, best_beams * length + tokens), values)

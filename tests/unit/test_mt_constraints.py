@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from models.mt.automaton import REPEAT_NATS, TermAutomaton
-from models.mt.constrained_beam import Asked, BeamOptions, Hypothesis, search
+from models.mt.beam_request import Asked, BeamOptions
+from models.mt.constrained_beam import Hypothesis, search
 from models.mt.steppers import CausalStepper, Seq2SeqStepper
 from models.mt.terms import Demand, Demands, Form, demands
 from models.mt.vocabulary import Vocabulary

@@ -4,8 +4,11 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from models.mt.decoding import check_terms
 from models.mt.token_bytes import text_of_tokens, token_bytes
 from models.mt.vocabulary import Vocabulary
+from pipeline.contracts import Term
+from pipeline.errors import BadInput
 
 TEXTS = [
     "The Transformer reads “quotes”, numbers 1,250.50 and naïve café words.",
@@ -63,3 +66,39 @@ def test_fewest_tokens_and_what_begins_a_text():
     assert vocabulary.completing(b"\xf0") == b""
     assert vocabulary.silent == [0]
     assert sorted(vocabulary.gluing) == [1, 2, 3, 4, 5]
+
+
+def test_tokens_by_what_they_contain_and_how_they_begin():
+    half = "模".encode()[:2]
+    vocabulary = Vocabulary([b"", b"a", b"xaby", b"ab", b"b", half, "模a".encode(), b"...a", b"\xff"])
+    assert vocabulary.containing(b"ab") == [2, 3], "nothing that two tokens write together"
+    assert vocabulary.containing(b"a") == [1, 2, 3, 6, 7]
+    assert vocabulary.parting == [6, 7, 8]
+    assert vocabulary.halves == [5]
+
+
+class CountingVocabulary(Vocabulary):
+    """Notes every text whose spelling is worked out."""
+
+    def __init__(self, written):
+        super().__init__(written)
+        self.spelled = set()
+
+    def fewest(self, text):
+        self.spelled.add(text)
+        return super().fewest(text)
+
+
+def test_ten_thousand_terms_are_checked_by_their_characters():
+    """Spelling each term takes seconds; where every character can be written, so can every term."""
+    vocabulary = CountingVocabulary([b"", *(bytes([byte]) for byte in range(256)), b" ter", "模型".encode()])
+    terms = [Term(f"source {number}", (("término ", "模型")[number % 2] + str(number),)) for number in range(10_000)]
+    check_terms(terms, "es", vocabulary)
+    assert vocabulary.spelled == {letter.encode() for letter in " término0123456789模型"}
+
+
+def test_a_term_is_refused_only_if_no_tokens_spell_it():
+    vocabulary = Vocabulary([b"", b" ", b"a", "模型".encode()])
+    check_terms([Term("x", ("模型 a",)), Term("y", ("b",), mode="soft")], "zh", vocabulary)
+    with pytest.raises(BadInput, match="'型模' cannot be written"):
+        check_terms([Term("x", ("型模",))], "zh", vocabulary)
