@@ -139,10 +139,11 @@ class Transcript:
 class ReadingUnit:
     """A committed piece of translation, a few words to a clause, that can be spoken at once.
 
-    ``source`` is the words it covers, ``start`` and ``end`` their span, ``heard_s`` how far the audio had been heard when
-    the unit was cut. Units are numbered from 0 within a session and ``target``, the language that was asked for, which the
-    translate stage fills in; ``language`` is that of ``text``, the source's where there is no translation. ``text`` keeps a
-    leading space where the unit continues a sentence of a language that writes spaces, so texts concatenate.
+    ``source`` is the words it covers, in ``source_language``, ``start`` and ``end`` their span, ``heard_s`` how far the
+    audio had been heard when the unit was cut. Units are numbered from 0 within a session and ``target``, the language that
+    was asked for, which the translate stage fills in; ``language`` is that of ``text``, the source's where there is no
+    translation. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
+    texts concatenate. It is empty where the speaker spoke the target language and that was to be muted.
     """
 
     number: int
@@ -153,6 +154,7 @@ class ReadingUnit:
     end: float
     heard_s: float
     target: str = ""
+    source_language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
+
+SameLanguage = Literal["captions", "speak", "mute"]
+"""What becomes of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
 
 
 @cache
@@ -20,6 +24,11 @@ def language_names() -> Mapping[str, str]:
 def primary(code: str) -> str:
     """The language of a code without region or script: pt of pt-BR."""
     return code.replace("_", "-").partition("-")[0].lower()
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two codes name one language, regions and scripts aside; no code (not known yet) is no language."""
+    return bool(one) and primary(one) == primary(other)
 
 
 def is_language(code: str) -> bool:

@@ -154,6 +154,7 @@ class PauseUnits:
             start=span.words[0].start,
             end=max(word.end for word in span.words),
             heard_s=span.heard_s,
+            source_language=span.language,
         )
 
     def _cut(self) -> None:

@@ -18,22 +18,23 @@ from pipeline.contracts import (
     Source,
     Speaking,
     Synthesizer,
-    TermChecking,
-    TranslationRequest,
     Translator,
     Voice,
 )
 from pipeline.control import Control, Run, Stamped
-from pipeline.errors import ModelError, StageFailed, TranslateLiveError, told
+from pipeline.errors import ModelError, StageFailed, told
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary import Glossary
+from pipeline.languages import SameLanguage, same_language
 from pipeline.outlet import Outlet
 from pipeline.pace import PaceOptions
 from pipeline.reading.agreement_units import AgreementUnits
 from pipeline.reading_units import PauseUnits, UnitPolicy
+from pipeline.rehearsal import check_terms, rehearse
 from pipeline.speech import Speech
-from pipeline.stages import Translating, capture, recognize, translate
+from pipeline.stages import capture, recognize
 from pipeline.stream_time import HeardTime, LiveTime, StreamTime
+from pipeline.translating import Translating, translate
 
 AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
 LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.LIVE_S`)
@@ -56,7 +57,7 @@ class SessionOptions:
     """What one session is asked to do.
 
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
-    spoken, if any.
+    spoken, if any. ``same_language`` says what becomes of speech that is in a target language already.
     """
 
     languages: tuple[str, ...]
@@ -66,6 +67,12 @@ class SessionOptions:
     glossary: Glossary = field(default_factory=Glossary)
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
+    same_language: SameLanguage = "captions"
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (source, target) languages that may have to be translated; an empty source: still to be detected."""
+        pairs = product(self.languages or ("",), self.targets)
+        return [(source, target) for source, target in pairs if not same_language(source, target)]
 
 
 class Session:
@@ -96,8 +103,8 @@ class Session:
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
                 speaking = await self._open_speech(opened)
-                await self._check_terms()
-                await self._rehearse()
+                await check_terms(self._models.translator, self._options.glossary, self._options.pairs())
+                await rehearse(self._models.translator, self._options.pairs())
                 await self._run_stages(source, listening, speaking)
         finally:
             await self._close_sinks()
@@ -142,24 +149,6 @@ class Session:
         for outlet in self._outlets:
             outlet.put_now(event)
 
-    async def _check_terms(self) -> None:
-        """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
-        translator, glossary = self._models.translator, self._options.glossary
-        if glossary and isinstance(translator, TermChecking):
-            for source, target in product(self._options.languages or ("",), self._options.targets):
-                await translator.check(glossary.terms(source, target), source, target)
-
-    async def _rehearse(self) -> None:
-        """Translate a word into each target, so that what is refused or slow the first time comes before any audio."""
-        try:
-            for language in self._options.languages[:1]:
-                for target in self._options.targets:
-                    await self._models.translator.translate(TranslationRequest("one", language, target))
-        except TranslateLiveError:
-            raise
-        except Exception as error:  # the border to the model
-            raise StageFailed("translate", error) from error
-
     async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
         if self._options.spoken is None or self._models.synthesizer is None:
             return None
@@ -186,7 +175,7 @@ class Session:
         audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
         units = Channel[Stamped[ReadingUnit]](UNITS)
-        translating = Translating(self._models.translator, self._policies(), run)
+        translating = Translating(self._models.translator, self._policies(), run, self._options.same_language)
         spoken = self._options.spoken if speaking else None
         works: list[tuple[str, Coroutine[Any, Any, None], Channel[Any] | None]] = [
             ("capture", self._capture(source, audio, run), audio),

@@ -1,10 +1,10 @@
-"""The stages of a session: capture, recognize, translate. (`pipeline.speech` holds the fourth, speak.)"""
+"""The first stages of a session: capture and recognize. (`pipeline.translating` and `pipeline.speech` hold the others.)"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -14,11 +14,10 @@ import numpy as np
 
 from pipeline.audio.resampling import Resampler
 from pipeline.channel import Channel
-from pipeline.contracts import Listening, Source, Translation, TranslationRequest, Translator
+from pipeline.contracts import Listening, Source
 from pipeline.control import Run, Show, Stamped
-from pipeline.errors import ModelError, told
-from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, ReadingUnit, Transcript
-from pipeline.reading_units import Reading, UnitPolicy
+from pipeline.errors import ModelError
+from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, Transcript
 
 RECOGNIZER_HZ = 16_000
 LIVE_S = 15.0  # of audio that waits: a live session that is further behind skips to live
@@ -26,7 +25,6 @@ FAILURES_ALLOWED = 2  # in a row, of units; one more ends the session
 STALL_S = 60.0  # a model call that takes longer has hung
 GRACE_S = 5.0  # in which a call that was cancelled should have ended
 HANGS = f"no answer for {STALL_S:.0f} s: the model hangs"
-AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what is being spoken
 _JOINT_S = 0.001  # chunks that lie closer are one stream
 
 
@@ -166,93 +164,3 @@ def checked(transcript: Transcript, last_end: float) -> float:
             raise ModelError(f"the recognizer gave {word!r} after a word that ended at {last_end:.3f} s")
         last_end = word.end
     return last_end
-
-
-class Translating:
-    """Runs the reading-unit policies, one a target language, over the transcripts of a session."""
-
-    def __init__(self, translator: Translator, policies: Mapping[str, UnitPolicy], run: Run) -> None:
-        self._translator = translator
-        self._policies = policies
-        self._run = run
-        self._failures = 0
-
-    async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
-        """The units of all targets that this transcript completes; drafts are shown."""
-        for policy in self._policies.values():
-            policy.hear(transcript, final)
-        while asked := [(target, requests) for target, policy in self._policies.items() if (requests := policy.ask())]:
-            answers = await self._answers([request for _, requests in asked for request in requests])
-            for target, requests in asked:
-                reading = await self._reading(self._policies[target], [answers.pop(0) for _ in requests])
-                for unit in reading.units:
-                    yield replace(unit, target=target)
-                if reading.draft is not None:  # of what the units leave
-                    await self._run.show(reading.draft)
-
-    async def _answers(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
-        began = self._run.clock.now()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._translate(request)) for request in requests]
-        await self._run.show(Busy("translate", self._run.clock.now() - began))
-        return [task.result() for task in tasks]
-
-    async def _translate(self, request: TranslationRequest) -> Translation | Exception:
-        """The translation, or what went wrong twice."""
-        error: Exception = ModelError("not tried")
-        for _ in range(2):
-            try:
-                async with in_time("translate", self._run):
-                    return await self._translator.translate(request)
-            except Exception as failure:  # the border to the model; becomes a Fault
-                error = failure
-        return error
-
-    async def _reading(self, policy: UnitPolicy, answers: Sequence[Translation | Exception]) -> Reading:
-        good = [answer for answer in answers if isinstance(answer, Translation)]
-        if len(good) == len(answers):
-            self._failures = 0
-            for notice in (notice for answer in good for notice in answer.notices):
-                await self._run.show(notice)
-            return policy.read(good)
-        error = next(answer for answer in answers if isinstance(answer, Exception))
-        self._failures += 1
-        if self._failures > FAILURES_ALLOWED:
-            raise error
-        await self._run.show(Fault("translate", told(error), fatal=False))
-        return policy.fail()
-
-
-async def translate(
-    transcripts: Channel[Stamped[Transcript]],
-    units: Channel[Stamped[ReadingUnit]],
-    translating: Translating,
-    run: Run,
-    *,
-    spoken: str | None,
-    live: bool,
-) -> None:
-    """Transcripts in, reading units out: all are shown, those of the ``spoken`` language go on to speech.
-
-    A source that waits is made to wait for slow speech, so that sinks need not hold much audio back for it.
-    """
-    heard = Transcript((), (), "", 0.0, 0.0, ended=True)
-
-    async def publish(stamped: Stamped[Transcript], final: bool) -> None:
-        while not live and len(units) and stamped.item.heard_s - units.waiting()[0].item.heard_s > AHEAD_S:
-            run.time.held_up()
-            await units.taken()
-        async for unit in translating.read(stamped.item, final):
-            await run.show(unit)
-            if unit.language == unit.target == spoken:
-                if units.full:
-                    run.time.held_up()
-                await units.send(replace(stamped, item=unit))  # type: ignore[arg-type]
-        run.time.translated(stamped.item.heard_s)
-
-    generation = 0
-    async for stamped in transcripts:
-        heard, generation = stamped.item, stamped.generation
-        await publish(stamped, final=False)
-    await publish(Stamped(generation, replace(heard, committed=(), tentative=(), ended=True, notices=())), final=True)
-    run.time.translated(math.inf)

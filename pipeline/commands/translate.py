@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
+
+from pipeline.languages import SameLanguage
 
 EXAMPLES = """
 examples:
@@ -17,6 +20,8 @@ examples:
       several recordings as one talk, captions in two languages
   translate-live talk.mp3 --to es,fr,de --speak fr --out talk.fr.wav --captions talk.vtt
       three languages at once: French speech, captions talk.es.vtt, talk.fr.vtt and talk.de.vtt
+  translate-live --mic --from en,es --to en,es --captions meeting.vtt
+      a meeting in two languages, each shown in both; what is said in Spanish is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
       terms that must be said as your glossaries have them
   ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > talk.es.txt
@@ -60,9 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
+        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable; the profile offline can only "
+        "keep words as they are and say exact phrases",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
+    languages.add_argument(
+        "--same-language",
+        choices=get_args(SameLanguage),
+        default="captions",
+        help="what becomes of speech that is in a language of --to already, which is not translated: captions shows it as "
+        "it was said, speak says it, too, mute leaves it out (captions)",
+    )
     _add_outputs(parser)
     _add_models(parser)
 

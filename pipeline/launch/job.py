@@ -217,6 +217,7 @@ def _options(job: Job) -> SessionOptions:
         glossary=job.glossary,
         units=job.profile.units,
         pace=job.profile.pace,
+        same_language=job.wish.same_language,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from pipeline.contracts import TranslatorBackend
 from pipeline.errors import BadInput
-from pipeline.languages import LanguageRow, language_table
+from pipeline.languages import LanguageRow, language_table, same_language
 from pipeline.registry import Backends
 
 
@@ -85,6 +85,7 @@ def session_languages(
         if language not in heard:
             raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}; try: another --profile")
     sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
+    _check_something_to_translate(sources, targets)
     for target in targets:
         _check_target(backends, sources, target)
     if spoken is not None and spoken not in backends.spoken():
@@ -93,9 +94,19 @@ def session_languages(
     return sources
 
 
-def _check_target(backends: Backends, sources: Sequence[str], target: str) -> None:
-    if target in sources:
-        raise BadInput(f"the speaker already speaks {target!r}; try: another language with --to")
+def _check_something_to_translate(sources: Sequence[str], targets: Sequence[str]) -> None:
+    """What is spoken in a target language passes through; that must not be all there is."""
+    if sources and all(same_language(source, target) for source in sources for target in targets):
+        raise BadInput(
+            f"the speaker already speaks {targets[0]!r}; try: another language with --to (and --captions-language source "
+            "for captions of what is said)"
+        )
+
+
+def _check_target(backends: Backends, spoken: Sequence[str], target: str) -> None:
+    sources = [source for source in spoken if not same_language(source, target)]
+    if spoken and not sources:
+        return
     possible = targets_of(backends, sources)
     if target not in possible:
         from_them = f" from {_list(sources)}" if sources else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.audio.audio_writer import sound_format
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
-from pipeline.languages import is_language, language_names
+from pipeline.languages import SameLanguage, is_language, language_names
 from pipeline.outputs.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.voices.record import SAME
 
@@ -29,6 +29,7 @@ class Wish:
     spoken: str
     glossary: tuple[Path, ...]
     glossary_soft: bool
+    same_language: SameLanguage
     profile: str
     config: Path | None
     assignments: tuple[str, ...]
@@ -73,6 +74,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         spoken=_spoken(arguments, targets),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
+        same_language=arguments.same_language,
         profile=arguments.profile,
         config=arguments.config,
         assignments=(*arguments.assignments, *pace),
@@ -135,10 +137,10 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
 
 def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
     """No output may be an input, or two outputs one file: both would be lost."""
-    for file in captions:
-        caption_format(file.path)
     if arguments.out is not None:
         sound_format(arguments.out)
+    for file in captions:
+        caption_format(file.path)
     heard = {Path(name).resolve() for name in files if name != STANDARD_INPUT}
     written: set[Path] = set()
     for path in [arguments.out, arguments.events, *(file.path for file in captions)]:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary import Glossary
+from pipeline.languages import same_language
 from pipeline.reading.candidates import Candidate, Span
 from pipeline.reading.decision import Evidence, decide
 from pipeline.reading.drafts import Drafts
@@ -170,7 +171,8 @@ class AgreementUnits:
         if not decision.units:
             return ()
         whole = decision.units == len(candidate.units)
-        if self._forces_prefix is None and (decision.of_committed or not whole):
+        own = same_language(question.requests[0].source_language, self._target)  # its own translation, so prefixes hold
+        if self._forces_prefix is None and not own and (decision.of_committed or not whole):
             self._must_probe = True
             return ()
         rest = committed if decision.of_committed else candidate
@@ -221,7 +223,9 @@ class AgreementUnits:
         self._number += 1
         self._released_s = self._now_s
         end = max(word.end for word in words)
-        return ReadingUnit(self._number - 1, words, text, language, words[0].start, end, self._now_s)
+        spoken = self._sentence.heard[self._sentence.covered - 1].language
+        number, start = self._number - 1, words[0].start
+        return ReadingUnit(number, words, text, language, start, end, self._now_s, source_language=spoken)
 
     def _translate_alone(self) -> None:
         """The translator ignored the prefix: begin anew behind what was said."""

@@ -93,6 +93,18 @@ def test_one_target_is_spoken(translate, speak, spoken):
     assert " ".join(said).split() == words(spoken)
 
 
+@pytest.mark.parametrize(("mode", "expected"), [([], True), (["speak"], True), (["mute"], False)])
+def test_what_is_said_in_a_target_language_is_shown_as_it_was_said_or_muted(translate, mode, expected):
+    options = ["--same-language", *mode] if mode else []
+    code, out, _ = translate("--to", "es,en", *options, "--captions", "talk.vtt", "--events", "log")
+    assert code == 0
+    lines = [line.removeprefix("en: ") for line in out.splitlines() if line.startswith("en: ")]
+    assert " ".join(lines).split() == shown("talk.en.vtt") == [f"word{number}" for number in range(15 * expected)]
+    assert shown("talk.es.vtt") == words("es")
+    summary = summarize(read_events(Path("log")))
+    assert (summary.words_lost, summary.words_doubled, summary.faults) == (0, 0, 0)
+
+
 def test_a_target_that_fails_is_told_from_the_others(translate):
     """Its words are shown as they were heard, under its own name, and no figure counts them as lost or doubled."""
     write_profile(translator={"breaks_for": "ca"})
@@ -122,6 +134,9 @@ def test_a_target_without_any_unit_has_lost_all_words(translate):
         (["--to", "ca,es", "--out", "a.wav"], "does not speak 'ca'; it speaks de, es"),
         (["--to", "es,ca", "--captions", "t.srt", "--events", "t.ca.srt"], "t.ca.srt would be written twice"),
         (["--to", "es", "--glossary-soft"], "--glossary-soft needs a glossary"),
+        (["--to", "en"], "the speaker already speaks 'en'"),
+        (["--from", "en", "--to", "en-GB", "--same-language", "speak"], "the speaker already speaks 'en-GB'"),
+        (["--to", "en,fr"], "does not translate from en to 'fr'"),
         (["--to", "es", "--glossary", "none.csv"], "none.csv: the glossary cannot be read"),
         (["--to", "es", "--glossary", "talk.wav"], "no glossary ends in '.wav'"),
     ],
