@@ -18,6 +18,7 @@ from benchmarks.corpora.utterance import DataSet, Issues, Sentence, Utterance, c
 from pipeline.errors import BadInput
 
 COLUMNS = ("id", "file_name", "raw_transcription", "transcription", "chars", "num_samples", "gender")
+SPLITS = ("train", "dev", "test")
 REFERENCE = "raw_transcription"
 
 
@@ -43,11 +44,19 @@ def load_fleurs(root: Path, source: str, target: str, split: str = "test") -> Da
         audio = base / source / "audio" / split / row["file_name"]
         if sentence := _sentence(row, audio, references, issues):
             utterances.append(_utterance(row, audio, (source, target), sentence, ends.get(row["file_name"], ())))
+    for other in _other_splits(base / source, split):
+        for name in sorted(seen & {row["file_name"] for row in read_table(other, COLUMNS, Issues())}):
+            issues.note(f"recording is also in split {other.stem}", name)
     for document, count in Counter(utterance.document for utterance in utterances).items():
         if count > 1:
             issues.note("sentence read more than once", document)
     hashes = {f"{code}/{split}.tsv": sha256_of(table) for code, table in tables.items()}
     return checked(DataSet(f"fleurs {split}", "CC BY 4.0", REFERENCE, tuple(utterances), tuple(issues.found), hashes))
+
+
+def _other_splits(folder: Path, split: str) -> list[Path]:
+    """The tables of the other splits that lie there."""
+    return [table for table in sorted(folder.glob("*.tsv")) if table.stem != split and table.stem in SPLITS]
 
 
 def language_of(code: str) -> str:

@@ -1,7 +1,8 @@
 """Whether the translated speech sounds like the speaker: cosine of ECAPA embeddings (Desplanques et al. 2020).
 
-``pip install speechbrain torchaudio soundfile``; the model by ECAPA_MODEL. Scores of other encoders cannot be compared with
-these, nor may the encoder be the one that the synthesizer was trained with.
+``pip install speechbrain torch==2.11.0 torchaudio==2.11.0 soundfile requests``, torch and torchaudio of one version. The
+model by ECAPA_MODEL, a name or a folder. Scores of other encoders cannot be compared with these, nor may the encoder be the
+one that the synthesizer was trained with.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 
+PACKAGES = "speechbrain torch==2.11.0 torchaudio==2.11.0 soundfile requests"
 MODEL = os.environ.get("ECAPA_MODEL", "speechbrain/spkrec-ecapa-voxceleb")
 
 
@@ -20,8 +22,8 @@ def main() -> None:
         import torch  # noqa: PLC0415
         import torchaudio  # noqa: PLC0415
         from speechbrain.inference.speaker import EncoderClassifier  # noqa: PLC0415
-    except ImportError as error:
-        sys.exit(f"{error.name} is missing in this environment: pip install speechbrain torchaudio soundfile")
+    except (ImportError, OSError) as error:  # a torchaudio of another version than torch is an OSError
+        sys.exit(f"speechbrain is missing in this environment ({error}): pip install {PACKAGES}")
     try:
         encoder = EncoderClassifier.from_hparams(MODEL)
     except (OSError, ValueError) as error:

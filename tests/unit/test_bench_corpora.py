@@ -103,6 +103,16 @@ def test_fleurs_names_every_fault(fleurs):
     assert set(dataset.sha256) == {"en_us/test.tsv", "es_419/test.tsv"}
 
 
+def test_recordings_of_two_splits_are_told(fleurs):
+    before = load_fleurs(fleurs, "en_us", "es_419")
+    (fleurs / "data" / "en_us" / "train.tsv").write_text(
+        fleurs_row(7, "a.wav", "Twice") + "\n" + fleurs_row(8, "z.wav", "Once")
+    )
+    dataset = load_fleurs(fleurs, "en_us", "es_419")
+    assert kinds(dataset) == kinds(before) | {"recording is also in split train": 1}
+    assert dataset.utterances == before.utterances
+
+
 def test_data_check_fails_on_what_it_drops(fleurs, capsys):
     assert main(["data", "check", str(fleurs), "--set", "fleurs", "--from", "en_us", "--to", "es_419"]) == 2
     said = capsys.readouterr()
