@@ -9,7 +9,9 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import asr_cost, asr_folder, asr_scripted, asr_toy
+from benchmarks import asr_cost, asr_folder, asr_redecoding, asr_scripted, asr_toy
+from benchmarks.asr_scoring import summarize
+from benchmarks.tone_language import SAMPLE_RATE
 from models.asr.whisper.policy import POLICIES
 from pipeline.errors import BadInput
 
@@ -59,16 +61,27 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 def _toy(arguments: argparse.Namespace) -> dict[str, float]:
     streams = [asr_toy.toy_stream(seed, arguments.seconds) for seed in range(arguments.streams)]
     wer_offline = asr_toy.measure_offline(streams)
-    found, window_s = asr_toy.measure_streaming(asr_toy.toy_options(arguments.policy, arguments.step), streams)
+    scores, windows_s = asr_toy.hear_streams(asr_toy.toy_options(arguments.policy, arguments.step), streams)
+    found = summarize(scores)
+    again, again_decoded = asr_redecoding.measure_redecoding(streams, arguments.step)
+    decoded = sum(windows_s) * SAMPLE_RATE / sum(len(stream.audio) for stream in streams)
     print(f"toy Whisper, {len(streams)} streams of {arguments.seconds:g} s, {arguments.policy}, step {arguments.step:g} s:")
-    print(f"  WER offline {wer_offline:.1%}, streaming {found.wer:.1%}; longest window {window_s:.2f} s")
+    print(f"  WER offline {wer_offline:.1%}, streaming {found.wer:.1%}; longest window {max(windows_s):.2f} s")
     print(f"  commit latency after the word's end: mean {found.mean_s:.2f} s, p95 {found.p95_s:.2f} s")
+    print(f"  whole windows decoded again (local agreement): WER {again.wer:.1%}, mean {again.mean_s:.2f} s, "
+          f"p95 {again.p95_s:.2f} s; seconds decoded a second: {again_decoded:.1f}, streaming {decoded:.1f}")  # fmt: skip
     figures = {
         "wer_offline": wer_offline,
         "wer_streaming": found.wer,
+        "wer_above_offline": found.wer - wer_offline,
         "commit_latency_mean_s": found.mean_s,
         "commit_latency_p95_s": found.p95_s,
-        "longest_window_s": window_s,
+        "longest_window_s": max(windows_s),
+        "decoded_s_per_s": decoded,
+        "wer_redecoding": again.wer,
+        "redecoding_latency_mean_s": again.mean_s,
+        "redecoding_latency_p95_s": again.p95_s,
+        "redecoding_decoded_s_per_s": again_decoded,
     }
     if arguments.sweep:
         results = asr_toy.compare(streams)
@@ -76,5 +89,5 @@ def _toy(arguments: argparse.Namespace) -> dict[str, float]:
             name = f"{policy}_step_{step_s:g}_s"
             figures |= {f"{name}_wer": one.wer, f"{name}_mean_s": one.mean_s, f"{name}_p95_s": one.p95_s}
         if arguments.plots:
-            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.svg")
+            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.png")
     return figures

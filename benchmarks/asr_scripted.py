@@ -6,12 +6,12 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 import psutil
 
+from benchmarks.asr_redecoding import SeamBuffer
 from benchmarks.asr_scoring import Commit, Score, Truth, score
 from benchmarks.asr_toy import MODEL, Recorder
 from benchmarks.metrics.statistics import mean
@@ -28,7 +28,6 @@ from benchmarks.scripted_speech import (
     write_script,
 )
 from models.asr.whisper import FasterWhisper
-from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
 from pipeline.events import AudioChunk, Samples
@@ -36,8 +35,6 @@ from pipeline.events import AudioChunk, Samples
 STREAMS = 30
 WORDS = 150
 CHUNK_S = 0.1
-LONG_BUFFER_S = 15.0
-SEGMENT_PAUSE_S = 0.2
 SETTINGS = {
     "perfect": (PERFECT, Manner()),
     "jitter": (Acoustics(jitter_s=0.06), Manner()),
@@ -90,49 +87,6 @@ def _hear_deduplicated(script: Sequence[ScriptedWord], acoustics: Acoustics, see
 
 def _score(script: Sequence[ScriptedWord], commits: Sequence[Commit]) -> Score:
     return score([Truth(word.text, word.end) for word in script], commits)
-
-
-@dataclass(slots=True)
-class SeamBuffer:
-    """Local agreement as whisper_streaming does it (Machacek et al. 2023, ``HypothesisBuffer``).
-
-    New words are those after the last committed time; up to five of them are dropped when they repeat the last committed
-    text; a buffer longer than 15 s is cut where the last committed segment ends, here: before a pause.
-    """
-
-    start: float = 0.0
-    rest: list[HeardWord] = field(default_factory=list)
-    _previous: list[HeardWord] = field(default_factory=list)
-    _committed: list[HeardWord] = field(default_factory=list)
-    _until: float = 0.0
-
-    def insert(self, words: Sequence[HeardWord]) -> None:
-        """Take a hypothesis for the whole buffer."""
-        new = [word for word in words if word.start > self._until - 0.1]
-        if new and self._committed and abs(new[0].start - self._until) < 1:
-            for count in range(1, min(5, len(new), len(self._committed)) + 1):
-                if [word.text for word in self._committed[-count:]] == [word.text for word in new[:count]]:
-                    new = new[count:]
-                    break
-        self.rest = new
-
-    def agree(self) -> list[HeardWord]:
-        """Commit what two hypotheses agree on."""
-        count = 0
-        for word, before in zip(self.rest, self._previous, strict=False):
-            if word.text != before.text:
-                break
-            count += 1
-        agreed, self._previous = self.rest[:count], self.rest[count:]
-        self._committed = (self._committed + agreed)[-WORDS:]
-        self._until = agreed[-1].end if agreed else self._until
-        return agreed
-
-    def trim(self, now: float) -> None:
-        """Cut a long buffer."""
-        if now - self.start > LONG_BUFFER_S:
-            ends = [word.end for word, after in pairwise(self._committed) if after.start - word.end >= SEGMENT_PAUSE_S]
-            self.start = max([self.start, *ends])
 
 
 def soak(hours: float) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.asr_scoring import Commit, Score, Summary, Truth, score, summarize
+from benchmarks.atomic import write_bytes
 from benchmarks.tone_language import SAMPLE_RATE, Speech, Spoken, sample_words, synthesize
 from models.asr.vad import WINDOW_SAMPLES
 from models.asr.whisper import FasterWhisper
@@ -68,8 +69,13 @@ def toy_stream(seed: int, seconds: float) -> Utterances:
 
 def measure_streaming(options: StreamOptions, streams: Sequence[Utterances]) -> tuple[Summary, float]:
     """Word errors and commit latency of live recognition, and the longest window decoded, in seconds."""
-    scores, windows_s = asyncio.run(_hear_all(toy_backend(options), streams))
+    scores, windows_s = hear_streams(options, streams)
     return summarize(scores), max(windows_s)
+
+
+def hear_streams(options: StreamOptions, streams: Sequence[Utterances]) -> tuple[list[Score], list[float]]:
+    """The score of each stream, and the length of every window that was decoded, in seconds."""
+    return asyncio.run(_hear_all(toy_backend(options), streams))
 
 
 async def _hear_all(backend: FasterWhisper, streams: Sequence[Utterances]) -> tuple[list[Score], list[float]]:
@@ -136,25 +142,10 @@ def compare(streams: Sequence[Utterances]) -> dict[tuple[PolicyName, float], Sum
 
 def plot(results: Mapping[tuple[PolicyName, float], Summary], wer_offline: float, file: Path) -> None:
     """WER against mean commit latency, a line for each policy, a point for each step."""
-    import matplotlib as mpl  # noqa: PLC0415  # only plots need it
+    from benchmarks.pages.stage_plots import sweep_picture  # noqa: PLC0415  (matplotlib loads slowly)
 
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415  # after the choice of the backend
-
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    for policy in POLICIES:
-        points = [(results[policy, step_s].mean_s, 100 * results[policy, step_s].wer, step_s) for step_s in STEPS_S]
-        axes.plot([x for x, _, _ in points], [y for _, y, _ in points], marker="o", label=policy)
-        for x, y, step_s in points:
-            axes.annotate(f"{step_s:g}", (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
-    axes.axhline(100 * wer_offline, linestyle=":", color="gray", label="offline")
-    axes.set(
-        xlabel="mean commit latency after the word's end, s",
-        ylabel="WER, %",
-        title="Toy Whisper, steps in s",
-        ylim=(0, None),
-    )
-    axes.legend()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, metadata={"Date": None})
-    pyplot.close(figure)
+    points: dict[str, list[tuple[float, float, float]]] = {
+        policy: [(results[policy, step_s].mean_s, 100 * results[policy, step_s].wer, step_s) for step_s in STEPS_S]
+        for policy in POLICIES
+    }
+    write_bytes(file, sweep_picture(points, 100 * wer_offline))
