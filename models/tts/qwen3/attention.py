@@ -26,12 +26,25 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
     mask = None if visible is None else visible.unsqueeze(1)
     if steps == 1:  # the decoding step: heads are in the order of their groups already
         grouped = queries.reshape(rows, kv_heads, groups, dim)
+        if mask is None and rows == 1 and not queries.is_cuda:
+            return _attend_few(grouped[0], keys[0], values[0]).reshape(queries.shape)
         return functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask).reshape(queries.shape)
     if mask is not None and groups > 1:
         mask = mask.repeat_interleave(groups, 2)
     grouped = queries.view(rows, steps, kv_heads, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
     attended = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
     return attended.view(rows, kv_heads, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
+
+
+def _attend_few(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention of one row's step over few keys on a CPU: torch's fused kernel and its softmax wake a thread a call, which
+    takes longer than the work.
+
+    Queries [kv_heads, groups, dim], keys and values [kv_heads, length, dim]; gives queries' shape.
+    """
+    scores = torch.bmm(queries * queries.shape[-1] ** -0.5, keys.transpose(1, 2))
+    weights = (scores - scores.amax(-1, keepdim=True)).exp_()
+    return torch.bmm(weights, values) / weights.sum(-1, keepdim=True)
 
 
 def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class Predictor:
     input_table: Tensor  # the talker's code table, projected
     code_offsets: Tensor
     sampling: Sampling
+    first_visible: Tensor  # bool [1, 2, 2]: what the two positions that begin a frame see
 
     def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Memory) -> Tensor:
         """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
@@ -48,9 +49,7 @@ class Predictor:
     def _run(self, inputs: Tensor, begin: int, memory: Memory) -> Tensor:
         rows, steps, _ = inputs.shape
         end = begin + steps
-        visible = None  # a single step sees all that is there
-        if steps > 1:
-            visible = torch.ones(1, steps, end, dtype=torch.bool, device=inputs.device).tril(begin)
+        visible = self.first_visible if steps > 1 else None  # a single step sees all that is there
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             kept_keys, kept_values = memory.keys[layer][:rows, :end], memory.values[layer][:rows, :end]
@@ -78,4 +77,5 @@ def load_predictor(tensors: Tensors, config: ModelConfig, talker: Talker, sampli
         input_table=table,
         code_offsets=talker.code_offsets,
         sampling=sampling,
+        first_visible=torch.ones(1, 2, 2, dtype=torch.bool, device=table.device).tril(),
     )
