@@ -7,6 +7,7 @@ Random weights cost exactly the time of trained ones. "Per frame" is the whole w
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--frames", type=int, default=50, help="frames per utterance (80 ms each)")
-    parser.add_argument("--rounds", type=int, default=3, help="utterances of each system, taking turns; the fastest counts")
+    parser.add_argument("--rounds", type=int, default=3, help="utterances of each system, taking turns; the median counts")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--units", type=int, default=1000, help="utterances over which memory must stay flat")
+    parser.add_argument("--units", type=int, default=1000, help="units of one session over which memory must stay flat")
     parser.add_argument(
         "--streams", type=int, action="append", help="utterances at once, may be repeated; 0: skip this part"
     )
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
                 figures |= _serve(checkpoint, geometry, device, streams, arguments)
             if geometry in _TINY and arguments.units:
                 figures[f"memory_growth_mb_{geometry}"] = measure_memory(checkpoint, device, arguments.units)
-                print(f"{geometry}: {figures[f'memory_growth_mb_{geometry}']:+.2f} MB over {arguments.units} utterances")
+                print(f"{geometry}: {figures[f'memory_growth_mb_{geometry}']:+.2f} MB over {arguments.units} units")
     return figures
 
 
@@ -69,7 +70,7 @@ def _compare(checkpoint: Path, geometry: str, device: str, arguments: argparse.N
         theirs.append(measure_official(pair))
     if device == "cpu" and ours[0].codes != theirs[0].codes:
         raise BadInput(f"{geometry}: the codes are not those of the official package; the figures would mean nothing")
-    mine, other = _fastest(ours[1:]), _fastest(theirs[1:])
+    mine, other = _median(ours[1:]), _median(theirs[1:])
     print(f"{geometry:>10} on {device}   first audio      per frame ({len(mine.codes)} frames)")
     for name, timing in (("this", mine), ("official", other)):
         print(f"{name:>10}        {timing.first_audio_s * 1e3:9.1f} ms   {timing.per_frame_s * 1e3:9.2f} ms")
@@ -79,8 +80,12 @@ def _compare(checkpoint: Path, geometry: str, device: str, arguments: argparse.N
     return {
         f"speedup_first_audio_{geometry}": other.first_audio_s / mine.first_audio_s,
         f"speedup_per_frame_{geometry}": other.per_frame_s / mine.per_frame_s,
+        f"own_ms_per_frame_{geometry}": mine.per_frame_s * 1e3,
+        f"own_first_audio_ms_{geometry}": mine.first_audio_s * 1e3,
         f"official_ms_per_frame_{geometry}": other.per_frame_s * 1e3,
         f"official_first_audio_ms_{geometry}": other.first_audio_s * 1e3,
+        f"spread_per_frame_{geometry}": _spread(ours[1:]),
+        f"official_spread_per_frame_{geometry}": _spread(theirs[1:]),
         f"equal_frames_{geometry}": float(same),
     }
 
@@ -103,7 +108,13 @@ def _serve(
     return figures
 
 
-def _fastest(timings: list[Timing]) -> Timing:
-    """The least of each: what disturbs a run on a shared machine only ever makes it slower."""
-    first = min(timing.first_audio_s for timing in timings)
-    return Timing(first, min(timing.per_frame_s for timing in timings), timings[0].codes)
+def _median(timings: list[Timing]) -> Timing:
+    """The median of each over the rounds."""
+    first = statistics.median(timing.first_audio_s for timing in timings)
+    return Timing(first, statistics.median(timing.per_frame_s for timing in timings), timings[0].codes)
+
+
+def _spread(timings: list[Timing]) -> float:
+    """From the fastest to the slowest round, as a share of the median time per frame."""
+    times = [timing.per_frame_s for timing in timings]
+    return (max(times) - min(times)) / statistics.median(times)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import torch
 
 from benchmarks.tts_official import official_decoder, official_model
+from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import TEXT_CAPACITY, load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
 from models.tts.qwen3.utterance import Utterance
+from pipeline.events import ReadingUnit
 
 Codes = list[list[int]]
 _LANGUAGE = "english"
 _FIRST_TOKEN = 20
+_FRAMES_A_UNIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +139,22 @@ def measure_streams(engine: Engine, role: tuple[int, int, int], count: int, fram
 
 
 def measure_memory(checkpoint: Path, device: str, units: int) -> float:
-    """Growth of the process in MB over ``units`` utterances, after a tenth of them as a warm-up."""
-    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=False)
-    process = psutil.Process()
-    before = 0
-    for unit in range(units + units // 10):
-        if unit == units // 10:
-            before = process.memory_info().rss
-        measure_utterance(engine, [_FIRST_TOKEN, _FIRST_TOKEN + 1, _FIRST_TOKEN + 2], text.role)
+    """Growth of the process in MB over ``units`` units of one session, after a tenth of them as a warm-up."""
+    with patch.object(speaking, "MOST_FRAMES", _FRAMES_A_UNIT):  # random weights do not know when to stop
+        return asyncio.run(_session_growth(Qwen3TTS(model=str(checkpoint), device=device, sessions=1), units))
+
+
+async def _session_growth(backend: Qwen3TTS, units: int) -> float:
+    process, before = psutil.Process(), 0
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        for number in range(units + units // 10):
+            if number == units // 10:
+                before = process.memory_info().rss
+            unit = ReadingUnit(number, (), "hello world", "en", 0.0, 1.0, 1.0)
+            async for _ in session.say(unit, _whole_text(unit.text)):
+                pass
     return (process.memory_info().rss - before) / 1e6
+
+
+async def _whole_text(text: str) -> AsyncIterator[str]:
+    yield text
