@@ -22,6 +22,8 @@ SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
 CLAUSE_END = ",;:—،؛，、；："  # noqa: RUF001
 
 _IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_RUNNING_ON = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+_LAST_OF_WORD = re.compile(rf"[^\W{_IDEOGRAPH}{_RUNNING_ON}]")
 _PIECE = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
 
 
@@ -65,7 +67,8 @@ def continuation(prefix: str, text: str) -> str | None:
     """What ``text`` says after the committed ``prefix``, with the space between; None if it does not begin with it.
 
     A translation that only spells the prefix's case, spaces or punctuation otherwise still begins with it. One that goes on
-    inside the prefix's last word ("roja", "rojas") has lost the ending: half words are never said.
+    inside the prefix's last word ("roja", "rojas") has lost the ending: half words are never said. Where words cannot be
+    told apart the letters that follow may be further words, so nothing is lost.
     """
     if not prefix:
         return text.strip()
@@ -75,9 +78,8 @@ def continuation(prefix: str, text: str) -> str | None:
             return None
         return text[units[len(committed) - 1].end :].rstrip()
     rest = text[len(prefix) :].rstrip()
-    glued = _PIECE.match(prefix[-1] + rest)
-    if glued and prefix[-1].isalnum() and rest[:1].isalnum() and glued.end() > 1:
-        return rest[glued.end() - 1 :]
+    if _LAST_OF_WORD.match(prefix[-1]) and _LAST_OF_WORD.match(rest) and (ending := _PIECE.match(rest)):
+        return rest[ending.end() :]
     return rest
 
 

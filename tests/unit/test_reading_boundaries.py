@@ -132,6 +132,7 @@ def test_common_units(first: str, second: str, expected: int) -> None:
         ("La casa", "El piso", None),
         ("La casa", "La", None),
         ("红色", "红色的房子", "的房子"),
+        ("บ้าน", "บ้านสีแดง", "สีแดง"),
         ("-", "-La casa", "La casa"),
         ("-", "La casa", None),
     ],

@@ -303,6 +303,21 @@ def test_a_part_of_a_translation_does_not_end_inside_a_demanded_term() -> None:
     assert sorted(bound.said) == sorted(["N1", "V2", "N3", "N4", "Big", "Red", "Five", *(f"N{n}" for n in range(6, 16))])
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["กขคงจ", "ကခဂဃ", "កខគឃ", "我你他是", "のにはを", " abcde"]), st.data())
+def test_no_letter_is_lost_where_words_run_on(letters: str, data: st.DataObject) -> None:
+    """Text that is its own translation comes out whole, in scripts with and without spaces."""
+    pieces = data.draw(st.lists(st.text(letters[1:], min_size=1, max_size=4), min_size=1, max_size=40))
+    space = " " if letters.startswith(" ") else ""
+    words = tuple(Word(space + text, 0.3 * at, 0.3 * at + 0.3, 0.9) for at, text in enumerate(pieces))
+    units, said = AgreementUnits("th", "th"), ""
+    for at in range(0, len(words), 3):
+        units.hear(Transcript(words[at : at + 3], words[at + 3 : at + 5], "th", 0.3 * at, 0.0, False), at + 3 >= len(words))
+        while requests := units.ask():
+            said += "".join(unit.text for unit in units.read([Translation(one.source) for one in requests]).units)
+    assert said.replace(" ", "") == "".join(pieces)
+
+
 def test_an_unknown_latency_class_names_the_valid_ones() -> None:
     with pytest.raises(BadInput, match="did you mean 'balanced'"):
         AgreementOptions(latency="balnced")
