@@ -203,6 +203,13 @@ def _accelerator() -> Finding:
 
 def gpu_memory(profile: Profile) -> Finding:
     """What the profile needs of a GPU and whether that is free; of a profile that needs none, what ``gpu`` would need."""
+    try:
+        return _gpu_memory(profile)
+    except TranslateLiveError as error:  # a model's files are damaged: the other checks go on
+        return Finding("GPU memory", False, f"{error}", needed=False)
+
+
+def _gpu_memory(profile: Profile) -> Finding:
     need = need_of(profile.backends())
     other = f"profile {profile.name} needs none; "
     if need.total:

@@ -119,6 +119,9 @@ def test_heads_are_counted_and_damaged_files_told(tmp_path):
     (folder / "model-00001-of-00003.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(ModelError, match="00001.*damaged"):
         count_elements(folder)
+    profile = load_profile("gpu", None, [f"synthesizer.model={folder}", "synthesizer.device=cuda"])
+    finding = examined(profile)
+    assert (finding.well, finding.needed, "00001" in finding.detail) == (False, False, True)
 
 
 def test_backends_need_nothing_of_a_gpu_on_a_cpu_and_know_what_they_do_not_know(no_driver, tmp_path):
