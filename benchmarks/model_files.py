@@ -44,7 +44,7 @@ class ModelFile:
 
 
 def model_files(profile: Profile) -> dict[str, list[dict[str, Any]] | None]:
-    """The files of each stage, as plain values; none for a backend whose files are not known here."""
+    """The files of each stage, as plain values; none for a backend whose files are not known, or not all here."""
     stages = {
         "recognizer": profile.recognizer,
         "translator": profile.translator,
@@ -87,7 +87,10 @@ def _files_of(choice: BackendChoice, hashes: Hashes) -> list[ModelFile] | None:
     find = FINDERS.get(choice.use)
     if find is None:
         return None
-    return [file for name, place in find(backend(choice)) if place.exists() for file in _listed(name, place, hashes)]
+    chosen: Any = backend(choice)
+    if chosen.missing():
+        return None
+    return [file for name, place in find(chosen) if place.exists() for file in _listed(name, place, hashes)]
 
 
 def _listed(name: str, place: Path, hashes: Hashes) -> list[ModelFile]:

@@ -1,6 +1,7 @@
 """The files of a profile's models are told with their hashes, and hashed once."""
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import yaml
 
 from benchmarks import model_files
 from benchmarks.model_files import FINDERS, Hashes
+from models.asr.pocketsphinx import PocketSphinx
 from pipeline.config import load_profile, profiles_folder
+from pipeline.contracts import Missing
 from pipeline.registry import BackendChoice
 
 TOYS = Path(__file__).parents[1]
@@ -73,3 +76,9 @@ def test_every_backend_of_a_profile_is_known_and_any_other_is_said_not_to_be():
                 assert stage["use"] in FINDERS
     foreign = replace(toys(), recognizer=BackendChoice("my_package:Mine"))
     assert model_files.model_files(foreign)["recognizer"] is None
+
+
+def test_what_is_missing_has_no_files_and_is_left_for_loading_to_tell(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    monkeypatch.setattr(PocketSphinx, "missing", lambda self: [Missing("pocketsphinx", "pip install pocketsphinx")])
+    assert model_files.model_files(load_profile("offline"))["recognizer"] is None
