@@ -84,7 +84,7 @@ def find(paths: Sequence[Path]) -> Found:
             raise BadInput(f"{path} is no run and holds none, nor a result; give what `benchmarks run` or --json wrote")
         found.runs += runs
         found.results += inside
-    return found
+    return Found(list(dict.fromkeys(found.runs)), list(dict.fromkeys(found.results)))
 
 
 def names(paths: Sequence[Path]) -> list[str]:

@@ -49,6 +49,14 @@ def test_a_folder_of_runs_and_results_becomes_one_page(tmp_path):
     assert not (run.path / "report.html").exists()
 
 
+def test_what_is_given_twice_is_shown_once_under_its_own_name(tmp_path):
+    data = tone_set(tmp_path / "data")
+    runs = [scripted_run(tmp_path / name, data).path for name in ("a", "b")]
+    file = write(tmp_path / "asr.json")
+    found = find([runs[0], runs[0], runs[1], file, file])
+    assert (found.runs, found.results) == (runs, [file])
+
+
 def test_a_single_result_needs_no_run(tmp_path):
     file = write(tmp_path / "asr.json")
     assert main(["report", str(file), "--out", str(tmp_path / "page" / "it.html")]) == 0
