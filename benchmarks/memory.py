@@ -88,7 +88,7 @@ def used_by_tree() -> Used:
 
 
 def _used_by(pid: int) -> Used:
-    """Nothing for a process that has ended; where the kernel does not tell, resident memory, which is never less."""
+    """Nothing for a process that has ended; where the kernel tells less, the nearest that is never less."""
     try:
         if not Path("/proc/self/smaps_rollup").exists():
             resident_mb = psutil.Process(pid).memory_info().rss / 2**20
@@ -97,4 +97,5 @@ def _used_by(pid: int) -> Used:
     except (OSError, psutil.Error):
         return Used(0.0, 0.0)
     kilobytes = {name: int(value) for name, value, _ in (line.split() for line in lines)}
-    return Used(kilobytes.get("Pss:", 0) / 1024, kilobytes.get("Pss_Anon:", 0) / 1024)
+    every = kilobytes.get("Pss:", 0)
+    return Used(every / 1024, kilobytes.get("Pss_Anon:", every) / 1024)
