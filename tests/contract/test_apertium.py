@@ -33,13 +33,13 @@ def programs():
     return [child.pid for child in psutil.Process().children(recursive=True)]
 
 
-def fake_modes(tmp_path, command):
-    """A pair en-es that is this shell command and then ``cat``."""
+def fake_modes(tmp_path, command, timeout_s=20.0):
+    """A pair en-es that is this shell command, twice."""
     program = tmp_path / "fake"
     program.write_text(f"#!/bin/sh\n{command}\n")
     program.chmod(0o755)
     (tmp_path / "eng-spa.mode").write_text(f"'{program}' | '{program}'\n")
-    return Apertium(modes=str(tmp_path), timeout_s=0.2)
+    return Apertium(modes=str(tmp_path), timeout_s=timeout_s)
 
 
 async def test_translates_sentences_and_ends_its_programs():
@@ -95,7 +95,7 @@ async def test_a_killed_program_is_started_again():
 
 
 async def test_a_program_that_hangs_is_restarted_once_then_told(tmp_path):
-    async with fake_modes(tmp_path, "exec sleep 60").load() as translator:
+    async with fake_modes(tmp_path, "exec sleep 60", timeout_s=0.2).load() as translator:
         with pytest.raises(ModelError, match="no answer within"):
             await translator.translate(request("the house"))
     assert programs() == []
