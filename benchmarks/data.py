@@ -57,7 +57,7 @@ def counts(dataset: DataSet) -> dict[str, float]:
 
 def print_issues(dataset: DataSet) -> None:
     """A line per kind of issue, with its first places."""
-    print(f"{dataset.name}: {len(dataset.utterances)} utterances, {dataset.licence}, reference: {dataset.reference_field}")
+    print(f"{dataset.name}: {len(dataset.utterances)} utterances, {dataset.license}, reference: {dataset.reference_field}")
     for file, digest in dataset.sha256.items():
         print(f"  {digest[:16]}  {file}")
     for kind, count in Issues(list(dataset.issues)).counts().items():

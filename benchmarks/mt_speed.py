@@ -17,7 +17,7 @@ from models.mt.beam_request import Asked, BeamOptions
 from models.mt.constrained_beam import search
 from models.mt.steppers import CausalStepper
 
-Model: TypeAlias = Any  # transformers is not analysed
+Model: TypeAlias = Any  # transformers is not analyzed
 UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
 BUDGET_S = 15.0  # for the runs of one search at one batch size
 

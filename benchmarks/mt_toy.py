@@ -22,7 +22,7 @@ from benchmarks.tone_language import WORDS as TOY_WORDS
 from models.mt.prompts import plain
 from pipeline.contracts import TranslationRequest
 
-Anything: TypeAlias = Any  # transformers and tokenizers are not analysed
+Anything: TypeAlias = Any  # transformers and tokenizers are not analyzed
 SOURCE, TARGET = "en", "es"  # the toy recognizer calls its language English
 SPANISH = (
     "casa perro verde libro camino grande mesa árbol rojo niño escuela pequeño agua montaña blanco puerta ciudad negro "

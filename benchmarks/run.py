@@ -66,7 +66,7 @@ def describe(dataset: DataSet) -> dict[str, Any]:
     """What a run keeps of its data: counts, hashes, and what was dropped and why."""
     return {
         "name": dataset.name,
-        "licence": dataset.licence,
+        "license": dataset.license,
         "reference_field": dataset.reference_field,
         "sha256": dataset.sha256,
         "names_sha256": dataset.names_sha256,

@@ -125,7 +125,7 @@ class Examples:
         return [self._tokenizer.token_to_id(f"<|{name}|>") for name in names]
 
 
-def new_model(tokenizer: Tokenizer) -> Any:  # noqa: ANN401  # torch is not analysed
+def new_model(tokenizer: Tokenizer) -> Any:  # noqa: ANN401  # torch is not analyzed
     """A Whisper of 64 dimensions and two layers on each side, untrained."""
     end = tokenizer.token_to_id("<|endoftext|>")
     config = WhisperConfig(

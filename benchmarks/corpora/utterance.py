@@ -87,7 +87,7 @@ class DataSet:
     """A loaded set: its utterances in order, its issues, and the SHA-256 of the tables it was read from."""
 
     name: str
-    licence: str
+    license: str
     reference_field: str
     utterances: tuple[Utterance, ...]
     issues: tuple[Issue, ...]

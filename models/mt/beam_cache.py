@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-KeyValueCache: TypeAlias = Any  # transformers is not analysed
+KeyValueCache: TypeAlias = Any  # transformers is not analyzed
 
 
 class BeamLayer:

@@ -14,7 +14,7 @@ from pipeline.errors import BadInput, ModelError, NetworkError
 if TYPE_CHECKING:
     import torch
 
-Loaded: TypeAlias = Any  # transformers is not analysed
+Loaded: TypeAlias = Any  # transformers is not analyzed
 PACKAGES = ("torch", "transformers", "safetensors")
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 

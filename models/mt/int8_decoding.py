@@ -19,7 +19,7 @@ from models.mt.vocabulary import Vocabulary
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 
-Generator: TypeAlias = Any  # ctranslate2 is not analysed
+Generator: TypeAlias = Any  # ctranslate2 is not analyzed
 BEST = 8  # hypotheses in which a missing term is looked for
 Found: TypeAlias = tuple[str, float]
 

@@ -12,7 +12,7 @@ from models.mt.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from torch import Tensor
 
-Model: TypeAlias = Any  # transformers is not analysed
+Model: TypeAlias = Any  # transformers is not analyzed
 
 
 class CausalStepper:

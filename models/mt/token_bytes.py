@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 SPACE_MARK = "▁"
-Tokenizer: TypeAlias = Any  # transformers is not analysed
+Tokenizer: TypeAlias = Any  # transformers is not analyzed
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 

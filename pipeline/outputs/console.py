@@ -157,7 +157,7 @@ class PlainView:
 
 
 class LiveView:
-    """A sink that keeps a few lines of a terminal up to date: committed text in full, tentative text in grey.
+    """A sink that keeps a few lines of a terminal up to date: committed text in full, tentative text in gray.
 
     Notices, and the translation if ``scroll`` (the terminal is also standard output), scroll past above.
     """

@@ -125,9 +125,9 @@ async def test_committed_text_is_in_full_and_tentative_text_in_grey():
         await view.put(event)
     await view.close()
     screen = terminal.getvalue()
-    grey = "\x1b[90m"
-    assert f"I see {grey}a hors" in screen
-    assert f"veo {grey}un cab" in screen
+    gray = "\x1b[90m"
+    assert f"I see {gray}a hors" in screen
+    assert f"veo {gray}un cab" in screen
     assert "1:03 · lag 2.3 s · waiting 0.5 s · rate 1.10 · recognize 31 ms" in screen
 
 

@@ -87,5 +87,5 @@ def test_numbers_are_uniform_and_unrelated_from_frame_to_frame():
         assert chisquare((numbers[:, codebook] * 64).long().bincount(minlength=64)).pvalue > 1e-4
     joint = (numbers[1:, 0] * 8).long() * 8 + (numbers[:-1, 0] * 8).long()
     assert chisquare(joint.bincount(minlength=64)).pvalue > 1e-4
-    neighbours = (uniforms(torch.full_like(frames, 12), frames)[:, 0] * 8).long() * 8 + (numbers[:, 0] * 8).long()
-    assert chisquare(neighbours.bincount(minlength=64)).pvalue > 1e-4
+    neighbors = (uniforms(torch.full_like(frames, 12), frames)[:, 0] * 8).long() * 8 + (numbers[:, 0] * 8).long()
+    assert chisquare(neighbors.bincount(minlength=64)).pvalue > 1e-4
