@@ -23,7 +23,6 @@ class Comparison:
     ours: float
     theirs: float
     advantage: float
-    less_is_better: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def _apply(rule: Rule, figures: Mapping[str, float]) -> Iterator[Comparison]:
             else:
                 ours, advantage = value, _advantage(value, theirs, rule.less_is_better)
             what, peer = rule.what.format(**parts, other=other), rule.peer.format(**parts, other=other)
-            yield Comparison(what, peer, ours, theirs, advantage, rule.less_is_better)
+            yield Comparison(what, peer, ours, theirs, advantage)
 
 
 def _others(rule: Rule, match: re.Match[str], figures: Mapping[str, float]) -> list[str]:
