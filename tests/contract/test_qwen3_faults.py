@@ -137,6 +137,22 @@ async def test_a_unit_for_which_there_is_no_memory_is_told_and_the_next_one_is_s
         assert len(await heard(session, 1, "hello")) > 0
 
 
+async def test_an_utterance_that_cannot_begin_leaves_those_that_speak_as_they_were(backend, monkeypatch):
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        engine = synthesizer._conductor.engine
+        async with synthesizer.open(None, "en") as alone:
+            expected = await heard(alone, 0, "hello world")
+        async with synthesizer.open(None, "de") as late:
+            speech = session.say(unit(0), pieces("hello world"))
+            samples = [(await anext(speech)).samples]
+            with monkeypatch.context() as memory:
+                memory.setattr(type(engine.model), "begin", full)
+                with pytest.raises(DeviceError, match="no memory left to speak this"):
+                    await heard(late, 0, "hello")
+            samples += [chunk.samples async for chunk in speech]
+        np.testing.assert_allclose(np.concatenate(samples), expected, atol=1e-4)
+
+
 async def test_ten_thousand_characters_are_spoken_to_their_end(backend, monkeypatch):
     spoken = []
     inner = speaking.StreamedSpeech._speak_whole

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from models.tts.qwen3.engine import Engine
+from models.tts.qwen3.engine import CannotBegin, Engine
 from models.tts.qwen3.utterance import Spoken, Utterance
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
@@ -51,6 +51,10 @@ class Conductor:
             await self._wanted.wait()
             try:
                 spoken, busy = await self._lane.run(self._turn)
+            except CannotBegin as error:
+                if hearing := self._hearings.get(id(error.utterance)):
+                    hearing.put(_failure(error.__cause__ or error))
+                continue
             except Exception as error:  # a border: every session that speaks gets it
                 await self._fail(error)
                 continue
@@ -92,7 +96,11 @@ class Conductor:
     async def _fail(self, error: Exception) -> None:
         self._wanted.clear()
         for hearing in list(self._hearings.values()):
-            failure = ModelError(f"speech synthesis failed: {error or type(error).__name__}")
-            failure.__cause__ = error
-            hearing.put(failure)
+            hearing.put(_failure(error))
             await self._lane.run(self.engine.remove, hearing.utterance)
+
+
+def _failure(error: BaseException) -> ModelError:
+    failure = ModelError(f"speech synthesis failed: {error or type(error).__name__}")
+    failure.__cause__ = error
+    return failure

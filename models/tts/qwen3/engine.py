@@ -27,6 +27,14 @@ from pipeline.events import Samples
 _LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
 
 
+class CannotBegin(Exception):
+    """An utterance that failed before its first frame, for instance for want of memory; the others are as they were."""
+
+    def __init__(self, utterance: Utterance) -> None:
+        super().__init__("an utterance could not begin")
+        self.utterance = utterance
+
+
 class Engine:
     """The loaded model with its static memory."""
 
@@ -100,7 +108,10 @@ class Engine:
         return bool(self._waiting and self._free_rows) or bool(self._able()) or any(self._due(one) for one in self._active)
 
     def turn(self) -> list[Spoken]:
-        """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due."""
+        """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due.
+
+        Raises `CannotBegin`; then only that utterance has left.
+        """
         with torch.inference_mode():
             able = self._able()
             self._just_began = bool(self._waiting and self._free_rows) and not (self._just_began and able)
@@ -119,6 +130,13 @@ class Engine:
         return choose(progress, self._lookahead, self._rows.capacity)
 
     def _begin(self, utterance: Utterance) -> None:
+        try:
+            self._start(utterance)
+        except Exception as error:
+            self.remove(utterance)
+            raise CannotBegin(utterance) from error
+
+    def _start(self, utterance: Utterance) -> None:
         row = utterance.row = self._free_rows.pop(0)
         self._active.append(utterance)
         self._rows.clear(row, utterance.seed, self._padding)
