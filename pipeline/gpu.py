@@ -40,7 +40,7 @@ class UsesGpu(Protocol):
     """A backend that knows, without loading, what it will take of a GPU."""
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes by what takes them, which says where the figure comes from; empty on a CPU."""
+        """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
         ...
 
 
@@ -68,7 +68,8 @@ class Need:
     def __str__(self) -> str:
         parts = [*_parts(self.now), f"{gigabytes(ALLOWANCE)} allowed for CUDA and what is computed with (not measured)"]
         later = f"; when a language needs it also {', '.join(_parts(self.later))}" if self.later else ""
-        return f"{gigabytes(self.total)}: {', '.join(parts)}{later}"
+        more = "" if all(self.now.values()) else " or more"
+        return f"{gigabytes(self.total)}{more}: {', '.join(parts)}{later}"
 
 
 def need_of(backends: Backends) -> Need:
@@ -107,7 +108,7 @@ def _gpu(line: str) -> Gpu:
 
 
 def _parts(need: Mapping[str, int]) -> list[str]:
-    return [f"{gigabytes(count)} {what}" for what, count in need.items()]
+    return [f"{gigabytes(count)} {what}" if count else what for what, count in need.items()]
 
 
 def _merged(needs: Iterable[Mapping[str, int]]) -> dict[str, int]:

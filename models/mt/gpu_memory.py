@@ -13,11 +13,11 @@ _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
 
 
 def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
-    """Bytes of the weights, with where the figure comes from; empty where neither files nor name tell."""
+    """Bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
     number_bytes = 4 if dtype == "float32" else 2
     folder = local_folder(entry.repository)
     if folder is not None and (count := count_elements(folder)):
         return {f"weights of {entry.name}, from its files": count * number_bytes}
     if (size := re.search(r"(\d+(?:\.\d+)?)([bm])$", entry.name)) is None:
-        return {}
+        return {f"an unknown size for {entry.name}": 0}
     return {f"weights of {entry.name}, by its name": round(float(size[1]) * _UNITS[size[2]]) * number_bytes}

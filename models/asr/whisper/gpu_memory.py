@@ -13,10 +13,12 @@ _MILLIONS = {
 
 
 def gpu_memory(model: str, folder: Path | None, compute_type: str) -> Mapping[str, int]:
-    """Bytes of the weights, with where the figure comes from; empty where neither file nor name tell."""
+    """Bytes of the weights, with where the figure comes from; 0 where neither file nor name tell."""
     name = Path(model).name
     if folder is not None and (folder / "model.bin").is_file():
         return {f"weights of Whisper {name}, from its file": (folder / "model.bin").stat().st_size}
     number_bytes = 1 if "int8" in compute_type else 4 if compute_type == "float32" else 2
     parameters = _MILLIONS.get(name.removesuffix(".en"), 0) * 1_000_000
-    return {f"weights of Whisper {name}, from its published size": parameters * number_bytes} if parameters else {}
+    if not parameters:
+        return {f"an unknown size for Whisper {name}": 0}
+    return {f"weights of Whisper {name}, from its published size": parameters * number_bytes}

@@ -22,7 +22,7 @@ _PUBLISHED_SESSION = 28 * 2 * 8 * 128 * POSITIONS + 1_304_736
 def gpu_memory(model: str, folder: Path | None, sessions: int, number_bytes: int) -> Mapping[str, int]:
     """Bytes of weights and of what is allocated for ``sessions``, each with where the figure comes from.
 
-    Empty for a model that is not here and whose name tells no published size.
+    0 for a model that is not here and whose name tells no published size.
     """
     if folder is not None:
         codec = count_elements(folder / "speech_tokenizer", without=UNUSED)
@@ -30,9 +30,9 @@ def gpu_memory(model: str, folder: Path | None, sessions: int, number_bytes: int
     else:
         weights = next((count for size, count in _PUBLISHED.items() if size in model), 0)
         session, source = _PUBLISHED_SESSION, "its published geometry"
-    if not weights:
-        return {}
     name = Path(model).name
+    if not weights:
+        return {f"an unknown size for {name}": 0}
     return {
         f"weights of {name}, from {source}": weights * number_bytes,
         f"caches of {sessions} sessions": sessions * session * number_bytes,
