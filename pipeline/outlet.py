@@ -57,6 +57,11 @@ class Outlet:
         if self.error is None and not self._closed:
             self._events.send_now(event)
 
+    @property
+    def name(self) -> str:
+        """The file that the sink writes, or what kind of sink it is."""
+        return str(getattr(self.sink, "path", type(self.sink).__name__))
+
     def flush(self) -> None:
         """Drop speech that is queued or held back by the sink."""
         self._events.keep(lambda event: not isinstance(event, SpeechChunk))
@@ -77,6 +82,6 @@ class Outlet:
                 await self.sink.put(event)
             except Exception as error:  # the border to foreign sinks
                 self.error = error
-                tell(Fault(type(self.sink).__name__, told(error), fatal=False))
+                tell(Fault(self.name, told(error), fatal=False))
             while self._notices:
                 tell(self._notices.pop(0))

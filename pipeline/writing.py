@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from pipeline.errors import DeviceError
 def create(path: Path, *, private: bool) -> int:
     """A descriptor of a new or emptied file, which only its owner may read if ``private``; raises `DeviceError`."""
     try:
+        if private and path.is_file():
+            path.chmod(0o600)  # it may be open to others; those of another owner are refused before they are emptied
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600 if private else 0o666)
-        if private and stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fchmod(descriptor, 0o600)  # it may be there already, open to others
     except OSError as error:
         raise cannot_write(path, error) from error
     return descriptor

@@ -19,14 +19,14 @@ class Output:
 
     def __init__(self, path: Path, opener: Callable[[Path], Sink], check: Callable[[Path], None] = check_file) -> None:
         check(path)
-        self._path = path
+        self.path = path
         self._opener = opener
         self._sink: Sink | None = None
 
     async def put(self, event: Event) -> None:
         """Hand an event on; raises what opening the sink raises."""
         if self._sink is None and not isinstance(event, Fault):
-            self._sink = self._opener(self._path)
+            self._sink = self._opener(self.path)
         if self._sink is not None:
             await self._sink.put(event)
 

@@ -377,7 +377,7 @@ def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkey
     monkeypatch.setattr("pipeline.outputs.captions.Captions.put", defect)
     code, out, err = translate("--captions", tmp_path / "a.vtt")
     assert (code, len(out.split())) == (3, 15)
-    assert "Output failed: ValueError('unforeseen')" in only_errors(err)[0]
+    assert "a.vtt failed: ValueError('unforeseen')" in only_errors(err)[0]
 
 
 def wish(*options: str) -> Wish:
