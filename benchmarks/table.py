@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Two runs, scored and drawn; figures of the talk begin with ``talk_``, those of the hour with ``hour_``."""
-    kind, _, name = arguments.system.partition(":")
+    kind, _, profile = arguments.system.partition(":")
     if arguments.hour and kind != "profile":
         raise BadInput(f"--hour is for profiles, not for {arguments.system}; try: --system profile:offline")
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         prefix = "" if name == "recordings" else "talk_"
         figures |= {prefix + key: value for key, value in columns[name].items()}
     if arguments.hour:
-        columns["hour"] = _hour(load_profile(name or "offline"), dataset.utterances)
+        columns["hour"] = _hour(load_profile(profile or "offline"), dataset.utterances)
         figures |= {"hour_" + key: value for key, value in columns["hour"].items()}
     write_text(arguments.out / "table.md", table(columns))
     print(table(columns))

@@ -39,11 +39,13 @@ def folded(title: str, content: str) -> str:
 
 
 def number(value: float) -> str:
-    """A figure for people: three places, fewer for large numbers, a dash where there is none."""
+    """A figure for people: three places, fewer for large numbers, two digits of small ones, a dash where there is none."""
     if math.isnan(value):
         return "–"  # noqa: RUF001
     if math.isinf(value):
         return "∞"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
