@@ -132,7 +132,7 @@ class Engine:
     def _begin(self, utterance: Utterance) -> None:
         try:
             self._start(utterance)
-        except Exception as error:
+        except Exception as error:  # a border: the others go on
             self.remove(utterance)
             raise CannotBegin(utterance) from error
 
