@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hour", action="store_true", help="also the memory of an hour of scripted words through a profile's other models"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs; must be new")
+    parser.add_argument("--resume", action="store_true", help="go on with the runs in --out; what was measured stays")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
@@ -115,6 +116,6 @@ def _measured(
     settings = {**system.about(), "clock": arguments.clock, "data": dict(data)}
     environment = capture(["table"], vars(arguments))
     about = {"v": 1, **settings, "digest": digest(settings, utterances), "environment": environment}
-    folder = begin(path, about, utterances, resume=False)
+    folder = begin(path, about, utterances, arguments.resume)
     measure(system, utterances, folder, arguments.clock)
     return folder
