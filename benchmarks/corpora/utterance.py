@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.atomic import write_text
 from pipeline.errors import BadInput
+from pipeline.languages import is_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,13 @@ class DataSet:
 
 
 def checked(dataset: DataSet) -> DataSet:
-    """The set; raises `BadInput` if nothing in it can be used, and says why."""
+    """The set, with its unknown language codes noted; raises `BadInput` if nothing in it can be used, and says why."""
     if not dataset.utterances:
         why = ", ".join(f"{count} x {kind}" for kind, count in Issues(list(dataset.issues)).counts().items())
         raise BadInput(f"nothing in {dataset.name} can be used: {why or 'its table has no rows'}. `data check` lists all")
-    return dataset
+    codes = {code for item in dataset.utterances for code in (item.source_language, item.target_language)}
+    unknown = [Issue("unknown language", code, dropped=False) for code in sorted(codes) if not is_language(code)]
+    return replace(dataset, issues=(*dataset.issues, *unknown))
 
 
 def sha256_of(file: Path) -> str:

@@ -167,6 +167,12 @@ def test_segment_lists_make_talks(tmp_path):
         load_segments(tmp_path, "en", "de", "dev")
 
 
+def test_a_code_that_is_no_language_is_told(tmp_path):
+    write_audio(tmp_path / "a.wav", TONE, 16_000)
+    (tmp_path / "transcripts.tsv").write_text("file\tlanguage\ttranscript\ttranslation_spa\na.wav\ten\thello\thola\n")
+    assert kinds(load_folder(tmp_path, "en", "spa")) == {"unknown language": 1}
+
+
 def test_a_folder_needs_its_columns(tmp_path):
     write_audio(tmp_path / "a.wav", TONE, 16_000)
     (tmp_path / "transcripts.tsv").write_text(
