@@ -19,7 +19,11 @@ _EVS = "start of a unit's playback - end of its last source word"
 DEFINITIONS = {
     "ear_voice_span": Definition("evs/end2start/v1", True, f"{_EVS}; nearest-rank percentile over units"),
     "policy": Definition("evs/policy/v1", True, "audio heard when a unit was cut - end of its last source word"),
-    "compute": Definition("evs/compute/v1", True, "first audible sample available - audio heard when the unit was cut"),
+    "compute": Definition(
+        "evs/compute/v1",
+        True,
+        "first audible sample available - audio heard when the unit was cut; being held back by earlier speech counts",
+    ),
     "wait": Definition("evs/wait/v1", True, "start of playback - first audible sample available"),
     "first_audio": Definition("fal/audible/v1", True, "first audible speech - onset of the source's speech; per recording"),
     "end_lag": Definition("end-lag/v1", True, "end of playback - end of the source's speech; per recording"),
