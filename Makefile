@@ -17,7 +17,7 @@ BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
-ENGINE_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py)))
+ENGINE_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py tests/*/qwen3/test_*.py)))
 DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help

@@ -13,29 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.espeak import Espeak
-from models.tts.qwen3 import Qwen3TTS, speaking
+from models.tts.qwen3 import Qwen3TTS
 from pipeline.config import load_profile
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk
 from pipeline.launch.profiles import speaking as fitting
-from tests.qwen3_sessions import FRAMES, RATE, clip, heard, load
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Random weights do not know when to stop."""
-    monkeypatch.setattr(speaking, "MOST_FRAMES", FRAMES)
-
-
-@pytest.fixture
-def backend(folder):
-    return Qwen3TTS(model=str(folder), device="cpu", sessions=2)
+from tests.qwen3_sessions import RATE, clip, heard, load
 
 
 @pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")

@@ -7,27 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
 from pipeline.errors import DeviceError
 from tests.qwen3_sessions import FRAME, FRAMES, RATE, clip, heard, pieces, unit
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Random weights do not know when to stop."""
-    monkeypatch.setattr(speaking, "MOST_FRAMES", FRAMES)
-
-
-@pytest.fixture
-def backend(folder):
-    return Qwen3TTS(model=str(folder), device="cpu", sessions=2)
 
 
 async def test_a_clone_speaks_units_whole_and_in_pieces(backend):

@@ -4,26 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen3 import Qwen3TTS, speaking
+from models.tts.qwen3 import speaking
 from pipeline.errors import DeviceError, ModelError
-from tests.qwen3_sessions import FRAMES, clip, heard, pieces, unit
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Random weights do not know when to stop."""
-    monkeypatch.setattr(speaking, "MOST_FRAMES", FRAMES)
-
-
-@pytest.fixture
-def backend(folder):
-    return Qwen3TTS(model=str(folder), device="cpu", sessions=2)
+from tests.qwen3_sessions import clip, heard, pieces, unit
 
 
 async def test_nothing_to_pronounce_is_nothing_to_hear(backend):
