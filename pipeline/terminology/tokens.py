@@ -69,9 +69,13 @@ def places(text: str) -> Callable[[int, int], tuple[int, int]]:
     """Where a piece of the NFKC text, from one place to another, stands in ``text`` itself."""
     if unicodedata.is_normalized("NFKC", text):
         return lambda start, end: (start, end)
-    lengths = [len(unicodedata.normalize("NFKC", text[:length])) for length in range(len(text) + 1)]
+
+    @cache
+    def normalized_lengths() -> list[int]:  # quadratic, so only once a term was heard
+        return [len(unicodedata.normalize("NFKC", text[:length])) for length in range(len(text) + 1)]
 
     def place(start: int, end: int) -> tuple[int, int]:
+        lengths = normalized_lengths()
         reached = lengths[bisect_left(lengths, end)]
         return bisect_right(lengths, start) - 1, bisect_right(lengths, reached) - 1
 
