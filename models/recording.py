@@ -1,0 +1,52 @@
+"""Fixed sequences of tensor operations, recorded once and replayed with one launch (CUDA graphs).
+
+A decoding step of a model this size is thousands of small kernels; launching them one by one takes the host longer than the
+GPU needs to run them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+Work = Callable[[], None]
+"""Reads and writes tensors that stay where they are. It may neither wait for the device nor depend on values read there."""
+
+
+class Recorder(Protocol):
+    """Records work that is to be done again and again on the same tensors."""
+
+    def record(self, work: Work) -> Work:
+        """Do ``work``, perhaps several times, and give what does exactly the same again."""
+        ...
+
+
+class CudaRecorder:
+    """Records as CUDA graphs that share one pool of memory: replay them one at a time, on one stream.
+
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self._stream = torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, work: Work) -> Work:
+        """See `Recorder.record`."""
+        import torch
+
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            work()  # kernels are chosen and libraries take their memory now: neither can be recorded
+        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads' models go on meanwhile: only this thread's calls are held to the rules of recording.
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+            work()
+        replay: Work = graph.replay
+        return replay

@@ -1,0 +1,76 @@
+"""A recorder for tests, with the rules of a CUDA graph on a CPU: what was recorded is replayed operation by operation.
+
+Numbers, sizes and branches of the recorded run are baked in, tensors from outside keep their place, and to read a value or
+make a tensor of the host's numbers while recording is an error. So work that would be recorded wrongly on a GPU replays
+wrongly here, too. (Only ``tolist`` and ``numpy`` pass unseen: on a CPU they are no operations.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from models.recording import Work
+
+REFUSED = {
+    torch.ops.aten._local_scalar_dense.default,
+    torch.ops.aten.nonzero.default,
+    torch.ops.aten.masked_select.default,
+    torch.ops.aten.lift_fresh.default,
+}
+"""Operations by which a value passes from the device to the host, or the other way."""
+
+
+class NotRecordable(Exception):
+    """The host took part: a CUDA graph cannot hold that."""
+
+
+class _Tape(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[Callable[..., Any], Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if function in REFUSED:
+            raise NotRecordable(str(function))
+        result = function(*args, **(kwargs or {}))
+        self.operations.append((function, args, kwargs or {}, result))
+        return result
+
+    def replay(self) -> None:
+        made: dict[int, torch.Tensor] = {}  # by the recorded tensor it stands for; those from outside stand for themselves
+
+        def now(value: Any) -> Any:  # noqa: ANN401
+            return made.get(id(value), value) if isinstance(value, torch.Tensor) else value
+
+        for function, args, kwargs, result in self.operations:
+            again = function(*tree_map(now, args), **tree_map(now, kwargs))
+            for recorded, fresh in zip(tree_flatten(result)[0], tree_flatten(again)[0], strict=True):
+                if isinstance(recorded, torch.Tensor):
+                    made[id(recorded)] = fresh
+
+
+class TapeRecorder:
+    """A `Recorder`. ``recorded`` and ``replayed`` count."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def record(self, work: Work) -> Work:
+        """Run once for warm-up and once on tape, as a CUDA recorder does."""
+        work()
+        tape = _Tape()
+        with tape:
+            work()
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            with torch.inference_mode(torch.is_inference_mode_enabled()):
+                tape.replay()
+
+        return replay

@@ -1,0 +1,41 @@
+"""The tape holds work to the rules of a CUDA graph, so that tests without a GPU can find what would break one."""
+
+import pytest
+import torch
+
+from tests.tape import NotRecordable, TapeRecorder
+
+
+def test_a_replay_computes_from_what_the_tensors_hold_then():
+    given, out = torch.arange(4.0), torch.zeros(2)
+
+    def work() -> None:
+        rows = given.view(2, 2)
+        rows[0] += 1
+        out.copy_((rows * torch.arange(2)).sum(-1))
+
+    replay = TapeRecorder().record(work)
+    given.copy_(torch.tensor([5.0, 6.0, 7.0, 8.0]))
+    replay()
+    assert given.tolist() == [6, 7, 7, 8]
+    assert out.tolist() == [7, 8]
+
+
+def test_numbers_and_branches_are_baked_in():
+    out, calls = torch.zeros(1), [1.0, 1.0, 5.0]
+
+    def work() -> None:
+        out.fill_(calls.pop(0))
+
+    replay = TapeRecorder().record(work)
+    out.zero_()
+    replay()
+    assert out.item() == 1
+    assert calls == [5.0]
+
+
+@pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.nonzero, bool, lambda _: torch.tensor([1, 2])])
+def test_what_the_host_takes_part_in_is_refused(read):
+    value = torch.ones(1)
+    with pytest.raises(NotRecordable):
+        TapeRecorder().record(lambda: read(value))
