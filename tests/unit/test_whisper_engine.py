@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.random_whisper import Geometry, build
+from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
 from models.asr.whisper.hypothesis import Job
-from models.asr.whisper.loading import Placement, choose_compute_type, has_alignment_heads, load_engine, warm_up
+from models.asr.whisper.loading import Placement, choose_compute_type, load_engine, warm_up
 from models.asr.whisper.log_mel import LogMel
 from pipeline.errors import BadInput, ModelError
 
@@ -160,6 +161,15 @@ def test_alignment_heads_are_looked_for(folder, tmp_path):
     assert has_alignment_heads(folder)
     assert not has_alignment_heads(headless)
     warm_up(load_engine(headless, CPU, 0.0, 1))
+
+
+def test_without_alignment_heads_the_upper_half_of_the_decoder_is_guessed(tmp_path):
+    headless = build(tmp_path, Geometry(32, 1, 3, 2), alignment_heads=False)
+    files = with_guessed_heads(headless)
+    assert json.loads(files["config.json"])["alignment_heads"] == [[1, 0], [1, 1], [2, 0], [2, 1]]
+    (headless / "model.bin").write_bytes(files["model.bin"][:200])
+    with pytest.raises(ModelError, match="damaged"):
+        with_guessed_heads(headless)
 
 
 def test_devices_and_compute_types_that_are_not_there_are_named(folder):

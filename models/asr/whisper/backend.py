@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from models.asr.vad import StreamingVad
+from models.asr.whisper.alignment_heads import has_alignment_heads
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.gpu_memory import gpu_memory
 from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
-from models.asr.whisper.loading import Placement, has_alignment_heads, load_engine, warm_up
+from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
 from models.asr.whisper.voice import Loudness

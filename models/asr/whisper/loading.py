@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
@@ -50,11 +51,6 @@ def load_engine(folder: Path, placement: Placement, encoder_window_s: float, bea
     return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size)
 
 
-def has_alignment_heads(folder: Path) -> bool:
-    """Whether the model says which attention heads follow the audio; without them word times are rough."""
-    return bool(read_settings(folder, "config.json").get("alignment_heads"))
-
-
 def warm_up(engine: CTranslate2Engine) -> None:
     """Decode a second of noise: the first calls on a GPU load kernels, and a broken installation shows here."""
     noise = LogMel(engine.n_mels)
@@ -90,9 +86,11 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
     device = choose_device(placement.device)
     if device == "cuda" and not ctranslate2.get_cuda_device_count():
         raise ModelError("no CUDA GPU was found: take --set recognizer.device=cpu, or check the driver with nvidia-smi")
+    files = None if has_alignment_heads(folder) else with_guessed_heads(folder)
     try:
         model = ctranslate2.models.Whisper(
             str(folder),
+            files=files,
             device=device,
             device_index=placement.device_index,
             compute_type=choose_compute_type(device, placement.compute_type),
