@@ -37,14 +37,14 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
 
 
 def _attend_few(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention of one row's step over few keys on a CPU: torch's fused kernel and its softmax wake a thread a call, which
-    takes longer than the work.
+    """Attention of one row's step over few keys on a CPU, as sums of products: torch's fused kernel, its softmax and its
+    batched matrix products wake a thread a call, which takes longer than the work.
 
     Queries [kv_heads, groups, dim], keys and values [kv_heads, length, dim]; gives queries' shape.
     """
-    scores = torch.bmm(queries * queries.shape[-1] ** -0.5, keys.transpose(1, 2))
-    weights = (scores - scores.amax(-1, keepdim=True)).exp_()
-    return torch.bmm(weights, values) / weights.sum(-1, keepdim=True)
+    scores = (queries.unsqueeze(2) * keys.unsqueeze(1)).sum(-1)
+    weights = (scores - scores.amax(-1, keepdim=True)).mul_(queries.shape[-1] ** -0.5).exp_()
+    return (weights.unsqueeze(3) * values.unsqueeze(1)).sum(2) / weights.sum(-1, keepdim=True)
 
 
 def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:

@@ -40,13 +40,12 @@ class CodecDecoder:
         Gives samples float32 [rows, frames * 1920] in -1..1 and moves the streams on.
         """
         memories = state.gather(slots)
-        latent = self.codebooks[codes + self.offsets].sum(1).transpose(1, 2)
-        latent = self.enter(latent, memories).transpose(1, 2)
-        values = self.transformer.forward(latent, memories, state.position[slots]).transpose(1, 2)
+        latent = self.enter(self.codebooks[codes + self.offsets].sum(1), memories)
+        values = self.transformer.forward(latent, memories, state.position[slots])
         for part in self.parts:
             values = part(values, memories)
         state.store(slots, memories, codes.shape[2])
-        return values.squeeze(1).clamp(-1, 1)
+        return values.squeeze(-1).clamp(-1, 1)
 
 
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:

@@ -1,6 +1,7 @@
 """The codec decoder's causal convolutions, in a form that goes on where the last call stopped.
 
-Each takes [rows, channels, steps] and the list of memories, and replaces its own memory there.
+Each takes [rows, steps, channels] and the list of memories, and replaces its own memory there. With channels last a
+convolution over few steps and every transposed one are plain matrix products, and the others need no change of layout.
 """
 
 from __future__ import annotations
@@ -18,52 +19,103 @@ from models.tts.qwen3.linear import Linear, pack_linear
 
 Part = Callable[[Tensor, list[Tensor]], Tensor]
 
+_FEW = 2
+"""Steps per input channel up to which it is faster to copy the inputs side by side for a product than to convolve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a convolution of ``kernel`` steps must remember of its input: the last (kernel - 1) * dilation steps."""
+
+    kernel: int
+    dilation: int
+    memory: int
+
+    def before(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """``values`` with the past in front, which becomes the past of the next call."""
+        past = memories[self.memory]
+        joined = torch.cat([past, values], 1)
+        memories[self.memory] = joined[:, -past.shape[1] :]
+        return joined
+
+    def side_by_side(self, joined: Tensor, steps: int) -> Tensor:
+        """The inputs of each step: a view [rows, steps, kernel, channels]."""
+        rows, _, channels = joined.shape
+        row, step, channel = joined.stride()
+        return joined.as_strided((rows, steps, self.kernel, channels), (row, step, self.dilation * step, channel))
+
 
 @dataclass(frozen=True, slots=True)
 class CausalConvolution:
-    """A convolution that sees only the past: memory is the input's last (kernel - 1) * dilation steps."""
+    """A convolution that sees only the past."""
 
-    weight: Tensor
+    weight: Tensor  # [outputs, inputs, 1, kernel], channels last
     bias: Tensor
-    dilation: int
-    groups: int
-    memory: int | None
+    product: Linear  # the same, of the inputs side by side
+    past: Past
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """[rows, inputs, steps] to [rows, outputs, steps]."""
-        if self.memory is not None:
-            past = memories[self.memory]
-            values = torch.cat([past, values], -1)
-            memories[self.memory] = values[..., -past.shape[-1] :]
-        return functional.conv1d(values, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
+        """[rows, steps, inputs] to [rows, steps, outputs]."""
+        steps, inputs = values.shape[1:]
+        joined = self.past.before(values, memories)
+        if steps <= _FEW * inputs:
+            return self.product(self.past.side_by_side(joined, steps).flatten(2))
+        image = joined.transpose(1, 2).unsqueeze(2)
+        convolved = functional.conv2d(image, self.weight, self.bias, dilation=(1, self.past.dilation))
+        return convolved.squeeze(2).transpose(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseConvolution:
+    """A causal convolution of each channel by itself."""
+
+    weight: Tensor  # [kernel, channels]
+    bias: Tensor
+    past: Past
+
+    def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
+        """The same shape."""
+        inputs = self.past.side_by_side(self.past.before(values, memories), values.shape[1])
+        return (inputs * self.weight).sum(2) + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """A linear map of every step."""
+
+    product: Linear
+
+    def __call__(self, values: Tensor, _memories: list[Tensor]) -> Tensor:
+        """[rows, steps, inputs] to [rows, steps, outputs]; has no memory."""
+        return self.product(values)
 
 
 @dataclass(frozen=True, slots=True)
 class CausalUpsampling:
-    """A transposed convolution trimmed on the right: memory is the tail that overlaps the steps to come."""
+    """A transposed convolution trimmed on the right, as a product: what a step adds to its own ``rate`` samples, and, where
+    the kernel is twice as long, to those of the next step. That is remembered.
+    """
 
-    weight: Tensor
-    bias: Tensor
+    product: Linear  # [..., inputs] to [..., (1 or 2) * rate * outputs]
     rate: int
     memory: int | None
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """[rows, inputs, steps] to [rows, outputs, steps * rate]."""
-        raised = functional.conv_transpose1d(values, self.weight, stride=self.rate)
+        """[rows, steps, inputs] to [rows, steps * rate, outputs]."""
+        raised = self.product(values)
         if self.memory is not None:
-            overlap = memories[self.memory]
-            width = overlap.shape[-1]
-            raised[..., :width] += overlap
-            memories[self.memory] = raised[..., -width:]
-            raised = raised[..., :-width]
-        return raised + self.bias.unsqueeze(-1)
+            own, late = raised.chunk(2, -1)
+            late = torch.cat([memories[self.memory], late], 1)
+            memories[self.memory] = late[:, -1:]
+            raised = own + late[:, :-1]
+        return raised.reshape(len(raised), raised.shape[1] * self.rate, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Snake:
     """x + sin(a x)^2 / b per channel (arXiv:2006.08195, with its own b as in BigVGAN)."""
 
-    frequency: Tensor  # [channels, 1]
+    frequency: Tensor  # [channels]
     scale: Tensor
 
     def __call__(self, values: Tensor, _memories: list[Tensor]) -> Tensor:
@@ -75,7 +127,7 @@ class Snake:
 class ConvNext:
     """Depthwise convolution and a pointwise bottleneck beside a residual path (arXiv:2201.03545)."""
 
-    depthwise: CausalConvolution
+    depthwise: DepthwiseConvolution
     norm_weight: Tensor
     norm_bias: Tensor
     widen: Linear
@@ -83,9 +135,9 @@ class ConvNext:
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
         """The same shape."""
-        inner = self.depthwise(values, memories).transpose(1, 2)
+        inner = self.depthwise(values, memories)
         inner = functional.layer_norm(inner, self.norm_weight.shape, self.norm_weight, self.norm_bias, 1e-6)
-        return values + self.narrow(functional.gelu(self.widen(inner))).transpose(1, 2)
+        return values + self.narrow(functional.gelu(self.widen(inner)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +161,42 @@ class LayerLoader:
     tensors: Tensors
     layout: Layout
 
-    def convolution(
-        self, name: str, outputs: int, inputs: int, kernel: int, *, dilation: int = 1, groups: int = 1
-    ) -> CausalConvolution:
+    def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
         """A causal convolution."""
-        past = (kernel - 1) * dilation
-        memory = self.layout.add(inputs, past) if past else None
-        weight = self.tensors.take(f"{name}.conv.weight", outputs, inputs // groups, kernel)
-        return CausalConvolution(weight, self.tensors.take(f"{name}.conv.bias", outputs), dilation, groups, memory)
+        weight, bias = self._convolution(name, outputs, inputs, kernel)
+        image = weight.view(outputs, kernel, inputs).permute(0, 2, 1).unsqueeze(2)
+        past = self._past(kernel, dilation, inputs)
+        return CausalConvolution(image, bias, pack_linear(weight, bias), past)
+
+    def depthwise(self, name: str, channels: int, kernel: int) -> DepthwiseConvolution:
+        """A causal convolution of each channel by itself."""
+        weight, bias = self._convolution(name, channels, 1, kernel)
+        return DepthwiseConvolution(weight.T.contiguous(), bias, self._past(kernel, 1, channels))
+
+    def pointwise(self, name: str, channels: int) -> Pointwise:
+        """A convolution of one step."""
+        return Pointwise(pack_linear(*self._convolution(name, channels, channels, 1)))
+
+    def _convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[Tensor, Tensor]:
+        """Weight [outputs, kernel * inputs] and bias [outputs]."""
+        weight = self.tensors.take(f"{name}.conv.weight", outputs, inputs, kernel)
+        return weight.transpose(1, 2).reshape(outputs, -1), self.tensors.take(f"{name}.conv.bias", outputs)
+
+    def _past(self, kernel: int, dilation: int, channels: int) -> Past:
+        return Past(kernel, dilation, self.layout.add((kernel - 1) * dilation, channels))
 
     def upsampling(self, name: str, outputs: int, inputs: int, kernel: int, rate: int) -> CausalUpsampling:
-        """A transposed convolution."""
-        memory = self.layout.add(outputs, kernel - rate) if kernel > rate else None
-        weight = self.tensors.take(f"{name}.conv.weight", inputs, outputs, kernel)
-        return CausalUpsampling(weight, self.tensors.take(f"{name}.conv.bias", outputs), rate, memory)
+        """A transposed convolution, whose kernel is ``rate`` or twice that."""
+        memory = self.layout.add(1, rate * outputs) if kernel > rate else None
+        weight = self.tensors.take(f"{name}.conv.weight", inputs, outputs, kernel).permute(2, 1, 0)
+        bias = self.tensors.take(f"{name}.conv.bias", outputs)
+        biases = torch.cat([bias.repeat(rate), bias.new_zeros((kernel - rate) * outputs)])
+        return CausalUpsampling(pack_linear(weight.reshape(kernel * outputs, inputs), biases), rate, memory)
 
     def snake(self, name: str, channels: int) -> Snake:
         """A SnakeBeta activation; the checkpoint holds logarithms."""
         frequency, scale = (self.tensors.take(f"{name}.{part}", channels).exp() for part in ("alpha", "beta"))
-        return Snake(frequency.unsqueeze(-1), 1 / (scale + 1e-9).unsqueeze(-1))
+        return Snake(frequency, 1 / (scale + 1e-9))
 
     def convnext(self, name: str, width: int) -> ConvNext:
         """A ConvNeXt block; its gamma is folded into the last product."""
@@ -135,7 +204,7 @@ class LayerLoader:
         gamma = take(f"{name}.gamma", width)
         narrow = take(f"{name}.pwconv2.weight", width, width * 4) * gamma.unsqueeze(1)
         return ConvNext(
-            depthwise=self.convolution(f"{name}.dwconv", width, width, 7, groups=width),
+            depthwise=self.depthwise(f"{name}.dwconv", width, 7),
             norm_weight=take(f"{name}.norm.weight", width),
             norm_bias=take(f"{name}.norm.bias", width),
             widen=pack_linear(take(f"{name}.pwconv1.weight", width * 4, width), take(f"{name}.pwconv1.bias", width * 4)),
@@ -147,8 +216,8 @@ class LayerLoader:
         return Residual(
             (
                 self.snake(f"{name}.act1", channels),
-                self.convolution(f"{name}.conv1", channels, channels, 7, dilation=dilation),
+                self.convolution(f"{name}.conv1", channels, channels, 7, dilation),
                 self.snake(f"{name}.act2", channels),
-                self.convolution(f"{name}.conv2", channels, channels, 1),
+                self.pointwise(f"{name}.conv2", channels),
             )
         )
