@@ -42,7 +42,7 @@ def begin(model: SpeechModel, rows: Rows, row: int, prompt: Prompt, speaker: Ten
     rows.clear(row, seed, model.talker.embed_text(torch.tensor([model.config.tokens.tts_pad]))[0])
     rows.end_floor[row] = NEVER
     feed(model, rows, row, 0, prompt.trailing)
-    model.begin(rows, row, prompt, speaker)
+    model.begin(rows, torch.tensor([row]), model.talker.embed_prompt(prompt, speaker), torch.tensor([len(prompt) - 1]))
     rows.clear_positions(row, len(prompt), POSITIONS)
 
 

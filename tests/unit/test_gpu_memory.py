@@ -83,7 +83,7 @@ async def test_the_estimate_is_what_the_engine_allocates(tmp_path):
     expected = gpu_memory.gpu_memory(str(folder), folder, sessions, 4)
     engine, _, encoder = loading.load_engine(folder, "cpu", "float32", sessions, greedy=False)
     weights = [*tensors_in(engine.model), *tensors_in(engine.codec), *tensors_in(encoder)]
-    caches = [*tensors_in(engine._rows), *tensors_in(engine._streams)]
+    caches = [*tensors_in(engine._rows), *tensors_in(engine._executor.loaded.streams)]
     taken = [sum({t.data_ptr(): t.nbytes for t in part}.values()) for part in (weights, caches)]
     assert list(expected.values()) == pytest.approx(taken, rel=0.15)
 

@@ -10,8 +10,10 @@ from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
 from models.tts.qwen3.engine import Engine
+from models.tts.qwen3.execution import Eager, Loaded
 from models.tts.qwen3.guards import Ending, Watch
 from models.tts.qwen3.prompt import streaming, whole
+from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
 
@@ -102,8 +104,25 @@ def test_text_that_comes_while_it_is_spoken_is_spoken_as_if_it_had_been_there(mo
     assert drawn == alone[1]
 
 
-def engine_for(model, codec, rows=2, streams=3, lookahead=1000):
-    return Engine(model, codec, rows_for(model, rows), codec.layout.allocate(streams, CPU, torch.float32), lookahead)
+class Immediate:
+    """A recorder that records nothing: the work of the recorded sizes, operation by operation."""
+
+    def record(self, work):
+        return work
+
+
+@pytest.fixture(params=["eager", "recorded"])
+def engine_for(request, model, codec):
+    """Makes an engine; with recorded sizes frames are read a step late, which no listener may notice."""
+
+    def make(rows=2, streams=3, lookahead=1000):
+        memory = codec.layout.allocate(streams + 1, CPU, torch.float32)
+        loaded = Loaded(model, codec, rows_for(model, rows), memory)
+        with torch.inference_mode():
+            executor = Eager(loaded) if request.param == "eager" else Recorded(loaded, Immediate(), Immediate())
+        return Engine(executor, streams, lookahead)
+
+    return make
 
 
 def utterance(model, engine, which, limit=FRAMES, ended=True):
@@ -122,14 +141,14 @@ def heard(spoken, one):
     return torch.cat([torch.from_numpy(part.samples) for part in spoken if part.utterance is one])
 
 
-def test_utterances_wait_for_a_row_and_sound_as_if_alone(model, codec):
+def test_utterances_wait_for_a_row_and_sound_as_if_alone(model, engine_for):
     apart = []
     for which in range(3):
-        engine = engine_for(model, codec)
+        engine = engine_for()
         one = utterance(model, engine, which)
         engine.add(one)
         apart.append((one, heard(run(engine), one)))
-    engine = engine_for(model, codec)
+    engine = engine_for()
     together = [utterance(model, engine, which) for which in range(3)]
     for one in together:
         engine.add(one)
@@ -140,12 +159,12 @@ def test_utterances_wait_for_a_row_and_sound_as_if_alone(model, codec):
         assert len(samples) == 1920 * len(one.codes)
 
 
-def test_cancel_at_every_stage_frees_the_row_and_leaves_no_trace(model, codec):
-    fresh = engine_for(model, codec, rows=1, streams=1)
+def test_cancel_at_every_stage_frees_the_row_and_leaves_no_trace(model, engine_for):
+    fresh = engine_for(rows=1, streams=1)
     expected = utterance(model, fresh, 1)
     fresh.add(expected)
     samples = heard(run(fresh), expected)
-    engine = engine_for(model, codec, rows=1, streams=1)
+    engine = engine_for(rows=1, streams=1)
     for turns in (0, 1, 2, 5, 40):
         cancelled = utterance(model, engine, 0)
         engine.add(cancelled)
@@ -161,8 +180,8 @@ def test_cancel_at_every_stage_frees_the_row_and_leaves_no_trace(model, codec):
     assert again.codes == expected.codes
 
 
-def test_an_utterance_rests_when_it_is_ahead_and_goes_on_when_it_is_taken(model, codec):
-    engine = engine_for(model, codec, lookahead=16)
+def test_an_utterance_rests_when_it_is_ahead_and_goes_on_when_it_is_taken(model, engine_for):
+    engine = engine_for(lookahead=16)
     one = utterance(model, engine, 1, limit=60)
     one.watch.tokens = 100
     engine.add(one)
@@ -173,8 +192,8 @@ def test_an_utterance_rests_when_it_is_ahead_and_goes_on_when_it_is_taken(model,
     assert len(one.codes) == 26
 
 
-def test_speech_is_kept_from_ending_while_text_is_to_come(model, codec):
-    engine = engine_for(model, codec)
+def test_speech_is_kept_from_ending_while_text_is_to_come(model, engine_for):
+    engine = engine_for()
     open_prompt = streaming(model.config.tokens, opening(model, speaker=None), TEXTS[0][:1], ended=False)
     one = Utterance(open_prompt, None, engine.open_stream(), 0, False, Watch(100, 1))
     engine.add(one)
@@ -189,9 +208,9 @@ def test_speech_is_kept_from_ending_while_text_is_to_come(model, codec):
     assert one.ending is not Ending.SPOKEN or len(one.codes) >= len(TEXTS[0])
 
 
-def test_what_never_ends_is_ended_by_its_budget(model, codec, monkeypatch):
+def test_what_never_ends_is_ended_by_its_budget(model, engine_for, monkeypatch):
     monkeypatch.setattr("models.tts.qwen3.guards.repeats", lambda _codes: False)
-    engine = engine_for(model, codec)
+    engine = engine_for()
     one = Utterance(
         whole(model.config.tokens, opening(model), [20, 21]), None, engine.open_stream(), 0, True, Watch(120, 2)
     )

@@ -31,7 +31,8 @@ class Qwen3TTS:
     float32 elsewhere), "bfloat16" or "float32"; ``voice`` a preset of the checkpoint; ``style`` an instruction, for
     checkpoints that take one; ``seed`` of the random numbers; ``greedy`` for tests only (it loops); ``sessions`` how many
     can speak at once: memory is allocated for so many when loading. A session's voice is renewed from its vector every
-    ``renew_after_s`` seconds of speech.
+    ``renew_after_s`` seconds of speech. ``graphs`` records all work as CUDA graphs when loading; off, for that has not been
+    run on a GPU.
     """
 
     model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"
@@ -43,6 +44,7 @@ class Qwen3TTS:
     greedy: bool = False
     sessions: int = 4
     renew_after_s: float = 300.0
+    graphs: bool = False
 
     def missing(self) -> Sequence[Missing]:
         """Packages and model files that this machine lacks."""
@@ -110,7 +112,9 @@ class Qwen3TTS:
             raise refuse_preset(self.voice, self.presets())
         failure: Exception | None = None
         with Lane("qwen3-tts") as lane:
-            engine, text, encoder = await lane.run(load_engine, folder, self.device, self.dtype, self.sessions, self.greedy)
+            engine, text, encoder = await lane.run(
+                load_engine, folder, self.device, self.dtype, self.sessions, greedy=self.greedy, graphs=self.graphs
+            )
             conductor = Conductor(engine, lane)
             choices = Choices(self.voice, self.style, self.seed, self.renew_after_s)
             async with asyncio.TaskGroup() as tasks:

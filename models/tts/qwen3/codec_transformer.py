@@ -117,7 +117,7 @@ def load_window_transformer(tensors: Tensors, layout: Layout, config: CodecConfi
         enter=linear("input_proj", shape.hidden, config.latent),
         leave=linear("output_proj", config.latent, shape.hidden),
         norm=norm,
-        eps=torch.tensor(shape.norm_eps, device=norm.device),
+        eps=torch.full((), shape.norm_eps, device=norm.device),
         cosines=cosines.to(norm),
         sines=sines.to(norm),
     )

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from models.tts.qwen3.codec import CodecDecoder
-from models.tts.qwen3.codec_state import CodecState
-from models.tts.qwen3.frame import SpeechModel, is_end
+from models.tts.qwen3.execution import Drawn, Executor
+from models.tts.qwen3.frame import is_end
 from models.tts.qwen3.guards import Ending
-from models.tts.qwen3.rows import NEVER, Rows
+from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.schedule import Progress, choose, chunk
 from models.tts.qwen3.silence import silent_frames
 from models.tts.qwen3.utterance import Spoken, Utterance
 from pipeline.errors import ModelError
 from pipeline.events import Samples
-
-_LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
 
 
 class CannotBegin(Exception):
@@ -35,31 +32,38 @@ class CannotBegin(Exception):
         self.utterance = utterance
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step under way: who draws in which row, and the way to their frames."""
+
+    utterances: Sequence[tuple[Utterance, int]]
+    drawn: Drawn
+
+
 class Engine:
     """The loaded model with its static memory."""
 
-    def __init__(self, model: SpeechModel, codec: CodecDecoder, rows: Rows, streams: CodecState, lookahead: int) -> None:
-        self.model, self.codec = model, codec
-        self._rows, self._streams, self._lookahead = rows, streams, lookahead
-        self._padding = model.talker.embed_text(self._ids([model.config.tokens.tts_pad]))[0]
-        self._free_rows = list(range(rows.capacity))
-        self._free_streams = list(range(len(streams.position)))
+    def __init__(self, executor: Executor, sessions: int, lookahead: int) -> None:
+        """``sessions`` of the codec's streams are given out; a row rests when it is ``lookahead`` frames ahead."""
+        loaded = executor.loaded
+        self.model, self.codec, self.device = loaded.model, loaded.codec, loaded.device
+        self._executor, self._rows, self._ids = executor, loaded.rows, loaded.integers
+        self._lookahead = lookahead
+        self._padding = self.model.talker.embed_text(self._ids([self.model.config.tokens.tts_pad]))[0]
+        self._free_rows = list(range(self._rows.capacity))
+        self._free_streams = list(range(sessions))
         self._waiting: deque[Utterance] = deque()
         self._active: list[Utterance] = []
         self._stepping: list[int] = []
+        self._under_way: deque[_Step] = deque()
         self._just_began = False
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model runs."""
-        return self._rows.position.device
 
     def open_stream(self) -> int | None:
         """A codec stream for a session; None when all are taken."""
         if not self._free_streams:
             return None
         stream = self._free_streams.pop(0)
-        self._streams.clear(stream)
+        self._executor.clear_stream(stream)
         return stream
 
     def close_stream(self, stream: int) -> None:
@@ -71,7 +75,7 @@ class Engine:
 
     def renew_stream(self, stream: int) -> None:
         """Forget what was decoded, so that cut-off speech does not ring on."""
-        self._streams.clear(stream)
+        self._executor.clear_stream(stream)
 
     def add(self, utterance: Utterance) -> None:
         """Take an utterance on; it begins when a row is free."""
@@ -101,11 +105,15 @@ class Engine:
             self._free_rows.append(utterance.row)
             self._free_rows.sort()
             utterance.row = -1
+            going_on = [step for step in self._under_way if any(one.row == row for one, row in step.utterances)]
+            self._under_way = deque(going_on)
 
     @property
     def busy(self) -> bool:
         """Whether a turn would do something."""
-        return bool(self._waiting and self._free_rows) or bool(self._able()) or any(self._due(one) for one in self._active)
+        if self._under_way or (self._waiting and self._free_rows):
+            return True
+        return bool(self._able()) or any(self._due(one) for one in self._active)
 
     def turn(self) -> list[Spoken]:
         """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due.
@@ -119,11 +127,12 @@ class Engine:
                 self._begin(self._waiting.popleft())
             elif able:
                 self._step(able)
+            self._read(self._executor.lag if able and not self._just_began else 0)
             return self._decode()
 
     def _able(self) -> list[int]:
         progress = [
-            Progress(one.row, len(one.codes) - one.taken, one.chunks > 0, one.has_text)
+            Progress(one.row, one.drawing - one.taken, one.chunks > 0, one.has_text)
             for one in self._active
             if one.ending is None
         ]
@@ -142,10 +151,11 @@ class Engine:
         self._rows.clear(row, utterance.seed, self._padding)
         self._write_text(utterance, [*utterance.prompt.trailing, *utterance.arrived])
         self._set_end(utterance)
-        self.model.begin(self._rows, row, utterance.prompt, utterance.speaker)
+        drawn = self._executor.begin(row, utterance.prompt, utterance.speaker)
         utterance.cleared = len(utterance.prompt)
+        utterance.drawing = 1
         self._stepping.append(row)
-        self._note(utterance, self._rows.codes[row].tolist())
+        self._under_way.append(_Step([(utterance, row)], drawn))
 
     def _write_text(self, utterance: Utterance, tokens: Sequence[int]) -> None:
         if not tokens:
@@ -168,16 +178,23 @@ class Engine:
             self._rows.stepping[self._ids(able)] = True
             self._stepping = able
         stepping = [one for one in self._active if one.row in able]
-        furthest = max(len(one.prompt) + len(one.codes) for one in self._active)
-        length = min(-(-furthest // _LENGTH_STEP) * _LENGTH_STEP, self._rows.positions)
+        length = self._executor.reach(max(len(one.prompt) + one.drawing for one in self._active))
         for one in stepping:
             if one.cleared < length:
                 self._rows.clear_positions(one.row, one.cleared, length)
                 one.cleared = length
-        self.model.step(self._rows, max(able) + 1, length)
-        drawn = self._rows.codes[: max(able) + 1].tolist()
-        for one in stepping:
-            self._note(one, drawn[one.row])
+            one.drawing += 1
+        drawn = self._executor.step(max(able) + 1, length)
+        self._under_way.append(_Step([(one, one.row) for one in stepping], drawn))
+
+    def _read(self, lag: int) -> None:
+        """Take note of what was drawn, but for the last ``lag`` steps, which may still be under way."""
+        while len(self._under_way) > lag:
+            step = self._under_way.popleft()
+            drawn = step.drawn()
+            for one, row in step.utterances:
+                if one.row == row and one.ending is None:  # else it left, or ended a step before: the frame is dropped
+                    self._note(one, drawn[row])
 
     def _note(self, utterance: Utterance, codes: list[int]) -> None:
         if is_end(codes[0]):
@@ -206,9 +223,8 @@ class Engine:
         return spoken
 
     def _decode_group(self, group: list[Utterance], frames: int) -> list[Spoken]:
-        codes = torch.tensor([one.codes[one.decoded : one.decoded + frames] for one in group], device=self.device)
-        streams = self._ids([one.stream for one in group])
-        decoded = self.codec.decode(self._streams, streams, codes.transpose(1, 2)).float().cpu().numpy()
+        codes = [one.codes[one.decoded : one.decoded + frames] for one in group]
+        decoded = self._executor.decode([one.stream for one in group], codes).numpy()
         return [self._heard(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
 
     def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> Spoken:
@@ -221,6 +237,3 @@ class Engine:
             del utterance.codes[utterance.decoded :]
         over = utterance.ending if utterance.decoded == len(utterance.codes) else None
         return Spoken(utterance, samples, frames, over)
-
-    def _ids(self, values: Sequence[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=self.device)

@@ -14,7 +14,6 @@ from torch import Tensor
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODES, GenerationConfig, ModelConfig
 from models.tts.qwen3.predictor import Predictor, load_predictor
-from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.random_numbers import uniforms
 from models.tts.qwen3.rows import Rows
 from models.tts.qwen3.sampler import FirstCodeRules, draw, first_code_rules
@@ -35,12 +34,15 @@ class SpeechModel:
     predictor: Predictor
     rules: FirstCodeRules
 
-    def begin(self, rows: Rows, row: int, prompt: Prompt, speaker: Tensor | None) -> None:
-        """Read a prompt into a cleared row and draw its first frame."""
-        hidden = self.talker.prefill(self.talker.embed_prompt(prompt, speaker), rows.memory, row)
-        rows.position[row] = len(prompt)
-        rows.stepping[row] = True
-        self._emit(rows, slice(row, row + 1), hidden)
+    def begin(self, rows: Rows, row: Tensor, embedded: Tensor, last: Tensor) -> None:
+        """Read an embedded prompt [positions, hidden] into the cleared ``row`` int64 [1] and draw its first frame.
+
+        ``last`` int64 [1] is the prompt's last position; what follows it is padding.
+        """
+        hidden = self.talker.prefill(embedded, rows.memory, row).index_select(0, last)
+        rows.position[row] = last + 1
+        rows.stepping.index_fill_(0, row, True)
+        self._emit(rows, row, hidden)
 
     def step(self, rows: Rows, count: int, length: int) -> None:
         """Draw the next frame of the first ``count`` rows, of those that are ``stepping``; the others stay as they are.
@@ -55,21 +57,21 @@ class SpeechModel:
         rows.position[here] += rows.stepping[here]
         self._emit(rows, here, hidden)
 
-    def _emit(self, rows: Rows, here: slice, hidden: Tensor) -> None:
+    def _emit(self, rows: Rows, here: slice | Tensor, hidden: Tensor) -> None:
         """Draw a frame from the talker's hidden states [rows, hidden] and commit it where the rows are stepping."""
-        uniform = uniforms(rows.seed[here], rows.frame[here])
-        may_end = rows.frame[here] >= rows.end_floor[here]
-        end_bias = (rows.frame[here] - rows.overstay[here]).clamp(min=0) * END_BIAS_PER_FRAME
-        scores = self.rules.apply(self.talker.head(hidden), rows.seen[here], may_end, end_bias)
+        frame, stepping = rows.frame[here], rows.stepping[here]
+        uniform = uniforms(rows.seed[here], frame)
+        end_bias = (frame - rows.overstay[here]).clamp(min=0) * END_BIAS_PER_FRAME
+        seen = rows.seen[here]
+        scores = self.rules.apply(self.talker.head(hidden), seen, frame >= rows.end_floor[here], end_bias)
         first = draw(scores, uniform[:, 0], self.generation.talker)
         codes = self.predictor.complete(hidden, first, uniform, rows.scratch)
-        stepping = rows.stepping[here]
         keep = stepping.unsqueeze(1)
         rows.codes[here] = torch.where(keep, codes, rows.codes[here])
         rows.pending[here] = torch.where(keep, self.talker.embed_frames(codes), rows.pending[here])
-        seen = rows.seen[here]
-        seen.scatter_(1, first.unsqueeze(1), seen.gather(1, first.unsqueeze(1)) | keep)
-        rows.frame[here] += stepping
+        drawn = first.unsqueeze(1)
+        rows.seen[here] = seen.scatter(1, drawn, seen.gather(1, drawn) | keep)
+        rows.frame[here] = frame + stepping
 
 
 def is_end(code: int) -> bool:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import torch
 
+from models.recording import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import UNUSED, load_codec
 from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
 from models.tts.qwen3.config import GenerationConfig, read_codec_config, read_generation_config, read_model_config
 from models.tts.qwen3.engine import Engine
+from models.tts.qwen3.execution import Eager, Executor, Loaded
 from models.tts.qwen3.frame import load_speech_model
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import Opening, whole
+from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from models.tts.qwen3.text import TextTokenizer
@@ -31,16 +34,19 @@ _WARM_UP_FRAMES = 16  # every size of codec chunk occurs
 
 
 def load_engine(
-    folder: Path, device_name: str, dtype_name: str, sessions: int, greedy: bool
+    folder: Path, device_name: str, dtype_name: str, sessions: int, *, greedy: bool, graphs: bool = False
 ) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
     """Load everything of a checkpoint, allocate memory for ``sessions`` and speak once.
 
+    With ``graphs`` all work is recorded as CUDA graphs, where ``device`` is one. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
     device = _device(device_name)
     dtype = _dtype(dtype_name, device)
     try:
-        engine, text, encoder = _load(folder, device, dtype, sessions, greedy)
+        recorded = graphs and device.type == "cuda"
+        loaded, text, encoder = _load(folder, device, dtype, sessions, greedy, spare=int(recorded))
+        engine = Engine(_executor(loaded, recorded), sessions, LOOKAHEAD_FRAMES)
         _warm_up(engine, text)
     except torch.OutOfMemoryError as error:
         raise ModelError(
@@ -51,8 +57,8 @@ def load_engine(
 
 
 def _load(
-    folder: Path, device: torch.device, dtype: torch.dtype, sessions: int, greedy: bool
-) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
+    folder: Path, device: torch.device, dtype: torch.dtype, sessions: int, greedy: bool, *, spare: int
+) -> tuple[Loaded, TextTokenizer, SpeakerEncoder | None]:
     config, generation, codec_config = read_model_config(folder), read_generation_config(folder), read_codec_config(folder)
     if greedy:
         generation = GenerationConfig(
@@ -68,8 +74,25 @@ def _load(
         codec_tensors.finish(UNUSED)
     # Outside of inference mode: what is allocated in it can be written to only in it.
     rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, model.talker.code_table)
-    engine = Engine(model, codec, rows, codec.layout.allocate(sessions, device, dtype), LOOKAHEAD_FRAMES)
-    return engine, TextTokenizer(folder, config.tokens), encoder
+    streams = codec.layout.allocate(sessions + spare, device, dtype)
+    return Loaded(model, codec, rows, streams), TextTokenizer(folder, config.tokens), encoder
+
+
+def _executor(loaded: Loaded, recorded: bool) -> Executor:
+    """What does the work. On a GPU it goes before what others ask of it."""
+    device = loaded.device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # the weights are there before another stream uses them
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
+    if not recorded:
+        return Eager(loaded)
+    try:
+        with torch.inference_mode():
+            return Recorded(loaded, CudaRecorder(device), CudaRecorder(device))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ModelError(f"the work cannot be recorded as CUDA graphs ({error}): set 'graphs' to false") from error
 
 
 def _warm_up(engine: Engine, text: TextTokenizer) -> None:

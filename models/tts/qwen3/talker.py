@@ -49,18 +49,18 @@ class Talker:
             embedded[prompt.speaker_at] += speaker.to(embedded)
         return embedded
 
-    def prefill(self, embedded: Tensor, memory: Memory, row: int) -> Tensor:
-        """Run a prompt [positions, hidden] on an empty ``row``; gives the hidden state of its last position [1, hidden]."""
+    def prefill(self, embedded: Tensor, memory: Memory, row: Tensor) -> Tensor:
+        """Run a prompt [positions, hidden] on the empty ``row`` int64 [1]; gives the hidden states [positions, hidden]."""
         count = embedded.shape[0]
         visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            memory.keys[layer][row, :count] = keys[0]
-            memory.values[layer][row, :count] = values[0]
+            memory.keys[layer].narrow(1, 0, count).index_copy_(0, row, keys)
+            memory.values[layer].narrow(1, 0, count).index_copy_(0, row, values)
             return attend_masked(queries, keys, values, visible)
 
         angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
-        return self.stack.forward(embedded.unsqueeze(0), angles, attend)[:, -1]
+        return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
 
     def step(self, inputs: Tensor, positions: Tensor, memory: Memory, length: int) -> Tensor:
         """One position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives hidden states [rows, hidden].
@@ -103,5 +103,5 @@ def load_talker(tensors: Tensors, config: ModelConfig, positions: int) -> Talker
         text_inner=linear("talker.text_projection.linear_fc1", width, width),
         text_outer=linear("talker.text_projection.linear_fc2", hidden, width),
         code_table=torch.cat(tables),
-        code_offsets=torch.tensor(offsets, device=tables[0].device),
+        code_offsets=torch.tensor(offsets).to(tables[0].device),
     )

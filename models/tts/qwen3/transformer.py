@@ -101,7 +101,7 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
     layers = [layer(f"{prefix}.layers.{index}") for index in range(shape.layers)]
     cosines, sines = rotary_tables(positions, shape.head_dim, shape.rope_theta)
     norm = tensors.take(f"{prefix}.norm.weight", shape.hidden)
-    eps = torch.tensor(shape.norm_eps, device=norm.device)
+    eps = torch.full((), shape.norm_eps, device=norm.device)
     return Stack(shape, layers, norm, eps, cosines.to(norm), sines.to(norm))
 
 

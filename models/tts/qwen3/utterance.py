@@ -25,6 +25,7 @@ class Utterance:
     row: int = -1
     fed: int = 0  # trailing text tokens on the device
     cleared: int = 0  # positions of the row that are numbers
+    drawing: int = 0  # frames that the device has been asked for
     codes: list[list[int]] = field(default_factory=list)
     decoded: int = 0
     chunks: int = 0
@@ -44,7 +45,7 @@ class Utterance:
     @property
     def has_text(self) -> bool:
         """Whether the next frame's text token is there."""
-        return self.text_ended or len(self.codes) <= self.fed
+        return self.text_ended or self.drawing <= self.fed
 
 
 @dataclass(frozen=True, slots=True)

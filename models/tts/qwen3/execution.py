@@ -1,0 +1,111 @@
+"""How the engine's work is done: operation by operation here, recorded in `models.tts.qwen3.recorded`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.tts.qwen3.codec import CodecDecoder
+from models.tts.qwen3.codec_state import CodecState
+from models.tts.qwen3.frame import SpeechModel
+from models.tts.qwen3.prompt import Prompt
+from models.tts.qwen3.rows import Rows
+
+Drawn = Callable[[], list[list[int]]]
+"""Waits for a step and gives its frames: the 16 codes of each row."""
+
+_LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a loaded checkpoint is made of, with the static memory of its utterances and codec streams."""
+
+    model: SpeechModel
+    codec: CodecDecoder
+    rows: Rows
+    streams: CodecState
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.rows.position.device
+
+    def integers(self, values: Sequence[int]) -> Tensor:
+        """``values`` as int64 on the device."""
+        return torch.tensor(values, dtype=torch.int64, device=self.device)
+
+
+class Executor(Protocol):
+    """Does the engine's work. The frames of a step may be read while up to ``lag`` later ones are under way."""
+
+    @property
+    def loaded(self) -> Loaded:
+        """What the work is done on."""
+        ...
+
+    @property
+    def lag(self) -> int:
+        """How many steps later the frames of one are read without waiting for the device."""
+        ...
+
+    def reach(self, positions: int) -> int:
+        """How many positions a step looks at that must see ``positions``."""
+        ...
+
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+        """Read a prompt into a cleared row and draw its first frame; gives the frames of all rows."""
+        ...
+
+    def step(self, count: int, length: int) -> Drawn:
+        """Draw the next frame of the first ``count`` rows, where they step; ``length`` is what `reach` gave."""
+        ...
+
+    def clear_stream(self, stream: int) -> None:
+        """Let a codec stream begin anew."""
+        ...
+
+    def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """The next frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Eager:
+    """Does each operation when it is asked for."""
+
+    loaded: Loaded
+    lag: int = 0
+
+    def reach(self, positions: int) -> int:
+        """See `Executor.reach`."""
+        return min(-(-positions // _LENGTH_STEP) * _LENGTH_STEP, self.loaded.rows.positions)
+
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+        """See `Executor.begin`."""
+        model, integers = self.loaded.model, self.loaded.integers
+        embedded = model.talker.embed_prompt(prompt, speaker)
+        model.begin(self.loaded.rows, integers([row]), embedded, integers([len(prompt) - 1]))
+        return self._drawn
+
+    def step(self, count: int, length: int) -> Drawn:
+        """See `Executor.step`."""
+        self.loaded.model.step(self.loaded.rows, count, length)
+        return self._drawn
+
+    def _drawn(self) -> list[list[int]]:
+        codes: list[list[int]] = self.loaded.rows.codes.tolist()
+        return codes
+
+    def clear_stream(self, stream: int) -> None:
+        """See `Executor.clear_stream`."""
+        self.loaded.streams.clear(stream)
+
+    def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """See `Executor.decode`."""
+        frames = torch.tensor(codes, device=self.loaded.device).transpose(1, 2)
+        return self.loaded.codec.decode(self.loaded.streams, self.loaded.integers(streams), frames).float().cpu()

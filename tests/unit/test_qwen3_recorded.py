@@ -1,0 +1,177 @@
+"""The engine's work as it is recorded for a GPU: replayed, it is what was recorded, on whatever the memory holds then."""
+
+import pytest
+import torch
+
+from benchmarks.tts_checkpoint import write_checkpoint
+from models.tts.qwen3 import recorded
+from models.tts.qwen3.checkpoint import Tensors
+from models.tts.qwen3.codec import load_codec
+from models.tts.qwen3.config import read_codec_config, read_generation_config, read_model_config
+from models.tts.qwen3.engine import Engine
+from models.tts.qwen3.execution import Eager, Loaded
+from models.tts.qwen3.frame import load_speech_model
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.prompt import streaming
+from models.tts.qwen3.recorded import Recorded
+from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.utterance import Utterance
+from tests.qwen3_frames import CPU, POSITIONS, TEXT, load, opening, rows_for
+from tests.tape import TapeRecorder
+
+TEXTS = (list(range(20, 60)), list(range(40, 70)), list(range(70, 95)))
+FRAMES = 22
+ROWS = 3
+
+
+class Immediate:
+    """Records nothing: the work of the recorded sizes, operation by operation."""
+
+    def record(self, work):
+        return work
+
+
+@pytest.fixture(scope="module", params=["greedy", "sampled"])
+def parts(request, tmp_path_factory):
+    folder = write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    codec = load_codec(Tensors(folder / "speech_tokenizer", CPU, torch.float32), read_codec_config(folder))
+    return load(folder, greedy=request.param == "greedy"), codec
+
+
+@pytest.fixture(autouse=True)
+def few_sizes(monkeypatch):
+    monkeypatch.setattr(recorded, "LENGTHS", (64, 128))
+    monkeypatch.setattr(recorded, "PROMPTS", (16, 32))
+
+
+def load_memory(model, codec):
+    return Loaded(model, codec, rows_for(model, ROWS), codec.layout.allocate(ROWS + 1, CPU, torch.float32))
+
+
+def recorded_engine(model, codec, recorder):
+    loaded = load_memory(model, codec)
+    with torch.inference_mode():
+        executor = Recorded(loaded, recorder, recorder)
+        poison(loaded)
+    return Engine(executor, ROWS, 1000)
+
+
+def poison(loaded):
+    """Whatever earlier utterances left, in the worst case."""
+    rows = loaded.rows
+    for part in (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text):
+        part.fill_(torch.nan)
+    rows.position.fill_(POSITIONS - 1)
+    rows.frame.fill_(POSITIONS - 1)
+    rows.seen.fill_(True)
+    for part in loaded.streams.memories:
+        part.fill_(torch.nan)
+
+
+def utterance(model, engine, which, limit=FRAMES):
+    prompt = streaming(model.config.tokens, opening(model), TEXTS[which], ended=False)
+    speaker = torch.full((model.config.talker.hidden,), 0.1 * which)
+    return Utterance(prompt, speaker, engine.open_stream(), which, False, Watch(limit, len(TEXTS[which])))
+
+
+def speak(model, engine, joins, limits=(FRAMES, FRAMES, FRAMES)):
+    """Utterances that join after so many turns; gives their codes and samples."""
+    said, sounds = {}, {which: [] for which in joins}
+    for turn in range(500):
+        for which in [which for which, at in joins.items() if at == turn]:
+            said[which] = utterance(model, engine, which, limits[which])
+            engine.add(said[which])
+        for part in engine.turn():
+            sounds[next(which for which, one in said.items() if one is part.utterance)].append(part.samples)
+        for which in [which for which, one in said.items() if one.ending is not None and one.row < 0 and one.stream >= 0]:
+            engine.close_stream(said[which].stream)
+            said[which].stream = -1
+    return [(said[which].codes, torch.cat([torch.from_numpy(part) for part in sounds[which]])) for which in joins]
+
+
+def test_replayed_work_is_bit_for_bit_the_work_that_was_recorded_whoever_joins_and_leaves(parts):
+    model, codec = parts
+    joins, limits = {0: 0, 1: 3, 2: 9}, (FRAMES, 7, 13)
+    recorder = TapeRecorder()
+    replayed = speak(model, recorded_engine(model, codec, recorder), joins, limits)
+    direct = speak(model, recorded_engine(model, codec, Immediate()), joins, limits)
+    for (codes, samples), (same, expected), limit in zip(replayed, direct, limits, strict=True):
+        assert codes == same
+        assert len(codes) == limit
+        assert torch.equal(samples, expected)
+    assert recorder.replayed > FRAMES
+
+
+def test_nothing_is_recorded_once_it_is_ready(parts):
+    model, codec = parts
+    recorder = TapeRecorder()
+    engine = recorded_engine(model, codec, recorder)
+    steps, prompts, codec_calls = 3 * 3, 2, 3 * 4
+    assert recorder.recorded == steps + prompts + codec_calls
+    for _ in range(2):
+        speak(model, engine, {0: 0, 1: 1, 2: 2})
+    assert recorder.recorded == steps + prompts + codec_calls
+
+
+def test_what_is_said_is_what_is_said_without_recording(parts):
+    model, codec = parts
+    together = speak(model, recorded_engine(model, codec, Immediate()), {0: 0, 1: 3, 2: 9})
+    apart = speak(model, Engine(Eager(load_memory(model, codec)), ROWS, 1000), {0: 0, 1: 3, 2: 9})
+    for (codes, samples), (same, expected) in zip(together, apart, strict=True):
+        assert codes == same
+        torch.testing.assert_close(samples, expected, rtol=0, atol=1e-5)
+
+
+def test_a_prompt_longer_than_any_recorded_one_is_read_all_the_same(parts, monkeypatch):
+    monkeypatch.setattr(recorded, "PROMPTS", (4, 8))
+    model, codec = parts
+    recorder = TapeRecorder()
+    assert len(streaming(model.config.tokens, opening(model), TEXTS[0])) > 8
+    long = speak(model, recorded_engine(model, codec, recorder), {0: 0})
+    plain = speak(model, Engine(Eager(load_memory(model, codec)), ROWS, 1000), {0: 0})
+    assert long[0][0] == plain[0][0]
+
+
+def test_a_row_that_ends_gives_no_frame_of_the_step_under_way(parts):
+    """Frames are read a step late; what a row draws past its end is dropped, and the next in its row starts clean."""
+    model, codec = parts
+    engine = recorded_engine(model, codec, Immediate())
+    first, second = utterance(model, engine, 0, limit=5), utterance(model, engine, 1)
+    engine._free_rows = [0]
+    for one in (first, second):
+        engine.add(one)
+    while engine.busy:
+        engine.turn()
+    assert (len(first.codes), first.drawing) == (5, 6)
+    alone = recorded_engine(model, codec, Immediate())
+    same = utterance(model, alone, 1)
+    alone.add(same)
+    while alone.busy:
+        alone.turn()
+    assert second.codes == same.codes
+
+
+def test_a_frame_waits_for_no_value_and_makes_nothing_on_another_device(tmp_path):
+    """On the meta device every operation runs without values: to ask for one, or to mix devices, is an error."""
+    folder, device = write_checkpoint(tmp_path), torch.device("meta")
+    config, generation = read_model_config(folder), read_generation_config(folder)
+    with torch.inference_mode():
+        model = load_speech_model(NoValues(), config, generation, POSITIONS, device)
+        codec = load_codec(NoValues(), read_codec_config(folder))
+        rows = allocate_rows(config, ROWS, POSITIONS, TEXT, model.talker.code_table)
+        streams = codec.layout.allocate(ROWS, device, torch.bfloat16)
+        at = torch.zeros(1, dtype=torch.int64, device=device)
+        model.begin(rows, at, rows.pending.new_zeros(16, config.talker.hidden), at)
+        model.step(rows, ROWS, POSITIONS)
+        samples = codec.decode(streams, at.new_zeros(2), at.new_zeros(2, 16, 4))
+        assert (samples.device, tuple(samples.shape)) == (device, (2, 4 * 1920))
+        assert {part.device for part in (rows.codes, rows.pending, rows.frame, *streams.memories)} == {device}
+        with pytest.raises(RuntimeError):
+            rows.codes.tolist()
+
+
+class NoValues:
+    """A checkpoint's tensors without their values."""
+
+    def take(self, _name, *size):
+        return torch.empty(size, dtype=torch.bfloat16, device="meta")
