@@ -1,7 +1,8 @@
-"""Speech synthesis: Qwen3-TTS against the official package, on random weights of the published sizes.
+"""Speech synthesis: Qwen3-TTS against the official package, other peers and the memory's bandwidth, on random weights.
 
-Both speak the same text greedily from the same checkpoint and may not end before the last frame; their codes must be equal.
-Random weights cost exactly the time of trained ones. "Per frame" is the whole way from text to samples, divided by frames.
+All speak the same text greedily from the same checkpoint and may not end before the last frame; on a CPU the official
+package's codes must be equal. Random weights cost exactly the time of trained ones. "Per frame" is the whole way from text
+to samples, divided by frames.
 """
 
 from __future__ import annotations
@@ -15,9 +16,20 @@ from pathlib import Path
 import torch
 
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
-from benchmarks.tts_measures import Timing, measure_memory, measure_official, measure_streams, measure_utterance, open_pair
+from benchmarks.tts_measures import (
+    Pair,
+    Timing,
+    measure_memory,
+    measure_official,
+    measure_streams,
+    measure_utterance,
+    open_pair,
+)
+from benchmarks.tts_peers import PEERS, measure_peer, parse_peer, peer_figures
+from benchmarks.tts_roofline import bandwidth, weights
+from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, ModelError
 
 _TINY = ("tiny", "tiny-equal")
 _STREAMS = (1, 2, 4, 8, 16, 32, 64)
@@ -36,23 +48,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--streams", type=int, action="append", help="utterances at once, may be repeated; 0: skip this part"
     )
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure, print a table, give the figures."""
     if arguments.frames < 2 or arguments.rounds < 1:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
+    for peer in arguments.peer:
+        parse_peer(peer)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)
     on_gpu = arguments.device.startswith("cuda") or (arguments.device == "auto" and torch.cuda.is_available())
     device = "cuda" if on_gpu else "cpu"
     geometries = arguments.geometry or (["tiny", "0.6b", "1.7b"] if on_gpu else ["tiny", "0.6b"])
     streams = arguments.streams or (_STREAMS if on_gpu else (1,))
-    figures: dict[str, float] = {}
+    figures = {"bandwidth_gb_s": bandwidth(device) / 1e9}
+    print(f"{'memory':>10} on {device}   {figures['bandwidth_gb_s']:9.1f} GB/s")
     for geometry in geometries:
         with tempfile.TemporaryDirectory() as folder:
             # Published checkpoints are bfloat16; on a CPU both systems compute with the same numbers in float32.
             checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
-            figures |= _compare(checkpoint, geometry, device, arguments)
+            figures |= _compare(checkpoint, geometry, device, figures["bandwidth_gb_s"], arguments)
             if any(streams):
                 figures |= _serve(checkpoint, geometry, device, streams, arguments)
             if geometry in _TINY and arguments.units:
@@ -61,8 +79,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     return figures
 
 
-def _compare(checkpoint: Path, geometry: str, device: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """One utterance at a time, ours and the official package's in turn."""
+def _compare(checkpoint: Path, geometry: str, device: str, gb_s: float, arguments: argparse.Namespace) -> dict[str, float]:
+    """One utterance at a time, ours and the official package's in turn, then the other peers, and the roofline."""
     pair = open_pair(checkpoint, device, arguments.frames)
     ours, theirs = [], []
     for _ in range(arguments.rounds + 1):  # the first of each warms up
@@ -87,7 +105,41 @@ def _compare(checkpoint: Path, geometry: str, device: str, arguments: argparse.N
         f"spread_per_frame_{geometry}": _spread(ours[1:]),
         f"official_spread_per_frame_{geometry}": _spread(theirs[1:]),
         f"equal_frames_{geometry}": float(same),
+        **_roofline(pair.engine, mine, geometry, gb_s),
+        **_ask_peers(checkpoint, pair, mine, geometry, arguments),
     }
+
+
+def _roofline(engine: Engine, mine: Timing, geometry: str, gb_s: float) -> dict[str, float]:
+    """How near one stream comes to the time that reading its weights takes."""
+    read = weights(engine)
+    megabytes = read.per_frame(len(mine.codes)) / 1e6
+    least_ms = megabytes / gb_s
+    share = least_ms / (mine.per_frame_s * 1e3)
+    print(f"{'roofline':>10}        {megabytes:9.1f} MB a frame      {least_ms:9.2f} ms   {share:.1%} reached "
+          f"(talker {read.talker / 1e6:.1f}, predictor {read.predictor / 1e6:.1f}, a codec call {read.codec / 1e6:.1f} MB)"
+    )  # fmt: skip
+    return {
+        f"weights_mb_per_frame_{geometry}": megabytes,
+        f"roofline_ms_per_frame_{geometry}": least_ms,
+        f"roofline_share_{geometry}": share,
+    }
+
+
+def _ask_peers(
+    checkpoint: Path, pair: Pair, mine: Timing, geometry: str, arguments: argparse.Namespace
+) -> dict[str, float]:
+    """Each peer's figures; one that cannot speak here is named with its reason, and the other figures stand."""
+    figures: dict[str, float] = {}
+    for peer in map(parse_peer, arguments.peer):
+        try:
+            theirs = measure_peer(peer, checkpoint, pair.text, arguments.frames, arguments.rounds)
+        except ModelError as error:
+            print(f"{peer.name} was not measured: {error}")
+            continue
+        print(f"{peer.name:>16}  {theirs.first_audio_s * 1e3:9.1f} ms   {theirs.per_frame_s * 1e3:9.2f} ms")
+        figures |= peer_figures(peer, mine, theirs, geometry)
+    return figures
 
 
 def _serve(

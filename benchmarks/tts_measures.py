@@ -25,7 +25,7 @@ from pipeline.events import ReadingUnit
 
 Codes = list[list[int]]
 _LANGUAGE = "english"
-_FIRST_TOKEN = 20
+_FIRST_TOKEN = 33  # 60 ids from here on are printable letters of ASCII in the checkpoints' byte-level BPE
 _FRAMES_A_UNIT = 8
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.corpora.utterance import Utterance
+from benchmarks.other_python import run_script
 from benchmarks.runs.folder import RunFolder
+from pipeline.errors import ModelError
 
 SCORERS = Path(__file__).parents[1] / "scorers"
 LIMIT_S = 4 * 3600
@@ -30,23 +31,12 @@ def run_scorer(name: str, python: str, folder: RunFolder, utterances: Sequence[U
     if not script.is_file():
         return f"no scorer of that name; there are: {', '.join(scorer_names())}"
     try:
-        done = subprocess.run(
-            [python, str(script)],
-            input=_items(folder, utterances),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"cannot run {python}: {error}"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    try:
-        figures = json.loads(done.stdout.strip().splitlines()[-1])
-        return {str(key): math.nan if value is None else float(value) for key, value in figures.items()}
-    except (ValueError, IndexError, AttributeError, TypeError):
-        return f"it wrote no figures: {done.stdout[-200:]!r}"
+        figures = run_script(python, script, _items(folder, utterances), LIMIT_S)
+        return {key: math.nan if value is None else float(value) for key, value in figures.items()}
+    except ModelError as error:
+        return str(error)
+    except (ValueError, TypeError):
+        return f"it wrote figures that are no numbers: {str(figures)[-200:]!r}"
 
 
 def _items(folder: RunFolder, utterances: Sequence[Utterance]) -> str:

@@ -1,0 +1,151 @@
+"""The synthesis benchmark: what is counted as read, and peers asked in environments of their own."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks import tts_measures, tts_peers
+from benchmarks.__main__ import main
+from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
+from benchmarks.tts_measures import Timing
+from benchmarks.tts_peers import PEERS, Peer, measure_peer, parse_peer, peer_figures
+from benchmarks.tts_roofline import Weights, _bytes, codec_calls, weights
+from benchmarks.tts_tensors import codec_sizes, model_sizes
+from models.tts.qwen3.linear import pack_linear
+from models.tts.qwen3.loading import load_engine
+from pipeline.errors import BadInput, ModelError
+
+ANSWER = {"first_audio_s": [0.3, 0.1, 0.2], "per_frame_s": [0.02, 0.04, 0.03], "codes": [[1] * 16, [2] * 16]}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), dtype=torch.bfloat16)
+
+
+@pytest.fixture
+def answering(tmp_path):
+    """A peer whose script writes a given program's output; its input is kept beside it."""
+
+    def make(program):
+        script = tmp_path / "peer.py"
+        script.write_text(
+            f"import json, sys\ngiven = sys.stdin.read()\nopen({str(tmp_path / 'given')!r}, 'w').write(given)\n{program}"
+        )
+        return Peer("faster-qwen3-tts", sys.executable, script)
+
+    return make
+
+
+def elements(sizes, *begins):
+    return sum(torch.Size(size).numel() for name, size in sizes.items() if name.startswith(begins))
+
+
+def test_every_number_that_a_frame_needs_is_counted_as_often_as_it_is_read(checkpoint, tmp_path):
+    engine, _, _ = load_engine(checkpoint, "cpu", "float32", 1, greedy=True)
+    config = model_config("base", GEOMETRIES["tiny"], write_tokenizer(tmp_path))
+    sizes, found = model_sizes(config), weights(engine)
+    heads_of_norms = 3 * 16 * (4 + 2 - 2)  # the engine keeps a layer's two head norms once for each head
+    assert found.talker == 4 * (elements(sizes, "talker.model.layers.", "talker.codec_head") + heads_of_norms)
+    predictor = elements(sizes, "talker.code_predictor.model.layers.") + 2 * 16 * (4 + 2 - 2)
+    once = elements(sizes, "talker.code_predictor.lm_head.", "talker.code_predictor.small_to_mtp_projection.")
+    assert found.predictor == 4 * (15 * predictor + once)
+    shape = json.loads((checkpoint / "speech_tokenizer" / "config.json").read_text())["decoder_config"]
+    codec = codec_sizes(shape)
+    folded = ("decoder.quantizer", "decoder.pre_transformer.norm")
+    scales = sum(torch.Size(size).numel() for name, size in codec.items() if name.endswith((".scale", ".gamma")))
+    assert found.codec == pytest.approx(4 * (elements(codec, "decoder.") - elements(codec, *folded) - scales), rel=0.01)
+
+
+def test_weights_kept_as_half_floats_count_as_such():
+    weight = torch.randn(1024, 1024)
+    exact, short = pack_linear(weight.bfloat16().float()), pack_linear(weight.bfloat16())
+    assert _bytes(exact) == _bytes(short) == 2 * 2**20
+    assert _bytes(pack_linear(weight)) == 4 * 2**20
+    assert _bytes([exact, short, exact]) == 4 * 2**20
+
+
+def test_weights_in_an_unknown_form_are_not_counted_as_nothing():
+    with pytest.raises(ModelError, match="no weights were found"):
+        _bytes(object())
+
+
+def test_codec_weights_are_shared_out_among_the_frames_of_its_calls():
+    assert [codec_calls(frames) for frames in (1, 2, 3, 7, 15, 16, 23, 50)] == [1, 2, 2, 3, 4, 5, 5, 9]
+    assert Weights(100, 50, 30).per_frame(3) == 100 + 50 + 30 * 2 / 3
+
+
+def test_a_peer_gets_the_checkpoint_and_the_text_and_gives_medians(answering, checkpoint, tmp_path):
+    _, text, _ = load_engine(checkpoint, "cpu", "auto", 1, greedy=True)
+    ids = [tts_measures._FIRST_TOKEN + index % 60 for index in range(70)]
+    peer = answering(f"print('noise'); print({json.dumps(json.dumps(ANSWER))})")
+    timing = measure_peer(peer, checkpoint, ids, 69, 3)
+    assert (timing.first_audio_s, timing.per_frame_s, timing.codes) == (0.2, 0.03, ANSWER["codes"])
+    given = json.loads((tmp_path / "given").read_text())
+    assert (given["checkpoint"], given["frames"], given["rounds"]) == (str(checkpoint), 69, 3)
+    assert text.encode(given["text"]) == ids
+
+
+def test_a_peers_figures_say_how_many_times_faster_we_are_and_how_long_the_codes_are_equal():
+    ours, theirs = Timing(0.1, 0.01, [[1], [2], [3]]), Timing(0.2, 0.05, [[1], [2], [4]])
+    figures = peer_figures(parse_peer("faster-qwen3-tts=python"), ours, theirs, "0.6b")
+    assert figures["speedup_first_audio_vs_faster_0.6b"] == pytest.approx(2)
+    assert figures["speedup_per_frame_vs_faster_0.6b"] == pytest.approx(5)
+    assert figures["faster_qwen3_tts_ms_per_frame_0.6b"] == pytest.approx(50)
+    assert figures["faster_qwen3_tts_first_audio_ms_0.6b"] == pytest.approx(200)
+    assert figures["faster_qwen3_tts_equal_frames_0.6b"] == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("sys.exit('no CUDA GPU here')", "no CUDA GPU here"),
+        ("raise RuntimeError('broken')", "broken"),
+        ("print('hello')", "wrote no figures"),
+        ("print('[1]')", "wrote no figures"),
+        ("print('{}')", "cannot be read"),
+        ("print(json.dumps({'first_audio_s': [], 'per_frame_s': [1], 'codes': []}))", "cannot be read"),
+    ],
+)
+def test_a_peer_that_fails_says_why(answering, checkpoint, program, reason):
+    with pytest.raises(ModelError, match=reason):
+        measure_peer(answering(program), checkpoint, [40, 41], 1, 1)
+
+
+def test_a_python_that_is_not_there_is_said(answering, checkpoint):
+    with pytest.raises(ModelError, match="cannot run /nowhere/python"):
+        measure_peer(replace(answering(""), python="/nowhere/python"), checkpoint, [40, 41], 1, 1)
+
+
+@pytest.mark.parametrize("wrong", ["faster-qwen3=python", "faster-qwen3-tts", "faster-qwen3-tts="])
+def test_an_unknown_peer_is_refused_with_those_there_are(wrong):
+    with pytest.raises(BadInput, match="faster-qwen3-tts"):
+        parse_peer(wrong)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peers_script_needs_nothing_of_ours_and_says_what_is_missing(name):
+    without = [sys.executable, "-S", "-E", str(PEERS[name])]
+    done = subprocess.run(without, input="{}", capture_output=True, text=True, check=False)
+    assert "pip install faster-qwen3-tts" in done.stderr.strip().splitlines()[-1]
+    assert PEERS[name].stem not in {"faster_qwen3_tts", "qwen_tts"}
+
+
+def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("qwen_tts")
+    monkeypatch.setitem(tts_peers.PEERS, "faster-qwen3-tts", answering("sys.exit('not here')").script)
+    command = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--streams", "0"]
+    result = tmp_path / "tts.json"
+    assert main([*command, "--peer", f"faster-qwen3-tts={sys.executable}", "--json", str(result)]) == 0
+    assert "faster-qwen3-tts was not measured: not here" in capsys.readouterr().out
+    figures = json.loads(result.read_text())["figures"]
+    assert figures["bandwidth_gb_s"] > 0
+    assert 0 < figures["roofline_share_tiny"] < 1
+    least = figures["weights_mb_per_frame_tiny"] / figures["bandwidth_gb_s"]
+    assert figures["roofline_ms_per_frame_tiny"] == pytest.approx(least)
+    assert figures["roofline_share_tiny"] == pytest.approx(least / figures["own_ms_per_frame_tiny"])
+    assert not any("faster" in name for name in figures)
