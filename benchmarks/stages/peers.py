@@ -83,18 +83,36 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "mt-policy": _POLICIES,
     "tts": (
         Rule(
-            "speedup_first_audio_(?P<size>.+)",
+            "speedup_first_audio_(?P<size>[^_]+)",
             "official_first_audio_ms_{size}",
             "ms to first audio, {size}",
             "the official package",
             speedup=True,
         ),
         Rule(
-            "speedup_per_frame_(?P<size>.+)",
+            "speedup_per_frame_(?P<size>[^_]+)",
             "official_ms_per_frame_{size}",
             "ms a frame, {size}",
             "the official package",
             speedup=True,
+        ),
+        Rule(
+            "own_first_audio_ms_(?P<size>.+)",
+            "faster_qwen3_tts_first_audio_ms_{size}",
+            "ms to first audio, {size}",
+            "faster-qwen3-tts",
+        ),
+        Rule(
+            "own_ms_per_frame_(?P<size>.+)",
+            "faster_qwen3_tts_ms_per_frame_{size}",
+            "ms a frame, {size}",
+            "faster-qwen3-tts",
+        ),
+        Rule(
+            "own_ms_per_frame_(?P<size>.+)",
+            "roofline_ms_per_frame_{size}",
+            "ms a frame, {size}",
+            "reading its weights once (roofline)",
         ),
     ),
     "session": (
