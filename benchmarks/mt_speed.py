@@ -22,6 +22,8 @@ UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
 BUDGET_S = 15.0  # for the runs of one search at one batch size
 
 GEOMETRIES: Mapping[str, Mapping[str, int]] = {
+    "tiny": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 1000},
     "0.6b": {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
              "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936},
     "1.7b": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16,
@@ -29,7 +31,7 @@ GEOMETRIES: Mapping[str, Mapping[str, int]] = {
     "1.8b": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 32, "num_attention_heads": 16,
              "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 120_818},
 }  # fmt: skip
-"""LMT-60-0.6B and -1.7B (Qwen3), Hy-MT2-1.8B (HunYuan dense)."""
+"""LMT-60-0.6B and -1.7B (Qwen3), Hy-MT2-1.8B (HunYuan dense), and one for tests."""
 
 
 def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: int) -> Mapping[str, float]:
@@ -41,14 +43,14 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
     """
     if device == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model = _model(geometry, device)
-    first = _prompts(1)[:1]
-    for call in (_search, _generate):
+    model = random_model(geometry, device)
+    first = random_prompts(1)[:1]
+    for call in (search_units, _generate):
         call(model, first)
     figures = {"speed_threads": float(torch.get_num_threads())}
     for batch in batches:
-        prompts, name = _prompts(batch), f"unit_{geometry}_batch{batch}"
-        ours, our_times = _timed(partial(_search, model, prompts), device, repeats)
+        prompts, name = random_prompts(batch), f"unit_{geometry}_batch{batch}"
+        ours, our_times = _timed(partial(search_units, model, prompts), device, repeats)
         theirs, their_times = _timed(partial(_generate, model, prompts), device, repeats)
         figures[f"{name}_ms"] = percentile(our_times, 50)
         figures[f"{name}_generate_ms"] = percentile(their_times, 50)
@@ -60,27 +62,30 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
     return figures
 
 
-def _prompts(batch: int) -> list[list[int]]:
+def random_prompts(batch: int) -> list[list[int]]:
+    """Prompts of the length of a unit's, the same for each ``batch``."""
     generator = torch.Generator().manual_seed(batch)
     rows: list[list[int]] = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=generator).tolist()
     return rows
 
 
-def _model(geometry: str, device: str) -> Model:
+def random_model(geometry: str, device: str) -> Model:
+    """A model of random weights, bfloat16 on a GPU."""
     shape = {**GEOMETRIES[geometry], "tie_word_embeddings": True, "pad_token_id": 0, "eos_token_id": END, "bos_token_id": 1}
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     torch.manual_seed(1)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        if geometry == "1.8b":
-            return HunYuanDenseV1ForCausalLM(HunYuanDenseV1Config(**shape)).to(device).eval()
-        return Qwen3ForCausalLM(Qwen3Config(**shape)).to(device).eval()
+        with torch.device(device):  # where making up so many numbers is quickest
+            if geometry == "1.8b":
+                return HunYuanDenseV1ForCausalLM(HunYuanDenseV1Config(**shape)).eval()
+            return Qwen3ForCausalLM(Qwen3Config(**shape)).eval()
     finally:
         torch.set_default_dtype(before)
 
 
-def _search(model: Model, rows: list[list[int]]) -> list[list[int]]:
+def search_units(model: Model, rows: list[list[int]]) -> list[list[int]]:
     """The tokens of each unit; the end is kept out by a bias, as the product keeps out what writes no text."""
     bias = torch.zeros(model.config.vocab_size, device=model.device)
     bias[END] = -torch.inf

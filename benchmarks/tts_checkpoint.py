@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +91,19 @@ def write_checkpoint(
     _write(folder / "speech_tokenizer" / "config.json", codec)
     extractor = {"feature_extractor_type": "EncodecFeatureExtractor", "feature_size": 1, "sampling_rate": 24000}
     _write(folder / "speech_tokenizer" / "preprocessor_config.json", extractor)
-    model = {name: random_tensor(name, size, seed).to(dtype) for name, size in model_sizes(root).items()}
-    save(folder, model, shards)
-    decoder = {
-        name: random_tensor(name, size, seed).to(dtype) for name, size in codec_sizes(codec["decoder_config"]).items()
-    }
-    save(folder / "speech_tokenizer", decoder, 1)
+    save(folder, _random_tensors(model_sizes(root), seed, dtype), shards)
+    save(folder / "speech_tokenizer", _random_tensors(codec_sizes(codec["decoder_config"]), seed, dtype), 1)
     return folder
+
+
+def _random_tensors(sizes: Mapping[str, tuple[int, ...]], seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors by name. Each has random numbers of its own, so the order in which threads make them changes nothing."""
+
+    def make(name: str) -> Tensor:
+        return random_tensor(name, sizes[name], seed).to(dtype)
+
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(sizes, threads.map(make, sizes), strict=True))
 
 
 def model_config(kind: str, sizes: Geometry, vocabulary: Mapping[str, int]) -> Values:

@@ -1,0 +1,163 @@
+"""What shares the device: speech by the product's engine and translation by its search, both of random weights.
+
+Each runs on a thread of its own, as in the product, and on a GPU on a CUDA stream of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.load_playback import EVERY_S
+from benchmarks.load_sessions import Piece, Translate
+from benchmarks.mt_speed import random_model, random_prompts, search_units
+from benchmarks.tts_checkpoint import write_checkpoint
+from models.mt.batching import BatchedTranslator
+from models.tts.qwen3.conductor import Conductor
+from models.tts.qwen3.guards import Watch
+from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.loading import load_engine
+from models.tts.qwen3.prompt import Opening, Speaker, continued, whole
+from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.utterance import Utterance
+from pipeline.contracts import Term, Translation, TranslationRequest
+from pipeline.errors import ModelError
+from pipeline.lane import Lane
+
+FRAMES = int(0.96 * EVERY_S * 12.5)
+"""A unit's frames, 36: a little less than the time to the next, so that speech does not fall behind by itself."""
+
+UNIT_TEXT = "".join(map(chr, range(33, 53)))
+"""20 tokens of the checkpoints' byte-level BPE."""
+
+_RENEW_FRAMES = 3750  # 300 s, the product's default
+_BATCH = 8  # the product's default
+_URGENT, _NORMAL = -1, 0  # a listener waits for speech; translation is done well before
+_REQUEST = TranslationRequest("", "en", "de")
+
+
+@dataclass(slots=True)
+class EngineVoice:
+    """One session of the speech engine: units of `FRAMES` frames, each continuing the session's own speech.
+
+    The prompts are the product's. Speech of random weights may end anywhere, so the text is left open, with padding for
+    the frames' text, which is what the model reads after a text's end.
+    """
+
+    conductor: Conductor
+    text: TextTokenizer
+    stream: int
+    history: History = field(default_factory=lambda: History("en", _RENEW_FRAMES))
+
+    async def say(self) -> AsyncIterator[Piece]:
+        """See `Voice.say`; raises `ModelError` if the unit has other than `FRAMES` frames."""
+        codec = self.conductor.engine.codec.config
+        utterance = self._utterance()
+        hearing = await self.conductor.begin(utterance)
+        try:
+            over = False
+            while not over:
+                spoken = await hearing.take()
+                over = spoken.ending is not None
+                length_s = len(spoken.samples) / codec.sample_rate
+                frames = spoken.frames
+                yield Piece(length_s, over, lambda frames=frames: self.conductor.taken(hearing, frames))  # type: ignore[misc]
+        finally:
+            await self.conductor.end(hearing)
+        if len(utterance.codes) != FRAMES:
+            raise ModelError(f"a unit ended ({utterance.ending}) after {len(utterance.codes)} of {FRAMES} frames")
+        self.history.add(Said(UNIT_TEXT, utterance.frames))
+
+    def _utterance(self) -> Utterance:
+        config = self.conductor.engine.model.config
+        opening = Opening(self.text.role, config.languages["english"], Speaker())
+        ids, reference = self.text.encode(UNIT_TEXT), self.history.reference(self.text.encode)
+        if reference is None:
+            prompt = whole(config.tokens, opening, ids)
+        else:
+            prompt = continued(config.tokens, opening, ids, reference)
+        padded = replace(prompt, trailing=(config.tokens.tts_pad,) * FRAMES)
+        speaker = torch.ones(config.talker.hidden, device=self.conductor.engine.device)
+        return Utterance(padded, speaker, self.stream, self.stream, False, Watch(FRAMES, len(ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchingDecoder:
+    """A `BatchDecoder` that searches 20 tokens at beam 4 for each request, whatever it asks."""
+
+    model: Any
+
+    def translate(self, requests: Sequence[TranslationRequest]) -> Sequence[Translation]:
+        """One translation a request; blocking."""
+        return [Translation(str(tokens)) for tokens in search_units(self.model, random_prompts(len(requests)))]
+
+    def check(self, terms: Iterable[Term], language: str) -> None:
+        """There are no terms."""
+
+
+@asynccontextmanager
+async def open_speech(
+    geometry: str, device: str, threads: int, sessions: int
+) -> AsyncIterator[tuple[Conductor, TextTokenizer]]:
+    """The engine with memory for so many sessions, turning."""
+    with Lane("speech") as lane, tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
+        await lane.run(settle, device, _URGENT, threads)
+        engine, text, _ = await lane.run(load_engine, checkpoint, device, "auto", sessions, False)
+        conductor = Conductor(engine, lane)
+        async with asyncio.TaskGroup() as tasks:
+            turning = tasks.create_task(conductor.run())
+            try:
+                yield conductor, text
+            finally:
+                turning.cancel()
+
+
+@asynccontextmanager
+async def open_translation(geometry: str, device: str, threads: int) -> AsyncIterator[Translate]:
+    """A translator of units, warm; for ``none`` units are translated already when they arrive."""
+    if geometry == "none":
+        yield lambda: asyncio.sleep(0)
+        return
+    with Lane("translation") as lane:
+        await lane.run(settle, device, _NORMAL, threads)
+        decoder = SearchingDecoder(await lane.run(random_model, geometry, device))
+        for batch in range(1, _BATCH + 1):
+            await lane.run(decoder.translate, [_REQUEST] * batch)
+        translator = BatchedTranslator(lane, decoder, _BATCH)
+        yield lambda: translator.translate(_REQUEST)
+
+
+@asynccontextmanager
+async def open_voices(conductor: Conductor, text: TextTokenizer, count: int) -> AsyncIterator[list[EngineVoice]]:
+    """Sessions of the engine; raises `ModelError` for more than it has memory for."""
+    engine = conductor.engine
+    voices: list[EngineVoice] = []
+    try:
+        for _ in range(count):
+            stream = await conductor.call(engine.open_stream)
+            if stream is None:
+                raise ModelError(f"the engine has memory for {len(voices)} sessions, not {count}")
+            voices.append(EngineVoice(conductor, text, stream))
+        yield voices
+    finally:
+        for voice in voices:
+            await conductor.call(engine.close_stream, voice.stream)
+
+
+def settle(device: str, priority: int, threads: int) -> None:
+    """Let this thread's work on a GPU go beside that of other threads, and before it at a lower ``priority``.
+
+    On a CPU its operators take ``threads`` threads: more than there are cores for both models would wait for each other.
+    """
+    if device.startswith("cuda"):
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=priority))
+    else:
+        torch.set_num_threads(threads)
