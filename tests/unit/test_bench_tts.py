@@ -116,6 +116,14 @@ def test_a_peer_that_fails_says_why(answering, checkpoint, program, reason):
         measure_peer(answering(program), checkpoint, [40, 41], 1, 1)
 
 
+def test_a_peer_does_not_find_our_packages(answering, checkpoint, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/our/packages")
+    with pytest.raises(ModelError, match="none of ours"):
+        measure_peer(
+            answering("sys.exit('ours' if '/our/packages' in sys.path else 'none of ours')"), checkpoint, [40], 1, 1
+        )
+
+
 def test_a_python_that_is_not_there_is_said(answering, checkpoint):
     with pytest.raises(ModelError, match="cannot run /nowhere/python"):
         measure_peer(replace(answering(""), python="/nowhere/python"), checkpoint, [40, 41], 1, 1)
@@ -149,3 +157,10 @@ def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch,
     assert figures["roofline_ms_per_frame_tiny"] == pytest.approx(least)
     assert figures["roofline_share_tiny"] == pytest.approx(least / figures["own_ms_per_frame_tiny"])
     assert not any("faster" in name for name in figures)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("command", ["tts", "load"])
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_measured(command, capsys):
+    assert main([command, "--device", "cuda"]) == ModelError.exit_code
+    assert "no CUDA device" in capsys.readouterr().err
