@@ -39,7 +39,6 @@ UNIT_TEXT = "".join(map(chr, range(33, 53)))
 
 _RENEW_FRAMES = 3750  # 300 s, the product's default
 _BATCH = 8  # the product's default
-_URGENT, _NORMAL = -1, 0  # a listener waits for speech; translation is done well before
 _REQUEST = TranslationRequest("", "en", "de")
 
 
@@ -104,13 +103,13 @@ class SearchingDecoder:
 
 @asynccontextmanager
 async def open_speech(
-    geometry: str, device: str, threads: int, sessions: int
+    geometry: str, device: str, threads: int, sessions: int, graphs: bool
 ) -> AsyncIterator[tuple[Conductor, TextTokenizer]]:
     """The engine with memory for so many sessions, turning."""
     with Lane("speech") as lane, tempfile.TemporaryDirectory() as folder:
         checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
-        await lane.run(settle, device, _URGENT, threads)
-        engine, text, _ = await lane.run(load_engine, checkpoint, device, "auto", sessions, False)
+        await lane.run(torch.set_num_threads, threads)
+        engine, text, _ = await lane.run(load_engine, checkpoint, device, "auto", sessions, greedy=False, graphs=graphs)
         conductor = Conductor(engine, lane)
         async with asyncio.TaskGroup() as tasks:
             turning = tasks.create_task(conductor.run())
@@ -127,7 +126,7 @@ async def open_translation(geometry: str, device: str, threads: int) -> AsyncIte
         yield lambda: asyncio.sleep(0)
         return
     with Lane("translation") as lane:
-        await lane.run(settle, device, _NORMAL, threads)
+        await lane.run(settle, device, threads)
         decoder = SearchingDecoder(await lane.run(random_model, geometry, device))
         for batch in range(1, _BATCH + 1):
             await lane.run(decoder.translate, [_REQUEST] * batch)
@@ -152,12 +151,12 @@ async def open_voices(conductor: Conductor, text: TextTokenizer, count: int) -> 
             await conductor.call(engine.close_stream, voice.stream)
 
 
-def settle(device: str, priority: int, threads: int) -> None:
-    """Let this thread's work on a GPU go beside that of other threads, and before it at a lower ``priority``.
+def settle(device: str, threads: int) -> None:
+    """Let this thread's work on a GPU go beside that of other threads; the speech engine sees to its own.
 
     On a CPU its operators take ``threads`` threads: more than there are cores for both models would wait for each other.
     """
     if device.startswith("cuda"):
-        torch.cuda.set_stream(torch.cuda.Stream(device, priority=priority))
+        torch.cuda.set_stream(torch.cuda.Stream(device))
     else:
         torch.set_num_threads(threads)

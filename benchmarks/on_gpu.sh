@@ -33,13 +33,14 @@ bench() {
     step "$name" "$limit_s" "$python" -m benchmarks "$@" --device cuda --json "$results/$name.json"
 }
 
+step tests 120 "$python" -m pytest tests/gpu -q
 peer=${PEER:+--peer faster-qwen3-tts=$PEER}
 # shellcheck disable=SC2086  # no peer is no argument
-bench tts_1.7b 240 tts --geometry 1.7b --streams 1 --streams 8 --streams 32 --streams 64 $peer
-bench load_speech 180 load --mt-geometry none --least 32 --seconds 6
+bench tts_1.7b 240 tts --geometry 1.7b --graphs --streams 1 --streams 8 --streams 32 --streams 64 $peer
+bench load_speech 180 load --mt-geometry none --graphs --least 32 --seconds 6
 bench mt_speed 120 mt --parts speed --geometry 1.8b --batches 1 8
-bench load_both 180 load --least 16 --seconds 6
+bench load_both 180 load --graphs --least 16 --seconds 6
 # shellcheck disable=SC2086
-bench tts_0.6b 180 tts --geometry 0.6b --streams 1 --streams 8 --streams 64 $peer
-step tests 120 "$python" -m pytest tests/gpu -q
+bench tts_0.6b 180 tts --geometry 0.6b --graphs --streams 1 --streams 8 --streams 64 $peer
+bench tts_1.7b_eager 60 tts --geometry 1.7b --rounds 1 --streams 1
 step report 60 "$python" -m benchmarks report "$results"

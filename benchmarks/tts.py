@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--streams", type=int, action="append", help="utterances at once, may be repeated; 0: skip this part"
     )
+    parser.add_argument("--graphs", action="store_true", help="ours as CUDA graphs, recorded beforehand; on a GPU only")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
     )
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 def _compare(checkpoint: Path, geometry: str, device: str, gb_s: float, arguments: argparse.Namespace) -> dict[str, float]:
     """One utterance at a time, ours and the official package's in turn, then the other peers, and the roofline."""
-    pair = open_pair(checkpoint, device, arguments.frames)
+    pair = open_pair(checkpoint, device, arguments.frames, arguments.graphs)
     ours, theirs = [], []
     for _ in range(arguments.rounds + 1):  # the first of each warms up
         ours.append(measure_utterance(pair.engine, pair.text, pair.role))
@@ -151,7 +152,7 @@ def _serve(
     checkpoint: Path, geometry: str, device: str, streams: tuple[int, ...], arguments: argparse.Namespace
 ) -> dict[str, float]:
     """Several utterances at once."""
-    engine, text, _ = load_engine(checkpoint, device, "auto", max(streams), greedy=False)
+    engine, text, _ = load_engine(checkpoint, device, "auto", max(streams), greedy=False, graphs=arguments.graphs)
     figures: dict[str, float] = {}
     for count in streams:
         served = measure_streams(engine, text.role, count, arguments.frames, arguments.rounds)

@@ -58,9 +58,9 @@ class Pair:
     role: tuple[int, int, int]
 
 
-def open_pair(checkpoint: Path, device: str, frames: int) -> Pair:
+def open_pair(checkpoint: Path, device: str, frames: int, graphs: bool = False) -> Pair:
     """Load both systems; the official one never ends before ``frames`` frames."""
-    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=True)
+    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=True, graphs=graphs)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     official = official_model(checkpoint, dtype).to(device)
     inner = official.talker.generate

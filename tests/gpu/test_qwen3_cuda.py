@@ -4,9 +4,13 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
+from models.recording import CudaRecorder
+from models.tts.qwen3 import loading
+from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
+from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.utterance import Utterance
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -15,13 +19,20 @@ FRAMES = 30
 TEXTS = (list(range(20, 60)), list(range(40, 80)), list(range(60, 100)))
 
 
-def speak(engine, role, texts):
+class Immediate:
+    """Records nothing: the work of the recorded sizes, operation by operation."""
+
+    def record(self, work):
+        return work
+
+
+def speak(engine, role, texts, frames=FRAMES):
     """The codes and samples of utterances spoken together."""
     opening = Opening(role, engine.model.config.languages["english"], None)
     spoken = []
     for seed, text in enumerate(texts):
         prompt = streaming(engine.model.config.tokens, opening, text, ended=False)
-        one = Utterance(prompt, None, engine.open_stream(), seed, False, Watch(FRAMES, len(text)))
+        one = Utterance(prompt, None, engine.open_stream(), seed, False, Watch(frames, len(text)))
         engine.add(one)
         spoken.append((one, []))
     while engine.busy:
@@ -65,4 +76,41 @@ def test_a_frame_neither_allocates_nor_waits_for_the_device(tmp_path):
             engine.model.step(rows, 1, 128)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert torch.cuda.memory_allocated() == held
+
+
+def recorded_engine(folder, recorder, greedy=False):
+    """An engine of the recorded sizes on poisoned memory, and the role that opens its prompts."""
+    device = torch.device("cuda")
+    loaded, text, _ = loading._load(folder, device, torch.bfloat16, 3, greedy, spare=1)
+    with torch.inference_mode():
+        executor = Recorded(loaded, recorder(device), recorder(device))
+        rows = loaded.rows
+        caches = (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text)
+        for part in (*caches, *loaded.streams.memories):
+            part.fill_(torch.nan)
+    return Engine(executor, 3, loading.LOOKAHEAD_FRAMES), text.role
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_cuda_graphs_do_bit_for_bit_what_they_recorded_on_poisoned_memory(tmp_path, greedy):
+    folder = write_checkpoint(tmp_path)
+    results = []
+    for recorder in (CudaRecorder, lambda _device: Immediate()):
+        engine, role = recorded_engine(folder, recorder, greedy)
+        results.append([*speak(engine, role, TEXTS), *speak(engine, role, TEXTS[:1])])
+    for (codes, samples), (same, expected) in zip(*results, strict=True):
+        assert codes == same
+        assert torch.equal(samples, expected)
+
+
+def test_a_thousand_frames_of_cuda_graphs_record_nothing_and_take_no_memory(tmp_path, monkeypatch):
+    engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 3, greedy=False, graphs=True)
+    monkeypatch.delattr(torch.cuda, "graph")  # it is ready: to record now is an error
+    speak(engine, text.role, TEXTS)
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated()
+    for _ in range(12):
+        speak(engine, text.role, TEXTS)
+    torch.cuda.synchronize()
     assert torch.cuda.memory_allocated() == held
