@@ -48,19 +48,18 @@ class WindowTransformer:
     enter: Linear
     leave: Linear
     norm: Tensor
-    eps: Tensor  # float32
     cosines: Tensor
     sines: Tensor
 
     def forward(self, values: Tensor, memories: list[Tensor], positions: Tensor) -> Tensor:
         """``values`` [rows, steps, latent] after ``positions`` frames [rows] of each stream; gives the same shape."""
-        stream = self.enter(values)
+        stream, eps = self.enter(values), self.config.transformer.norm_eps
         window = self._window(positions, values.shape[1])
         for layer in self.layers:
-            stream = stream + self._attention(layer, normalize(stream, layer.input_norm, self.eps), memories, window)
-            gate, up = layer.gate_up(normalize(stream, layer.mlp_norm, self.eps)).chunk(2, -1)
+            stream = stream + self._attention(layer, normalize(stream, layer.input_norm, eps), memories, window)
+            gate, up = layer.gate_up(normalize(stream, layer.mlp_norm, eps)).chunk(2, -1)
             stream = stream + layer.down(functional.silu(gate).mul_(up))
-        return self.leave(normalize(stream, self.norm, self.eps))
+        return self.leave(normalize(stream, self.norm, eps))
 
     def _window(self, positions: Tensor, steps: int) -> Window:
         """Keys are kept unrotated and turned at each call, so a stream may run for ever: past the end of the rotary table
@@ -117,7 +116,6 @@ def load_window_transformer(tensors: Tensors, layout: Layout, config: CodecConfi
         enter=linear("input_proj", shape.hidden, config.latent),
         leave=linear("output_proj", config.latent, shape.hidden),
         norm=norm,
-        eps=torch.full((), shape.norm_eps, device=norm.device),
         cosines=cosines.to(norm),
         sines=sines.to(norm),
     )
