@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.tts.qwen3.linear import ONE_THREAD
+
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, queries [rows, steps, heads, dim], keys [rows, steps, kv_heads, dim], values) -> attended, shaped as queries."""
 
@@ -25,26 +27,23 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
     keys, values = keys.transpose(1, 2), values.transpose(1, 2)
     mask = None if visible is None else visible.unsqueeze(1)
     if steps == 1:  # the decoding step: heads are in the order of their groups already
-        grouped = queries.reshape(rows, kv_heads, groups, dim)
-        if mask is None and rows == 1 and not queries.is_cuda:
-            return _attend_few(grouped[0], keys[0], values[0]).reshape(queries.shape)
-        return functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask).reshape(queries.shape)
+        return _attend(queries.reshape(rows, kv_heads, groups, dim), keys, values, mask).reshape(queries.shape)
     if mask is not None and groups > 1:
         mask = mask.repeat_interleave(groups, 2)
     grouped = queries.view(rows, steps, kv_heads, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
-    attended = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+    attended = _attend(grouped, keys, values, mask)
     return attended.view(rows, kv_heads, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)
 
 
-def _attend_few(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention of one row's step over few keys on a CPU, as sums of products: torch's fused kernel, its softmax and its
-    batched matrix products wake a thread a call, which takes longer than the work.
-
-    Queries [kv_heads, groups, dim], keys and values [kv_heads, length, dim]; gives queries' shape.
-    """
-    scores = (queries.unsqueeze(2) * keys.unsqueeze(1)).sum(-1)
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Queries [rows, heads, steps, dim], keys and values [rows, heads, length, dim], mask [rows or 1, 1, steps, length]."""
+    if queries.is_cuda or queries.numel() * keys.shape[2] > ONE_THREAD:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+    scores = (queries.unsqueeze(3) * keys.unsqueeze(2)).sum(-1)
+    if mask is not None:
+        scores = scores.masked_fill_(~mask, -torch.inf)
     weights = (scores - scores.amax(-1, keepdim=True)).mul_(queries.shape[-1] ** -0.5).exp_()
-    return (weights.unsqueeze(3) * values.unsqueeze(1)).sum(2) / weights.sum(-1, keepdim=True)
+    return (weights.unsqueeze(4) * values.unsqueeze(2)).sum(3) / weights.sum(-1, keepdim=True)
 
 
 def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:

@@ -14,6 +14,10 @@ Linear = Callable[[Tensor], Tensor]
 
 _FEW_ROWS = 1  # oneDNN blocks the weight for this many rows: decoding, not prefill, must be fast
 _WORTH_PACKING = 2**20  # elements; below, the packed kernel's overhead (20 to 100 us) costs more than it saves
+ONE_THREAD = 2**15
+"""Elements up to which torch's pointwise CPU operators and sums stay on the calling thread. To wake another for a matrix
+product, attention or softmax of this size takes ten times as long as the work."""
+
 _LARGEST_HALF = 65504.0
 _LOSSLESS = 2.0**-32  # of the largest weight: 2**8 times below what float32 keeps of it
 
@@ -32,7 +36,20 @@ def pack_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     def plain(inputs: Tensor) -> Tensor:
         return functional.linear(inputs, weight, bias)
 
-    return plain
+    return plain if weight.is_cuda or 2 * weight.numel() > ONE_THREAD else _on_one_thread(plain, weight, bias)
+
+
+def _on_one_thread(plain: Linear, weight: Tensor, bias: Tensor | None) -> Linear:
+    """A small product of several rows as a sum of products; a single row wakes no thread."""
+
+    def summed(inputs: Tensor) -> Tensor:
+        rows = inputs.numel() // inputs.shape[-1]
+        if rows == 1 or rows * weight.numel() > ONE_THREAD:
+            return plain(inputs)
+        product = (inputs.unsqueeze(-2) * weight).sum(-1)
+        return product if bias is None else product + bias
+
+    return summed
 
 
 def _pack_half(weight: Tensor, bias: Tensor | None) -> Linear | None:

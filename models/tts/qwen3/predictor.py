@@ -52,9 +52,9 @@ class Predictor:
         visible = self.first_visible if steps > 1 else None  # a single step sees all that is there
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            kept_keys, kept_values = memory.keys[layer][:rows, :end], memory.values[layer][:rows, :end]
-            kept_keys[:, begin:] = keys
-            kept_values[:, begin:] = values
+            kept_keys, kept_values, new_keys, new_values = memory.part(layer, rows, begin, end)
+            new_keys.copy_(keys)
+            new_values.copy_(values)
             return attend_masked(queries, kept_keys, kept_values, visible)
 
         angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]

@@ -7,7 +7,7 @@ row is cleared before it is used, so it leaves no trace.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,17 +19,32 @@ NEVER = 2**62
 """A frame that is not reached: speech may not end before it."""
 
 
+Part = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Keys and values of a decoder stack: [rows, positions, kv_heads, head_dim] for each layer."""
 
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
+    _parts: dict[tuple[int, int, int, int], Part] = field(default_factory=dict, repr=False)
 
     @property
     def positions(self) -> int:
         """How many there is room for."""
         return int(self.keys[0].shape[1])
+
+    def part(self, layer: int, rows: int, begin: int, end: int) -> Part:
+        """Of the first ``rows``: keys and values up to ``end``, and those from ``begin``, where new ones are written.
+
+        The views are made once: the predictor asks for the same ones in every frame.
+        """
+        key = (layer, rows, begin, end)
+        if key not in self._parts:
+            keys, values = self.keys[layer][:rows, :end], self.values[layer][:rows, :end]
+            self._parts[key] = keys, values, keys[:, begin:], values[:, begin:]
+        return self._parts[key]
 
     def clear(self, row: int, begin: int, end: int) -> None:
         """Zero a range of a row's positions."""
