@@ -27,7 +27,7 @@ class BeamLayer:
         self._prompt = self._used = keys.shape[2]
         self._keys, self._values = (_spread(states, beams, room) for states in (keys, values))
 
-    def update(self, keys: Tensor, values: Tensor, arguments: object = None) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write one more position; returns all that are written."""
         end = self._used + keys.shape[2]
         self._keys[:, :, self._used : end] = keys
@@ -45,9 +45,9 @@ class BeamLayer:
         """How many positions are written."""
         return int(self._used)
 
-    def get_mask_sizes(self, positions: Tensor) -> tuple[int, int]:
-        """The length of the keys after ``positions`` more, and where they begin."""
-        return self._used + len(positions), 0
+    def get_mask_sizes(self, positions: Tensor | int) -> tuple[int, int]:
+        """The length of the keys after ``positions`` more (how many, since transformers 5), and where they begin."""
+        return self._used + (positions if isinstance(positions, int) else len(positions)), 0
 
     def get_max_cache_shape(self) -> int:
         """How many positions there is room for."""
@@ -56,8 +56,9 @@ class BeamLayer:
 
 def fork(prompts: KeyValueCache, beams: int, room: int) -> tuple[KeyValueCache, list[BeamLayer]]:
     """A cache in which each prompt goes on in ``beams`` rows for up to ``room`` tokens, and its layers."""
-    from transformers.cache_utils import Cache
+    from transformers.cache_utils import Cache, CacheLayerMixin
 
+    CacheLayerMixin.register(BeamLayer)  # transformers 5 asks layers what they are
     layers = [BeamLayer(layer.keys, layer.values, beams, room) for layer in prompts.layers]
     return Cache(layers=layers), layers
 
