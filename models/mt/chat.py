@@ -19,7 +19,7 @@ class Chat:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         self._entry.accept(request.source_language, request.target_language)
         asked = [{"role": "user", "content": PROMPTS[self._entry.prompt](request)}]
-        source = self._tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=True)
+        source = self._tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=True, return_dict=False)
         target = self._tokenizer(request.prefix, add_special_tokens=False).input_ids if request.prefix else []
         length = len(self._tokenizer(request.source, add_special_tokens=False).input_ids)
         return Prompt(tuple(source), tuple(target), length)
