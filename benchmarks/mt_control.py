@@ -89,11 +89,8 @@ class _Replay:
     def start(self, beams: int, room: int) -> Tensor:
         return self._next()[:1]
 
-    def step(self, tokens: Tensor) -> Tensor:
+    def step(self, moves: Tensor) -> Tensor:
         return self._next()
-
-    def reorder(self, origins: Tensor) -> None:
-        pass
 
     def _next(self) -> Tensor:
         before = time.thread_time()

@@ -34,17 +34,14 @@ class Scripted:
         self.histories = [(seed,) for seed in self.seeds for _ in range(beams)]
         return self._scores(self.histories[::beams])
 
-    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+    def step(self, moves: torch.Tensor) -> torch.Tensor:
         self.steps += 1
-        self.histories = [(*history, token) for history, token in zip(self.histories, tokens.tolist(), strict=True)]
-        return self._scores(self.histories)
-
-    def reorder(self, origins: torch.Tensor) -> None:
-        moved = origins.tolist()
-        assert all(row // self.beams == origin // self.beams for row, origin in enumerate(moved)), (
+        origins, tokens = moves.tolist()
+        assert all(row // self.beams == origin // self.beams for row, origin in enumerate(origins)), (
             "rows of two requests mix"
         )
-        self.histories = [self.histories[origin] for origin in moved]
+        self.histories = [(*self.histories[origin], token) for origin, token in zip(origins, tokens, strict=True)]
+        return self._scores(self.histories)
 
     def _scores(self, histories: Sequence[tuple[int, ...]]) -> torch.Tensor:
         return _table(self.size)[[place(history) for history in histories]]

@@ -1,12 +1,12 @@
 """The key-value cache of a beam search: the prompt is computed once, and only what was generated since is reordered.
 
 Transformers' own caches bind new tensors when beams are reordered, over the whole length. Here every layer has one buffer
-of fixed size, written and reordered in place: nothing is allocated in a step but the reordered end, and the addresses
-stay the same, so that one CUDA graph can hold a step.
+of fixed size, written and reordered in place: nothing is allocated in a step but the reordered end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -54,13 +54,19 @@ class BeamLayer:
         return int(self._keys.shape[2])
 
 
-def fork(prompts: KeyValueCache, beams: int, room: int) -> tuple[KeyValueCache, list[BeamLayer]]:
+def fork(prompts: Sequence[tuple[Tensor, Tensor]], beams: int, room: int) -> tuple[KeyValueCache, list[BeamLayer]]:
     """A cache in which each prompt goes on in ``beams`` rows for up to ``room`` tokens, and its layers."""
+    layers = [BeamLayer(keys, values, beams, room) for keys, values in prompts]
+    return cache_of(layers), layers
+
+
+def cache_of(layers: Sequence[object]) -> KeyValueCache:
+    """Transformers' cache over layers of ours, which need not be its subclasses."""
     from transformers.cache_utils import Cache, CacheLayerMixin
 
-    CacheLayerMixin.register(BeamLayer)  # transformers 5 asks layers what they are
-    layers = [BeamLayer(layer.keys, layer.values, beams, room) for layer in prompts.layers]
-    return Cache(layers=layers), layers
+    for kind in {type(layer) for layer in layers}:
+        CacheLayerMixin.register(kind)  # transformers 5 asks layers what they are
+    return Cache(layers=list(layers))
 
 
 def _spread(states: Tensor, beams: int, room: int) -> Tensor:

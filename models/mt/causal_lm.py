@@ -12,8 +12,9 @@ from models.mt.catalog import Entry, entry_of
 from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
+from models.mt.prefill import Model
 from models.mt.prompts import PROMPTS
-from models.mt.steppers import CausalStepper, Model, end_tokens, never
+from models.mt.steppers import CausalStepper, end_tokens, never
 from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator

@@ -8,15 +8,15 @@ terms whose `need` at the start is not above the limit is met in every output.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from models.mt.beam_request import Asked, BeamOptions
-from models.mt.beam_row import FAR, Group, Row, Seen
+from models.mt.beam_row import FAR, Row, Seen
 from models.mt.top import top_of_beams
+from models.mt.transfers import Asking, ask, fetch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 class Stepper(Protocol):
     """A model that continues the prompts of a batch, one token at a time.
 
-    ``start`` computes every prompt once and keeps what its ``beams`` continuations share; ``reorder`` then moves only
-    what was generated since. Log-probabilities are float32 over the vocabulary.
+    ``start`` computes every prompt once and keeps what its ``beams`` continuations share; a step then moves only what was
+    generated since. Log-probabilities are float32 over the vocabulary; the search writes into them.
     """
 
     def start(self, beams: int, room: int) -> Tensor:
         """Log-probabilities [requests, vocabulary] of the first token; up to ``room`` tokens will follow."""
         ...
 
-    def step(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities [requests * beams, vocabulary] after one more token in every row (``tokens`` int64)."""
-        ...
+    def step(self, moves: Tensor) -> Tensor:
+        """Log-probabilities [requests * beams, vocabulary] after one more token in every row.
 
-    def reorder(self, origins: Tensor) -> None:
-        """Row i goes on from row ``origins[i]`` (int64 [requests * beams]; never from another request's)."""
+        ``moves`` int64 [2, requests * beams], on the device of the first: row i goes on from row ``moves[0, i]``, which is
+        of the same request, with the token ``moves[1, i]``.
+        """
         ...
 
 
@@ -59,15 +59,14 @@ def search(stepper: Stepper, asked: Sequence[Asked], options: BeamOptions) -> tu
     with torch.inference_mode():
         scores = stepper.start(options.beams, max(one.limit for one in asked))[:, None]
         _refuse_first(scores, asked)
-        steps = 1
+        size, device, steps = scores.shape[-1], scores.device, 1
+        asking = ask(rows, 1, size, device)
         while True:
-            _advance(rows, scores, options)
+            _advance(rows, scores, asking, options)
             if all(row.done for row in rows):
                 return [[Hypothesis(*found) for found in row.found()] for row in rows], steps
-            origins = [number * options.beams + origin for number, row in enumerate(rows) for origin in row.origins]
-            stepper.reorder(_integers(origins, scores))
-            tokens = [token for row in rows for token in row.tokens]
-            scores = stepper.step(_integers(tokens, scores)).view(len(rows), options.beams, -1)
+            asking = ask(rows, options.beams, size, device)
+            scores = stepper.step(asking.moves).view(len(rows), options.beams, size)
             steps += 1
 
 
@@ -77,46 +76,20 @@ def _refuse_first(scores: Tensor, asked: Sequence[Asked]) -> None:
             row[0].index_fill_(0, one.refused.to(scores.device), 4 * FAR)
 
 
-def _advance(rows: Sequence[Row], scores: Tensor, options: BeamOptions) -> None:
+def _advance(rows: Sequence[Row], scores: Tensor, asking: Asking, options: BeamOptions) -> None:
     """Let every row choose its next tokens from log-probabilities [requests, beams or 1, vocabulary]."""
-    import torch
-
     width, size = scores.shape[1:]
-    wanted = _read(scores, rows, width)
-    _mask(scores, [row.masked(width) for row in rows])
-    running = torch.tensor([row.scores[:width] for row in rows], device=scores.device)
+    flat = scores.view(-1)
+    seen = flat.index_select(0, asking.seen) if len(asking.seen) else flat[:0]
+    if len(asking.masked):
+        flat.index_fill_(0, asking.masked, 4 * FAR)
     count = min(max(2, 1 + len(options.ends)) * options.beams, width * size)
-    best = (part.tolist() for part in top_of_beams(scores, running, count))
-    for row, seen, *top in zip(rows, wanted, *best, strict=True):
+    values, places, looked_up = fetch(*top_of_beams(scores, asking.running, count), seen)
+    known = iter(looked_up)
+    for row, groups, *top in zip(rows, asking.groups, values, places, strict=True):
+        wanted: list[Seen] = [
+            (beam, tokens, [row.scores[beam] + value for value in islice(known, len(tokens))]) for beam, tokens in groups
+        ]
         if not row.done:
-            row.choose([one for one in zip(*top, strict=True) if one[0] > 2 * FAR], seen)
-
-
-def _read(scores: Tensor, rows: Sequence[Row], width: int) -> list[list[Seen]]:
-    """What the hypotheses would be worth with the tokens each row wants to see, in one transfer for the whole batch."""
-    wanted = [row.wanted(width) for row in rows]
-    places = _places(scores, wanted)
-    values = iter(scores.view(-1).index_select(0, _integers(places, scores)).tolist() if places else ())
-    return [
-        [(beam, tokens, [row.scores[beam] + value for value in islice(values, len(tokens))]) for beam, tokens in groups]
-        for row, groups in zip(rows, wanted, strict=True)
-    ]
-
-
-def _mask(scores: Tensor, masked: Sequence[Sequence[Group]]) -> None:
-    if places := _places(scores, masked):
-        scores.view(-1).index_fill_(0, _integers(places, scores), 4 * FAR)
-
-
-def _places(scores: Tensor, groups: Sequence[Sequence[Group]]) -> list[int]:
-    """Where the groups' tokens stand in ``scores`` [requests, beams, vocabulary] as one row."""
-    width, size = scores.shape[1:]
-    starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
-    return [start + token for start, tokens in starts for token in tokens]
-
-
-def _integers(numbers: Sequence[int], like: Tensor) -> Tensor:
-    """The numbers as int64 on the device of ``like``; `torch.tensor` takes ten times as long for some dozens."""
-    import torch
-
-    return torch.frombuffer(array("q", numbers), dtype=torch.int64).to(like.device)
+            best = [(value, *divmod(place, size)) for value, place in zip(*top, strict=True) if value > 2 * FAR]
+            row.choose(best, wanted)

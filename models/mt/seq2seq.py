@@ -12,7 +12,8 @@ from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.notation import NOTATIONS, token_ids
-from models.mt.steppers import Model, Seq2SeqStepper, end_tokens, never
+from models.mt.prefill import Model
+from models.mt.steppers import Seq2SeqStepper, end_tokens, never
 from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator

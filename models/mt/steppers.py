@@ -3,69 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from models.mt.beam_cache import fork
+from models.mt.prefill import Model, Prefilled, padded, prefill
 from models.mt.token_bytes import Tokenizer
 from models.mt.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Model: TypeAlias = Any  # transformers is not analyzed
+    from models.mt.fixed_step import FixedStep
+    from models.mt.fixed_steps import FixedSteps
 
 
 class CausalStepper:
-    """A decoder-only model: prompts are padded on the left and computed once, without copies for the beams."""
+    """A decoder-only model; its steps take place in fixed memory where that has room, else in memory of their own."""
 
-    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], bias: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        prompts: Sequence[Sequence[int]],
+        bias: Tensor | None = None,
+        fixed: FixedSteps | None = None,
+    ) -> None:
         """``bias`` [vocabulary] is added to the log-probabilities (minus infinity for tokens never to generate)."""
-        self._model, self._prompts, self._bias = model, prompts, bias
+        self._model, self._prompts, self._bias, self._fixed = model, prompts, bias, fixed
 
     def start(self, beams: int, room: int) -> Tensor:
         """See `Stepper.start`."""
-        import torch
-        from transformers import DynamicCache
+        prefilled = prefill(self._model, self._prompts)
+        longest = max(map(len, self._prompts))
+        step = self._fixed.fitting(len(self._prompts) * beams, longest, room) if self._fixed else None
+        if step is None:
+            self._step: GrowingStep | FixedStep = GrowingStep(self._model, self._bias, prefilled, beams, room)
+        else:
+            step.begin(prefilled, beams)
+            self._step = step
+        return log_probabilities(prefilled.logits, self._bias)
 
-        tokens, mask = _padded(self._prompts, self._model.device, left=True)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        output = self._model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=DynamicCache(),
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self._cache, self._layers = fork(output.past_key_values, beams, room)
-        self._next = (positions[:, -1:] + 1).repeat_interleave(beams, 0)
-        self._mask = self._hidden(torch.cat([mask, mask.new_ones(len(mask), room)], 1)).repeat_interleave(beams, 0)
-        return log_probabilities(output.logits[:, -1], self._bias)
-
-    def _hidden(self, mask: Tensor) -> Tensor:
-        """The mask [rows, keys] as attention adds it [rows, 1, 1, keys], computed once instead of in every step."""
-        import torch
-
-        dtype = self._model.dtype
-        return torch.where(mask.bool(), 0.0, torch.finfo(dtype).min).to(dtype)[:, None, None]
-
-    def step(self, tokens: Tensor) -> Tensor:
+    def step(self, moves: Tensor) -> Tensor:
         """See `Stepper.step`."""
-        end = self._layers[0].get_seq_length() + 1
+        return self._step.step(moves)
+
+
+class GrowingStep:
+    """The decoding step of one search: it attends to what is written and to nothing else, so it grows."""
+
+    def __init__(self, model: Model, bias: Tensor | None, prefilled: Prefilled, beams: int, room: int) -> None:
+        import torch
+
+        self._model, self._bias = model, bias
+        self._cache, self._layers = fork(prefilled.layers, beams, room)
+        self._next = prefilled.next.repeat_interleave(beams, 0)
+        seen = prefilled.hidden.new_zeros(len(prefilled.hidden), 1, 1, room)
+        self._mask = torch.cat([prefilled.hidden, seen], -1).repeat_interleave(beams, 0)
+
+    def step(self, moves: Tensor) -> Tensor:
+        """See `Stepper.step`."""
+        origins, tokens = moves
+        for layer in self._layers:
+            layer.reorder(origins)
         output = self._model(
             input_ids=tokens[:, None],
-            attention_mask=self._mask[..., :end],
+            attention_mask=self._mask[..., : self._layers[0].get_seq_length() + 1],
             position_ids=self._next,
             past_key_values=self._cache,
             use_cache=True,
         )
         self._next = self._next + 1
         return log_probabilities(output.logits[:, -1], self._bias)
-
-    def reorder(self, origins: Tensor) -> None:
-        """See `Stepper.reorder`."""
-        for layer in self._layers:
-            layer.reorder(origins)
 
 
 class Seq2SeqStepper:
@@ -92,7 +99,7 @@ class Seq2SeqStepper:
         from transformers import DynamicCache, EncoderDecoderCache
         from transformers.modeling_outputs import BaseModelOutput
 
-        sources, mask = _padded(self._sources, self._model.device, left=False)
+        sources, mask = padded(self._sources, self._model.device, left=False)
         encoded = self._model.get_encoder()(input_ids=sources, attention_mask=mask).last_hidden_state
         output = self._model(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
@@ -101,7 +108,8 @@ class Seq2SeqStepper:
             past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
             use_cache=True,
         )
-        cache, self._layers = fork(output.past_key_values.self_attention_cache, beams, room)
+        written = output.past_key_values.self_attention_cache.layers
+        cache, self._layers = fork([(layer.keys, layer.values) for layer in written], beams, room)
         crossed = output.past_key_values.cross_attention_cache
         crossed.batch_repeat_interleave(beams)
         self._cache = EncoderDecoderCache(cache, crossed)
@@ -109,8 +117,11 @@ class Seq2SeqStepper:
         self._mask = mask.repeat_interleave(beams, 0)
         return log_probabilities(output.logits[:, -1], self._bias)
 
-    def step(self, tokens: Tensor) -> Tensor:
+    def step(self, moves: Tensor) -> Tensor:
         """See `Stepper.step`."""
+        origins, tokens = moves
+        for layer in self._layers:
+            layer.reorder(origins)
         output = self._model(
             encoder_outputs=self._encoded,
             attention_mask=self._mask,
@@ -120,30 +131,11 @@ class Seq2SeqStepper:
         )
         return log_probabilities(output.logits[:, -1], self._bias)
 
-    def reorder(self, origins: Tensor) -> None:
-        """See `Stepper.reorder`."""
-        for layer in self._layers:
-            layer.reorder(origins)
-
 
 def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
     """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
     scores = logits.float().log_softmax(-1)
     return scores if bias is None else scores + bias
-
-
-def _padded(sequences: Sequence[Sequence[int]], device: object, left: bool) -> tuple[Tensor, Tensor]:
-    """The sequences as one tensor [n, longest], and its mask; padding repeats token 0, which the mask hides."""
-    import torch
-
-    longest = max(map(len, sequences))
-    tokens = torch.zeros(len(sequences), longest, dtype=torch.long)
-    mask = torch.zeros_like(tokens)
-    for row, sequence in enumerate(sequences):
-        place = slice(longest - len(sequence), None) if left else slice(len(sequence))
-        tokens[row, place] = torch.tensor(sequence)
-        mask[row, place] = 1
-    return tokens.to(device), mask.to(device)
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:

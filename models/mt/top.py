@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 CHUNK = 128  # about the root of a vocabulary: as many maxima to rank as entries beside the best of them
 
 
-def top_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Values, beams and tokens [requests, count] of the largest of ``scores + running``, largest first.
+def top_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of ``scores + running`` [requests, count], largest first, and where they stand in a request's beams.
 
     ``scores`` is [requests, beams, vocabulary], contiguous; ``running`` [requests, beams]. The largest entries lie in the
     chunks with the largest maxima, so the scores are read once and never copied, and only a few chunks are ranked.
@@ -22,7 +22,7 @@ def top_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, T
     chunks, rest = divmod(size, CHUNK)
     if chunks < count:
         values, places = (scores + running[:, :, None]).flatten(1).topk(count)
-        return values, places // size, places % size
+        return values, places
     whole = size - rest
     peaks = scores[:, :, :whole].view(requests, beams, chunks, CHUNK).amax(-1).add_(running[:, :, None])
     best = peaks.flatten(1).topk(count).indices
@@ -33,5 +33,4 @@ def top_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, T
         places = torch.cat([places, ends.flatten().expand(requests, -1)], 1)
     values = scores.flatten(1).gather(1, places) + running.gather(1, places // size)
     values, picked = values.topk(count)
-    places = places.gather(1, picked)
-    return values, places // size, places % size
+    return values, places.gather(1, picked)

@@ -104,7 +104,7 @@ def windows(tokens: tuple[int, ...]) -> list[tuple[int, ...]]:
 def test_top_of_beams_is_topk_over_them_all(beams, length, count):
     generator = torch.Generator().manual_seed(length)
     scores, running = (torch.randn(3, beams, *shape, generator=generator) for shape in ((length,), ()))
-    values, best_beams, tokens = top_of_beams(scores, running, count)
+    values, places = top_of_beams(scores, running, count)
     sums = scores + running[:, :, None]
     assert torch.equal(values, sums.flatten(1).topk(count).values)
-    assert torch.equal(sums.flatten(1).gather(1, best_beams * length + tokens), values)
+    assert torch.equal(sums.flatten(1).gather(1, places), values)

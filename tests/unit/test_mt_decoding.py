@@ -47,14 +47,11 @@ class Saying:
     def start(self, beams, room):
         self.beams = beams
         self.histories = [()] * (len(self.scripts) * beams)
-        return self.scores()[::beams]
+        return self.scores()[::beams].contiguous()
 
-    def step(self, tokens):
-        self.histories = [(*history, token) for history, token in zip(self.histories, tokens.tolist(), strict=True)]
+    def step(self, moves):
+        self.histories = [(*self.histories[origin], token) for origin, token in moves.T.tolist()]
         return self.scores()
-
-    def reorder(self, origins):
-        self.histories = [self.histories[origin] for origin in origins.tolist()]
 
     def scores(self):
         scores = torch.full((len(self.histories), len(PIECES)), -9.0)

@@ -1,0 +1,152 @@
+"""A decoding step that does the same operations on the same memory every time, so that it can be recorded.
+
+Prompts end where the answers begin, at one place for all rows and searches: what is reordered is one fixed slice, and the
+place of the next token, the mask and the positions are tensors that the step itself moves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from models.mt.beam_cache import cache_of
+from models.mt.steppers import log_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.mt.prefill import Model, Prefilled
+    from models.recording import Recorder
+
+Module: TypeAlias = Any  # torch is not analyzed
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Room for ``rows`` hypotheses, prompts of ``prompt`` tokens and ``answer`` tokens after them."""
+
+    rows: int
+    prompt: int
+    answer: int
+
+    @property
+    def length(self) -> int:
+        """Positions in a row."""
+        return self.prompt + self.answer
+
+
+class FixedLayer:
+    """One layer's keys and values [rows, heads, length, width], in the shape transformers' `Cache` expects of a layer."""
+
+    is_initialized = True
+    is_sliding = False
+    is_compileable = False
+
+    def __init__(self, keys: Tensor, values: Tensor, bucket: Bucket, place: Tensor) -> None:
+        """``place`` int64 [1] is where the next token is written."""
+        self._states, self._bucket, self._place = (keys, values), bucket, place
+
+    def begin(self, prompts: Sequence[Tensor], beams: int) -> None:
+        """Forget all; put keys and values [requests, heads, longest, width] where prompts end, each for ``beams`` rows."""
+        for states, prompt in zip(self._states, prompts, strict=True):
+            states.zero_()
+            end = self._bucket.prompt
+            states[: len(prompt) * beams, :, end - prompt.shape[2] : end] = prompt.repeat_interleave(beams, 0)
+
+    def reorder(self, origins: Tensor) -> None:
+        """Let row i go on from row ``origins[i]``, which has the same prompt."""
+        for states in self._states:
+            answers = states[:, :, self._bucket.prompt :]
+            answers.copy_(answers[origins])
+
+    def update(self, keys: Tensor, values: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Write one more position; returns all there are, for the mask hides those that are not written."""
+        for states, new in zip(self._states, (keys, values), strict=True):
+            states.index_copy_(2, self._place, new)
+        return self._states
+
+    def get_seq_length(self) -> int:
+        """A number for transformers, which uses it only where no positions are given."""
+        return self._bucket.prompt
+
+
+class FixedStep:
+    """The decoding step of one bucket, for one search after the other."""
+
+    def __init__(
+        self, model: Model, bias: Tensor | None, bucket: Bucket, memory: Sequence[tuple[Tensor, Tensor]], scores: Tensor
+    ) -> None:
+        """``memory`` are the keys and values of each layer, ``scores`` float32 [rows, vocabulary]; all are overwritten."""
+        import torch
+
+        self.bucket, self._model, self._bias, self._scores = bucket, model, bias, scores
+        device = scores.device
+        self._moves = torch.zeros(2, bucket.rows, dtype=torch.int64, device=device)
+        self._place = torch.full((1,), bucket.prompt, dtype=torch.int64, device=device)
+        self._positions = torch.zeros(bucket.rows, 1, dtype=torch.int64, device=device)
+        self._mask = torch.zeros(bucket.rows, 1, 1, bucket.length, dtype=model.dtype, device=device)
+        self._layers = [FixedLayer(keys, values, bucket, self._place) for keys, values in memory]
+        self._cache = cache_of(self._layers)
+        self._rotations = [module for module in model.modules() if getattr(module, "rope_type", None) == "dynamic"]
+        self._work = self._do
+
+    def record(self, recorder: Recorder) -> None:
+        """Record the step; raises `RuntimeError` if the device refuses."""
+        self._work = recorder.record(self._do)
+
+    def begin(self, prefilled: Prefilled, beams: int) -> None:
+        """Go on from prompts, each in ``beams`` rows. Nothing of the search before is left, whatever stands there."""
+        import torch
+
+        for layer, states in zip(self._layers, prefilled.layers, strict=True):
+            layer.begin(states, beams)
+        requests, *_, longest = prefilled.hidden.shape
+        used, end = requests * beams, self.bucket.prompt
+        self._mask.fill_(torch.finfo(self._mask.dtype).min)
+        self._mask[:used, ..., end - longest : end] = prefilled.hidden.repeat_interleave(beams, 0)
+        self._place.fill_(end)
+        self._positions.zero_()
+        self._positions[:used] = prefilled.next.repeat_interleave(beams, 0)
+        self._moves[0] = torch.arange(self.bucket.rows, device=self._moves.device)
+        self._moves[1] = 0
+
+    def step(self, moves: Tensor) -> Tensor:
+        """See `Stepper.step`; what it returns is overwritten by the next step."""
+        used = moves.shape[1]
+        self._moves[:, :used] = moves
+        self._work()
+        return self._scores[:used]
+
+    def _do(self) -> None:
+        origins, tokens = self._moves
+        for layer in self._layers:
+            layer.reorder(origins)
+        self._mask.index_fill_(3, self._place, 0.0)
+        with _rotating_steadily(self._rotations):
+            output = self._model(
+                input_ids=tokens[:, None],
+                attention_mask=self._mask,
+                position_ids=self._positions,
+                past_key_values=self._cache,
+                use_cache=True,
+            )
+        self._scores.copy_(log_probabilities(output.logits[:, -1], self._bias))
+        self._place.add_(1)
+        self._positions.add_(1)
+
+
+@contextmanager
+def _rotating_steadily(rotations: Sequence[Module]) -> Iterator[None]:
+    """Keep transformers from reading the positions back in every step.
+
+    Rotary frequencies of the kind ``dynamic`` (Hy-MT2's) change only beyond the trained length, which no bucket reaches.
+    """
+    for module in rotations:
+        module.rope_type = "default"
+    try:
+        yield
+    finally:
+        for module in rotations:
+            module.rope_type = "dynamic"

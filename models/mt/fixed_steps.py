@@ -1,0 +1,85 @@
+"""The decoding steps that are recorded when a decoder-only model is loaded: one for each of a few sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from models.mt.fixed_step import Bucket, FixedStep
+from models.mt.prefill import Model, prefill
+from pipeline.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.recording import Recorder
+
+LEAST_ROWS = 4  # one text at beam 4; a step of fewer rows, such as a draft's one, reads the same weights and is not faster
+LENGTHS = ((160, 96), (320, 192))
+"""Tokens for the prompt and the answer: 256 together hold a sentence of 40 tokens, 512 one of 80 with much context."""
+
+
+def buckets(rows: int, positions: int) -> list[Bucket]:
+    """The sizes for searches of up to ``rows`` rows with a model of so many positions, smallest first.
+
+    With 32 rows (8 texts at beam 4) they are 8. Keys and values of 32 rows of 512 take 1 GiB with Hy-MT2-1.8B; longer texts
+    are rare in live speech, and room for them would be taken all the time.
+    """
+    counts = [LEAST_ROWS]
+    while counts[-1] < rows:
+        counts.append(min(2 * counts[-1], rows))
+    sizes = [Bucket(count, *length) for count in counts for length in LENGTHS]
+    return [size for size in sizes if size.length <= positions]
+
+
+class FixedSteps:
+    """The steps of one model, which share their memory: one search at a time, on the thread that owns the model."""
+
+    def __init__(self, model: Model, bias: Tensor | None, rows: int, recorder: Recorder | None) -> None:
+        """Take memory for searches of up to ``rows`` rows and record every step; without ``recorder`` none is.
+
+        Raises `ModelError` if the device cannot.
+        """
+        import torch
+
+        sizes = buckets(rows, model.config.max_position_embeddings)
+        try:
+            with torch.inference_mode():
+                self._steps = _steps(model, bias, sizes)
+                if recorder:
+                    for step in reversed(self._steps):  # the largest first: the others use its memory
+                        step.record(recorder)
+        except RuntimeError as error:
+            raise ModelError(
+                f"the decoding step of {type(model).__name__} cannot be recorded: {error}; set `graphs: false`"
+            ) from error
+
+    def fitting(self, rows: int, prompt: int, answer: int) -> FixedStep | None:
+        """The smallest step with room for a search, if there is one."""
+        sizes = ((step.bucket, step) for step in self._steps)
+        fit = (step for size, step in sizes if size.rows >= rows and size.prompt >= prompt and size.answer >= answer)
+        return next(fit, None)
+
+
+def _steps(model: Model, bias: Tensor | None, sizes: Sequence[Bucket]) -> list[FixedStep]:
+    import torch
+
+    probe = prefill(model, [[0]])  # tells what each layer keeps of a token: [1, heads, 1, width]
+    most = max((size.rows * size.length for size in sizes), default=0)
+    arenas = [[states.new_zeros(most * states.numel()) for states in layer] for layer in probe.layers]
+    rows = max((size.rows for size in sizes), default=0)
+    scores = probe.logits.new_zeros(rows, probe.logits.shape[-1], dtype=torch.float32)
+
+    def part(arena: Tensor, states: Tensor, size: Bucket) -> Tensor:
+        shape = size.rows, states.shape[1], size.length, states.shape[3]
+        return arena[: prod(shape)].view(shape)
+
+    steps = []
+    for size in sizes:
+        memory = [
+            (part(keys, layer[0], size), part(values, layer[1], size))
+            for (keys, values), layer in zip(arenas, probe.layers, strict=True)
+        ]
+        steps.append(FixedStep(model, bias, size, memory, scores[: size.rows]))
+    return steps

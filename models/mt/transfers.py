@@ -1,0 +1,91 @@
+"""What passes between the host and the device in a step of the search: one tensor there before the step, one back after it.
+
+On a GPU each transfer costs some ten microseconds, and one that waits for the device leaves it idle.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from models.mt.beam_row import Group, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the rows ask of a step, on its device.
+
+    ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
+    are places in its scores [requests, width, vocabulary] as one row: those whose values a row wants to know (``groups``),
+    and those it may not take. ``running`` float32 [requests, width] are the scores of the beams.
+    """
+
+    groups: Sequence[Sequence[Group]]
+    moves: Tensor
+    seen: Tensor
+    masked: Tensor
+    running: Tensor
+
+
+def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> Asking:
+    """What ``rows`` ask of the next step, whose scores are [requests, width, size]."""
+    import torch
+
+    beams = len(rows[0].tokens)
+    wanted = [row.wanted(width) for row in rows]
+    origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
+    tokens = [token for row in rows for token in row.tokens]
+    seen, masked = (_places(groups, width, size) for groups in (wanted, [row.masked(width) for row in rows]))
+    running = array("d", [score for row in rows for score in row.scores[:width]])
+    numbers = array("q", [*origins, *tokens, *seen, *masked])
+    numbers.frombytes(running.tobytes())
+    # `torch.tensor` takes ten times as long for some dozens
+    parts = _sent(torch.frombuffer(numbers, dtype=torch.int64), device).split(
+        [len(origins) + len(tokens), len(seen), len(masked), len(running)]
+    )
+    return Asking(
+        wanted, parts[0].view(2, -1), parts[1], parts[2], parts[3].view(torch.float64).float().view(len(rows), width)
+    )
+
+
+Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
+
+
+def fetch(values: Tensor, places: Tensor, seen: Tensor) -> Fetched:
+    """The numbers of ``values`` float32 and ``places`` int64 [requests, count], and of ``seen`` float32 [n]."""
+    if values.device.type == "cpu":
+        return values.tolist(), places.tolist(), seen.tolist()
+    return unpack(pack(values, places, seen).cpu(), values.shape)
+
+
+def pack(values: Tensor, places: Tensor, seen: Tensor) -> Tensor:
+    """All in one tensor int32."""
+    import torch
+
+    return torch.cat([values.view(torch.int32).flatten(), places.int().flatten(), seen.view(torch.int32)])
+
+
+def unpack(packed: Tensor, shape: torch.Size) -> Fetched:
+    """What was packed, with ``values`` and ``places`` of this shape."""
+    import torch
+
+    floats, count = packed.view(torch.float32), shape.numel()
+    places = packed[count : 2 * count]
+    return floats[:count].view(shape).tolist(), places.view(shape).tolist(), floats[2 * count :].tolist()
+
+
+def _sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """The numbers on the device; the host does not wait until they are there."""
+    return numbers if device.type == "cpu" else numbers.pin_memory().to(device, non_blocking=True)
+
+
+def _places(groups: Sequence[Sequence[Group]], width: int, size: int) -> list[int]:
+    """Where the groups' tokens stand in scores [requests, width, size] as one row."""
+    starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
+    return [start + token for start, tokens in starts for token in tokens]
