@@ -15,7 +15,9 @@ from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3C
 from benchmarks.metrics.statistics import percentile
 from models.mt.beam_request import Asked, BeamOptions
 from models.mt.constrained_beam import search
+from models.mt.fixed_steps import FixedSteps, buckets
 from models.mt.steppers import CausalStepper
+from models.recording import CudaRecorder
 
 Model: TypeAlias = Any  # transformers is not analyzed
 UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
@@ -39,15 +41,24 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
 
     Each is the median of at most ``repeats`` runs, fewer where they take more than `BUDGET_S` together (``_runs``), after
     one run of a single text to warm up. ``_equal_ratio`` is the share of texts with the same tokens: random weights leave
-    near ties that other shapes of the same sums may decide otherwise.
+    near ties that other shapes of the same sums may decide otherwise. On a GPU the figures with ``_graphs_`` are of our
+    search with recorded steps, and ``_record_s`` is how long it takes to record them when the model is loaded.
     """
     if device == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     model = random_model(geometry, device)
     first = random_prompts(1)[:1]
+    figures = {"speed_threads": float(torch.get_num_threads())}
+    fixed = None
+    if device.startswith("cuda"):
+        before = time.perf_counter()
+        sizes = buckets(max(batches) * BEAMS, model.config.max_position_embeddings)
+        fixed = FixedSteps(model, _bias(model), sizes, CudaRecorder(model.device))
+        _wait(device)
+        figures[f"unit_{geometry}_record_s"] = time.perf_counter() - before
+        search_units(model, first, fixed)
     for call in (search_units, _generate):
         call(model, first)
-    figures = {"speed_threads": float(torch.get_num_threads())}
     for batch in batches:
         prompts, name = random_prompts(batch), f"unit_{geometry}_batch{batch}"
         ours, our_times = _timed(partial(search_units, model, prompts), device, repeats)
@@ -57,8 +68,13 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
         figures[f"{name}_to_generate_ratio"] = figures[f"{name}_ms"] / figures[f"{name}_generate_ms"]
         figures[f"{name}_equal_ratio"] = sum(map(operator.eq, ours, theirs)) / batch
         figures[f"{name}_runs"] = min(len(our_times), len(their_times))
-        for key in ("ms", "generate_ms", "to_generate_ratio", "equal_ratio", "runs"):
-            print(f"  {name}_{key:<18} {figures[f'{name}_{key}']:9.2f}", flush=True)
+        if fixed:
+            recorded, recorded_times = _timed(partial(search_units, model, prompts, fixed), device, repeats)
+            figures[f"{name}_graphs_ms"] = percentile(recorded_times, 50)
+            figures[f"{name}_graphs_to_generate_ratio"] = figures[f"{name}_graphs_ms"] / figures[f"{name}_generate_ms"]
+            figures[f"{name}_graphs_equal_ratio"] = sum(map(operator.eq, recorded, ours)) / batch
+        for key in (key for key in figures if key.startswith(f"{name}_")):
+            print(f"  {key:<44} {figures[key]:9.2f}", flush=True)
     return figures
 
 
@@ -85,12 +101,17 @@ def random_model(geometry: str, device: str) -> Model:
         torch.set_default_dtype(before)
 
 
-def search_units(model: Model, rows: list[list[int]]) -> list[list[int]]:
-    """The tokens of each unit; the end is kept out by a bias, as the product keeps out what writes no text."""
+def _bias(model: Model) -> torch.Tensor:
+    """Keeps the end out, as the product keeps out what writes no text."""
     bias = torch.zeros(model.config.vocab_size, device=model.device)
     bias[END] = -torch.inf
+    return bias
+
+
+def search_units(model: Model, rows: list[list[int]], fixed: FixedSteps | None = None) -> list[list[int]]:
+    """The tokens of each unit."""
     options = BeamOptions(BEAMS, (END,), early_stopping="never")
-    found, _ = search(CausalStepper(model, rows, bias), [Asked(UNIT_TOKENS)] * len(rows), options)
+    found, _ = search(CausalStepper(model, rows, _bias(model), fixed), [Asked(UNIT_TOKENS)] * len(rows), options)
     return [list(hypotheses[0].tokens) for hypotheses in found]
 
 

@@ -18,6 +18,8 @@ from models.recording import Work
 
 REFUSED = {
     torch.ops.aten._local_scalar_dense.default,
+    torch.ops.aten.item.default,  # in inference mode it arrives whole, as does the next
+    torch.ops.aten.is_nonzero.default,
     torch.ops.aten.nonzero.default,
     torch.ops.aten.masked_select.default,
     torch.ops.aten.lift_fresh.default,

@@ -1,7 +1,10 @@
 """Concurrent requests of all sessions and targets, translated together by the one thread that owns the model.
 
-There is no collecting window: what arrives while the model is busy makes the next batch, so an idle model answers at once
-and a busy one in batches. No task of its own runs: whoever waits and finds the model free leads the next batch.
+What arrives while the model is busy makes the next batch. An idle model answers at once, except where that has lately
+parted company: one sentence goes to several targets in the same few milliseconds, and if the first leaves alone, the others
+wait a whole translation for it. So once somebody came less than a window too late, for a second a batch leaves only when
+its first has waited a window. A lone session is never late, and requests that come at random hardly are: they do not wait.
+No task of its own runs: whoever waits and finds the model free leads the next batch.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from pipeline.contracts import Term, Translation, TranslationRequest
@@ -16,6 +20,7 @@ from pipeline.errors import ModelError
 from pipeline.lane import Lane
 
 Outcome = Translation | Exception
+COMPANY_S = 1.0  # for so long company is expected after it was seen
 
 
 class BatchDecoder(Protocol):
@@ -33,21 +38,26 @@ class BatchDecoder(Protocol):
 @dataclass(slots=True, eq=False)
 class _Job:
     request: TranslationRequest
+    came_s: float
     outcome: Outcome | None = None
 
 
 class BatchedTranslator:
     """A `Translator` over a model that translates batches; units go before drafts, never in one batch."""
 
-    def __init__(self, lane: Lane, decoder: BatchDecoder, limit: int) -> None:
-        self._lane, self._decoder, self._limit = lane, decoder, limit
+    def __init__(self, lane: Lane, decoder: BatchDecoder, limit: int, window_s: float = 0.0) -> None:
+        self._lane, self._decoder, self._limit, self._window_s = lane, decoder, limit, window_s
+        self._left_s = self._company_s = -inf  # when the last batch left, and when company was last seen
         self._waiting: list[_Job] = []  # one for each caller that waits
         self._model = asyncio.Lock()
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate one request together with those that wait; raises what is wrong with it."""
-        job = _Job(request)
+        now = asyncio.get_running_loop().time()
+        job = _Job(request, now)
         self._waiting.append(job)
+        if self._model.locked() and now - self._left_s < self._window_s:
+            self._company_s = now
         try:
             await asyncio.sleep(0)  # requests made in the same breath share a batch
             async with self._model:
@@ -66,6 +76,7 @@ class BatchedTranslator:
 
     async def _lead(self) -> None:
         """Translate the next batch. A leader that is cancelled leaves its companions waiting, and one of them leads."""
+        await self._collect()
         drafts = all(job.request.draft for job in self._waiting)
         batch = [job for job in self._waiting if job.request.draft == drafts][: self._limit]
         requests = [job.request for job in batch]
@@ -77,6 +88,16 @@ class BatchedTranslator:
             job.outcome = outcome
             if job in self._waiting:  # its caller may have been cancelled meanwhile
                 self._waiting.remove(job)
+
+    async def _collect(self) -> None:
+        """Wait for company, if it is expected, until the first has waited a window."""
+        now = asyncio.get_running_loop().time
+        first, alone = self._waiting[0], len(self._waiting)
+        if now() - self._company_s < COMPANY_S and alone < self._limit:
+            await asyncio.sleep(max(0.0, first.came_s + self._window_s - now()))
+            if len(self._waiting) > alone:
+                self._company_s = now()
+        self._left_s = now()
 
     def _within_memory(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
         """The batch whole, or in two halves if memory ran out."""

@@ -12,12 +12,14 @@ from models.mt.catalog import Entry, entry_of
 from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
+from models.mt.fixed_steps import FixedSteps, buckets
 from models.mt.prefill import Model
 from models.mt.prompts import PROMPTS
 from models.mt.steppers import CausalStepper, end_tokens, never
 from models.mt.token_bytes import Tokenizer, token_bytes
 from models.mt.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
+from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, check_range, nearest
 
@@ -31,7 +33,12 @@ class CausalLM:
 
     ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of
     `models.mt.prompts.PROMPTS`) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are
-    translated at once, ``beams`` the width of the search for units (drafts are greedy).
+    translated at once, ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits
+    for company where that is expected (`models.mt.batching`).
+
+    ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.fixed_steps`); on a CPU it
+    changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
+    measures it, and `tests/gpu/test_mt_cuda.py` tests it.
     """
 
     model: str = "hy-mt2-1.8b"
@@ -42,10 +49,13 @@ class CausalLM:
     beams: int = 4
     batch: int = 8
     longest_source: int = 512
+    window_ms: float = 5.0
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("beams", "batch", "longest_source"):
             check_range(name, getattr(self, name), 1)
+        check_range("window_ms", self.window_ms, 0)
 
     def entry(self) -> Entry:
         """What is known about the model; raises `BadInput`."""
@@ -68,23 +78,30 @@ class CausalLM:
 
     def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the model into a thread of its own and warm it up."""
-        return ready_translator(self.decoder, self.entry(), self.batch)
+        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
         """The loaded model; blocking. Raises `ModelError`."""
         entry = self.entry()
         model, tokenizer = load_checkpoint(entry.repository, "causal", self.device, self.dtype)
-        return Decoder(CausalArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
+        record = CudaRecorder(model.device) if self.graphs and model.device.type == "cuda" else None
+        architecture = CausalArchitecture(model, tokenizer, entry, self.batch * self.beams, record)
+        return Decoder(architecture, self.beams, self.longest_source)
 
 
 class CausalArchitecture:
     """A decoder-only model as the decoder needs it: the chat prompt, then the forced prefix of the answer."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, entry: Entry, rows: int = 0, recorder: Recorder | None = None
+    ) -> None:
+        """With a ``recorder`` the steps of searches of up to ``rows`` rows are recorded now; raises `ModelError`."""
         self._model, self._chat = model, Chat(tokenizer, entry)
         self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
         self.ends = end_tokens(model, tokenizer)
         self._never = never(self.vocabulary, self.ends, model.device)
+        sizes = buckets(rows, model.config.max_position_embeddings)
+        self._fixed = FixedSteps(model, self._never, sizes, recorder) if recorder else None
 
     def prompt(self, request: TranslationRequest) -> Prompt:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
@@ -92,4 +109,5 @@ class CausalArchitecture:
 
     def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
         """Ready to continue these prompts."""
-        return CausalStepper(self._model, [(*prompt.source, *prompt.target) for prompt in prompts], self._never)
+        tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
+        return CausalStepper(self._model, tokens, self._never, self._fixed)

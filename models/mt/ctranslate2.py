@@ -37,10 +37,12 @@ class CTranslate2:
     batch: int = 8
     threads: int = 0
     longest_source: int = 512
+    window_ms: float = 5.0
 
     def __post_init__(self) -> None:
         for name in ("beams", "batch", "longest_source"):
             check_range(name, getattr(self, name), 1)
+        check_range("window_ms", self.window_ms, 0)
 
     def exact(self) -> CausalLM:
         """The same checkpoint in torch."""
@@ -83,7 +85,7 @@ class CTranslate2:
 
     def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the 8-bit model into a thread of its own and warm it up; torch is loaded when a text first needs it."""
-        return ready_translator(self._decoder, self.entry(), self.batch)
+        return ready_translator(self._decoder, self.entry(), self.batch, self.window_ms)
 
     def _decoder(self) -> Int8Decoder:
         if lacking := self.missing():

@@ -36,14 +36,13 @@ def buckets(rows: int, positions: int) -> list[Bucket]:
 class FixedSteps:
     """The steps of one model, which share their memory: one search at a time, on the thread that owns the model."""
 
-    def __init__(self, model: Model, bias: Tensor | None, rows: int, recorder: Recorder | None) -> None:
-        """Take memory for searches of up to ``rows`` rows and record every step; without ``recorder`` none is.
+    def __init__(self, model: Model, bias: Tensor | None, sizes: Sequence[Bucket], recorder: Recorder | None) -> None:
+        """Take memory for steps of these ``sizes``, smallest first, and record each; without ``recorder`` none is.
 
         Raises `ModelError` if the device cannot.
         """
         import torch
 
-        sizes = buckets(rows, model.config.max_position_embeddings)
         try:
             with torch.inference_mode():
                 self._steps = _steps(model, bias, sizes)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator
@@ -24,6 +25,7 @@ Tier = CausalLM | Seq2Seq
 class Router:
     """A `TranslatorBackend` over ``models`` of the catalog, best first; each is loaded when a pair first needs it.
 
+    The other fields are those of `models.mt.causal_lm.CausalLM`; ``graphs`` are for models with a decoder only.
     `missing` speaks of the first model only: the others serve languages that few sessions ask for.
     """
 
@@ -32,6 +34,8 @@ class Router:
     dtype: str = "auto"
     beams: int = 4
     batch: int = 8
+    window_ms: float = 5.0
+    graphs: bool = False
 
     def tiers(self) -> list[Tier]:
         """The backends of the models, in order."""
@@ -78,8 +82,10 @@ class Router:
     def _tier(self, model: str) -> Tier:
         if model not in CATALOG:
             raise BadInput(f"the model {model!r} is unknown; {nearest(model, CATALOG)}")
-        kind = CausalLM if CATALOG[model].kind == "causal" else Seq2Seq
-        return kind(model=model, device=self.device, dtype=self.dtype, beams=self.beams, batch=self.batch)
+        shared: dict[str, Any] = {name: getattr(self, name) for name in ("device", "dtype", "beams", "batch", "window_ms")}
+        if CATALOG[model].kind == "causal":
+            return CausalLM(model, graphs=self.graphs, **shared)
+        return Seq2Seq(model, **shared)
 
 
 class RoutedTranslator:

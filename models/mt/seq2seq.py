@@ -39,10 +39,12 @@ class Seq2Seq:
     beams: int = 4
     batch: int = 8
     longest_source: int = 512
+    window_ms: float = 5.0
 
     def __post_init__(self) -> None:
         for name in ("beams", "batch", "longest_source"):
             check_range(name, getattr(self, name), 1)
+        check_range("window_ms", self.window_ms, 0)
 
     def entry(self) -> Entry:
         """What is known about the model; raises `BadInput`."""
@@ -66,7 +68,7 @@ class Seq2Seq:
 
     def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the model into a thread of its own and warm it up."""
-        return ready_translator(self.decoder, self.entry(), self.batch)
+        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
         """The loaded model; blocking. Raises `ModelError`."""

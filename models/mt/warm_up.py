@@ -13,12 +13,14 @@ from pipeline.lane import Lane
 
 
 @asynccontextmanager
-async def ready_translator(load: Callable[[], BatchDecoder], entry: Entry, batch: int) -> AsyncIterator[BatchedTranslator]:
+async def ready_translator(
+    load: Callable[[], BatchDecoder], entry: Entry, batch: int, window_ms: float
+) -> AsyncIterator[BatchedTranslator]:
     """A translator of at most ``batch`` texts at once over the decoder that ``load`` gives, on the thread that owns it."""
     with Lane("translate") as lane:
         decoder = await lane.run(load)
         await lane.run(warm_up, decoder, entry)
-        yield BatchedTranslator(lane, decoder, batch)
+        yield BatchedTranslator(lane, decoder, batch, window_ms / 1000)
 
 
 def warm_up(decoder: BatchDecoder, entry: Entry) -> None:

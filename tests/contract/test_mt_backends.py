@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.mt_toy import SOURCE, TARGET, sample
-from models.mt.causal_lm import CausalLM
+from models.mt.causal_lm import CausalArchitecture, CausalLM
+from models.mt.checkpoint import load_checkpoint
+from models.mt.decoding import Decoder
 from models.mt.seq2seq import Seq2Seq
 from models.mt.terms import demands
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
+from tests.tape import TapeRecorder
 
 TOY = Path(__file__).parent.parent / "toy_mt"
 BACKEND = CausalLM(model=str(TOY), languages=("en>es",), device="cpu")
@@ -57,6 +60,28 @@ async def test_the_toy_translates_alone_as_in_a_batch_and_obeys_its_glossary():
         ]
         for request, said in zip(asked, await asyncio.gather(*map(translator.translate, asked)), strict=True):
             assert demands(request.terms, TARGET).met(said.text), (request, said)
+
+
+def test_the_toy_translates_the_same_with_recorded_steps_and_records_only_while_it_is_loaded(monkeypatch):
+    recorder = TapeRecorder()
+    entry, requests = BACKEND.entry(), [TranslationRequest(source, SOURCE, TARGET) for source, _ in sentences(8)]
+    plain = BACKEND.decoder()
+    model, tokenizer = load_checkpoint(entry.repository, "causal", "cpu", "auto")
+    recorded = Decoder(CausalArchitecture(model, tokenizer, entry, 32, recorder), 4, 512)
+    loaded = recorder.recorded
+    terms = (Term("x", ("EBITDA",)),)
+    for batch in (requests[:1], requests, [replace(one, draft=True) for one in requests[:3]], requests[1:3]):
+        for asked in (batch, [replace(one, terms=terms) for one in batch]):
+            texts = [one.text for one in recorded.translate(asked)]
+            assert texts == [one.text for one in plain.translate(asked)]
+    assert recorder.recorded == loaded > 0
+    assert recorder.replayed > 100
+
+    def refuse(_device):
+        raise AssertionError("recorded on a CPU")
+
+    monkeypatch.setattr("models.mt.causal_lm.CudaRecorder", refuse)
+    assert replace(BACKEND, graphs=True).decoder().translate(requests[:1])[0].text == plain.translate(requests[:1])[0].text
 
 
 async def test_a_committed_prefix_stays_and_its_last_word_is_not_lengthened():

@@ -99,3 +99,57 @@ async def test_full_memory_halves_the_batch_once_then_is_a_typed_error():
         failed = await asyncio.gather(*map(translator.translate, asked), return_exceptions=True)
         assert all(isinstance(one, ModelError) and "smaller `batch`" in str(one) for one in failed)
         assert (await translator.translate(ask("ab"))).text == "ba", "the next request is served"
+
+
+UNIT_S, WINDOW_S = 0.08, 0.005
+
+
+class VirtualLane:
+    """A lane whose every call takes `UNIT_S` of virtual time."""
+
+    async def run(self, call, *arguments):
+        await asyncio.sleep(UNIT_S)
+        return call(*arguments)
+
+
+async def timed(translator: BatchedTranslator, text: str, at_s: float) -> float:
+    """How long a request made at a time takes."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(at_s - loop.time())
+    before = loop.time()
+    await translator.translate(ask(text))
+    return loop.time() - before
+
+
+@pytest.mark.looptime
+async def test_targets_that_come_apart_soon_go_together():
+    recorder = Recorder()
+    translator = BatchedTranslator(VirtualLane(), recorder, 8, WINDOW_S)
+    asked = [timed(translator, f"{target}{unit}", 0.5 * unit + 0.002 * target) for unit in range(6) for target in range(3)]
+    took = await asyncio.gather(*asked)
+    assert recorder.batches[:2] == [["00"], ["10", "20"]], "the first time nothing tells that more will come"
+    assert recorder.batches[2:] == [[f"{target}{unit}" for target in range(3)] for unit in range(1, 6)]
+    assert max(took[3:]) == pytest.approx(WINDOW_S + UNIT_S)
+
+
+@pytest.mark.looptime
+async def test_a_lone_session_never_waits_and_company_is_forgotten():
+    translator = BatchedTranslator(VirtualLane(), Recorder(), 8, WINDOW_S)
+    loop = asyncio.get_running_loop()
+    for unit in range(20):
+        texts = ["draft", "unit"][: 1 + unit % 2]  # a session asks twice in the same breath, too
+        took = await asyncio.gather(*(timed(translator, text, loop.time()) for text in texts))
+        assert took == pytest.approx([UNIT_S] * len(texts))
+    took = await asyncio.gather(timed(translator, "a", 5.0), timed(translator, "b", 5.001), timed(translator, "c", 5.5))
+    assert took == pytest.approx([UNIT_S, 2 * UNIT_S - 0.001, WINDOW_S + UNIT_S])
+    assert await timed(translator, "d", 7.0) == pytest.approx(UNIT_S)
+
+
+@pytest.mark.looptime
+async def test_who_waited_for_the_model_does_not_wait_for_company_nor_does_a_full_batch():
+    recorder = Recorder()
+    translator = BatchedTranslator(VirtualLane(), recorder, 2, WINDOW_S)
+    first = [timed(translator, text, at_s) for text, at_s in (("a", 0.0), ("b", 0.002), ("c", 0.5), ("d", 0.5))]
+    took = await asyncio.gather(*first, timed(translator, "e", 0.54))
+    assert list(map(sorted, recorder.batches)) == [["a"], ["b"], ["c", "d"], ["e"]]
+    assert took == pytest.approx([UNIT_S, 2 * UNIT_S - 0.002, UNIT_S, UNIT_S, 0.04 + UNIT_S])

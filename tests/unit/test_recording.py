@@ -35,7 +35,8 @@ def test_numbers_and_branches_are_baked_in():
 
 
 @pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.nonzero, bool, lambda _: torch.tensor([1, 2])])
-def test_what_the_host_takes_part_in_is_refused(read):
+@pytest.mark.parametrize("inference", [False, True])
+def test_what_the_host_takes_part_in_is_refused(read, inference):
     value = torch.ones(1)
-    with pytest.raises(NotRecordable):
+    with pytest.raises(NotRecordable), torch.inference_mode(inference):
         TapeRecorder().record(lambda: read(value))
