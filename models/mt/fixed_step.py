@@ -109,8 +109,6 @@ class FixedStep:
         self._place.fill_(end)
         self._positions.zero_()
         self._positions[:used] = prefilled.next.repeat_interleave(beams, 0)
-        self._moves[0] = torch.arange(self.bucket.rows, device=self._moves.device)
-        self._moves[1] = 0
 
     def step(self, moves: Tensor) -> Tensor:
         """See `Stepper.step`; what it returns is overwritten by the next step."""
@@ -141,7 +139,8 @@ class FixedStep:
 def _rotating_steadily(rotations: Sequence[Module]) -> Iterator[None]:
     """Keep transformers from reading the positions back in every step.
 
-    Rotary frequencies of the kind ``dynamic`` (Hy-MT2's) change only beyond the trained length, which no bucket reaches.
+    Rotary frequencies of the kind ``dynamic`` change only beyond the trained length, which no bucket reaches. Hy-MT2's
+    checkpoints say that theirs are, though they never change; transformers 5 knows.
     """
     for module in rotations:
         module.rope_type = "default"

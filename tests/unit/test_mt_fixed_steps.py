@@ -151,19 +151,22 @@ def test_what_is_larger_than_all_sizes_is_searched_without_them(count, longest, 
     assert recorder.replayed == 0
 
 
-def test_transformers_would_read_dynamic_rotations_back_and_a_refusal_names_the_setting(monkeypatch):
-    model = random_model("hunyuan", SIZE, seed=4, **DYNAMIC)
-    step = FixedSteps(model, bias(), SIZES, None)._steps[0]
+def test_transformers_4_would_read_dynamic_rotations_back():
+    step = FixedSteps(random_model("hunyuan", SIZE, seed=4, **DYNAMIC), bias(), SIZES, None)._steps[0]
+    if not step._rotations:
+        pytest.skip("transformers 5 knows that they never change")
     step._rotations = []
     with pytest.raises(NotRecordable), torch.inference_mode():
         step.record(TapeRecorder())
 
+
+def test_a_device_that_refuses_to_record_names_the_setting():
     class Refusing:
         def record(self, work):
             raise RuntimeError("operation not permitted when stream is capturing")
 
-    with pytest.raises(ModelError, match=r"HunYuan.*not permitted.*`graphs: false`"):
-        FixedSteps(model, bias(), SIZES, Refusing())
+    with pytest.raises(ModelError, match=r"Qwen3.*not permitted.*`graphs: false`"):
+        FixedSteps(random_model("qwen3", SIZE), bias(), SIZES, Refusing())
 
 
 @pytest.mark.parametrize(("kind", "changes"), MODELS)
