@@ -45,7 +45,7 @@ class _Job:
 class BatchedTranslator:
     """A `Translator` over a model that translates batches; units go before drafts, never in one batch."""
 
-    def __init__(self, lane: Lane, decoder: BatchDecoder, limit: int, window_s: float = 0.0) -> None:
+    def __init__(self, lane: Lane, decoder: BatchDecoder, limit: int, window_s: float = 0.005) -> None:
         self._lane, self._decoder, self._limit, self._window_s = lane, decoder, limit, window_s
         self._left_s = self._company_s = -inf  # when the last batch left, and when company was last seen
         self._waiting: list[_Job] = []  # one for each caller that waits
