@@ -8,6 +8,8 @@ from pipeline.audio.speech_file import SpeechFile
 from pipeline.events import AudioChunk, Event
 from pipeline.writing import cannot_write
 
+ORIGINAL, TRANSLATED = RECORDED = ("original.wav", "translated.wav")
+
 
 class Recording:
     """A `Sink` that writes ``original.wav``, at the source's rate, and ``translated.wav`` into ``folder``.
@@ -22,14 +24,14 @@ class Recording:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
-        self._translated = SpeechFile(self._folder / "translated.wav", sample_rate, private=True)
+        self._translated = SpeechFile(self._folder / TRANSLATED, sample_rate, private=True)
         self._original: SpeechFile | None = None  # its rate is known with the first chunk
 
     async def put(self, event: Event) -> None:
         """Write audio that was heard and speech that was said; raises `DeviceError` when the disk is full."""
         if isinstance(event, AudioChunk):
             if self._original is None:
-                path, comment = self._folder / "original.wav", "recorded by translate-live"
+                path, comment = self._folder / ORIGINAL, "recorded by translate-live"
                 self._original = SpeechFile(
                     path, event.sample_rate, original=1.0, patience_s=0, comment=comment, private=True
                 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.audio.audio_writer import sound_format
+from pipeline.audio.recording import RECORDED
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import SameLanguage, is_language, language_names
@@ -141,15 +142,24 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
-    heard = {Path(name).resolve() for name in files if name != STANDARD_INPUT}
-    written: set[Path] = set()
-    for path in [arguments.out, arguments.events, *(file.path for file in captions)]:
+    heard = [Path(name) for name in files if name != STANDARD_INPUT]
+    written: list[Path] = []
+    recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
+    for path in [arguments.out, arguments.events, *(file.path for file in captions), *recorded]:
         if path is None:
             continue
-        place = path.resolve()
-        if place in heard or place in written:
-            raise BadInput(f"{path} would be {'overwritten while it is heard' if place in heard else 'written twice'}")
-        written.add(place)
+        if any(_same_file(path, other) for other in heard):
+            raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
+        if any(_same_file(path, other) for other in written):
+            raise BadInput(f"{path} would be written twice; try: a name of its own for each file")
+        written.append(path)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are one file: by its name, or by another name of it (a hard link)."""
+    if one.resolve() == other.resolve():
+        return True
+    return one.is_file() and other.is_file() and one.samefile(other)
 
 
 def _languages(text: str) -> tuple[str, ...]:

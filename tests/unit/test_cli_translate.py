@@ -211,6 +211,19 @@ def test_an_output_that_is_an_input(translate, talk):
     assert talk.read_bytes() == before
 
 
+def test_an_output_that_is_an_input_by_another_name(translate, talk, tmp_path):
+    """A hard link has no name to compare; a recording of a session is a file to hear like any other."""
+    before = talk.read_bytes()
+    (tmp_path / "link.wav").hardlink_to(talk)
+    assert translate("--out", tmp_path / "link.wav")[0] == 2
+    original = tmp_path / "kept" / "original.wav"
+    original.parent.mkdir()
+    original.hardlink_to(talk)
+    code, _, err = translate("--record", original.parent, files=(original,))
+    assert (code, f"{original} would be overwritten while it is heard" in err) == (2, True)
+    assert talk.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "option", ["--captions=no/folder/a.vtt", "--events=no/folder/log", "--out=no/folder/a.wav", "--record=/proc/no"]
 )
