@@ -49,17 +49,19 @@ class Conductor:
         """Turn the engine while there is something to do, for ever."""
         while True:
             await self._wanted.wait()
+            self._wanted.clear()  # before the turn: what is taken or added while it runs may be too late for it to see
             try:
                 spoken, busy = await self._lane.run(self._turn)
             except CannotBegin as error:
+                self._wanted.set()
                 if hearing := self._hearings.get(id(error.utterance)):
                     hearing.put(_failure(error.__cause__ or error))
                 continue
             except Exception as error:  # a border: every session that speaks gets it
                 await self._fail(error)
                 continue
-            if not busy:
-                self._wanted.clear()
+            if busy:
+                self._wanted.set()
             for one in spoken:
                 if hearing := self._hearings.get(id(one.utterance)):
                     hearing.put(one)
@@ -94,7 +96,7 @@ class Conductor:
         return self.engine.turn(), self.engine.busy
 
     async def _fail(self, error: Exception) -> None:
-        self._wanted.clear()
+        self._wanted.clear()  # nobody is left to speak
         for hearing in list(self._hearings.values()):
             hearing.put(_failure(error))
             await self._lane.run(self.engine.remove, hearing.utterance)

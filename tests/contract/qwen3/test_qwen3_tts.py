@@ -109,10 +109,10 @@ async def test_a_task_that_is_cancelled_mid_unit_frees_everything(backend):
 
 
 async def quiet(synthesizer):
-    """Wait until the engine has nothing more to do: the conductor then waits to be wanted."""
+    """Wait until the engine has nothing more to do."""
     conductor = synthesizer._conductor
-    while conductor._wanted.is_set():
-        await conductor._lane.run(int)
+    while await conductor.call(lambda: conductor.engine.busy):
+        pass
 
 
 async def test_a_slow_listener_holds_the_speech_back(backend, monkeypatch):

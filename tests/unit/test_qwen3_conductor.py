@@ -1,0 +1,78 @@
+"""The conductor: no listener is forgotten, whatever happens while a turn runs."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from models.tts.qwen3.conductor import Conductor
+from models.tts.qwen3.guards import Ending
+from models.tts.qwen3.utterance import Spoken
+from pipeline.lane import Lane
+
+
+class Speech:
+    """As much of an utterance as a conductor looks at."""
+
+    taken = 0
+
+
+class OneAhead:
+    """An engine that makes one more frame each time its listener has taken the one before."""
+
+    def __init__(self, frames):
+        self.utterance, self.frames, self.made = None, frames, 0
+        self.looked, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def add(self, utterance):
+        self.utterance = utterance
+
+    def remove(self, utterance):
+        self.utterance = None
+
+    @property
+    def busy(self):
+        able = self.utterance is not None and self.made <= self.utterance.taken and self.made < self.frames
+        self.looked.set()
+        self.go_on.wait(10)
+        return able
+
+    def turn(self):
+        if self.utterance is None or self.made > self.utterance.taken:
+            return []
+        self.made += 1
+        ending = Ending.SPOKEN if self.made == self.frames else None
+        return [Spoken(self.utterance, np.zeros(1, np.float32), 1, ending)]
+
+
+@asynccontextmanager
+async def conducted(engine):
+    with Lane("speech") as lane:
+        conductor = Conductor(engine, lane)
+        running = asyncio.ensure_future(conductor.run())
+        try:
+            yield conductor
+        finally:
+            engine.go_on.set()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+
+async def test_what_is_taken_while_a_turn_ends_is_seen():
+    """The turn has looked, and saw that there is no room; the listener makes room before the conductor hears of it."""
+    engine = OneAhead(frames=2)
+    async with conducted(engine) as conductor:
+        hearing = await conductor.begin(Speech())
+        async with asyncio.timeout(5):
+            await hearing.take()
+            engine.go_on.clear()
+            engine.looked.clear()
+            conductor.taken(hearing, 0)  # a turn that finds nothing to do
+            await asyncio.to_thread(engine.looked.wait, 5)
+            conductor.taken(hearing, 1)
+            engine.go_on.set()
+            assert (await hearing.take()).ending is Ending.SPOKEN
