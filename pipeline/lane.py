@@ -36,13 +36,22 @@ class Lane:
             raise
         return waiting.result()
 
+    async def free(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        """Run a call that gives something back: it is made also where its caller is cancelled before its turn has come."""
+        waiting = asyncio.wrap_future(self._pool.submit(call, *args, **kwargs))
+        try:
+            await asyncio.wait([waiting])
+        finally:
+            await _finished(waiting)
+        return waiting.result()
+
     async def iterate(self, items: Generator[Result, None, None]) -> AsyncIterator[Result]:
         """The generator's items, one ``next()`` a turn, so that sessions interleave; it is closed on its own thread."""
         try:
             while (item := await self.run(cast(Callable[..., object], next), items, _END)) is not _END:
                 yield cast(Result, item)
         finally:
-            await self.run(items.close)
+            await self.free(items.close)
 
     def close(self) -> None:
         """Wait for the running call and end the thread."""

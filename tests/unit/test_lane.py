@@ -62,6 +62,29 @@ async def test_a_call_that_has_not_begun_is_never_made_after_a_cancel() -> None:
     assert not made
 
 
+async def test_what_gives_something_back_is_done_also_after_a_cancel() -> None:
+    began, go_on, freed = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        began.set()
+        go_on.wait(10)
+
+    with Lane("model") as lane:
+        running = asyncio.ensure_future(lane.run(first))
+        await asyncio.to_thread(began.wait, 10)
+        freeing = asyncio.ensure_future(lane.free(freed.append, 1))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            freeing.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await freeing
+        await running
+        assert freed == [1]
+        with pytest.raises(ZeroDivisionError):
+            await lane.free(lambda: 1 / 0)
+
+
 async def test_two_sessions_interleave_item_by_item_and_an_iterator_closes_on_its_thread() -> None:
     turns: list[str] = []
     closed: list[str] = []

@@ -72,6 +72,13 @@ class Conductor:
         self._wanted.set()
         return result
 
+    async def free(self, method: Callable[..., None], *arguments: object) -> None:
+        """Give something back between two turns, also where the caller is cancelled meanwhile."""
+        try:
+            await self._lane.free(method, *arguments)
+        finally:
+            self._wanted.set()
+
     async def begin(self, utterance: Utterance) -> Hearing:
         """Let the engine speak an utterance."""
         hearing = self._hearings[id(utterance)] = Hearing(utterance)
@@ -85,7 +92,7 @@ class Conductor:
     async def end(self, hearing: Hearing) -> None:
         """Stop an utterance, if it still goes on, and forget it."""
         self._hearings.pop(id(hearing.utterance), None)
-        await self.call(self.engine.remove, hearing.utterance)
+        await self.free(self.engine.remove, hearing.utterance)
 
     def taken(self, hearing: Hearing, frames: int) -> None:
         """The listener took speech: there is room for more."""

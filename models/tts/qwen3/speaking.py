@@ -184,7 +184,7 @@ class StreamedSpeech:
         finally:
             await self._conductor.end(hearing)
             if not over:  # cut off in mid-speech: the next utterance must not begin with its echo
-                await self._conductor.call(self._conductor.engine.renew_stream, self._stream)
+                await self._conductor.free(self._conductor.engine.renew_stream, self._stream)
         clean = utterance.ending is not None and utterance.ending.clean
         if clean and edges.begun:
             self._history.add(Said("".join(said).strip(), utterance.frames))

@@ -75,19 +75,32 @@ class Qwen3Synthesizer:
         Raises `Refused` for another language or a voice this checkpoint cannot speak with, `DeviceError` when as many
         sessions as there is memory for are open; those go on.
         """
-        engine = self._conductor.engine
         with refusing_when_full("for another session"):
             manner = self._manner(voice, language)
-            stream = await self._conductor.call(engine.open_stream)
         history = History(language, round(self._choices.renew_after_s * self._frame_rate))
-        if stream is None:
-            raise DeviceError(
-                "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
-            )
-        try:
+        async with self._stream() as stream:
             yield StreamedSpeech(self._conductor, self._text, manner, Session(history, stream, self._tasks))
+
+    @asynccontextmanager
+    async def _stream(self) -> AsyncIterator[int]:
+        """A codec stream of the engine; given back also where the caller is cancelled while it gets it."""
+        engine, taken = self._conductor.engine, list[int]()
+
+        def take() -> None:
+            if (stream := engine.open_stream()) is not None:
+                taken.append(stream)
+
+        try:
+            with refusing_when_full("for another session"):
+                await self._conductor.call(take)
+            if not taken:
+                raise DeviceError(
+                    "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
+                )
+            yield taken[0]
         finally:
-            await self._conductor.call(engine.close_stream, stream)
+            for stream in taken:
+                await self._conductor.free(engine.close_stream, stream)
 
     @property
     def _frame_rate(self) -> float:

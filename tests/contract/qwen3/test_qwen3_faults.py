@@ -1,5 +1,8 @@
 """Odd text, broken text, an engine that fails, a GPU without memory: told, and the session goes on."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +75,44 @@ async def test_an_engine_that_fails_fails_the_unit_and_not_the_next(backend, mon
             with pytest.raises(ModelError, match="division"):
                 await heard(session, 0, "hello")
         assert len(await heard(session, 1, "hello")) > 0
+
+
+@pytest.mark.parametrize("moment", ["opening", "closing"])
+async def test_a_session_that_is_cancelled_while_it_opens_or_closes_keeps_no_memory(backend, moment):
+    began, go_on, leave = threading.Event(), threading.Event(), asyncio.Event()
+
+    def slow(method):
+        def call():
+            began.set()
+            go_on.wait(10)
+            return method()
+
+        return call
+
+    async def session(synthesizer):
+        async with synthesizer.open(None, "en"):
+            await leave.wait()
+
+    async with backend.load() as synthesizer, asyncio.TaskGroup() as others:
+        engine = synthesizer._conductor.engine
+        open_stream = engine.open_stream
+        if moment == "opening":
+            engine.open_stream = slow(open_stream)
+        cancelled = others.create_task(session(synthesizer))
+        if moment == "closing":
+            await asyncio.sleep(0.1)
+            others.create_task(synthesizer._conductor.call(slow(int)))  # the model works for somebody else
+        await asyncio.to_thread(began.wait, 10)
+        leave.set()
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            cancelled.cancel()
+        go_on.set()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        engine.open_stream = open_stream
+        async with synthesizer.open(None, "en"), synthesizer.open(None, "en"):  # there is memory for two
+            pass
 
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 20.00 MiB"
