@@ -84,9 +84,10 @@ class _Changing:
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Say a unit with the best voice known at its start."""
         if self._same.voice is not self._voice:
-            self._voice = self._same.voice
+            voice = self._same.voice
             await self._opened.aclose()  # first, for there may be memory for one session only
-            self._speaking = await self._opened.enter_async_context(self._synthesizer.open(self._voice, self._language))
+            self._speaking = await self._opened.enter_async_context(self._synthesizer.open(voice, self._language))
+            self._voice = voice  # only now: what could not be opened is opened at the next try, what is closed never used
         async with aclosing(self._speaking.say(unit, text)) as chunks:
             async for chunk in chunks:
                 yield chunk

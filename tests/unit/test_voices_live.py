@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts import Voice
-from pipeline.errors import BadInput, Refused
+from pipeline.errors import BadInput, DeviceError, Refused
 from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, SpeechChunk, Transcript, Word
 from pipeline.outlet import Outlet
 from pipeline.session import Models, Session, SessionOptions
@@ -150,6 +150,24 @@ async def test_a_preset_speaks_until_the_voice_is_learned_and_refined():
     assert [voice and voice.name for voice in learner.opened] == [None, "same", "same"]
     assert learner.open_now == 0
     assert len(learner.enrolled) == 2
+
+
+async def test_a_session_that_could_not_be_opened_with_the_voice_is_opened_at_the_next_try(monkeypatch):
+    learner = Learner()
+    same = SameVoice(learner)
+
+    def full(*_):
+        raise DeviceError("no memory for a session")
+
+    async with same.open(None, "es") as speaking:
+        await hear(same, 6.0)
+        with monkeypatch.context() as without_memory:
+            without_memory.setattr(learner, "open", full)
+            for _ in range(2):  # never with the session that is closed
+                with pytest.raises(DeviceError):
+                    await loudness(speaking, 0)
+        assert await loudness(speaking, 0) == pytest.approx(0.5, abs=0.01)
+    assert learner.open_now == 0
 
 
 async def test_a_unit_that_is_being_spoken_keeps_its_voice():
