@@ -23,6 +23,9 @@ def rows_of_table(file: str, text: str) -> Iterator[Row]:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
+            if any(cell.strip() for cell in cells[len(header) :]):
+                hint = f"quote cells that hold {delimiter!r}"
+                raise BadInput(f"{file}:{reader.line_num}: more cells than the header has columns ({len(header)}); {hint}")
             values = dict(zip(header, (cell.strip() for cell in cells), strict=False))
             targets = {"" if name == "target" else name: values.get(name, "").split("|") for name in _targets(header)}
             if len(targets) > 1:  # a language without a target in this row has none

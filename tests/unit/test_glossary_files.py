@@ -93,6 +93,7 @@ def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(t
         ("a.csv", "source,target\nx,\ny,z\n,q\n", ["a.csv:2: 'x' has no target", "a.csv:4: the source is empty"]),
         ("a.csv", "source,trget\nx,y\n", ["a.csv:1: there is no column 'trget'; did you mean 'target'?"]),
         ("a.csv", 'source,target\n"x,y\n', ["a.csv:2:"]),
+        ("a.csv", "source,es\nnet loss,pérdida, neta\n", ["a.csv:2: more cells than", "(2)", "quote cells that hold ','"]),
         ("a.csv", "source,target\nhouse,casa\nHouse,casa\n", ["a.csv:3: 'House' is already in line 2"]),
         ("a.csv", "source,target\nhouse,casa\nhouse,hogar\n", ["a.csv:3:", "'casa'", "a.csv:2"]),
         ("a.csv", "source,target,mode\nhouse,casa,hrad\n", ["a.csv:2: there is no mode 'hrad'; did you mean 'hard'?"]),
