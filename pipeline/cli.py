@@ -6,6 +6,7 @@ Nothing is imported here that is not needed to print help; a command's module is
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -18,6 +19,8 @@ from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, Tra
 from pipeline.version import version
 
 INTERRUPTED = 130
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _NEXT_STEPS: dict[type[TranslateLiveError], str] = {
     BadInput: "translate-live --help",
@@ -79,6 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            _forget_output()
+            step = "another disk, or another place for the output"
+            return _failed(f"cannot write: {error.strerror}", step, DeviceError.exit_code, verbose)
         kind = type(error).__name__
         return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
 

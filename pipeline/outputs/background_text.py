@@ -9,6 +9,9 @@ from queue import Queue
 from types import TracebackType
 from typing import TextIO
 
+from pipeline.errors import DeviceError
+from pipeline.writing import reason_of
+
 WAITING = 10_000  # pieces: hours of translation
 WAITING_OF_VIEW = 1_000
 END_S = 1.0  # what a session that failed leaves to be read
@@ -19,7 +22,8 @@ class BackgroundText:
 
     What the thread could not write, or too much that waits, is raised by a later write or flush as `OSError`; a ``view``
     misses pieces instead. Leaving the context waits until everything was read, but after an error, and for a view, at most
-    `END_S`. The thread writes past the stream's buffer, whose lock would hold up the end of the process.
+    `END_S`, and raises `DeviceError` where the last of it could not be written (but not where its reader has gone: it had
+    seen enough). The thread writes past the stream's buffer, whose lock would hold up the end of the process.
     """
 
     def __init__(self, out: TextIO, *, view: bool = False) -> None:
@@ -70,6 +74,8 @@ class BackgroundText:
             await asyncio.wait([asyncio.wrap_future(written)], timeout=END_S if self._view or kind else None)
         finally:
             written.cancel()
+        if kind is None and not self._view and self._error and not isinstance(self._error, BrokenPipeError):
+            raise unwritable(self._error)
 
     def _work(self) -> None:
         """The thread."""
@@ -92,3 +98,8 @@ class BackgroundText:
         data = memoryview(piece.encode(self.encoding, "replace"))
         while data:
             data = data[raw.write(data) or 0 :]
+
+
+def unwritable(error: Exception) -> DeviceError:
+    """The error for a standard output that takes no more."""
+    return DeviceError(f"cannot write to standard output: {reason_of(error)}; try: another place for it")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
-from pipeline.errors import DeviceError
 from pipeline.events import (
     Busy,
     DeviceBack,
@@ -25,8 +24,8 @@ from pipeline.events import (
     Transcript,
     text_of,
 )
+from pipeline.outputs.background_text import unwritable
 from pipeline.outputs.legible import legible
-from pipeline.writing import reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -127,9 +126,7 @@ class TranslationLines:
                 _forget(self._out)
                 self._unread()
             except OSError as error:
-                raise DeviceError(
-                    f"cannot write to standard output: {reason_of(error)}; try: another place for it"
-                ) from error
+                raise unwritable(error) from error
 
     async def close(self) -> None:
         """Nothing is held back."""

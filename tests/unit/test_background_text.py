@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from pipeline.errors import DeviceError
 from pipeline.outputs import background_text
 from pipeline.outputs.background_text import BackgroundText
 
@@ -43,6 +44,25 @@ def _read_all(descriptor: int, size: int) -> int:
     while got < size:
         got += len(os.read(descriptor, 100_000))
     return got
+
+
+async def test_the_last_piece_that_cannot_be_written_is_told_at_the_end():
+    """Nothing is written after it that could tell."""
+    with os.fdopen(os.open("/dev/full", os.O_WRONLY), "w") as full, pytest.raises(DeviceError, match="No space left"):
+        await write_one(full)
+
+
+async def write_one(out) -> None:
+    async with BackgroundText(out) as text:
+        print("all of it", file=text, flush=True)
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error_at_the_end(pipe):
+    reading, out = pipe
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, reading)
+    await write_one(out)
+    os.close(nowhere)
 
 
 async def test_a_reader_that_goes_away_is_told_once(pipe):

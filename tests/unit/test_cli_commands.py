@@ -185,3 +185,15 @@ def test_a_summary_whose_reader_has_gone_ends_quietly(tmp_path):
     process.stdout = None
     _, errors = process.communicate(b"x", timeout=20)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize("command", [["languages", "--profile", "offline"], ["languages", "--all"]])
+def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 3
+    assert "error: cannot write: No space left on device\ntry: another disk" in ended.stderr
+    assert "Exception ignored" not in ended.stderr
