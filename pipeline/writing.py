@@ -10,21 +10,50 @@ from pipeline.errors import DeviceError
 
 
 def create(path: Path, *, private: bool) -> int:
-    """A descriptor of a new or emptied file, which only its owner may read if ``private``; raises `DeviceError`."""
+    """A descriptor of a new or emptied file, which only its owner may read if ``private``.
+
+    As long as it is open, nobody else gets one: two sessions that write one file would leave neither's. Raises
+    `DeviceError`.
+    """
     try:
         if private and path.is_file():
             path.chmod(0o600)  # it may be open to others; those of another owner are refused before they are emptied
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600 if private else 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600 if private else 0o666)
     except OSError as error:
         raise cannot_write(path, error) from error
+    try:
+        _claim(path, descriptor)
+        if path.is_file():
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _claim(path: Path, descriptor: int) -> None:
+    """Lock an open file; raises `DeviceError` if another session has, and does nothing where there are no such locks."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DeviceError(f"another session is writing {path}; try: another name, or wait until it has ended") from error
+    except OSError:
+        return
 
 
 def check_file(path: Path) -> None:
     """Raise `DeviceError` if no file can be written there; leaves everything as it is."""
     try:
         if path.is_file() or path.is_dir():
-            os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                _claim(path, descriptor)
+            finally:
+                os.close(descriptor)
         elif not path.exists():
             _check_room(path.parent)
     except OSError as error:

@@ -40,10 +40,11 @@ class AudioWriter:
         kind = sound_format(self.path)
         self._wav = kind == "WAV"
         self._bytes = 0
-        os.close(create(self.path, private=private))
+        self._claim = create(self.path, private=private)  # soundfile opens it once more
         try:
             self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind)
         except (OSError, soundfile.SoundFileError) as error:
+            self._release()
             raise cannot_write(self.path, error) from error
         self._file.comment = comment
         self._file.software = "translate-live"
@@ -65,4 +66,13 @@ class AudioWriter:
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Let others write the file."""
+        if self._claim >= 0:
+            os.close(self._claim)
+            self._claim = -1

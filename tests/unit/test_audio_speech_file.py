@@ -13,6 +13,7 @@ from pipeline.audio.recording import Recording
 from pipeline.audio.speech_file import SpeechFile
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Draft, SpeechChunk
+from pipeline.writing import check_file
 
 RATE_HZ = 24_000
 
@@ -47,6 +48,25 @@ async def test_the_file_lies_beside_its_source_and_says_what_it_is(tmp_path, suf
     assert np.flatnonzero(np.abs(samples) > 0.1)[[0, -1]].tolist() == [60_000, 83_999]
     with soundfile.SoundFile(path) as opened:
         assert "AI-generated speech" in opened.comment
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+async def test_a_file_that_another_session_is_writing_is_refused_and_left_whole(tmp_path, suffix):
+    path = tmp_path / f"talk{suffix}"
+    first = SpeechFile(path)
+    await first.put(heard(0))
+    with pytest.raises(DeviceError, match="another session is writing"):
+        check_file(path)
+    with pytest.raises(DeviceError, match="another session is writing"):
+        AudioWriter(path, RATE_HZ, "second")
+    await first.put(heard(1))
+    await first.close()
+    assert len(soundfile.read(path)[0]) == 2 * RATE_HZ
+    check_file(path)
+    second = AudioWriter(path, RATE_HZ, "second")
+    second.write(np.zeros(10, np.float32))
+    second.close()
+    assert len(soundfile.read(path)[0]) == 10
 
 
 async def test_the_original_is_mixed_under_it(tmp_path):
