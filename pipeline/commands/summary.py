@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+from pipeline.errors import BadInput
 from pipeline.outputs.event_log import read_events
 from pipeline.outputs.summary import summarize, table
 
@@ -19,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures."""
-    summary = summarize(read_events(arguments.log))
+    try:
+        summary = summarize(read_events(arguments.log))
+    except (KeyError, TypeError) as error:  # lines that are events, but not as we write them
+        raise BadInput(f"{arguments.log} is no whole event log ({error!r}); try: a file that --events wrote") from error
     if arguments.json:
         figures = {name: None if math.isnan(value) else value for name, value in summary.figures().items()}
         print(json.dumps(figures, indent=2))  # noqa: T201

@@ -108,10 +108,10 @@ def nanoseconds(seconds: float) -> int | None:
 def _parsed(line: str, where: str) -> Record:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or "event" not in record:
-        raise BadInput(f"{where} is no event: try: a file that --events wrote")
+        raise BadInput(f"{where} is no event; try: a file that --events wrote")
     return record
 
 

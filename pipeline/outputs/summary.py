@@ -84,11 +84,12 @@ def summarize(records: Iterable[Record]) -> Summary:
 
 def table(summary: Summary) -> str:
     """The figures for people, a line each."""
+    first_s = summary.first_audio_s
     rows = [
         ("words heard", f"{summary.words} in {summary.audio_s:.1f} s of audio"),
-        ("units", f"{summary.units}, median {summary.median_unit_words:g} words"),
+        ("units", f"{summary.units}, median {summary.median_unit_words:g} words" if summary.units else "0"),
         ("spoken", f"{summary.units_spoken}, skipped {summary.units_skipped}"),
-        ("first audio", f"{_seconds(summary.first_audio_s)} after the first word began"),
+        ("first audio", "-" if math.isnan(first_s) else f"{first_s:.2f} s after the first word began"),
         ("ear-voice span", f"p50 {_seconds(summary.ear_voice_span_p50_s)}, p90 {_seconds(summary.ear_voice_span_p90_s)}"),
         ("lag", f"p95 {_seconds(summary.lag_p95_s)}, at the end {_seconds(summary.lag_end_s)}"),
         ("fastest speech", "-" if math.isnan(summary.highest_rate) else f"{summary.highest_rate:.2f} times its own rate"),

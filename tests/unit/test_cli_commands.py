@@ -197,3 +197,29 @@ def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
     assert ended.returncode == 3
     assert "error: cannot write: No space left on device\ntry: another disk" in ended.stderr
     assert "Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"event":"ReadingUnit"}\n',
+        '{"event":"session"}\n{"event":"Transcript","heard_ns":1,"committed":[]}\n',
+        "[" * 100_000 + "\n",
+    ],
+)
+def test_a_damaged_event_log_is_told_and_is_no_bug(tmp_path, capsys, text):
+    log = tmp_path / "a.jsonl"
+    log.write_text(text)
+    assert main(["summary", str(log)]) == 2
+    error, step = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {log}")
+    assert step == "try: a file that --events wrote"
+
+
+def test_the_summary_of_nothing_has_no_nan(tmp_path, capsys):
+    log = tmp_path / "a.jsonl"
+    log.write_text("")
+    assert main(["summary", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert "nan" not in out
+    assert "first audio     -\n" in out
