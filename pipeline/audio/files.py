@@ -115,7 +115,7 @@ def _probe(path: Path) -> tuple[int, float | None]:
     import av  # noqa: PLC0415
 
     if not path.exists():
-        raise BadInput(f"{path}: there is no such file; try: another path, or --mic to listen to the microphone")
+        raise BadInput(f"{path}: there is no such file; try: another path")
     if not path.is_file():
         raise BadInput(f"{path} is no file but a folder or device; try: an audio or video file, or - for raw PCM on stdin")
     if path.stat().st_size == 0:

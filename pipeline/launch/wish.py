@@ -105,6 +105,11 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files; try: only -")
     for name in files:
+        if "://" in name:
+            raise BadInput(
+                f"{name} is an address, and nothing is fetched from a network; "
+                f"try: ffmpeg -i {name} -f s16le -ac 1 -ar 16000 - | translate-live - --to LANGUAGE"
+            )
         if name in COMMANDS:
             raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
         if name != STANDARD_INPUT and not Path(name).exists() and "." not in name:

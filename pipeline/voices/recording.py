@@ -37,7 +37,7 @@ async def read_recording(path: Path) -> Recording:
         async for chunk in chunks:
             pieces.append(chunk.samples)
             _refuse_long(path, chunk.end)
-    faults = tuple(notice.message for notice in file.notices if isinstance(notice, Fault))
+    faults = tuple(notice.message.removeprefix(f"{path}: ") for notice in file.notices if isinstance(notice, Fault))
     return Recording(path, np.concatenate(pieces), file.sample_rate, faults)
 
 

@@ -176,6 +176,7 @@ def test_what_cannot_be_is_refused_in_two_lines(translate, in_folder, options, s
         ((), "es", "say what to hear"),
         (("missing.flac",), "es", "missing.flac"),
         (("-", "talk.wav"), "es", "only -"),
+        (("https://a.b/talk.mp3",), "es", "try: ffmpeg -i https://a.b/talk.mp3 -f s16le"),
         (("devcies",), "es", "did you mean 'devices'?"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
         (("talk.wav",), "es-419", "to 'es-419'"),
