@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -16,7 +17,11 @@ from pipeline.lane import Lane
 
 STALL_S = 1.0  # a writer that is live and so late has lost audio
 PATIENCE_S = 0.1  # how long one look at the pipe waits, and so how long a cancel can take
+_PCM = (1, 0xFFFE)  # WAVE_FORMAT_PCM, WAVE_FORMAT_EXTENSIBLE
 RATES_HZ = (4_000, 384_000)
+
+_HEADERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska or WebM"}
+"""How files begin that are no PCM; as PCM they would be heard as noise."""
 
 
 class StandardInput:
@@ -24,7 +29,7 @@ class StandardInput:
 
     ``live``: no chunk comes before a listener would have heard its end, and a session that falls behind drops audio. A
     writer that is faster than that waits; one that stalls for `STALL_S` leaves a `Gap`, and stream time goes on. Raises
-    `BadInput` for a terminal or an impossible rate.
+    `BadInput` for a terminal or an impossible rate, and when it is heard for a sound file or PCM of another form.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class StandardInput:
         with Lane("standard input") as lane:
             while (data := await lane.run(self._read)) != b"":
                 data = half + (data or b"")
+                if not position:
+                    _refuse_other(data, self.sample_rate)
                 whole = len(data) - len(data) % 2
                 half = data[whole:]
                 if not whole:
@@ -68,3 +75,20 @@ class StandardInput:
         """The bytes that are there, b"" at the end, None when nothing came: a blocking read could not be cancelled."""
         ready, _, _ = select.select([self._descriptor], [], [], PATIENCE_S)
         return os.read(self._descriptor, self._bytes) if ready else None
+
+
+def _refuse_other(begin: bytes, sample_rate: int) -> None:
+    """Raise `BadInput` for what begins as a sound file does; a WAV header before the very PCM we want does no harm."""
+    kind = next((kind for header, kind in _HEADERS.items() if begin.startswith(header)), "")
+    if begin[4:8] == b"ftyp":
+        kind = "MP4 or M4A"
+    if begin[:4] == b"RIFF" and begin[8:16] == b"WAVEfmt " and len(begin) >= 36:
+        format_, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", begin[20:36])
+        if (format_ in _PCM, channels, rate_hz, bits) == (True, 1, sample_rate, 16):
+            return
+        kind = f"WAV ({bits} bits, {channels} channels, {rate_hz} Hz)"
+    if kind:
+        raise BadInput(
+            f"standard input is no raw 16-bit mono PCM at {sample_rate} Hz but {kind}; "
+            f"try: ffmpeg -i - -f s16le -ac 1 -ar {sample_rate} - | translate-live -, or give the file by its name"
+        )

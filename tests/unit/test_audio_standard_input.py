@@ -1,10 +1,12 @@
 import asyncio
 import contextlib
+import io
 import os
 import threading
 
 import numpy as np
 import pytest
+import soundfile
 
 from pipeline.audio.standard_input import StandardInput
 from pipeline.clock import LoopClock
@@ -45,6 +47,35 @@ async def test_odd_pieces_join_to_the_samples(pipe):
     np.testing.assert_array_equal(await heard(source), PCM.astype(np.float32) / 32768)
     thread.join()
     assert not source.live
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"format": "WAV", "samplerate": 44100}, r"WAV \(16 bits, 1 channels, 44100 Hz\)"),
+        ({"format": "WAV", "samplerate": 16000, "subtype": "PCM_U8"}, r"WAV \(8 bits, 1 channels, 16000 Hz\)"),
+        ({"format": "FLAC", "samplerate": 16000}, "FLAC"),
+        ({"format": "OGG", "samplerate": 16000}, "Ogg"),
+    ],
+)
+async def test_a_sound_file_is_refused_and_not_heard_as_noise(pipe, options, said):
+    reading, writing = pipe
+    file = io.BytesIO()
+    soundfile.write(file, PCM / 32768, **options)
+    os.write(writing, file.getvalue())
+    with pytest.raises(BadInput, match=f"{said}; try: ffmpeg -i - -f s16le -ac 1 -ar 16000"):
+        await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
+
+
+async def test_wav_of_the_wanted_pcm_can_be_piped_in(pipe):
+    """As ``arecord -f S16_LE -r 16000`` writes it."""
+    reading, writing = pipe
+    file = io.BytesIO()
+    soundfile.write(file, PCM / 32768, 16000, format="WAV")
+    os.write(writing, file.getvalue())
+    os.close(writing)
+    samples = await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
+    np.testing.assert_array_equal(samples[-len(PCM) :], PCM.astype(np.float32) / 32768)
 
 
 async def test_half_a_sample_at_the_end_is_told(pipe):
