@@ -26,6 +26,7 @@ from pipeline.events import (
 )
 from pipeline.outputs.background_text import unwritable
 from pipeline.outputs.legible import legible
+from pipeline.outputs.nothing_heard import NothingHeard
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -138,16 +139,20 @@ class PlainView:
     def __init__(self, out: TextIO, target: str) -> None:
         self._out = out
         self._target = target
+        self._nothing_heard = NothingHeard()
 
     async def put(self, event: Event) -> None:
         """Print the source words of a unit, or a notice."""
+        self._nothing_heard.take(event)
         if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {legible(text_of(event.source))}")
         elif line := notice_line(event):
             self._print(f"notice: {line}")
 
     async def close(self) -> None:
-        """Nothing is held back."""
+        """Nothing is held back; say if nothing was heard."""
+        if line := self._nothing_heard.line():
+            self._print(f"notice: {line}")
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)  # noqa: T201
@@ -163,6 +168,7 @@ class LiveView:
         from rich.live import Live  # noqa: PLC0415 - costs 50 ms
 
         self.status = Status()
+        self._nothing_heard = NothingHeard()
         self._console = console
         self._clock = clock
         self._source = source
@@ -177,6 +183,7 @@ class LiveView:
     async def put(self, event: Event) -> None:
         """Show an event, at the next redraw."""
         self.status.take(event)
+        self._nothing_heard.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
             self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
         if line := notice_line(event):
@@ -187,7 +194,9 @@ class LiveView:
             self._draw()
 
     async def close(self) -> None:
-        """Draw the last state and leave it on the screen."""
+        """Draw the last state and leave it on the screen; say if nothing was heard."""
+        if line := self._nothing_heard.line():
+            self._console.print(line, style="yellow", markup=False, highlight=False)
         self._draw()
         self._live.stop()
 
@@ -221,7 +230,7 @@ def console_sinks(
     lines = TranslationLines(out, unread, several=len(targets) > 1)
     if quiet:
         return [lines]
-    if not errors.isatty():
+    if not errors.isatty() or os.environ.get("TERM") == "dumb":  # which can draw nothing over
         return [PlainView(errors, targets[0]), lines]
     from rich.console import Console  # noqa: PLC0415
 

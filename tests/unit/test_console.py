@@ -174,3 +174,30 @@ async def test_views_by_what_is_connected(errors, quiet, kinds):
     assert [type(sink) for sink in sinks] == kinds
     for sink in sinks:
         await sink.close()
+
+
+@pytest.mark.parametrize("kind", ["plain", "live"])
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([transcript("", "maybe", 2.0), transcript("", "", 5.0)], True),
+        ([transcript("", "", 2.0), transcript("hello", "", 5.0)], False),
+        ([transcript("", "", 2.0), Fault("recognize", "broken", fatal=True)], False),
+        ([], False),
+    ],
+)
+async def test_a_session_in_which_nobody_was_heard_says_so(kind, events, told):
+    """It would look as one that did not run: a muted microphone, the wrong track, PCM of another form."""
+    out = Terminal()
+    console = Console(file=out, width=80)
+    view = PlainView(out, "es") if kind == "plain" else LiveView(console, SetClock(), "en", ["es"], scroll=False)
+    for event in events:
+        await view.put(event)
+    await view.close()
+    assert ("no speech was heard in 5.0 s of audio" in out.getvalue()) is told
+
+
+def test_a_terminal_that_can_draw_nothing_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    sinks = console_sinks(io.StringIO(), Terminal(), SetClock(), "en", ["es"], quiet=False, unread=list)
+    assert [type(sink) for sink in sinks] == [PlainView, TranslationLines]
