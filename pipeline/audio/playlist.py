@@ -26,14 +26,14 @@ class Track(Protocol):
 
 
 class Playlist:
-    """A source that plays its tracks one after the other, at the first one's rate, with silence between.
+    """A source that plays its tracks one after the other, at the highest rate of them, with silence between.
 
     What a track has to say about itself comes when it has been heard.
     """
 
     def __init__(self, tracks: Sequence[Track], clock: Clock, gap_s: float = GAP_S) -> None:
         self.live = tracks[0].live
-        self.sample_rate = tracks[0].sample_rate
+        self.sample_rate = max(track.sample_rate for track in tracks)  # a lower one would muffle the others
         self._tracks = tracks
         self._clock = clock
         self._gap_s = gap_s
