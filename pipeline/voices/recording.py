@@ -20,7 +20,10 @@ LONGEST_S = 60.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """What was read: mono ``samples`` float32 [n] at the file's own rate, and what was wrong with the file."""
+    """What was read: mono ``samples`` float32 [n] at the file's own rate, and what was wrong with the file.
+
+    The samples lie around zero: the offset of a cheap sound card is not heard, but would be taken for noise.
+    """
 
     path: Path
     samples: Samples
@@ -38,7 +41,8 @@ async def read_recording(path: Path) -> Recording:
             pieces.append(chunk.samples)
             _refuse_long(path, chunk.end)
     faults = tuple(notice.message.removeprefix(f"{path}: ") for notice in file.notices if isinstance(notice, Fault))
-    return Recording(path, np.concatenate(pieces), file.sample_rate, faults)
+    samples = np.concatenate(pieces)
+    return Recording(path, samples - samples.mean() if len(samples) else samples, file.sample_rate, faults)
 
 
 def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:

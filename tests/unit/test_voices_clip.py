@@ -237,6 +237,12 @@ def spy(read):
     return refuse
 
 
+async def test_the_offset_of_a_cheap_sound_card_is_no_noise(tmp_path, speech):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, 0.8 * speech[: 10 * HZ] + 0.05, HZ)
+    assert heard(await read_recording(path), SileroSpeech()).snr_db > 20
+
+
 @pytest.mark.parametrize("content", [b"", b"no audio at all, but a text that someone gave by mistake\n" * 50])
 async def test_what_is_no_audio_is_refused(tmp_path, content):
     path = tmp_path / "clip.wav"
