@@ -10,6 +10,7 @@ import pytest
 from models.tts.qwen3.conductor import Conductor
 from models.tts.qwen3.guards import Ending
 from models.tts.qwen3.utterance import Spoken
+from pipeline.errors import ModelError
 from pipeline.lane import Lane
 
 
@@ -76,3 +77,33 @@ async def test_what_is_taken_while_a_turn_ends_is_seen():
             conductor.taken(hearing, 1)
             engine.go_on.set()
             assert (await hearing.take()).ending is Ending.SPOKEN
+
+
+class FailsOnce(OneAhead):
+    """Its first turn with an utterance waits, and fails."""
+
+    def __init__(self):
+        super().__init__(frames=1)
+        self.turning, self.failed = threading.Event(), False
+
+    def turn(self):
+        if self.utterance is not None and not self.failed:
+            self.turning.set()
+            self.go_on.wait(10)
+            self.failed = True
+            raise ZeroDivisionError
+        return super().turn()
+
+
+async def test_a_turn_that_fails_fails_those_who_were_in_it_and_nobody_else():
+    engine = FailsOnce()
+    engine.go_on.clear()
+    async with conducted(engine) as conductor, asyncio.timeout(5):
+        first = await conductor.begin(Speech())
+        await asyncio.to_thread(engine.turning.wait, 5)
+        joining = asyncio.ensure_future(conductor.begin(Speech()))
+        await asyncio.sleep(0)
+        engine.go_on.set()
+        with pytest.raises(ModelError, match="ZeroDivisionError"):
+            await first.take()
+        assert (await (await joining).take()).ending is Ending.SPOKEN

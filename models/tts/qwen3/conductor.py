@@ -50,21 +50,11 @@ class Conductor:
         while True:
             await self._wanted.wait()
             self._wanted.clear()  # before the turn: what is taken or added while it runs may be too late for it to see
-            try:
-                spoken, busy = await self._lane.run(self._turn)
-            except CannotBegin as error:
-                self._wanted.set()
-                if hearing := self._hearings.get(id(error.utterance)):
-                    hearing.put(_failure(error.__cause__ or error))
-                continue
-            except Exception as error:  # a border: every session that speaks gets it
-                await self._fail(error)
-                continue
+            news, busy = await self._lane.run(self._turn)
             if busy:
                 self._wanted.set()
-            for one in spoken:
-                if hearing := self._hearings.get(id(one.utterance)):
-                    hearing.put(one)
+            for hearing, one in news:
+                hearing.put(one)
 
     async def call(self, method: Callable[..., Result], *arguments: object) -> Result:
         """Call the engine between two turns."""
@@ -81,13 +71,17 @@ class Conductor:
 
     async def begin(self, utterance: Utterance) -> Hearing:
         """Let the engine speak an utterance."""
-        hearing = self._hearings[id(utterance)] = Hearing(utterance)
+        hearing = Hearing(utterance)
         try:
-            await self.call(self.engine.add, utterance)
+            await self.call(self._add, hearing)
         except BaseException:
-            del self._hearings[id(utterance)]
+            await self.end(hearing)
             raise
         return hearing
+
+    def _add(self, hearing: Hearing) -> None:
+        self.engine.add(hearing.utterance)
+        self._hearings[id(hearing.utterance)] = hearing
 
     async def end(self, hearing: Hearing) -> None:
         """Stop an utterance, if it still goes on, and forget it."""
@@ -99,17 +93,23 @@ class Conductor:
         hearing.utterance.taken += frames
         self._wanted.set()
 
-    def _turn(self) -> tuple[Sequence[Spoken], bool]:
-        return self.engine.turn(), self.engine.busy
-
-    async def _fail(self, error: Exception) -> None:
-        self._wanted.clear()  # nobody is left to speak
-        for hearing in list(self._hearings.values()):
-            hearing.put(_failure(error))
-            await self._lane.run(self.engine.remove, hearing.utterance)
+    def _turn(self) -> tuple[Sequence[tuple[Hearing, Spoken | ModelError]], bool]:
+        """What a turn brought to whom, and whether the next would bring more. A turn that fails stops all who speak now."""
+        try:
+            spoken = self.engine.turn()
+        except CannotBegin as error:
+            hearing = self._hearings.get(id(error.utterance))
+            return [(hearing, _failure(error.__cause__ or error))] if hearing else [], self.engine.busy
+        except Exception as error:  # a border: everyone who speaks gets it
+            hearings = list(self._hearings.values())
+            for hearing in hearings:
+                self.engine.remove(hearing.utterance)
+            return [(hearing, _failure(error)) for hearing in hearings], self.engine.busy
+        heard = ((self._hearings.get(id(one.utterance)), one) for one in spoken)
+        return [(hearing, one) for hearing, one in heard if hearing], self.engine.busy
 
 
 def _failure(error: BaseException) -> ModelError:
-    failure = ModelError(f"speech synthesis failed: {error or type(error).__name__}")
+    failure = ModelError(f"speech synthesis failed: {str(error) or type(error).__name__}")
     failure.__cause__ = error
     return failure

@@ -79,7 +79,7 @@ async def test_an_engine_that_fails_fails_the_unit_and_not_the_next(backend, mon
 
 @pytest.mark.parametrize("moment", ["opening", "closing"])
 async def test_a_session_that_is_cancelled_while_it_opens_or_closes_keeps_no_memory(backend, moment):
-    began, go_on, leave = threading.Event(), threading.Event(), asyncio.Event()
+    began, go_on, opened, leave = threading.Event(), threading.Event(), asyncio.Event(), asyncio.Event()
 
     def slow(method):
         def call():
@@ -91,6 +91,7 @@ async def test_a_session_that_is_cancelled_while_it_opens_or_closes_keeps_no_mem
 
     async def session(synthesizer):
         async with synthesizer.open(None, "en"):
+            opened.set()
             await leave.wait()
 
     async with backend.load() as synthesizer, asyncio.TaskGroup() as others:
@@ -100,12 +101,12 @@ async def test_a_session_that_is_cancelled_while_it_opens_or_closes_keeps_no_mem
             engine.open_stream = slow(open_stream)
         cancelled = others.create_task(session(synthesizer))
         if moment == "closing":
-            await asyncio.sleep(0.1)
+            await opened.wait()
             others.create_task(synthesizer._conductor.call(slow(int)))  # the model works for somebody else
         await asyncio.to_thread(began.wait, 10)
         leave.set()
         for _ in range(3):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             cancelled.cancel()
         go_on.set()
         await asyncio.wait([cancelled])
