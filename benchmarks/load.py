@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each model (1)")
     parser.add_argument("--least", type=int, default=1, help="sessions to begin with (1)")
     parser.add_argument("--most", type=int, default=256, help="most sessions to try; memory is taken for so many (256)")
-    parser.add_argument("--graphs", action="store_true", help="speech as CUDA graphs, recorded beforehand; on a GPU only")
+    parser.add_argument("--graphs", action="store_true", help="both as CUDA graphs, recorded beforehand; on a GPU only")
     parser.add_argument("--seconds", type=float, default=12.0, help="how long each number of sessions is watched (12)")
 
 
@@ -58,7 +58,7 @@ async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     async with (
         open_speech(speech, device, arguments.threads, arguments.most, arguments.graphs) as (conductor, text),
-        open_translation(translation, device, arguments.threads) as translate,
+        open_translation(translation, device, arguments.threads, arguments.graphs) as translate,
     ):
         asking = trials(arguments.least, arguments.most)
         count = next(asking)

@@ -17,9 +17,11 @@ import torch
 
 from benchmarks.load_playback import EVERY_S
 from benchmarks.load_sessions import Piece, Translate
-from benchmarks.mt_speed import random_model, random_prompts, search_units
+from benchmarks.mt_speed import random_model, random_prompts, record_steps, search_units
 from benchmarks.tts_checkpoint import write_checkpoint
+from models.cuda_stream import take_stream
 from models.mt.batching import BatchedTranslator
+from models.mt.fixed_steps import FixedSteps
 from models.tts.qwen3.conductor import Conductor
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.history import History, Said
@@ -92,10 +94,11 @@ class SearchingDecoder:
     """A `BatchDecoder` that searches 20 tokens at beam 4 for each request, whatever it asks."""
 
     model: Any
+    fixed: FixedSteps | None = None
 
     def translate(self, requests: Sequence[TranslationRequest]) -> Sequence[Translation]:
         """One translation a request; blocking."""
-        return [Translation(str(tokens)) for tokens in search_units(self.model, random_prompts(len(requests)))]
+        return [Translation(str(tokens)) for tokens in search_units(self.model, random_prompts(len(requests)), self.fixed)]
 
     def check(self, terms: Iterable[Term], language: str) -> None:
         """There are no terms."""
@@ -120,14 +123,13 @@ async def open_speech(
 
 
 @asynccontextmanager
-async def open_translation(geometry: str, device: str, threads: int) -> AsyncIterator[Translate]:
+async def open_translation(geometry: str, device: str, threads: int, graphs: bool) -> AsyncIterator[Translate]:
     """A translator of units, warm; for ``none`` units are translated already when they arrive."""
     if geometry == "none":
         yield lambda: asyncio.sleep(0)
         return
     with Lane("translation") as lane:
-        await lane.run(settle, device, threads)
-        decoder = SearchingDecoder(await lane.run(random_model, geometry, device))
+        decoder = await lane.run(load_decoder, geometry, device, threads, graphs)
         for batch in range(1, _BATCH + 1):
             await lane.run(decoder.translate, [_REQUEST] * batch)
         translator = BatchedTranslator(lane, decoder, _BATCH)
@@ -151,12 +153,12 @@ async def open_voices(conductor: Conductor, text: TextTokenizer, count: int) -> 
             await conductor.call(engine.close_stream, voice.stream)
 
 
-def settle(device: str, threads: int) -> None:
-    """Let this thread's work on a GPU go beside that of other threads; the speech engine sees to its own.
+def load_decoder(geometry: str, device: str, threads: int, graphs: bool) -> SearchingDecoder:
+    """A translator of random weights on this thread, its steps recorded on a GPU if ``graphs``.
 
     On a CPU its operators take ``threads`` threads: more than there are cores for both models would wait for each other.
     """
-    if device.startswith("cuda"):
-        torch.cuda.set_stream(torch.cuda.Stream(device))
-    else:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
+    model = random_model(geometry, device)
+    take_stream(model.device)
+    return SearchingDecoder(model, record_steps(model, _BATCH) if graphs and device.startswith("cuda") else None)

@@ -52,8 +52,7 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
     fixed = None
     if device.startswith("cuda"):
         before = time.perf_counter()
-        sizes = buckets(max(batches) * BEAMS, model.config.max_position_embeddings)
-        fixed = FixedSteps(model, _bias(model), sizes, CudaRecorder(model.device))
+        fixed = record_steps(model, max(batches))
         _wait(device)
         figures[f"unit_{geometry}_record_s"] = time.perf_counter() - before
         search_units(model, first, fixed)
@@ -99,6 +98,12 @@ def random_model(geometry: str, device: str) -> Model:
             return Qwen3ForCausalLM(Qwen3Config(**shape)).eval()
     finally:
         torch.set_default_dtype(before)
+
+
+def record_steps(model: Model, batch: int) -> FixedSteps:
+    """The decoding steps of up to ``batch`` units at once as CUDA graphs."""
+    sizes = buckets(batch * BEAMS, model.config.max_position_embeddings)
+    return FixedSteps(model, _bias(model), sizes, CudaRecorder(model.device))
 
 
 def _bias(model: Model) -> torch.Tensor:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from models.cuda_stream import take_stream
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, NetworkError
 
@@ -76,7 +77,7 @@ def pull_checkpoint(repository: str, progress: Progress) -> None:
 
 
 def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:
-    """The model (``kind``: ``causal`` or ``seq2seq``), ready to run, and its tokenizer; raises `ModelError`."""
+    """The model (``kind``: ``causal`` or ``seq2seq``), for this thread to run, and its tokenizer; raises `ModelError`."""
     folder = local_folder(repository)
     if folder is None:
         raise ModelError(f"the model {repository} is not on this machine; run `translate-live pull` first")
@@ -87,9 +88,11 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = loader.from_pretrained(folder, local_files_only=True, dtype=_dtype(dtype, chosen))
-        return model.to(chosen).eval(), tokenizer
+        model = model.to(chosen).eval()
     except Exception as error:  # a damaged file raises whatever its parser raises
         raise ModelError(f"cannot load {folder}: {error}; delete the folder and run `translate-live pull` again") from error
+    take_stream(model.device)
+    return model, tokenizer
 
 
 def choose_device(device: str) -> str:

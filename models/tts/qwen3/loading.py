@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from models.cuda_stream import take_stream
 from models.recording import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import UNUSED, load_codec
@@ -79,11 +80,9 @@ def _load(
 
 
 def _executor(loaded: Loaded, recorded: bool) -> Executor:
-    """What does the work. On a GPU it goes before what others ask of it."""
+    """What does the work."""
     device = loaded.device
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # the weights are there before another stream uses them
-        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
+    take_stream(device)
     if not recorded:
         return Eager(loaded)
     try:
