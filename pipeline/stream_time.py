@@ -45,9 +45,8 @@ class LiveTime:
         self._origin: float | None = None  # clock time of stream second 0
 
     def hear(self, chunk: AudioChunk) -> None:
-        """The first chunk's last sample is heard now."""
-        if self._origin is None:
-            self._origin = self._clock.now() - chunk.end
+        """The chunk's last sample was heard now at the latest: a chunk that comes late tells less than one in time."""
+        self._origin = min(self.clock_time(0.0), self._clock.now() - chunk.end)
 
     def translated(self, heard_s: float) -> None:
         """Nothing: the clock runs by itself."""

@@ -142,7 +142,7 @@ def test_a_language_without_a_sentence_asks_for_a_text():
 
 async def test_a_moment_of_speech_is_no_consent(tmp_path):
     path = tmp_path / "yes.wav"
-    soundfile.write(path, np.full(16_000, 0.3, np.float32), 16_000)
+    soundfile.write(path, np.sin(np.arange(16_000) * 0.2) * 0.3, 16_000)
     found = heard(await read_recording(path), Always())
     with pytest.raises(BadInput, match=r"1.0 s of speech, which is no consent"):
         await given_consent(statement_for("anna", "en", "anna", None), found, Reader(""))
