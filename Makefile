@@ -17,7 +17,7 @@ BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
-ENGINE_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py tests/*/qwen3/test_*.py)))
+MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py tests/*/qwen3/test_*.py tests/*/test_mt_*.py)))
 DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
@@ -40,10 +40,10 @@ test-evaluators: $(READY)  ## SimulEval and simulstream agree with us, each in i
 	@$(VENV)/bin/python -m benchmarks.evaluators.check
 
 # The dev dependencies hold transformers at what the official qwen-tts package needs. Tests against that package are left out.
-test-transformers5:  ## the speech engine beside transformers 5, in an environment of its own
+test-transformers5:  ## speech engine and translation beside transformers 5, in an environment of its own
 	@$(MAKE) -s VENV=$(VENV)-transformers5 $(VENV)-transformers5/.transformers5
 	@$(VENV)-transformers5/bin/python -c 'import transformers as t; print("transformers", t.__version__)'
-	@$(VENV)-transformers5/bin/pytest $(ENGINE_TESTS)
+	@$(VENV)-transformers5/bin/pytest $(MODEL_TESTS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)
@@ -96,5 +96,5 @@ $(READY): $(BASE)
 
 $(VENV)/.transformers5: $(BASE)
 	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
-	@$(PIP) install "transformers>=5" hypothesis pytest pytest-asyncio pytest-timeout scipy
+	@$(PIP) install "transformers>=5" sentencepiece hypothesis looptime pytest pytest-asyncio pytest-timeout scipy
 	@touch $@
