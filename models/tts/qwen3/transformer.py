@@ -106,8 +106,10 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
 
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm over the last axis (arXiv:1910.07467): computed in float32 as in training, scaled in the values' type."""
-    if values.is_cuda:
-        return weight * functional.rms_norm(values, values.shape[-1:], None, eps)  # one kernel for seven
+    if values.is_cuda:  # torch has a kernel for it
+        if weight.dim() == 1:
+            return functional.rms_norm(values, weight.shape, weight, eps)
+        return weight * functional.rms_norm(values, weight.shape[-1:], None, eps)
     exact = values if values.dtype == torch.float32 else values.float()
     squares = (exact * exact).sum(-1, keepdim=True)
     normal = exact * torch.add(_as_tensor(eps), squares, alpha=1 / values.shape[-1]).rsqrt_()
