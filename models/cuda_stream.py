@@ -1,4 +1,4 @@
-"""A CUDA stream for the thread that owns a model."""
+"""CUDA streams of the threads that own models."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ if TYPE_CHECKING:
     import torch
 
 
+def new_stream(device: torch.device) -> torch.cuda.Stream:
+    """A stream whose work goes before that of torch's default one."""
+    import torch
+
+    return torch.cuda.Stream(device, priority=-1)
+
+
 def take_stream(device: torch.device) -> None:
     """Let what this thread asks of a GPU go beside what other threads ask, and before what has no such stream.
 
-    Call it once all that the stream is to use is on its way to the device. On a CPU nothing changes.
+    Call it once this thread has put on the device all that the stream is to use. On a CPU nothing changes.
     """
     if device.type != "cuda":
         return
     import torch
 
-    torch.cuda.synchronize(device)  # the weights are there before another stream reads them
-    torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
+    # Only this thread's work so far: to wait for the whole device would break a recording of another thread.
+    torch.cuda.current_stream(device).synchronize()
+    torch.cuda.set_stream(new_stream(device))

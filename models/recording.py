@@ -7,10 +7,16 @@ GPU needs to run them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
+
+from models.cuda_stream import new_stream
 
 if TYPE_CHECKING:
     import torch
+
+_ONE_AT_A_TIME = Lock()
+"""A process records one graph at a time: beginning one waits for the device (`torch.cuda.graph`), which breaks another."""
 
 Work = Callable[[], None]
 """Reads and writes tensors that stay where they are. It may neither wait for the device nor depend on values read there."""
@@ -33,7 +39,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         import torch
 
-        self._stream = torch.cuda.Stream(device)
+        self._stream = new_stream(device)  # a graph's kernels keep the priority of the stream they were recorded on
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, work: Work) -> Work:
@@ -46,7 +52,8 @@ class CudaRecorder:
         torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         # Other threads' models go on meanwhile: only this thread's calls are held to the rules of recording.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
+        with _ONE_AT_A_TIME, recording:
             work()
         replay: Work = graph.replay
         return replay

@@ -1,8 +1,13 @@
 """The tape holds work to the rules of a CUDA graph, so that tests without a GPU can find what would break one."""
 
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+
 import pytest
 import torch
 
+from models.recording import CudaRecorder
 from tests.tape import NotRecordable, TapeRecorder
 
 
@@ -40,3 +45,35 @@ def test_what_the_host_takes_part_in_is_refused(read, inference):
     value = torch.ones(1)
     with pytest.raises(NotRecordable), torch.inference_mode(inference):
         TapeRecorder().record(lambda: read(value))
+
+
+def test_threads_that_load_models_record_one_after_the_other(monkeypatch):
+    """To begin a CUDA graph waits for the device, which breaks one that another thread is recording."""
+    recording, most = 0, 0
+
+    @contextmanager
+    def graph(*_given, **_named):
+        nonlocal recording, most
+        recording += 1
+        most = max(most, recording)
+        yield
+        recording -= 1
+
+    class Fake:
+        device = None
+
+        def __init__(self, *_given, **_named):
+            self.replay = self.wait_stream = lambda *_given: None
+
+    for name in ("Stream", "CUDAGraph", "current_stream", "graph_pool_handle"):
+        monkeypatch.setattr(torch.cuda, name, Fake)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    threads = [
+        threading.Thread(target=CudaRecorder(torch.device("cuda")).record, args=(lambda: time.sleep(0.02),)) for _ in "ab"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, recording) == (1, 0)

@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from models.cuda_stream import new_stream
 from models.recording import Recorder, Work
 from models.tts.qwen3.config import CODE_GROUPS
 from models.tts.qwen3.execution import Drawn, Eager, Loaded
@@ -69,7 +70,7 @@ class Recorded:
         """``frames`` records the model's work, ``decoding`` the codec's; on a GPU they may not share memory."""
         self.loaded = loaded
         self._eager = Eager(loaded)
-        self._stream = torch.cuda.Stream(loaded.device, priority=-1) if loaded.device.type == "cuda" else None
+        self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
         counts = list(_doubling(loaded.rows.capacity))
         lengths = [length for length in LENGTHS if length < loaded.rows.positions] + [loaded.rows.positions]
@@ -82,10 +83,8 @@ class Recorded:
         self._begins = {size: self._record_begin(frames, size) for size in sizes}
         decodings = ((rows, size) for rows in _doubling(len(loaded.streams.position) - 1) for size in CHUNKS)
         self._decodings = {(rows, size): self._record_decoding(decoding, rows, size) for rows, size in decodings}
-        if self._stream is not None:
-            torch.cuda.synchronize(
-                loaded.device
-            )  # what was recorded and warmed up is done before the streams go their ways
+        if self._stream is not None:  # what was done while recording comes before the streams go their ways
+            self._stream.wait_stream(torch.cuda.current_stream(loaded.device))
 
     @property
     def lag(self) -> int:
