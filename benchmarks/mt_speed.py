@@ -13,6 +13,7 @@ import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.metrics.statistics import percentile
+from models.cuda_attention import leave_out_cudnn_attention
 from models.mt.beam_request import Asked, BeamOptions
 from models.mt.constrained_beam import search
 from models.mt.fixed_steps import FixedSteps, buckets
@@ -85,7 +86,8 @@ def random_prompts(batch: int) -> list[list[int]]:
 
 
 def random_model(geometry: str, device: str) -> Model:
-    """A model of random weights, bfloat16 on a GPU."""
+    """A model of random weights, bfloat16 on a GPU, with the product's choice of attention kernels."""
+    leave_out_cudnn_attention()
     shape = {**GEOMETRIES[geometry], "tie_word_embeddings": True, "pad_token_id": 0, "eos_token_id": END, "bos_token_id": 1}
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     torch.manual_seed(1)

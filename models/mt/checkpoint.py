@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from models.cuda_attention import leave_out_cudnn_attention
 from models.cuda_stream import take_stream
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, NetworkError
@@ -91,6 +92,7 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
         model = model.to(chosen).eval()
     except Exception as error:  # a damaged file raises whatever its parser raises
         raise ModelError(f"cannot load {folder}: {error}; delete the folder and run `translate-live pull` again") from error
+    leave_out_cudnn_attention()
     take_stream(model.device)
     return model, tokenizer
 

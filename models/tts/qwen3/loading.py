@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from models.cuda_attention import leave_out_cudnn_attention
 from models.cuda_stream import take_stream
 from models.recording import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
@@ -43,6 +44,7 @@ def load_engine(
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
     device = _device(device_name)
+    leave_out_cudnn_attention()
     dtype = _dtype(dtype_name, device)
     try:
         recorded = graphs and device.type == "cuda"
