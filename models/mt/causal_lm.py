@@ -21,9 +21,11 @@ from models.mt.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
 from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, check_range, nearest
+from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.mt.constrained_beam import Stepper
 
 
@@ -100,8 +102,7 @@ class CausalArchitecture:
         self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
         self.ends = end_tokens(model, tokenizer)
         self._never = never(self.vocabulary, self.ends, model.device)
-        sizes = buckets(rows, model.config.max_position_embeddings)
-        self._fixed = FixedSteps(model, self._never, sizes, recorder) if recorder else None
+        self._fixed = _recorded(model, self._never, rows, recorder) if recorder else None
 
     def prompt(self, request: TranslationRequest) -> Prompt:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
@@ -111,3 +112,10 @@ class CausalArchitecture:
         """Ready to continue these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepper(self._model, tokens, self._never, self._fixed)
+
+
+def _recorded(model: Model, bias: Tensor, rows: int, recorder: Recorder) -> FixedSteps:
+    """Raises `ModelError` for a model whose configuration does not say how long a text it reads."""
+    if (positions := getattr(model.config, "max_position_embeddings", None)) is None:
+        raise ModelError(f"{type(model).__name__} does not say how many positions it has: set `graphs: false`")
+    return FixedSteps(model, bias, buckets(rows, positions), recorder)

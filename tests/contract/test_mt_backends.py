@@ -84,6 +84,16 @@ def test_the_toy_translates_the_same_with_recorded_steps_and_records_only_while_
     assert replace(BACKEND, graphs=True).decoder().translate(requests[:1])[0].text == plain.translate(requests[:1])[0].text
 
 
+def test_a_model_without_a_number_of_positions_translates_but_is_not_recorded():
+    """Bloom's configuration has none: its attention fades with distance instead."""
+    entry, request = BACKEND.entry(), [TranslationRequest(source, SOURCE, TARGET) for source, _ in sentences(1)]
+    model, tokenizer = load_checkpoint(entry.repository, "causal", "cpu", "auto")
+    del model.config.max_position_embeddings
+    assert Decoder(CausalArchitecture(model, tokenizer, entry, 32), 4, 512).translate(request)[0].text
+    with pytest.raises(ModelError, match="Qwen3.*positions.*`graphs: false`"):
+        CausalArchitecture(model, tokenizer, entry, 32, TapeRecorder())
+
+
 async def test_a_committed_prefix_stays_and_its_last_word_is_not_lengthened():
     pairs = [pair for pair in sentences(40) if len(pair[1].split()) > 4][:6]
     async with BACKEND.load() as translator:
