@@ -137,7 +137,7 @@ class Qwen3Synthesizer:
                 f"the voice {voice.name!r} was enrolled with another model (vector of {vector.numel()} numbers, this one "
                 f"takes {width if self._encoder else 'presets only'}): enrol it again with this model"
             )
-        return vector.to(self._conductor.engine.device)
+        return vector  # not yet on the device: what is asked of it is asked by the thread that owns the model
 
     def _instruction(self) -> tuple[int, ...]:
         return self._text.instruction(self._choices.style) if self._choices.style else ()

@@ -38,7 +38,9 @@ class Talker:
         return self.code_table[codes + self.code_offsets].sum(-2)
 
     def embed_prompt(self, prompt: Prompt, speaker: Tensor | None) -> Tensor:
-        """A prompt as embeddings [positions, hidden]; ``speaker`` [hidden] goes where the prompt leaves room for it."""
+        """A prompt as embeddings [positions, hidden]; ``speaker`` [hidden], from any
+        device, goes where the prompt leaves room for it.
+        """
         device = self.code_table.device
         text = torch.as_tensor(prompt.text, device=device)
         codes = torch.as_tensor(prompt.codes, device=device)
