@@ -12,18 +12,12 @@ from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
 from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.utterance import Utterance
+from tests.tape import Immediate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 FRAMES = 30
 TEXTS = (list(range(20, 60)), list(range(40, 80)), list(range(60, 100)))
-
-
-class Immediate:
-    """Records nothing: the work of the recorded sizes, operation by operation."""
-
-    def record(self, work):
-        return work
 
 
 def speak(engine, role, texts, frames=FRAMES):

@@ -17,18 +17,11 @@ from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, TEXT, load, opening, rows_for
-from tests.tape import TapeRecorder
+from tests.tape import Immediate, TapeRecorder
 
 TEXTS = (list(range(20, 60)), list(range(40, 70)), list(range(70, 95)))
 FRAMES = 22
 ROWS = 3
-
-
-class Immediate:
-    """Records nothing: the work of the recorded sizes, operation by operation."""
-
-    def record(self, work):
-        return work
 
 
 @pytest.fixture(scope="module", params=["greedy", "sampled"])
