@@ -17,6 +17,7 @@ from tests.tape import Immediate
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 FRAMES = 30
+SESSIONS = 4  # recorded are 1, 2 and 4: three utterances leave a row over
 TEXTS = (list(range(20, 60)), list(range(40, 80)), list(range(60, 100)))
 
 
@@ -76,14 +77,14 @@ def test_a_frame_neither_allocates_nor_waits_for_the_device(tmp_path):
 def recorded_engine(folder, recorder, greedy=False):
     """An engine of the recorded sizes on poisoned memory, and the role that opens its prompts."""
     device = torch.device("cuda")
-    loaded, text, _ = loading._load(folder, device, torch.bfloat16, 3, greedy, spare=1)
+    loaded, text, _ = loading._load(folder, device, torch.bfloat16, SESSIONS, greedy, spare=1)
     with torch.inference_mode():
         executor = Recorded(loaded, recorder(device), recorder(device))
         rows = loaded.rows
         caches = (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text)
         for part in (*caches, *loaded.streams.memories):
             part.fill_(torch.nan)
-    return Engine(executor, 3, loading.LOOKAHEAD_FRAMES), text.role
+    return Engine(executor, SESSIONS, loading.LOOKAHEAD_FRAMES), text.role
 
 
 @pytest.mark.parametrize("greedy", [True, False])
@@ -99,7 +100,7 @@ def test_cuda_graphs_do_bit_for_bit_what_they_recorded_on_poisoned_memory(tmp_pa
 
 
 def test_a_thousand_frames_of_cuda_graphs_record_nothing_and_take_no_memory(tmp_path, monkeypatch):
-    engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 3, greedy=False, graphs=True)
+    engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", SESSIONS, greedy=False, graphs=True)
     monkeypatch.delattr(torch.cuda, "graph")  # it is ready: to record now is an error
     speak(engine, text.role, TEXTS)
     torch.cuda.synchronize()

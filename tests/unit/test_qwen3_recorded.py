@@ -21,7 +21,7 @@ from tests.tape import Immediate, TapeRecorder
 
 TEXTS = (list(range(20, 60)), list(range(40, 70)), list(range(70, 95)))
 FRAMES = 22
-ROWS = 3
+ROWS = 4  # recorded are 1, 2 and 4: three utterances leave a row over
 
 
 @pytest.fixture(scope="module", params=["greedy", "sampled"])
@@ -142,6 +142,33 @@ def test_a_row_that_ends_gives_no_frame_of_the_step_under_way(parts):
     while alone.busy:
         alone.turn()
     assert second.codes == same.codes
+
+
+def test_a_codec_call_between_the_recorded_sizes_moves_the_streams_it_is_of_and_no_other(parts):
+    model, codec = parts
+    codes = torch.randint(0, 2048, (2, 3, 5, 16), generator=torch.Generator().manual_seed(1)).tolist()
+    found = []
+    with torch.inference_mode():
+        for executor in (Eager, lambda loaded: Recorded(loaded, TapeRecorder(), TapeRecorder())):
+            done = executor(load_memory(model, codec))
+            samples = torch.cat([done.decode([3, 0, 2], part) for part in codes], 1)
+            found.append((samples, [part[:ROWS] for part in (*done.loaded.streams.memories, done.loaded.streams.position)]))
+    (expected, kept), (samples, same) = found
+    torch.testing.assert_close(samples, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(same, kept, rtol=0, atol=1e-4)
+    assert same[-1].tolist() == [10, 0, 10, 10]
+
+
+def test_the_first_frame_is_heard_in_the_turn_that_begins_it_though_others_are_read_a_step_late(parts):
+    model, codec = parts
+    engine = recorded_engine(model, codec, Immediate())
+    first, second = utterance(model, engine, 0), utterance(model, engine, 1)
+    engine.add(first)
+    for _ in range(4):
+        engine.turn()
+    assert first.drawing == len(first.codes) + 1
+    engine.add(second)
+    assert second in [part.utterance for part in engine.turn()]
 
 
 def test_a_frame_waits_for_no_value_and_makes_nothing_on_another_device(tmp_path):
