@@ -16,6 +16,7 @@ from models.tts.qwen3.prompt import streaming, whole
 from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
+from tests.tape import Immediate
 
 TEXTS = ([20, 21, 22, 23], list(range(40, 60)), [33, 34], list(range(70, 79)))
 FRAMES = 20
@@ -102,13 +103,6 @@ def test_text_that_comes_while_it_is_spoken_is_spoken_as_if_it_had_been_there(mo
         model.step(rows, 1, POSITIONS)
         drawn.append(rows.codes[0].tolist())
     assert drawn == alone[1]
-
-
-class Immediate:
-    """A recorder that records nothing: the work of the recorded sizes, operation by operation."""
-
-    def record(self, work):
-        return work
 
 
 @pytest.fixture(params=["eager", "recorded"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 
 import torch
 from torch import Tensor
@@ -63,7 +63,8 @@ class _Snapshot:
 class Recorded:
     """An `Executor` that records all of its work when it is made, and never later.
 
-    The last of the codec's streams is spare. On a GPU the codec runs beside the next frame, on a CUDA stream of its own.
+    The largest sizes come first, so that the others use their memory. The last of the codec's streams is spare. On a GPU
+    the codec runs beside the next frame, on a CUDA stream of its own.
     """
 
     def __init__(self, loaded: Loaded, frames: Recorder, decoding: Recorder) -> None:
@@ -72,16 +73,18 @@ class Recorded:
         self._eager = Eager(loaded)
         self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
-        counts = list(_doubling(loaded.rows.capacity))
+        counts = _halving(loaded.rows.capacity)
         lengths = [length for length in LENGTHS if length < loaded.rows.positions] + [loaded.rows.positions]
         self._lengths = lengths
-        self._steps = {(count, length): self._record_step(frames, count, length) for count in counts for length in lengths}
+        self._steps = {
+            (count, length): self._record_step(frames, count, length) for count in counts for length in lengths[::-1]
+        }
         longest = max((size for size in PROMPTS if size <= loaded.rows.positions), default=loaded.rows.positions)
         self._prompt = loaded.rows.pending.new_zeros(longest, loaded.rows.pending.shape[1])
         self._row, self._last = loaded.integers([0]), loaded.integers([0])
-        sizes = [size for size in PROMPTS if size <= longest] or [longest]
+        sizes = [size for size in PROMPTS[::-1] if size <= longest] or [longest]
         self._begins = {size: self._record_begin(frames, size) for size in sizes}
-        decodings = ((rows, size) for rows in _doubling(len(loaded.streams.position) - 1) for size in CHUNKS)
+        decodings = product(_halving(len(loaded.streams.position) - 1), CHUNKS[::-1])
         self._decodings = {(rows, size): self._record_decoding(decoding, rows, size) for rows, size in decodings}
         if self._stream is not None:  # what was done while recording comes before the streams go their ways
             self._stream.wait_stream(torch.cuda.current_stream(loaded.device))
@@ -163,13 +166,9 @@ def _into(place: Tensor, values: Tensor) -> None:
     place.copy_(values)
 
 
-def _doubling(most: int) -> Iterator[int]:
-    """1, 2, 4, ... and ``most``."""
-    size = 1
-    while size < most:
-        yield size
-        size *= 2
-    yield most
+def _halving(most: int) -> list[int]:
+    """``most``, ... 4, 2, 1."""
+    return [most, *(2**power for power in reversed(range((most - 1).bit_length())))]
 
 
 def _at_least(sizes: Iterator[int] | Sequence[int] | dict[int, Work], wanted: int) -> int:
