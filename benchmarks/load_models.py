@@ -21,7 +21,7 @@ from benchmarks.mt_speed import random_model, random_prompts, record_steps, sear
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda_stream import take_stream
 from models.mt.batching import BatchedTranslator
-from models.mt.fixed_steps import FixedSteps
+from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.conductor import Conductor
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.history import History, Said

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.statistics import percentile
-from models.mt.automaton import TermAutomaton
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import search
-from models.mt.terms import Demands, demands
-from models.mt.vocabulary import Vocabulary
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import search
+from models.mt.terms.automaton import TermAutomaton
+from models.mt.terms.demands import Demands, demands
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
 
 VOCABULARY, BEAMS, STEPS, UNITS = 120_000, 4, 24, 20

@@ -14,10 +14,10 @@ from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3C
 
 from benchmarks.metrics.statistics import percentile
 from models.cuda_attention import leave_out_cudnn_attention
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import search
-from models.mt.fixed_steps import FixedSteps, buckets
-from models.mt.steppers import CausalStepper
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import search
+from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.steppers import CausalStepper
 from models.recording import CudaRecorder
 
 Model: TypeAlias = Any  # transformers is not analyzed

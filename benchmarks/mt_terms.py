@@ -12,14 +12,15 @@ import torch
 
 from benchmarks.metrics.quality import word_error_rate
 from benchmarks.mt_toy import DICTIONARY, SOURCE, TARGET, WORDS, sample
-from models.mt import constrained_beam, decoding
-from models.mt.beam_request import Asked, BeamOptions
+from models.mt import decoding
 from models.mt.catalog import Entry
 from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
-from models.mt.constrained_beam import Hypothesis, Stepper
 from models.mt.decoding import Decoder
-from models.mt.terms import demands
+from models.mt.search import constrained_beam
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import Hypothesis, Stepper
+from models.mt.terms.demands import demands
 from pipeline.contracts import Term, Translation, TranslationRequest
 
 TOY = Path(__file__).parent.parent / "tests" / "toy_mt"

@@ -12,12 +12,12 @@ from models.mt.catalog import Entry, entry_of
 from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
-from models.mt.fixed_steps import FixedSteps, buckets
-from models.mt.prefill import Model
 from models.mt.prompts import PROMPTS
-from models.mt.steppers import CausalStepper, end_tokens, never
-from models.mt.token_bytes import Tokenizer, token_bytes
-from models.mt.vocabulary import Vocabulary
+from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.prefill import Model
+from models.mt.steps.steppers import CausalStepper, end_tokens, never
+from models.mt.terms.token_bytes import Tokenizer, token_bytes
+from models.mt.terms.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
 from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
@@ -26,7 +26,7 @@ from pipeline.errors import BadInput, ModelError, check_range, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.constrained_beam import Stepper
+    from models.mt.search.constrained_beam import Stepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class CausalLM:
     translated at once, ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits
     for company where that is expected (`models.mt.batching`).
 
-    ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.fixed_steps`); on a CPU it
-    changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
+    ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.steps.fixed_steps`); on a CPU
+    it changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
     measures it, and `tests/gpu/test_mt_cuda.py` tests it.
     """
 

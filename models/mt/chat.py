@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.mt.catalog import Entry
 from models.mt.decoding import Prompt
 from models.mt.prompts import PROMPTS
-from models.mt.token_bytes import Tokenizer
+from models.mt.terms.token_bytes import Tokenizer
 from pipeline.contracts import TranslationRequest
 
 

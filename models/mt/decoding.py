@@ -13,16 +13,16 @@ from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
-from models.mt.automaton import TermAutomaton
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import Stepper, search
 from models.mt.guards import lost_numbers, problems
-from models.mt.letters import is_letter
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import Stepper, search
 from models.mt.source_text import clean
-from models.mt.terms import Demands, demands
-from models.mt.token_bytes import text_of_tokens
-from models.mt.vocabulary import Vocabulary
-from models.mt.ways import refuse_unwritable
+from models.mt.terms.automaton import TermAutomaton
+from models.mt.terms.demands import Demands, demands
+from models.mt.terms.letters import is_letter
+from models.mt.terms.token_bytes import text_of_tokens
+from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.ways import refuse_unwritable
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault

@@ -11,11 +11,11 @@ from models.mt.catalog import Entry
 from models.mt.chat import Chat
 from models.mt.decoding import Decoder, Prompt, check_terms, token_limit, written
 from models.mt.guards import problems
-from models.mt.letters import is_letter
 from models.mt.source_text import clean
-from models.mt.terms import demands
-from models.mt.token_bytes import Tokenizer, token_bytes
-from models.mt.vocabulary import Vocabulary
+from models.mt.terms.demands import demands
+from models.mt.terms.letters import is_letter
+from models.mt.terms.token_bytes import Tokenizer, token_bytes
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 

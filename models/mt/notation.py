@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from models.mt.token_bytes import Tokenizer
+from models.mt.terms.token_bytes import Tokenizer
 
 
 class Marks(NamedTuple):

@@ -12,16 +12,16 @@ from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.notation import NOTATIONS, token_ids
-from models.mt.prefill import Model
-from models.mt.steppers import Seq2SeqStepper, end_tokens, never
-from models.mt.token_bytes import Tokenizer, token_bytes
-from models.mt.vocabulary import Vocabulary
+from models.mt.steps.prefill import Model
+from models.mt.steps.steppers import Seq2SeqStepper, end_tokens, never
+from models.mt.terms.token_bytes import Tokenizer, token_bytes
+from models.mt.terms.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
-    from models.mt.constrained_beam import Stepper
+    from models.mt.search.constrained_beam import Stepper
 
 
 @dataclass(frozen=True, slots=True)

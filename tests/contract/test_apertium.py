@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.mt import apertium
-from models.mt.apertium import Apertium
-from models.mt.apertium_chain import commands_of
-from models.mt.apertium_format import from_stream, to_stream
-from models.mt.terms import demands
+from models.mt.apertium import backend as apertium
+from models.mt.apertium.backend import Apertium
+from models.mt.apertium.chain import commands_of
+from models.mt.apertium.stream_format import from_stream, to_stream
+from models.mt.terms.demands import demands
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import ModelError, Refused
 from pipeline.glossary import Glossary
@@ -127,7 +127,7 @@ async def test_a_cancelled_call_leaves_no_stale_answer():
 def test_programs_end_when_their_owner_is_killed():
     script = (
         "import asyncio, psutil\n"
-        "from models.mt.apertium import Apertium\n"
+        "from models.mt.apertium.backend import Apertium\n"
         "from pipeline.contracts import TranslationRequest\n"
         "async def main():\n"
         "    async with Apertium().load() as translator:\n"

@@ -13,7 +13,7 @@ from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
 from models.mt.decoding import Decoder
 from models.mt.seq2seq import Seq2Seq
-from models.mt.terms import demands
+from models.mt.terms.demands import demands
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
 from tests.tape import TapeRecorder

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from models.asr.pocketsphinx import PocketSphinx
-from models.mt.apertium import Apertium
+from models.mt.apertium.backend import Apertium
 from models.tts.espeak import Espeak
 from pipeline.contracts import TranslationRequest
 from pipeline.events import AudioChunk, ReadingUnit

@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
-from models.mt.automaton import TermAutomaton
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import search
-from models.mt.fixed_steps import FixedSteps, buckets
-from models.mt.prefill import prefill
-from models.mt.steppers import CausalStepper
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import search
+from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.prefill import prefill
+from models.mt.steps.steppers import CausalStepper
+from models.mt.terms.automaton import TermAutomaton
 from models.recording import CudaRecorder
 from tests.mt_models import END, random_model
 from tests.unit.test_mt_fixed_steps import DYNAMIC, SIZE, bias, poison, prompts

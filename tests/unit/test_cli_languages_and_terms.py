@@ -10,7 +10,7 @@ import pysubs2
 import pytest
 import soundfile
 
-from models.mt.apertium import Apertium
+from models.mt.apertium.backend import Apertium
 from models.mt.router import Router
 from pipeline.cli import main
 from pipeline.contracts import Term

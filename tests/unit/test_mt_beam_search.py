@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import search
-from models.mt.steppers import CausalStepper, Seq2SeqStepper
-from models.mt.top import top_of_beams
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import search
+from models.mt.search.top import top_of_beams
+from models.mt.steps.steppers import CausalStepper, Seq2SeqStepper
 from tests.mt_models import END, Scripted, random_model
 
 NEW, LENGTHS, LONGEST, PAD = 10, (7, 5, 4, 7, 2, 6, 3), 7, 1

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from models.mt.automaton import REPEAT_NATS, TermAutomaton
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import Hypothesis, search
-from models.mt.steppers import CausalStepper, Seq2SeqStepper
-from models.mt.terms import Demand, Demands, Form, demands
-from models.mt.vocabulary import Vocabulary
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import Hypothesis, search
+from models.mt.steps.steppers import CausalStepper, Seq2SeqStepper
+from models.mt.terms.automaton import REPEAT_NATS, TermAutomaton
+from models.mt.terms.demands import Demand, Demands, Form, demands
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
 from tests.mt_models import END, PIECES, Scripted, log_probabilities, random_model, text
 from tests.unit.test_mt_terms import VOCABULARY, random_demands

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from models.mt.decoding import NO_REPEAT, Decoder, Prompt
-from models.mt.vocabulary import Vocabulary
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term, TranslationRequest
 
 WORDS = [" la", " casa", " verde", " es", " grande", " sol", " de", " 2024", " Transformer", " .", "."]

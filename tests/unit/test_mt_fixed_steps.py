@@ -6,14 +6,14 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from models.mt.automaton import TermAutomaton
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.constrained_beam import search
-from models.mt.fixed_step import Bucket, FixedStep
-from models.mt.fixed_steps import FixedSteps, buckets
-from models.mt.prefill import prefill
-from models.mt.steppers import CausalStepper
-from models.mt.transfers import pack, unpack
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.constrained_beam import search
+from models.mt.search.transfers import pack, unpack
+from models.mt.steps.fixed_step import Bucket, FixedStep
+from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.prefill import prefill
+from models.mt.steps.steppers import CausalStepper
+from models.mt.terms.automaton import TermAutomaton
 from pipeline.errors import ModelError
 from tests.mt_models import END, PIECES, random_model
 from tests.tape import NotRecordable, TapeRecorder

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.mt.protected_spans import ProtectedText, can_protect
-from models.mt.terms import demands
+from models.mt.apertium.protected_spans import ProtectedText, can_protect
+from models.mt.terms.demands import demands
 from pipeline.contracts import Term
 from pipeline.glossary import Glossary
 from pipeline.terminology.entries import Entry

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from models.mt.automaton import DEAD, TermAutomaton
-from models.mt.terms import Demands, demands
-from models.mt.vocabulary import Vocabulary
+from models.mt.terms.automaton import DEAD, TermAutomaton
+from models.mt.terms.demands import Demands, demands
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 from tests.mt_models import END, PIECES, text

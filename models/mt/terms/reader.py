@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.mt.bans import Bans
-from models.mt.letters import SENTENCE_ENDS, is_letter
-from models.mt.terms import Demand, Form
+from models.mt.terms.bans import Bans
+from models.mt.terms.demands import Demand, Form
+from models.mt.terms.letters import SENTENCE_ENDS, is_letter
 
 _CLOSING = " \"'”’»)」』"
 

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from models.mt.beam_cache import cache_of
-from models.mt.steppers import log_probabilities
+from models.mt.steps.beam_cache import cache_of
+from models.mt.steps.log_probabilities import log_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.prefill import Model, Prefilled
+    from models.mt.steps.prefill import Model, Prefilled
     from models.recording import Recorder
 
 Module: TypeAlias = Any  # torch is not analyzed

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.mt.letters import SUFFIXING, UNSPACED_LANGUAGES, is_letter
+from models.mt.terms.letters import SUFFIXING, UNSPACED_LANGUAGES, is_letter
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 

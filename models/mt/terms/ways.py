@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from models.mt.bans import Bans, End
-from models.mt.letters import is_letter
-from models.mt.reader import Reader, Reading
-from models.mt.terms import Demand, Demands, Form
-from models.mt.vocabulary import Vocabulary
+from models.mt.terms.bans import Bans, End
+from models.mt.terms.demands import Demand, Demands, Form
+from models.mt.terms.letters import is_letter
+from models.mt.terms.reader import Reader, Reading
+from models.mt.terms.vocabulary import Vocabulary
 from pipeline.errors import BadInput
 
 ANY = -1

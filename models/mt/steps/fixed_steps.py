@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from models.mt.fixed_step import Bucket, FixedStep
-from models.mt.prefill import Model, prefill
+from models.mt.steps.fixed_step import Bucket, FixedStep
+from models.mt.steps.prefill import Model, prefill
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:

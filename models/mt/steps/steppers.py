@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from models.mt.beam_cache import fork
-from models.mt.prefill import Model, Prefilled, padded, prefill
-from models.mt.token_bytes import Tokenizer
-from models.mt.vocabulary import Vocabulary
+from models.mt.steps.beam_cache import fork
+from models.mt.steps.log_probabilities import log_probabilities
+from models.mt.steps.prefill import Model, Prefilled, padded, prefill
+from models.mt.terms.token_bytes import Tokenizer
+from models.mt.terms.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.fixed_step import FixedStep
-    from models.mt.fixed_steps import FixedSteps
+    from models.mt.steps.fixed_step import FixedStep
+    from models.mt.steps.fixed_steps import FixedSteps
 
 
 class CausalStepper:
@@ -130,12 +131,6 @@ class Seq2SeqStepper:
             use_cache=True,
         )
         return log_probabilities(output.logits[:, -1], self._bias)
-
-
-def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
-    """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
-    scores = logits.float().log_softmax(-1)
-    return scores if bias is None else scores + bias
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from models.mt.beam_request import Asked, BeamOptions
-from models.mt.beam_row import FAR, Row, Seen
-from models.mt.top import top_of_beams
-from models.mt.transfers import Asking, ask, fetch
+from models.mt.search.beam_request import Asked, BeamOptions
+from models.mt.search.beam_row import FAR, Row, Seen
+from models.mt.search.top import top_of_beams
+from models.mt.search.transfers import Asking, ask, fetch
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from models.mt.beam_row import Group, Row
+    from models.mt.search.beam_row import Group, Row
 
 
 @dataclass(frozen=True, slots=True)

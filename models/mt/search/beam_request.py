@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.automaton import TermAutomaton
+    from models.mt.terms.automaton import TermAutomaton
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.mt.apertium_chain import Chain, ChainBroken, commands_of
-from models.mt.apertium_format import from_stream, to_stream
-from models.mt.protected_spans import ProtectedText, can_protect
+from models.mt.apertium.chain import Chain, ChainBroken, commands_of
+from models.mt.apertium.protected_spans import ProtectedText, can_protect
+from models.mt.apertium.stream_format import from_stream, to_stream
 from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest, Translator
 from pipeline.errors import ModelError, Refused, check_range
 

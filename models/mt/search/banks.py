@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from models.mt.automaton import State
+    from models.mt.terms.automaton import State
 
 
 class Next(NamedTuple):

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from models.mt.bans import Bans
-from models.mt.reader import Reader, Reading
-from models.mt.terms import Demands, Form
-from models.mt.vocabulary import BROKEN, Vocabulary, decode
-from models.mt.ways import Left, Ways, WaySet
+from models.mt.terms.bans import Bans
+from models.mt.terms.demands import Demands, Form
+from models.mt.terms.reader import Reader, Reading
+from models.mt.terms.vocabulary import BROKEN, Vocabulary, decode
+from models.mt.terms.ways import Left, Ways, WaySet
 
 DEAD = -1
 SOFT_NATS = 1.5  # for each token of a soft term

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from models.mt.letters import is_letter
-from models.mt.terms import Form
-from models.mt.vocabulary import BROKEN, Vocabulary
+from models.mt.terms.demands import Form
+from models.mt.terms.letters import is_letter
+from models.mt.terms.vocabulary import BROKEN, Vocabulary
 
 CONTINUATIONS = range(0x80, 0xC0)  # bytes of UTF-8 after the first of a character
 _DETOURS = (",", ";", ":", "-", "、", "，", "·")

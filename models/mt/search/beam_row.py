@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from models.mt.automaton import DEAD
-from models.mt.banks import Next, share_out
+from models.mt.search.banks import Next, share_out
+from models.mt.terms.automaton import DEAD
 
 if TYPE_CHECKING:
-    from models.mt.automaton import State
-    from models.mt.beam_request import Asked, BeamOptions
+    from models.mt.search.beam_request import Asked, BeamOptions
+    from models.mt.terms.automaton import State
 
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, takewhile
 
-from models.mt.letters import is_letter
+from models.mt.terms.letters import is_letter
 
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # what half a character is read as
 NEVER_IN_TEXT = b"\xff"  # a byte that UTF-8 does not use

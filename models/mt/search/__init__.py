@@ -1,0 +1,1 @@
+"""The beam search: what it is asked, how it chooses, and what it keeps."""

@@ -1,0 +1,1 @@
+"""What a glossary demands of a text, and the tokens that would write it."""
