@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import yaml
 
 from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput, ModelError, nearest
 from pipeline.pace import PaceOptions
 from pipeline.reading.options import AgreementOptions
 from pipeline.reading_units import PauseOptions
@@ -110,25 +110,35 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
             continue
         if not missing or name == AUTO_ORDER[-1]:
             return profile, f"profile {name}: {'. '.join([profile.summary, *lacking[-1:]])}"
-        what = ", ".join(item.what for item in missing)
-        lacking.append(f"better is {name}, which lacks {what}; try: {'; '.join(fixes(name, missing))}")
+        lacking.append(f"better is {name}, which lacks {listed(missing)}; try: {fix_for(name, missing)}")
     raise unfit
 
 
 def what_is_missing(profile: Profile) -> list[Missing]:
     """What this machine lacks to run the profile, over its three stages; a fallback may be missing."""
-    backends = profile.backends()
-    return [
-        *backends.recognizer.missing(),
-        *backends.translator.missing(),
-        *backends.synthesizer.missing(),
-    ]
+    return profile.backends().missing()
 
 
-def fixes(profile: str, missing: Iterable[Missing]) -> list[str]:
-    """The commands that bring what a profile lacks, each once; backends do not know its name."""
+def require(profile: str, missing: Sequence[Missing]) -> None:
+    """Raise `ModelError` with the fix if a profile lacks something that is used."""
+    if missing:
+        raise ModelError(f"profile {profile} lacks {listed(missing)}; try: {fix_for(profile, missing)}")
+
+
+def listed(missing: Iterable[Missing]) -> str:
+    """What is missing, each once."""
+    return ", ".join(dict.fromkeys(item.what for item in missing))
+
+
+def fix_for(profile: str, missing: Iterable[Missing]) -> str:
+    """The command that brings all that a profile lacks, whose name backends do not know.
+
+    Where one thing cannot be fetched no command helps, and it is the advice for that.
+    """
     pull = "translate-live pull"
-    return list(dict.fromkeys(item.fix.replace(pull, f"{pull} {profile}") for item in missing))
+    if advice := [item.fix for item in missing if not item.fetchable]:
+        return ", and ".join(dict.fromkeys(advice))
+    return " && ".join(dict.fromkeys(item.fix.replace(pull, f"{pull} {profile}") for item in missing))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -25,10 +25,14 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something a backend needs and this machine lacks, and the command that brings it."""
+    """Something a backend needs and this machine lacks, and the command that brings it.
+
+    Where none does, it is not ``fetchable``, and ``fix`` is advice.
+    """
 
     what: str
     fix: str
+    fetchable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

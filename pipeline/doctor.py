@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
-from pipeline.config import Profile, fixes, load_profile
+from pipeline.config import Profile, fix_for, listed, load_profile
 from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
@@ -88,15 +88,15 @@ async def _stages(profile: str, backends: Backends, target: str) -> list[Finding
     ):
         findings.append(await _tried(profile, what, missing, work))
     if backends.fallback_synthesizer is not None:
-        findings.append(_fallback(backends.fallback_synthesizer))
+        findings.append(_fallback(profile, backends.fallback_synthesizer))
     return findings
 
 
-def _fallback(synthesizer: SynthesizerBackend) -> Finding:
+def _fallback(profile: str, synthesizer: SynthesizerBackend) -> Finding:
     """Whether the languages that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
-    detail = f"other languages by {name}" + (f", missing: {', '.join(item.what for item in missing)}" if missing else "")
-    return Finding("speak", not missing, detail, " && ".join(item.fix for item in missing), needed=False)
+    detail = f"other languages by {name}" + (f", missing: {listed(missing)}" if missing else "")
+    return Finding("speak", not missing, detail, fix_for(profile, missing), needed=False)
 
 
 async def _tried(
@@ -104,8 +104,7 @@ async def _tried(
 ) -> Finding:
     """Load a model, use it once, free it; the border where any error becomes a finding."""
     if missing:
-        fix = " && ".join(fixes(profile, missing))
-        return Finding(what, False, f"missing: {', '.join(item.what for item in missing)}", fix)
+        return Finding(what, False, f"missing: {listed(missing)}", fix_for(profile, missing))
     began = monotonic()
     try:
         async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as opened:

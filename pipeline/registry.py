@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
-from pipeline.contracts import RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, nearest
 
 Options = TypeVar("Options")
@@ -39,6 +39,11 @@ class Backends:
     def synthesizers(self) -> tuple[SynthesizerBackend, ...]:
         """The synthesizer, and the fallback if there is one."""
         return (self.synthesizer, self.fallback_synthesizer) if self.fallback_synthesizer else (self.synthesizer,)
+
+    def missing(self, speaks: bool = True) -> list[Missing]:
+        """What this machine lacks to run them; a fallback may be missing, and a synthesizer unless the session speaks."""
+        voice = self.synthesizer.missing() if speaks else ()
+        return [*self.recognizer.missing(), *self.translator.missing(), *voice]
 
     def spoken(self) -> frozenset[str]:
         """The languages that any synthesizer speaks."""

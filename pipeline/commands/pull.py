@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
-    from pipeline.config import load_profile  # noqa: PLC0415
+    from pipeline.config import fix_for, load_profile  # noqa: PLC0415
 
     backends = load_profile(arguments.profile, None, arguments.assignments).backends()
     used = (backends.recognizer, backends.translator, *backends.synthesizers)
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         backend.pull(_Progress(type(backend).__name__))
     missing = [item for backend in used for item in backend.missing()]
     for item in missing:
-        print(f"still missing: {item.what}; try: {item.fix}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {fix_for(arguments.profile, [item])}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready")  # noqa: T201
     return 4 if missing else 0

@@ -139,13 +139,14 @@ def _presets(profile: Profile) -> str:
     """The voices that a profile's synthesizer brings, or why they are not known."""
     from textwrap import fill  # noqa: PLC0415
 
+    from pipeline.config import listed  # noqa: PLC0415
     from pipeline.launch.offering import backend_name  # noqa: PLC0415
     from pipeline.voices.choice import knows_voices  # noqa: PLC0415
 
     synthesizer = profile.backends().synthesizer
     who = f"profile {profile.name}, {backend_name(synthesizer)}"
     if missing := synthesizer.missing():
-        return f"presets of {who}: not known yet, it lacks {', '.join(item.what for item in missing)}"
+        return f"presets of {who}: not known yet, it lacks {listed(missing)}"
     known = knows_voices(profile)
     names = sorted(known.presets()) if known else []
     listed = ", ".join(names) or "none; it speaks with enrolled voices"

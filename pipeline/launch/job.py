@@ -20,13 +20,13 @@ from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
 from pipeline.audio.standard_input import StandardInput
 from pipeline.clock import Clock, LoopClock
-from pipeline.config import Profile, digest
+from pipeline.config import Profile, digest, require
 from pipeline.contracts import Sink, Source, Voice
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.glossary import Glossary, load_glossary
 from pipeline.launch.interruption import Interruption
 from pipeline.launch.offering import session_languages
-from pipeline.launch.profiles import require, selected_profile, speaking
+from pipeline.launch.profiles import selected_profile, speaking
 from pipeline.launch.wish import STANDARD_INPUT, Wish
 from pipeline.outlet import Outlet
 from pipeline.outputs.background_text import BackgroundText
@@ -87,7 +87,7 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
             tell(notice)
             wish, voice = replace(wish, voice=None), None
     backends = profile.backends()
-    require(profile.name, backends, speaks)
+    require(profile.name, backends.missing(speaks))
     languages = session_languages(backends, wish.languages, wish.targets, wish.spoken if speaks else None)
     terms = glossary.softened() if wish.glossary_soft else glossary
     return Job(wish, profile, backends, languages, to_speaker, speaks, voice, terms)

@@ -1,4 +1,4 @@
-"""Choosing a profile for a command, and refusing one that cannot run here."""
+"""Choosing a profile for a command."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config import Profile, choose_profile, fixes, load_profile
-from pipeline.errors import ModelError
+from pipeline.config import Profile, choose_profile, load_profile
 from pipeline.languages import language_name
-from pipeline.registry import Backends
 
 
 def selected_profile(name: str, config: Path | None, assignments: Sequence[str]) -> tuple[Profile, str]:
@@ -33,12 +31,3 @@ def speaking(profile: Profile, language: str) -> tuple[Profile, str | None]:
     chosen = replace(profile, synthesizer=profile.fallback_synthesizer, fallback_synthesizer=None)
     who, other = type(own).__name__, type(fallback).__name__
     return chosen, f"{who} does not speak {language_name(language)} ({language}): {other} will, in its own voice"
-
-
-def require(name: str, backends: Backends, speaks: bool) -> None:
-    """Raise `ModelError` with the fixes if a stage that is used lacks something."""
-    missing = [*backends.recognizer.missing(), *backends.translator.missing()]
-    missing += backends.synthesizer.missing() if speaks else []
-    if missing:
-        what = ", ".join(dict.fromkeys(item.what for item in missing))
-        raise ModelError(f"profile {name} lacks {what}; try: {' && '.join(fixes(name, missing))}")

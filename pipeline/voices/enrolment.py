@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from pipeline.config import Profile, fixes
-from pipeline.contracts import Missing
-from pipeline.errors import BadInput, ModelError
+from pipeline.config import Profile, require
+from pipeline.errors import BadInput
 from pipeline.registry import BackendChoice, Backends, backend
 from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, statement_for, utc_now
@@ -56,7 +55,7 @@ async def enrol(wish: Enrolment, profile: Profile, store: VoiceStore, tell: Call
     assert wish.consent is not None, "_statement refuses an enrolment without it"
     spoken = heard(await read_recording(wish.consent), finder)
     backends = profile.backends()
-    _require(profile.name, backends.synthesizer.missing())
+    require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile.name, backends, tell)
     if wish.consent.resolve() != wish.clip.resolve():
         tell(ONE_SPEAKER)
@@ -83,7 +82,7 @@ async def _consent(
 ) -> Consent:
     if statement.language not in backends.recognizer.languages():
         return await given_consent(statement, spoken, None)
-    _require(profile, backends.recognizer.missing())
+    require(profile, backends.recognizer.missing())
     tell("checking the consent")
     async with backends.recognizer.load() as recognizer:
         return await given_consent(statement, spoken, recognizer)
@@ -98,9 +97,3 @@ def _record(wish: Enrolment, clip: ReferenceClip, consent: Consent) -> VoiceReco
         enrolled=utc_now(),
         consent=consent,
     )
-
-
-def _require(profile: str, missing: Sequence[Missing]) -> None:
-    if missing:
-        what = ", ".join(item.what for item in missing)
-        raise ModelError(f"profile {profile} lacks {what}; try: {' && '.join(fixes(profile, missing))}")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipeline.audio.speaker import Speaker
 from pipeline.audio.speech_file import SpeechFile
-from pipeline.config import Profile, fixes
+from pipeline.config import Profile, require
 from pipeline.contracts import Sink, Synthesizer, Voice
-from pipeline.errors import BadInput, ModelError
+from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.languages import language_name
 from pipeline.speech import whole
@@ -35,8 +35,7 @@ async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
     chosen = chosen_voice(wish.name, profile, store)
     backend = profile.backends().synthesizer
-    for item in backend.missing():
-        raise ModelError(f"profile {profile.name} lacks {item.what}; try: {fixes(profile.name, [item])[0]}")
+    require(profile.name, backend.missing())
     language = _language(wish, chosen, backend.languages())
     text = wish.text or preview_sentence(language)
     if not text:

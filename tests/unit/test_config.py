@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import choose_profile, digest, load_profile, profile_names, what_is_missing
-from pipeline.errors import BadInput
+from pipeline.config import choose_profile, digest, load_profile, profile_names, require, what_is_missing
+from pipeline.contracts import Missing
+from pipeline.errors import BadInput, ModelError
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -164,3 +165,14 @@ def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None
 def test_a_setting_of_a_trained_model_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
         load_profile("cpu", None, [assignment]).backends()
+
+
+def test_what_lacks_is_told_with_a_command_or_where_none_helps_with_advice() -> None:
+    model, package = Missing("a model", "translate-live pull"), Missing("a package", "pip install package")
+    with pytest.raises(
+        ModelError, match="^profile cpu lacks a package, a model; try: pip install package && translate-live pull cpu$"
+    ):
+        require("cpu", [package, model, model])
+    with pytest.raises(ModelError, match="^profile gpu lacks a GPU, a model; try: another profile$"):
+        require("gpu", [Missing("a GPU", "another profile", fetchable=False), model])
+    require("cpu", [])

@@ -48,7 +48,7 @@ class PocketSphinx:
         files = [name for name in self._models().values() if not Path(name).exists()]
         return [
             *(Missing(f"the Python package {name}", f"pip install {name.replace('_', '-')}") for name in packages),
-            *(Missing(f"the model file {name}", "correct its path in the profile") for name in files),
+            *(Missing(f"the model file {name}", "correct its path in the profile", fetchable=False) for name in files),
         ]
 
     def languages(self) -> frozenset[str]:

@@ -71,12 +71,13 @@ class FasterWhisper:
         if absent:
             return absent
         if self.device == "cuda" and not _gpus():
-            absent.append(Missing("a CUDA GPU", "take --profile cpu"))
+            absent.append(Missing("a CUDA GPU", "a profile that needs none, as --profile cpu", fetchable=False))
         folder = find(self.model, self.cache)
         if folder is None:
             absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
         elif lacking(folder):
-            absent.append(Missing(f"{', '.join(lacking(folder))} in {folder}", "copy the whole model there"))
+            what = f"{', '.join(lacking(folder))} in {folder}"
+            absent.append(Missing(what, "copy the whole model there", fetchable=False))
         return absent
 
     def languages(self) -> frozenset[str]:
