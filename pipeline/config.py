@@ -144,10 +144,14 @@ def fix_for(profile: str, missing: Iterable[Missing]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the profile {path}: {error}") from error
+    except OSError as error:
+        raise BadInput(f"cannot read the profile {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no text in UTF-8, at byte {error.start}") from error
     except yaml.YAMLError as error:
-        raise BadInput(f"{path} is not YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise BadInput(f"{path} is not YAML{line}: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(settings, dict):
         raise BadInput(f"{path}: a profile is a list of 'key: value', see {profiles_folder()}")
     return settings

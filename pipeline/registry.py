@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, cast, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -13,6 +14,14 @@ from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, T
 from pipeline.errors import BadInput, nearest
 
 Options = TypeVar("Options")
+
+_WORDS: dict[object, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +73,51 @@ def backend(choice: BackendChoice) -> object:
     return options_from(choice.settings, kind, choice.use)
 
 
-def options_from(settings: object, kind: type[Options], where: str) -> Options:
-    """``settings`` as the dataclass ``kind``; unknown keys and wrong types raise `BadInput` that names the place."""
-    check_keys(settings, kind, where)
-    try:
-        return msgspec.convert(settings, kind)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"{where}: {error}") from error
+def options_from(settings: object, kind: type[Options], where: str, section: str = "") -> Options:
+    """``settings`` as the dataclass ``kind``, which stands in ``section`` (empty, or with a dot at its end).
 
-
-def check_keys(settings: object, kind: type, where: str) -> None:
-    """Raise `BadInput` for the first key, at any depth, that is no field of the dataclass ``kind``."""
+    A key or a value that cannot be, at any depth, raises `BadInput` with ``where`` it stands and what it can be.
+    """
     if not isinstance(settings, Mapping):
         raise BadInput(f"{where}: expected settings as 'key: value', got {settings!r}")
     types = get_type_hints(kind)
     names = [item.name for item in fields(cast(Any, kind))]
     for key, value in settings.items():
         if key not in names:
-            raise BadInput(f"{where}: unknown setting {key!r}; {nearest(str(key), names)}")
+            raise BadInput(f"{where}: unknown setting {section + str(key)!r}; {nearest(str(key), names)}")
         if is_dataclass(types[key]) and isinstance(value, Mapping):
-            check_keys(value, cast(type, types[key]), f"{where}.{key}")
+            options_from(value, cast(type, types[key]), where, f"{section}{key}.")
+        else:
+            _check_value(value, types[key], f"{where}: {section}{key}")
+    try:
+        return msgspec.convert(settings, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{where}: {error}") from error
+    except BadInput as error:  # out of range, which the dataclass itself tells
+        raise BadInput(f"{where}: {section}{error}") from error
+
+
+def _check_value(value: object, kind: object, name: str) -> None:
+    """Raise `BadInput` that says what a setting can be if it cannot be this value."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{name} cannot be {value!r}; {_valid(value, kind)}") from error
+
+
+def _valid(value: object, kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return nearest(str(value), map(str, get_args(kind)))
+    return f"valid: {_words(kind)}"
+
+
+def _words(kind: object) -> str:
+    """What values of a type are called in a configuration."""
+    parts = [_words(part) for part in get_args(kind) if part is not ...]
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in {Union, UnionType}:
+        return " or ".join(parts)
+    if get_origin(kind) in {tuple, list, Sequence}:
+        return f"a list [{', '.join(parts)}{', …' if ... in get_args(kind) or len(parts) == 1 else ''}]"
+    return _WORDS.get(kind, "settings as 'key: value'")

@@ -149,8 +149,8 @@ def _presets(profile: Profile) -> str:
         return f"presets of {who}: not known yet, it lacks {listed(missing)}"
     known = knows_voices(profile)
     names = sorted(known.presets()) if known else []
-    listed = ", ".join(names) or "none; it speaks with enrolled voices"
-    return fill(f"presets of {who}: {listed}", 100, subsequent_indent="  ", break_on_hyphens=False)
+    voices = ", ".join(names) or "none; it speaks with enrolled voices"
+    return fill(f"presets of {who}: {voices}", 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _remove(name: str) -> None:

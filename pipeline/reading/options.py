@@ -67,7 +67,7 @@ class AgreementOptions:
 
     def __post_init__(self) -> None:
         if self.latency not in BUDGETS_S:
-            raise BadInput(f"there is no latency class {self.latency!r}; {nearest(self.latency, BUDGETS_S)}")
+            raise BadInput(f"latency cannot be {self.latency!r}; {nearest(self.latency, BUDGETS_S)}")
         if not self.thresholds:
             raise BadInput("thresholds cannot be empty; valid: pairs of a share of the budget and a share to confirm")
         for until, share in self.thresholds:

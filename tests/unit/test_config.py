@@ -35,8 +35,17 @@ def test_assignments_and_files_overlay_the_profile_in_order(tmp_path: Path) -> N
         ("pace.max_lags=6", "max_lag_s"),
         ("pase.max_lag_s=6", "pace"),
         ("units.pauses.max_word=3", "max_words"),
-        ("pace.max_lag_s=soon", "float"),
-        ("units.policy=psychic", "psychic"),
+        ("pace.max_lag_s=soon", "^profile offline: pace.max_lag_s cannot be 'soon'; valid: a number$"),
+        ("pace.max_lag_s=-1", "^profile offline: pace.max_lag_s cannot be -1; valid: 0.1 or more$"),
+        ("units.pauses.max_words=2.5", "units.pauses.max_words cannot be 2.5; valid: a whole number"),
+        ("units.policy=pause", "units.policy cannot be 'pause'; did you mean 'pauses'. valid: agreement, pauses"),
+        ("units.agreement.drafts=perhaps", "drafts cannot be 'perhaps'; valid: true or false"),
+        (
+            "units.agreement.thresholds=[1]",
+            r"thresholds cannot be \[1\]; valid: a list \[a list \[a number, a number\], …\]",
+        ),
+        ("units=agreement", "units cannot be 'agreement'; valid: settings as 'key: value'"),
+        ("units.agreement.latency=balance", "units.agreement.latency cannot be 'balance'; did you mean 'balanced'"),
         ("nonsense", "key.key=value"),
         ("pace=[", "YAML"),
     ],
@@ -74,7 +83,7 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str) -> None
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="none.yaml"):
+    with pytest.raises(BadInput, match="none.yaml: No such file or directory$"):
         load_profile("offline", tmp_path / "none.yaml")
 
 
