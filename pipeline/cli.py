@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
 from pipeline.commands import COMMANDS, DEFAULT
-from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, TranslateLiveError, nearest
+from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, TranslateLiveError, nearest, parted
 from pipeline.version import version
 
 INTERRUPTED = 130
@@ -23,11 +23,10 @@ INTERRUPTED = 130
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _NEXT_STEPS: dict[type[TranslateLiveError], str] = {
-    BadInput: "translate-live --help",
-    DeviceError: "translate-live devices",
     ModelError: "translate-live doctor",
     NetworkError: "check the connection; models that are already here need none",
 }
+"""For errors that come from libraries and know no step of their own; all others say themselves what to do, or need not."""
 
 
 class Command(Protocol):
@@ -128,17 +127,18 @@ def _forget_output() -> None:
     os.close(nowhere)
 
 
-def _failed(message: str, step: str, exit_code: int, verbose: bool) -> int:
-    """Tell what was wrong and what to do next, a line each."""
+def _failed(message: str, step: str | None, exit_code: int, verbose: bool) -> int:
+    """Tell what was wrong and what to do next if there is a step of its own or this one, a line each."""
     if verbose:
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
-    what, _, own_step = " ".join(message.split()).partition("; try: ")
-    print(f"error: {what}\ntry: {own_step or step}", file=sys.stderr)  # noqa: T201
+    what, own_step = parted(" ".join(message.split()))
+    print(f"error: {what}", file=sys.stderr)  # noqa: T201
+    if own_step or step:
+        print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
     return exit_code
 
 
-def _next_step(error: TranslateLiveError) -> str:
-    kind = next((kind for kind in _NEXT_STEPS if isinstance(error, kind)), BadInput)
-    return _NEXT_STEPS[kind]
+def _next_step(error: TranslateLiveError) -> str | None:
+    return next((step for kind, step in _NEXT_STEPS.items() if isinstance(error, kind)), None)

@@ -19,7 +19,7 @@ from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
 from pipeline.config import Profile, fix_for, listed, load_profile
 from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
-from pipeline.errors import DeviceError, TranslateLiveError
+from pipeline.errors import DeviceError, TranslateLiveError, parted
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.registry import Backends
@@ -112,7 +112,7 @@ async def _tried(
     except TimeoutError:
         return Finding(what, False, f"no result in {PATIENCE_S:.0f} s", "use a smaller profile: --profile offline")
     except (TranslateLiveError, Unwell) as error:
-        detail, _, step = f"{error}".partition("; try: ")
+        detail, step = parted(f"{error}")
         return Finding(what, False, detail, step or "another --profile, or --set another backend for this stage")
     except Exception as error:  # a broken library says anything
         logging.getLogger(__name__).debug("%s failed", what, exc_info=True)
@@ -187,7 +187,7 @@ def _devices() -> Iterator[Finding]:
         try:
             found = choose(None, direction, list_devices())
         except DeviceError as error:
-            yield Finding(what, False, f"{error}", "work with files: translate-live FILE --out FILE.wav", needed=False)
+            yield Finding(what, False, *parted(f"{error}"), needed=False)
         else:
             yield Finding(what, True, f"{found.name}, {found.sample_rate} Hz", needed=False)
 

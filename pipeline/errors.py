@@ -55,6 +55,12 @@ def told(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def parted(message: str) -> tuple[str, str]:
+    """What was wrong, and the step that the message advises after it (empty: none)."""
+    what, _, step = message.partition("; try: ")
+    return what, step
+
+
 def check_range(name: str, value: float, low: float, high: float = inf) -> None:
     """Raise `BadInput` unless a setting is finite and within its range, limits included."""
     if not (isfinite(value) and low <= value <= high):

@@ -56,7 +56,7 @@ class AudioWriter:
         import soundfile  # noqa: PLC0415
 
         if self._wav and self._bytes + 2 * len(samples) > WAV_LIMIT_BYTES:
-            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold; write to a .flac file instead")
+            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold; try: a .flac file")
         pcm = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
         try:
             self._file.write(pcm)

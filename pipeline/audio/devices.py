@@ -55,11 +55,11 @@ def portaudio() -> ModuleType:
     try:
         sounddevice = importlib.import_module("sounddevice")  # loads and starts PortAudio
     except ImportError as error:
-        raise DeviceError("the Python package sounddevice is missing: pip install sounddevice") from error
+        raise DeviceError("the Python package sounddevice is missing; try: pip install sounddevice") from error
     except OSError as error:
         raise DeviceError(
-            "PortAudio, which reaches microphones and speakers, is not installed: "
-            "sudo apt-get install libportaudio2 (macOS: brew install portaudio). Files work without it."
+            "PortAudio, which reaches microphones and speakers, is not installed; files work without it; "
+            "try: sudo apt-get install libportaudio2 (macOS: brew install portaudio)"
         ) from error
     return sounddevice
 
@@ -90,7 +90,10 @@ def choose(name: str | None, direction: Direction, devices: Sequence[Device]) ->
     """
     usable = [device for device in devices if device.channels(direction)]
     if not usable:
-        raise DeviceError(f"this machine has no audio {direction} device. Plug one in, or work with files (--out FILE).")
+        raise DeviceError(
+            f"this machine has no audio {direction} device; try: plug one in, or work with files, as: "
+            "translate-live FILE --to LANGUAGE --out FILE.wav"
+        )
     if name is None:
         return next((device for device in usable if device.is_default(direction)), usable[0])
     wanted = name.casefold()

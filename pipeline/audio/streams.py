@@ -126,7 +126,7 @@ class PortAudioInput:
             try:
                 samples, self.overflowed = stream.read(stream.read_available)
             except portaudio().PortAudioError as error:
-                raise DeviceError(f"{self.name} stopped: {error}") from error
+                raise _stopped(self.name, error) from error
         return np.asarray(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), np.float32)
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class PortAudioOutput:
             try:
                 return int(_alive(self._stream, self.name).write_available)
             except portaudio().PortAudioError as error:
-                raise DeviceError(f"{self.name} stopped: {error}") from error
+                raise _stopped(self.name, error) from error
 
     def write(self, samples: Samples) -> None:
         """Hand the samples to the device."""
@@ -161,7 +161,7 @@ class PortAudioOutput:
             try:
                 stream.write(np.repeat(samples[:, None], stream.channels, axis=1))
             except portaudio().PortAudioError as error:
-                raise DeviceError(f"{self.name} stopped: {error}") from error
+                raise _stopped(self.name, error) from error
 
     def close(self, drain: bool = False) -> None:
         """Stop, or abort, and free the stream."""
@@ -188,7 +188,11 @@ def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - soun
                 reason = error
             else:
                 return stream
-        raise DeviceError(f"{device.name} cannot be opened: {reason}. Is another program using it?")
+        raise DeviceError(f"{device.name} cannot be opened: {reason}; try: close other programs that use it")
+
+
+def _stopped(name: str, error: Exception) -> DeviceError:
+    return DeviceError(f"{name} stopped: {error}; try: translate-live devices")
 
 
 def _alive(stream: Any, name: str) -> Any:  # noqa: ANN401

@@ -154,7 +154,9 @@ def _raise_failure(outlets: Sequence[Outlet]) -> None:
         if isinstance(outlet.error, TranslateLiveError):
             raise outlet.error
         if outlet.error is not None:
-            raise DeviceError(f"{outlet.name} failed: {outlet.error!r}") from outlet.error
+            raise DeviceError(
+                f"{outlet.name} failed: {outlet.error!r}; try: again with -v, and report what it prints"
+            ) from outlet.error
 
 
 async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack) -> Models:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from pipeline.config import Profile
 from pipeline.contracts import Synthesizer, Voice
-from pipeline.errors import BadInput, Refused
+from pipeline.errors import BadInput, Refused, parted
 from pipeline.events import AudioChunk
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.recording import read_recording
@@ -129,6 +129,6 @@ def _unknown(name: str, profile: str, known: KnowsVoices, store: VoiceStore) -> 
     try:
         known.check_cloning()
     except Refused as refused:
-        why, _, add = f"{refused}".partition("; try: ")
+        why, add = parted(f"{refused}")
         hint += f"; profile {profile} cannot learn it: {why}"
     return BadInput(f"there is no voice {name!r}{hint}; try: translate-live voices list, or to add it {add}")

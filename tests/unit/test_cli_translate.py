@@ -161,13 +161,21 @@ def test_standard_input(config, talk):
         (["--profile", "ofline"], "did you mean 'offline'?"),
     ],
 )
-def test_what_cannot_be_is_refused_in_two_lines(translate, in_folder, options, said):
+def test_what_cannot_be_is_refused_in_a_line_and_with_what_to_do_if_it_knows(translate, in_folder, options, said):
     code, out, err = translate(*options)
-    error, step = only_errors(err)
+    error, *step = only_errors(err)
     assert (code, out) == (2, "")
-    assert said in error + step
+    assert said in "".join([error, *step])
     assert error.startswith("error: ")
-    assert step.startswith("try: ")
+    assert all(line.startswith("try: ") for line in step)
+    assert len(step) <= 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--config", "none.yaml"], ["--glossary", "none.csv"], ["--set", "pace.max_lag_s=six"]]
+)
+def test_an_error_that_says_all_is_followed_by_no_advice_to_read_the_help(translate, in_folder, options):
+    assert len(only_errors(translate(*options)[2])) == 1
 
 
 @pytest.mark.parametrize(
@@ -187,9 +195,8 @@ def test_what_cannot_be_is_refused_in_two_lines(translate, in_folder, options, s
 )
 def test_wrong_inputs_and_languages(translate, in_folder, files, to, said):
     code, out, err = translate(files=files, to=to)
-    error, step = only_errors(err)
     assert (code, out) == (2, "")
-    assert said in error + step
+    assert said in "".join(only_errors(err))
 
 
 def test_languages_by_name(translate):

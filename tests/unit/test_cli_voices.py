@@ -140,10 +140,11 @@ def test_bad_clips_are_refused_before_any_model_is_loaded(add, profile, tmp_path
     step = kinds[name][1] if name in kinds else ""
     for recorded in ({"clip": path}, {"consent": path}) if name not in {"short", "clipped"} else ({"clip": path},):
         code, out, err = add(**recorded)
-        error, advice = [line for line in err.splitlines() if line.startswith(("error:", "try:"))]
+        error, *advice = [line for line in err.splitlines() if line.startswith(("error:", "try:"))]
         assert (code, out) == (2, "")
         assert f"{name}.wav" in error
-        assert step in error + advice
+        assert step in "".join([error, *advice])
+        assert not any("--help" in line for line in advice)
     assert store.names() == []
 
 
