@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from pipeline.errors import DeviceError
+
+LITTLE_BYTES = 1 << 20
+"""What a disk that is full may say is free: blocks of others."""
 
 
 def create(path: Path, *, private: bool) -> int:
@@ -18,10 +23,13 @@ def create(path: Path, *, private: bool) -> int:
     try:
         if private and path.is_file():
             path.chmod(0o600)  # it may be open to others; those of another owner are refused before they are emptied
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600 if private else 0o666)
+        unread = os.O_NONBLOCK if path.is_fifo() else 0  # a pipe without a reader is refused: it would be waited for
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | unread, 0o600 if private else 0o666)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
+        if unread:
+            os.set_blocking(descriptor, True)
         _claim(path, descriptor)
         if path.is_file():
             os.ftruncate(descriptor, 0)
@@ -71,15 +79,20 @@ def check_folder(path: Path) -> None:
 def cannot_write(path: Path, error: Exception) -> DeviceError:
     """The error for a file or folder that cannot be made, with what to do."""
     folder = path.parent
-    if path.is_dir():
+    reason = reason_of(error)
+    if path.is_fifo() and isinstance(error, OSError) and error.errno == errno.ENXIO:
+        reason, step = "nobody reads this pipe", "start its reader first"
+    elif path.is_dir():
         step = "the name of a file"
     elif isinstance(error, NotADirectoryError | FileExistsError):
         step = "another name: a file has the name of the folder"
     elif not folder.is_dir():
         step = f"mkdir -p {folder}"
+    elif isinstance(error, PermissionError):
+        step = f"a folder you may write to, or chmod u+w {path if path.exists() else folder}"
     else:
-        step = f"a folder you may write to, or chmod u+w {folder}"
-    return DeviceError(f"cannot write {path}: {reason_of(error)}; try: {step}")
+        step = "another disk, or another place"
+    return DeviceError(f"cannot write {path}: {reason}; try: {step}")
 
 
 def cannot_go_on(path: Path, reason: str) -> DeviceError:
@@ -90,6 +103,12 @@ def cannot_go_on(path: Path, reason: str) -> DeviceError:
 def reason_of(error: Exception) -> str:
     """What the system says of a file that could not be written."""
     return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
+
+
+def reason_by_space(path: Path) -> str:
+    """Why a file could not be written where a library has hidden what the system said: by the space that is left."""
+    free = shutil.disk_usage(path.resolve().parent).free
+    return "the disk is full" if free < LITTLE_BYTES else "the disk may be full, or the file at a limit of its size"
 
 
 def _check_room(folder: Path) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import Samples
-from pipeline.writing import cannot_go_on, cannot_write, create, reason_of
+from pipeline.writing import cannot_go_on, cannot_write, create, reason_by_space
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _UPDATE_HEADER_AUTO = 0x1061  # SFC_SET_UPDATE_HEADER_AUTO of sndfile.h: the header is right after every write
+_SYSTEM_ERROR = 2  # SF_ERR_SYSTEM of sndfile.h: the system said why, and it is not passed on
 WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
 
 
@@ -45,7 +46,8 @@ class AudioWriter:
             self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind)
         except (OSError, soundfile.SoundFileError) as error:
             self._release()
-            raise cannot_write(self.path, error) from error
+            hidden = getattr(error, "code", None) == _SYSTEM_ERROR
+            raise cannot_write(self.path, OSError(0, reason_by_space(self.path)) if hidden else error) from error
         self._file.comment = comment
         self._file.software = "translate-live"
         if self._wav:
@@ -61,7 +63,7 @@ class AudioWriter:
         try:
             self._file.write(pcm)
         except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
-            raise cannot_go_on(self.path, reason_of(error)) from error
+            raise cannot_go_on(self.path, getattr(error, "strerror", None) or reason_by_space(self.path)) from error
         self._bytes += 2 * len(samples)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@ import os
 import resource
 import stat
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,12 +138,40 @@ async def test_on_a_full_disk_put_says_so_and_what_was_written_can_be_heard(tmp_
             await file.put(SpeechChunk(second, noise, RATE_HZ, True, second))
             await file.put(heard(second))
 
-    with pytest.raises(DeviceError, match=rf"{name} any more: .*try: another disk"):
+    with pytest.raises(DeviceError, match=rf"{name} any more: the disk may be full, .*try: another disk"):
         await talk()
     await file.close()
     assert (tmp_path / name).stat().st_size <= 100_000
     with soundfile.SoundFile(tmp_path / name) as opened:
         np.testing.assert_allclose(opened.read(RATE_HZ), noise, atol=1e-4)
+
+
+def test_a_file_on_a_full_disk_is_named_with_the_reason_that_soundfile_hides(tmp_path, monkeypatch):
+    (tmp_path / "a.wav").symlink_to("/dev/full")
+    with pytest.raises(
+        DeviceError, match=r"cannot write .*a\.wav: the disk may be full, .*try: another disk, or another place"
+    ):
+        SpeechFile(tmp_path / "a.wav")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(DeviceError, match=r"a\.wav: the disk is full"):
+        SpeechFile(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_pipe_that_nobody_reads_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DeviceError, match="nobody reads this pipe; try: start its reader first"):
+        SpeechFile(tmp_path / name)
+
+
+async def test_a_pipe_that_is_read_gets_the_speech(tmp_path):
+    os.mkfifo(tmp_path / "a.flac")
+    reading = os.open(tmp_path / "a.flac", os.O_RDONLY | os.O_NONBLOCK)
+    file = SpeechFile(tmp_path / "a.flac")
+    await file.put(said(0, 0.1))
+    await file.close()
+    assert os.read(reading, 4) == b"fLaC"
+    os.close(reading)
 
 
 def test_a_wav_file_ends_before_its_header_overflows(tmp_path, monkeypatch):
