@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
     )
-    what.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="sample rate of PCM from - (16000)")
+    what.add_argument("--rate", type=int, metavar="HZ", help="sample rate of PCM from - (16000)")
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(
         "--realtime",
@@ -101,9 +101,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=".srt or .vtt; repeatable; of several languages one file each, as talk.es.vtt for talk.vtt",
     )
-    text.add_argument(
-        "--captions-language", choices=["source", "target", "both"], default="target", help="what they show (target)"
-    )
+    text.add_argument("--captions-language", choices=["source", "target", "both"], help="what they show (target)")
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )

@@ -16,6 +16,8 @@ from pipeline.outputs.captions import CaptionFile, Shown, caption_files, caption
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
+RATE_HZ = 16_000
+"""Of raw PCM, unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,17 @@ def checked(arguments: argparse.Namespace) -> Wish:
         raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
-    if arguments.no_speech and (arguments.out or arguments.out_device):
-        raise BadInput("--no-speech leaves nothing for --out or --out-device; try: one or the other")
-    if arguments.glossary_soft and not arguments.glossary:
-        raise BadInput("--glossary-soft needs a glossary; try: --glossary FILE --glossary-soft")
-    _check_voice(arguments)
+    _check_idle(arguments, files)
+    _check_consent(arguments)
     targets = tuple(dict.fromkeys(_language(code) for code in arguments.to.split(",")))
-    captions = caption_files(arguments.captions, targets, arguments.captions_language)
+    shown: Shown = arguments.captions_language or "target"
+    captions = caption_files(arguments.captions, targets, shown)
     _check_outputs(arguments, files, captions)
     pace = [f"pace.max_lag_s={arguments.max_lag}"] if arguments.max_lag is not None else []
     return Wish(
         files=tuple(files),
         mic=arguments.mic,
-        rate_hz=arguments.rate,
+        rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
         languages=_languages(arguments.source),
         targets=targets,
         spoken=_spoken(arguments, targets),
@@ -87,7 +87,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         voice=arguments.voice,
         voice_style=arguments.voice_style,
         captions=captions,
-        captions_language=arguments.captions_language,
+        captions_language=shown,
         events=arguments.events,
         record=arguments.record,
         realtime=arguments.realtime or arguments.mic or (arguments.out_device is not None and not arguments.fast),
@@ -98,8 +98,6 @@ def checked(arguments: argparse.Namespace) -> Wish:
 def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     if bool(files) == arguments.mic:
         raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
-    if arguments.in_device and not arguments.mic:
-        raise BadInput("--in-device names a microphone; try: --mic --in-device NAME")
     if arguments.fast and (arguments.mic or arguments.out_device):
         raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
@@ -116,10 +114,31 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
             raise BadInput(f"{name!r} is no file and no command; {nearest(name, COMMANDS)}; try: translate-live --help")
 
 
-def _check_voice(arguments: argparse.Namespace) -> None:
+def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    """Refuse options that would do nothing for lack of another one, or because of it."""
+    for option, given, needed, there in (
+        ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
+        ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
+        ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
+        ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
+    ):
+        if given and not there:
+            raise BadInput(f"{option} does nothing without {needed}; try: {needed} {option}, or neither")
+    for option, given in (
+        ("--out", arguments.out),
+        ("--out-device", arguments.out_device),
+        ("--voice", arguments.voice is not None),
+        ("--voice-style", arguments.voice_style is not None),
+        ("--speak", arguments.speak),
+        ("--original", arguments.original),
+        ("--max-lag", arguments.max_lag),
+    ):
+        if given and arguments.no_speech:
+            raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
+
+
+def _check_consent(arguments: argparse.Namespace) -> None:
     """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
-    if arguments.no_speech and (arguments.voice is not None or arguments.voice_style is not None):
-        raise BadInput("--no-speech leaves nothing to --voice and --voice-style; try: one or the other")
     if arguments.voice == SAME and not arguments.consent:
         raise BadInput(
             "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
@@ -133,8 +152,6 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
     """The target to speak: the first unless another is named."""
     if arguments.speak is None:
         return targets[0]
-    if arguments.no_speech:
-        raise BadInput("--no-speech leaves nothing to --speak; try: one or the other")
     spoken = _language(arguments.speak)
     if spoken not in targets:
         raise BadInput(f"--speak {spoken} is none of the languages of --to; valid: {', '.join(targets)}")

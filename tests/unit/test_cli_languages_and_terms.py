@@ -133,7 +133,7 @@ def test_a_target_without_any_unit_has_lost_all_words(translate):
         (["--to", "es,"], "is no language"),
         (["--to", "ca,es", "--out", "a.wav"], "does not speak 'ca'; it speaks de, es"),
         (["--to", "es,ca", "--captions", "t.srt", "--events", "t.ca.srt"], "t.ca.srt would be written twice"),
-        (["--to", "es", "--glossary-soft"], "--glossary-soft needs a glossary"),
+        (["--to", "es", "--glossary-soft"], "--glossary-soft does nothing without --glossary FILE"),
         (["--to", "en"], "the speaker already speaks 'en'"),
         (["--from", "en", "--to", "en-GB", "--same-language", "speak"], "the speaker already speaks 'en-GB'"),
         (["--to", "en,fr"], "does not translate from en to 'fr'"),
