@@ -22,6 +22,7 @@ from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBack
 from pipeline.errors import DeviceError, TranslateLiveError, parted
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.gpu import NoGpu, gigabytes, gpus, need_of
+from pipeline.languages import known_code
 from pipeline.registry import Backends
 
 FOR_GPU = "gpu"  # the profile that needs one
@@ -66,12 +67,14 @@ def stages(profile: Profile, target: str) -> Sequence[Finding]:
 
 async def _stages(profile: str, backends: Backends, target: str) -> list[Finding]:
     findings = []
+    target = known_code(target, {known for _, known in backends.translator.pairs()})
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
 
     async def speak(opened: AsyncExitStack) -> str:
         nonlocal speech
         synthesizer = await opened.enter_async_context(backends.synthesizer.load())
-        spoken = "en" if "en" in backends.synthesizer.languages() else target
+        known = backends.synthesizer.languages()
+        spoken = "en" if "en" in known else known_code(target, known)
         speech, detail = await _spoken(synthesizer, spoken)
         return detail
 

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from pipeline.errors import BadInput
+
 SameLanguage = Literal["captions", "speak", "mute"]
 """What becomes of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
 
@@ -41,6 +43,25 @@ def language_name(code: str) -> str:
     name = language_names().get(primary(code), code)
     region = code.replace("_", "-").partition("-")[2]
     return f"{name} ({region})" if region and name != code else name
+
+
+def code_of(text: str) -> str:
+    """The code of a language given by code, with or without a region, or by its English name; raises `BadInput`."""
+    cleaned = text.strip()
+    names = {name.casefold(): code for code, name in language_names().items()}
+    if cleaned.casefold() in names:
+        return names[cleaned.casefold()]
+    if not is_language(cleaned):
+        hint = f"{text!r} is no language; valid: codes such as en, es or pt-BR, and names such as Spanish"
+        raise BadInput(f"{hint}; try: translate-live languages")
+    code, _, region = cleaned.replace("_", "-").partition("-")
+    return f"{code.lower()}-{region}" if region else code.lower()
+
+
+def known_code(code: str, known: Iterable[str]) -> str:
+    """A code as it stands in ``known``, case aside, else the language without its region; itself where neither does."""
+    spelled = {one.casefold(): one for one in known}
+    return spelled.get(code.casefold()) or spelled.get(primary(code)) or code
 
 
 @dataclass(frozen=True, slots=True)

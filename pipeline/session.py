@@ -57,12 +57,14 @@ class SessionOptions:
     """What one session is asked to do.
 
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
-    spoken, if any. ``same_language`` says what becomes of speech that is in a target language already.
+    spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. ``same_language`` says what becomes of
+    speech that is in a target language already.
     """
 
     languages: tuple[str, ...]
     targets: tuple[str, ...]
     spoken: str | None = None
+    spoken_as: str | None = None
     voice: Voice | None = None
     glossary: Glossary = field(default_factory=Glossary)
     units: UnitSettings = field(default_factory=UnitSettings)
@@ -152,7 +154,8 @@ class Session:
     async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
         if self._options.spoken is None or self._models.synthesizer is None:
             return None
-        return await opened.enter_async_context(self._models.synthesizer.open(self._options.voice, self._options.spoken))
+        language = self._options.spoken_as or self._options.spoken
+        return await opened.enter_async_context(self._models.synthesizer.open(self._options.voice, language))
 
     async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""

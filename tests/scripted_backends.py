@@ -82,12 +82,13 @@ class Tagging:
     """
 
     breaks_for: str = ""
+    regions: tuple[str, ...] = ()
 
     def missing(self) -> list[Missing]:
         return []
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        return frozenset({("en", "es"), ("en", "ca"), ("en", "de")})
+        return frozenset(("en", target) for target in ("es", "ca", "de", *self.regions))
 
     def pull(self, progress: Callable[[str, float], None]) -> None:
         progress("words", 1.0)

@@ -16,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.doctor import Finding, gpu_memory, machine, stages  # noqa: PLC0415
+    from pipeline.languages import code_of  # noqa: PLC0415
     from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
 
+    target = code_of(arguments.to)
     profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     findings: list[Finding] = []
 
@@ -32,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         report(finding)
     print(why, flush=True)  # noqa: T201
     report(gpu_memory(profile))
-    for finding in stages(profile, arguments.to):
+    for finding in stages(profile, target):
         report(finding)
     unwell = sum(finding.needed and not finding.well for finding in findings)
     print("all is well" if not unwell else f"{unwell} of {len(findings)} checks failed")  # noqa: T201

@@ -176,12 +176,7 @@ def _preview(arguments: argparse.Namespace) -> None:
 
 
 def _language(text: str) -> str:
-    """The code of a language given by code or English name."""
-    from pipeline.errors import BadInput  # noqa: PLC0415
-    from pipeline.languages import language_names, primary  # noqa: PLC0415
+    """The code of a language given by code or English name; regions do not matter to a voice."""
+    from pipeline.languages import code_of, primary  # noqa: PLC0415
 
-    names = {name.casefold(): code for code, name in language_names().items()}
-    code = names.get(text.strip().casefold(), primary(text.strip()))
-    if code not in language_names():
-        raise BadInput(f"{text!r} is no language; valid: codes such as en or pt, and names such as Spanish")
-    return code
+    return primary(code_of(text))

@@ -24,9 +24,11 @@ from pipeline.config import Profile, digest, require
 from pipeline.contracts import Sink, Source, Voice
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.glossary import Glossary, load_glossary
+from pipeline.languages import known_code
 from pipeline.launch.interruption import Interruption
 from pipeline.launch.offering import session_languages
 from pipeline.launch.profiles import selected_profile, speaking
+from pipeline.launch.regions import in_known_languages
 from pipeline.launch.wish import STANDARD_INPUT, Wish
 from pipeline.outlet import Outlet
 from pipeline.outputs.background_text import BackgroundText
@@ -46,7 +48,10 @@ from pipeline.writing import check_folder
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A wish that can be fulfilled: with what, from which languages, and whether a speaker, or anything, gets speech."""
+    """A wish that can be fulfilled: with what, from which languages, and whether a speaker, or anything, gets speech.
+
+    ``spoken_as`` is what the synthesizer calls the language that is spoken, if any is.
+    """
 
     wish: Wish
     profile: Profile
@@ -54,6 +59,7 @@ class Job:
     languages: tuple[str, ...]
     to_speaker: bool
     speaks: bool
+    spoken_as: str | None
     voice: ChosenVoice | None
     glossary: Glossary
 
@@ -71,6 +77,9 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     if wish.voice_style is not None:
         profile = styled(profile, wish.voice_style)
     tell(why)
+    wish, taken = in_known_languages(wish, profile.backends())
+    for line in taken:
+        tell(line)
     glossary = load_glossary(wish.glossary)
     if wish.mic:
         choose(wish.in_device, "input", list_devices())
@@ -88,9 +97,10 @@ def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
             wish, voice = replace(wish, voice=None), None
     backends = profile.backends()
     require(profile.name, backends.missing(speaks))
-    languages = session_languages(backends, wish.languages, wish.targets, wish.spoken if speaks else None)
+    spoken_as = known_code(wish.spoken, backends.spoken()) if speaks else None
+    languages = session_languages(backends, wish.languages, wish.targets, spoken_as)
     terms = glossary.softened() if wish.glossary_soft else glossary
-    return Job(wish, profile, backends, languages, to_speaker, speaks, voice, terms)
+    return Job(wish, profile, backends, languages, to_speaker, speaks, spoken_as, voice, terms)
 
 
 def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
@@ -216,6 +226,7 @@ def _options(job: Job) -> SessionOptions:
         languages=job.languages,
         targets=job.wish.targets,
         spoken=job.wish.spoken if job.speaks else None,
+        spoken_as=job.spoken_as,
         glossary=job.glossary,
         units=job.profile.units,
         pace=job.profile.pace,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config import Profile, choose_profile, load_profile
-from pipeline.languages import language_name
+from pipeline.contracts import SynthesizerBackend
+from pipeline.languages import known_code, language_name
 
 
 def selected_profile(name: str, config: Path | None, assignments: Sequence[str]) -> tuple[Profile, str]:
@@ -25,7 +26,12 @@ def speaking(profile: Profile, language: str) -> tuple[Profile, str | None]:
     """
     backends = profile.backends()
     own, fallback = backends.synthesizer, backends.fallback_synthesizer
-    if fallback is None or language in own.languages() or language not in fallback.languages():
+
+    def speaks(synthesizer: SynthesizerBackend) -> bool:
+        known = synthesizer.languages()
+        return known_code(language, known) in known
+
+    if fallback is None or speaks(own) or not speaks(fallback):
         return profile, None
     assert profile.fallback_synthesizer is not None
     chosen = replace(profile, synthesizer=profile.fallback_synthesizer, fallback_synthesizer=None)

@@ -11,7 +11,7 @@ from pipeline.audio.audio_writer import sound_format
 from pipeline.audio.recording import RECORDED
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput, nearest
-from pipeline.languages import SameLanguage, is_language, language_names
+from pipeline.languages import SameLanguage, code_of
 from pipeline.outputs.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.voices.record import SAME
 
@@ -61,7 +61,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
     _check_idle(arguments, files)
     _check_consent(arguments)
-    targets = tuple(dict.fromkeys(_language(code) for code in arguments.to.split(",")))
+    targets = tuple(dict.fromkeys(code_of(code) for code in arguments.to.split(",")))
     shown: Shown = arguments.captions_language or "target"
     captions = caption_files(arguments.captions, targets, shown)
     _check_outputs(arguments, files, captions)
@@ -152,7 +152,7 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
     """The target to speak: the first unless another is named."""
     if arguments.speak is None:
         return targets[0]
-    spoken = _language(arguments.speak)
+    spoken = code_of(arguments.speak)
     if spoken not in targets:
         raise BadInput(f"--speak {spoken} is none of the languages of --to; valid: {', '.join(targets)}")
     return spoken
@@ -186,17 +186,4 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def _languages(text: str) -> tuple[str, ...]:
     """The languages of ``--from``; none for auto."""
-    return () if text.strip().lower() == "auto" else tuple(_language(code) for code in text.split(","))
-
-
-def _language(text: str) -> str:
-    """The code of a language given by code, with or without a region, or by its English name."""
-    cleaned = text.strip()
-    names = {name.casefold(): code for code, name in language_names().items()}
-    if cleaned.casefold() in names:
-        return names[cleaned.casefold()]
-    if not is_language(cleaned):
-        hint = f"{text!r} is no language; valid: codes such as en, es or pt-BR, and names such as Spanish"
-        raise BadInput(f"{hint}; try: translate-live languages")
-    code, _, region = cleaned.replace("_", "-").partition("-")
-    return f"{code.lower()}-{region}" if region else code.lower()
+    return () if text.strip().lower() == "auto" else tuple(code_of(code) for code in text.split(","))

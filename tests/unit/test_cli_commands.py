@@ -126,6 +126,13 @@ def test_doctor_runs_every_stage(config, capsys):
     assert said.splitlines()[-1] == "all is well"
 
 
+def test_doctor_knows_languages(config, capsys):
+    assert doctor(config, "--to", "Spanish") == doctor(config, "--to", "es-MX") == 0
+    assert capsys.readouterr().out.count("'hello' is 'HELLO' in 'es'") == 2
+    assert doctor(config, "--to", "xx") == 2
+    assert "'xx' is no language" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("setting", "line", "fix"),
     [

@@ -136,6 +136,8 @@ def test_a_target_without_any_unit_has_lost_all_words(translate):
         (["--to", "es", "--glossary-soft"], "--glossary-soft does nothing without --glossary FILE"),
         (["--to", "en"], "the speaker already speaks 'en'"),
         (["--from", "en", "--to", "en-GB", "--same-language", "speak"], "the speaker already speaks 'en-GB'"),
+        (["--to", "fr-CA"], "does not translate from en to 'fr-CA'"),
+        (["--to", "xx-MX"], "'xx-MX' is no language"),
         (["--to", "en,fr"], "does not translate from en to 'fr'"),
         (["--to", "es", "--glossary", "none.csv"], "none.csv: the glossary cannot be read"),
         (["--to", "es", "--glossary", "talk.wav"], "no glossary ends in '.wav'"),
@@ -240,6 +242,27 @@ def test_apertium_says_exact_phrases_and_keeps_words(translate, policy):
         assert re.search(rf"(?<!\w){term}(?!\w)", said), said
     assert not re.search(r"(?i)word(0|2|3|14)\b", said)
     assert not re.search(r"qz", said)
+
+
+def test_a_region_that_the_models_do_not_know_is_left_out_with_notice(translate):
+    code, out, err = translate("--from", "en-GB", "--to", "es-MX,ca", "--captions", "talk.vtt", "--out", "speech.wav")
+    assert code == 0
+    assert [line for line in err.splitlines() if "is taken as" in line] == [
+        "en-GB is taken as en: this profile knows English only",
+        "es-MX is taken as es: this profile knows Spanish only",
+    ]
+    assert " ".join(line.removeprefix("es: ") for line in out.splitlines() if line.startswith("es: ")).split() == words(
+        "es"
+    )
+    assert shown("talk.es-MX.vtt") == words("es"), "the file has the name that was asked for"
+    assert np.abs(soundfile.read("speech.wav")[0]).max() > 0.05
+
+
+def test_a_model_that_knows_the_region_gets_it_and_the_voice_its_own_code(translate):
+    code, out, err = translate("--to", "de-ch", "--out", "speech.wav", "--set", "translator.regions=[de-CH]")
+    assert (code, "is taken as" in err) == (0, False)
+    assert out.split() == words("de-CH")
+    assert "OtherVoice will, in its own voice" in err
 
 
 def test_the_fallback_speaks_what_the_first_voice_cannot(translate):

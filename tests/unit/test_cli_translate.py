@@ -192,7 +192,7 @@ def test_an_error_that_says_all_is_followed_by_no_advice_to_read_the_help(transl
         (("https://a.b/talk.mp3",), "es", "try: ffmpeg -i https://a.b/talk.mp3 -f s16le"),
         (("devcies",), "es", "did you mean 'devices'?"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
-        (("talk.wav",), "es-419", "to 'es-419'"),
+        (("talk.wav",), "fr-CA", "to 'fr-CA'"),
         (("talk.wav",), "de", "try: apt-get install scripted-en-de"),
         (("talk.wav",), "en", "already speaks 'en'"),
         (("scripted.yaml",), "es", "scripted.yaml"),
