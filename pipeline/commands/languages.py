@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
+
+
+def profile_given(arguments: argparse.Namespace) -> str:
+    """The options that name the profile as they were given, each after a space, for a command to be typed next."""
+    options = [] if arguments.profile == "auto" else ["--profile", arguments.profile]
+    options += ["--config", str(arguments.config)] if arguments.config else []
+    options += [word for assignment in arguments.assignments for word in ("--set", assignment)]
+    return "".join(f" {shlex.quote(word)}" for word in options)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

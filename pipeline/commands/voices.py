@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.languages import add_profile_arguments
+from pipeline.commands.languages import add_profile_arguments, profile_given
 
 if TYPE_CHECKING:
     from pipeline.config import Profile
@@ -102,7 +102,8 @@ def _enrol(arguments: argparse.Namespace) -> None:
 
     tell(why)
     record = asyncio.run(enrol(wish, profile, VoiceStore(), tell))
-    print(f"voice {record.name}: {record.speech_s:g} s of speech; try: translate-live voices preview {record.name}")  # noqa: T201
+    hear = f"translate-live voices preview {record.name}{profile_given(arguments)}"
+    print(f"voice {record.name}: {record.speech_s:g} s of speech; try: {hear}")  # noqa: T201
 
 
 def _list(arguments: argparse.Namespace) -> None:

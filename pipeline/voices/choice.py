@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pipeline.config import Profile
+from pipeline.config import Profile, load_profile, profile_names
 from pipeline.contracts import Synthesizer, Voice
 from pipeline.errors import BadInput, Refused, parted
 from pipeline.events import AudioChunk
@@ -80,16 +80,26 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
     if store.has(name):
         record = store.record(name)
         if model not in record.arrays and record.clip is None:
-            raise BadInput(
-                f"the voice {record.name!r} was enrolled for {' and '.join(record.arrays)}, not for {model}, and its clip "
-                f"was not kept; try: translate-live voices add CLIP --name {record.name} --consent CONSENT --replace "
-                "--keep-clip"
-            )
+            raise _other_model(record, model, profile)
         return ChosenVoice(record.name, model, store, record)
     known = knows_voices(profile)
     if known is not None and not known.has_preset(name):
         raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
+
+
+def _other_model(record: VoiceRecord, model: str, profile: Profile) -> BadInput:
+    """The error for a voice that this profile's model does not know: which profile does, or how this one can learn it."""
+    what = f"the voice {record.name!r} was enrolled for {' and '.join(record.arrays)}, not for {model}"
+    for name in profile_names():
+        if model_of(load_profile(name)) in record.arrays:
+            return BadInput(f"{what} of profile {profile.name}; try: --profile {name}")
+    try:
+        check_cloning(profile)
+    except Refused as refused:
+        return BadInput(f"{what}; {refused}")
+    add = f"translate-live voices add CLIP --name {record.name} --consent CONSENT --replace --keep-clip"
+    return BadInput(f"{what}, and its clip was not kept; try: {add}")
 
 
 def check_cloning(profile: Profile) -> None:

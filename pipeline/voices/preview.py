@@ -37,9 +37,11 @@ async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     backend = profile.backends().synthesizer
     require(profile.name, backend.missing())
     language = _language(wish, chosen, backend.languages())
-    text = wish.text or preview_sentence(language)
-    if not text:
-        raise BadInput(f"there is no sentence to say in {language_name(language)} yet; try: --text")
+    text = preview_sentence(language) if wish.text is None else wish.text
+    if text is None:
+        raise BadInput(f"there is no sentence to say in {language_name(language)} yet; try: --text TEXT")
+    if not any(character.isalnum() for character in text):
+        raise BadInput(f"--text {text!r} holds no word to say")
     sink = SpeechFile(wish.out) if wish.out else Speaker(wish.out_device)
     try:
         async with backend.load() as synthesizer:

@@ -1,15 +1,18 @@
 """The command `voices` and the options --voice, --consent and --voice-style, on scripted models and real speech."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from pipeline.audio.speaker import Speaker
 from pipeline.cli import main
+from pipeline.config import profiles_folder
 from pipeline.voices.sentences import consent_sentence
 from pipeline.voices.store import VoiceStore
 from tests.scripted_voices import PRESET
@@ -21,6 +24,8 @@ PROFILE = {
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_voices:Cloner"},
 }
+
+QWEN = yaml.safe_load((profiles_folder() / "gpu.yaml").read_text())["synthesizer"]
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +247,8 @@ def test_a_broken_voice_does_not_hide_the_others(add, voices, store):
         (["preview", "ana"], "did you mean 'anna'"),
         (["preview", "anna", "--to", "fr"], "does not speak 'fr'; it speaks en, es"),
         (["preview", "anna", "--to", "klingonish"], "is no language"),
+        (["preview", "anna", "--text", "", "--out", "empty.wav"], "--text '' holds no word to say"),
+        (["preview", "anna", "--text", " …", "--out", "empty.wav"], "holds no word to say"),
         (["preview", "anna", "--out", "a.mp3"], ".wav or .flac"),
         (["lst"], "invalid choice: 'lst'"),
     ],
@@ -251,6 +258,7 @@ def test_wrong_words_are_told(voices, store, words, said):
     code, out, err = voices(*words)
     assert (code, out) == (2, "")
     assert said in err
+    assert not Path("empty.wav").exists()
 
 
 @pytest.fixture
@@ -314,6 +322,27 @@ def test_a_voice_of_another_model_is_learned_again_from_the_kept_clip(translate,
     assert code == 0
     assert np.median(spoken) == pytest.approx(0.5 / 2**0.5, abs=0.01), "as loud as the kept clip, a tone"
     assert list(store.record("anna").arrays) == ["another one", "tests.scripted_voices:Cloner toy"]
+
+
+def test_what_add_advises_can_be_typed_as_it_stands(add, profile, capsys):
+    code, out, _ = add()
+    assert code == 0
+    advised = shlex.split(out.strip().partition("; try: translate-live ")[2])
+    assert advised == ["voices", "preview", "anna", "--profile", "offline", "--config", str(profile)]
+    assert main([*advised, "--text", "hello", "--out", str(profile.with_suffix(".wav"))]) == 0
+
+
+def test_a_voice_of_another_profile_is_told_with_that_profile_and_no_advice_that_cannot_help(voices, profile, store):
+    enrol(store, model=f"{QWEN['use']} {QWEN['model']}")
+    code, _, err = voices("preview", "anna")
+    assert code == 2
+    assert err.splitlines()[-1] == "try: --profile gpu"
+    store.remove("anna")
+    enrol(store, model="another one")
+    set_backend(profile, "synthesizer", clones=False)
+    _, _, err = voices("preview", "anna")
+    assert "not for tests.scripted_voices:Cloner toy; this one cannot clone" in err
+    assert "--replace" not in err
 
 
 @pytest.mark.parametrize(
