@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -93,15 +94,13 @@ def digest(profile: Profile) -> str:
 
 
 def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) -> tuple[Profile, str]:
-    """The best profile that can run here, and one line that says which, why, and what would give a better one.
+    """The best profile that can run here, and one short line that says which and why; `lacking` tells the rest.
 
     Settings of a backend fit only the profiles that use it; raises `BadInput` when they fit none.
     """
-    lacking: list[str] = []
+    better = ""
     unfit = BadInput(f"no profile found in {profiles_folder()}: reinstall translate-live")
     for name in AUTO_ORDER:
-        if name not in profile_names():
-            continue
         try:
             profile = load_profile(name, config, assignments)
             missing = what_is_missing(profile)
@@ -109,9 +108,17 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
             unfit = error
             continue
         if not missing or name == AUTO_ORDER[-1]:
-            return profile, f"profile {name}: {'. '.join([profile.summary, *lacking[-1:]])}"
-        lacking.append(f"better is {name}, which lacks {listed(missing)}; try: {fix_for(name, missing)}")
+            return profile, f"profile {name}: {better or 'the best that runs here'}"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        better = f"{name} lacks {missing[0].what}{more} (see: translate-live doctor)"
     raise unfit
+
+
+def lacking(name: str, config: Path | None = None, assignments: Sequence[str] = ()) -> Iterator[tuple[str, list[Missing]]]:
+    """The profiles that ``auto`` would rather take than ``name``, and what they lack on this machine."""
+    for better in AUTO_ORDER[: AUTO_ORDER.index(name)] if name in AUTO_ORDER else ():
+        with suppress(BadInput):  # the settings do not fit it
+            yield better, what_is_missing(load_profile(better, config, assignments))
 
 
 def what_is_missing(profile: Profile) -> list[Missing]:

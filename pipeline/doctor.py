@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -58,6 +58,14 @@ def machine() -> Iterator[Finding]:
     yield Finding("processor", True, f"{os.cpu_count()} cores")
     yield from _devices()
     yield _accelerator()
+
+
+def better(lacking: Iterable[tuple[str, Sequence[Missing]]]) -> Iterator[Finding]:
+    """What the profiles that are better than the one that is tried lack, and what brings it, if that can be fetched."""
+    for name, missing in lacking:
+        fix = fix_for(name, missing) if all(item.fetchable for item in missing) else ""
+        detail = f"{name} is better, and lacks {listed(missing)}" if missing else f"{name} is better, and can run here"
+        yield Finding("profile", not missing, detail, fix, needed=False)
 
 
 def stages(profile: Profile, target: str) -> Sequence[Finding]:

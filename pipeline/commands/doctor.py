@@ -15,12 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
-    from pipeline.doctor import Finding, gpu_memory, machine, stages  # noqa: PLC0415
+    from pipeline.config import lacking  # noqa: PLC0415
+    from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
     from pipeline.languages import code_of  # noqa: PLC0415
     from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)
-    profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+    profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     findings: list[Finding] = []
 
     def report(finding: Finding) -> None:
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     for finding in machine():
         report(finding)
-    print(why, flush=True)  # noqa: T201
+    print(f"profile {profile.name}: {profile.summary}", flush=True)  # noqa: T201
+    for finding in better(lacking(profile.name, arguments.config, arguments.assignments)):
+        report(finding)
     report(gpu_memory(profile))
     for finding in stages(profile, target):
         report(finding)

@@ -12,6 +12,7 @@ from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.config import profile_names
+from pipeline.contracts import Missing
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -124,6 +125,15 @@ def test_doctor_runs_every_stage(config, capsys):
     assert "ok   recognize  heard 'word0" in said
     assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
     assert said.splitlines()[-1] == "all is well"
+
+
+def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
+    lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", "translate-live pull")])]
+    monkeypatch.setattr("pipeline.config.lacking", lambda *_: lacks)
+    assert doctor(config) == 0
+    said = capsys.readouterr().out
+    assert "none profile    gpu is better, and lacks a GPU\nnone profile    cpu is better, and lacks a model\n" in said
+    assert "fix: translate-live pull cpu\n" in said
 
 
 def test_doctor_knows_languages(config, capsys):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import choose_profile, digest, load_profile, profile_names, require, what_is_missing
+from pipeline.config import choose_profile, digest, lacking, load_profile, profile_names, require, what_is_missing
 from pipeline.contracts import Missing
 from pipeline.errors import BadInput, ModelError
 
@@ -87,9 +87,15 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_profile("offline", tmp_path / "none.yaml")
 
 
-def test_auto_says_which_profile_and_why() -> None:
+def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)], "cpu": [Missing(f"model {n}", "pull") for n in "abc"]}
+    monkeypatch.setattr("pipeline.config.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
-    assert line.startswith(f"profile {profile.name}: ")
+    assert (profile.name, line) == ("offline", "profile offline: cpu lacks model a and 2 more (see: translate-live doctor)")
+    assert dict(lacking("offline")) == lacks, "the doctor tells all"
+    assert dict(lacking("gpu")) == {}
+    del lacks["gpu"]
+    assert choose_profile()[1] == "profile gpu: the best that runs here"
 
 
 def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
