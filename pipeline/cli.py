@@ -12,10 +12,20 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pipeline.commands import COMMANDS, DEFAULT
-from pipeline.errors import BadInput, DeviceError, ModelError, NetworkError, TranslateLiveError, nearest, parted
+from pipeline.errors import (
+    BadInput,
+    DeviceError,
+    ModelError,
+    NetworkError,
+    TranslateLiveError,
+    did_you_mean,
+    nearest,
+    parted,
+)
 from pipeline.version import version
 
 INTERRUPTED = 130
@@ -49,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         _, unknown, rest = message.partition("unrecognized arguments: ")
         if unknown and rest.startswith("-"):
             wrong, *_ = rest.split()
-            message = f"unknown option {wrong}; {nearest(wrong, self._option_string_actions)}"
+            message = f"unknown option {wrong}; {did_you_mean(wrong, self._option_string_actions)}".rstrip("; ")
         raise BadInput(f"{message}; try: {self.prog} --help")
 
 
@@ -92,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command, and its checked arguments; raises `BadInput`."""
     named = words[0] if words and words[0] in COMMANDS else None
+    if words and not named:
+        _check_file(words[0])
     command = cast(Command, importlib.import_module(f"pipeline.commands.{named or DEFAULT}"))
     parser = Parser(
         f"translate-live {named}" if named else "translate-live",
@@ -106,6 +118,12 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     if not named:
         parser.epilog = (parser.epilog or "") + _command_list()
     return command, parser.parse_args(words[1:] if named else words)
+
+
+def _check_file(word: str) -> None:
+    """Raise `BadInput` for a first word that is no file and has no look of one: a command is misspelt."""
+    if word[:1] != "-" and not {".", "/", os.sep} & set(word) and not Path(word).exists():
+        raise BadInput(f"{word!r} is no file and no command; {nearest(word, COMMANDS)}; try: translate-live --help")
 
 
 def _command_list() -> str:

@@ -71,6 +71,12 @@ def check_range(name: str, value: float, low: float, high: float = inf) -> None:
 def nearest(wrong: str, valid: Iterable[str]) -> str:
     """A hint for an error message: the nearest valid name, then all of them."""
     names = sorted(valid)
-    close = get_close_matches(wrong, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(wrong, names)
     return f"{hint}valid: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
+    """The nearest valid name as a question, or nothing; dashes before options are none of their likeness."""
+    names = {name.lstrip("-"): name for name in valid}
+    close = get_close_matches(wrong.lstrip("-"), names, n=1, cutoff=0.6)
+    return f"did you mean {names[close[0]]!r}? " if close else ""

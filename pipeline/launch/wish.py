@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.audio.audio_writer import sound_format
 from pipeline.audio.recording import RECORDED
 from pipeline.commands import COMMANDS
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput
 from pipeline.languages import SameLanguage, code_of
 from pipeline.outputs.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.voices.record import SAME
@@ -110,8 +110,6 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
             )
         if name in COMMANDS:
             raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
-        if name != STANDARD_INPUT and not Path(name).exists() and "." not in name:
-            raise BadInput(f"{name!r} is no file and no command; {nearest(name, COMMANDS)}; try: translate-live --help")
 
 
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:

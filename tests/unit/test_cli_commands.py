@@ -69,6 +69,25 @@ def test_the_help_names_every_command_and_examples(capsys):
     assert "translate-live --mic --to es" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "step"),
+    [
+        (["voice"], "'voice' is no file and no command; did you mean 'voices'?", "translate-live --help"),
+        (["voice", "list"], "did you mean 'voices'?", "translate-live --help"),
+        (["talk", "--to", "es"], "'talk' is no file and no command; valid: devices", "translate-live --help"),
+        (["talk.wav"], "the following arguments are required: --to", "translate-live --help"),
+        (["a.wav", "--to", "es", "--captoins", "a"], "unknown option --captoins; did you mean '--captions'?", "--help"),
+        (["a.wav", "--to", "es", "--bogus"], "unknown option --bogus", "translate-live --help"),
+    ],
+)
+def test_a_word_that_is_misspelt(words, said, step, capsys):
+    assert main(words) == 2
+    error, advice = capsys.readouterr().err.splitlines()
+    assert said in error
+    assert step in advice
+    assert "bogus" not in error or error.endswith("--bogus")
+
+
 def test_languages_by_what_serves_them_or_that_nothing_does(config, capsys):
     assert main(["languages", "--profile", "offline", "--config", str(config)]) == 0
     _, header, *rows, sums = capsys.readouterr().out.splitlines()
