@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pipeline.languages import LanguageRow
 
 _HEADER = ("language", "heard by", "translated by", "spoken by")
 _NOTHING = "nothing"
+_WIDE = 1000  # for pipes and files, where a row is a line
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,17 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
         why = f"profiles {', '.join(profile.name for profile in profiles)}"
     rows = languages_offered(profile.backends() for profile in profiles)
     print(why)  # noqa: T201
-    print("\n".join(_lines(rows)))  # noqa: T201
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+    print("\n".join(_lines(rows, width)))  # noqa: T201
     sources, targets = sum(row.source for row in rows), sum(row.captions for row in rows)
     print(f"source languages {sources}, target languages {targets}, of these spoken {sum(row.speech for row in rows)}")  # noqa: T201
     return 0
 
 
-def _lines(rows: Sequence[LanguageRow]) -> list[str]:
-    """The rows as a table: what nothing serves says so."""
-    table = [_HEADER, *(_cells(row) for row in rows)]
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADER))]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table]
+def _lines(rows: Sequence[LanguageRow], width: int) -> list[str]:
+    """The rows as a table that wraps within its columns; what nothing serves says so."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*_HEADER, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*_cells(row))
+    console = Console(width=width, color_system=None)
+    with console.capture() as printed:
+        console.print(table, markup=False, highlight=False)
+    return [line.rstrip() for line in printed.get().splitlines()]
 
 
 def _cells(row: LanguageRow) -> tuple[str, ...]:

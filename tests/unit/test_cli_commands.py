@@ -109,6 +109,17 @@ def test_languages_of_all_profiles(config, capsys):
     assert "--all is about the profiles as they are" in capsys.readouterr().err
 
 
+def test_a_narrow_terminal_gets_the_languages_in_columns(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["languages", "--all"]) == 0
+    _, header, *rows, sums = capsys.readouterr().out.splitlines()
+    assert max(map(len, rows)) <= 80
+    second = header.index("heard by")
+    assert all(row[second - 2 : second] == "  " for row in rows)
+    assert sum(row[0] != " " for row in rows) > 90, "each language begins a line"
+
+
 def test_devices_are_listed_by_name(monkeypatch, capsys):
     found = [Device(0, "USB mic", 1, 0, 48_000, default_input=True), Device(1, "Headphones", 0, 2, 44_100)]
     monkeypatch.setattr("pipeline.audio.devices.list_devices", lambda: found)
