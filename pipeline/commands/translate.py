@@ -26,6 +26,9 @@ examples:
       terms that must be said as your glossaries have them
   ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > talk.es.txt
       translate anything into text
+
+the last line on standard error says what came of it: seconds heard, units (and how many were skipped), ear-voice span (from
+the end of a unit's source words to the beginning of its speech), and first audio (after the first word began)
 """
 
 

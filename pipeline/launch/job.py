@@ -213,8 +213,16 @@ def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iter
 def _views(
     job: Job, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
 ) -> Sequence[Sink]:
-    source, targets, quiet = "/".join(job.languages) or "auto", job.wish.targets, job.wish.quiet
-    return console_sinks(cast(TextIO, out), cast(TextIO, errors), clock, source, targets, quiet=quiet, unread=unread)
+    return console_sinks(
+        cast(TextIO, out),
+        cast(TextIO, errors),
+        clock,
+        "/".join(job.languages) or "auto",
+        job.wish.targets,
+        quiet=job.wish.quiet,
+        unread=unread,
+        spoken=job.wish.spoken if job.speaks else None,
+    )
 
 
 def _keep_on() -> None:

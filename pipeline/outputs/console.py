@@ -26,7 +26,7 @@ from pipeline.events import (
 )
 from pipeline.outputs.background_text import unwritable
 from pipeline.outputs.legible import legible
-from pipeline.outputs.nothing_heard import NothingHeard
+from pipeline.outputs.outcome import Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -139,20 +139,20 @@ class PlainView:
     def __init__(self, out: TextIO, target: str) -> None:
         self._out = out
         self._target = target
-        self._nothing_heard = NothingHeard()
+        self._outcome = Outcome(target)
 
     async def put(self, event: Event) -> None:
         """Print the source words of a unit, or a notice."""
-        self._nothing_heard.take(event)
+        self._outcome.take(event)
         if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {legible(text_of(event.source))}")
         elif line := notice_line(event):
             self._print(f"notice: {line}")
 
     async def close(self) -> None:
-        """Nothing is held back; say if nothing was heard."""
-        if line := self._nothing_heard.line():
-            self._print(f"notice: {line}")
+        """Nothing is held back; say what came of it."""
+        if line := self._outcome.line():
+            self._print(line)
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)  # noqa: T201
@@ -164,11 +164,20 @@ class LiveView:
     Notices, and the translation if ``scroll`` (the terminal is also standard output), scroll past above.
     """
 
-    def __init__(self, console: Console, clock: Clock, source: str, targets: Sequence[str], scroll: bool) -> None:
+    def __init__(
+        self,
+        console: Console,
+        clock: Clock,
+        source: str,
+        targets: Sequence[str],
+        scroll: bool,
+        *,
+        spoken: str | None = None,
+    ) -> None:
         from rich.live import Live  # noqa: PLC0415 - costs 50 ms
 
         self.status = Status()
-        self._nothing_heard = NothingHeard()
+        self._outcome = Outcome(spoken or targets[0])
         self._console = console
         self._clock = clock
         self._source = source
@@ -183,7 +192,7 @@ class LiveView:
     async def put(self, event: Event) -> None:
         """Show an event, at the next redraw."""
         self.status.take(event)
-        self._nothing_heard.take(event)
+        self._outcome.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
             self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
         if line := notice_line(event):
@@ -194,11 +203,11 @@ class LiveView:
             self._draw()
 
     async def close(self) -> None:
-        """Draw the last state and leave it on the screen; say if nothing was heard."""
-        if line := self._nothing_heard.line():
-            self._console.print(line, style="yellow", markup=False, highlight=False)
+        """Draw the last state and leave it on the screen, and below it what came of the session."""
         self._draw()
         self._live.stop()
+        if line := self._outcome.line():
+            self._console.print(line, markup=False, highlight=False)
 
     def _draw(self) -> None:
         self._live.update(self._picture(), refresh=True)
@@ -225,16 +234,20 @@ def console_sinks(
     *,
     quiet: bool,
     unread: Callable[[], None],
+    spoken: str | None = None,
 ) -> Sequence[Sink]:
-    """What shows a session on this terminal, pipe or log; ``quiet``: the translation only."""
+    """What shows a session on this terminal, pipe or log; ``quiet``: the translation only.
+
+    Figures are of the target that is ``spoken`` (none: the first).
+    """
     lines = TranslationLines(out, unread, several=len(targets) > 1)
     if quiet:
         return [lines]
     if not errors.isatty() or os.environ.get("TERM") == "dumb":  # which can draw nothing over
-        return [PlainView(errors, targets[0]), lines]
+        return [PlainView(errors, spoken or targets[0]), lines]
     from rich.console import Console  # noqa: PLC0415
 
-    view = LiveView(Console(file=errors), clock, source, targets, scroll=out.isatty())
+    view = LiveView(Console(file=errors), clock, source, targets, out.isatty(), spoken=spoken)
     return [view] if out.isatty() else [lines, view]
 
 

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.outputs.outcome import Outcome, percentile, seconds
+
+__all__ = ["Record", "Summary", "is_whole", "percentile", "summarize", "table"]
+
 Record = dict[str, Any]
 
 _PER_S = 1e9  # the log counts nanoseconds
@@ -48,6 +52,25 @@ class Summary:
         return named | {f"rtf_{stage}": value for stage, value in self.stage_rtf.items()}
 
 
+_READ: dict[str, tuple[str, ...]] = {
+    "session": ("start_ns",),
+    "Transcript": ("heard_ns", "committed"),
+    "ReadingUnit": ("language", "source"),
+    "Lag": ("unit", "start_ns", "ear_voice_ns", "rate"),
+    "Skipped": ("first", "last"),
+    "Busy": ("stage", "busy_ns"),
+}
+"""What is read of each kind of event, besides ``at_ns``."""
+
+
+def is_whole(record: Record) -> bool:
+    """Whether an event has all that a summary reads of it."""
+    words = [*record.get("committed", []), *record.get("source", [])]
+    return all(key in record for key in ("at_ns", *_READ.get(record["event"], ()))) and all(
+        isinstance(word, dict) and {"text", "start_ns"} <= word.keys() for word in words
+    )
+
+
 def summarize(records: Iterable[Record]) -> Summary:
     """The figures of the session whose log this is; one pass, in memory only what is needed."""
     kinds: dict[str, list[Record]] = {}
@@ -55,11 +78,11 @@ def summarize(records: Iterable[Record]) -> Summary:
         if record["event"] not in {"Draft", "SpeechChunk"}:
             kinds.setdefault(record["event"], []).append(record)
     transcripts, lags = kinds.get("Transcript", []), kinds.get("Lag", [])
+    outcome = _outcome(kinds)
     words = [word for transcript in transcripts for word in transcript["committed"]]
     by_target = _by_target(kinds)
     units = by_target[_main_target(kinds, by_target)] if by_target else []
-    spans_s = [lag["ear_voice_ns"] / _PER_S for lag in lags]
-    audio_s = _audio_s(kinds)
+    spans_s, audio_s = outcome.spans_s, outcome.audio_s
     lost, doubled = _coverage(words, by_target.values())
     return Summary(
         audio_s=audio_s,
@@ -69,8 +92,8 @@ def summarize(records: Iterable[Record]) -> Summary:
         words_lost=lost,
         words_doubled=doubled,
         units_spoken=len({lag["unit"] for lag in lags}),
-        units_skipped=sum(skip["last"] - skip["first"] + 1 for skip in kinds.get("Skipped", [])),
-        first_audio_s=(lags[0]["start_ns"] - words[0]["start_ns"]) / _PER_S if lags and words else math.nan,
+        units_skipped=outcome.skipped,
+        first_audio_s=outcome.first_audio_s,
         ear_voice_span_p50_s=percentile(spans_s, 50),
         ear_voice_span_p90_s=percentile(spans_s, 90),
         lag_p95_s=percentile(spans_s, 95),
@@ -90,8 +113,8 @@ def table(summary: Summary) -> str:
         ("units", f"{summary.units}, median {summary.median_unit_words:g} words" if summary.units else "0"),
         ("spoken", f"{summary.units_spoken}, skipped {summary.units_skipped}"),
         ("first audio", "-" if math.isnan(first_s) else f"{first_s:.2f} s after the first word began"),
-        ("ear-voice span", f"p50 {_seconds(summary.ear_voice_span_p50_s)}, p90 {_seconds(summary.ear_voice_span_p90_s)}"),
-        ("lag", f"p95 {_seconds(summary.lag_p95_s)}, at the end {_seconds(summary.lag_end_s)}"),
+        ("ear-voice span", f"p50 {seconds(summary.ear_voice_span_p50_s)}, p90 {seconds(summary.ear_voice_span_p90_s)}"),
+        ("lag", f"p95 {seconds(summary.lag_p95_s)}, at the end {seconds(summary.lag_end_s)}"),
         ("fastest speech", "-" if math.isnan(summary.highest_rate) else f"{summary.highest_rate:.2f} times its own rate"),
         *((f"real-time factor, {stage}", f"{value:.3f}") for stage, value in summary.stage_rtf.items()),
     ]
@@ -108,19 +131,23 @@ def table(summary: Summary) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in [*rows, *problems])
 
 
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile: a value that occurred; NaN of nothing."""
-    if not values:
-        return math.nan
-    return sorted(values)[max(1, math.ceil(percent / 100 * len(values))) - 1]
+def _outcome(kinds: dict[str, list[Record]]) -> Outcome:
+    """What a session counts while it runs, counted again from its log; without its first line no audio has a length."""
+    outcome = Outcome()
+    begun = "session" in kinds
+    start_ns = kinds["session"][0]["start_ns"] if begun else 0
 
+    def moment(at_ns: int | None) -> float:
+        return math.nan if at_ns is None else (at_ns - start_ns) / _PER_S
 
-def _audio_s(kinds: dict[str, list[Record]]) -> float:
-    """How far the audio was heard."""
-    heard = [transcript["heard_ns"] for transcript in kinds.get("Transcript", []) if transcript["heard_ns"] is not None]
-    if not heard or "session" not in kinds:
-        return 0.0
-    return float(max(heard) - kinds["session"][0]["start_ns"]) / _PER_S
+    for transcript in kinds.get("Transcript", []):
+        heard_s = moment(transcript["heard_ns"]) if begun else math.nan
+        outcome.hear(heard_s, [moment(word["start_ns"]) for word in transcript["committed"]])
+    for lag in kinds.get("Lag", []):
+        outcome.speak(moment(lag["start_ns"]), lag["ear_voice_ns"] / _PER_S)
+    for skip in kinds.get("Skipped", []):
+        outcome.skip(skip["first"], skip["last"])
+    return outcome
 
 
 def _wall_s(kinds: dict[str, list[Record]]) -> float:
@@ -162,7 +189,3 @@ def _coverage(words: Iterable[Record], targets: Iterable[Sequence[Record]]) -> t
 
 def _key(word: Record) -> tuple[str, int]:
     return word["text"], word["start_ns"]
-
-
-def _seconds(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f} s"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,9 @@ def test_the_first_signal_drains(tmp_path, number):
     assert process.returncode == 128 + number
     assert "stopping" in errors
     assert "Traceback" not in errors
+    assert re.search(
+        r"^heard \d+\.\d s, \d+ units?, 0 skipped; ear-voice span p50 \d.* s; first audio \d.* s$", errors, re.M
+    )
     assert_valid(tmp_path)
 
 
@@ -89,8 +93,9 @@ def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
     while "stopping" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGINT
+    assert "\nheard " in f"\n{errors}"
     assert_valid(tmp_path)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,19 @@ def test_text_goes_to_standard_output_a_unit_a_line(translate):
     assert out.split() == [f"WORD{number}" for number in range(15)]
     assert len(out.splitlines()) > 1
     assert "text only: --out FILE.wav writes the speech" in err
+
+
+def test_the_last_line_says_what_came_of_it_unless_only_results_are_wanted(translate, tmp_path, capsys):
+    _, out, err = translate()
+    assert f"heard 6.0 s, {len(out.splitlines())} units\n" in err
+    log = tmp_path / "log.jsonl"
+    _, _, err = translate("--out", tmp_path / "a.wav", "--events", log)
+    line = next(line for line in err.splitlines() if line.startswith("heard "))
+    assert main(["summary", str(log)]) == 0
+    said = dict(re.split(r"  +", row) for row in capsys.readouterr().out.splitlines())
+    assert line.partition("; ear-voice span ")[2].partition("; ")[0] == said["ear-voice span"]
+    assert f"first audio {said['first audio']}".startswith(line.rpartition("; ")[2])
+    assert translate("-q")[2] == ""
 
 
 def test_all_outputs_at_once(translate, tmp_path):
