@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import BadInput
 from pipeline.outputs.event_log import read_events
-from pipeline.outputs.summary import summarize, table
+from pipeline.outputs.summary import Record, is_whole, summarize, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,11 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the figures."""
+    """Print the figures; of damaged lines, how many were left out."""
+    lines: Counter[str] = Counter()
+
+    def whole() -> Iterator[Record]:
+        for record in read_events(arguments.log, lambda _: lines.update(["damaged"])):
+            lines["whole" if is_whole(record) else "damaged"] += 1
+            if is_whole(record):
+                yield record
+
     try:
-        summary = summarize(read_events(arguments.log))
-    except (KeyError, TypeError) as error:  # lines that are events, but not as we write them
+        summary = summarize(whole())
+    except (KeyError, TypeError) as error:  # events whose values are not as we write them
         raise BadInput(f"{arguments.log} is no whole event log ({error!r}); try: a file that --events wrote") from error
+    lost = lines["damaged"]
+    if lost and not lines["whole"]:
+        raise BadInput(f"{arguments.log} is no event log: no line of it is an event; try: a file that --events wrote")
+    if lost:
+        which = "1 line is no whole event" if lost == 1 else f"{lost} lines are no whole events"
+        print(f"notice: {which} and left out", file=sys.stderr)  # noqa: T201
     if arguments.json:
         figures = {name: None if math.isnan(value) else value for name, value in summary.figures().items()}
         print(json.dumps(figures, indent=2))  # noqa: T201

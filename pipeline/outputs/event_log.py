@@ -86,16 +86,23 @@ class EventLog:
         self._file.add(_line(head | _record(event, lambda moment: nanoseconds(start + moment))))
 
 
-def read_events(path: Path) -> Iterator[Record]:
-    """The lines of a log, oldest first; a last line cut short by a kill is left out. Raises `BadInput`."""
+def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Record]:
+    """The lines of a log, oldest first; a last line cut short by a kill is left out.
+
+    A line that is no event raises `BadInput`, or is left out where ``damaged`` takes the place of each.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith("\n"):
                     return
-                yield _parsed(line, f"{path}:{number}")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is no event log: it holds no text; try: a file that --events wrote") from error
+                where = f"{path}:{number}"
+                if (record := _parsed(line)) is not None:
+                    yield record
+                elif damaged is None:
+                    raise BadInput(f"{where} is no event; try: a file that --events wrote")
+                else:
+                    damaged(where)
     except OSError as error:
         raise BadInput(f"cannot read the event log {path}: {error.strerror}; try: a file that --events wrote") from error
 
@@ -105,14 +112,13 @@ def nanoseconds(seconds: float) -> int | None:
     return round(seconds * 1e9) if math.isfinite(seconds) else None
 
 
-def _parsed(line: str, where: str) -> Record:
+def _parsed(line: str) -> Record | None:
+    """The event of a line, if it is one."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or "event" not in record:
-        raise BadInput(f"{where} is no event; try: a file that --events wrote")
-    return record
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None
 
 
 def _line(record: Record) -> str:

@@ -208,7 +208,19 @@ def test_the_fallback_voice_is_fetched_and_looked_at(config, capsys):
 def test_a_summary_of_what_is_no_log(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("hello\n")
     assert main(["summary", str(tmp_path / "a.txt")]) == 2
-    assert "a.txt:1 is no event" in capsys.readouterr().err
+    assert "a.txt is no event log" in capsys.readouterr().err
+
+
+def test_a_damaged_line_of_a_log_is_left_out_and_counted_and_the_rest_is_kept(tmp_path, capsys):
+    heard = {"event": "Transcript", "at_ns": 2, "heard_ns": 5_000_000_000, "committed": [{"text": " a", "start_ns": 1}]}
+    lines = [json.dumps({"event": "session", "at_ns": 0, "start_ns": 0}), json.dumps(heard)]
+    damage = ["{}", "hello", lines[1][:30] + lines[1], '{"event":"Lag","at_ns":3}', "\udcff" * 9]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join([lines[0], *damage[:3], lines[1], *damage[3:]]) + "\n", errors="surrogateescape")
+    assert main(["summary", str(log)]) == 0
+    said = capsys.readouterr()
+    assert said.err == "notice: 5 lines are no whole events and left out\n"
+    assert "words heard     1 in 5.0 s of audio" in said.out
 
 
 LATE = """
@@ -220,7 +232,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_summary_whose_reader_has_gone_ends_quietly(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"event": "Session", "start_ns": 0}\n')
+    (tmp_path / "log.jsonl").write_text('{"event": "session", "at_ns": 0, "start_ns": 0}\n')
     process = subprocess.Popen(
         [sys.executable, "-c", LATE, "summary", str(tmp_path / "log.jsonl")],
         stdin=subprocess.PIPE,
