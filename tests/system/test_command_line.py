@@ -168,12 +168,13 @@ def test_ctrl_c_half_way_leaves_valid_files(tmp_path):
         (("--mic", "--in-device", "no such microphone", "--to", "es"), 3, "input device"),
     ],
 )
-def test_what_is_wrong_is_said_in_two_lines(words, code, said):
+def test_what_is_wrong_is_said_in_a_line_and_what_to_do_in_another(words, code, said):
     ended = run(*words, "--profile", "offline")
     lines = [line for line in ended.stderr.splitlines() if not line.startswith(("profile offline:", "text only"))]
-    assert (ended.returncode, ended.stdout, len(lines)) == (code, "", 2), ended.stderr
-    assert lines[0].startswith("error: ")
-    assert lines[1].startswith("try: ")
+    assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr
+    error, *steps = lines
+    assert error.startswith("error: ")
+    assert [step[:5] for step in steps] in ([], ["try: "])
     assert said in ended.stderr
 
 
