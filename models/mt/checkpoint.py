@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.cuda_attention import leave_out_cudnn_attention
 from models.cuda_stream import take_stream
+from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, NetworkError
 
@@ -23,7 +24,7 @@ _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
     """The Python packages that are not installed."""
-    fix = "pip install 'translate-live[gpu]' (or [cpu])"
+    fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'cpu'}]'"
     return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
 
 
