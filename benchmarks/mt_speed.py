@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
+from benchmarks.device import wait_for
 from benchmarks.metrics.statistics import percentile
 from models.cuda_attention import leave_out_cudnn_attention
 from models.mt.search.beam_request import Asked, BeamOptions
@@ -54,7 +55,7 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
     if device.startswith("cuda"):
         before = time.perf_counter()
         fixed = record_steps(model, max(batches))
-        _wait(device)
+        wait_for(device)
         figures[f"unit_{geometry}_record_s"] = time.perf_counter() - before
         search_units(model, first, fixed)
     for call in (search_units, _generate):
@@ -135,14 +136,9 @@ def _timed(call: Callable[[], list[list[int]]], device: str, repeats: int) -> tu
     """What a call gives, and the milliseconds of each run."""
     times_ms: list[float] = []
     while not times_ms or (len(times_ms) < repeats and sum(times_ms) < 1000 * BUDGET_S):
-        _wait(device)
+        wait_for(device)
         before = time.perf_counter()
         found = call()
-        _wait(device)
+        wait_for(device)
         times_ms.append(1000 * (time.perf_counter() - before))
     return found, times_ms
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()

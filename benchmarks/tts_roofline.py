@@ -20,6 +20,7 @@ from types import FunctionType
 import torch
 from torch import Tensor
 
+from benchmarks.device import wait_for
 from models.tts.qwen3.codec_layers import CausalConvolution
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.schedule import chunk
@@ -78,16 +79,11 @@ def bandwidth(device: str) -> float:
 
 
 def _seconds(work: Callable[[], object], device: str) -> float:
-    _wait(device)
+    wait_for(device)
     begin = time.perf_counter()
     work()
-    _wait(device)
+    wait_for(device)
     return time.perf_counter() - begin
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
 
 
 def _bytes(part: object) -> int:

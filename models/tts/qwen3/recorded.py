@@ -73,18 +73,20 @@ class Recorded:
         self._eager = Eager(loaded)
         self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
-        counts = _halving(loaded.rows.capacity)
+        self._counts = _halving(loaded.rows.capacity)
         lengths = [length for length in LENGTHS if length < loaded.rows.positions] + [loaded.rows.positions]
         self._lengths = lengths
         self._steps = {
-            (count, length): self._record_step(frames, count, length) for count in counts for length in lengths[::-1]
+            (count, length): self._record_step(frames, count, length) for count in self._counts for length in lengths[::-1]
         }
         longest = max((size for size in PROMPTS if size <= loaded.rows.positions), default=loaded.rows.positions)
         self._prompt = loaded.rows.pending.new_zeros(longest, loaded.rows.pending.shape[1])
         self._row, self._last = loaded.integers([0]), loaded.integers([0])
         sizes = [size for size in PROMPTS[::-1] if size <= longest] or [longest]
         self._begins = {size: self._record_begin(frames, size) for size in sizes}
-        decodings = product(_halving(len(loaded.streams.position) - 1), CHUNKS[::-1])
+        self._spare = len(loaded.streams.position) - 1
+        self._stream_counts = _halving(self._spare)
+        decodings = product(self._stream_counts, CHUNKS[::-1])
         self._decodings = {(rows, size): self._record_decoding(decoding, rows, size) for rows, size in decodings}
         if self._stream is not None:  # what was done while recording comes before the streams go their ways
             self._stream.wait_stream(torch.cuda.current_stream(loaded.device))
@@ -112,7 +114,7 @@ class Recorded:
 
     def step(self, count: int, length: int) -> Drawn:
         """See `Executor.step`."""
-        self._steps[_at_least((rows for rows, _ in self._steps), count), length]()
+        self._steps[_at_least(self._counts, count), length]()
         return self._drawn()
 
     def _drawn(self) -> Drawn:
@@ -126,10 +128,9 @@ class Recorded:
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """See `Executor.decode`."""
-        spare = len(self.loaded.streams.position) - 1
-        rows = _at_least((rows for rows, _ in self._decodings), len(streams))
+        rows = _at_least(self._stream_counts, len(streams))
         frames = torch.tensor(codes).transpose(1, 2)
-        slots = torch.tensor([*streams, *[spare] * (rows - len(streams))])
+        slots = torch.tensor([*streams, *[self._spare] * (rows - len(streams))])
         ends = list(accumulate(_parts(frames.shape[2]), initial=0))
         with self._beside():
             parts = [self._decode(rows, slots, frames[:, :, begin:end]) for begin, end in pairwise(ends)]
@@ -155,7 +156,7 @@ class Recorded:
 
     def _record_decoding(self, recorder: Recorder, rows: int, frames: int) -> _Decoding:
         loaded, codec = self.loaded, self.loaded.codec
-        streams = loaded.integers([len(loaded.streams.position) - 1] * rows)
+        streams = loaded.integers([self._spare] * rows)
         codes = streams.new_zeros(rows, CODE_GROUPS, frames)
         samples = torch.zeros(rows, frames * codec.config.samples_per_frame, device=loaded.device)
         replay = recorder.record(lambda: _into(samples, codec.decode(loaded.streams, streams, codes)))
@@ -171,7 +172,7 @@ def _halving(most: int) -> list[int]:
     return [most, *(2**power for power in reversed(range((most - 1).bit_length())))]
 
 
-def _at_least(sizes: Iterator[int] | Sequence[int] | dict[int, Work], wanted: int) -> int:
+def _at_least(sizes: Sequence[int] | dict[int, Work], wanted: int) -> int:
     return min(size for size in sizes if size >= wanted)
 
 
