@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
 from pipeline.lane import Lane
+
+
+@asynccontextmanager
+async def busy_lane() -> AsyncIterator[tuple[Lane, threading.Event]]:
+    """A lane with a call under way, and the event that ends the call."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def first() -> None:
+        began.set()
+        go_on.wait(10)
+
+    with Lane("model") as lane:
+        running = asyncio.ensure_future(lane.run(first))
+        await asyncio.to_thread(began.wait, 10)
+        yield lane, go_on
+        await running
 
 
 async def test_calls_run_in_order_on_one_thread_and_errors_come_back() -> None:
@@ -43,35 +60,20 @@ async def test_a_cancelled_caller_leaves_only_when_its_call_is_over() -> None:
 
 
 async def test_a_call_that_has_not_begun_is_never_made_after_a_cancel() -> None:
-    began, go_on, made = threading.Event(), threading.Event(), []
-
-    def first() -> None:
-        began.set()
-        go_on.wait(10)
-
-    with Lane("model") as lane:
-        running = asyncio.ensure_future(lane.run(first))
-        await asyncio.to_thread(began.wait, 10)
+    made: list[int] = []
+    async with busy_lane() as (lane, go_on):
         waiting = asyncio.ensure_future(lane.run(lambda: made.append(1)))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         go_on.set()
-        await running
     assert not made
 
 
 async def test_what_gives_something_back_is_done_also_after_a_cancel() -> None:
-    began, go_on, freed = threading.Event(), threading.Event(), []
-
-    def first() -> None:
-        began.set()
-        go_on.wait(10)
-
-    with Lane("model") as lane:
-        running = asyncio.ensure_future(lane.run(first))
-        await asyncio.to_thread(began.wait, 10)
+    freed: list[int] = []
+    async with busy_lane() as (lane, go_on):
         freeing = asyncio.ensure_future(lane.free(freed.append, 1))
         for _ in range(3):
             await asyncio.sleep(0)
@@ -79,7 +81,6 @@ async def test_what_gives_something_back_is_done_also_after_a_cancel() -> None:
         go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await freeing
-        await running
         assert freed == [1]
         with pytest.raises(ZeroDivisionError):
             await lane.free(lambda: 1 / 0)
