@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import Entry, entry_of
 from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
+from models.mt.gpu_memory import gpu_memory, recorded_memory
 from models.mt.prompts import PROMPTS
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.prefill import Model
@@ -73,6 +75,13 @@ class CausalLM:
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
         return self.entry().pairs()
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes that it will take of a GPU, by what takes them; none on a CPU."""
+        if not on_gpu(self.device):
+            return {}
+        steps = recorded_memory(self.entry(), self.dtype, self.batch * self.beams) if self.graphs else {}
+        return {**gpu_memory(self.entry(), self.dtype), **steps}
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint."""

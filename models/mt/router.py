@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import CATALOG
 from models.mt.causal_lm import CausalLM
-from models.mt.gpu_memory import gpu_memory
 from models.mt.seq2seq import Seq2Seq
 from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, ModelError, nearest
@@ -60,13 +58,11 @@ class Router:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
-        return gpu_memory(self.tiers()[0].entry(), self.dtype) if on_gpu(self.device) else {}
+        return self.tiers()[0].gpu_memory()
 
     def gpu_memory_later(self) -> Mapping[str, int]:
         """Bytes that the other models take as well once a pair needs them."""
-        if not on_gpu(self.device):
-            return {}
-        return dict(chain.from_iterable(gpu_memory(tier.entry(), self.dtype).items() for tier in self.tiers()[1:]))
+        return dict(chain.from_iterable(tier.gpu_memory().items() for tier in self.tiers()[1:]))
 
     def pull(self, progress: Progress) -> None:
         """Download all models."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
+from models.mt.gpu_memory import gpu_memory
 from models.mt.notation import NOTATIONS, token_ids
 from models.mt.steps.prefill import Model
 from models.mt.steps.steppers import Seq2SeqStepper, end_tokens, never
@@ -61,6 +63,10 @@ class Seq2Seq:
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
         return self.entry().pairs()
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes that it will take of a GPU, by what takes them; none on a CPU."""
+        return gpu_memory(self.entry(), self.dtype) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint."""

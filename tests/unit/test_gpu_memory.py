@@ -11,12 +11,16 @@ from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, model_c
 from benchmarks.tts_tensors import codec_sizes, model_sizes
 from models.asr.whisper import FasterWhisper
 from models.gpu_memory import count_elements
+from models.mt.causal_lm import CausalLM
 from models.mt.router import Router
+from models.mt.seq2seq import Seq2Seq
+from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.tts.qwen3 import Qwen3TTS, codec, gpu_memory, loading
 from pipeline.config import load_profile
 from pipeline.doctor import gpu_memory as examined
 from pipeline.errors import ModelError
 from pipeline.gpu import ALLOWANCE, Gpu, NoGpu, gpus, need_of
+from tests.mt_models import PIECES, random_model
 
 SETTINGS = [f"synthesizer.{setting}" for setting in ("model=Qwen/Qwen3-TTS-12Hz-0.6B-Base", "sessions=1")]
 
@@ -88,6 +92,28 @@ async def test_the_estimate_is_what_the_engine_allocates(tmp_path):
     assert list(expected.values()) == pytest.approx(taken, rel=0.15)
 
 
+@pytest.mark.parametrize("kind", ["qwen3", "hunyuan"])
+def test_the_estimate_is_what_recorded_translation_steps_keep(tmp_path, kind):
+    model = random_model(kind, len(PIECES))
+    model.save_pretrained(tmp_path)
+    backend = CausalLM(str(tmp_path), languages=("en", "es"), device="cuda", dtype="float32", graphs=True)
+    weights, recorded = backend.gpu_memory().values()
+    assert weights == 4 * sum(tensor.numel() for tensor in model.parameters())
+    steps = FixedSteps(model, torch.zeros(len(PIECES)), buckets(backend.batch * backend.beams, 512), None)
+    kept = [states for step in steps._steps for layer in step._layers for states in layer._states]
+    kept += [step._scores for step in steps._steps]
+    taken = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+    assert recorded == sum(taken.values())
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="graphs: false"):
+        backend.gpu_memory()
+
+
+def test_recorded_steps_of_a_model_that_is_not_here_are_of_an_unknown_size():
+    need = need_of(load_profile("gpu", None, ["translator.graphs=true"]).backends())
+    assert (need.now["an unknown size for the recorded steps of hy-mt2-1.8b"], " or more: " in str(need)) == (0, True)
+
+
 def tensors_in(part):
     """All tensors of nested dataclasses, sequences and closures."""
     if isinstance(part, torch.Tensor):
@@ -125,7 +151,10 @@ def test_heads_are_counted_and_damaged_files_told(tmp_path):
 
 
 def test_backends_need_nothing_of_a_gpu_on_a_cpu_and_know_what_they_do_not_know(no_driver, tmp_path):
-    for backend in (Qwen3TTS(), Qwen3TTS(device="cpu"), FasterWhisper(device="cpu"), Router(device="cpu")):
+    for backend in (
+        Qwen3TTS(), Qwen3TTS(device="cpu"), FasterWhisper(device="cpu"), Router(device="cpu"), CausalLM(device="cpu"),
+        Seq2Seq(),
+    ):  # fmt: skip
         assert backend.gpu_memory() == {}
     assert Router(device="cpu").gpu_memory_later() == {}
     assert Qwen3TTS("somebody/voice", device="cuda").gpu_memory() == {"an unknown size for voice": 0}
