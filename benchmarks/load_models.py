@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.load_playback import EVERY_S
 from benchmarks.load_sessions import Piece, Translate
-from benchmarks.mt_speed import random_model, random_prompts, record_steps, search_units
+from benchmarks.mt_speed import loaded_model, random_prompts, record_steps, search_units
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda_stream import take_stream
 from models.mt.batching import BatchedTranslator
@@ -159,6 +159,6 @@ def load_decoder(geometry: str, device: str, threads: int, graphs: bool) -> Sear
     On a CPU its operators take ``threads`` threads: more than there are cores for both models would wait for each other.
     """
     torch.set_num_threads(threads)
-    model = random_model(geometry, device)
+    model = loaded_model(geometry, device)
     take_stream(model.device)
     return SearchingDecoder(model, record_steps(model, _BATCH) if graphs and device.startswith("cuda") else None)

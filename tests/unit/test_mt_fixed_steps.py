@@ -11,6 +11,7 @@ from models.mt.search.constrained_beam import search
 from models.mt.search.transfers import pack, unpack
 from models.mt.steps.fixed_step import Bucket, FixedStep
 from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.fused_norms import fuse_norms
 from models.mt.steps.prefill import prefill
 from models.mt.steps.steppers import CausalStepper
 from models.mt.terms.automaton import TermAutomaton
@@ -85,6 +86,18 @@ def test_recorded_steps_are_the_same_bit_for_bit_and_nothing_is_left_from_one_se
             assert torch.equal(replayed, first)
     assert recorder.recorded == len(SIZES)
     assert recorder.replayed == 5 * 8
+
+
+@pytest.mark.parametrize(("kind", "changes"), MODELS)
+def test_fused_norms_are_the_same_norms(kind, changes):
+    model, fused = (random_model(kind, SIZE, seed=4, **changes) for _ in range(2))
+    with torch.inference_mode():
+        for module in (*model.modules(), *fused.modules()):
+            if hasattr(module, "variance_epsilon"):
+                module.weight.copy_(torch.linspace(0.5, 2, module.weight.numel()))
+        fuse_norms(fused)
+        asked = torch.tensor(prompts(random.Random(2), 1, 9))
+        torch.testing.assert_close(fused(asked).logits, model(asked).logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "changes"), MODELS)
