@@ -151,7 +151,11 @@ async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, in
         source = recorded or Microphone(job.wish.in_device)
         unused.pop_all()  # from here on the session closes them
         outlets = [Outlet(sink) for sink in [*sinks, *learners, *views]]
-        await session.run(source, outlets)
+        try:
+            await session.run(source, outlets)
+        except asyncio.CancelledError:
+            _raise_failure(outlets)
+            raise
     _raise_failure(outlets)
     captions = [file.path for file in job.wish.captions]
     if written := [path for path in (job.wish.out, *captions, job.wish.events, job.wish.record) if path]:

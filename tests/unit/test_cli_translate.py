@@ -231,6 +231,24 @@ def test_a_language_that_is_only_text(translate, tmp_path):
     assert "--no-speech" in err
 
 
+@pytest.mark.parametrize(("option", "name"), [("--out", "a.flac"), ("--captions", "a.vtt"), ("--events", "a.jsonl")])
+def test_a_pipe_that_nobody_reads_is_refused_before_models_load(translate, tmp_path, option, name):
+    os.mkfifo(tmp_path / name)
+    code, _, err = translate(option, tmp_path / name)
+    assert code == 3
+    assert only_errors(err) == [
+        f"error: cannot write {tmp_path / name}: nobody reads this pipe",
+        "try: start its reader first",
+    ]
+    assert "loading models" not in err
+
+
+def test_a_wav_pipe_is_refused_first_of_all(translate, tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    code, _, err = translate("--out", tmp_path / "a.wav")
+    assert (code, "try: a pipe named .flac" in err) == (2, True)
+
+
 def test_an_output_that_is_an_input(translate, talk):
     before = talk.read_bytes()
     code, _, err = translate("--out", talk)
