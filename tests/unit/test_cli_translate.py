@@ -249,6 +249,22 @@ def test_a_wav_pipe_is_refused_first_of_all(translate, tmp_path):
     assert (code, "try: a pipe named .flac" in err) == (2, True)
 
 
+@pytest.mark.parametrize("option", ["--out=a.wav", "--captions=a.vtt", "--events=a.jsonl"])
+@pytest.mark.parametrize("kind", [subprocess.PIPE, "file"])
+def test_standard_output_is_for_the_translation(config, talk, in_folder, option, kind):
+    (in_folder / option.partition("=")[2]).symlink_to("/dev/stdout")
+    words = [talk, "--to", "es", "--profile", "offline", "--config", config, option]
+    with open(in_folder / "all", "w") as file:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, words)], stdout=file if kind == "file" else kind,
+            stderr=subprocess.PIPE, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 2
+    error, step = only_errors(ended.stderr)
+    assert error == f"error: {option.partition('=')[2]} is standard output, where the translation goes"
+    assert step == "try: a file, or a pipe made by mkfifo"
+
+
 def test_an_output_that_is_an_input(translate, talk):
     before = talk.read_bytes()
     code, _, err = translate("--out", talk)
