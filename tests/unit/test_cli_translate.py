@@ -409,8 +409,10 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     opened: list[tuple[object, ...]] = []
     speaker = Keep()
     monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.job.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
-    monkeypatch.setattr("pipeline.launch.job.Speaker", lambda name, original: opened.append((name, original)) or speaker)
+    monkeypatch.setattr("pipeline.launch.perform.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
+    monkeypatch.setattr(
+        "pipeline.launch.perform.Speaker", lambda name, original: opened.append((name, original)) or speaker
+    )
     words = [
         "--mic",
         "--in-device",
@@ -437,8 +439,8 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
 
     speaker = Keep()
     monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.job.Microphone", busy)
-    monkeypatch.setattr("pipeline.launch.job.Speaker", lambda name, original: speaker)
+    monkeypatch.setattr("pipeline.launch.perform.Microphone", busy)
+    monkeypatch.setattr("pipeline.launch.perform.Speaker", lambda name, original: speaker)
     assert main(["--mic", "--to", "es", "--profile", "offline", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1
