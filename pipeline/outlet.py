@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
 from pipeline.channel import Channel
 from pipeline.contracts import Sink
-from pipeline.errors import told
+from pipeline.errors import DeviceError, told
 from pipeline.events import Event, Fault, Notice, SpeechChunk
 
 OverflowPolicy = Literal["wait", "newest"]
@@ -85,3 +86,14 @@ class Outlet:
                 tell(Fault(self.name, told(error), fatal=False))
             while self._notices:
                 tell(self._notices.pop(0))
+
+    async def finish(self, limit_s: float) -> None:
+        """Close the sink, whose first error is kept; one that has not closed within ``limit_s`` is left."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.sink.close()
+        except TimeoutError:
+            late = f"{self.name} could not be finished within {limit_s:g} s; its end is lost; try: another place for it"
+            self.error = self.error or DeviceError(late)
+        except Exception as error:  # the border to foreign sinks
+            self.error = self.error or error

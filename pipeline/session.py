@@ -40,7 +40,8 @@ AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
 LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.LIVE_S`)
 TRANSCRIPTS = 32
 UNITS = 64
-CLOSE_S = 6.0  # a sink that has not closed by then is left
+CLOSE_S = 60.0  # a sink that has not closed by then is left; who reads a pipe may first have to hear what it holds
+CLOSE_NOW_S = 0.5  # the same of a session that was told to stop now
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +241,8 @@ class Session:
 
     async def _close_sinks(self) -> None:
         """Close every sink, whatever the others do."""
-        for outlet in self._outlets:
-            try:
-                async with asyncio.timeout(CLOSE_S):
-                    await outlet.sink.close()
-            except Exception as error:  # the border to foreign sinks: the session is over, the outlet keeps the error
-                outlet.error = outlet.error or error
+        task = asyncio.current_task()
+        limit_s = CLOSE_NOW_S if task and task.cancelling() else CLOSE_S
+        async with asyncio.TaskGroup() as closing:
+            for outlet in self._outlets:
+                closing.create_task(outlet.finish(limit_s))

@@ -120,7 +120,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the wish, then fulfil it."""
-    from pipeline.launch.job import perform  # noqa: PLC0415 - imports audio and models, which help does not need
+    from pipeline.launch.perform import perform  # noqa: PLC0415 - imports audio and models, which help does not need
     from pipeline.launch.wish import checked  # noqa: PLC0415
 
     return perform(checked(arguments))

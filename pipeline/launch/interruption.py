@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import math
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -32,8 +34,7 @@ class Stoppable(Protocol):
 class Interruption:
     """What signals do to the task that runs a session; ``exit_code`` is set once one has come.
 
-    A thread takes them, which can end the process at the second one even if the loop is blocked and Python's own handlers
-    cannot run.
+    A thread takes them, which ends the process in time even if the loop is blocked and Python's own handlers cannot run.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -53,8 +54,7 @@ class Interruption:
         os.set_blocking(writing, False)
         before = {number: signal.signal(number, _taken) for number in SIGNALS}
         signal.set_wakeup_fd(writing)
-        ended = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(reading, ended), name="signals", daemon=True)
+        thread = threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True)
         thread.start()
         try:
             yield
@@ -62,19 +62,21 @@ class Interruption:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            ended.set()
             os.close(writing)
             thread.join()
             os.close(reading)
 
-    def _watch(self, reading: int, ended: threading.Event) -> None:
+    def _watch(self, reading: int) -> None:
         """The thread: the number of each signal comes as a byte the moment it is sent, whatever Python is doing."""
-        for count in itertools.count(1):
+        number, limit = 0, math.inf
+        while select.select([reading], [], [], None if limit == math.inf else max(0.0, limit - time.monotonic()))[0]:
             if not (byte := os.read(reading, 1)):
                 return
-            self._loop.call_soon_threadsafe(self.receive, byte[0])
-            if count > 1 and not ended.wait(STOP_S):
-                os._exit(128 + byte[0])
+            drains = number == 0 and self.session is not None
+            number = byte[0]
+            limit = min(limit, time.monotonic() + (DRAIN_S + STOP_S if drains else STOP_S))
+            self._loop.call_soon_threadsafe(self.receive, number)
+        os._exit(128 + number)
 
     def receive(self, number: int) -> None:
         """Drain at the first signal if there is something to drain, stop at the next."""
@@ -87,7 +89,6 @@ class Interruption:
             self._stop_now()
 
     def _stop_now(self) -> None:
-        self._loop.call_later(STOP_S, os._exit, self.exit_code or 1)
         if self._task is not None:
             self._task.cancel()
         if self.session is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,17 +159,19 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
 
 
 def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
-    """No output may be an input, or two outputs one file: both would be lost."""
+    """No output may be an input, or two outputs one file: both would be lost. Standard output is one of them."""
+    recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
+    outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
+    for path in filter(None, outputs):
+        if _is_standard_output(path):
+            raise BadInput(f"{path} is standard output, where the translation goes; try: a file, or a pipe made by mkfifo")
     if arguments.out is not None:
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
     written: list[Path] = []
-    recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
-    for path in [arguments.out, arguments.events, *(file.path for file in captions), *recorded]:
-        if path is None:
-            continue
+    for path in filter(None, outputs):
         if any(_same_file(path, other) for other in heard):
             raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
         if any(_same_file(path, other) for other in written):
@@ -180,6 +184,15 @@ def _same_file(one: Path, other: Path) -> bool:
     if one.resolve() == other.resolve():
         return True
     return one.is_file() and other.is_file() and one.samefile(other)
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether a path is the file or pipe that standard output is; terminals and the null device take everything."""
+    try:
+        there = path.stat()
+        return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))
+    except OSError:
+        return False
 
 
 def _languages(text: str) -> tuple[str, ...]:

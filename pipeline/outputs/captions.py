@@ -62,29 +62,34 @@ class Captions:
         self._file = RecordFile(path)
         self._layout = CueLayout()
         self._number = 0
-        if self._format == "vtt":
-            self._file.add("WEBVTT\n\nNOTE AI-generated translation (translate-live)\n\n")
+        self._begin = "WEBVTT\n\nNOTE AI-generated translation (translate-live)\n\n" if self._format == "vtt" else ""
 
     async def put(self, event: Event) -> None:
         """Write the cues that the event makes final; raises `DeviceError` if the file takes no more."""
         match event:
             case ReadingUnit() if self._target in {"", event.target}:
-                self._write(self._layout.add(event))
+                cues = self._layout.add(event)
             case Transcript():
-                self._write(self._layout.heard(event.heard_s))
+                cues = self._layout.heard(event.heard_s)
+            case _:
+                cues = []
+        await self._write(cues)
 
     async def close(self) -> None:
         """Write the last cue."""
         try:
-            self._write(self._layout.finish())
+            await self._write(self._layout.finish())
         finally:
             self._file.close()
 
-    def _write(self, cues: list[Cue]) -> None:
+    async def _write(self, cues: list[Cue]) -> None:
+        if self._begin:
+            await self._file.add(self._begin)
+            self._begin = ""
         for cue in cues:
             if text := self._text(cue):
                 self._number += 1
-                self._file.add(_formatted(self._format, self._number, cue, text))
+                await self._file.add(_formatted(self._format, self._number, cue, text))
 
     def _text(self, cue: Cue) -> str:
         match self._shown:

@@ -58,32 +58,32 @@ class EventLog:
         """Write one event; raises `DeviceError` if the file takes no more."""
         now = self._clock.now()
         if isinstance(event, AudioChunk):
-            self._begin(now)
+            await self._begin(now)
         elif self._start is None:
             self._early.append((now, event))
         else:
-            self._write(now, self._start, event)
+            await self._write(now, self._start, event)
 
     async def close(self) -> None:
         """Write what waited for audio that never came."""
         try:
-            self._begin(self._clock.now())
+            await self._begin(self._clock.now())
         finally:
             self._file.close()
 
-    def _begin(self, now: float) -> None:
+    async def _begin(self, now: float) -> None:
         if self._start is not None:
             return
         self._start = self._clock_time(0.0)
         first = {"event": "session", "at_ns": nanoseconds(now), "start_ns": nanoseconds(self._start), **self._about}
-        self._file.add(_line(first))
+        await self._file.add(_line(first))
         for moment, event in self._early:
-            self._write(moment, self._start, event)
+            await self._write(moment, self._start, event)
         self._early.clear()
 
-    def _write(self, now: float, start: float, event: Event) -> None:
+    async def _write(self, now: float, start: float, event: Event) -> None:
         head = {"event": type(event).__name__, "at_ns": nanoseconds(now)}
-        self._file.add(_line(head | _record(event, lambda moment: nanoseconds(start + moment))))
+        await self._file.add(_line(head | _record(event, lambda moment: nanoseconds(start + moment))))
 
 
 def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Record]:

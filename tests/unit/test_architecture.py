@@ -27,7 +27,7 @@ LAYERS = [
         "terminology",
         "languages",
     },
-    {"audio", "outlet", "registry", "writing"},
+    {"audio", "outlet", "registry", "writing", "pipe"},
     {"stages", "translating", "rehearsal", "speech", "config", "voices"},
     {"session"},
     {"outputs"},

@@ -23,11 +23,12 @@ TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
 HANGING = TALKING | {"translator": SCRIPTED["translator"] | {"hangs_at": ["translate", 3]}}
 
 
-def started(folder: Path, backends: dict) -> subprocess.Popen:
-    """A session at real-time pace in a process of its own, which has said its first unit."""
+def started(folder: Path, backends: dict, **other: str) -> subprocess.Popen:
+    """A session at real-time pace in a process of its own, which has said its first unit; ``other`` outputs by option."""
     soundfile.write(folder / "talk.wav", np.zeros(60 * 16_000, np.float32), 16_000)
     (folder / "scripted.yaml").write_text(json.dumps(backends))
     files = {"--out": "out.wav", "--captions": "out.srt", "--events": "out.jsonl", "--config": "scripted.yaml"}
+    files |= {f"--{option}": name for option, name in other.items()}
     words = [f"{option}={folder / name}" for option, name in files.items()]
     process = subprocess.Popen(
         [
@@ -51,12 +52,17 @@ def started(folder: Path, backends: dict) -> subprocess.Popen:
     return process
 
 
-def assert_valid(folder: Path) -> None:
-    """All files can be read and hold what was said."""
-    speech, rate = soundfile.read(folder / "out.wav")
-    assert len(speech) / rate > 1.0
-    assert pysubs2.load(str(folder / "out.srt"))[0].plaintext.startswith("WORD0")
-    assert "ReadingUnit" in {event["event"] for event in read_events(folder / "out.jsonl")}
+def assert_valid(folder: Path, *names: str) -> None:
+    """The files, if not named all, can be read and hold what was said."""
+    for name in names or ("out.wav", "out.srt", "out.jsonl"):
+        match Path(name).suffix:
+            case ".wav":
+                speech, rate = soundfile.read(folder / name)
+                assert len(speech) / rate > 1.0
+            case ".srt":
+                assert pysubs2.load(str(folder / name))[0].plaintext.startswith("WORD0")
+            case ".jsonl":
+                assert "ReadingUnit" in {event["event"] for event in read_events(folder / name)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,6 +90,40 @@ def test_a_first_signal_drains_although_nobody_reads_what_is_told(tmp_path):
     assert process.wait(10) == 130
     process.communicate()
     assert_valid(tmp_path)
+
+
+@pytest.fixture
+def stuffed(tmp_path):
+    """Makes a named pipe that is open for reading, but full, and never read."""
+    opened: list[int] = []
+
+    def make(name: str) -> str:
+        os.mkfifo(tmp_path / name)
+        opened.append(os.open(tmp_path / name, os.O_RDWR | os.O_NONBLOCK))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(opened[0], b"x")
+        return name
+
+    yield make
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("option", ["out", "captions", "events"])
+def test_a_first_signal_ends_a_session_one_of_whose_readers_takes_nothing(tmp_path, stuffed, option):
+    files = {"out": "out.wav", "captions": "out.srt", "events": "out.jsonl"}
+    name = stuffed({"out": "pipe.flac", "captions": "pipe.vtt", "events": "pipe.jsonl"}[option])
+    process = started(tmp_path, TALKING, **{option: name})
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 3
+    *_, error, step = errors.splitlines()
+    assert error == (f"error: cannot write {tmp_path / name} any more: its reader takes no more; all after 0 bytes is lost")
+    assert step.startswith("try: ")
+    assert "Traceback" not in errors
+    del files[option]
+    assert_valid(tmp_path, *files.values())
 
 
 def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
@@ -142,20 +182,21 @@ from pipeline.launch.interruption import Interruption
 async def main():
     with Interruption(print).watching():
         print("blocked", flush=True)
-        time.sleep(60)  # as a write to a pipe that nobody reads
+        time.sleep(60)  # as a write to a disk that is gone
 
 asyncio.run(main())
 """
 
 
-def test_two_signals_end_a_process_whose_event_loop_is_blocked():
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]])
+def test_signals_end_a_process_whose_event_loop_is_blocked(signals):
     process = subprocess.Popen([sys.executable, "-c", BLOCKED], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "blocked\n"
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
+    for number in signals:
+        process.send_signal(number)
     process.communicate(timeout=10)
-    assert process.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert process.returncode in {128 + number for number in signals}
 
 
 async def test_signals_are_as_before_afterwards():

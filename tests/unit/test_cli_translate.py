@@ -231,6 +231,40 @@ def test_a_language_that_is_only_text(translate, tmp_path):
     assert "--no-speech" in err
 
 
+@pytest.mark.parametrize(("option", "name"), [("--out", "a.flac"), ("--captions", "a.vtt"), ("--events", "a.jsonl")])
+def test_a_pipe_that_nobody_reads_is_refused_before_models_load(translate, tmp_path, option, name):
+    os.mkfifo(tmp_path / name)
+    code, _, err = translate(option, tmp_path / name)
+    assert code == 3
+    assert only_errors(err) == [
+        f"error: cannot write {tmp_path / name}: nobody reads this pipe",
+        "try: start its reader first",
+    ]
+    assert "loading models" not in err
+
+
+def test_a_wav_pipe_is_refused_first_of_all(translate, tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    code, _, err = translate("--out", tmp_path / "a.wav")
+    assert (code, "try: a pipe named .flac" in err) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--out=a.wav", "--captions=a.vtt", "--events=a.jsonl"])
+@pytest.mark.parametrize("kind", [subprocess.PIPE, "file"])
+def test_standard_output_is_for_the_translation(config, talk, in_folder, option, kind):
+    (in_folder / option.partition("=")[2]).symlink_to("/dev/stdout")
+    words = [talk, "--to", "es", "--profile", "offline", "--config", config, option]
+    with open(in_folder / "all", "w") as file:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, words)], stdout=file if kind == "file" else kind,
+            stderr=subprocess.PIPE, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 2
+    error, step = only_errors(ended.stderr)
+    assert error == f"error: {option.partition('=')[2]} is standard output, where the translation goes"
+    assert step == "try: a file, or a pipe made by mkfifo"
+
+
 def test_an_output_that_is_an_input(translate, talk):
     before = talk.read_bytes()
     code, _, err = translate("--out", talk)
@@ -375,8 +409,10 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     opened: list[tuple[object, ...]] = []
     speaker = Keep()
     monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.job.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
-    monkeypatch.setattr("pipeline.launch.job.Speaker", lambda name, original: opened.append((name, original)) or speaker)
+    monkeypatch.setattr("pipeline.launch.perform.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
+    monkeypatch.setattr(
+        "pipeline.launch.perform.Speaker", lambda name, original: opened.append((name, original)) or speaker
+    )
     words = [
         "--mic",
         "--in-device",
@@ -403,8 +439,8 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
 
     speaker = Keep()
     monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.job.Microphone", busy)
-    monkeypatch.setattr("pipeline.launch.job.Speaker", lambda name, original: speaker)
+    monkeypatch.setattr("pipeline.launch.perform.Microphone", busy)
+    monkeypatch.setattr("pipeline.launch.perform.Speaker", lambda name, original: speaker)
     assert main(["--mic", "--to", "es", "--profile", "offline", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1

@@ -23,7 +23,9 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.outputs.console import LiveView, PlainView, Status, TranslationLines, console_sinks, notice_line
+from pipeline.outputs.console import PlainView, TranslationLines, console_sinks
+from pipeline.outputs.lines import notice_line
+from pipeline.outputs.live_view import LiveView, Status
 
 
 class SetClock:

@@ -7,10 +7,11 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3 import recorded
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
-from models.tts.qwen3.config import read_codec_config, read_generation_config, read_model_config
+from models.tts.qwen3.config import read_codec_config, read_model_config
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.execution import Eager, Loaded
 from models.tts.qwen3.frame import load_speech_model
+from models.tts.qwen3.generation_config import read_generation_config
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import streaming
 from models.tts.qwen3.recorded import Recorded

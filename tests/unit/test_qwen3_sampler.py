@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from models.tts.qwen3.config import CODES, Sampling
+from models.tts.qwen3.config import CODES
+from models.tts.qwen3.generation_config import Sampling
 from models.tts.qwen3.random_numbers import uniforms
 from models.tts.qwen3.sampler import draw, first_code_rules
 

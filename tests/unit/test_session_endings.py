@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.errors import StageFailed
+from pipeline.errors import DeviceError, StageFailed
 from pipeline.events import AudioChunk, DeviceLost, Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.lane import Lane
 from pipeline.outlet import CHANNEL_SIZE, Outlet
+from pipeline.session import CLOSE_NOW_S, CLOSE_S
 from pipeline.stages import GRACE_S, STALL_S
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
@@ -49,6 +50,32 @@ async def test_a_sink_that_fails_while_the_last_events_are_delivered_harms_no_ot
     await session.run(Talk(14), [failing, Outlet(keep)])
     assert isinstance(failing.error, OSError)
     assert keep.of(ReadingUnit)[-1].number == keep.of(SpeechChunk)[-1].unit
+
+
+class NeverCloses(Keep):
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_sink_that_cannot_be_closed_is_left_and_told_and_the_others_are_closed() -> None:
+    _, keep, session = make()
+    outlets = [Outlet(NeverCloses()), Outlet(keep), Outlet(NeverCloses())]
+    async with asyncio.timeout(14 + 2 * CLOSE_S):
+        await session.run(Talk(14), outlets)
+    assert keep.closed == 1
+    assert [isinstance(outlet.error, DeviceError) for outlet in outlets] == [True, False, True]
+    assert f"NeverCloses could not be finished within {CLOSE_S:g} s" in str(outlets[0].error)
+
+
+async def test_a_session_that_is_told_to_stop_now_waits_for_no_sink() -> None:
+    _, keep, session = make()
+    outlets = [Outlet(NeverCloses()), Outlet(keep)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await session.run(Talk(60), outlets)
+    assert asyncio.get_running_loop().time() == pytest.approx(5 + CLOSE_NOW_S)
+    assert keep.closed == 1
+    assert isinstance(outlets[0].error, DeviceError)
 
 
 async def test_muting_while_the_sinks_are_drained_drops_speech_and_nothing_else() -> None:

@@ -111,24 +111,6 @@ class CodecConfig:
     samples_per_frame: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn; greedy when ``temperature`` is 0."""
-
-    temperature: float = 0.9
-    top_k: int = 50
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationConfig:
-    """Sampling of the talker's code (with its repetition penalty) and of the predictor's codes."""
-
-    talker: Sampling
-    predictor: Sampling
-
-
 def read_model_config(folder: Path) -> ModelConfig:
     """Read ``config.json`` of a checkpoint folder; raises `ModelError` naming what is missing or unsupported."""
     root = read_section(folder / "config.json")
@@ -184,21 +166,6 @@ def read_codec_config(folder: Path) -> CodecConfig:
     if product != config.samples_per_frame:
         raise ModelError(f"{root.where}: decode_upsample_rate is {config.samples_per_frame}, its layers give {product}")
     return config
-
-
-def read_generation_config(folder: Path) -> GenerationConfig:
-    """Read ``generation_config.json`` of a checkpoint folder."""
-    values = read_section(folder / "generation_config.json")
-    talker = _sampling(values, "", values.take("repetition_penalty", float))
-    return GenerationConfig(talker, _sampling(values, "subtalker_", 1.0))
-
-
-def _sampling(values: Section, prefix: str, repetition_penalty: float) -> Sampling:
-    # The published files spell the predictor's switch "subtalker_dosample".
-    sampled = values.values.get("do_sample" if not prefix else "subtalker_dosample", True)
-    temperature = values.take(f"{prefix}temperature", float) if sampled else 0.0
-    top_k, top_p = values.integer(f"{prefix}top_k"), values.take(f"{prefix}top_p", float)
-    return Sampling(temperature, top_k, top_p, repetition_penalty)
 
 
 def _control_tokens(root: Section, talker: Section) -> ControlTokens:

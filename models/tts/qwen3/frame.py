@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.config import CODES, GenerationConfig, ModelConfig
+from models.tts.qwen3.config import CODES, ModelConfig
+from models.tts.qwen3.generation_config import GenerationConfig
 from models.tts.qwen3.predictor import Predictor, load_predictor
 from models.tts.qwen3.random_numbers import uniforms
 from models.tts.qwen3.rows import Rows

@@ -13,10 +13,11 @@ from models.recording import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import UNUSED, load_codec
 from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
-from models.tts.qwen3.config import GenerationConfig, read_codec_config, read_generation_config, read_model_config
+from models.tts.qwen3.config import read_codec_config, read_model_config
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.execution import Eager, Executor, Loaded
 from models.tts.qwen3.frame import load_speech_model
+from models.tts.qwen3.generation_config import GenerationConfig, read_generation_config
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import Opening, whole
 from models.tts.qwen3.recorded import Recorded

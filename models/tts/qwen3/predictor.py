@@ -10,7 +10,8 @@ from torch import Tensor
 
 from models.tts.qwen3.attention import attend_masked
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig, Sampling
+from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
+from models.tts.qwen3.generation_config import Sampling
 from models.tts.qwen3.linear import Linear, pack_linear
 from models.tts.qwen3.rows import Memory
 from models.tts.qwen3.sampler import draw

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.config import Sampling
+from models.tts.qwen3.generation_config import Sampling
 
 FIRST_END_FRAME = 2
 """Speech never ends before this frame (the official package's ``min_new_tokens``)."""
