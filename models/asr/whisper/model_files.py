@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from models.downloads import UNWRITABLE, not_fetched
 from pipeline.contracts import Progress
-from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, nearest
+from pipeline.errors import BadInput, TranslateLiveError, nearest
 
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -39,7 +39,6 @@ NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 WANTED = (*NEEDED, "preprocessor_config.json")
 POLL_S = 0.2
 FRUITLESS_TRIES = 3
-UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 
 def find(model: str, cache: str = "") -> Path | None:
@@ -98,14 +97,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
     except TranslateLiveError:
         raise
     except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) in UNWRITABLE:
-            raise ModelError(
-                f"cannot write the model to {blobs.parent}: {error}; see --set recognizer.cache=FOLDER"
-            ) from error
-        raise NetworkError(
-            f"the download of {name} failed: {error}; check the connection and run the same command again, "
-            "it goes on where it stopped"
-        ) from error
+        raise not_fetched(name, error, "another disk, as --set recognizer.cache=FOLDER") from error
     progress(f"downloading {name}", 1.0)
 
 
