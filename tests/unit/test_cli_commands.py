@@ -275,10 +275,29 @@ def test_a_damaged_event_log_is_told_and_is_no_bug(tmp_path, capsys, text):
     assert step == "try: a file that --events wrote"
 
 
+SESSION = '{"event":"session","at_ns":0,"start_ns":0}\n'
+
+
 def test_the_summary_of_nothing_has_no_nan(tmp_path, capsys):
     log = tmp_path / "a.jsonl"
-    log.write_text("")
+    log.write_text(SESSION)
     assert main(["summary", str(log)]) == 0
     out = capsys.readouterr().out
     assert "nan" not in out
     assert "first audio     -\n" in out
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "is empty"), (SESSION * 2, "holds 2 sessions")])
+def test_no_figures_are_given_of_no_session_or_of_several(tmp_path, capsys, text, said):
+    log = tmp_path / "a.jsonl"
+    log.write_text(text)
+    assert main(["summary", str(log)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[0].partition(";")[0].startswith(f"error: {log} {said}")) == ("", True)
+
+
+def test_a_log_without_its_first_line_has_audio_of_an_unknown_length(tmp_path, capsys):
+    log = tmp_path / "a.jsonl"
+    log.write_text('{"event":"Transcript","at_ns":2,"heard_ns":9,"committed":[{"text":" a","start_ns":1}]}\n')
+    assert main(["summary", str(log)]) == 0
+    assert "1 in an unknown length of audio" in capsys.readouterr().out
