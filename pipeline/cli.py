@@ -21,6 +21,7 @@ from pipeline.errors import (
     DeviceError,
     ModelError,
     NetworkError,
+    SeveralMistakes,
     TranslateLiveError,
     did_you_mean,
     nearest,
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as of `| head`: its reader has seen enough
         _forget_output()
         return 0
+    except SeveralMistakes as error:
+        return _failed(f"{error.what}:", None, error.exit_code, verbose, error.mistakes)
     except TranslateLiveError as error:
         return _failed(f"{error}", _next_step(error), error.exit_code, verbose)
     except KeyboardInterrupt:
@@ -145,14 +148,14 @@ def _forget_output() -> None:
     os.close(nowhere)
 
 
-def _failed(message: str, step: str | None, exit_code: int, verbose: bool) -> int:
-    """Tell what was wrong and what to do next if there is a step of its own or this one, a line each."""
+def _failed(message: str, step: str | None, exit_code: int, verbose: bool, listed: Sequence[str] = ()) -> int:
+    """Tell what was wrong, each of several mistakes, and what to do next if there is a step of its own or this one."""
     if verbose:
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
     what, own_step = parted(" ".join(message.split()))
-    print(f"error: {what}", file=sys.stderr)  # noqa: T201
+    print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
     if own_step or step:
         print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
     return exit_code
