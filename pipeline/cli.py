@@ -94,6 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _failed(
+                f"the name of a file is too long: {error.filename}", "a shorter name", BadInput.exit_code, verbose
+            )
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             _forget_output()
             step = "another disk, or another place for the output"
