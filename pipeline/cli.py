@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
@@ -31,6 +32,8 @@ from pipeline.version import version
 
 INTERRUPTED = 130
 
+_HELP_COLUMNS = 78  # as argparse wraps the rest on a terminal of 80
+
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _NEXT_STEPS: dict[type[TranslateLiveError], str] = {
@@ -50,6 +53,13 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it and give the exit code; raises `TranslateLiveError` for what a user can be told."""
         ...
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions and examples as they are written; the texts of options break between words only, not within a name."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,8 +124,8 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     command = cast(Command, importlib.import_module(f"pipeline.commands.{named or DEFAULT}"))
     parser = Parser(
         f"translate-live {named}" if named else "translate-live",
-        description=(command.__doc__ or "").partition("\n\n")[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=textwrap.fill((command.__doc__ or "").partition("\n\n")[0], _HELP_COLUMNS),
+        formatter_class=Help,
         allow_abbrev=False,
     )
     command.add_arguments(parser)

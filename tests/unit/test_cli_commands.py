@@ -54,11 +54,15 @@ def test_help_loads_no_model_library_nor_anything_heavy(words):
     assert "translate-live" in said.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name, capsys):
+@pytest.mark.parametrize("name", [*COMMANDS, *(f"voices {action}" for action in ("add", "list", "remove", "preview"))])
+def test_every_command_has_help_that_fits_a_terminal(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
-        main([name, "--help"])
-    assert f"translate-live {name}" in capsys.readouterr().out
+        main([*name.split(), "--help"])
+    said = capsys.readouterr().out
+    assert f"translate-live {name}" in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "translate-\n" not in said
 
 
 def test_the_help_names_every_command_and_examples(capsys):
