@@ -161,6 +161,18 @@ def test_doctor_runs_every_stage(config, capsys):
     assert said.splitlines()[-1] == "all is well"
 
 
+def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert doctor(config) == 0
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "fix:" not in line and not line.startswith("profile ")
+    ]
+    assert max(map(len, lines)) <= 60
+    later = lines[[line[:15] for line in lines].index("ok   GPU memory") + 1]
+    assert len(later) - len(later.lstrip()) == 16
+
+
 def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
     lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", "translate-live pull")])]
     monkeypatch.setattr("pipeline.config.lacking", lambda *_: lacks)
