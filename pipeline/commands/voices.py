@@ -163,7 +163,7 @@ def _presets(profile: Profile) -> str:
     known = knows_voices(profile)
     names = sorted(known.presets()) if known else []
     voices = ", ".join(names) or "none; it speaks with enrolled voices"
-    return fill(f"presets of {who}: {voices}", 100, subsequent_indent="  ", break_on_hyphens=False)
+    return fill(f"presets of {who}: {voices}", 78, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _remove(name: str) -> None:

@@ -46,14 +46,18 @@ def find(model: str, cache: str = "") -> Path | None:
 
     Raises `BadInput` for a name that is no folder, no known model and no repository (``owner/name``).
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
+    if _is_folder(model):
+        return Path(model).expanduser()
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository(model), "config.json", cache_dir=cache or None)
     snapshot = Path(found).parent if isinstance(found, str) else None
     return snapshot if snapshot and not lacking(snapshot) else None
+
+
+def _is_folder(model: str) -> bool:
+    """Whether a model is named by its folder; ./small is one, small is the model, whatever lies where one works."""
+    return model not in REPOSITORIES and Path(model).expanduser().is_dir()
 
 
 def repository(model: str) -> str:
@@ -80,7 +84,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
     Raises `NetworkError` when the connection fails, `BadInput` when there is no such model, `ModelError` when the disk is
     full or may not be written.
     """
-    if Path(model).expanduser().is_dir():
+    if _is_folder(model):
         return
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
