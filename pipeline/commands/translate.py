@@ -99,7 +99,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
     )
-    speech.add_argument("--max-lag", type=float, metavar="S", help="skip speech that would come later than this (8)")
+    speech.add_argument(
+        "--max-lag",
+        type=float,
+        metavar="S",
+        help="skip waiting speech that would come later than this and delay the next as much (8)",
+    )
     text = parser.add_argument_group("text, written while it is spoken")
     text.add_argument(
         "--captions",
