@@ -162,6 +162,9 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
+    for option, path in (("--events", arguments.events), ("--record", arguments.record)):
+        if path == Path(STANDARD_INPUT):
+            raise BadInput(f"{option} - would be a file of this name; try: {option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
     written: list[Path] = []
     recorded = [arguments.record / name for name in RECORDED] if arguments.record else []

@@ -172,6 +172,7 @@ def test_standard_input(config, talk):
         (["--no-speech", "--original", "0.5"], "--no-speech leaves nothing to --original"),
         (["--no-speech", "--max-lag", "5"], "--no-speech leaves nothing to --max-lag"),
         (["--captions", "a.vtt", "--captions", "./a.vtt"], "written twice"),
+        (["--events", "-"], "--events - would be a file of this name"),
         (["--from", "de"], "does not hear 'de'; it hears en"),
         (["--from", "Englisch"], "is no language"),
         (["--set", "pace.max_lag=3"], "did you mean 'max_lag_s'?"),
