@@ -13,6 +13,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
@@ -169,9 +170,10 @@ def _failed(message: str, step: str | None, exit_code: int, verbose: bool, liste
 
         traceback.print_exc()
     what, own_step = parted(" ".join(message.split()))
-    print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
-    if own_step or step:
-        print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # on a full disk the exit code alone tells
+        print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
+        if own_step or step:
+            print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
     return exit_code
 
 

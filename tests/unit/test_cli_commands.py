@@ -1,12 +1,15 @@
 """The other commands, the help, and how fast it comes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main
@@ -272,6 +275,21 @@ def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
     assert ended.returncode == 3
     assert "error: cannot write: No space left on device\ntry: another disk" in ended.stderr
     assert "Exception ignored" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--to", "es", "--profile", "offline", "--config", "scripted.yaml", "talk.wav"], 0), (["talk.wav", "--to", "xx"], 2)],
+)
+def test_a_log_that_takes_no_more_ends_no_session(config, words, code):
+    soundfile.write(config.parent / "talk.wav", np.zeros(16_000), 16_000)
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *words],
+            stdout=subprocess.PIPE, stderr=full, text=True, timeout=60, check=False, cwd=config.parent,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+    assert ended.returncode == code
 
 
 @pytest.mark.parametrize(
