@@ -172,6 +172,8 @@ def test_standard_input(config, talk):
         (["--no-speech", "--original", "0.5"], "--no-speech leaves nothing to --original"),
         (["--no-speech", "--max-lag", "5"], "--no-speech leaves nothing to --max-lag"),
         (["--captions", "a.vtt", "--captions", "./a.vtt"], "written twice"),
+        (["--glossary", "terms.csv", "--events", "./terms.csv"], "terms.csv is read, and would be overwritten"),
+        (["--config", "my.yaml", "--events", "my.yaml"], "my.yaml is read, and would be overwritten"),
         (["--events", "-"], "--events - would be a file of this name"),
         (["--from", "de"], "does not hear 'de'; it hears en"),
         (["--from", "Englisch"], "is no language"),
