@@ -73,6 +73,7 @@ def test_the_help_names_every_command_and_examples(capsys):
         main(["--help"])
     said = capsys.readouterr().out
     assert all(f"translate-live {name} " in said for name in COMMANDS if name != "translate")
+    assert max(map(len, said[said.index("other commands") :].splitlines())) <= 80
     assert "translate-live --mic --to es" in said
 
 
