@@ -11,7 +11,9 @@ import importlib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
@@ -21,6 +23,7 @@ from pipeline.errors import (
     DeviceError,
     ModelError,
     NetworkError,
+    SeveralMistakes,
     TranslateLiveError,
     did_you_mean,
     nearest,
@@ -29,6 +32,8 @@ from pipeline.errors import (
 from pipeline.version import version
 
 INTERRUPTED = 130
+
+_HELP_COLUMNS = 78  # as argparse wraps the rest on a terminal of 80
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -49,6 +54,13 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it and give the exit code; raises `TranslateLiveError` for what a user can be told."""
         ...
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions and examples as they are written; the texts of options break between words only, not within a name."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,11 +98,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as of `| head`: its reader has seen enough
         _forget_output()
         return 0
+    except SeveralMistakes as error:
+        return _failed(f"{error.what}:", None, error.exit_code, verbose, error.mistakes)
     except TranslateLiveError as error:
         return _failed(f"{error}", _next_step(error), error.exit_code, verbose)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _failed(
+                f"the name of a file is too long: {error.filename}", "a shorter name", BadInput.exit_code, verbose
+            )
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             _forget_output()
             step = "another disk, or another place for the output"
@@ -107,8 +125,8 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     command = cast(Command, importlib.import_module(f"pipeline.commands.{named or DEFAULT}"))
     parser = Parser(
         f"translate-live {named}" if named else "translate-live",
-        description=(command.__doc__ or "").partition("\n\n")[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=textwrap.fill((command.__doc__ or "").partition("\n\n")[0], _HELP_COLUMNS),
+        formatter_class=Help,
         allow_abbrev=False,
     )
     command.add_arguments(parser)
@@ -145,16 +163,17 @@ def _forget_output() -> None:
     os.close(nowhere)
 
 
-def _failed(message: str, step: str | None, exit_code: int, verbose: bool) -> int:
-    """Tell what was wrong and what to do next if there is a step of its own or this one, a line each."""
+def _failed(message: str, step: str | None, exit_code: int, verbose: bool, listed: Sequence[str] = ()) -> int:
+    """Tell what was wrong, each of several mistakes, and what to do next if there is a step of its own or this one."""
     if verbose:
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
     what, own_step = parted(" ".join(message.split()))
-    print(f"error: {what}", file=sys.stderr)  # noqa: T201
-    if own_step or step:
-        print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # on a full disk the exit code alone tells
+        print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
+        if own_step or step:
+            print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
     return exit_code
 
 

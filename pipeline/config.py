@@ -78,7 +78,7 @@ def load_profile(name: str, config: Path | None = None, assignments: Sequence[st
     Raises `BadInput` for an unknown profile, key, type or malformed file, naming the nearest valid one.
     """
     if name not in profile_names():
-        raise BadInput(f"no profile {name!r}: {nearest(name, ['auto', *profile_names()])}")
+        raise BadInput(f"no profile {name!r}; {nearest(name, ['auto', *profile_names()])}")
     settings = _read(profiles_folder() / f"{name}.yaml")
     if config is not None:
         settings = _overlay(settings, _read(config))

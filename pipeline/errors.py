@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from math import inf, isfinite
 
@@ -17,6 +17,15 @@ class BadInput(TranslateLiveError):
     """An argument, file or setting that cannot be used."""
 
     exit_code = 2
+
+
+class SeveralMistakes(BadInput):
+    """A file that cannot be used for several mistakes, each of which is told on a line of its own."""
+
+    def __init__(self, what: str, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join([f"{what}:", *mistakes]))
+        self.what = what
+        self.mistakes = mistakes
 
 
 class Refused(BadInput):

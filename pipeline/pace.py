@@ -18,8 +18,8 @@ class PaceOptions:
 
     Up to ``easy_backlog_s`` speech keeps its natural rate, which then rises linearly to ``max_rate`` at
     ``full_backlog_s``; beyond, waiting units are merged up to ``max_breath_s`` of speech; a unit whose speech would begin
-    more than ``max_lag_s`` after its source words ended is skipped. A unit is planned ``lead_s`` before the one before it
-    is over, so that the synthesizer has time to begin.
+    more than ``max_lag_s`` after its source words ended is skipped if it made the one that waits behind it as late. A unit
+    is planned ``lead_s`` before the one before it is over, so that the synthesizer has time to begin.
     """
 
     easy_backlog_s: float = 0.5

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.cuda_attention import leave_out_cudnn_attention
 from models.cuda_stream import take_stream
+from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, NetworkError
@@ -72,10 +73,7 @@ def pull_checkpoint(repository: str, progress: Progress) -> None:
             done += file.size or 0
         progress(f"downloaded {repository}", 1.0)
     except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
-        raise NetworkError(
-            f"cannot download {repository}: {error}; check the connection and the name, or put the model's folder on "
-            "this machine and name it in `model`"
-        ) from error
+        raise not_fetched(repository, error, ANOTHER_DISK) from error
 
 
 def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:

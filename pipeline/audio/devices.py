@@ -83,6 +83,12 @@ def list_devices() -> list[Device]:
         ]
 
 
+_WITHOUT: dict[Direction, str] = {
+    "input": "a recording: translate-live FILE --to LANGUAGE",
+    "output": "write a file: --out FILE.wav",
+}
+
+
 def choose(name: str | None, direction: Direction, devices: Sequence[Device]) -> Device:
     """The device whose name is or contains ``name`` in any case; without a name the default, else the first.
 
@@ -90,10 +96,7 @@ def choose(name: str | None, direction: Direction, devices: Sequence[Device]) ->
     """
     usable = [device for device in devices if device.channels(direction)]
     if not usable:
-        raise DeviceError(
-            f"this machine has no audio {direction} device; try: plug one in, or work with files, as: "
-            "translate-live FILE --to LANGUAGE --out FILE.wav"
-        )
+        raise DeviceError(f"this machine has no audio {direction} device; try: plug one in, or {_WITHOUT[direction]}")
     if name is None:
         return next((device for device in usable if device.is_default(direction)), usable[0])
     wanted = name.casefold()

@@ -52,7 +52,7 @@ class StandardInput:
             while (data := await lane.run(self._read)) != b"":
                 data = half + (data or b"")
                 if not position:
-                    _refuse_other(data, self.sample_rate)
+                    data = _pcm_of(data, self.sample_rate)
                 whole = len(data) - len(data) % 2
                 half = data[whole:]
                 if not whole:
@@ -77,18 +77,23 @@ class StandardInput:
         return os.read(self._descriptor, self._bytes) if ready else None
 
 
-def _refuse_other(begin: bytes, sample_rate: int) -> None:
-    """Raise `BadInput` for what begins as a sound file does; a WAV header before the very PCM we want does no harm."""
+def _pcm_of(begin: bytes, sample_rate: int) -> bytes:
+    """The PCM in what came first, without the WAV header before it, which would be heard as a click.
+
+    Raises `BadInput` for what begins as another sound file does.
+    """
     kind = next((kind for header, kind in _HEADERS.items() if begin.startswith(header)), "")
     if begin[4:8] == b"ftyp":
         kind = "MP4 or M4A"
     if begin[:4] == b"RIFF" and begin[8:16] == b"WAVEfmt " and len(begin) >= 36:
         format_, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", begin[20:36])
         if (format_ in _PCM, channels, rate_hz, bits) == (True, 1, sample_rate, 16):
-            return
+            header, mark, data = begin.partition(b"data")
+            return data[4:] if mark else header  # after the length of the data
         kind = f"WAV ({bits} bits, {channels} channels, {rate_hz} Hz)"
     if kind:
         raise BadInput(
             f"standard input is no raw 16-bit mono PCM at {sample_rate} Hz but {kind}; "
             f"try: ffmpeg -i - -f s16le -ac 1 -ar {sample_rate} - | translate-live -, or give the file by its name"
         )
+    return begin

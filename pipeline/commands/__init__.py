@@ -5,7 +5,7 @@ COMMANDS = {
     DEFAULT: "hear speech and speak its translation (when no command is named)",
     "devices": "list microphones and speakers",
     "languages": "list what can be heard, translated and spoken",
-    "doctor": "try every part on this machine and print the fix for what fails",
+    "doctor": "try every part here and print the fix for what fails",
     "pull": "download the models of a profile",
     "summary": "compute latencies from an event log",
     "voices": "keep the voices that translations are spoken with",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
+import textwrap
 
 from pipeline.commands.languages import add_profile_arguments
 
@@ -27,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     def report(finding: Finding) -> None:
         findings.append(finding)
         mark = "ok  " if finding.well else "FAIL" if finding.needed else "none"
-        print(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}", flush=True)  # noqa: T201
+        print(_within_terminal(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}"), flush=True)  # noqa: T201
         if finding.fix and not finding.well:
             print(f"     {'fix:':>10} {finding.fix}", flush=True)  # noqa: T201
 
@@ -42,3 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     unwell = sum(finding.needed and not finding.well for finding in findings)
     print("all is well" if not unwell else f"{unwell} of {len(findings)} checks failed")  # noqa: T201
     return 4 if unwell else 0
+
+
+def _within_terminal(line: str) -> str:
+    """The line in as many as a terminal needs, each under the text of the first; whole for a pipe."""
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(line, shutil.get_terminal_size().columns, subsequent_indent=" " * 16, break_on_hyphens=False)

@@ -22,13 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the figures; of damaged lines, how many were left out."""
+    """Print the figures; of damaged lines, how many were left out. Raises `BadInput` for what is no log of one session."""
     lines: Counter[str] = Counter()
 
     def whole() -> Iterator[Record]:
         for record in read_events(arguments.log, lambda _: lines.update(["damaged"])):
             lines["whole" if is_whole(record) else "damaged"] += 1
             if is_whole(record):
+                lines["sessions"] += record["event"] == "session"
                 yield record
 
     try:
@@ -36,6 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     except (KeyError, TypeError) as error:  # events whose values are not as we write them
         raise BadInput(f"{arguments.log} is no whole event log ({error!r}); try: a file that --events wrote") from error
     lost = lines["damaged"]
+    if not lines:
+        raise BadInput(f"{arguments.log} is empty: its session has heard nothing yet; try: a file that --events wrote")
+    if lines["sessions"] > 1:
+        raise BadInput(
+            f"{arguments.log} holds {lines['sessions']} sessions, each with times of its own; try: one file each"
+        )
     if lost and not lines["whole"]:
         raise BadInput(f"{arguments.log} is no event log: no line of it is an event; try: a file that --events wrote")
     if lost:

@@ -11,24 +11,29 @@ from pipeline.languages import SameLanguage
 EXAMPLES = """
 examples:
   translate-live --mic --to es
-      listen to the microphone, speak Spanish to the speaker (wear headphones, or it hears itself)
+      listen to the microphone, speak Spanish to the speaker
+      (wear headphones, or it hears itself)
   translate-live talk.mp3 --to es --out talk.es.wav --captions talk.vtt
       translate a recording as fast as possible, into speech and captions
   translate-live talk.mp3 --to es --realtime
       hear a recording translated as if it were live
-  translate-live a.flac b.flac --to es --captions both.srt --captions-language both
+  translate-live a.flac b.flac --to es --captions x.srt --captions-language both
       several recordings as one talk, captions in two languages
-  translate-live talk.mp3 --to es,fr,de --speak fr --out talk.fr.wav --captions talk.vtt
-      three languages at once: French speech, captions talk.es.vtt, talk.fr.vtt and talk.de.vtt
+  translate-live talk.mp3 --to es,fr,de --speak fr --out fr.wav --captions x.vtt
+      three languages at once: French speech, and captions x.es.vtt, x.fr.vtt
+      and x.de.vtt
   translate-live --mic --from en,es --to en,es --captions meeting.vtt
-      a meeting in two languages, each shown in both; what is said in Spanish is not translated to Spanish
+      a meeting in two languages, each shown in both; what is said in Spanish
+      is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
       terms that must be said as your glossaries have them
-  ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > talk.es.txt
+  ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > es.txt
       translate anything into text
 
-the last line on standard error says what came of it: seconds heard, units (and how many were skipped), ear-voice span (from
-the end of a unit's source words to the beginning of its speech), and first audio (after the first word began)
+the last line on standard error says what came of it: seconds heard, units
+(and how many were skipped), ear-voice span (from the end of a unit's source
+words to the beginning of its speech), and first audio (after the first word
+began)
 """
 
 
@@ -94,7 +99,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
     )
-    speech.add_argument("--max-lag", type=float, metavar="S", help="skip speech that would come later than this (8)")
+    speech.add_argument(
+        "--max-lag",
+        type=float,
+        metavar="S",
+        help="skip waiting speech that would come later than this and delay the next as much (8)",
+    )
     text = parser.add_argument_group("text, written while it is spoken")
     text.add_argument(
         "--captions",

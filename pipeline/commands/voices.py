@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 EXAMPLES = """
 examples:
   translate-live voices add me.wav --name me --consent consent.wav
-      learn a voice from 3 to 15 s of speech; without --consent it says what the speaker must record
+      learn a voice from 3 to 15 s of speech; without --consent it says what
+      the speaker must record
   translate-live voices list --profile gpu
       see your voices, and the presets that the models of a profile bring
   translate-live voices preview me --to fr --out me.fr.wav
@@ -25,16 +26,27 @@ examples:
 """
 
 
+_ACTIONS = {
+    "add": "learn a voice from a recording",
+    "list": "list the enrolled voices and the presets",
+    "remove": "delete a voice and all that is kept of it",
+    "preview": "let a voice say a sentence",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be done with voices."""
     parser.epilog = EXAMPLES
     actions = parser.add_subparsers(dest="action", required=True, metavar="add | list | remove | preview")
-    _add_add(actions.add_parser("add", help="learn a voice from a recording", allow_abbrev=False))
-    add_profile_arguments(actions.add_parser("list", help="list the enrolled voices and the presets", allow_abbrev=False))
-    remove = actions.add_parser("remove", help="delete a voice and all that is kept of it", allow_abbrev=False)
-    remove.add_argument("name", metavar="NAME")
-    _add_preview(actions.add_parser("preview", help="let a voice say a sentence", allow_abbrev=False))
-    for action in actions.choices.values():  # also after the action's name
+    parsers = {
+        action: actions.add_parser(action, help=about, description=f"{about.capitalize()}.", allow_abbrev=False)
+        for action, about in _ACTIONS.items()
+    }
+    _add_add(parsers["add"])
+    add_profile_arguments(parsers["list"])
+    parsers["remove"].add_argument("name", metavar="NAME", help="which voice (see: translate-live voices list)")
+    _add_preview(parsers["preview"])
+    for action in parsers.values():  # also after the action's name
         action.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="only results and errors")
         action.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what happens")
 
@@ -151,7 +163,7 @@ def _presets(profile: Profile) -> str:
     known = knows_voices(profile)
     names = sorted(known.presets()) if known else []
     voices = ", ".join(names) or "none; it speaks with enrolled voices"
-    return fill(f"presets of {who}: {voices}", 100, subsequent_indent="  ", break_on_hyphens=False)
+    return fill(f"presets of {who}: {voices}", 78, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _remove(name: str) -> None:

@@ -12,6 +12,8 @@ from pipeline.errors import BadInput
 from pipeline.languages import LanguageRow, language_table, same_language
 from pipeline.registry import Backends
 
+_ANOTHER = "; try: another --profile, see translate-live languages --all"
+
 
 @runtime_checkable
 class Extendable(Protocol):
@@ -83,7 +85,7 @@ def session_languages(
     heard = backends.recognizer.languages()
     for language in wanted:
         if language not in heard:
-            raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}; try: another --profile")
+            raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}{_ANOTHER}")
     sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
     _check_something_to_translate(sources, targets)
     for target in targets:
@@ -119,7 +121,7 @@ def _check_target(backends: Backends, spoken: Sequence[str], target: str) -> Non
 def _how_to_add(backends: Backends, sources: Sequence[str], target: str) -> str:
     if isinstance(backends.translator, Extendable) and sources:
         return f"; try: {backends.translator.how_to_add(sources[0], target)}"
-    return "; try: another --profile"
+    return _ANOTHER
 
 
 def _list(languages: Iterable[str]) -> str:

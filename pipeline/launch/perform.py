@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TextIO, cast
@@ -193,6 +193,7 @@ def _teller(wish: Wish, out: TextIO | BackgroundText) -> Callable[[str], None]:
 
     def tell(line: str) -> None:
         if not wish.quiet:
-            print(line, file=out, flush=True)  # noqa: T201
+            with suppress(OSError):  # a log that takes no more ends no session
+                print(line, file=out, flush=True)  # noqa: T201
 
     return tell

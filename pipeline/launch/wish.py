@@ -159,7 +159,7 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
 
 
 def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
-    """No output may be an input, or two outputs one file: both would be lost. Standard output is one of them."""
+    """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
     recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
     outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
     for path in filter(None, outputs):
@@ -169,11 +169,17 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
+    for option, path in (("--events", arguments.events), ("--record", arguments.record)):
+        if path == Path(STANDARD_INPUT):
+            raise BadInput(f"{option} - would be a file of this name; try: {option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
+    read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
     written: list[Path] = []
     for path in filter(None, outputs):
         if any(_same_file(path, other) for other in heard):
             raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
+        if any(_same_file(path, other) for other in read):
+            raise BadInput(f"{path} is read, and would be overwritten; try: another name for what is written")
         if any(_same_file(path, other) for other in written):
             raise BadInput(f"{path} would be written twice; try: a name of its own for each file")
         written.append(path)

@@ -23,9 +23,9 @@ class Summary:
 
     ``first_audio_s`` is from the first word's beginning to the first speech, an ear-voice span from the end of a unit's
     last source word to the beginning of its speech. ``rtf`` is wall time over audio time, and a stage's the time spent in
-    its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover. Of
-    several target languages, units are those of the one that is spoken (none: the first), lost and doubled words those of
-    the worst.
+    its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover;
+    ``words_waiting`` are the last ones of a log that ends amid speech, which no unit covers yet. Of several target
+    languages, units are those of the one that is spoken (none: the first), lost and doubled words those of the worst.
     """
 
     audio_s: float = 0.0
@@ -34,6 +34,7 @@ class Summary:
     median_unit_words: float = math.nan
     words_lost: int = 0
     words_doubled: int = 0
+    words_waiting: int = 0
     units_spoken: int = 0
     units_skipped: int = 0
     first_audio_s: float = math.nan
@@ -83,7 +84,8 @@ def summarize(records: Iterable[Record]) -> Summary:
     by_target = _by_target(kinds)
     units = by_target[_main_target(kinds, by_target)] if by_target else []
     spans_s, audio_s = outcome.spans_s, outcome.audio_s
-    lost, doubled = _coverage(words, by_target.values())
+    waiting = _waiting(transcripts, by_target.values())
+    lost, doubled = _coverage(words[: len(words) - waiting], by_target.values())
     return Summary(
         audio_s=audio_s,
         words=len(words),
@@ -91,6 +93,7 @@ def summarize(records: Iterable[Record]) -> Summary:
         median_unit_words=percentile([len(unit["source"]) for unit in units], 50),
         words_lost=lost,
         words_doubled=doubled,
+        words_waiting=waiting,
         units_spoken=len({lag["unit"] for lag in lags}),
         units_skipped=outcome.skipped,
         first_audio_s=outcome.first_audio_s,
@@ -109,7 +112,7 @@ def table(summary: Summary) -> str:
     """The figures for people, a line each."""
     first_s = summary.first_audio_s
     rows = [
-        ("words heard", f"{summary.words} in {summary.audio_s:.1f} s of audio"),
+        ("words heard", f"{summary.words} in {_length(summary)} of audio"),
         ("units", f"{summary.units}, median {summary.median_unit_words:g} words" if summary.units else "0"),
         ("spoken", f"{summary.units_spoken}, skipped {summary.units_skipped}"),
         ("first audio", "-" if math.isnan(first_s) else f"{first_s:.2f} s after the first word began"),
@@ -123,12 +126,18 @@ def table(summary: Summary) -> str:
         for name, count in (
             ("words lost", summary.words_lost),
             ("words doubled", summary.words_doubled),
+            ("words not translated yet", summary.words_waiting),
             ("faults", summary.faults),
         )
         if count
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in [*rows, *problems])
+
+
+def _length(summary: Summary) -> str:
+    """How much audio was heard, which is not known without the log's first line."""
+    return "an unknown length" if summary.words and not summary.audio_s else f"{summary.audio_s:.1f} s"
 
 
 def _outcome(kinds: dict[str, list[Record]]) -> Outcome:
@@ -176,6 +185,15 @@ def _main_target(kinds: dict[str, list[Record]], targets: Iterable[str]) -> str:
     """The target that is spoken, else the first."""
     spoken = [session.get("spoken") for session in kinds.get("session", [])]
     return next(target for target in [*spoken, *targets] if target in set(targets))
+
+
+def _waiting(transcripts: Sequence[Record], targets: Iterable[Sequence[Record]]) -> int:
+    """How many words, at the end of a log that a running session writes or a killed one left, no unit covers."""
+    if not transcripts or transcripts[-1].get("ended", True):
+        return 0
+    covered = {_key(word) for units in targets for unit in units for word in unit["source"]}
+    words = [_key(word) for transcript in transcripts for word in transcript["committed"]]
+    return next((n for n, word in enumerate(reversed(words)) if word in covered), len(words))
 
 
 def _coverage(words: Iterable[Record], targets: Iterable[Sequence[Record]]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from pipeline.contracts import Term
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput, SeveralMistakes, nearest
 from pipeline.languages import is_language
 from pipeline.terminology.tokens import tokens
 
@@ -66,9 +66,11 @@ class Row:
 def refuse(problems: Iterable[str]) -> None:
     """Raise `BadInput` with the first of the problems, if there are any."""
     listed = list(problems)
+    if len(listed) == 1:
+        raise BadInput(f"the glossary cannot be used: {listed[0]}")
     if listed:
-        more = f"\n… and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-        raise BadInput("the glossary cannot be used:\n" + "\n".join(listed[:_SHOWN]) + more)
+        more = [f"… and {len(listed) - _SHOWN} more"] if len(listed) > _SHOWN else []
+        raise SeveralMistakes("the glossary cannot be used", [*listed[:_SHOWN], *more])
 
 
 def checked(file: str, row: Row) -> Iterator[Entry | str]:

@@ -48,4 +48,6 @@ def read_entries(file: Path) -> tuple[Entry, ...]:
             else:
                 problems.append(f"{file}:{row.line}: {result}")
     refuse(problems)
+    if not entries:
+        raise BadInput(f"{file}: there is no term in it; try: without it, or another file")
     return tuple(entries)

@@ -44,8 +44,10 @@ def test_an_unclear_name_is_refused_with_what_there_is(name, direction, message)
 
 
 def test_a_machine_without_devices_is_told_so():
-    with pytest.raises(DeviceError, match="no audio input device"):
+    with pytest.raises(DeviceError, match="no audio input device; try: plug one in, or a recording: translate-live FILE"):
         choose(None, "input", [SCREEN])
+    with pytest.raises(DeviceError, match="no audio output device; try: plug one in, or write a file: --out FILE"):
+        choose(None, "output", [])
 
 
 def test_missing_portaudio_names_its_package(monkeypatch):

@@ -1,12 +1,15 @@
 """The other commands, the help, and how fast it comes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main
@@ -54,11 +57,15 @@ def test_help_loads_no_model_library_nor_anything_heavy(words):
     assert "translate-live" in said.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name, capsys):
+@pytest.mark.parametrize("name", [*COMMANDS, *(f"voices {action}" for action in ("add", "list", "remove", "preview"))])
+def test_every_command_has_help_that_fits_a_terminal(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
-        main([name, "--help"])
-    assert f"translate-live {name}" in capsys.readouterr().out
+        main([*name.split(), "--help"])
+    said = capsys.readouterr().out
+    assert f"translate-live {name}" in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "translate-\n" not in said
 
 
 def test_the_help_names_every_command_and_examples(capsys):
@@ -66,6 +73,7 @@ def test_the_help_names_every_command_and_examples(capsys):
         main(["--help"])
     said = capsys.readouterr().out
     assert all(f"translate-live {name} " in said for name in COMMANDS if name != "translate")
+    assert max(map(len, said[said.index("other commands") :].splitlines())) <= 80
     assert "translate-live --mic --to es" in said
 
 
@@ -155,6 +163,18 @@ def test_doctor_runs_every_stage(config, capsys):
     assert "ok   recognize  heard 'word0" in said
     assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
     assert said.splitlines()[-1] == "all is well"
+
+
+def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert doctor(config) == 0
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "fix:" not in line and not line.startswith("profile ")
+    ]
+    assert max(map(len, lines)) <= 60
+    later = lines[[line[:15] for line in lines].index("ok   GPU memory") + 1]
+    assert len(later) - len(later.lstrip()) == 16
 
 
 def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
@@ -259,6 +279,21 @@ def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--to", "es", "--profile", "offline", "--config", "scripted.yaml", "talk.wav"], 0), (["talk.wav", "--to", "xx"], 2)],
+)
+def test_a_log_that_takes_no_more_ends_no_session(config, words, code):
+    soundfile.write(config.parent / "talk.wav", np.zeros(16_000), 16_000)
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *words],
+            stdout=subprocess.PIPE, stderr=full, text=True, timeout=60, check=False, cwd=config.parent,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+    assert ended.returncode == code
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"event":"ReadingUnit"}\n',
@@ -275,10 +310,39 @@ def test_a_damaged_event_log_is_told_and_is_no_bug(tmp_path, capsys, text):
     assert step == "try: a file that --events wrote"
 
 
+SESSION = '{"event":"session","at_ns":0,"start_ns":0}\n'
+
+
 def test_the_summary_of_nothing_has_no_nan(tmp_path, capsys):
     log = tmp_path / "a.jsonl"
-    log.write_text("")
+    log.write_text(SESSION)
     assert main(["summary", str(log)]) == 0
     out = capsys.readouterr().out
     assert "nan" not in out
     assert "first audio     -\n" in out
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "is empty"), (SESSION * 2, "holds 2 sessions")])
+def test_no_figures_are_given_of_no_session_or_of_several(tmp_path, capsys, text, said):
+    log = tmp_path / "a.jsonl"
+    log.write_text(text)
+    assert main(["summary", str(log)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[0].partition(";")[0].startswith(f"error: {log} {said}")) == ("", True)
+
+
+def test_a_log_without_its_first_line_has_audio_of_an_unknown_length(tmp_path, capsys):
+    log = tmp_path / "a.jsonl"
+    log.write_text('{"event":"Transcript","at_ns":2,"heard_ns":9,"committed":[{"text":" a","start_ns":1}]}\n')
+    assert main(["summary", str(log)]) == 0
+    assert "1 in an unknown length of audio" in capsys.readouterr().out
+
+
+def test_a_name_that_is_too_long_is_told_and_is_no_bug(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    long = f"{'x' * 300}.wav"
+    (tmp_path / "talk.wav").write_bytes(b"RIFF")
+    for words in ([f"./{long}", "--to", "es"], ["talk.wav", "--to", "es", "--events", long]):
+        assert main(words) == 2
+        error, step = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "try:"))]
+        assert (error, step) == (f"error: the name of a file is too long: {long}", "try: a shorter name")

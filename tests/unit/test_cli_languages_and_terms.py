@@ -230,6 +230,19 @@ def test_apertium_refuses_what_it_cannot_promise(translate):
     assert translate("--to", "es", *glossary({"word1": {"es": "uno", "mode": "ban"}}), "--glossary-soft")[0] == 2
 
 
+def test_each_mistake_of_a_glossary_has_a_line_of_its_own(translate):
+    Path("terms.csv").write_text("source,target\nx,\ny,\n", encoding="utf-8")
+    code, _, err = translate("--to", "es", "--glossary", "terms.csv")
+    assert (code, err.splitlines()[-3:]) == (
+        2,
+        [
+            "error: the glossary cannot be used:",
+            "  terms.csv:2: 'x' has no target; write one, or use mode keep",
+            "  terms.csv:3: 'y' has no target; write one, or use mode keep",
+        ],
+    )
+
+
 @pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
 @pytest.mark.parametrize("policy", ["pauses", "agreement"])
 def test_apertium_says_exact_phrases_and_keeps_words(translate, policy):

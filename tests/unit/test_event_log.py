@@ -55,8 +55,8 @@ def words(*texts: str, start: float = 0.0, step: float = 0.5) -> tuple[Word, ...
     return tuple(Word(f" {text}", start + step * n, start + step * (n + 1), 0.9) for n, text in enumerate(texts))
 
 
-def transcript(committed: tuple[Word, ...], heard_s: float) -> Transcript:
-    return Transcript(committed, (), "en", heard_s, 0.0, ended=False)
+def transcript(committed: tuple[Word, ...], heard_s: float, ended: bool = True) -> Transcript:
+    return Transcript(committed, (), "en", heard_s, 0.0, ended)
 
 
 def unit(number: int, source: tuple[Word, ...], text: str = " hola") -> ReadingUnit:
@@ -202,6 +202,21 @@ async def test_a_word_that_no_unit_covers_is_lost(tmp_path):
     said = words("one", "two")
     heard = [(100.0, audio(0, 0.5)), (101.0, transcript(said, 1.0)), (101.0, unit(0, said[:1]))]
     assert summarize(await written(tmp_path / "log", heard)).words_lost == 1
+
+
+async def test_the_last_words_of_a_session_that_still_runs_are_not_lost(tmp_path):
+    first, second = words("one", "two"), words("three", "four", start=1.0)
+    heard = [
+        (100.0, audio(0, 0.5)),
+        (101.0, transcript(first, 1.0)),
+        (101.0, unit(0, first[1:])),
+        (102.0, transcript(second, 2.0, ended=False)),
+    ]
+    summary = summarize(await written(tmp_path / "log", heard))
+    assert (summary.words, summary.words_lost, summary.words_waiting) == (4, 1, 2)
+    assert "words not translated yet  2" in table(summary)
+    begun = summarize(await written(tmp_path / "begun", [*heard[:1], (101.0, transcript(first, 1.0, ended=False))]))
+    assert (begun.words_lost, begun.words_waiting) == (0, 2)
 
 
 async def test_the_summary_of_silence(tmp_path):

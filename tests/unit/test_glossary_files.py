@@ -114,6 +114,8 @@ def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(t
         ("a.tbx", "<tbx>\n<conceptEntry>\n</tbx>", ["a.tbx:3: not well-formed XML"]),
         ("a.tbx", '<!DOCTYPE x [<!ENTITY a "b">]><tbx>&a;</tbx>', ["a.tbx: it defines or refers to XML entities"]),
         ("a.tbx", "<tbx/>", ["a.tbx: no concept"]),
+        ("a.csv", "source,target\n\n", ["a.csv: there is no term in it; try:"]),
+        ("a.yaml", "# none yet\n", ["a.yaml: there is no term in it; try:"]),
         ("a.txt", "", ["a.txt: no glossary ends in '.txt'", ".csv"]),
     ],
 )

@@ -90,6 +90,7 @@ def test_profiles_together_serve_what_each_serves() -> None:
         backends_of(recognizer=FasterWhisper("large-v3-turbo"), translator=Router(), synthesizer=Qwen3TTS()),
     ]
     rows = {row.code: row for row in languages_offered(profiles)}
+    assert [code for code in rows if not is_language(code)] == []  # which --to would not take
     assert rows["de"].recognized_by == ("FasterWhisper small", "FasterWhisper large-v3-turbo")
     assert rows["de"].translated_to_by == ("CTranslate2 lmt-60-0.6b", "hy-mt2-1.8b", "lmt-60-1.7b", "madlad-400-3b")
     assert rows["yue"].recognized_by == ("FasterWhisper large-v3-turbo",)

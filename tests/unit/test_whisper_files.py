@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import faster_whisper.tokenizer
 import faster_whisper.utils
@@ -140,8 +141,15 @@ def test_no_hub_and_no_such_model_are_told_apart(hub, tmp_path, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(NetworkError, match="check the connection"):
+    with pytest.raises(NetworkError, match=f"^the download of {NAME} failed: Connection refused; try: the same command"):
         download(NAME, str(tmp_path), lambda *_: None)
+
+
+def test_a_folder_with_the_name_of_a_model_is_not_that_model(tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find("small", str(tmp_path / "cache")) is None
+    assert find("./small", str(tmp_path / "cache")) == Path("small")
 
 
 async def test_what_was_downloaded_is_used_offline(hub, tmp_path, monkeypatch):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from models.downloads import UNWRITABLE, not_fetched
 from pipeline.contracts import Progress
-from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, nearest
+from pipeline.errors import BadInput, TranslateLiveError, nearest
 
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -39,7 +39,6 @@ NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 WANTED = (*NEEDED, "preprocessor_config.json")
 POLL_S = 0.2
 FRUITLESS_TRIES = 3
-UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 
 def find(model: str, cache: str = "") -> Path | None:
@@ -47,14 +46,18 @@ def find(model: str, cache: str = "") -> Path | None:
 
     Raises `BadInput` for a name that is no folder, no known model and no repository (``owner/name``).
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
+    if _is_folder(model):
+        return Path(model).expanduser()
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository(model), "config.json", cache_dir=cache or None)
     snapshot = Path(found).parent if isinstance(found, str) else None
     return snapshot if snapshot and not lacking(snapshot) else None
+
+
+def _is_folder(model: str) -> bool:
+    """Whether a model is named by its folder; ./small is one, small is the model, whatever lies where one works."""
+    return model not in REPOSITORIES and Path(model).expanduser().is_dir()
 
 
 def repository(model: str) -> str:
@@ -81,7 +84,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
     Raises `NetworkError` when the connection fails, `BadInput` when there is no such model, `ModelError` when the disk is
     full or may not be written.
     """
-    if Path(model).expanduser().is_dir():
+    if _is_folder(model):
         return
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -98,14 +101,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
     except TranslateLiveError:
         raise
     except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) in UNWRITABLE:
-            raise ModelError(
-                f"cannot write the model to {blobs.parent}: {error}; see --set recognizer.cache=FOLDER"
-            ) from error
-        raise NetworkError(
-            f"the download of {name} failed: {error}; check the connection and run the same command again, "
-            "it goes on where it stopped"
-        ) from error
+        raise not_fetched(name, error, "another disk, as --set recognizer.cache=FOLDER") from error
     progress(f"downloading {name}", 1.0)
 
 

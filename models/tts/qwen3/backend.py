@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import on_gpu
 from models.tts.qwen3.config import ModelConfig, read_model_config
 from models.tts.qwen3.gpu_memory import gpu_memory
 from models.tts.qwen3.languages import LANGUAGES
 from models.tts.qwen3.refusals import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import ModelError, NetworkError
+from pipeline.errors import ModelError
 from pipeline.lane import Lane
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -94,9 +95,7 @@ class Qwen3TTS:
         try:
             snapshot_download(self.model, allow_patterns=list(_FILES))
         except (HfHubHTTPError, OSError) as error:
-            raise NetworkError(
-                f"{self.model} could not be downloaded ({error}): check the connection and try again"
-            ) from error
+            raise not_fetched(self.model, error, ANOTHER_DISK) from error
         progress(f"downloaded {self.model}", 1.0)
 
     @asynccontextmanager

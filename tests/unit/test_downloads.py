@@ -1,0 +1,57 @@
+"""Why a model could not be fetched: one line of what the system said, not of what libraries wrapped around it."""
+
+import errno
+
+import pytest
+
+from models.downloads import ANOTHER_DISK, not_fetched
+from pipeline.errors import BadInput, ModelError, NetworkError
+
+
+class Wrapping(OSError):
+    """As urllib3's errors: what happened stands in ``reason``, and all of it once more in the text."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(f"HTTPSConnectionPool(host='hub'): Max retries exceeded (Caused by {reason!r})")
+        self.reason = reason
+
+
+def raised(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+LOST = OSError(errno.ECONNREFUSED, "Connection refused")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Wrapping(Wrapping(LOST)),
+        OSError(Wrapping(LOST), "(Request ID: 1)"),
+        raised(ValueError("no such file on disk, and the connection failed"), Wrapping(LOST)),
+    ],
+)
+def test_the_innermost_reason_is_told(error):
+    told = not_fetched("team/tiny", error, ANOTHER_DISK)
+    assert isinstance(told, NetworkError)
+    assert f"{told}".startswith("the download of team/tiny failed: Connection refused; try: the same command again")
+
+
+def test_a_full_disk_is_no_fault_of_the_connection():
+    told = not_fetched("team/tiny", OSError(errno.ENOSPC, "No space left on device"), ANOTHER_DISK)
+    assert isinstance(told, ModelError)
+    assert f"{told}" == f"cannot write the model team/tiny: No space left on device; try: {ANOTHER_DISK}"
+
+
+def test_a_repository_that_is_not_there_is_a_wrong_name():
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    missing = RepositoryNotFoundError.__new__(RepositoryNotFoundError)
+    assert isinstance(not_fetched("team/tiny", missing, ANOTHER_DISK), BadInput)
+
+
+def test_errors_that_name_each_other_end():
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert "failed: other" in f"{not_fetched('team/tiny', one, ANOTHER_DISK)}"
