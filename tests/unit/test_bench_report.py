@@ -140,6 +140,17 @@ def test_figures_better_looked_at_have_a_picture(figures):
     assert picture.startswith(b"\x89PNG")
 
 
+def test_comparisons_that_a_picture_of_ratios_cannot_show_are_counted_in_it(monkeypatch):
+    monkeypatch.setattr(stage_plots.style, "png", lambda figure: figure.axes[0].get_xlabel())
+    ours, theirs = [2.0, 3.0, 0.0, 1.0], [4.0, 2.0, 1.0, 0.0]
+    figures = {f"scripted_{number}_errors": value for number, value in enumerate(ours)}
+    figures |= {f"scripted_{number}_errors_dedupe": value for number, value in enumerate(theirs)}
+    found = comparisons("asr", figures)
+    assert [one.advantage for one in found] == [2.0, 2 / 3, math.inf, 0.0]
+    assert "; 2 more in the table only" in stage_plots.ratios(found)
+    assert "more" not in stage_plots.ratios(found[:2])
+
+
 def test_a_span_is_the_sum_of_what_the_picture_shows_and_waiting_for_speech_is_not_synthesis():
     def unit(number, end, committed, start, until):
         word = HeardWord("a", end - 0.3, end)
