@@ -1,7 +1,9 @@
 """Metrics against cases worked out by hand, and rows that physics forbids."""
 
+import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from benchmarks.metrics.quality import character_error_rate, normalize, term_acc
 from benchmarks.metrics.speech_latency import figures
 from benchmarks.metrics.statistics import bootstrap, mean, paired_bootstrap, percentile, slope_per_minute
 from benchmarks.runs.row import HeardWord, Row, UnitRow, from_json, physics, to_json
+from benchmarks.runs.scoring import emission
 from pipeline.errors import BadInput
 
 HZ = 16_000
@@ -149,6 +152,34 @@ def test_a_possible_row_has_no_faults_and_survives_being_written():
     made = row(unit(), unit(1, committed_s=2.5, ready_s=2.6, start_s=3.0, end_s=4.0))
     assert physics(made) == []
     assert from_json(to_json(made), "here") == made
+
+
+def test_a_commit_that_differs_from_the_draft_erases_the_rest_of_it():
+    shown = Erasure()
+    shown.draft("a b c")
+    shown.commit("a x")
+    assert (shown.erased, shown.kept, shown.normalized) == (2, 2, 1.0)
+
+
+def test_a_target_that_is_ahead_of_its_source_is_matched_to_later_tokens():
+    """The second chunk's tokens, the 4th and 5th, are two ahead of the source: they belong to its 2nd and 3rd."""
+    chunks = [Chunk(0.3, 0.3, 0.9), Chunk(1.2, 1.2, 0.6)]
+    assert average_token_delay(chunks) == pytest.approx((0.3 + 0.6 + 0.9 + 0.9 + 0.9) / 5)
+
+
+def test_an_interval_leaves_out_a_fortieth_at_both_ends():
+    resampled = itertools.count()
+    interval = bootstrap([[1.0]], lambda _: float(next(resampled)))
+    assert (interval.low, interval.high, interval.value) == (24, 974, 1000)
+
+
+def test_text_is_emitted_when_it_stood_and_spoken_while_it_is_played():
+    utterance = SimpleNamespace(name="u", target_language="es", sentences=())
+    made = emission(utterance, row(replace(unit(), text="hola mundo")))  # type: ignore[arg-type]
+    assert made.units == ("hola", "mundo")
+    assert made.delays_ms == pytest.approx((2000, 2000))
+    assert made.elapsed_ms == pytest.approx((2100, 2100))
+    assert made.spoken_ms == pytest.approx((2300, 2650))
 
 
 def test_speech_is_audible_from_45_decibels_below_full_scale_on():

@@ -13,7 +13,7 @@ from benchmarks.runs.row import HeardWord, Row, UnitRow
 from benchmarks.smoke import scripted_run
 from benchmarks.stages.peers import comparisons
 from benchmarks.stages.result import StageResult, read_result
-from benchmarks.stages.targets import checked
+from benchmarks.stages.targets import Target, checked
 from pipeline.errors import BadInput
 
 ENVIRONMENT = {
@@ -117,6 +117,11 @@ def test_targets_are_met_or_not_and_those_of_a_gpu_hold_on_one_only():
     assert found == {"control_ms_per_step": False, "terms_exact_ratio": True, "steps_ratio": False}
     on_gpu = {name: target for name, _, target in checked("mt", figures, on_gpu=True)}
     assert on_gpu["unit_1.8b_batch1_ms"].text() == "≤ 85, goal 50"
+
+
+def test_a_target_has_two_sides_and_no_number_meets_none():
+    target = Target("x", at_least=1.0, at_most=2.0)
+    assert [target.met(value) for value in (0.9, 1.0, 2.0, 2.1, math.nan)] == [False, True, True, False, False]
 
 
 def test_a_result_is_read_with_its_stage_and_missing_numbers(tmp_path):

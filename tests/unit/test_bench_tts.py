@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import tts_measures, tts_peers
+from benchmarks import tts_measures, tts_peers, tts_roofline
 from benchmarks.__main__ import main
 from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
 from benchmarks.tts_measures import Timing
@@ -142,6 +142,13 @@ def test_a_peers_script_needs_nothing_of_ours_and_says_what_is_missing(name):
     done = subprocess.run(without, input="{}", capture_output=True, text=True, check=False)
     assert "pip install faster-qwen3-tts" in done.stderr.strip().splitlines()[-1]
     assert PEERS[name].stem not in {"faster_qwen3_tts", "qwen_tts"}
+
+
+def test_a_copy_counts_as_read_and_written(monkeypatch):
+    monkeypatch.setattr(tts_roofline, "_CPU_BYTES", 1024)
+    seconds = iter([4.0] * 10 + [2.0] * 10)
+    monkeypatch.setattr(tts_roofline, "_seconds", lambda *_: next(seconds))
+    assert tts_roofline.bandwidth("cpu") == 2 * 1024 / 2.0
 
 
 def test_streams_are_timed_by_their_median_round_and_the_first_warms_up(monkeypatch):
