@@ -42,6 +42,5 @@ RUN python3 -m venv /opt/translate-live \
     && /opt/translate-live/bin/pip install --no-cache-dir --no-deps qwen-tts==0.1.1 accelerate einops
 ENV PATH=/opt/translate-live/bin:$PATH PYTHONUNBUFFERED=1
 VOLUME /home/user/.cache
-# HEALTHCHECK comes with the server.
 ENTRYPOINT ["translate-live"]
 CMD ["doctor", "--profile", "gpu"]

@@ -52,7 +52,8 @@ def find_commands(folder: Path) -> dict[str, str]:
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """Find the command and its arguments; imports that command's module only.
 
-    What all commands share is taken out first, so that it may stand anywhere, also after a command's own actions.
+    What all commands share is taken out first, so that it may stand anywhere, also after a command's own actions. ``argv``
+    stays among the arguments, for commands that keep by which words they were run.
     """
     common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     common.add_argument("--json", type=Path, metavar="FILE", help="write figures and environment to this file")
@@ -70,7 +71,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     arguments = parser.parse_args(rest)
     if command is None:
         raise BadInput(f"the command comes first: python -m benchmarks {arguments.command} …")
-    return command, argparse.Namespace(**vars(arguments) | vars(shared))
+    return command, argparse.Namespace(**vars(arguments) | vars(shared), argv=list(argv))
 
 
 def write_result(file: Path, figures: Mapping[str, float], environment: Environment) -> None:

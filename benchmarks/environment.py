@@ -25,6 +25,9 @@ PACKAGES = (
 )
 # fmt: on
 PROGRAMS = {"espeak-ng": ["espeak-ng", "--version"], "apertium": ["apertium", "-V"], "ffmpeg": ["ffmpeg", "-version"]}
+THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
+"""How the variables begin that say how many threads compute and how they wait for each other: both move every time."""
+
 GPU_FIELDS = (
     "name",
     "driver_version",
@@ -41,7 +44,7 @@ def capture(argv: Sequence[str] = (), settings: Mapping[str, object] | None = No
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["python", "-m", "benchmarks", *argv],
-        "settings": {name: _plain(value) for name, value in (settings or {}).items()},
+        "settings": {name: _plain(value) for name, value in (settings or {}).items() if name != "argv"},
         "git": git_state(),
         "hardware": hardware(),
         "python": platform.python_version(),
@@ -49,7 +52,11 @@ def capture(argv: Sequence[str] = (), settings: Mapping[str, object] | None = No
         "packages": packages(),
         "packages_sha256": _packages_hash(),
         "programs": {name: first_line(command) for name, command in PROGRAMS.items() if shutil.which(command[0])},
-        "threads": {name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")},
+        "threads": {
+            name: os.environ[name]
+            for name in sorted(os.environ)
+            if name.startswith(THREADING) or name.endswith("_NUM_THREADS")
+        },
     }
 
 

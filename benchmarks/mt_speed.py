@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,7 +14,6 @@ import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.device import wait_for
-from benchmarks.metrics.statistics import percentile
 from models.cuda_attention import leave_out_cudnn_attention
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
@@ -65,14 +65,14 @@ def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: i
         prompts, name = random_prompts(batch), f"unit_{geometry}_batch{batch}"
         ours, our_times = _timed(partial(search_units, model, prompts), device, repeats)
         theirs, their_times = _timed(partial(_generate, untouched, prompts), device, repeats)
-        figures[f"{name}_ms"] = percentile(our_times, 50)
-        figures[f"{name}_generate_ms"] = percentile(their_times, 50)
+        figures[f"{name}_ms"] = statistics.median(our_times)
+        figures[f"{name}_generate_ms"] = statistics.median(their_times)
         figures[f"{name}_to_generate_ratio"] = figures[f"{name}_ms"] / figures[f"{name}_generate_ms"]
         figures[f"{name}_equal_ratio"] = sum(map(operator.eq, ours, theirs)) / batch
         figures[f"{name}_runs"] = min(len(our_times), len(their_times))
         if fixed:
             recorded, recorded_times = _timed(partial(search_units, model, prompts, fixed), device, repeats)
-            figures[f"{name}_graphs_ms"] = percentile(recorded_times, 50)
+            figures[f"{name}_graphs_ms"] = statistics.median(recorded_times)
             figures[f"{name}_graphs_to_generate_ratio"] = figures[f"{name}_graphs_ms"] / figures[f"{name}_generate_ms"]
             figures[f"{name}_graphs_equal_ratio"] = sum(map(operator.eq, recorded, ours)) / batch
         for key in (key for key in figures if key.startswith(f"{name}_")):

@@ -34,7 +34,8 @@ def terms_figures(sentences: int) -> Mapping[str, float]:
     Steps are counted for each token of the longest text of a batch, for a term may be longer than what it replaces.
     Random terms are capital letters, which the toy has learned to go on after, as a real model goes on after any word;
     ``steps_ratio`` is counted on them. Proper terms are letters and scripts that it never saw, so it knows no way on.
-    The check before the constrained search is not in the ratio: a model that obeys needs no second search.
+    The product searches without terms first, and under them only what does not obey. The ratio is the second search
+    against the first, over the batches in which some text needed both; there, both together take one more than the ratio.
     """
     torch.set_num_threads(1)
     backend = CausalLM(model=str(TOY), languages=(f"{SOURCE}>{TARGET}",), device="cpu")

@@ -1,8 +1,8 @@
 """Speech synthesis: Qwen3-TTS against the official package, other peers and the memory's bandwidth, on random weights.
 
 All speak the same text greedily from the same checkpoint and may not end before the last frame; on a CPU the official
-package's codes must be equal. Random weights cost exactly the time of trained ones. "Per frame" is the whole way from text
-to samples, divided by frames.
+package's codes must be equal. Random weights are taken to cost the time of trained ones. "Per frame" is the whole way from
+text to samples, divided by frames.
 """
 
 from __future__ import annotations

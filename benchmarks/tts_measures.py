@@ -116,11 +116,14 @@ def measure_official(pair: Pair) -> Timing:
 
 
 def measure_streams(engine: Engine, role: tuple[int, int, int], count: int, frames: int, rounds: int) -> Served:
-    """``count`` utterances begun together, ``rounds`` times; the fastest round's frame time, all rounds' first samples."""
+    """``count`` utterances begun together, once to warm up and then ``rounds`` times.
+
+    The median round's time a frame, and the first samples of all rounds but the first.
+    """
     firsts: list[float] = []
     per_frame = []
     text = [_FIRST_TOKEN + index % 60 for index in range(min(frames, TEXT_CAPACITY) + 1)]
-    for _ in range(rounds):
+    for counted in (False, *[True] * rounds):
         utterances = [_utterance(engine, text, role, engine.open_stream() or 0, seed) for seed in range(count)]
         waiting = {id(one) for one in utterances}
         begin = time.perf_counter()
@@ -128,14 +131,14 @@ def measure_streams(engine: Engine, role: tuple[int, int, int], count: int, fram
             engine.add(one)
         while engine.busy:
             spoken = {id(part.utterance) for part in engine.turn()}
-            firsts += [time.perf_counter() - begin] * len(waiting & spoken)
+            firsts += [time.perf_counter() - begin] * len(waiting & spoken) * counted
             waiting -= spoken
             for one in utterances:
                 one.taken = len(one.codes)
-        per_frame.append((time.perf_counter() - begin) / frames)
+        per_frame += [(time.perf_counter() - begin) / frames] * counted
         for one in utterances:
             engine.close_stream(one.stream)
-    return Served(min(per_frame), statistics.median(firsts), sorted(firsts)[-1 - len(firsts) // 20])
+    return Served(statistics.median(per_frame), statistics.median(firsts), sorted(firsts)[-1 - len(firsts) // 20])
 
 
 def measure_memory(checkpoint: Path, device: str, units: int) -> float:

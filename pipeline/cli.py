@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without accents shows ? for them
     verbose = any(word in {"-v", "--verbose"} for word in words)
     if verbose:
-        import logging  # noqa: PLC0415 - 15 ms that help does not need
+        import logging  # noqa: PLC0415 - help does not need it
 
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
     if words == ["--version"]:

@@ -14,7 +14,7 @@ class Definition:
     text: str
 
 
-_EVS = "start of a unit's playback - end of its last source word"
+_EVS = "start of a unit's playback - end of its last source word, as the recognizer times it"
 
 DEFINITIONS = {
     "ear_voice_span": Definition("evs/end2start/v1", True, f"{_EVS}; nearest-rank percentile over units"),
@@ -45,7 +45,12 @@ DEFINITIONS = {
     "longyaal": Definition("longyaal/omnisteval/soft", True, "LongYAAL (Polák et al. 2025) after soft segmentation"),
     "streamlaal": Definition("streamlaal/omnisteval/soft", True, "LAAL per reference sentence after soft segmentation"),
     "segments_empty": Definition("segments-empty/v1", True, "reference sentences without a word after soft segmentation"),
-    "atd": Definition("atd/v1", True, "Average Token Delay (Kano et al. 2023) of the speech, 300 ms tokens"),
+    "atd": Definition(
+        "atd/v1",
+        True,
+        "Average Token Delay (Kano et al. 2023) of the speech, 300 ms tokens; made for a sentence: over a talk it also "
+        "adds up how much shorter the translation's speech is than the source",
+    ),
     "erasure": Definition("ne/words/v1", True, "words of captions taken back per word that stayed"),
     "compute_rtf": Definition("compute-rtf/v1", True, "seconds in the models per second of source audio"),
     "wer": Definition("wer/nfkc-casefold/v1", True, "word errors per reference word (characters in spaceless languages)"),

@@ -43,7 +43,7 @@ def spoken(rows: Iterable[Row]) -> list[UnitRow]:
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
-    """All speech latencies of a set of rows, pooled over units; what is per recording is the worst or the mean, as named.
+    """All speech latencies of a set of rows, pooled over units; of what is per recording the median, or the worst as named.
 
     A percentile is nearest-rank: a span that occurred. NaN where nothing was spoken. Units of foreign systems, which do not
     say what they cover, have no ear-voice span.

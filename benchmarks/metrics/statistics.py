@@ -31,12 +31,11 @@ def slope_per_minute(times_s: Sequence[float], values: Sequence[float]) -> float
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A statistic and its 95 % bootstrap interval, and the share of resamples in which it is above zero."""
+    """A statistic and its 95 % bootstrap interval."""
 
     value: float
     low: float
     high: float
-    above_zero: float
 
 
 def bootstrap(groups: Sequence[Sequence[float]], statistic: Statistic, samples: int = 1000, seed: int = 12345) -> Interval:
@@ -70,5 +69,4 @@ def paired_bootstrap(
 
 def _interval(value: float, drawn: Sequence[float]) -> Interval:
     known = [number for number in drawn if not math.isnan(number)]
-    above = sum(number > 0 for number in known) / len(known) if known else math.nan
-    return Interval(value, percentile(known, 2.5), percentile(known, 97.5), above)
+    return Interval(value, percentile(known, 2.5), percentile(known, 97.5))

@@ -13,8 +13,6 @@ from typing import Any
 
 from benchmarks.metrics.emission import Emission, Segment, split_units
 
-SHORT = ("al", "laal", "ap", "dal", "yaal")
-
 
 def short_form(emissions: Sequence[Emission], clock: str = "cu") -> dict[str, float]:
     """The five latencies of recordings that are one sentence each; means over recordings, NaN where none counts.

@@ -32,8 +32,12 @@ def draw(result: StageResult) -> dict[str, bytes]:
 
 
 def ratios(found: Sequence[Comparison]) -> bytes | None:
-    """A bar per comparison on a logarithmic axis, to the right of 1 we are better; none for a single one."""
-    shown = [one for one in found if math.isfinite(one.advantage) and one.advantage > 0][:MOST_BARS]
+    """A bar per comparison on a logarithmic axis, to the right of 1 we are better; none for a single one.
+
+    One with zero on a side has no place there, and how many are left out is said.
+    """
+    drawable = [one for one in found if math.isfinite(one.advantage) and one.advantage > 0]
+    shown, left_out = drawable[:MOST_BARS], len(found) - len(drawable[:MOST_BARS])
     if len(shown) < LEAST_BARS:
         return None
     with style.panels(height=0.9 + 0.34 * len(shown)) as (figure, axes):
@@ -52,19 +56,22 @@ def ratios(found: Sequence[Comparison]) -> bytes | None:
         axis.set_yticks(range(len(shown)), [f"{one.what}\nagainst {one.peer}" for one in shown], fontsize=7)
         axis.invert_yaxis()
         low, high = min(1.0, *(one.advantage for one in shown)), max(1.0, *(one.advantage for one in shown))
-        axis.set(xscale="log", xlim=(0.7 * low, 1.6 * high), xlabel="times better (logarithmic)")
+        room = math.exp(0.35 + 0.15 * math.log(high / low))  # for the numbers at both ends
+        more = f"; {left_out} more in the table only" if left_out else ""
+        axis.set(xscale="log", xlim=(low / room, high * room), xlabel=f"times better (logarithmic){more}")
         axis.axvline(1, color=style.INK, linewidth=0.8)
-        _plain_ticks(axis, low, high)
+        _plain_ticks(axis, low / room, high * room)
         axis.grid(visible=False, axis="y")
         return style.png(figure)
 
 
 def _plain_ticks(axis: object, low: float, high: float) -> None:
     """Numbers such as 0.5 and 20, not powers of ten."""
-    every = [0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
-    ticks = [tick for tick in every if 0.7 * low <= tick <= 1.6 * high]
+    every = [0.01, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
+    ticks = [tick for tick in every if low <= tick <= high]
     thin = [tick for tick in ticks if tick in {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}]
-    chosen = ticks if high / low < 4 else thin
+    decades = [tick for tick in ticks if tick in {0.01, 0.1, 1, 10, 100, 1000}]
+    chosen = ticks if high / low < 9 else thin if high / low < 3000 else decades
     axis.set_xticks(chosen, [f"{tick:g}" for tick in chosen])  # type: ignore[attr-defined]
     axis.minorticks_off()  # type: ignore[attr-defined]
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 OURS, BEFORE, WARM, GOOD = "#0b6bcb", "#9aa5b1", "#d64545", "#2f9e6e"
-STAGES = {"policy": "#b3cde3", "recognize": "#5b8fc7", "translate": "#2a6f97", "speak": "#014f86", "wait": "#e9c46a"}
 
 SETTINGS = {
     "figure.facecolor": "white",

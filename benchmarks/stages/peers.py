@@ -77,7 +77,13 @@ RULES: Mapping[str, Sequence[Rule]] = {
             "ms a unit, {size}, batch {batch}",
             "transformers.generate",
         ),
-        Rule("steps_ratio", "", "search steps under terms", "the same search without terms", speedup=True),
+        Rule(
+            "steps_ratio",
+            "",
+            "steps of the second search, under terms",
+            "the first search, without terms, which is not saved",
+            speedup=True,
+        ),
         *_POLICIES,
     ),
     "mt-policy": _POLICIES,
@@ -86,7 +92,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
             "speedup_first_audio_(?P<size>[^_]+)",
             "official_first_audio_ms_{size}",
             "ms to first audio, {size}",
-            "the official package",
+            "the official package, which gives all at once",
             speedup=True,
         ),
         Rule(

@@ -13,7 +13,7 @@ from pipeline.errors import BadInput, nearest
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One checkpoint. ``prompt`` names one of `models.mt.prompts.PROMPTS` (causal) or a notation of `models.mt.notation`
-    (seq2seq); ``codes`` gives the model's own language codes where they differ from ours; ``download_gb`` is rounded.
+    (seq2seq); ``codes`` gives the model's own language codes where they differ from ours.
     """
 
     name: str
@@ -23,7 +23,6 @@ class Entry:
     languages: frozenset[str]
     license: str
     license_url: str
-    download_gb: float
     codes: Mapping[str, str] = field(default_factory=dict)
     directions: frozenset[tuple[str, str]] = frozenset()  # where not every language goes into every other
 
@@ -82,19 +81,19 @@ CATALOG: Mapping[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("hy-mt2-1.8b", "tencent/Hy-MT2-1.8B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0",
-              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt", 3.6),
+              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt"),
         Entry("hy-mt2-7b", "tencent/Hy-MT2-7B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0",
-              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt", 15.0),
-        Entry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE, 1.2),
-        Entry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE, 3.4),
-        Entry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE, 8.8),
-        Entry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0", _APACHE, 11.8,
+              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt"),
+        Entry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
+        Entry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
+        Entry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
+        Entry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0", _APACHE,
               {"tl": "fil"}),
         Entry("m2m-100-418m", "facebook/m2m100_418M", "seq2seq", "m2m", _M2M_100, "MIT",
-              "https://opensource.org/license/mit", 1.9),
+              "https://opensource.org/license/mit"),
         # For research only: its license forbids commercial use, so no profile of ours names it.
         Entry("nllb-200-600m", "facebook/nllb-200-distilled-600M", "seq2seq", "nllb", frozenset(_NLLB_CODES),
-              "CC-BY-NC-4.0", "https://creativecommons.org/licenses/by-nc/4.0/", 2.5, _NLLB_CODES),
+              "CC-BY-NC-4.0", "https://creativecommons.org/licenses/by-nc/4.0/", _NLLB_CODES),
     )
 }  # fmt: skip
 """Known checkpoints by name. HY-MT1.5 is left out: its license excludes the EU, the UK and South Korea."""
@@ -118,7 +117,7 @@ def entry_of(model: str, kind: Literal["causal", "seq2seq"], prompt: str | None,
     if len(codes) < 2:
         raise BadInput(f"say which `languages` {model} translates, such as [en, es] or, for one direction, [en>es]")
     default = "plain" if kind == "causal" else "marian"
-    return Entry(model, model, kind, prompt or default, codes, "see its model card", "", 0.0, directions=directions)
+    return Entry(model, model, kind, prompt or default, codes, "see its model card", "", directions=directions)
 
 
 def _direction(text: str) -> tuple[str, str]:

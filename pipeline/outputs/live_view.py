@@ -75,7 +75,7 @@ class LiveView:
         *,
         spoken: str | None = None,
     ) -> None:
-        from rich.live import Live  # noqa: PLC0415 - costs 50 ms
+        from rich.live import Live  # noqa: PLC0415 - loads slowly
 
         self.status = Status()
         self._outcome = Outcome(spoken or targets[0])

@@ -18,7 +18,6 @@ from pipeline.terminology.entries import Row
 
 _CONCEPTS = {"termEntry", "conceptEntry"}
 _LANGUAGES = {"langSet", "langSec"}
-_TERMS = {"tig", "ntig", "termSec"}
 _RETIRED = ("deprecated", "superseded", "obsolete")
 
 

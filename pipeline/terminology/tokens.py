@@ -83,7 +83,7 @@ def places(text: str) -> Callable[[int, int], tuple[int, int]]:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    if text.isascii():  # the same, ten times as fast
+    if text.isascii():  # the same, and faster
         yield from ((found.start(), found[0]) for found in _ASCII_WORD.finditer(text))
         return
     word = ""

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as bench
+from benchmarks.environment import capture
 from pipeline.errors import DeviceError
 
+SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
 COMMAND = '''"""Measures 100 % of nothing.
 
 More.
@@ -58,7 +61,25 @@ def test_a_result_holds_figures_and_environment(folder, tmp_path):
     assert environment["command"][3:] == ["some-thing", "--json", str(file)]
     assert environment["hardware"]["cores"] >= 1
     assert environment["packages"]["numpy"]
+    assert "argv" not in environment["settings"]
     assert [path.name for path in file.parent.iterdir()] == ["result.json"]
+
+
+def test_a_run_keeps_the_words_that_started_it(tmp_path):
+    data = ["--set", "folder", "--from", "en", "--to", "es", "--limit", "1"]
+    argv = ["run", str(SPEECH), *data, "--system", "scripted", "--clock", "virtual", "--out", str(tmp_path / "run")]
+    assert bench.main(argv) == 0
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["environment"]["command"][3:] == argv
+
+
+def test_how_threads_wait_is_kept_for_it_moves_every_time(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("RAYON_NUM_THREADS", "3")
+    monkeypatch.setenv("SECRET_TOKEN", "no")
+    threads = capture()["threads"]
+    assert (threads["OMP_WAIT_POLICY"], threads["RAYON_NUM_THREADS"]) == ("PASSIVE", "3")
+    assert "SECRET_TOKEN" not in threads
 
 
 @pytest.mark.parametrize(("name", "code"), [("BadInput", 2), ("DeviceError", 3), ("ModelError", 4), ("Other", 1)])

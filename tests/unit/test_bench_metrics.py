@@ -1,6 +1,9 @@
 """Metrics against cases worked out by hand, and rows that physics forbids."""
 
+import itertools
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +14,10 @@ from benchmarks.metrics.erasure import Erasure
 from benchmarks.metrics.playout import Arrival, audible_onset_s, play, silence_ratio
 from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, normalize, term_accuracy, text_score, word_error_rate
+from benchmarks.metrics.speech_latency import figures
 from benchmarks.metrics.statistics import bootstrap, mean, paired_bootstrap, percentile, slope_per_minute
 from benchmarks.runs.row import HeardWord, Row, UnitRow, from_json, physics, to_json
+from benchmarks.runs.scoring import emission
 from pipeline.errors import BadInput
 
 HZ = 16_000
@@ -131,7 +136,6 @@ def test_statistics():
     slower = [[value + 0.5 for value in group] for group in groups]
     paired = paired_bootstrap(groups, slower, mean)
     assert paired.low == pytest.approx(0.5) == paired.high
-    assert paired.above_zero == 1
     assert paired_bootstrap(groups, slower, mean) == paired
 
 
@@ -148,6 +152,63 @@ def test_a_possible_row_has_no_faults_and_survives_being_written():
     made = row(unit(), unit(1, committed_s=2.5, ready_s=2.6, start_s=3.0, end_s=4.0))
     assert physics(made) == []
     assert from_json(to_json(made), "here") == made
+
+
+def test_a_commit_that_differs_from_the_draft_erases_the_rest_of_it():
+    shown = Erasure()
+    shown.draft("a b c")
+    shown.commit("a x")
+    assert (shown.erased, shown.kept, shown.normalized) == (2, 2, 1.0)
+
+
+def test_a_target_that_is_ahead_of_its_source_is_matched_to_later_tokens():
+    """The second chunk's tokens, the 4th and 5th, are two ahead of the source: they belong to its 2nd and 3rd."""
+    chunks = [Chunk(0.3, 0.3, 0.9), Chunk(1.2, 1.2, 0.6)]
+    assert average_token_delay(chunks) == pytest.approx((0.3 + 0.6 + 0.9 + 0.9 + 0.9) / 5)
+
+
+def test_an_interval_leaves_out_a_fortieth_at_both_ends():
+    resampled = itertools.count()
+    interval = bootstrap([[1.0]], lambda _: float(next(resampled)))
+    assert (interval.low, interval.high, interval.value) == (24, 974, 1000)
+
+
+def test_text_is_emitted_when_it_stood_and_spoken_while_it_is_played():
+    utterance = SimpleNamespace(name="u", target_language="es", sentences=())
+    made = emission(utterance, row(replace(unit(), text="hola mundo")))  # type: ignore[arg-type]
+    assert made.units == ("hola", "mundo")
+    assert made.delays_ms == pytest.approx((2000, 2000))
+    assert made.elapsed_ms == pytest.approx((2100, 2100))
+    assert made.spoken_ms == pytest.approx((2300, 2650))
+
+
+def test_speech_is_audible_from_45_decibels_below_full_scale_on():
+    tone = np.ones(HZ, np.float32)
+    assert audible_onset_s(10 ** (-44 / 20) * tone, HZ) == 0.0
+    assert audible_onset_s(10 ** (-46 / 20) * tone, HZ) is None
+
+
+def test_the_latencies_of_rows_are_those_worked_out_by_hand():
+    """Words end at 1 s. Ten units, ready 0.3 s after they were cut at 2 s, begin 0.1 s later, then later and later."""
+    begins_s = [2.4 + 0.5 * index for index in range(10)]
+    units = [
+        unit(index, ready_s=2.3, start_s=at_s, audible_s=at_s + 0.05, end_s=at_s + 0.4, rate=1.15 if index < 3 else 1.0)
+        for index, at_s in enumerate(begins_s)
+    ]
+    first = replace(row(*units), onset_s=0.5, speech_end_s=4.0)
+    shown = UnitRow(1, "only shown", (HeardWord(" a", 0.5, 1.0), HeardWord(" b", 1.0, 1.5)), 2.0, 2.1)
+    second = replace(row(unit(start_s=5.0, audible_s=5.0, end_s=6.0), shown), onset_s=1.0, speech_end_s=5.5)
+    found = figures([first, second])
+    spans_s = sorted([1.4 + 0.5 * index for index in range(10)] + [4.0])
+    assert [found[f"ear_voice_span_{name}_s"] for name in ("p50", "p90", "max")] == pytest.approx(
+        [spans_s[5], spans_s[9], spans_s[10]]
+    )
+    assert (found["policy_p50_s"], found["compute_p50_s"], found["compute_p95_s"]) == pytest.approx((1.0, 0.3, 0.3))
+    assert (found["wait_p50_s"], found["wait_p95_s"]) == pytest.approx((2.6, 4.6))
+    assert (found["first_audio_s"], found["first_audio_worst_s"]) == pytest.approx((2.45 - 0.5, 5.0 - 1.0))
+    assert (found["end_lag_s"], found["end_lag_worst_s"]) == pytest.approx((6.0 - 5.5, 7.3 - 4.0))
+    assert (found["units"], found["units_hurried_share"], found["median_unit_words"]) == (12, 3 / 11, 1)
+    assert found["units_skipped_share"] == pytest.approx(1 / 12)
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,17 @@ def test_sentences_keep_everything_and_wait_longest(
     hasty = mt_policy.measure("wait-2", ["verb last"], talks=1)
     assert whole["agreement"] == 1.0 > hasty["agreement"]
     assert whole["word_delay_s"] > hasty["word_delay_s"]
+
+
+def test_who_waits_for_six_words_says_a_unit_later_than_its_last_word_was_committed() -> None:
+    waiting = mt_policy.measure("wait-6", ["same order"], 1)
+    assert waiting["unit_delay_p50_s"] > 1.0
+    assert mt_policy.measure("sentence-wise", ["same order"], 1)["unit_delay_p95_s"] == 0.0
+
+
+def test_words_that_are_lost_or_said_twice_are_counted() -> None:
+    words, outcome = talk(0, 1), mt_policy.Outcome()
+    translator = ToyTranslator(verb_final=False)
+    said = [word.text.strip().strip(".,").upper() for word in words]
+    mt_policy._compare(words, translator, [*said[1:], said[-1]], outcome)
+    assert (outcome.lost, outcome.doubled) == (1, 1)

@@ -71,3 +71,8 @@ def test_the_command_gives_figures_and_a_picture(tmp_path, capsys):
 def test_the_mean_of_nothing_is_unknown():
     assert math.isnan(mean([]))
     assert mean([1, 2]) == pytest.approx(1.5)
+
+
+def test_lag_is_from_the_end_of_the_words_to_the_begin_of_their_speech():
+    assert pace.Played(end=1.0, start=3.5, rate=1.0, merged=False).lag_s == 2.5
+    assert math.isnan(pace.Played(end=1.0, start=None, rate=1.0, merged=False).lag_s)

@@ -13,7 +13,7 @@ from benchmarks.runs.row import HeardWord, Row, UnitRow
 from benchmarks.smoke import scripted_run
 from benchmarks.stages.peers import comparisons
 from benchmarks.stages.result import StageResult, read_result
-from benchmarks.stages.targets import checked
+from benchmarks.stages.targets import Target, checked
 from pipeline.errors import BadInput
 
 ENVIRONMENT = {
@@ -119,6 +119,11 @@ def test_targets_are_met_or_not_and_those_of_a_gpu_hold_on_one_only():
     assert on_gpu["unit_1.8b_batch1_ms"].text() == "≤ 85, goal 50"
 
 
+def test_a_target_has_two_sides_and_no_number_meets_none():
+    target = Target("x", at_least=1.0, at_most=2.0)
+    assert [target.met(value) for value in (0.9, 1.0, 2.0, 2.1, math.nan)] == [False, True, True, False, False]
+
+
 def test_a_result_is_read_with_its_stage_and_missing_numbers(tmp_path):
     result = read_result(write(tmp_path / "x.json"))
     assert (result.stage, result.name, result.busy) == ("asr", "x", True)
@@ -138,6 +143,17 @@ def test_a_result_is_read_with_its_stage_and_missing_numbers(tmp_path):
 def test_figures_better_looked_at_have_a_picture(figures):
     (picture,) = stage_plots.draw(StageResult("x", "x", (), figures)).values()
     assert picture.startswith(b"\x89PNG")
+
+
+def test_comparisons_that_a_picture_of_ratios_cannot_show_are_counted_in_it(monkeypatch):
+    monkeypatch.setattr(stage_plots.style, "png", lambda figure: figure.axes[0].get_xlabel())
+    ours, theirs = [2.0, 3.0, 0.0, 1.0], [4.0, 2.0, 1.0, 0.0]
+    figures = {f"scripted_{number}_errors": value for number, value in enumerate(ours)}
+    figures |= {f"scripted_{number}_errors_dedupe": value for number, value in enumerate(theirs)}
+    found = comparisons("asr", figures)
+    assert [one.advantage for one in found] == [2.0, 2 / 3, math.inf, 0.0]
+    assert "; 2 more in the table only" in stage_plots.ratios(found)
+    assert "more" not in stage_plots.ratios(found[:2])
 
 
 def test_a_span_is_the_sum_of_what_the_picture_shows_and_waiting_for_speech_is_not_synthesis():

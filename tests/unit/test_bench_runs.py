@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 
 from benchmarks import compare, report, score
 from benchmarks.__main__ import main
+from benchmarks.corpora.audio import CORPUS_HZ
+from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set
 from benchmarks.metrics import speech_latency
 from benchmarks.runs import external
@@ -102,6 +105,43 @@ def test_failures_stay_in_every_denominator(tmp_path, utterances):
     assert any("1 utterances ended with an error: tones-1" in flag for flag in scores.flags)
     whole = scores_of_rows(utterances, [replace(row, units=()) for row in rows])
     assert whole.value("chrf") == 0
+
+
+def test_a_late_feeder_makes_a_run_doubtful_and_the_most_memory_is_told(tmp_path, utterances):
+    rows = scripted_run(tmp_path / "run", utterances).rows()
+    punctual = [replace(one, feeder_late_p99_ms=9.0, peak_memory_mb=5.0) for one in rows]
+    late = [*punctual[:-1], replace(punctual[-1], feeder_late_p99_ms=11.0, peak_memory_mb=7.0)]
+    told = scores_of_rows(utterances, late)
+    assert [flag for flag in told.flags if "ms late" in flag]
+    assert told.value("peak_memory_mb") == 7.0
+    assert not [flag for flag in scores_of_rows(utterances, punctual).flags if "ms late" in flag]
+
+
+def test_a_talk_pauses_half_a_second_after_each_recording(utterances):
+    talk, samples = join(utterances, "talk")
+    assert len(samples) / CORPUS_HZ == pytest.approx(sum(one.duration_s + 0.5 for one in utterances), abs=0.001)
+    assert talk.sentences[1].offset_s == pytest.approx(utterances[0].duration_s + 0.5, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("gate", "allowed"),
+    [
+        ({"at_most": 2.0}, True), ({"at_most": 1.9}, False),
+        ({"at_least": 2.0}, True), ({"at_least": 2.1}, False),
+        ({"rise_at_most": 0.5}, True), ({"rise_at_most": 0.4}, False),
+        ({"fall_at_most": 0.0}, True), ({"fall_at_most": -0.6}, False),
+    ],
+)  # fmt: skip
+def test_a_gate_holds_at_its_bound_and_fails_beyond_it(gate, allowed):
+    figures = {"wer_mean_after": 2.0, "wer_mean_difference": 0.5}
+    gates = {"wer_mean": compare.Gate(**gate)}
+    if allowed:
+        compare.check(gates, figures)
+    else:
+        with pytest.raises(compare.Regression, match="wer_mean"):
+            compare.check(gates, figures)
+    with pytest.raises(compare.Regression, match="nan"):
+        compare.check(gates, {"wer_mean_after": math.nan, "wer_mean_difference": math.nan})
 
 
 def test_a_system_that_always_fails_is_given_up(tmp_path, utterances):

@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks import tts_measures, tts_peers
+from benchmarks import tts_measures, tts_peers, tts_roofline
 from benchmarks.__main__ import main
 from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
 from benchmarks.tts_measures import Timing
@@ -141,6 +142,44 @@ def test_a_peers_script_needs_nothing_of_ours_and_says_what_is_missing(name):
     done = subprocess.run(without, input="{}", capture_output=True, text=True, check=False)
     assert "pip install faster-qwen3-tts" in done.stderr.strip().splitlines()[-1]
     assert PEERS[name].stem not in {"faster_qwen3_tts", "qwen_tts"}
+
+
+def test_a_copy_counts_as_read_and_written(monkeypatch):
+    monkeypatch.setattr(tts_roofline, "_CPU_BYTES", 1024)
+    seconds = iter([4.0] * 10 + [2.0] * 10)
+    monkeypatch.setattr(tts_roofline, "_seconds", lambda *_: next(seconds))
+    assert tts_roofline.bandwidth("cpu") == 2 * 1024 / 2.0
+
+
+def test_streams_are_timed_by_their_median_round_and_the_first_warms_up(monkeypatch):
+    rounds_s = [9.0, 1.0, 5.0, 2.0]
+    clock = [0.0]
+
+    class Engine:
+        """One utterance a round, spoken in a single turn that takes the round's time."""
+
+        busy = False
+        given: SimpleNamespace
+
+        def open_stream(self):
+            return 0
+
+        def close_stream(self, stream):
+            pass
+
+        def add(self, utterance):
+            self.given, self.busy = utterance, True
+
+        def turn(self):
+            clock[0] += rounds_s.pop(0)
+            self.busy = False
+            return [SimpleNamespace(utterance=self.given)]
+
+    monkeypatch.setattr(tts_measures.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(tts_measures, "_utterance", lambda *_: SimpleNamespace(codes=[], taken=0, stream=0))
+    served = tts_measures.measure_streams(Engine(), (1, 2, 3), count=1, frames=10, rounds=3)  # type: ignore[arg-type]
+    assert served == tts_measures.Served(0.2, 2.0, 5.0)
+    assert not rounds_s
 
 
 def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch, capsys):

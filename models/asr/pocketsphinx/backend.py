@@ -71,7 +71,7 @@ class PocketSphinx:
                 recognizer.spare.clear()
 
     def decoder(self) -> Decoder:
-        """A new decoder: about 0.4 s and 90 MB; raises `ModelError`."""
+        """A new decoder, which takes its time and memory of its own; raises `ModelError`."""
         import pocketsphinx
 
         try:
@@ -79,7 +79,7 @@ class PocketSphinx:
                 **self._models(),
                 **({} if self.acoustic_model else {"cmninit": FIRST_MEAN}),  # another model may have other features
                 samprate=SAMPLE_RATE,
-                bestpath=False,  # these two would go over the utterance again at its end: half a second, and no better
+                bestpath=False,  # these two would go over the utterance again at its end, when everybody waits
                 fwdflat=False,
                 maxhmmpf=self.states_per_frame,
                 loglevel="FATAL",

@@ -39,8 +39,8 @@ class FasterWhisper:
     """Whisper on CTranslate2.
 
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
-    on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): several times
-    faster on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
+    on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): less
+    work on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
     kept, if not where the model hub keeps them. ``voice``: what finds speech.
     """
 

@@ -13,10 +13,10 @@ Linear = Callable[[Tensor], Tensor]
 """Maps [..., inputs] to [..., outputs]."""
 
 _FEW_ROWS = 1  # oneDNN blocks the weight for this many rows: decoding, not prefill, must be fast
-_WORTH_PACKING = 2**20  # elements; below, the packed kernel's overhead (20 to 100 us) costs more than it saves
+_WORTH_PACKING = 2**20  # elements; below, the packed kernel's own overhead is taken to cost more than it saves
 ONE_THREAD = 2**15
 """Elements up to which torch's pointwise CPU operators and sums stay on the calling thread. To wake another for a matrix
-product, attention or softmax of this size takes ten times as long as the work."""
+product, attention or softmax of this size takes longer than the work."""
 
 _LARGEST_HALF = 65504.0
 _LOSSLESS = 2.0**-32  # of the largest weight: 2**8 times below what float32 keeps of it
