@@ -87,11 +87,15 @@ class Rows:
     def clear(self, row: int, seed: int, padding: Tensor) -> None:
         """Make ``row`` as new; ``padding`` [hidden] is what an ended text reads as."""
         for values in (self.pending, self.position, self.frame, self.seen, self.stepping, self.codes):
-            values[row] = 0
+            values[row].zero_()
         self.text[row] = padding
-        self.seed[row] = seed
-        self.end_floor[row] = FIRST_END_FRAME
-        self.overstay[row] = NEVER
+        self.seed[row].fill_(seed)
+        self.end_here(row, FIRST_END_FRAME, NEVER)
+
+    def end_here(self, row: int, floor: int, overstay: int) -> None:
+        """Say from which frame ``row`` may end, and from which its end is made ever likelier."""
+        self.end_floor[row].fill_(floor)  # an assigned number is copied from the host, and that waits for the device
+        self.overstay[row].fill_(overstay)
 
     def clear_positions(self, row: int, begin: int, end: int) -> None:
         """Zero a range of the row's keys and values: what attention weighs with 0 must at least be a number."""
