@@ -53,7 +53,7 @@ def recorded_engine(model, codec, recorder):
 def poison(loaded):
     """Whatever earlier utterances left, in the worst case."""
     rows = loaded.rows
-    for part in (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text):
+    for part in (*rows.memory.layers, *rows.scratch.layers, rows.pending, rows.text):
         part.fill_(torch.nan)
     rows.position.fill_(POSITIONS - 1)
     rows.frame.fill_(POSITIONS - 1)

@@ -14,8 +14,8 @@ from models.tts.qwen3.linear import ONE_THREAD
 
 _LOG2_E = 1 / math.log(2)
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, queries [rows, steps, heads, dim], keys [rows, steps, kv_heads, dim], values) -> attended, shaped as queries."""
+Attend = Callable[[int, Tensor, Tensor], Tensor]
+"""(layer, queries [rows, steps, heads, dim], keys and values [rows, steps, 2 * kv_heads, dim]) -> attended, as queries."""
 
 
 _WHOLE_LINES = 16

@@ -51,11 +51,10 @@ class Predictor:
         end = begin + steps
         mask = self.first_mask if steps > 1 else None  # a single step sees all that is there
 
-        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            kept_keys, kept_values, new_keys, new_values = memory.part(layer, rows, begin, end)
-            new_keys.copy_(keys)
-            new_values.copy_(values)
-            return attend_masked(queries, kept_keys, kept_values, mask)
+        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
+            keys, values, new = memory.part(layer, rows, begin, end)
+            new.copy_(both)
+            return attend_masked(queries, keys, values, mask)
 
         angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]
         return self.stack.forward(inputs, angles, attend)
