@@ -85,7 +85,7 @@ class EngineVoice:
         else:
             prompt = continued(config.tokens, opening, ids, reference)
         padded = replace(prompt, trailing=(config.tokens.tts_pad,) * FRAMES)
-        speaker = torch.ones(config.talker.hidden, device=self.conductor.engine.device)
+        speaker = torch.ones(config.talker.hidden)  # not on the device yet: what is asked of it is asked by its thread
         return Utterance(padded, speaker, self.stream, self.stream, False, Watch(FRAMES, len(ids)))
 
 
@@ -120,6 +120,7 @@ async def open_speech(
                 yield conductor, text
             finally:
                 turning.cancel()
+                await lane.free(engine.close)
 
 
 @asynccontextmanager

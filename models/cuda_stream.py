@@ -1,4 +1,4 @@
-"""CUDA streams of the threads that own models."""
+"""CUDA streams of the threads that own models, and what keeps such a thread from waiting for its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream:
@@ -27,3 +28,17 @@ def take_stream(device: torch.device) -> None:
     # Only this thread's work so far: to wait for the whole device would break a recording of another thread.
     torch.cuda.current_stream(device).synchronize()
     torch.cuda.set_stream(new_stream(device))
+
+
+def leave_stream(device: torch.device) -> None:
+    """Wait for what this thread asked of a GPU: the memory it uses may be freed then, and given to others."""
+    if device.type != "cuda":
+        return
+    import torch
+
+    torch.cuda.current_stream(device).synchronize()
+
+
+def sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """The host's ``numbers`` on ``device``; the host does not wait until they are there."""
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)

@@ -16,15 +16,17 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from models.recording import Work
 
+aten = torch.ops.aten
 REFUSED = {
-    torch.ops.aten._local_scalar_dense.default,
-    torch.ops.aten.item.default,  # in inference mode it arrives whole, as does the next
-    torch.ops.aten.is_nonzero.default,
-    torch.ops.aten.nonzero.default,
-    torch.ops.aten.masked_select.default,
-    torch.ops.aten.lift_fresh.default,
+    *(aten._local_scalar_dense, aten.item, aten.is_nonzero),  # in inference mode the latter two arrive whole
+    *(aten.equal, aten.allclose, aten.lift_fresh),
+    *(aten.nonzero, aten.nonzero_numpy, aten.argwhere, aten.masked_select, aten.bincount),
+    *(aten._unique, aten._unique2, aten.unique_dim, aten.unique_consecutive),
 }
-"""Operations by which a value passes from the device to the host, or the other way."""
+"""Operations by which a value passes from the device to the host, or the other way, or whose result's size is a value."""
+
+_COUNTED = (aten.repeat_interleave.Tensor, aten.repeat_interleave.self_Tensor)
+_BY_INDEX = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_)
 
 
 class NotRecordable(Exception):
@@ -37,8 +39,7 @@ class _Tape(TorchDispatchMode):
         self.operations: list[tuple[Callable[..., Any], Any, Any, Any]] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
-        if function in REFUSED:
-            raise NotRecordable(str(function))
+        _check(function, args)
         result = function(*args, **(kwargs or {}))
         self.operations.append((function, args, kwargs or {}, result))
         return result
@@ -54,6 +55,31 @@ class _Tape(TorchDispatchMode):
             for recorded, fresh in zip(tree_flatten(result)[0], tree_flatten(again)[0], strict=True):
                 if isinstance(recorded, torch.Tensor):
                     made[id(recorded)] = fresh
+
+
+class OnDevice(TorchDispatchMode):
+    """Runs work on ``device`` by the rules of a CUDA graph; a tensor of another device, even of one number, is an error."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self._device = device
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        _check(function, args)
+        result = function(*args, **(kwargs or {}))
+        for one in tree_flatten((args, kwargs, result))[0]:
+            if isinstance(one, torch.Tensor) and one.device != self._device:
+                raise NotRecordable(f"{function} has to do with a tensor on {one.device}")
+        return result
+
+
+def _check(function: Any, args: Any) -> None:  # noqa: ANN401
+    """Raise `NotRecordable` for an operation that waits for the device."""
+    packet = function.overloadpacket
+    if packet in REFUSED or function in _COUNTED:
+        raise NotRecordable(str(function))
+    if packet in _BY_INDEX and any(one is not None and one.dtype in (torch.bool, torch.uint8) for one in args[1]):
+        raise NotRecordable(f"{function} of a mask: how many numbers it stands for is known to the device only")
 
 
 class TapeRecorder:

@@ -81,7 +81,7 @@ def recorded_engine(folder, recorder, greedy=False):
     with torch.inference_mode():
         executor = Recorded(loaded, recorder(device), recorder(device))
         rows = loaded.rows
-        caches = (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text)
+        caches = (*rows.memory.layers, *rows.scratch.layers, rows.pending, rows.text)
         for part in (*caches, *loaded.streams.memories):
             part.fill_(torch.nan)
     return Engine(executor, SESSIONS, loading.LOOKAHEAD_FRAMES), text.role

@@ -17,7 +17,7 @@ from models.mt.steps.steppers import CausalStepper
 from models.mt.terms.automaton import TermAutomaton
 from pipeline.errors import ModelError
 from tests.mt_models import END, PIECES, random_model
-from tests.tape import NotRecordable, TapeRecorder
+from tests.tape import NotRecordable, OnDevice, TapeRecorder
 from tests.unit.test_mt_terms import VOCABULARY, random_demands
 
 SIZE = len(PIECES)
@@ -189,11 +189,13 @@ def test_a_step_touches_nothing_on_the_host(kind, changes, monkeypatch):
     model = random_model(kind, SIZE, **changes).to("meta")
     memory = [tuple(torch.empty(4, 2, 16, 8, device="meta") for _ in range(2)) for _ in model.model.layers]
     step = FixedStep(model, bias().to("meta"), SIZES[0], memory, torch.empty(4, SIZE, device="meta"))
+    moves = torch.zeros(2, 3, dtype=torch.int64, device="meta")
     with torch.inference_mode():
-        assert step.step(torch.zeros(2, 3, dtype=torch.int64, device="meta")).shape == (3, SIZE)
+        with OnDevice(moves.device):
+            assert step.step(moves).shape == (3, SIZE)
         step._bias = bias()
         with pytest.raises(RuntimeError, match="device"):
-            step.step(torch.zeros(2, 3, dtype=torch.int64, device="meta"))
+            step.step(moves)
 
 
 def test_what_comes_back_from_a_device_in_one_tensor_is_what_was_sent():

@@ -44,7 +44,7 @@ def alone(model):
 
 def poison(rows):
     """Whatever a row held before, in the worst case."""
-    for part in (*rows.memory.keys, *rows.memory.values, rows.pending, rows.text):
+    for part in (*rows.memory.layers, rows.pending, rows.text):
         part.fill_(torch.nan)
     for part in (rows.position, rows.frame, rows.seed):
         part.fill_(POSITIONS - 1)

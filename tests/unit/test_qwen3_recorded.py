@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3 import recorded
@@ -15,10 +16,10 @@ from models.tts.qwen3.generation_config import read_generation_config
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import streaming
 from models.tts.qwen3.recorded import Recorded
-from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.rows import NEVER, allocate_rows
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, TEXT, load, opening, rows_for
-from tests.tape import Immediate, TapeRecorder
+from tests.tape import Immediate, OnDevice, TapeRecorder
 
 TEXTS = (list(range(20, 60)), list(range(40, 70)), list(range(70, 95)))
 FRAMES = 22
@@ -53,7 +54,7 @@ def recorded_engine(model, codec, recorder):
 def poison(loaded):
     """Whatever earlier utterances left, in the worst case."""
     rows = loaded.rows
-    for part in (*rows.memory.keys, *rows.memory.values, *rows.scratch.keys, *rows.scratch.values, rows.pending, rows.text):
+    for part in (*rows.memory.layers, *rows.scratch.layers, rows.pending, rows.text):
         part.fill_(torch.nan)
     rows.position.fill_(POSITIONS - 1)
     rows.frame.fill_(POSITIONS - 1)
@@ -172,23 +173,60 @@ def test_the_first_frame_is_heard_in_the_turn_that_begins_it_though_others_are_r
     assert second in [part.utterance for part in engine.turn()]
 
 
-def test_a_frame_waits_for_no_value_and_makes_nothing_on_another_device(tmp_path):
-    """On the meta device every operation runs without values: to ask for one, or to mix devices, is an error."""
+@pytest.mark.parametrize("whole", [torch.inference_mode, torch.no_grad], ids=["whole", "in parts"])
+def test_a_frame_waits_for_no_value_and_makes_nothing_on_another_device(tmp_path, monkeypatch, whole):
+    """On the meta device every operation runs without values; it passes for a GPU, whose branches are what is recorded.
+
+    Outside of inference mode operations arrive as the parts they are made of.
+    """
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _tensor: True))
     folder, device = write_checkpoint(tmp_path), torch.device("meta")
     config, generation = read_model_config(folder), read_generation_config(folder)
-    with torch.inference_mode():
-        model = load_speech_model(NoValues(), config, generation, POSITIONS, device)
-        codec = load_codec(NoValues(), read_codec_config(folder))
-        rows = allocate_rows(config, ROWS, POSITIONS, TEXT, model.talker.code_table)
-        streams = codec.layout.allocate(ROWS, device, torch.bfloat16)
-        at = torch.zeros(1, dtype=torch.int64, device=device)
+    model = load_speech_model(NoValues(), config, generation, POSITIONS, device)
+    codec = load_codec(NoValues(), read_codec_config(folder))
+    rows = allocate_rows(config, ROWS, POSITIONS, TEXT, model.talker.code_table)
+    streams = codec.layout.allocate(ROWS, device, torch.bfloat16)
+    at = torch.zeros(1, dtype=torch.int64, device=device)
+    with whole(), OnDevice(device):
         model.begin(rows, at, rows.pending.new_zeros(16, config.talker.hidden), at)
         model.step(rows, ROWS, POSITIONS)
         samples = codec.decode(streams, at.new_zeros(2), at.new_zeros(2, 16, 4))
-        assert (samples.device, tuple(samples.shape)) == (device, (2, 4 * 1920))
-        assert {part.device for part in (rows.codes, rows.pending, rows.frame, *streams.memories)} == {device}
-        with pytest.raises(RuntimeError):
-            rows.codes.tolist()
+    assert (samples.device, tuple(samples.shape)) == (device, (2, 4 * 1920))
+    assert {part.device for part in (rows.codes, rows.pending, rows.frame, *streams.memories)} == {device}
+    with pytest.raises(RuntimeError):
+        rows.codes.tolist()
+
+
+class NoNumbers(TorchDispatchMode):
+    """A number that is assigned is copied from the host, for which a GPU's thread waits; one that is filled in is not."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten.copy_.default or args[0].dim()
+        return function(*args, **(kwargs or {}))
+
+
+def test_what_an_utterance_begins_with_is_written_without_waiting_for_the_step_under_way(parts):
+    model, codec = parts
+    loaded = load_memory(model, codec)
+    engine = Engine(Eager(loaded), ROWS, 1000)
+    poison(loaded)
+    with torch.inference_mode(), NoNumbers():
+        loaded.rows.clear(2, 7, engine._padding)
+        loaded.streams.clear(3)
+        loaded.rows.end_here(1, 5, 6)
+    rows = loaded.rows
+    assert [int(part[2]) for part in (rows.position, rows.frame, rows.seed, rows.end_floor, rows.overstay)] == [
+        0,
+        0,
+        7,
+        2,
+        NEVER,
+    ]
+    assert [int(part[1]) for part in (rows.end_floor, rows.overstay)] == [5, 6]
+    assert not any(part[2].any() for part in (rows.pending, rows.seen, rows.codes, rows.stepping))
+    assert not any(part[3].any() for part in (*loaded.streams.memories, loaded.streams.position))
+    with pytest.raises(AssertionError), torch.inference_mode(), NoNumbers():
+        rows.seed[1] = 1
 
 
 class NoValues:

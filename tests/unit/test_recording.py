@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.recording import CudaRecorder
-from tests.tape import NotRecordable, TapeRecorder
+from tests.tape import NotRecordable, OnDevice, TapeRecorder
 
 
 def test_a_replay_computes_from_what_the_tensors_hold_then():
@@ -39,12 +39,36 @@ def test_numbers_and_branches_are_baked_in():
     assert calls == [5.0]
 
 
-@pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.nonzero, bool, lambda _: torch.tensor([1, 2])])
+HOSTS = {
+    "a value": torch.Tensor.item,
+    "a branch": bool,
+    "a comparison": lambda one: torch.equal(one, one),
+    "a tensor of numbers": lambda _: torch.tensor([1, 2]),
+    "places": torch.Tensor.nonzero,
+    "a choice by mask": lambda one: one[one > 0],
+    "a write by mask": lambda one: one.__setitem__(one > 0, torch.zeros(1)),
+    "counts": lambda one: torch.repeat_interleave(one, one.long()),
+    "distinct values": torch.unique,
+}
+
+
+@pytest.mark.parametrize("read", HOSTS.values(), ids=HOSTS)
 @pytest.mark.parametrize("inference", [False, True])
 def test_what_the_host_takes_part_in_is_refused(read, inference):
     value = torch.ones(1)
     with pytest.raises(NotRecordable), torch.inference_mode(inference):
         TapeRecorder().record(lambda: read(value))
+
+
+@pytest.mark.parametrize(
+    "mix", [lambda one: one + torch.ones(()), lambda one: one[0].copy_(torch.ones(())), lambda _: torch.arange(3)]
+)
+def test_a_tensor_of_the_host_is_refused_even_where_it_is_one_number(mix):
+    value = torch.ones(1, device="meta")
+    with OnDevice(value.device):
+        value.add_(1)
+        with pytest.raises(NotRecordable):
+            mix(value)
 
 
 def test_threads_that_load_models_record_one_after_the_other(monkeypatch):

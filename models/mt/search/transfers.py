@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from models.cuda_stream import sent
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -46,7 +48,7 @@ def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> Ask
     numbers = array("q", [*origins, *tokens, *seen, *masked])
     numbers.frombytes(running.tobytes())
     # not `torch.tensor`, which reads a sequence number by number
-    parts = _sent(torch.frombuffer(numbers, dtype=torch.int64), device).split(
+    parts = sent(torch.frombuffer(numbers, dtype=torch.int64), device).split(
         [len(origins) + len(tokens), len(seen), len(masked), len(running)]
     )
     return Asking(
@@ -78,11 +80,6 @@ def unpack(packed: Tensor, shape: torch.Size) -> Fetched:
     floats, count = packed.view(torch.float32), shape.numel()
     places = packed[count : 2 * count]
     return floats[:count].view(shape).tolist(), places.view(shape).tolist(), floats[2 * count :].tolist()
-
-
-def _sent(numbers: Tensor, device: torch.device) -> Tensor:
-    """The numbers on the device; the host does not wait until they are there."""
-    return numbers if device.type == "cpu" else numbers.pin_memory().to(device, non_blocking=True)
 
 
 def _places(groups: Sequence[Sequence[Group]], width: int, size: int) -> list[int]:

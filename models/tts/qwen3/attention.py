@@ -14,25 +14,44 @@ from models.tts.qwen3.linear import ONE_THREAD
 
 _LOG2_E = 1 / math.log(2)
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, queries [rows, steps, heads, dim], keys [rows, steps, kv_heads, dim], values) -> attended, shaped as queries."""
+Attend = Callable[[int, Tensor, Tensor], Tensor]
+"""(layer, queries [rows, steps, heads, dim], keys and values [rows, steps, 2 * kv_heads, dim]) -> attended, as queries."""
 
 
-def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
+_WHOLE_LINES = 16
+"""A mask's lines must begin at multiples of so many numbers, or ATen copies it in every layer (``pad_bias``)."""
+
+
+def mask_of(visible: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """The mask for `attend_masked`, made once for all layers, where each step sees what is ``visible``.
+
+    That is bool [rows or 1, steps, length]; ``groups`` are the query heads of a key head, ``dtype`` is the queries'.
+    """
+    mask = visible.unsqueeze(1)
+    if visible.shape[1] > 1 and groups > 1:
+        mask = mask.repeat_interleave(groups, 2)
+    return added(mask, dtype) if mask.is_cuda else mask
+
+
+def added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """``mask`` as a GPU adds it to the scores: of one that says yes or no it makes this anew in every layer."""
+    *sizes, length = mask.shape
+    whole = torch.zeros(*sizes, -(-length // _WHOLE_LINES) * _WHOLE_LINES, dtype=dtype, device=mask.device)
+    return whole[..., :length].masked_fill_(~mask, -torch.inf)
+
+
+def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
     """Grouped-query attention: queries [rows, steps, heads, dim], keys and values [rows, length, kv_heads, dim].
 
-    ``visible`` [rows or 1, steps, length] says which keys each step sees; None: all. The heads of a group become steps
-    of their key head, so that nothing is repeated in memory.
+    ``mask`` is what `mask_of` gives; None: each step sees all keys. The heads of a group become steps of their key head,
+    so that nothing is repeated in memory.
     """
     rows, steps, heads, dim = queries.shape
     kv_heads = keys.shape[2]
     groups = heads // kv_heads
     keys, values = keys.transpose(1, 2), values.transpose(1, 2)
-    mask = None if visible is None else visible.unsqueeze(1)
     if steps == 1:  # the decoding step: heads are in the order of their groups already
         return _attend(queries.reshape(rows, kv_heads, groups, dim), keys, values, mask).reshape(queries.shape)
-    if mask is not None and groups > 1:
-        mask = mask.repeat_interleave(groups, 2)
     grouped = queries.view(rows, steps, kv_heads, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
     attended = _attend(grouped, keys, values, mask)
     return attended.view(rows, kv_heads, steps, groups, dim).permute(0, 2, 1, 3, 4).reshape(rows, steps, heads, dim)

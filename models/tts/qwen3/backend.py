@@ -116,14 +116,17 @@ class Qwen3TTS:
             )
             conductor = Conductor(engine, lane)
             choices = Choices(self.voice, self.style, self.seed, self.renew_after_s)
-            async with asyncio.TaskGroup() as tasks:
-                conducting = tasks.create_task(conductor.run())
-                try:
-                    yield Qwen3Synthesizer(conductor, text, encoder, choices, tasks)
-                except Exception as error:  # a border: raised again below, and not as a group
-                    failure = error
-                finally:
-                    conducting.cancel()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    conducting = tasks.create_task(conductor.run())
+                    try:
+                        yield Qwen3Synthesizer(conductor, text, encoder, choices, tasks)
+                    except Exception as error:  # a border: raised again below, and not as a group
+                        failure = error
+                    finally:
+                        conducting.cancel()
+            finally:
+                await lane.free(engine.close)
         if failure is not None:
             raise failure
 

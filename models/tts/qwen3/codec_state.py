@@ -22,7 +22,7 @@ class CodecState:
     def clear(self, slot: int) -> None:
         """Begin a new stream."""
         for memory in (*self.memories, self.position):
-            memory[slot] = 0
+            memory[slot].zero_()
 
     def gather(self, slots: Tensor) -> list[Tensor]:
         """Copies of the memories of ``slots`` int64 [rows]."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import attend_masked
+from models.tts.qwen3.attention import attend_masked, mask_of
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec_state import Layout
 from models.tts.qwen3.config import CodecConfig
@@ -36,7 +36,7 @@ class Window:
 
     cosines: Tensor  # [rows, window - 1 + steps, 1, head_dim]
     sines: Tensor
-    visible: Tensor  # bool [rows, steps, window - 1 + steps]
+    mask: Tensor  # which keys each frame sees, for `attend_masked`
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class WindowTransformer:
         seen = keys.unsqueeze(1)
         visible = (seen >= 0) & (seen <= frames) & (seen > frames - self.config.window)
         at = keys.clamp(min=0)
-        return Window(self.cosines[at].unsqueeze(2), self.sines[at].unsqueeze(2), visible)
+        return Window(
+            self.cosines[at].unsqueeze(2), self.sines[at].unsqueeze(2), mask_of(visible, groups=1, dtype=self.norm.dtype)
+        )
 
     def _attention(self, layer: WindowLayer, values: Tensor, memories: list[Tensor], window: Window) -> Tensor:
         shape = self.config.transformer
@@ -81,7 +83,7 @@ class WindowTransformer:
         memories[layer.memory] = kept[:, steps:]
         queries = rotate(heads[:, :, 0], window.cosines[:, -steps:], window.sines[:, -steps:])
         keys = rotate(kept[:, :, 0], window.cosines, window.sines)
-        attended = attend_masked(queries, keys, kept[:, :, 1], window.visible)
+        attended = attend_masked(queries, keys, kept[:, :, 1], window.mask)
         return layer.output(attended.reshape(rows, steps, -1))
 
 

@@ -38,6 +38,11 @@ class TransformerShape:
     rope_theta: float
     norm_eps: float
 
+    @property
+    def groups(self) -> int:
+        """Query heads of a key head."""
+        return self.heads // self.kv_heads
+
 
 @dataclass(frozen=True, slots=True)
 class ControlTokens:

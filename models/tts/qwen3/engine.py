@@ -108,6 +108,10 @@ class Engine:
             going_on = [step for step in self._under_way if any(one.row == row for one, row in step.utterances)]
             self._under_way = deque(going_on)
 
+    def close(self) -> None:
+        """Wait for a step that nobody reads any more: it writes to memory that may go to others once this is unloaded."""
+        self._executor.finish()
+
     @property
     def busy(self) -> bool:
         """Whether a turn would do something."""
@@ -169,13 +173,13 @@ class Engine:
     def _set_end(self, utterance: Utterance) -> None:
         """Say from which frame speech may end: not while text is to come, nor before text that came in pieces was fed."""
         floor = max(FIRST_END_FRAME, utterance.fed if utterance.in_pieces else 0)
-        self._rows.end_floor[utterance.row] = floor if utterance.text_ended else NEVER
-        self._rows.overstay[utterance.row] = utterance.watch.overstay if utterance.text_ended else NEVER
+        ends = (floor, utterance.watch.overstay) if utterance.text_ended else (NEVER, NEVER)
+        self._rows.end_here(utterance.row, *ends)
 
     def _step(self, able: list[int]) -> None:
         if sorted(able) != sorted(self._stepping):
             self._rows.stepping.zero_()
-            self._rows.stepping[self._ids(able)] = True
+            self._rows.stepping.index_fill_(0, self._ids(able), True)
             self._stepping = able
         stepping = [one for one in self._active if one.row in able]
         length = self._executor.reach(max(len(one.prompt) + one.drawing for one in self._active))

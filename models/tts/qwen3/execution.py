@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.cuda_stream import leave_stream, sent
 from models.tts.qwen3.codec import CodecDecoder
 from models.tts.qwen3.codec_state import CodecState
 from models.tts.qwen3.frame import SpeechModel
@@ -37,7 +38,7 @@ class Loaded:
 
     def integers(self, values: Sequence[int]) -> Tensor:
         """``values`` as int64 on the device."""
-        return torch.tensor(values, dtype=torch.int64, device=self.device)
+        return sent(torch.tensor(values, dtype=torch.int64), self.device)
 
 
 class Executor(Protocol):
@@ -71,6 +72,10 @@ class Executor(Protocol):
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """The next frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
+        ...
+
+    def finish(self) -> None:
+        """Wait until nothing is under way."""
         ...
 
 
@@ -109,3 +114,7 @@ class Eager:
         """See `Executor.decode`."""
         frames = torch.tensor(codes, device=self.loaded.device).transpose(1, 2)
         return self.loaded.codec.decode(self.loaded.streams, self.loaded.integers(streams), frames).float().cpu()
+
+    def finish(self) -> None:
+        """See `Executor.finish`."""
+        leave_stream(self.loaded.device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.attention import attend_masked
+from models.tts.qwen3.attention import attend_masked, mask_of
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
 from models.tts.qwen3.generation_config import Sampling
@@ -29,7 +29,7 @@ class Predictor:
     input_table: Tensor  # the talker's code table, projected
     code_offsets: Tensor
     sampling: Sampling
-    first_visible: Tensor  # bool [1, 2, 2]: what the two positions that begin a frame see
+    first_mask: Tensor  # of the two positions that begin a frame
 
     def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Memory) -> Tensor:
         """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
@@ -50,13 +50,12 @@ class Predictor:
     def _run(self, inputs: Tensor, begin: int, memory: Memory) -> Tensor:
         rows, steps, _ = inputs.shape
         end = begin + steps
-        visible = self.first_visible if steps > 1 else None  # a single step sees all that is there
+        mask = self.first_mask if steps > 1 else None  # a single step sees all that is there
 
-        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            kept_keys, kept_values, new_keys, new_values = memory.part(layer, rows, begin, end)
-            new_keys.copy_(keys)
-            new_values.copy_(values)
-            return attend_masked(queries, kept_keys, kept_values, visible)
+        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
+            keys, values, new = memory.part(layer, rows, begin, end)
+            new.copy_(both)
+            return attend_masked(queries, keys, values, mask)
 
         angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]
         return self.stack.forward(inputs, angles, attend)
@@ -70,6 +69,7 @@ def load_predictor(tensors: Tensors, config: ModelConfig, talker: Talker, sampli
         weight = tensors.take(f"{prefix}.small_to_mtp_projection.weight", shape.hidden, config.talker.hidden)
         project = pack_linear(weight, tensors.take(f"{prefix}.small_to_mtp_projection.bias", shape.hidden))
         table = project(table)
+    first_visible = torch.ones(1, 2, 2, dtype=torch.bool, device=table.device).tril()
     names = [f"{prefix}.lm_head.{group}.weight" for group in range(CODE_GROUPS - 1)]
     return Predictor(
         stack=load_stack(tensors, f"{prefix}.model", shape, CODE_GROUPS),
@@ -78,5 +78,5 @@ def load_predictor(tensors: Tensors, config: ModelConfig, talker: Talker, sampli
         input_table=table,
         code_offsets=talker.code_offsets,
         sampling=sampling,
-        first_visible=torch.ones(1, 2, 2, dtype=torch.bool, device=table.device).tril(),
+        first_mask=mask_of(first_visible, shape.groups, table.dtype),
     )

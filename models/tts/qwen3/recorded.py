@@ -136,6 +136,12 @@ class Recorded:
             parts = [self._decode(rows, slots, frames[:, :, begin:end]) for begin, end in pairwise(ends)]
         return torch.cat(parts, 1)
 
+    def finish(self) -> None:
+        """See `Executor.finish`."""
+        self._eager.finish()
+        with self._beside():
+            self._eager.finish()
+
     def _beside(self) -> AbstractContextManager[object]:
         """All that concerns the codec happens on its own stream, in order."""
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)

@@ -19,37 +19,42 @@ NEVER = 2**62
 """A frame that is not reached: speech may not end before it."""
 
 
-Part = tuple[Tensor, Tensor, Tensor, Tensor]
+Part = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Keys and values of a decoder stack: [rows, positions, kv_heads, head_dim] for each layer."""
+    """For each layer of a decoder stack [rows, positions, 2 * kv_heads, head_dim]: a position's keys, then its values."""
 
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
+    layers: Sequence[Tensor]
     _parts: dict[tuple[int, int, int, int], Part] = field(default_factory=dict, repr=False)
 
     @property
     def positions(self) -> int:
         """How many there is room for."""
-        return int(self.keys[0].shape[1])
+        return int(self.layers[0].shape[1])
 
     def part(self, layer: int, rows: int, begin: int, end: int) -> Part:
-        """Of the first ``rows``: keys and values up to ``end``, and those from ``begin``, where new ones are written.
+        """Of the first ``rows``: keys, and values, up to ``end``, and both from ``begin``, where new ones are written.
 
         The views are made once: the predictor asks for the same ones in every frame.
         """
         key = (layer, rows, begin, end)
         if key not in self._parts:
-            keys, values = self.keys[layer][:rows, :end], self.values[layer][:rows, :end]
-            self._parts[key] = keys, values, keys[:, begin:], values[:, begin:]
+            both = self.layers[layer][:rows, :end]
+            self._parts[key] = *keys_and_values(both), both[:, begin:]
         return self._parts[key]
 
     def clear(self, row: int, begin: int, end: int) -> None:
         """Zero a range of a row's positions."""
-        for part in (*self.keys, *self.values):
+        for part in self.layers:
             part[row, begin:end] = 0
+
+
+def keys_and_values(both: Tensor) -> tuple[Tensor, Tensor]:
+    """The parts of [rows, steps, 2 * kv_heads, head_dim]."""
+    keys, values = both.chunk(2, 2)
+    return keys, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,15 @@ class Rows:
     def clear(self, row: int, seed: int, padding: Tensor) -> None:
         """Make ``row`` as new; ``padding`` [hidden] is what an ended text reads as."""
         for values in (self.pending, self.position, self.frame, self.seen, self.stepping, self.codes):
-            values[row] = 0
+            values[row].zero_()
         self.text[row] = padding
-        self.seed[row] = seed
-        self.end_floor[row] = FIRST_END_FRAME
-        self.overstay[row] = NEVER
+        self.seed[row].fill_(seed)
+        self.end_here(row, FIRST_END_FRAME, NEVER)
+
+    def end_here(self, row: int, floor: int, overstay: int) -> None:
+        """Say from which frame ``row`` may end, and from which its end is made ever likelier."""
+        self.end_floor[row].fill_(floor)  # an assigned number is copied from the host, and that waits for the device
+        self.overstay[row].fill_(overstay)
 
     def clear_positions(self, row: int, begin: int, end: int) -> None:
         """Zero a range of the row's keys and values: what attention weighs with 0 must at least be a number."""
@@ -108,9 +117,8 @@ def allocate_rows(config: ModelConfig, capacity: int, positions: int, text_capac
         return torch.zeros((capacity, *size), device=like.device, dtype=dtype)
 
     def memory(shape: TransformerShape, length: int) -> Memory:
-        size = (length, shape.kv_heads, shape.head_dim)
-        parts = [zeros(*size, dtype=like.dtype) for _ in range(2 * shape.layers)]
-        return Memory(parts[: shape.layers], parts[shape.layers :])
+        size = (length, 2 * shape.kv_heads, shape.head_dim)
+        return Memory([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
 
     return Rows(
         memory=memory(config.talker, positions),

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import attend_flash, attend_masked, has_flash
+from models.tts.qwen3.attention import attend_flash, attend_masked, has_flash, mask_of
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
 from models.tts.qwen3.linear import Linear, pack_linear
 from models.tts.qwen3.prompt import ABSENT, Prompt
-from models.tts.qwen3.rows import Memory
+from models.tts.qwen3.rows import Memory, keys_and_values
 from models.tts.qwen3.transformer import Stack, load_stack
 
 
@@ -55,11 +55,11 @@ class Talker:
         """Run a prompt [positions, hidden] on the empty ``row`` int64 [1]; gives the hidden states [positions, hidden]."""
         count = embedded.shape[0]
         visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
+        mask = mask_of(visible, self.stack.shape.groups, embedded.dtype)
 
-        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            memory.keys[layer].narrow(1, 0, count).index_copy_(0, row, keys)
-            memory.values[layer].narrow(1, 0, count).index_copy_(0, row, values)
-            return attend_masked(queries, keys, values, visible)
+        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
+            memory.layers[layer].narrow(1, 0, count).index_copy_(0, row, both)
+            return attend_masked(queries, *keys_and_values(both), mask)
 
         angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
         return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
@@ -72,17 +72,19 @@ class Talker:
         """
         count = inputs.shape[0]
         rows = torch.arange(count, device=inputs.device)
-        visible = (torch.arange(length, device=inputs.device) <= positions.unsqueeze(1)).unsqueeze(1)
-        flash = has_flash(inputs.device, inputs.dtype)
-        lengths = (positions + 1).int() if flash else None
+        lengths = mask = None
+        if has_flash(inputs.device, inputs.dtype):
+            lengths = (positions + 1).int()
+        else:
+            visible = torch.arange(length, device=inputs.device) <= positions.unsqueeze(1)
+            mask = mask_of(visible.unsqueeze(1), self.stack.shape.groups, inputs.dtype)
 
-        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            memory.keys[layer][rows, positions] = keys[:, 0]
-            memory.values[layer][rows, positions] = values[:, 0]
-            seen_keys, seen_values = memory.keys[layer][:count, :length], memory.values[layer][:count, :length]
+        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
+            memory.layers[layer][rows, positions] = both[:, 0]
+            keys, values = keys_and_values(memory.layers[layer][:count, :length])
             if lengths is not None:
-                return attend_flash(queries, seen_keys, seen_values, lengths)
-            return attend_masked(queries, seen_keys, seen_values, visible)
+                return attend_flash(queries, keys, values, lengths)
+            return attend_masked(queries, keys, values, mask)
 
         return self.stack.forward(inputs.unsqueeze(1), self.stack.angles(positions.unsqueeze(1)), attend)[:, 0]
 

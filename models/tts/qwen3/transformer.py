@@ -62,11 +62,10 @@ class Stack:
     def _attention(self, index: int, layer: Layer, stream: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
         shape = self.shape
         rows, steps, _ = stream.shape
-        heads = layer.qkv(normalize(stream, layer.input_norm, self.shape.norm_eps)).view(rows, steps, -1, shape.head_dim)
-        queries_keys = normalize(heads[:, :, : shape.heads + shape.kv_heads], layer.qk_norm, self.shape.norm_eps)
-        queries_keys = rotate(queries_keys, *angles)
-        queries, keys = queries_keys[:, :, : shape.heads], queries_keys[:, :, shape.heads :]
-        attended = attend(index, queries, keys, heads[:, :, shape.heads + shape.kv_heads :])
+        heads = layer.qkv(normalize(stream, layer.input_norm, shape.norm_eps)).view(rows, steps, -1, shape.head_dim)
+        queries_keys = heads[:, :, : shape.heads + shape.kv_heads]
+        rotate(normalize(queries_keys, layer.qk_norm, shape.norm_eps), *angles, out=queries_keys)
+        attended = attend(index, heads[:, :, : shape.heads], heads[:, :, shape.heads :])
         return layer.output(attended.reshape(rows, steps, shape.heads * shape.head_dim))
 
 
@@ -132,6 +131,6 @@ def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, 
     return torch.cat([angles, angles], -1).cos(), torch.cat([-angles.sin(), angles.sin()], -1)
 
 
-def rotate(values: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turn each pair (i, i + head_dim / 2) of the last axis by its angle."""
-    return torch.addcmul(values * cosines, values.roll(values.shape[-1] // 2, -1), sines)
+def rotate(values: Tensor, cosines: Tensor, sines: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn each pair (i, i + head_dim / 2) of the last axis by its angle; the result stands in ``out`` if that is given."""
+    return torch.addcmul(values * cosines, values.roll(values.shape[-1] // 2, -1), sines, out=out)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.tts.qwen3 import speaking
+from models.tts.qwen3.engine import Engine
 from pipeline.errors import DeviceError, ModelError
 from tests.qwen3_sessions import clip, heard, pieces, unit
 
@@ -142,6 +143,22 @@ async def test_a_gpu_without_memory_refuses_new_sessions_and_keeps_those_that_ru
         assert rest[-1].last
         async with synthesizer.open(None, "de") as later:
             assert len(await heard(later, 0, "hello")) > 0
+
+
+async def test_what_is_under_way_is_waited_for_before_its_memory_is_given_away(backend, monkeypatch):
+    calls = []
+
+    def noted(name):
+        method = getattr(Engine, name)
+        return lambda self: calls.append((name, threading.current_thread())) or method(self)
+
+    for name in ("turn", "close"):
+        monkeypatch.setattr(Engine, name, noted(name))
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        await heard(session, 0, "hello world")
+    names, threads = zip(*calls, strict=True)
+    assert names.index("close") == len(names) - 1
+    assert len(set(threads)) == 1
 
 
 async def test_a_gpu_that_is_too_small_is_told_when_it_loads(backend, monkeypatch):
