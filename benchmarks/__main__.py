@@ -34,7 +34,10 @@ class Command(Protocol):
         ...
 
     def run(self, arguments: argparse.Namespace) -> Mapping[str, float]:
-        """Measure, print tables for people, and give the figures by name (their unit in the name)."""
+        """Measure, print tables for people, and give the figures by name (their unit in the name).
+
+        What was measured so far may go to ``arguments.keep``, so that a command that is stopped leaves it.
+        """
         ...
 
 
@@ -84,11 +87,17 @@ def measure(argv: Sequence[str]) -> None:
     """Run one command and write its result; whether it can be written is checked before measuring."""
     command, arguments = parse(argv)
     if not arguments.json:
+        arguments.keep = lambda _figures: None
         command.run(arguments)
         return
     check_writable(arguments.json)
     environment = capture(argv, vars(arguments))
-    write_result(arguments.json, command.run(arguments), environment)
+
+    def keep(figures: Mapping[str, float]) -> None:
+        write_result(arguments.json, figures, environment)
+
+    arguments.keep = keep
+    keep(command.run(arguments))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ until_s=$(($(date +%s) + ${BUDGET_S:-840}))
 mkdir -p "$results"
 
 # step NAME SECONDS COMMAND…: within its own time and what is left of all; its output goes to NAME.log, too.
+# Interrupted first, so that pytest still says what failed, and killed if that does not help.
 step() {
     name=$1 limit_s=$2
     shift 2
@@ -22,7 +23,7 @@ step() {
     [ "$limit_s" -lt 20 ] && echo "$name: no time left" && return
     echo "== $name, at most $limit_s s"
     begun_s=$(date +%s)
-    { PYTHONUNBUFFERED=1 timeout -k 5 "$limit_s" "$@" 2>&1 || echo "$name did not finish"; } | tee "$results/$name.log"
+    { PYTHONUNBUFFERED=1 timeout -s INT -k 10 "$limit_s" "$@" 2>&1 || echo "$name did not finish"; } | tee "$results/$name.log"
     echo "== $name took $(($(date +%s) - begun_s)) s"
 }
 
@@ -30,10 +31,10 @@ step() {
 bench() {
     name=$1 limit_s=$2
     shift 2
-    step "$name" "$limit_s" "$python" -m benchmarks "$@" --device cuda --json "$results/$name.json"
+    step "$name" "$limit_s" "$python" -m benchmarks "$@" --device cuda --json "$results/$name.json" -v
 }
 
-step tests 120 "$python" -m pytest tests/gpu -q
+step tests 120 "$python" -m pytest tests/gpu -vv --durations 5
 peer=${PEER:+--peer faster-qwen3-tts=$PEER}
 # shellcheck disable=SC2086  # no peer is no argument
 bench tts_1.7b 240 tts --geometry 1.7b --graphs --streams 1 --streams 8 --streams 32 --streams 64 $peer

@@ -17,7 +17,6 @@ import torch
 
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
-    Pair,
     Timing,
     measure_memory,
     measure_official,
@@ -72,44 +71,64 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             # Published checkpoints are bfloat16; on a CPU both systems compute with the same numbers in float32.
             checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
-            figures |= _compare(checkpoint, geometry, device, figures["bandwidth_gb_s"], arguments)
+            compared, text, mine = _compare(checkpoint, geometry, device, figures["bandwidth_gb_s"], arguments)
+            figures |= compared
+            arguments.keep(figures)
             if any(streams):
                 figures |= _serve(checkpoint, geometry, device, streams, arguments)
+                arguments.keep(figures)
+            figures |= _ask_peers(checkpoint, text, mine, geometry, arguments)  # last: one that hangs takes nothing along
+            arguments.keep(figures)
             if geometry in _TINY and arguments.units:
                 figures[f"memory_growth_mb_{geometry}"] = measure_memory(checkpoint, device, arguments.units)
                 print(f"{geometry}: {figures[f'memory_growth_mb_{geometry}']:+.2f} MB over {arguments.units} units")
     return figures
 
 
-def _compare(checkpoint: Path, geometry: str, device: str, gb_s: float, arguments: argparse.Namespace) -> dict[str, float]:
-    """One utterance at a time, ours and the official package's in turn, then the other peers, and the roofline."""
+def _compare(
+    checkpoint: Path, geometry: str, device: str, gb_s: float, arguments: argparse.Namespace
+) -> tuple[dict[str, float], list[int], Timing]:
+    """One utterance at a time, ours and the official package's in turn, and the roofline; what was said, and our times."""
     pair = open_pair(checkpoint, device, arguments.frames, arguments.graphs)
     ours, theirs = [], []
     for _ in range(arguments.rounds + 1):  # the first of each warms up
         ours.append(measure_utterance(pair.engine, pair.text, pair.role))
-        theirs.append(measure_official(pair))
-    if device == "cpu" and ours[0].codes != theirs[0].codes:
-        raise BadInput(f"{geometry}: the codes are not those of the official package; the figures would mean nothing")
-    mine, other = _median(ours[1:]), _median(theirs[1:])
+        if pair.official is not None:
+            theirs.append(measure_official(pair))
+    mine = _median(ours[1:])
     print(f"{geometry:>10} on {device}   first audio      per frame ({len(mine.codes)} frames)")
-    for name, timing in (("this", mine), ("official", other)):
-        print(f"{name:>10}        {timing.first_audio_s * 1e3:9.1f} ms   {timing.per_frame_s * 1e3:9.2f} ms")
+    _print_timing("this", mine)
+    figures = {
+        f"own_ms_per_frame_{geometry}": mine.per_frame_s * 1e3,
+        f"own_first_audio_ms_{geometry}": mine.first_audio_s * 1e3,
+        f"spread_per_frame_{geometry}": _spread(ours[1:]),
+    }
+    if theirs:
+        if device == "cpu" and ours[0].codes != theirs[0].codes:
+            raise BadInput(f"{geometry}: the codes are not those of the official package; the figures would mean nothing")
+        figures |= _beside_official(mine, theirs[1:], geometry)
+    return figures | _roofline(pair.engine, mine, geometry, gb_s), pair.text, mine
+
+
+def _beside_official(mine: Timing, theirs: list[Timing], geometry: str) -> dict[str, float]:
+    """The official package's times, how many times faster ours are, and how many frames have the same codes."""
+    other = _median(theirs)
+    _print_timing("official", other)
     same = next(
         (index for index, (a, b) in enumerate(zip(mine.codes, other.codes, strict=True)) if a != b), len(mine.codes)
     )
     return {
         f"speedup_first_audio_{geometry}": other.first_audio_s / mine.first_audio_s,
         f"speedup_per_frame_{geometry}": other.per_frame_s / mine.per_frame_s,
-        f"own_ms_per_frame_{geometry}": mine.per_frame_s * 1e3,
-        f"own_first_audio_ms_{geometry}": mine.first_audio_s * 1e3,
         f"official_ms_per_frame_{geometry}": other.per_frame_s * 1e3,
         f"official_first_audio_ms_{geometry}": other.first_audio_s * 1e3,
-        f"spread_per_frame_{geometry}": _spread(ours[1:]),
-        f"official_spread_per_frame_{geometry}": _spread(theirs[1:]),
+        f"official_spread_per_frame_{geometry}": _spread(theirs),
         f"equal_frames_{geometry}": float(same),
-        **_roofline(pair.engine, mine, geometry, gb_s),
-        **_ask_peers(checkpoint, pair, mine, geometry, arguments),
     }
+
+
+def _print_timing(name: str, timing: Timing) -> None:
+    print(f"{name:>10}        {timing.first_audio_s * 1e3:9.1f} ms   {timing.per_frame_s * 1e3:9.2f} ms")
 
 
 def _roofline(engine: Engine, mine: Timing, geometry: str, gb_s: float) -> dict[str, float]:
@@ -133,13 +152,13 @@ def _roofline(engine: Engine, mine: Timing, geometry: str, gb_s: float) -> dict[
 
 
 def _ask_peers(
-    checkpoint: Path, pair: Pair, mine: Timing, geometry: str, arguments: argparse.Namespace
+    checkpoint: Path, text: list[int], mine: Timing, geometry: str, arguments: argparse.Namespace
 ) -> dict[str, float]:
     """Each peer's figures; one that cannot speak here is named with its reason, and the other figures stand."""
     figures: dict[str, float] = {}
     for peer in map(parse_peer, arguments.peer):
         try:
-            theirs = measure_peer(peer, checkpoint, pair.text, arguments.frames, arguments.rounds)
+            theirs = measure_peer(peer, checkpoint, text, arguments.frames, arguments.rounds)
         except ModelError as error:
             print(f"{peer.name} was not measured: {error}")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,6 @@ from unittest.mock import patch
 import psutil
 import torch
 
-from benchmarks.tts_official import official_decoder, official_model
 from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.guards import Watch
@@ -49,7 +49,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both systems on one checkpoint, and what they speak."""
+    """Both systems on one checkpoint, and what they speak; ``official`` is None where that package cannot be imported."""
 
     engine: Engine
     official: Any
@@ -60,14 +60,20 @@ class Pair:
 
 def open_pair(checkpoint: Path, device: str, frames: int, graphs: bool = False) -> Pair:
     """Load both systems; the official one never ends before ``frames`` frames."""
-    engine, text, _ = load_engine(checkpoint, device, "auto", 1, greedy=True, graphs=graphs)
+    engine, tokenizer, _ = load_engine(checkpoint, device, "auto", 1, greedy=True, graphs=graphs)
+    text = [_FIRST_TOKEN + index % 60 for index in range(frames + 1)]
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    official = official_model(checkpoint, dtype).to(device)
+    try:
+        package = importlib.import_module("benchmarks.tts_official")
+        official = package.official_model(checkpoint, dtype).to(device)
+    except ImportError as error:
+        print(f"the official package was not measured: {error}")
+        return Pair(engine, None, None, text, tokenizer.role)
     inner = official.talker.generate
     # It yields one frame less than it may draw: the last draw is never completed.
     official.talker.generate = lambda **given: inner(**given | {"min_new_tokens": frames + 1, "max_new_tokens": frames + 1})
-    decoder = official_decoder(checkpoint, dtype).to(device)
-    return Pair(engine, official, decoder, [_FIRST_TOKEN + index % 60 for index in range(frames + 1)], text.role)
+    decoder = package.official_decoder(checkpoint, dtype).to(device)
+    return Pair(engine, official, decoder, text, tokenizer.role)
 
 
 def measure_utterance(engine: Engine, text: list[int], role: tuple[int, int, int]) -> Timing:

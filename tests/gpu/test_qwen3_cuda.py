@@ -40,7 +40,8 @@ def speak(engine, role, texts, frames=FRAMES):
     return [(one.codes, torch.cat(samples)) for one, samples in spoken]
 
 
-def test_float32_codes_and_samples_are_those_of_the_cpu(tmp_path):
+def test_float32_codes_and_samples_are_those_of_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # it rounds what a convolution multiplies to 10 bits
     folder = write_checkpoint(tmp_path)
     results = []
     for device in ("cpu", "cuda"):
@@ -52,10 +53,12 @@ def test_float32_codes_and_samples_are_those_of_the_cpu(tmp_path):
 
 
 @pytest.mark.parametrize("greedy", [True, False])
-def test_bfloat16_in_a_batch_is_as_alone(tmp_path, greedy):
+def test_bfloat16_is_spoken_alike_whoever_speaks_beside(tmp_path, greedy):
+    """Beside as many others: for another number of rows cuBLAS may take another kernel, which rounds in its own way."""
     engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 3, greedy=greedy)
-    together = speak(engine, text.role, TEXTS)
-    assert [codes for codes, _ in together[:1]] == [codes for codes, _ in speak(engine, text.role, TEXTS[:1])]
+    spoken = [speak(engine, text.role, [TEXTS[0], *others])[0] for others in (TEXTS[1:], TEXTS[:0:-1])]
+    assert spoken[0][0] == spoken[1][0]
+    assert torch.equal(spoken[0][1], spoken[1][1])
 
 
 def test_a_frame_neither_allocates_nor_waits_for_the_device(tmp_path):

@@ -22,6 +22,7 @@ def add_arguments(parser):
     parser.add_argument("--fail")
 def run(arguments):
     if arguments.fail:
+        arguments.keep({{"answer": 6}})
         from pipeline import errors
         raise getattr(errors, arguments.fail, ValueError)("it broke")
     return {{"answer": 42, "unknown": float("nan")}}
@@ -80,6 +81,14 @@ def test_how_threads_wait_is_kept_for_it_moves_every_time(monkeypatch):
     threads = capture()["threads"]
     assert (threads["OMP_WAIT_POLICY"], threads["RAYON_NUM_THREADS"]) == ("PASSIVE", "3")
     assert "SECRET_TOKEN" not in threads
+
+
+def test_what_a_command_measured_before_it_failed_is_kept(folder, tmp_path):
+    file = tmp_path / "result.json"
+    assert bench.main(["some-thing", "--fail", "ModelError", "--json", str(file)]) != 0
+    result = json.loads(file.read_text())
+    assert result["figures"] == {"answer": 6.0}
+    assert result["environment"]["settings"]["seed"] == 7
 
 
 @pytest.mark.parametrize(("name", "code"), [("BadInput", 2), ("DeviceError", 3), ("ModelError", 4), ("Other", 1)])

@@ -198,6 +198,18 @@ def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch,
     assert not any("faster" in name for name in figures)
 
 
+def test_ours_is_measured_where_the_official_package_cannot_be_imported(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "benchmarks.tts_official", None)
+    command = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--streams", "1"]
+    result = tmp_path / "tts.json"
+    assert main([*command, "--json", str(result)]) == 0
+    assert "the official package was not measured" in capsys.readouterr().out
+    figures = json.loads(result.read_text())["figures"]
+    assert figures["own_ms_per_frame_tiny"] > 0
+    assert figures["ms_per_frame_tiny_s1"] > 0
+    assert not any("official" in name or "speedup" in name for name in figures)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("command", ["tts", "load"])
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_measured(command, capsys):
