@@ -18,7 +18,7 @@ from models.cuda_attention import leave_out_cudnn_attention
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.fused_norms import fuse_norms
+from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.steppers import CausalStepper
 from models.recording import CudaRecorder
 
@@ -108,7 +108,7 @@ def loaded_model(geometry: str, device: str) -> Model:
     """The same model as the product loads it."""
     model = random_model(geometry, device)
     if model.device.type == "cuda":
-        fuse_norms(model)
+        use_few_kernels(model)
     return model
 
 

@@ -16,7 +16,7 @@ from models.mt.decoding import Decoder, Prompt
 from models.mt.gpu_memory import gpu_memory, recorded_memory
 from models.mt.prompts import PROMPTS
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.fused_norms import fuse_norms
+from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import Model
 from models.mt.steps.steppers import CausalStepper, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
@@ -98,7 +98,7 @@ class CausalLM:
         model, tokenizer = load_checkpoint(entry.repository, "causal", self.device, self.dtype)
         on_cuda = model.device.type == "cuda"
         if on_cuda:
-            fuse_norms(model)
+            use_few_kernels(model)
         record = CudaRecorder(model.device) if self.graphs and on_cuda else None
         architecture = CausalArchitecture(model, tokenizer, entry, self.batch * self.beams, record)
         return Decoder(architecture, self.beams, self.longest_source)

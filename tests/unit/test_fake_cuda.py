@@ -91,8 +91,8 @@ def test_a_voice_is_heard_where_the_model_is(tmp_path):
 def test_a_step_of_the_translation_can_be_recorded(geometry):
     model = loaded_model(geometry, "cuda")
     shape, bucket = model.config, Bucket(4, 160, 96)
-    states = torch.empty(4, shape.num_key_value_heads, bucket.length, shape.head_dim, device=CUDA, dtype=model.dtype)
-    memory = [(states.clone(), states.clone()) for _ in range(shape.num_hidden_layers)]
+    states = torch.empty(2, 4, shape.num_key_value_heads, bucket.length, shape.head_dim, device=CUDA, dtype=model.dtype)
+    memory = [states.clone() for _ in range(shape.num_hidden_layers)]
     scores = torch.empty(4, shape.vocab_size, device=CUDA)
     step = FixedStep(model, torch.empty(shape.vocab_size, device=CUDA), bucket, memory, scores)
     counted = operations(step._do)

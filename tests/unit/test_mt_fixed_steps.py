@@ -11,7 +11,7 @@ from models.mt.search.constrained_beam import search
 from models.mt.search.transfers import pack, unpack
 from models.mt.steps.fixed_step import Bucket, FixedStep
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.fused_norms import fuse_norms
+from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
 from models.mt.steps.steppers import CausalStepper
 from models.mt.terms.automaton import TermAutomaton
@@ -89,15 +89,22 @@ def test_recorded_steps_are_the_same_bit_for_bit_and_nothing_is_left_from_one_se
 
 
 @pytest.mark.parametrize(("kind", "changes"), MODELS)
-def test_fused_norms_are_the_same_norms(kind, changes):
-    model, fused = (random_model(kind, SIZE, seed=4, **changes) for _ in range(2))
+def test_few_kernels_do_the_same(kind, changes):
+    model, light = (random_model(kind, SIZE, seed=4, **changes) for _ in range(2))
     with torch.inference_mode():
-        for module in (*model.modules(), *fused.modules()):
+        for module in (*model.modules(), *light.modules()):
             if hasattr(module, "variance_epsilon"):
                 module.weight.copy_(torch.linspace(0.5, 2, module.weight.numel()))
-        fuse_norms(fused)
-        asked = torch.tensor(prompts(random.Random(2), 1, 9))
-        torch.testing.assert_close(fused(asked).logits, model(asked).logits, rtol=1e-5, atol=1e-5)
+    use_few_kernels(light)
+    moves = torch.tensor([[1, 1, 2, 2], [5, 6, 7, 8]])
+    found = []
+    for one in (model, light):
+        growing = CausalStepper(one, prompts(random.Random(2), 2, 9), bias())
+        with torch.inference_mode():
+            growing_scores = [growing.start(2, 4), *(growing.step(moves) for _ in range(3))]
+        found.append([*growing_scores, *walk(FixedSteps(one, bias(), SIZES, TapeRecorder()), one, 6, seed=2)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "changes"), MODELS)
@@ -187,7 +194,7 @@ def test_a_step_touches_nothing_on_the_host(kind, changes, monkeypatch):
     """Tensors of the device ``meta`` hold no numbers: to read one, or to compute with the host's, is an error."""
     monkeypatch.setattr(torch, "autocast", lambda **_: nullcontext())  # transformers enters it; unknown to ``meta``
     model = random_model(kind, SIZE, **changes).to("meta")
-    memory = [tuple(torch.empty(4, 2, 16, 8, device="meta") for _ in range(2)) for _ in model.model.layers]
+    memory = [torch.empty(2, 4, 2, 16, 8, device="meta") for _ in model.model.layers]
     step = FixedStep(model, bias().to("meta"), SIZES[0], memory, torch.empty(4, SIZE, device="meta"))
     moves = torch.zeros(2, 3, dtype=torch.int64, device="meta")
     with torch.inference_mode():

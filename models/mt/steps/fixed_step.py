@@ -38,34 +38,34 @@ class Bucket:
 
 
 class FixedLayer:
-    """One layer's keys and values [rows, heads, length, width], in the shape transformers' `Cache` expects of a layer."""
+    """One layer's keys and values, in the shape transformers' `Cache` expects of a layer."""
 
     is_initialized = True
     is_sliding = False
     is_compileable = False
 
-    def __init__(self, keys: Tensor, values: Tensor, bucket: Bucket, place: Tensor) -> None:
-        """``place`` int64 [1] is where the next token is written."""
-        self._states, self._bucket, self._place = (keys, values), bucket, place
+    def __init__(self, states: Tensor, bucket: Bucket, place: Tensor) -> None:
+        """``states`` [2, rows, heads, length, width] are keys and values; ``place`` int64 [1] is where the next go."""
+        self._states, self._bucket, self._place = states, bucket, place
+        self._keys, self._values = states
 
     def begin(self, prompts: Sequence[Tensor], beams: int) -> None:
         """Forget all; put keys and values [requests, heads, longest, width] where prompts end, each for ``beams`` rows."""
+        self._states.zero_()
         for states, prompt in zip(self._states, prompts, strict=True):
-            states.zero_()
             end = self._bucket.prompt
             states[: len(prompt) * beams, :, end - prompt.shape[2] : end] = prompt.repeat_interleave(beams, 0)
 
     def reorder(self, origins: Tensor) -> None:
         """Let row i go on from row ``origins[i]``, which has the same prompt."""
-        for states in self._states:
-            answers = states[:, :, self._bucket.prompt :]
-            answers.copy_(answers[origins])
+        answers = self._states[:, :, :, self._bucket.prompt :]
+        answers.copy_(answers[:, origins])
 
     def update(self, keys: Tensor, values: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write one more position; returns all there are, for the mask hides those that are not written."""
-        for states, new in zip(self._states, (keys, values), strict=True):
-            states.index_copy_(2, self._place, new)
-        return self._states
+        self._keys.index_copy_(2, self._place, keys)
+        self._values.index_copy_(2, self._place, values)
+        return self._keys, self._values
 
     def get_seq_length(self) -> int:
         """A number for transformers, which uses it only where no positions are given."""
@@ -75,10 +75,10 @@ class FixedLayer:
 class FixedStep:
     """The decoding step of one bucket, for one search after the other."""
 
-    def __init__(
-        self, model: Model, bias: Tensor | None, bucket: Bucket, memory: Sequence[tuple[Tensor, Tensor]], scores: Tensor
-    ) -> None:
-        """``memory`` are the keys and values of each layer, ``scores`` float32 [rows, vocabulary]; all are overwritten."""
+    def __init__(self, model: Model, bias: Tensor | None, bucket: Bucket, memory: Sequence[Tensor], scores: Tensor) -> None:
+        """``memory`` [2, rows, heads, length, width] of each layer is for its keys and values, ``scores`` float32
+        [rows, vocabulary] for what a step gives; all are overwritten.
+        """
         import torch
 
         self.bucket, self._model, self._bias, self._scores = bucket, model, bias, scores
@@ -87,7 +87,7 @@ class FixedStep:
         self._place = torch.full((1,), bucket.prompt, dtype=torch.int64, device=device)
         self._positions = torch.zeros(bucket.rows, 1, dtype=torch.int64, device=device)
         self._mask = torch.zeros(bucket.rows, 1, 1, bucket.length, dtype=model.dtype, device=device)
-        self._layers = [FixedLayer(keys, values, bucket, self._place) for keys, values in memory]
+        self._layers = [FixedLayer(states, bucket, self._place) for states in memory]
         self._cache = cache_of(self._layers)
         self._rotations = [module for module in model.modules() if getattr(module, "rope_type", None) == "dynamic"]
         self._work = self._do

@@ -65,20 +65,21 @@ def _steps(model: Model, bias: Tensor | None, sizes: Sequence[Bucket]) -> list[F
     import torch
 
     probe = prefill(model, [[0]])  # tells what each layer keeps of a token: [1, heads, 1, width]
-    most = max((size.rows * size.length for size in sizes), default=0)
-    arenas = [[states.new_zeros(most * states.numel()) for states in layer] for layer in probe.layers]
+    shapes = {tuple(states.shape) for layer in probe.layers for states in layer}
+    if len(shapes) != 1:
+        raise RuntimeError(f"its layers keep keys and values of several shapes, {shapes}")
+    ((_, heads, _, width),) = shapes
+    most = max((2 * size.rows * size.length for size in sizes), default=0)
+    arenas = [keys.new_zeros(most * heads * width) for keys, _ in probe.layers]
     rows = max((size.rows for size in sizes), default=0)
     scores = probe.logits.new_zeros(rows, probe.logits.shape[-1], dtype=torch.float32)
 
-    def part(arena: Tensor, states: Tensor, size: Bucket) -> Tensor:
-        shape = size.rows, states.shape[1], size.length, states.shape[3]
+    def part(arena: Tensor, size: Bucket) -> Tensor:
+        shape = 2, size.rows, heads, size.length, width
         return arena[: prod(shape)].view(shape)
 
     steps = []
     for size in sizes:
-        memory = [
-            (part(keys, layer[0], size), part(values, layer[1], size))
-            for (keys, values), layer in zip(arenas, probe.layers, strict=True)
-        ]
+        memory = [part(arena, size) for arena in arenas]
         steps.append(FixedStep(model, bias, size, memory, scores[: size.rows]))
     return steps
