@@ -99,10 +99,24 @@ def test_what_belongs_to_the_next_word_dangles(text: str, after: str, dangling: 
     assert dangles(words(f"{text} {after}"), len(text.split()), word_lists("en")) is dangling
 
 
+@pytest.mark.parametrize("pair", ["()", "[]", "“”", "«»", "「」", "『』", '""'])
+def test_what_brackets_hold_stays_together(pair: str) -> None:
+    opening, closing = pair
+    inside, behind = words(f"we {opening}saw houses{closing} there"), words(f"we {opening}saw{closing} houses there")
+    assert dangles(inside, 2, word_lists("en"))
+    assert not dangles(behind, 2, word_lists("en"))
+
+
 def test_the_least_harmful_cut_is_before_a_conjunction_or_at_a_gap() -> None:
     assert least_harmful(words("one big house and the other one"), 2, word_lists("en")) == 3
     paused = [*words("one big house"), *(Word(w.text, w.start + 1.3, w.end + 1.3, 0.9) for w in words("stood there alone"))]
     assert least_harmful(paused, 2, WordLists()) == 3
+
+
+def test_a_hesitation_after_a_function_word_is_no_good_place_however_long() -> None:
+    known = words("one big house and")
+    known += [Word(word.text, word.start + 9.0, word.end + 9.0, 0.9) for word in words("then more")]
+    assert least_harmful(known, 2, word_lists("en")) == 3
 
 
 @pytest.mark.parametrize(
