@@ -2,6 +2,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pipeline.audio import devices, streams
@@ -69,13 +70,28 @@ class PortAudioError(Exception):
 
 
 class FakeStream:
+    """Of device 0 only two channels can be opened, device 3 is in use; ``gone`` is a device that was unplugged."""
+
+    read_available, write_available = 3, 5
+
     def __init__(self, rate, device, channels, dtype, latency):
-        if (device, channels) == (0, 1):
+        if (device, channels) == (0, 1) or device == 3:
             raise PortAudioError("invalid number of channels")
-        self.channels, self.calls = channels, []
+        self.channels, self.calls, self.written, self.gone = channels, [], [], False
+
+    def __getattribute__(self, name):
+        if name in {"read", "write", "write_available"} and self.gone:
+            raise PortAudioError("unplugged")
+        return super().__getattribute__(name)
 
     def __getattr__(self, name):
         return lambda **_: self.calls.append(name)
+
+    def read(self, count):
+        return np.arange(count * self.channels, dtype=np.float32).reshape(count, self.channels), True
+
+    def write(self, samples):
+        self.written.append(samples.tolist())
 
 
 @pytest.fixture
@@ -113,6 +129,57 @@ def test_hardware_without_a_single_channel_is_opened_with_two(portaudio):
     stream = streams.open_input(None)
     assert stream._stream.channels == 2
     stream.close()
+
+
+def test_a_microphone_is_heard_as_one_channel_and_tells_what_it_lost(portaudio):
+    two, one = streams.open_input(None), streams.open_input("headset two")
+    assert (one.name, one.sample_rate, one.overflowed) == ("USB Headset Two", 16000, False)
+    assert one.read().tolist() == [0, 1, 2]
+    assert one.overflowed
+    assert two.read().tolist() == [0.5, 2.5, 4.5]
+    one.close()
+    two.close()
+
+
+def test_every_channel_of_a_speaker_plays_the_same(portaudio):
+    two, one = streams.open_output("built"), streams.open_output("headset")
+    for stream, written in ((two, [[1, 1], [2, 2]]), (one, [[1], [2]])):
+        assert stream.room() == 5
+        stream.write(np.array([1, 2], np.float32))
+        assert stream._stream.written == [written]
+        stream.close()
+
+
+def test_a_stream_is_cut_off_unless_it_is_drained_and_closes_once(portaudio):
+    for drain, calls in ((True, ["start", "stop", "close"]), (False, ["start", "abort", "close"])):
+        speaker = streams.open_output("headset")
+        inner = speaker._stream
+        speaker.close(drain)
+        speaker.close(drain)
+        assert inner.calls == calls
+
+
+def test_a_device_that_is_gone_or_in_use_is_told_by_its_name(portaudio):
+    microphone, speaker = streams.open_input("headset two"), streams.open_output("headset")
+    microphone._stream.gone = speaker._stream.gone = True
+    for use, name in (
+        (microphone.read, "USB Headset Two"),
+        (speaker.room, "USB Headset"),
+        (lambda: speaker.write(np.zeros(1, np.float32)), "USB Headset"),
+    ):
+        with pytest.raises(DeviceError, match=f"^{name} stopped: unplugged"):
+            use()
+    microphone.close()
+    speaker.close()
+    with pytest.raises(DeviceError, match="HDMI Screen cannot be opened: invalid"):
+        streams.open_output("hdmi")
+
+
+def test_the_first_attempt_does_not_look_for_devices_anew_and_the_second_does(portaudio):
+    streams.open_input("headset two").close()
+    assert portaudio == []
+    streams.open_input("headset two", attempt=1).close()
+    assert portaudio == ["terminate", "initialize"]
 
 
 def test_looking_for_devices_anew_spares_other_streams_until_it_must_not(portaudio):
