@@ -154,6 +154,14 @@ async def test_a_log_that_cannot_be_written(tmp_path):
         EventLog(tmp_path / "missing" / "log", ABOUT, SetClock(), float)
 
 
+def rows(summary: Summary) -> dict[str, str]:
+    """The lines of its table, whose values stand under each other."""
+    lines = table(summary).splitlines()
+    column = max(len(line.split("  ")[0]) for line in lines) + 2
+    assert all(line[column - 1] == " " != line[column] for line in lines)
+    return {line[:column].strip(): line[column:] for line in lines}
+
+
 async def test_the_summary_of_a_known_session(tmp_path):
     first, second = words("one", "two", "three", start=1.0), words("four", "five", start=4.0)
     records = await written(
@@ -194,8 +202,18 @@ async def test_the_summary_of_a_known_session(tmp_path):
         faults=1,
     )
     assert summary.figures()["rtf_recognize"] == 0.2
-    for shown in ("5 in 10.0 s", "2.50 s after", "p50 1.00 s, p90 3.00 s", "words doubled"):
-        assert shown in table(summary)
+    assert rows(summary) == {
+        "words heard": "5 in 10.0 s of audio",
+        "units": "3, median 2 words",
+        "spoken": "2, skipped 1",
+        "first audio": "2.50 s after the first word began",
+        "ear-voice span": "p50 1.00 s, p90 3.00 s",
+        "lag": "p95 3.00 s, at the end 3.00 s",
+        "fastest speech": "1.20 times its own rate",
+        "real-time factor, recognize": "0.200",
+        "words doubled": "1",
+        "faults": "1",
+    }
 
 
 async def test_a_word_that_no_unit_covers_is_lost(tmp_path):
@@ -207,7 +225,13 @@ async def test_a_word_that_no_unit_covers_is_lost(tmp_path):
 async def test_the_summary_of_silence(tmp_path):
     summary = summarize(await written(tmp_path / "log", []))
     assert (summary.words, summary.units, math.isnan(summary.first_audio_s)) == (0, 0, True)
-    assert "first audio" in table(summary)
+    assert {name: value for name, value in rows(summary).items() if value[:1] in "-0"} == {
+        "words heard": "0 in 0.0 s of audio",
+        "units": "0",
+        "spoken": "0, skipped 0",
+        "first audio": "-",
+        "fastest speech": "-",
+    }
     assert summarize([]).audio_s == 0.0
 
 
