@@ -70,13 +70,15 @@ class PortAudioError(Exception):
 
 
 class FakeStream:
-    """Of device 0 only two channels can be opened, device 3 is in use; ``gone`` is a device that was unplugged."""
+    """Devices 0 and 3 have no single channel; those ``in_use`` cannot be opened; ``gone`` is one that was unplugged."""
 
+    in_use = frozenset()
     read_available, write_available = 3, 5
 
     def __init__(self, rate, device, channels, dtype, latency):
-        if (device, channels) == (0, 1) or device == 3:
+        if (device in {0, 3} and channels != 2) or device in self.in_use:
             raise PortAudioError("invalid number of channels")
+        assert dtype == "float32"
         self.channels, self.calls, self.written, self.gone = channels, [], [], False
 
     def __getattribute__(self, name):
@@ -85,11 +87,20 @@ class FakeStream:
         return super().__getattribute__(name)
 
     def __getattr__(self, name):
-        return lambda **_: self.calls.append(name)
+        def call(ignore_errors=False):
+            self.calls.append(name)
+            if self.gone and not ignore_errors:
+                raise PortAudioError("unplugged")
 
+        return call
+
+
+class FakeInput(FakeStream):
     def read(self, count):
         return np.arange(count * self.channels, dtype=np.float32).reshape(count, self.channels), True
 
+
+class FakeOutput(FakeStream):
     def write(self, samples):
         self.written.append(samples.tolist())
 
@@ -109,8 +120,8 @@ def portaudio(monkeypatch):
     fake = SimpleNamespace(
         default=SimpleNamespace(device=(0, 1)),
         query_devices=lambda: found,
-        InputStream=FakeStream,
-        OutputStream=FakeStream,
+        InputStream=FakeInput,
+        OutputStream=FakeOutput,
         PortAudioError=PortAudioError,
         _terminate=lambda: calls.append("terminate"),
         _initialize=lambda: calls.append("initialize"),
@@ -142,7 +153,7 @@ def test_a_microphone_is_heard_as_one_channel_and_tells_what_it_lost(portaudio):
 
 
 def test_every_channel_of_a_speaker_plays_the_same(portaudio):
-    two, one = streams.open_output("built"), streams.open_output("headset")
+    two, one = streams.open_output("hdmi"), streams.open_output("headset")
     for stream, written in ((two, [[1, 1], [2, 2]]), (one, [[1], [2]])):
         assert stream.room() == 5
         stream.write(np.array([1, 2], np.float32))
@@ -159,7 +170,7 @@ def test_a_stream_is_cut_off_unless_it_is_drained_and_closes_once(portaudio):
         assert inner.calls == calls
 
 
-def test_a_device_that_is_gone_or_in_use_is_told_by_its_name(portaudio):
+def test_a_device_that_is_gone_or_in_use_is_told_by_its_name(portaudio, monkeypatch):
     microphone, speaker = streams.open_input("headset two"), streams.open_output("headset")
     microphone._stream.gone = speaker._stream.gone = True
     for use, name in (
@@ -170,7 +181,11 @@ def test_a_device_that_is_gone_or_in_use_is_told_by_its_name(portaudio):
         with pytest.raises(DeviceError, match=f"^{name} stopped: unplugged"):
             use()
     microphone.close()
-    speaker.close()
+    microphone.close()
+    speaker.close(drain=True)
+    with pytest.raises(DeviceError, match="USB Headset Two was closed"):
+        microphone.read()
+    monkeypatch.setattr(FakeStream, "in_use", {3})
     with pytest.raises(DeviceError, match="HDMI Screen cannot be opened: invalid"):
         streams.open_output("hdmi")
 
@@ -185,7 +200,10 @@ def test_the_first_attempt_does_not_look_for_devices_anew_and_the_second_does(po
 def test_looking_for_devices_anew_spares_other_streams_until_it_must_not(portaudio):
     speaker = streams.open_output("headset")
     streams.open_input("headset two", attempt=9).close()
+    microphone = streams.open_input("headset two")
+    streams.open_output("hdmi", attempt=9).close()
     assert portaudio == []
+    microphone.close()
     streams.open_input("headset two", attempt=10).close()
     assert portaudio == ["terminate", "initialize"]
     with pytest.raises(DeviceError, match="USB Headset"):

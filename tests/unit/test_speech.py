@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from pipeline.events import Busy, Lag, ReadingUnit, SpeechChunk, Word
+from pipeline.events import Busy, Lag, ReadingUnit, Skipped, SpeechChunk, Word
 from pipeline.pace import Plan
 from pipeline.speech import Breath, in_one_breath
-from tests.scripted import HZ
+from tests.scripted import HZ, Keep
 from tests.scripted import Models as Scripted
 from tests.unit.test_session import make, run
 
@@ -53,6 +54,46 @@ async def test_each_unit_of_a_breath_has_its_own_place_in_the_breath() -> None:
     for before, after in learned:
         spoken_s = len(units[before.unit].text) * 0.085 / after.rate
         assert after.start - before.start == pytest.approx(spoken_s, rel=0.2)
+
+
+@pytest.mark.parametrize("lever", ["mute", "skip_to_live"])
+async def test_a_breath_that_is_not_wanted_any_more_is_cut_and_told(lever: str) -> None:
+    def pull(event: object) -> None:
+        if isinstance(event, SpeechChunk) and event.unit == 5:
+            getattr(session, lever)()
+
+    _, _, session = make(Scripted(chunk_s=0.3))
+    keep = Keep(on_put=pull)
+    await run(session, keep, 60)
+    (cut,) = [chunk for chunk in keep.of(SpeechChunk) if chunk.unit == 5]
+    assert not cut.last
+    assert 5 in {number for skip in keep.of(Skipped) for number in range(skip.first, skip.last + 1)}
+    spoken = {chunk.unit for chunk in keep.of(SpeechChunk)}
+    assert max(spoken) == (5 if lever == "mute" else keep.of(ReadingUnit)[-1].number)
+
+
+async def test_a_session_does_not_wait_for_speech_that_was_muted() -> None:
+    now = asyncio.get_running_loop().time
+    began = now()
+    _, keep, session = make(Scripted(speech_per_character_s=0.12))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(session, keep, 12))
+        await asyncio.sleep(12.5)
+        session.mute()
+    last = keep.of(SpeechChunk)[-1]
+    assert now() - began < 13 < last.start + last.duration
+
+
+async def test_after_a_short_mute_nobody_waits_for_speech_that_was_flushed() -> None:
+    _, keep, session = make(Scripted(speech_per_character_s=0.12))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(session, keep, 60))
+        await asyncio.sleep(30)
+        session.mute()
+        await asyncio.sleep(1)
+        session.mute(False)
+    first = next(lag for lag in keep.of(Lag) if lag.start > 30)
+    assert first.ear_voice_s < 3
 
 
 async def test_the_time_of_a_stage_is_what_its_model_took() -> None:
