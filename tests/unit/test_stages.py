@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.channel import Channel
+from pipeline.clock import LoopClock
+from pipeline.control import Control, Run, Stamped
 from pipeline.errors import ModelError
-from pipeline.events import AudioChunk, Transcript, Word
-from pipeline.stages import RECOGNIZER_HZ, Intake, checked, joined
+from pipeline.events import AudioChunk, Event, Gap, Transcript, Word
+from pipeline.stages import LIVE_S, RECOGNIZER_HZ, Intake, capture, checked, joined
+from pipeline.stream_time import HeardTime
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -57,3 +62,31 @@ def test_words_out_of_order_are_a_broken_recognizer(start_s: float, end_s: float
     with pytest.raises(ModelError, match="after a word that ended at 1.000 s"):
         checked(transcript(Word("b", start_s, end_s, 1.0)), 1.0)
     assert checked(transcript(), 1.0) == 1.0
+
+
+class Recording:
+    """Seconds of audio at 44.1 kHz, in tenths."""
+
+    def __init__(self, seconds: float, live: bool) -> None:
+        self.seconds, self.live = seconds, live
+
+    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+        for number in range(round(self.seconds * 10)):
+            yield chunk(number / 10, 4410, 44_100)
+
+
+@pytest.mark.parametrize(("seconds", "live", "skips"), [(60.0, False, False), (LIVE_S, True, False), (17.0, True, True)])
+async def test_what_nobody_takes_waits_and_what_is_skipped_is_told(seconds: float, live: bool, skips: bool) -> None:
+    shown: list[Event] = []
+
+    async def show(event: Event) -> None:
+        shown.append(event)
+
+    clock, audio = LoopClock(), Channel[Stamped[AudioChunk]](10_000)
+    await capture(Recording(seconds, live), audio, Run(Control(), HeardTime(clock), clock, show, shown.append))
+    gaps = [event for event in shown if isinstance(event, Gap)]
+    assert bool(gaps) == skips
+    spans = [(one.start, one.end) for one in (*gaps, *(stamped.item for stamped in audio.waiting()))]
+    assert all(after[0] == pytest.approx(before[1]) for before, after in pairwise(spans))
+    assert (spans[0][0], spans[-1][1]) == (0.0, pytest.approx(seconds, abs=1e-4))
+    assert not live or spans[-1][1] - spans[len(gaps)][0] <= LIVE_S
