@@ -23,6 +23,8 @@ def test_an_older_file_is_emptied_and_only_what_is_private_is_closed_to_others(
     os.close(create(path, private=private))
     assert path.read_text() == ""
     assert stat.S_IMODE(path.stat().st_mode) == mode
+    os.close(create(tmp_path / "new", private=private))
+    assert bool((tmp_path / "new").stat().st_mode & stat.S_IROTH) is not private
 
 
 def test_a_file_that_is_refused_is_left_open_nowhere(tmp_path: Path) -> None:
