@@ -84,9 +84,10 @@ class Speech:
         while True:
             goal = max(head.heard_s, self._free_at - self._options.lead_s)
             moment = await self._time.reach(min(goal, moment + _LOOK_S))
-            if self._control.generation != generation:
-                self._free_at = moment
-            if moment >= goal or self._control.generation != generation:
+            if self._control.generation != generation or self._control.muted:
+                self._free_at = moment  # what was being spoken was flushed
+                return moment
+            if moment >= goal:
                 return moment
 
     def _unwanted(self, stamped: Stamped[ReadingUnit]) -> bool:

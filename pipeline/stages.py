@@ -160,7 +160,7 @@ def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
 def checked(transcript: Transcript, last_end: float) -> float:
     """The end of the last committed word; raises `ModelError` if a recognizer breaks its promises."""
     for word in transcript.committed:
-        if not (math.isfinite(word.start) and last_end - 1e-6 <= word.start <= word.end):
+        if not last_end - 1e-6 <= word.start <= word.end < math.inf:
             raise ModelError(f"the recognizer gave {word!r} after a word that ended at {last_end:.3f} s")
         last_end = word.end
     return last_end

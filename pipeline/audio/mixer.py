@@ -43,7 +43,7 @@ class Track:
     def place(self, samples: Samples, sample_rate: int, start_s: float, last: bool = False) -> list[Piece]:
         """Where in the output which samples go; ``last`` ends the piece, so that the next one need not continue it."""
         placed = []
-        if self._resampler and not self._continues(sample_rate, start_s):
+        if self._resampler and (self._resampler.from_hz != sample_rate or abs(start_s - self._expected_s) >= TOLERANCE_S):
             placed += self.finish()
         if self._resampler is None:
             self._resampler = Resampler(sample_rate, self.sample_rate)
@@ -61,10 +61,6 @@ class Track:
         rest = self._resampler.process(np.zeros(0, np.float32), last=True)
         self._resampler = None
         return self._put(rest)
-
-    def _continues(self, sample_rate: int, start_s: float) -> bool:
-        same_rate = self._resampler is not None and self._resampler.from_hz == sample_rate
-        return same_rate and abs(start_s - self._expected_s) < TOLERANCE_S
 
     def _put(self, samples: Samples) -> list[Piece]:
         if not len(samples):

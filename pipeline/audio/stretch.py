@@ -8,8 +8,6 @@ import numpy as np
 
 from pipeline.events import Samples
 
-_LEAST_SAMPLES = 64  # of silence at most: nothing to hear, and the library wants a block
-
 
 def stretched(samples: Samples, rate: float, sample_rate: int) -> Samples:
     """One breath of mono float32 [n] at ``rate`` times its speed: [n / rate], pitch unchanged.
@@ -17,7 +15,7 @@ def stretched(samples: Samples, rate: float, sample_rate: int) -> Samples:
     The breath is given whole, because python-stretch begins anew at every call: pieces do not join (a 220 Hz tone fed in
     80 ms pieces jumps at each). Speech is hurried only while other speech is playing, which hides the wait.
     """
-    if rate == 1.0 or len(samples) < _LEAST_SAMPLES:
+    if rate == 1.0 or not len(samples):
         return samples
     import python_stretch  # noqa: PLC0415 - only where it is used: the command line starts without it
 

@@ -92,7 +92,7 @@ def checked(arguments: argparse.Namespace) -> Wish:
         captions_language=shown,
         events=arguments.events,
         record=arguments.record,
-        realtime=arguments.realtime or arguments.mic or (arguments.out_device is not None and not arguments.fast),
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
         quiet=arguments.quiet,
     )
 

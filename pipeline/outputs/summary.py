@@ -131,8 +131,9 @@ def table(summary: Summary) -> str:
         )
         if count
     ]
+    rows += problems
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in [*rows, *problems])
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
 def _length(summary: Summary) -> str:

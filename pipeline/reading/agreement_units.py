@@ -118,8 +118,6 @@ class AgreementUnits:
         if end is not None:
             request = self._request(self._sentence.words[:end])
             return Question("sentence", (request,), Candidate(end))
-        if not self._sentence.open and not self._tail:
-            return None
         if self._must_probe and self._sentence.open:
             self._must_probe = False
             return probe(self._sentence, self._target)

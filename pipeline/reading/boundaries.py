@@ -44,8 +44,7 @@ def ends_sentence(words: Sequence[Word], index: int, lists: WordLists) -> bool:
 
 def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLists) -> bool:
     """Whether a clause may end before ``index``: a comma, a pause, a conjunction ahead, a clause-final morpheme."""
-    before = words[index - 1].text.strip()
-    if before[-1:] and before[-1] in CLAUSE_END:
+    if words[index - 1].text.strip().endswith(tuple(CLAUSE_END)):
         return True
     if gap_before(words, index) >= pause_s:
         return True
@@ -82,4 +81,4 @@ def least_harmful(words: Sequence[Word], first: int, lists: WordLists) -> int:
         opens = 0.6 * (after in lists.conjunctions) + 0.3 * (after in lists.function_words)
         return gap + opens - 1.0 * (before in lists.function_words), index
 
-    return max(range(min(first, len(words) - 1), len(words)), key=merit)
+    return max(range(first, len(words)), key=merit)

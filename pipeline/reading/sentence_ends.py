@@ -35,8 +35,6 @@ class SentenceEnds:
             sentence.end_at(len(heard))
 
     def _ends(self, heard: Sequence[Heard], known: Sequence[Word], index: int) -> bool:
-        if index > len(heard):
-            return False
         language = heard[index - 1].language
         if index < len(heard) and heard[index].language != language:
             return True

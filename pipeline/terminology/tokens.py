@@ -121,11 +121,12 @@ def same(term: Token, heard: Token, language: str, final: bool) -> bool:
 
 @cache
 def _stemmer(language: str) -> Callable[[str], str] | None:
-    if language not in _STEMMERS:
-        return None
     import snowballstemmer  # type: ignore[import-untyped]  # noqa: PLC0415  only sessions with a glossary need it
 
-    return lru_cache(maxsize=1 << 16)(snowballstemmer.stemmer(_STEMMERS[language]).stemWord)
+    name = _STEMMERS.get(language)
+    if name not in snowballstemmer.algorithms():  # its earlier releases know fewer languages
+        return None
+    return lru_cache(maxsize=1 << 16)(snowballstemmer.stemmer(name).stemWord)
 
 
 def may_be_misheard(word: str) -> bool:
@@ -141,7 +142,5 @@ def deletions(word: str) -> set[str]:
 def one_edit_apart(first: str, second: str) -> bool:
     """Whether the Levenshtein distance is at most 1."""
     short, long = sorted((first, second), key=len)
-    if len(long) - len(short) > 1:
-        return False
     start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(short, long, strict=False)))
     return short[start + (len(short) == len(long)) :] == long[start + 1 :]

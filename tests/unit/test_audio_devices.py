@@ -2,6 +2,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pipeline.audio import devices, streams
@@ -71,13 +72,39 @@ class PortAudioError(Exception):
 
 
 class FakeStream:
+    """Devices 0 and 3 have no single channel; those ``in_use`` cannot be opened; ``gone`` is one that was unplugged."""
+
+    in_use = frozenset()
+    read_available, write_available = 3, 5
+
     def __init__(self, rate, device, channels, dtype, latency):
-        if (device, channels) == (0, 1):
+        if (device in {0, 3} and channels != 2) or device in self.in_use:
             raise PortAudioError("invalid number of channels")
-        self.channels, self.calls = channels, []
+        assert dtype == "float32"
+        self.channels, self.calls, self.written, self.gone = channels, [], [], False
+
+    def __getattribute__(self, name):
+        if name in {"read", "write", "write_available"} and self.gone:
+            raise PortAudioError("unplugged")
+        return super().__getattribute__(name)
 
     def __getattr__(self, name):
-        return lambda **_: self.calls.append(name)
+        def call(ignore_errors=False):
+            self.calls.append(name)
+            if self.gone and not ignore_errors:
+                raise PortAudioError("unplugged")
+
+        return call
+
+
+class FakeInput(FakeStream):
+    def read(self, count):
+        return np.arange(count * self.channels, dtype=np.float32).reshape(count, self.channels), True
+
+
+class FakeOutput(FakeStream):
+    def write(self, samples):
+        self.written.append(samples.tolist())
 
 
 @pytest.fixture
@@ -95,8 +122,8 @@ def portaudio(monkeypatch):
     fake = SimpleNamespace(
         default=SimpleNamespace(device=(0, 1)),
         query_devices=lambda: found,
-        InputStream=FakeStream,
-        OutputStream=FakeStream,
+        InputStream=FakeInput,
+        OutputStream=FakeOutput,
         PortAudioError=PortAudioError,
         _terminate=lambda: calls.append("terminate"),
         _initialize=lambda: calls.append("initialize"),
@@ -117,10 +144,68 @@ def test_hardware_without_a_single_channel_is_opened_with_two(portaudio):
     stream.close()
 
 
+def test_a_microphone_is_heard_as_one_channel_and_tells_what_it_lost(portaudio):
+    two, one = streams.open_input(None), streams.open_input("headset two")
+    assert (one.name, one.sample_rate, one.overflowed) == ("USB Headset Two", 16000, False)
+    assert one.read().tolist() == [0, 1, 2]
+    assert one.overflowed
+    assert two.read().tolist() == [0.5, 2.5, 4.5]
+    one.close()
+    two.close()
+
+
+def test_every_channel_of_a_speaker_plays_the_same(portaudio):
+    two, one = streams.open_output("hdmi"), streams.open_output("headset")
+    for stream, written in ((two, [[1, 1], [2, 2]]), (one, [[1], [2]])):
+        assert stream.room() == 5
+        stream.write(np.array([1, 2], np.float32))
+        assert stream._stream.written == [written]
+        stream.close()
+
+
+def test_a_stream_is_cut_off_unless_it_is_drained_and_closes_once(portaudio):
+    for drain, calls in ((True, ["start", "stop", "close"]), (False, ["start", "abort", "close"])):
+        speaker = streams.open_output("headset")
+        inner = speaker._stream
+        speaker.close(drain)
+        speaker.close(drain)
+        assert inner.calls == calls
+
+
+def test_a_device_that_is_gone_or_in_use_is_told_by_its_name(portaudio, monkeypatch):
+    microphone, speaker = streams.open_input("headset two"), streams.open_output("headset")
+    microphone._stream.gone = speaker._stream.gone = True
+    for use, name in (
+        (microphone.read, "USB Headset Two"),
+        (speaker.room, "USB Headset"),
+        (lambda: speaker.write(np.zeros(1, np.float32)), "USB Headset"),
+    ):
+        with pytest.raises(DeviceError, match=f"^{name} stopped: unplugged"):
+            use()
+    microphone.close()
+    microphone.close()
+    speaker.close(drain=True)
+    with pytest.raises(DeviceError, match="USB Headset Two was closed"):
+        microphone.read()
+    monkeypatch.setattr(FakeStream, "in_use", {3})
+    with pytest.raises(DeviceError, match="HDMI Screen cannot be opened: invalid"):
+        streams.open_output("hdmi")
+
+
+def test_the_first_attempt_does_not_look_for_devices_anew_and_the_second_does(portaudio):
+    streams.open_input("headset two").close()
+    assert portaudio == []
+    streams.open_input("headset two", attempt=1).close()
+    assert portaudio == ["terminate", "initialize"]
+
+
 def test_looking_for_devices_anew_spares_other_streams_until_it_must_not(portaudio):
     speaker = streams.open_output("headset")
     streams.open_input("headset two", attempt=9).close()
+    microphone = streams.open_input("headset two")
+    streams.open_output("hdmi", attempt=9).close()
     assert portaudio == []
+    microphone.close()
     streams.open_input("headset two", attempt=10).close()
     assert portaudio == ["terminate", "initialize"]
     with pytest.raises(DeviceError, match="USB Headset"):

@@ -54,6 +54,14 @@ def test_chunks_of_a_unit_join_without_a_gap_at_another_rate():
     np.testing.assert_allclose(out[24200:-200], want[200:-200], atol=1e-3)
 
 
+def test_speech_that_changes_its_rate_or_never_ends_is_whole():
+    chunks = [SpeechChunk(0, np.full(rate, 0.5, np.float32), rate, False, at) for at, rate in enumerate((22050, 16000))]
+    out = all_of(Timeline(24000), *chunks)
+    assert len(out) == pytest.approx(48000, abs=2)
+    np.testing.assert_allclose(out[200:23_800], 0.5, atol=1e-3)
+    np.testing.assert_allclose(out[24_200:-200], 0.5, atol=1e-3)
+
+
 def test_blocks_come_as_soon_as_both_voices_are_known():
     timeline = Timeline(RATE_HZ, original=0.2)
     timeline.speak(speech(0.0, 1000))
@@ -105,6 +113,11 @@ def test_every_sample_comes_once_in_order_and_in_range(units, cuts):
     assert np.count_nonzero(out > 0.5) == sum(length for _, length in units)
     assert len(out) >= begin
     assert np.abs(out).max() <= 1
+
+
+@pytest.mark.parametrize("level", [-1.5, 1.5])
+def test_speech_alone_is_in_range_too(level):
+    assert np.abs(all_of(Timeline(RATE_HZ), speech(0.0, 100, level=level))).max() == 1
 
 
 def test_the_limiter_leaves_what_fits_and_bends_the_rest():

@@ -31,10 +31,10 @@ def test_rate_one_is_exact() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(length=st.integers(0, 6000), rate=st.floats(1.0, 2.0))
+@given(length=st.integers(0, 100) | st.integers(0, 6000), rate=st.floats(1.0, 2.0))
 def test_every_length_down_to_nothing_has_its_length(length: int, rate: float) -> None:
     out = stretched(np.full(length, 0.5, np.float32), rate, RATE_HZ)
-    assert abs(len(out) - length / rate) <= 64
+    assert abs(len(out) - length / rate) <= 1
     assert np.isfinite(out).all()
     assert out.dtype == np.float32
 

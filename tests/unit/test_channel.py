@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,40 @@ async def test_send_waits_while_it_is_full() -> None:
         async with asyncio.timeout(0):
             await channel.send(3)
     assert channel.waiting() == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("take", "left"),
+    [
+        (lambda channel: channel.receive(), (2, 3)),
+        (lambda channel: channel.take(1), (2, 3)),
+        (lambda channel: channel.take_all(), (3,)),
+        (lambda channel: channel.keep(lambda item: item == 2), (2, 3)),
+    ],
+)
+async def test_whoever_waits_for_room_goes_on_when_something_is_taken_or_not_kept(
+    take: Callable[[Channel[int]], object], left: tuple[int, ...]
+) -> None:
+    channel = Channel[int](2)
+    await channel.send(1)
+    await channel.send(2)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        sending, told = group.create_task(channel.send(3)), group.create_task(channel.taken())
+        await asyncio.sleep(0)
+        assert not sending.done()
+        assert not told.done()
+        outcome = take(channel)
+        if asyncio.iscoroutine(outcome):
+            await outcome
+    assert channel.waiting() == left
+
+
+async def test_what_must_not_wait_goes_into_a_full_channel_and_is_the_newest() -> None:
+    channel = Channel[int](1)
+    await channel.send(1)
+    channel.send_now(2)
+    assert channel.full
+    assert channel.take_all() == [1, 2]
 
 
 async def test_an_ended_channel_gives_what_waits_then_ends_for_ever_and_takes_nothing() -> None:

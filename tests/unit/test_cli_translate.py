@@ -163,6 +163,7 @@ def test_standard_input(config, talk):
         (["--original", "2"], "valid: 0 (silent) to 1"),
         (["--max-lag", "0"], "valid: 1 to 600 seconds"),
         (["--realtime", "--fast"], "not allowed with"),
+        (["--fast", "--out-device", "x"], "--fast is faster than a microphone or speaker can be"),
         (["--no-speech", "--out", "a.wav"], "--no-speech"),
         (["--captoins", "a.vtt"], "did you mean '--captions'?"),
         (["--in-device", "USB"], "--mic --in-device"),
@@ -208,6 +209,7 @@ def test_an_error_that_says_all_is_followed_by_no_advice_to_read_the_help(transl
         (("-", "talk.wav"), "es", "only -"),
         (("https://a.b/talk.mp3",), "es", "try: ffmpeg -i https://a.b/talk.mp3 -f s16le"),
         (("devcies",), "es", "did you mean 'devices'?"),
+        (("talk.wav", "devices"), "es", "the command 'devices' comes first"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
         (("talk.wav",), "fr-CA", "to 'fr-CA'"),
         (("talk.wav",), "de", "try: apt-get install scripted-en-de"),
@@ -223,6 +225,8 @@ def test_wrong_inputs_and_languages(translate, in_folder, files, to, said):
 
 def test_languages_by_name(translate):
     assert translate("--from", "English", to="spanish")[0] == 0
+    assert wish("a.wav", "--from", "English, fr").languages == ("en", "fr")
+    assert wish("a.wav", "--from", " AUTO").languages == ()
 
 
 def test_a_language_that_is_only_text(translate, tmp_path):
@@ -489,6 +493,7 @@ def test_who_hears_the_speech(options, there_is_one, spoken, hint):
 
 def test_what_a_speaker_plays_is_not_heard_faster_than_it_can_play():
     assert wish("a.wav", "--out-device", "x").realtime
+    assert wish("--mic").realtime
     assert not wish("a.wav", "--out", "b.wav").realtime
 
 

@@ -1,6 +1,5 @@
-"""The event log: every latency is a subtraction, and the summary is computed from it alone."""
+"""The event log: every latency is a subtraction."""
 
-import json
 import math
 import stat
 from pathlib import Path
@@ -28,7 +27,6 @@ from pipeline.events import (
     Word,
 )
 from pipeline.outputs.event_log import EventLog, read_events
-from pipeline.outputs.summary import Summary, percentile, summarize, table
 
 S = 1_000_000_000
 ABOUT = {"version": "1", "profile": "offline", "from": ["en"], "to": ["es"]}
@@ -63,10 +61,12 @@ def unit(number: int, source: tuple[Word, ...], text: str = " hola") -> ReadingU
     return ReadingUnit(number, source, text, "es", source[0].start, source[-1].end, source[-1].end, "es")
 
 
-async def written(path: Path, events: list[tuple[float, Event]], close: bool = True) -> list[dict]:
+async def written(
+    path: Path, events: list[tuple[float, Event]], close: bool = True, about: dict[str, object] | None = None
+) -> list[dict]:
     """The log of events put at given clock times; stream second 0 is at 99.5 s."""
     clock = SetClock()
-    log = EventLog(path, ABOUT, clock, lambda moment: 99.5 + moment)
+    log = EventLog(path, about or ABOUT, clock, lambda moment: 99.5 + moment)
     for moment, event in events:
         clock.moment = moment
         await log.put(event)
@@ -152,80 +152,3 @@ def test_a_file_that_is_no_log(tmp_path, content):
 async def test_a_log_that_cannot_be_written(tmp_path):
     with pytest.raises(DeviceError, match="cannot write"):
         EventLog(tmp_path / "missing" / "log", ABOUT, SetClock(), float)
-
-
-async def test_the_summary_of_a_known_session(tmp_path):
-    first, second = words("one", "two", "three", start=1.0), words("four", "five", start=4.0)
-    records = await written(
-        tmp_path / "log",
-        [
-            (100.0, audio(0, 0.5)),
-            (100.5, Busy("recognize", 0.5)),
-            (102.0, transcript(first, 3.0)),
-            (102.0, unit(0, first)),
-            (103.0, Lag(0, 3.5, 1.0, 0.0, 1.0, 0)),
-            (105.0, Busy("recognize", 1.5)),
-            (105.0, transcript(second, 10.0)),
-            (105.0, unit(1, second)),
-            (105.0, unit(2, first[:1])),
-            (106.0, Lag(1, 8.0, 3.0, 1.0, 1.2, 1)),
-            (106.0, Skipped(2, 2, "late")),
-            (110.0, Fault("speak", "x", fatal=False)),
-        ],
-    )
-    summary = summarize(records)
-    assert summary == Summary(
-        audio_s=10.0,
-        words=5,
-        units=3,
-        median_unit_words=2,
-        words_lost=0,
-        words_doubled=1,
-        units_spoken=2,
-        units_skipped=1,
-        first_audio_s=2.5,
-        ear_voice_span_p50_s=1.0,
-        ear_voice_span_p90_s=3.0,
-        lag_p95_s=3.0,
-        lag_end_s=3.0,
-        highest_rate=1.2,
-        rtf=1.0,
-        stage_rtf={"recognize": 0.2},
-        faults=1,
-    )
-    assert summary.figures()["rtf_recognize"] == 0.2
-    for shown in ("5 in 10.0 s", "2.50 s after", "p50 1.00 s, p90 3.00 s", "words doubled"):
-        assert shown in table(summary)
-
-
-async def test_a_word_that_no_unit_covers_is_lost(tmp_path):
-    said = words("one", "two")
-    heard = [(100.0, audio(0, 0.5)), (101.0, transcript(said, 1.0)), (101.0, unit(0, said[:1]))]
-    assert summarize(await written(tmp_path / "log", heard)).words_lost == 1
-
-
-async def test_the_last_words_of_a_session_that_still_runs_are_not_lost(tmp_path):
-    first, second = words("one", "two"), words("three", "four", start=1.0)
-    heard = [
-        (100.0, audio(0, 0.5)),
-        (101.0, transcript(first, 1.0)),
-        (101.0, unit(0, first[1:])),
-        (102.0, transcript(second, 2.0, ended=False)),
-    ]
-    summary = summarize(await written(tmp_path / "log", heard))
-    assert (summary.words, summary.words_lost, summary.words_waiting) == (4, 1, 2)
-    assert "words not translated yet  2" in table(summary)
-    begun = summarize(await written(tmp_path / "begun", [*heard[:1], (101.0, transcript(first, 1.0, ended=False))]))
-    assert (begun.words_lost, begun.words_waiting) == (0, 2)
-
-
-async def test_the_summary_of_silence(tmp_path):
-    summary = summarize(await written(tmp_path / "log", []))
-    assert (summary.words, summary.units, math.isnan(summary.first_audio_s)) == (0, 0, True)
-    assert "first audio" in table(summary)
-    assert summarize([]).audio_s == 0.0
-
-
-def test_percentiles_are_values_that_occurred():
-    assert [percentile([3, 1, 2], percent) for percent in (1, 50, 90, 100)] == [1, 2, 3, 3]
-    assert json.dumps(percentile([0.1], 50)) == "0.1"

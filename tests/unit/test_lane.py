@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -68,6 +69,43 @@ async def test_a_call_that_has_not_begun_is_never_made_after_a_cancel() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         go_on.set()
+    assert not made
+
+
+async def test_an_error_of_a_call_whose_caller_has_left_is_reported_nowhere() -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    began, go_on = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        began.set()
+        go_on.wait(10)
+        raise ZeroDivisionError
+
+    with Lane("model") as lane:
+        task = asyncio.ensure_future(lane.run(fail))
+        await asyncio.to_thread(began.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    del task
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not reported
+
+
+async def test_a_lane_that_closes_ends_the_call_under_way_and_begins_no_other() -> None:
+    made: list[int] = []
+    async with busy_lane() as (lane, go_on):
+        waiting = asyncio.ensure_future(lane.run(made.append, 1))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(asyncio.to_thread(lane.close))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go_on.set()
+        await closing
     assert not made
 
 

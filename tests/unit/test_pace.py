@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from itertools import accumulate, pairwise
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.pace import PaceOptions, SpeechLength, Waiting, plan, rate_for
@@ -32,24 +34,49 @@ def test_every_unit_is_skipped_or_taken_or_left_and_the_newest_is_never_skipped(
 
 
 @given(waiting_units())
-def test_only_late_units_are_skipped_and_only_when_speech_is_at_its_fastest(case: tuple[list[Waiting], float]) -> None:
+def test_units_are_skipped_exactly_while_they_are_late_and_would_make_the_next_late(
+    case: tuple[list[Waiting], float],
+) -> None:
     units, start = case
     decided = plan(units, start, OPTIONS)
-    assert all(start - unit.end > OPTIONS.max_lag_s for unit in units[: decided.skip])
+
+    def helps(skipped: Waiting, following: Waiting) -> bool:
+        begins = start, start + skipped.duration_s / OPTIONS.max_rate
+        return all(at - unit.end > OPTIONS.max_lag_s for at, unit in zip(begins, (skipped, following), strict=True))
+
+    assert [helps(*pair) for pair in pairwise(units[: decided.skip + 2])] in (
+        [True] * decided.skip + [False],
+        [True] * (len(units) - 1),
+    )
 
 
 @given(waiting_units())
-def test_units_are_merged_only_at_full_rate_and_no_part_begins_too_late(case: tuple[list[Waiting], float]) -> None:
+@example(([Waiting(14.0, 15.0, 4.0), Waiting(14.5, 15.0, 3.0)], 20.0))  # the second would begin too late
+@example(([Waiting(14.0, 15.0, 4.0), Waiting(14.5, 15.0, 4.5)], 15.5))  # the second would be too long
+@example(([Waiting(14.0, 15.0, 4.0), Waiting(14.5, 15.0, 3.0)], 15.5))
+def test_units_are_merged_at_full_rate_as_many_as_fit_in_a_breath_and_begin_in_time(
+    case: tuple[list[Waiting], float],
+) -> None:
     units, start = case
     decided = plan(units, start, OPTIONS)
-    taken = units[decided.skip : decided.skip + decided.take]
-    if len(taken) > 1:
-        assert decided.rate == OPTIONS.max_rate
-        assert sum(unit.duration_s for unit in taken) <= OPTIONS.max_breath_s
-        begins = start
-        for unit in taken[:-1]:
-            begins += unit.duration_s / decided.rate
-        assert begins - taken[-1].end <= OPTIONS.max_lag_s + 1e-9
+    waiting = units[decided.skip :]
+    if decided.backlog_s <= OPTIONS.full_backlog_s:
+        assert decided.take == 1
+        return
+    assert decided.rate == OPTIONS.max_rate
+    lengths_s = [0.0, *accumulate(unit.duration_s for unit in waiting)]
+    fits = [
+        through_s <= OPTIONS.max_breath_s and start + before_s / decided.rate - unit.end <= OPTIONS.max_lag_s
+        for unit, (before_s, through_s) in zip(waiting, pairwise(lengths_s), strict=True)
+    ]
+    assert all(fits[1 : decided.take])
+    assert not any(fits[decided.take : decided.take + 1])
+
+
+def test_backlog_is_what_waits_and_what_of_the_next_unit_is_overdue() -> None:
+    following = [Waiting(12.0, 12.0, 1.0), Waiting(13.0, 13.0, 0.5)]
+    assert plan([Waiting(10.0, 11.0, 4.0), *following], 13.0, OPTIONS).backlog_s == 2.0 + 1.5
+    assert plan([Waiting(10.0, 11.0, 1.0), *following], 13.0, OPTIONS).backlog_s == 1.0 + 1.5
 
 
 @given(times, times)
@@ -57,6 +84,13 @@ def test_more_backlog_is_never_slower(first: float, second: float) -> None:
     low, high = sorted((first, second))
     assert rate_for(low, OPTIONS) <= rate_for(high, OPTIONS)
     assert rate_for(OPTIONS.easy_backlog_s, OPTIONS) == 1.0
+
+
+def test_the_rate_rises_evenly_from_the_easy_to_the_full_backlog() -> None:
+    options = PaceOptions(easy_backlog_s=1.0, full_backlog_s=3.0, max_rate=1.5)
+    assert [rate_for(backlog_s, options) for backlog_s in (0.0, 1.0, 2.0, 3.0, 9.0)] == [1.0, 1.0, 1.25, 1.5, 1.5]
+    at_once = PaceOptions(easy_backlog_s=1.0, full_backlog_s=1.0, max_rate=1.5)
+    assert [rate_for(backlog_s, at_once) for backlog_s in (1.0, 1.01)] == [1.0, 1.5]
 
 
 def test_a_unit_that_can_be_spoken_at_once_is_spoken_as_it_is() -> None:
@@ -75,3 +109,10 @@ def test_speech_length_learns_the_voice(lengths: list[int], per_character_s: flo
     for count in lengths:
         length.learn("x" * count, count * per_character_s)
     assert abs(length.estimate_s("x" * 100) / (100 * per_character_s) - 1) < 0.06
+
+
+def test_speech_length_learns_nothing_from_silence() -> None:
+    length = SpeechLength(seconds_per_character=0.1)
+    length.learn("", 1.0)
+    length.learn("silent", 0.0)
+    assert length.estimate_s("x" * 10) == 1.0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from itertools import pairwise
 
 import pytest
 
+from pipeline.contracts import Term
 from pipeline.events import Word
 from pipeline.reading.boundaries import dangles, ends_clause, ends_sentence, least_harmful
-from pipeline.reading.stability import common, continuation, stability_units
+from pipeline.reading.stability import committable, common, continuation, stability_units
 from pipeline.reading.wordlists import WordLists, word_lists
 
 
@@ -99,10 +101,24 @@ def test_what_belongs_to_the_next_word_dangles(text: str, after: str, dangling: 
     assert dangles(words(f"{text} {after}"), len(text.split()), word_lists("en")) is dangling
 
 
+@pytest.mark.parametrize("pair", ["()", "[]", "“”", "«»", "「」", "『』", '""'])
+def test_what_brackets_hold_stays_together(pair: str) -> None:
+    opening, closing = pair
+    inside, behind = words(f"we {opening}saw houses{closing} there"), words(f"we {opening}saw{closing} houses there")
+    assert dangles(inside, 2, word_lists("en"))
+    assert not dangles(behind, 2, word_lists("en"))
+
+
 def test_the_least_harmful_cut_is_before_a_conjunction_or_at_a_gap() -> None:
     assert least_harmful(words("one big house and the other one"), 2, word_lists("en")) == 3
     paused = [*words("one big house"), *(Word(w.text, w.start + 1.3, w.end + 1.3, 0.9) for w in words("stood there alone"))]
     assert least_harmful(paused, 2, WordLists()) == 3
+
+
+def test_a_hesitation_after_a_function_word_is_no_good_place_however_long() -> None:
+    known = words("one big house and")
+    known += [Word(word.text, word.start + 9.0, word.end + 9.0, 0.9) for word in words("then more")]
+    assert least_harmful(known, 2, word_lists("en")) == 3
 
 
 @pytest.mark.parametrize(
@@ -122,12 +138,45 @@ def test_common_units(first: str, second: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("Oui ! Non.", ["Oui !", " Non."]),
+        ("¿ Qué ?", ["¿ Qué ?"]),
+        ("红, 色。", ["红,", " 色。"]),
+        ("- … !", []),
+    ],
+)
+def test_punctuation_goes_with_the_unit_before_it_or_the_first(text: str, pieces: list[str]) -> None:
+    ends = [unit.end for unit in stability_units(text)]
+    assert [text[start:end] for start, end in pairwise([0, *ends])] == pieces
+
+
+@pytest.mark.parametrize(
+    ("said", "rest", "text"),
+    [
+        ("", "the Big| Red Five house", "the"),
+        ("", "the Big Red Five| house", "the Big Red Five"),
+        ("", "the Big| house", "the Big"),
+        ("the Big", " Red| Five house", ""),
+        ("the", " One Two| Three", ""),  # two that overlap
+        ("", "the Old| Town", "the Old"),  # not demanded
+        ("", "La casa,| roja", "La casa"),
+        ("", "Acme Inc.| sells", "Acme Inc."),
+    ],
+)
+def test_what_is_committed_splits_no_demanded_term_and_closes_nothing_that_goes_on(said: str, rest: str, text: str) -> None:
+    hard = [Term("n", (spelling,), "hard") for spelling in ("Big Red Five", "One Two", "Two Three", "Acme Inc.")]
+    terms = [*hard, Term("n", ("Old Town",), "soft")]
+    assert committable(said, rest.replace("|", ""), rest.index("|"), terms) == text
+
+
+@pytest.mark.parametrize(
     ("prefix", "text", "rest"),
     [
         ("", " La casa ", "La casa"),
         ("La casa", "La casa roja.", " roja."),
-        ("La casa", "La casa, roja", ", roja"),
-        ("la casa", "La  casa roja", " roja"),
+        ("La casa", "La casa, roja ", ", roja"),
+        ("la casa", "La  casa roja ", " roja"),
         ("La casa es roja", "La casa es rojas y", " y"),
         ("La casa", "El piso", None),
         ("La casa", "La", None),

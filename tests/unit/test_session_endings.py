@@ -13,7 +13,7 @@ from pipeline.events import AudioChunk, DeviceLost, Fault, Gap, Lag, ReadingUnit
 from pipeline.lane import Lane
 from pipeline.outlet import CHANNEL_SIZE, Outlet
 from pipeline.session import CLOSE_NOW_S, CLOSE_S
-from pipeline.stages import GRACE_S, STALL_S
+from pipeline.stages import FAILURES_ALLOWED, GRACE_S, STALL_S
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 from tests.unit.test_session import make, run
@@ -161,6 +161,19 @@ async def test_stop_before_or_while_the_session_begins_ends_it_at_once() -> None
             session.stop()
         assert loop.time() - began < 5
         assert keep.closed == 1
+
+
+@pytest.mark.parametrize("call", ["translate", "say"])
+async def test_failures_of_units_end_a_session_only_in_a_row(call: str) -> None:
+    """A unit has failed after two calls."""
+    every_other = {number for number in range(4, 30) if number % 3}
+    for fails, faults in ((every_other, 9), (set(range(4, 4 + 2 * FAILURES_ALLOWED)), FAILURES_ALLOWED)):
+        _, keep, session = make(Scripted(faults=Faults(raise_at={call: fails})))
+        await run(session, keep, 60)
+        assert [fault.fatal for fault in keep.of(Fault)] == [False] * faults
+    _, _, session = make(Scripted(faults=Faults(raise_at={call: set(range(4, 6 + 2 * FAILURES_ALLOWED))})))
+    with pytest.raises(StageFailed):
+        await run(session, Keep(), 60)
 
 
 async def test_speech_that_ends_without_its_end_is_tried_again_then_told() -> None:

@@ -1,0 +1,110 @@
+"""Speech: breaths of several units, where each of them begins, and what the models' time was."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipeline.events import Busy, Lag, ReadingUnit, Skipped, SpeechChunk, Word
+from pipeline.pace import Plan
+from pipeline.speech import Breath, in_one_breath
+from tests.scripted import HZ, Keep
+from tests.scripted import Models as Scripted
+from tests.unit.test_session import make, run
+
+pytestmark = pytest.mark.looptime(noop_cycles=2)
+
+
+def unit(number: int, text: str) -> ReadingUnit:
+    source = (Word(f" word{number}", float(number), number + 0.5, 0.9),)
+    return ReadingUnit(number, source, text, "es", float(number), number + 0.5, number + 0.75, "es", "en")
+
+
+def test_units_in_one_breath_are_one_text_with_a_space_between_and_the_number_of_the_first() -> None:
+    units = [unit(3, "uno,"), unit(4, " dos"), unit(5, "tres")]
+    words = tuple(word for one in units for word in one.source)
+    assert in_one_breath(units) == ReadingUnit(3, words, "uno, dos tres", "es", 3.0, 5.5, 5.75, "es", "en")
+    assert in_one_breath(units[1:2]) == units[1]
+
+
+@pytest.mark.parametrize(("rate", "played"), [(1.0, [1000, 1000, 600]), (1.25, [0, 0, 2080])])
+def test_a_breath_is_played_as_it_comes_and_a_hurried_one_at_its_end(rate: float, played: list[int]) -> None:
+    breath = Breath([unit(0, "hola")], Plan(0, 1, rate, 0.0))
+    chunks = [SpeechChunk(0, np.full(size, 0.1, np.float32), 1000, size == 600) for size in (1000, 1000, 600)]
+    assert [len(breath.played(chunk)) for chunk in chunks] == played
+    assert breath.natural_s == 2.6
+
+
+async def test_each_unit_of_a_breath_has_its_own_place_in_the_breath() -> None:
+    _, keep, session = make(Scripted(speech_per_character_s=0.085))
+    await run(session, keep, 120)
+    units = {unit.number: unit for unit in keep.of(ReadingUnit)}
+    breaths: dict[int, list[Lag]] = {}
+    for lag in keep.of(Lag):
+        breaths.setdefault(lag.merged_into, []).append(lag)
+        assert lag.ear_voice_s == pytest.approx(lag.start - units[lag.unit].end)
+    for number, lags in breaths.items():
+        first = next(chunk for chunk in keep.of(SpeechChunk) if chunk.unit == number)
+        assert (lags[0].unit, lags[0].start) == (number, first.start)
+    learned = [pair for lags in breaths.values() for pair in pairwise(lags) if pair[0].start > 60]
+    assert learned  # how fast the voice speaks, by then
+    for before, after in learned:
+        spoken_s = len(units[before.unit].text) * 0.085 / after.rate
+        assert after.start - before.start == pytest.approx(spoken_s, rel=0.2)
+
+
+@pytest.mark.parametrize("lever", ["mute", "skip_to_live"])
+async def test_a_breath_that_is_not_wanted_any_more_is_cut_and_told(lever: str) -> None:
+    def pull(event: object) -> None:
+        if isinstance(event, SpeechChunk) and event.unit == 5:
+            getattr(session, lever)()
+
+    _, _, session = make(Scripted(chunk_s=0.3))
+    keep = Keep(on_put=pull)
+    await run(session, keep, 60)
+    (cut,) = [chunk for chunk in keep.of(SpeechChunk) if chunk.unit == 5]
+    assert not cut.last
+    assert 5 in {number for skip in keep.of(Skipped) for number in range(skip.first, skip.last + 1)}
+    spoken = {chunk.unit for chunk in keep.of(SpeechChunk)}
+    assert max(spoken) == (5 if lever == "mute" else keep.of(ReadingUnit)[-1].number)
+
+
+async def test_a_session_does_not_wait_for_speech_that_was_muted() -> None:
+    now = asyncio.get_running_loop().time
+    began = now()
+    _, keep, session = make(Scripted(speech_per_character_s=0.12))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(session, keep, 12))
+        await asyncio.sleep(12.5)
+        session.mute()
+    last = keep.of(SpeechChunk)[-1]
+    assert now() - began < 13 < last.start + last.duration
+
+
+async def test_after_a_short_mute_nobody_waits_for_speech_that_was_flushed() -> None:
+    _, keep, session = make(Scripted(speech_per_character_s=0.12))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(session, keep, 60))
+        await asyncio.sleep(30)
+        session.mute()
+        await asyncio.sleep(1)
+        session.mute(False)
+    first = next(lag for lag in keep.of(Lag) if lag.start > 30)
+    assert first.ear_voice_s < 3
+
+
+async def test_the_time_of_a_stage_is_what_its_model_took() -> None:
+    """Not what its neighbors took, or sinks that are full."""
+    scripted, keep, session = make(Scripted(hear_s=0.01, translate_s=0.05, chunk_s=0.02))
+    await run(session, keep, 60)
+    busy_s: dict[str, float] = {}
+    for call in keep.of(Busy):
+        busy_s[call.stage] = busy_s.get(call.stage, 0.0) + call.seconds
+    chunks = sum(-(-round(chunk.duration * HZ) // (HZ // 2)) for chunk in keep.of(SpeechChunk))
+    calls = scripted.faults.calls  # one to translate is before the session, to try the model
+    assert busy_s == pytest.approx(
+        {"recognize": calls["hear"] * 0.01, "translate": (calls["translate"] - 1) * 0.05, "speak": chunks * 0.02}, rel=0.01
+    )
