@@ -87,4 +87,4 @@ class LanguageTracker:
 def _share(evidence: Mapping[str, float], code: str, count: int) -> float:
     """The share of one language in the geometric means of the observed probabilities."""
     means = {name: exp(value / count) for name, value in evidence.items()}
-    return means[code] / (sum(means.values()) or 1.0)
+    return means[code] / sum(means.values())

@@ -217,7 +217,7 @@ class Stream:
 
     def _begin(self) -> None:
         """Speech has begun a moment ago: open a window a little before."""
-        pieces = list(self._ear.recent)
+        pieces = self._ear.recent
         window = Window(pieces[0].start_sample, self._new_features())
         self._utterance = Utterance(window, self._settler, self._limits, self._output)
         self._language.begin_utterance()
@@ -232,8 +232,8 @@ class Stream:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
         now, step = self._ear.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
-        if self._relief.at_once and self._utterance is not None:
-            room = self._utterance.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
+        if self._relief.at_once:
+            room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
             self._due = max(self._due, min(now + self._ear.waiting, room))
 
     def _hear_the_rest(self) -> bool:
