@@ -1,8 +1,12 @@
 """Without terms the search is transformers' beam search; with them nothing of that changes for the rows without."""
 
+import random
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from models.mt.search.banks import Next, share_out
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
 from models.mt.search.top import top_of_beams
@@ -108,3 +112,29 @@ def test_top_of_beams_is_topk_over_them_all(beams, length, count):
     sums = scores + running[:, :, None]
     assert torch.equal(values, sums.flatten(1).topk(count).values)
     assert torch.equal(sums.flatten(1).gather(1, places), values)
+
+
+def test_beams_are_shared_by_score_by_worth_and_round_robin_over_the_banks():
+    """The best text stays, half the beams are worth the most, and no bank has two of the others before each has one."""
+    left, toll = 9, 2.0
+    for seed in range(300):
+        draw = random.Random(seed)
+        beams, needs = draw.choice([1, 2, 4, 5, 8]), [draw.randint(0, 12) for _ in range(draw.randint(1, 14))]
+        values = sorted((draw.uniform(-20.0, 0.0) for _ in needs), reverse=True)
+        going = [
+            Next(value, value, 0, token, token, SimpleNamespace(need=need, least=min(need, 9 + need % 2)))
+            for token, (value, need) in enumerate(zip(values, needs, strict=True))
+        ]
+        able = [one for one in going if one.state.need <= left or one.state.least <= left]
+        chosen = share_out(going, left, toll, beams)
+        assert len(set(map(id, chosen))) == len(chosen) == min(beams, len(able))
+        worth = sorted(able, key=lambda one: one.value - toll * one.state.need, reverse=True)
+        best = able[: beams > 1]
+        promising = [one for one in worth if one not in best][: (beams + 1) // 2 - len(best)]
+        half = {id(one) for one in (*best, *promising)}
+        assert half <= set(map(id, chosen))
+        banks = {need: [one for one in able if one.state.need == need] for need in sorted({*needs})}
+        turns = [bank[rank] for rank in range(len(able)) for bank in banks.values() if rank < len(bank)]
+        others = [one for one in turns if one not in chosen]
+        last = max((turns.index(one) for one in chosen if id(one) not in half), default=-1)
+        assert all(turns.index(one) > last for one in others), "a turn was passed over"
