@@ -21,6 +21,7 @@ from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.hypothesis import Hypothesis, Job
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.overload import FRUGAL_WINDOW_S
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane
@@ -32,12 +33,12 @@ class Slow:
     """Decodes after so many virtual seconds; fails where told."""
 
     def __init__(self, engine, cost_s, failing=()):
-        self._engine, self._cost_s, self._failing, self.calls = engine, cost_s, set(failing), 0
+        self._engine, self._cost_s, self._failing, self.jobs = engine, cost_s, set(failing), []
 
     async def decode(self, job):
-        self.calls += 1
+        self.jobs.append(job)
         await asyncio.sleep(self._cost_s)
-        if self.calls in self._failing:
+        if len(self.jobs) in self._failing:
             raise RuntimeError("engine")
         return self._engine.decode([job])[0]
 
@@ -67,11 +68,12 @@ async def live(listening, audio):
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("cost_s", [0.05, 0.7, 1.5, 4.0])
+@pytest.mark.parametrize("cost_s", [0.05, 0.7, 1.8, 4.0])
 async def test_a_slow_engine_keeps_up_or_says_what_it_left_out(cost_s):
     script, audio = speech()
     engine = ScriptedEngine(script, PERFECT)
-    async with recognizer(engine, Slow(engine, cost_s)).open(["en"], []) as listening:
+    slow = Slow(engine, cost_s)
+    async with recognizer(engine, slow).open(["en"], []) as listening:
         heard = await live(listening, audio)
     gaps = [notice for transcript, _ in heard for notice in transcript.notices if isinstance(notice, Gap)]
     words = [word for transcript, _ in heard for word in transcript.committed]
@@ -83,6 +85,10 @@ async def test_a_slow_engine_keeps_up_or_says_what_it_left_out(cost_s):
     assert all(any(start <= word.end - 0.03 <= end for start, end in spans) for word in script)
     if not gaps:
         assert [word.text for word in words] == [word.text for word in script]
+    skips = [transcript for transcript, _ in heard if set(transcript.notices) & set(gaps)]
+    assert all(transcript.ended and not transcript.tentative for transcript in skips), "what follows is another utterance"
+    frugal = [(job, after) for job, after in pairwise(slow.jobs) if job.greedy]
+    assert all(job.end - after.start <= FRUGAL_WINDOW_S for job, after in frugal)
 
 
 async def test_an_error_loses_no_audio_and_the_same_update_is_tried_again():
