@@ -61,7 +61,7 @@ class Edges:
         out, self._held = (held[:-most], held[-most:]) if len(held) > most else (_nothing(), held)
         return out if self.begun else _nothing()
 
-    def finish(self, pause: float, broken_off: bool = False) -> Samples:
+    def finish(self, pause: float, broken_off: bool) -> Samples:
         """The rest, with a pause of ``pause`` seconds at its end, in which speech that is ``broken_off`` dies away."""
         if not self.begun:
             return _nothing()
