@@ -94,6 +94,20 @@ def test_ten_thousand_characters_are_cut_where_sentences_end():
     assert len(" ".join(parts)) == 9999
 
 
+@pytest.mark.parametrize(
+    ("text", "most", "parts"),
+    [
+        ("Go on. I do. So it is, and so.", 4, ["Go on. I do.", "So it is,", "and so."]),
+        ("one two, three four, five.", 3, ["one two,", "three four, five."]),
+        ("one two three four five", 2, ["one two", "three four", "five"]),
+        ("一二三。四五，六七八九", 6, ["一二三。", "四五，", "六七八九"]),
+    ],
+)
+def test_text_is_cut_at_the_best_places_into_few_parts(text, most, parts):
+    length = len if text.isalpha() or "。" in text else lambda some: len(some.split())
+    assert cut(text, length, most) == parts
+
+
 @pytest.mark.parametrize("text", ["", " \n", "...", "?!", "🙂🙂", "—"])
 def test_there_is_nothing_to_say_in_punctuation_and_emoji(text):
     assert not speakable(text)
