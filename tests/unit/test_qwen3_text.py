@@ -111,6 +111,8 @@ def test_text_is_cut_at_the_best_places_into_few_parts(text, most, parts):
 @pytest.mark.parametrize("text", ["", " \n", "...", "?!", "🙂🙂", "—"])
 def test_there_is_nothing_to_say_in_punctuation_and_emoji(text):
     assert not speakable(text)
+    assert speakable(text + "é")
+    assert speakable("7" + text)
 
 
 async def test_an_error_in_the_text_is_raised_after_all_that_came_before_it():
