@@ -115,6 +115,30 @@ def test_there_is_nothing_to_say_in_punctuation_and_emoji(text):
     assert speakable("7" + text)
 
 
+async def test_text_is_taken_as_it_comes_put_back_and_taken_to_its_end():
+    go_on = asyncio.Event()
+
+    async def text():
+        yield "one "
+        await go_on.wait()
+        for piece in ("two ", "", "three"):
+            yield piece
+            await asyncio.sleep(0)
+
+    pieces = Pieces()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(pieces.read(text()))
+        assert await pieces.take() == "one "
+        pieces.put_back("e ")
+        pieces.put_back("on")
+        assert await pieces.take() == "one "
+        rest = tasks.create_task(pieces.take_all())
+        go_on.set()
+    assert rest.result() == "two three"
+    assert pieces.ended
+    assert await pieces.take() == ""
+
+
 async def test_an_error_in_the_text_is_raised_after_all_that_came_before_it():
     async def broken():
         yield "one "
