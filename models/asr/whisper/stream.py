@@ -172,7 +172,7 @@ class Stream:
             context=() if bare else self._expectation.tokens + self._carried(),
             language=self._language.language,
             allowed=self._expectation.languages,
-            detect=self._language.asks(utterance.speech_s) or (self._flush_due and not self._language.settled),
+            detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
             greedy=self._relief.frugal,
         )
@@ -212,8 +212,7 @@ class Stream:
             case "soft_end":
                 self._flush_due = True
             case "end":
-                self._flush_due = self._flush_due or not self._flushed
-                self._closing = True
+                self._closing = True  # its soft end has come before or with it
 
     def _begin(self) -> None:
         """Speech has begun a moment ago: open a window a little before."""
