@@ -165,6 +165,14 @@ def test_no_text_is_done_with_fewer_tokens_than_its_state_says():
     assert walks > 100
 
 
+def test_half_a_character_of_a_term_is_half_the_way():
+    automaton = TermAutomaton(demands([Term("x", ("模型",))], "zh"), VOCABULARY)
+    states = [automaton.root]
+    for piece in ("模".encode()[:2], "模".encode()[2:], "型".encode()):
+        states.append(automaton.step(states[-1], PIECES.index(piece)))
+    assert [automaton.state(number).need for number in states] == [2, 2, 1, 0]
+
+
 def test_a_soft_term_is_worth_more_with_each_letter_and_a_hard_one_too_many_less():
     wanted = demands([Term("x", ("cc",)), Term("y", ("abc", "bb"), mode="soft")], "es")
     automaton = TermAutomaton(wanted, VOCABULARY)
