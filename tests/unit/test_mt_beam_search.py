@@ -85,6 +85,20 @@ def test_a_batch_equals_its_requests_one_by_one_and_permuted(kind):
         assert len(alone[0]) <= limits[row]
 
 
+def test_a_search_that_never_stops_early_finds_what_is_better_because_it_is_longer():
+    better = 0
+    for seed in range(200):
+        found = {}
+        for penalty in (8.0, -1.0):
+            for stopping in (False, "never"):
+                (hypotheses,), steps = search(Scripted([seed]), [Asked(30)], BeamOptions(2, (END,), penalty, stopping))
+                found[penalty, stopping] = hypotheses[0].score, steps
+        assert found[-1.0, "never"] == found[-1.0, False], "what is longer cannot be better"
+        assert found[8.0, "never"] >= found[8.0, False]
+        better += found[8.0, "never"][0] > found[8.0, False][0]
+    assert better > 5
+
+
 def test_a_repetition_is_not_generated_twice():
     class Stuck(Scripted):
         def _scores(self, histories):

@@ -218,6 +218,10 @@ def test_silence_costs_no_work_and_gives_no_word():
     assert not engine.windows
     assert not committed(heard)
     assert heard[-1].silence_s == pytest.approx(60.0)
+    script = write_script(1, 5, Manner(pauses=0.0))
+    engine = ScriptedEngine(script, PERFECT)
+    listen(open_stream(StreamOptions()), engine, render(script, script[-1].end + 0.7), repeat(4800))
+    assert engine.windows[-1][1] < script[-1].end + StreamOptions().endpoints.soft_end_s + 3 * WINDOW_S
 
 
 def test_noisy_acoustics_cost_at_most_one_percent():
