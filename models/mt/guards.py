@@ -40,8 +40,8 @@ def problems(source: str, target: str, source_language: str, target_language: st
 
 
 def numbers(text: str) -> Counter[str]:
-    """The numbers written in digits, without their separators, in any script's digits."""
-    digits = (re.sub(r"\D", "", found) for found in re.findall(r"\d(?:[\d.,٬٫'  ]*\d)?", text))
+    """The numbers written in digits, without their separators (one between two digits), in any script's digits."""
+    digits = (re.sub(r"\D", "", found) for found in re.findall(r"\d(?:[.,٬٫'  ]?\d)*", text))
     return Counter("".join(str(unicodedata.digit(digit)) for digit in number) for number in digits)
 
 

@@ -74,7 +74,7 @@ async def test_odd_texts_end_with_a_last_chunk(text):
         chunks = await said(speaking, text)
         assert [chunk.last for chunk in chunks].count(True) == 1
         assert chunks[-1].last
-        assert len(sound(chunks)) < 8 * 22050
+        assert len(sound(chunks)) < (8 * 22050 if speakable(text) else 1)
         assert len(sound(await said(speaking, "hola"))) > 0.2 * 22050
 
 

@@ -142,7 +142,14 @@ async def test_a_lone_session_never_waits_and_company_is_forgotten():
         assert took == pytest.approx([UNIT_S] * len(texts))
     took = await asyncio.gather(timed(translator, "a", 5.0), timed(translator, "b", 5.001), timed(translator, "c", 5.5))
     assert took == pytest.approx([UNIT_S, 2 * UNIT_S - 0.001, WINDOW_S + UNIT_S])
-    assert await timed(translator, "d", 7.0) == pytest.approx(UNIT_S)
+    assert await timed(translator, "d", 6.2) == pytest.approx(UNIT_S), "to wait in vain is not to see company"
+
+
+@pytest.mark.looptime
+async def test_who_comes_long_after_a_batch_has_left_is_no_company():
+    translator = BatchedTranslator(VirtualLane(), Recorder(), 8, WINDOW_S)
+    took = await asyncio.gather(*(timed(translator, text, at_s) for text, at_s in (("a", 0.0), ("b", 0.03), ("c", 0.5))))
+    assert took == pytest.approx([UNIT_S, 2 * UNIT_S - 0.03, UNIT_S])
 
 
 @pytest.mark.looptime

@@ -1,8 +1,12 @@
 """Without terms the search is transformers' beam search; with them nothing of that changes for the rows without."""
 
+import random
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from models.mt.search.banks import Next, share_out
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
 from models.mt.search.top import top_of_beams
@@ -81,6 +85,20 @@ def test_a_batch_equals_its_requests_one_by_one_and_permuted(kind):
         assert len(alone[0]) <= limits[row]
 
 
+def test_a_search_that_never_stops_early_finds_what_is_better_because_it_is_longer():
+    better = 0
+    for seed in range(200):
+        found = {}
+        for penalty in (8.0, -1.0):
+            for stopping in (False, "never"):
+                (hypotheses,), steps = search(Scripted([seed]), [Asked(30)], BeamOptions(2, (END,), penalty, stopping))
+                found[penalty, stopping] = hypotheses[0].score, steps
+        assert found[-1.0, "never"] == found[-1.0, False], "what is longer cannot be better"
+        assert found[8.0, "never"] >= found[8.0, False]
+        better += found[8.0, "never"][0] > found[8.0, False][0]
+    assert better > 5
+
+
 def test_a_repetition_is_not_generated_twice():
     class Stuck(Scripted):
         def _scores(self, histories):
@@ -108,3 +126,29 @@ def test_top_of_beams_is_topk_over_them_all(beams, length, count):
     sums = scores + running[:, :, None]
     assert torch.equal(values, sums.flatten(1).topk(count).values)
     assert torch.equal(sums.flatten(1).gather(1, places), values)
+
+
+def test_beams_are_shared_by_score_by_worth_and_round_robin_over_the_banks():
+    """The best text stays, half the beams are worth the most, and no bank has two of the others before each has one."""
+    left, toll = 9, 2.0
+    for seed in range(300):
+        draw = random.Random(seed)
+        beams, needs = draw.choice([1, 2, 4, 5, 8]), [draw.randint(0, 12) for _ in range(draw.randint(1, 14))]
+        values = sorted((draw.uniform(-20.0, 0.0) for _ in needs), reverse=True)
+        going = [
+            Next(value, value, 0, token, token, SimpleNamespace(need=need, least=min(need, 9 + need % 2)))
+            for token, (value, need) in enumerate(zip(values, needs, strict=True))
+        ]
+        able = [one for one in going if one.state.need <= left or one.state.least <= left]
+        chosen = share_out(going, left, toll, beams)
+        assert len(set(map(id, chosen))) == len(chosen) == min(beams, len(able))
+        worth = sorted(able, key=lambda one: one.value - toll * one.state.need, reverse=True)
+        best = able[: beams > 1]
+        promising = [one for one in worth if one not in best][: (beams + 1) // 2 - len(best)]
+        half = {id(one) for one in (*best, *promising)}
+        assert half <= set(map(id, chosen))
+        banks = {need: [one for one in able if one.state.need == need] for need in sorted({*needs})}
+        turns = [bank[rank] for rank in range(len(able)) for bank in banks.values() if rank < len(bank)]
+        others = [one for one in turns if one not in chosen]
+        last = max((turns.index(one) for one in chosen if id(one) not in half), default=-1)
+        assert all(turns.index(one) > last for one in others), "a turn was passed over"

@@ -51,10 +51,41 @@ def test_bad_translations_are_named(target, languages, said):
     assert any(said in one for one in problems(SENTENCE, target, *languages))
 
 
+@pytest.mark.parametrize(
+    ("phrase", "most"),
+    [("no ", 5), ("agua ", 3), ("por la mañana ", 3), ("水温", 4)],
+    ids=["short", "word", "phrase", "unspaced"],
+)
+def test_a_loop_is_one_repetition_more_than_people_say(phrase, most):
+    def repeats(times: int) -> list[str]:
+        return [one for one in problems(SENTENCE, phrase * times, "en", "es") if "repeats" in one]
+
+    assert repeats(most) == []
+    assert repeats(most + 1) == [f"it repeats {phrase.strip()!r}"]
+
+
+def test_a_short_name_may_be_copied_and_a_sentence_if_the_language_stays():
+    assert problems("Windows 95 Microsoft", "Microsoft Windows 95", "en", "es") == ()
+    assert problems("Windows 95 of Microsoft", "Windows 95 of Microsoft", "en", "es") == ("it copies its source",)
+    assert problems(SENTENCE, SENTENCE, "en", "en") == ()
+    assert problems(SENTENCE, SENTENCE.replace("water", "agua"), "en", "es") == ("it copies its source",)
+
+
+def test_the_script_is_judged_by_most_letters_of_enough():
+    assert problems("Petrov is here.", "Петров.", "en", "es") == (), "a name"
+    assert problems("Ivan Petrov", "Иван Петров", "en", "es") == ("it is not in the script of 'es'",)
+    assert problems("Ivan Petrov is at home", "Иван Петров en casa", "en", "es") == ()
+    assert problems("Ivan Petrov is at home", "Иван Петров дома", "en", "sr") == (), "a language of two scripts"
+    assert problems("Run Windows Update now", "Запусти Windows Update", "en", "ru") == ()
+    assert problems("Run Windows Update", "Тот Windows Update", "en", "ru") == ("it is not in the script of 'ru'",)
+
+
 def test_numbers_survive_in_any_notation_or_are_missed():
     assert numbers("1,250.50 y 3.000 o ٤٢") == {"125050": 1, "3000": 1, "42": 1}
     assert lost_numbers("Room 101 has 25 seats", "La sala 101 tiene 52 asientos") == ("25",)
-    assert lost_numbers("between 10 and 12", "entre diez y doce") == ()
+    assert lost_numbers("between 10 and 12, but 13", "entre diez y doce, mas trece") == ("13",)
+    assert lost_numbers("from 1990 on", "desde 19-90") == (), "cut it may be"
+    assert lost_numbers("in 2019, 51 of 300 came", "de 300 vinieron 51 en 2019") == (), "a list is not one number"
 
 
 def test_source_text_is_one_line_without_what_a_model_takes_for_its_own_marks():

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from models.mt.terms.automaton import DEAD, TermAutomaton
+from models.mt.terms.automaton import DEAD, REPEAT_NATS, SOFT_NATS, TermAutomaton
 from models.mt.terms.demands import Demands, demands
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
@@ -71,6 +71,18 @@ def test_an_inflected_term_may_take_a_short_ending():
     assert demand.occurrences("modelo modelos modelitos modelazos") == 2
 
 
+def test_spellings_are_taken_as_written_but_for_spaces_and_composition_and_those_that_say_a_shorter_one():
+    (demand,) = demands([Term("x", ("  New\n York ", "New York City", "York New", "Cafe\u0301"))], "en").hard
+    assert [form.text for form in demand.forms] == ["Café", "New York", "York New"]
+
+
+def test_what_was_committed_is_not_banned_any_more_but_what_ends_after_it_is():
+    banned = demands([Term("x", ("gran casa",), mode="ban")], "es")
+    said = "la gran casa"
+    assert [banned.says_banned(said, start) for start in (0, len(said) - 1, len(said))] == [True, True, False]
+    assert not banned.says_banned("gran cas", 0)
+
+
 def test_keep_says_the_source_and_bans_what_is_banned():
     wanted = demands([Term("EBITDA", (), mode="keep"), Term("x", ("beneficio",), mode="ban")], "es")
     assert wanted.met("el EBITDA crece")
@@ -135,6 +147,51 @@ def test_from_every_reachable_state_one_token_brings_all_terms_nearer():
                 frontier += moves
         states += len(seen)
     assert states > 15_000
+
+
+def test_no_text_is_done_with_fewer_tokens_than_its_state_says():
+    walks = 0
+    for seed in range(300):
+        draw = random.Random(2000 + seed)
+        automaton = TermAutomaton(random_demands(draw), VOCABULARY)
+        states = [automaton.root]
+        while len(states) < 40 and not automaton.state(states[-1]).met:
+            following = automaton.step(states[-1], draw.randrange(3, len(PIECES)))
+            states += [following] * (following != DEAD)
+            walks += automaton.state(states[-1]).met
+        if automaton.state(states[-1]).met:
+            for left, number in enumerate(reversed(states)):
+                assert automaton.state(number).least <= left, automaton.state(number)
+    assert walks > 100
+
+
+def test_half_a_character_of_a_term_is_half_the_way():
+    automaton = TermAutomaton(demands([Term("x", ("模型",))], "zh"), VOCABULARY)
+    states = [automaton.root]
+    for piece in ("模".encode()[:2], "模".encode()[2:], "型".encode()):
+        states.append(automaton.step(states[-1], PIECES.index(piece)))
+    assert [automaton.state(number).need for number in states] == [2, 2, 1, 0]
+
+
+def test_a_soft_term_is_worth_more_with_each_letter_and_a_hard_one_too_many_less():
+    wanted = demands([Term("x", ("cc",)), Term("y", ("abc", "bb"), mode="soft")], "es")
+    automaton = TermAutomaton(wanted, VOCABULARY)
+
+    def worth(prefix: str) -> float:
+        return automaton.state(automaton.after(prefix)).bonus
+
+    assert [worth(said) / SOFT_NATS for said in ("", "c", "c a", "c ab", "c abc", "c abc.", "c bb")] == pytest.approx(
+        [0, 0, 1 / 3, 2 / 3, 1, 1, 1]
+    )
+    assert worth("abc abc") == worth("abc ab") == SOFT_NATS, "once is enough"
+    assert worth("cab") == worth("abcc") == worth("cc") == 0, "not within a word"
+    assert worth("cc cc") == worth("cc cc cc") == -REPEAT_NATS
+
+
+def test_a_term_is_awkward_right_after_a_sentence():
+    automaton = TermAutomaton(demands([Term("x", ("abc",))], "es"), VOCABULARY)
+    texts = ("a.", "a?", 'a." ', "a.)", "a", "a. b", "a, ", '" a', "")
+    assert [automaton.state(automaton.after(said)).awkward for said in texts] == [True] * 4 + [False] * 5
 
 
 def test_a_committed_prefix_counts():

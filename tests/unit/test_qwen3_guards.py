@@ -40,6 +40,8 @@ def test_the_end_is_made_likelier_only_after_slow_speech_and_before_the_budget()
 @pytest.mark.parametrize("pattern", [[7], [1, 2], [1, 2, 3, 4, 5, 6, 7, 8]])
 def test_a_loop_is_found(pattern):
     assert drawn(Watch(375, tokens=20), [99, 98, *pattern * 40]) is Ending.LOOP
+    assert repeats((pattern * 24)[:24])
+    assert not repeats((pattern * 24)[:23])
     assert not repeats([*range(24)])
 
 
@@ -91,8 +93,10 @@ def test_leading_silence_goes_and_the_pause_after_speech_is_the_wanted_one():
     assert len(short) == round(0.8 * RATE)
 
 
-def test_joints_of_units_are_continuous_and_broken_off_speech_fades():
-    ends = passed(tone(0.5037), [], broken_off=True)
+@pytest.mark.parametrize("seconds", [0.5037, 0.51, 0.56], ids=["in a block", "between blocks", "between frames"])
+def test_joints_of_units_are_continuous_and_broken_off_speech_fades(seconds):
+    ends = passed(tone(seconds), [], broken_off=True)
+    assert len(ends) == round((seconds + 0.15) * RATE)
     joined = np.concatenate([ends, passed(np.concatenate([silence(0.1), tone(0.2), silence(0.2)]), [])])
     assert np.abs(np.diff(joined)).max() < 0.05
 

@@ -47,7 +47,8 @@ def test_the_end_is_out_of_reach_while_speech_may_not_end_and_biased_when_it_ove
 
 
 @pytest.mark.parametrize(
-    "sampling", [Sampling(0.9, 50, 1.0), Sampling(0.7, 0, 0.8), Sampling(1.3, 20, 0.9), Sampling(1.0, 1, 1.0)]
+    "sampling",
+    [Sampling(0.9, 50, 1.0), Sampling(0.7, 0, 0.8), Sampling(1.3, 20, 0.9), Sampling(1.0, 1, 1.0), Sampling(1.0, 0, 1e-9)],
 )
 def test_what_can_be_drawn_is_what_transformers_leaves(sampling):
     from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper

@@ -94,9 +94,49 @@ def test_ten_thousand_characters_are_cut_where_sentences_end():
     assert len(" ".join(parts)) == 9999
 
 
+@pytest.mark.parametrize(
+    ("text", "most", "parts"),
+    [
+        ("Go on. I do. So it is, and so.", 4, ["Go on. I do.", "So it is,", "and so."]),
+        ("one two, three four, five.", 3, ["one two,", "three four, five."]),
+        ("one two three four five", 2, ["one two", "three four", "five"]),
+        ("一二三。四五，六七八九", 6, ["一二三。", "四五，", "六七八九"]),
+    ],
+)
+def test_text_is_cut_at_the_best_places_into_few_parts(text, most, parts):
+    length = len if text.isalpha() or "。" in text else lambda some: len(some.split())
+    assert cut(text, length, most) == parts
+
+
 @pytest.mark.parametrize("text", ["", " \n", "...", "?!", "🙂🙂", "—"])
 def test_there_is_nothing_to_say_in_punctuation_and_emoji(text):
     assert not speakable(text)
+    assert speakable(text + "é")
+    assert speakable("7" + text)
+
+
+async def test_text_is_taken_as_it_comes_put_back_and_taken_to_its_end():
+    go_on = asyncio.Event()
+
+    async def text():
+        yield "one "
+        await go_on.wait()
+        for piece in ("two ", "", "three"):
+            yield piece
+            await asyncio.sleep(0)
+
+    pieces = Pieces()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(pieces.read(text()))
+        assert await pieces.take() == "one "
+        pieces.put_back("e ")
+        pieces.put_back("on")
+        assert await pieces.take() == "one "
+        rest = tasks.create_task(pieces.take_all())
+        go_on.set()
+    assert rest.result() == "two three"
+    assert pieces.ended
+    assert await pieces.take() == ""
 
 
 async def test_an_error_in_the_text_is_raised_after_all_that_came_before_it():

@@ -68,6 +68,8 @@ def test_agrees_with_the_batched_network_of_faster_whisper(speech, whole):
     loud = np.sqrt(np.mean(usable.reshape(-1, WINDOW_SAMPLES) ** 2, axis=1)) > 1e-3
     # faster-whisper gives every window the context of the one before, too, and starts from silence.
     np.testing.assert_allclose(whole[loud], reference[loud], atol=1e-3)
+    assert not whole[~loud].any()
+    assert reference[~loud].all(), "on near-silence the network is never sure"
 
 
 def test_bad_samples_are_silence_and_the_array_is_left_alone():
@@ -137,5 +139,6 @@ def test_a_pause_ends_speech_softly_then_for_good():
 
 def test_hesitant_probabilities_neither_start_nor_break_silence():
     assert Endpointer().hear([0.45] * 100) == []
+    assert Endpointer().hear([0.9, 0.1] * 50) == [], "clicks"
     assert [p.kind for p in Endpointer().hear([0.9] * 5 + [0.2] + [0.45] * 40)] == ["start", "soft_end", "end"]
     assert [p.kind for p in Endpointer(EndpointOptions(start_s=0.2)).hear([0.9] * 5 + [0.1] * 40)] == []

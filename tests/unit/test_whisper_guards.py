@@ -29,14 +29,17 @@ def test_people_repeat_themselves():
     assert loop_begin([], words(*[" very"] * 11, " good")) is None
     said = words(*[" stop"] * 14)
     assert loop_begin([], said) == 1
+    assert loop_begin([], words(*[" stop"] * 3, tokens=4)) == 1
+    assert loop_begin([], words(*[" stop"] * 2, tokens=6)) is None
     assert is_real(said[1:])
-    assert not is_real(words(*[" stop"] * 14, length_s=0.02))
+    assert not is_real(words(*[" stop"] * 14, length_s=0.02)[7:])
 
 
 def test_words_the_model_itself_doubts_are_invented():
     assert is_invented(words(" Thank", " you", probability=0.2), no_speech=0.9)
     assert not is_invented(words(" Thank", " you", probability=0.9), no_speech=0.9)
     assert not is_invented(words(" Thank", " you", probability=0.2), no_speech=0.3)
+    assert not is_invented([], no_speech=0.9)
 
 
 def test_the_vocabulary_alone_and_unsure_is_an_echo():
@@ -50,6 +53,8 @@ def test_a_word_is_said_already_only_at_the_same_time():
     assert is_said_already(HeardWord(" no", 0.25, 0.38, 0.9, (1,)), said)
     assert not is_said_already(HeardWord(" no", 0.4, 0.6, 0.9, (1,)), said)
     assert not is_said_already(HeardWord(" yes", 0.25, 0.38, 0.9, (1,)), said)
+    assert is_said_already(HeardWord(" no", 0.16, 0.26, 0.9, (1,)), said[1:]), "more than half of it"
+    assert not is_said_already(HeardWord(" no", 0.12, 0.24, 0.9, (1,)), said[1:])
 
 
 def test_the_token_budget_grows_with_the_audio():
@@ -59,7 +64,7 @@ def test_the_token_budget_grows_with_the_audio():
 
 def test_a_given_language_is_never_asked_for():
     tracker = LanguageTracker(["de"])
-    assert (tracker.language, tracker.settled, tracker.asks(9.0)) == ("de", True, False)
+    assert (tracker.language, tracker.guess, tracker.settled, tracker.asks(9.0)) == ("de", "de", True, False)
     tracker.begin_utterance()
     assert tracker.settled
 
@@ -97,12 +102,14 @@ def test_the_language_changes_only_where_an_utterance_begins_and_only_for_sure()
     assert (tracker.language, tracker.settled) == ("en", True)
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.1, 4.0), st.booleans()), max_size=12))
-def test_a_tracker_is_settled_after_every_end_of_speech(updates):
-    tracker = LanguageTracker(["de", "en"])
-    for share, speech_s, last in updates:
-        tracker.observe({"de": share, "en": 1 - share}, speech_s, last)
-        if last:
+@given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.1, 4.0), st.booleans(), st.booleans()), max_size=12))
+def test_a_tracker_is_settled_after_every_end_of_speech_once_it_was_told_anything(updates):
+    tracker, told = LanguageTracker(["de", "en"]), False
+    for share, speech_s, last, asked in updates:
+        tracker.observe({"de": share, "en": 1 - share} if asked else {}, speech_s, last)
+        told = told or asked
+        assert (tracker.guess is not None) == told
+        if last and (asked or tracker.language):
             assert tracker.settled
             assert tracker.language is not None
             tracker.begin_utterance()

@@ -1,10 +1,13 @@
 """What each policy calls settled."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.scripted_speech import NoFeatures
 from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.policy import POLICIES, CommitOptions, Evidence, align, flush, hold, hybrid, local_agreement
+from models.asr.whisper.window import Window
 
 OPTIONS = CommitOptions()
 
@@ -13,8 +16,8 @@ def word(text, start, end, probability=0.9):
     return HeardWord(text, start, end, probability, (1,))
 
 
-def evidence(words, audio_end, previous=(), apart_s=0.0):
-    return Evidence(words, audio_end, previous, apart_s)
+def evidence(words, audio_end, previous=()):
+    return Evidence(words, audio_end, previous)
 
 
 def test_the_gate_takes_words_that_ended_long_ago_but_never_the_last():
@@ -30,17 +33,27 @@ def test_the_gate_refuses_unsure_and_squeezed_words_and_all_that_follow():
     assert align(evidence(squeezed, 3.0), OPTIONS) == 0
 
 
-def test_agreement_needs_hypotheses_far_enough_apart():
+def test_agreement_is_word_by_word():
     words = [word(" a", 0.0, 0.4), word(" b", 0.4, 0.8)]
-    assert local_agreement(evidence(words, 1.0, (" a", " b"), 0.2), OPTIONS) == 0
-    assert local_agreement(evidence(words, 1.0, (" a", " b"), 0.3), OPTIONS) == 2
-    assert local_agreement(evidence(words, 1.0, (" a", " x"), 0.5), OPTIONS) == 1
+    assert local_agreement(evidence(words, 1.0), OPTIONS) == 0
+    assert local_agreement(evidence(words, 1.0, (" a", " b")), OPTIONS) == 2
+    assert local_agreement(evidence(words, 1.0, (" a", " x")), OPTIONS) == 1
+    assert local_agreement(evidence(words, 1.0, (" x", " b")), OPTIONS) == 0
+
+
+def test_agreement_is_with_the_newest_hypothesis_far_enough_apart():
+    window = Window(16_000, NoFeatures())
+    assert window.older_tail(0.3) == ()
+    for text in (" a", " b", " c", " d"):
+        window.push(np.zeros(1600, np.float32), 1.0)
+        window.remember([word(text, 1.0, 1.1)])
+    assert [window.older_tail(apart_s) for apart_s in (0.4, 0.3, 0.2, 0.05)] == [(), (" a",), (" b",), (" c",)]
 
 
 def test_agreement_on_an_unsure_word_waits_until_it_is_well_behind():
     words = [word(" a", 0.0, 0.8, 0.3)]
-    assert local_agreement(evidence(words, 1.0, (" a",), 0.5), OPTIONS) == 0
-    assert local_agreement(evidence(words, 1.3, (" a",), 0.5), OPTIONS) == 1
+    assert local_agreement(evidence(words, 1.0, (" a",)), OPTIONS) == 0
+    assert local_agreement(evidence(words, 1.3, (" a",)), OPTIONS) == 1
 
 
 def test_hold_keeps_its_words_back():
@@ -65,13 +78,13 @@ words_of = st.lists(
 )
 
 
-@given(words_of, st.lists(st.sampled_from([" a", " b", " c"]), max_size=6), st.floats(0.0, 1.0), st.floats(0.0, 2.0))
-def test_hybrid_settles_what_either_settles_and_more_audio_never_unsettles(drawn, previous, apart_s, more_s):
+@given(words_of, st.lists(st.sampled_from([" a", " b", " c"]), max_size=6), st.floats(0.0, 2.0))
+def test_hybrid_settles_what_either_settles_and_more_audio_never_unsettles(drawn, previous, more_s):
     at, words = 0.0, []
     for text, length, probability in drawn:
         words.append(word(text, at, at + length, probability))
         at += length
-    now = evidence(words, at + 0.2, tuple(previous), apart_s)
-    later = evidence(words, at + 0.2 + more_s, tuple(previous), apart_s)
+    now = evidence(words, at + 0.2, tuple(previous))
+    later = evidence(words, at + 0.2 + more_s, tuple(previous))
     assert hybrid(now, OPTIONS) >= max(align(now, OPTIONS), local_agreement(now, OPTIONS))
     assert all(policy(later, OPTIONS) >= policy(now, OPTIONS) for policy in POLICIES.values())

@@ -3,6 +3,7 @@
 The scripted engine errs as Whisper does. One example is one stream of some seconds; `EXAMPLES` of them run in CI.
 """
 
+from dataclasses import replace
 from itertools import repeat
 from random import Random
 
@@ -25,6 +26,9 @@ from benchmarks.scripted_speech import (
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.policy import POLICIES
+from models.asr.whisper.sanity import token_budget
+from models.asr.whisper.stream import CONTEXT_PAUSE_S
+from models.asr.whisper.utterance import CONTEXT_TOKENS
 from pipeline.events import Gap
 
 EXAMPLES = 10_000
@@ -170,6 +174,33 @@ def test_perfect_acoustics_lose_and_double_no_word_even_when_people_repeat_thems
     assert not notices(heard)
 
 
+@pytest.mark.parametrize("carried", [0, CONTEXT_TOKENS])
+def test_an_update_knows_what_was_said_before_and_has_room_for_what_was_not_yet(carried):
+    """The committed words in the window lead it; those before are its context if wanted, except after a long pause."""
+    script = write_script(7, 150, Manner())
+    again_s = script[-1].end + CONTEXT_PAUSE_S + 1.0
+    script += [replace(word, start=word.start + again_s, end=word.end + again_s) for word in write_script(8, 100, Manner())]
+    engine, stream = ScriptedEngine(script, PERFECT), open_stream(StreamOptions(carry_context=carried > 0))
+    audio, said, before = render(script, script[-1].end + 0.5), [], 0
+    for start in range(0, len(audio), 4800):
+        stream.feed(audio[start : start + 4800])
+        while (job := stream.job()) is not None or (transcript := stream.take()).ended:
+            if job is None:
+                said += transcript.committed
+                continue
+            before = len(said) if job.start > again_s > said[-1].end else before
+            tokens = [int(word.text[2:]) for word in said[before:]]
+            assert job.prefix_tokens == tokens[len(tokens) - len(job.prefix) :]
+            outside = tokens[: len(tokens) - len(job.prefix)]
+            assert list(job.context) == outside[max(0, len(outside) - carried) :]
+            settled_s = max(job.start, said[-1].end) if job.prefix else job.start
+            assert abs(job.max_new_tokens - token_budget(job.end - settled_s)) <= 1
+            stream.accept(engine.decode([job])[0], 0.0)
+            said += stream.take().committed
+        said += transcript.committed
+    assert before > 100
+
+
 @pytest.mark.parametrize("policy", POLICY_NAMES)
 def test_no_stall_while_somebody_speaks_for_minutes_without_a_pause(policy):
     script = write_script(5, 500, Manner(pauses=0.0))
@@ -187,6 +218,10 @@ def test_silence_costs_no_work_and_gives_no_word():
     assert not engine.windows
     assert not committed(heard)
     assert heard[-1].silence_s == pytest.approx(60.0)
+    script = write_script(1, 5, Manner(pauses=0.0))
+    engine = ScriptedEngine(script, PERFECT)
+    listen(open_stream(StreamOptions()), engine, render(script, script[-1].end + 0.7), repeat(4800))
+    assert engine.windows[-1][1] < script[-1].end + StreamOptions().endpoints.soft_end_s + 3 * WINDOW_S
 
 
 def test_noisy_acoustics_cost_at_most_one_percent():

@@ -23,11 +23,9 @@ class LanguageTracker:
     def __init__(self, allowed: Sequence[str]) -> None:
         self._fixed = len(allowed) == 1
         self.language: str | None = allowed[0] if self._fixed else None
-        self.settled = self._fixed
         self._evidence: dict[str, float] = {}
         self._count = 0
-        self._agreeing = 0
-        self._challenger = ""
+        self.begin_utterance()
 
     def begin_utterance(self) -> None:
         """A pause has ended: the language may be another from here on."""
@@ -87,4 +85,4 @@ class LanguageTracker:
 def _share(evidence: Mapping[str, float], code: str, count: int) -> float:
     """The share of one language in the geometric means of the observed probabilities."""
     means = {name: exp(value / count) for name, value in evidence.items()}
-    return means[code] / (sum(means.values()) or 1.0)
+    return means[code] / sum(means.values())

@@ -47,12 +47,11 @@ class CommitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The tail of a hypothesis, heard up to ``audio_end``, and what an older one that ended ``apart_s`` earlier said."""
+    """The tail of a hypothesis, heard up to ``audio_end``, and what one said that ended ``agreement_apart_s`` earlier."""
 
     words: Sequence[HeardWord]
     audio_end: float
     previous: Sequence[str]
-    apart_s: float
 
 
 Policy = Callable[[Evidence, CommitOptions], int]
@@ -113,8 +112,7 @@ def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
     distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
     return (
-        evidence.apart_s >= options.agreement_apart_s - 1e-9
-        and index < len(evidence.previous)
+        index < len(evidence.previous)
         and evidence.previous[index] == word.text
         and word.end <= evidence.audio_end - distance_s
     )

@@ -43,11 +43,11 @@ def loop_begin(before: Sequence[HeardWord], words: Sequence[HeardWord]) -> int |
 
 
 def _repeating_tail(words: Sequence[HeardWord], length: int) -> int:
-    """Where the tail that repeats its last ``length`` words begins."""
+    """Where the tail that repeats its last ``length`` words begins; below 0 if there are fewer."""
     begin = len(words) - length
     while begin > 0 and words[begin - 1].text == words[begin - 1 + length].text:
         begin -= 1
-    return max(0, begin)
+    return begin
 
 
 def is_real(words: Sequence[HeardWord]) -> bool:

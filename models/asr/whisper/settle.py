@@ -40,8 +40,8 @@ class Settler:
 
     def settled(self, words: Sequence[HeardWord], window: Window) -> int:
         """How many words the policy settles."""
-        previous, apart_s = window.older_tail(self.options.agreement_apart_s)
-        return POLICIES[self.policy](Evidence(words, window.end, previous, apart_s), self.options)
+        previous = window.older_tail(self.options.agreement_apart_s)
+        return POLICIES[self.policy](Evidence(words, window.end, previous), self.options)
 
     def settled_by_pause(self, words: Sequence[HeardWord]) -> int:
         """How many words are settled when speech has stopped."""

@@ -172,7 +172,7 @@ class Stream:
             context=() if bare else self._expectation.tokens + self._carried(),
             language=self._language.language,
             allowed=self._expectation.languages,
-            detect=self._language.asks(utterance.speech_s) or (self._flush_due and not self._language.settled),
+            detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
             greedy=self._relief.frugal,
         )
@@ -212,12 +212,11 @@ class Stream:
             case "soft_end":
                 self._flush_due = True
             case "end":
-                self._flush_due = self._flush_due or not self._flushed
-                self._closing = True
+                self._closing = True  # its soft end has come before or with it
 
     def _begin(self) -> None:
         """Speech has begun a moment ago: open a window a little before."""
-        pieces = list(self._ear.recent)
+        pieces = self._ear.recent
         window = Window(pieces[0].start_sample, self._new_features())
         self._utterance = Utterance(window, self._settler, self._limits, self._output)
         self._language.begin_utterance()
@@ -232,8 +231,8 @@ class Stream:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
         now, step = self._ear.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
-        if self._relief.at_once and self._utterance is not None:
-            room = self._utterance.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
+        if self._relief.at_once:
+            room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
             self._due = max(self._due, min(now + self._ear.waiting, room))
 
     def _hear_the_rest(self) -> bool:

@@ -119,12 +119,9 @@ class Window:
         """Keep what a hypothesis said after the committed words."""
         self._tails = [*self._tails[1 - OLDER_HYPOTHESES :], (self.end, tuple(word.text for word in tail))]
 
-    def older_tail(self, apart_s: float) -> tuple[tuple[str, ...], float]:
-        """The newest tail of a hypothesis whose audio ended at least ``apart_s`` ago, and how long ago."""
-        for end, tail in reversed(self._tails):
-            if self.end - end >= apart_s - 1e-9:
-                return tail, self.end - end
-        return (), 0.0
+    def older_tail(self, apart_s: float) -> tuple[str, ...]:
+        """The newest tail of a hypothesis whose audio ended at least ``apart_s`` ago."""
+        return next((tail for end, tail in reversed(self._tails) if self.end - end >= apart_s - 1e-9), ())
 
     def widest_gap(self, keep_words: int, keep_s: float) -> Between | None:
         """The widest gap between committed words, a later one rather than one as wide, that leaves so much after it."""

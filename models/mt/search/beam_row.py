@@ -72,7 +72,7 @@ class Row:
             self._go_on_with_terms(self._share_out(going, wanted, left))
         else:
             self._finish(plain, left)
-            running = [one for one in plain if one[2] not in self._options.ends] if left > 0 else []
+            running = [one for one in plain if one[2] not in self._options.ends]
             self._go_on(running[: self._options.beams])
         self.done = self._over(left)
 

@@ -104,7 +104,6 @@ def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[F
     primary = language.split("-", maxsplit=1)[0]
     spaced, free = primary not in UNSPACED_LANGUAGES, primary in SUFFIXING
     for text in sorted(texts, key=lambda text: (len(text), text)):
-        free = language.split("-", maxsplit=1)[0] in SUFFIXING
         form = Form(
             text,
             left=spaced or is_letter(text[0]),

@@ -37,6 +37,7 @@ class Edges:
         self._block = round(_BLOCK_S * sample_rate)
         self._part = _nothing()  # less than a block
         self._held = _nothing()  # silence that may turn out to be the end
+        self._last = np.zeros(1, dtype=np.float32)  # the newest sample that was given
         self.begun = False
 
     def pass_on(self, samples: Samples) -> Samples:
@@ -46,7 +47,9 @@ class Edges:
         self._part = joined[whole:]
         silent = silent_frames(joined[:whole], self._block)
         out = [self._pass_block(joined[i * self._block :][: self._block], is_silent) for i, is_silent in enumerate(silent)]
-        return np.concatenate([_nothing(), *out])
+        given = np.concatenate([_nothing(), *out])
+        self._last = np.concatenate([self._last, given])[-1:]
+        return given
 
     def _pass_block(self, block: Samples, is_silent: bool) -> Samples:
         if not is_silent:
@@ -58,19 +61,18 @@ class Edges:
         out, self._held = (held[:-most], held[-most:]) if len(held) > most else (_nothing(), held)
         return out if self.begun else _nothing()
 
-    def finish(self, pause: float, broken_off: bool = False) -> Samples:
-        """The rest, with a pause of ``pause`` seconds at its end; ``broken_off`` speech is faded out first."""
+    def finish(self, pause: float, broken_off: bool) -> Samples:
+        """The rest, with a pause of ``pause`` seconds at its end, in which speech that is ``broken_off`` dies away."""
         if not self.begun:
             return _nothing()
-        wanted = round(pause * self._rate)
-        rest = np.concatenate([self._held, self._part])
-        loud_part = len(self._part) > 0 and silent_frames(self._part, len(self._part)) == [False]
-        if broken_off and loud_part:
-            fade = min(round(_FADE_S * self._rate), len(rest))
-            rest[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-        if loud_part:
-            return np.concatenate([rest, np.zeros(wanted, dtype=np.float32)])
-        return np.concatenate([rest[:wanted], np.zeros(max(0, wanted - len(rest)), dtype=np.float32)])
+        rest, silence = np.concatenate([self._held, self._part]), np.zeros(round(pause * self._rate), dtype=np.float32)
+        loud = silent_frames(self._part, len(self._part)) == [False] if len(self._part) else not len(self._held)
+        if not loud:
+            return np.concatenate([rest[: len(silence)], silence[len(rest) :]])
+        if broken_off:
+            fade = np.linspace(1, 0, round(_FADE_S * self._rate), dtype=np.float32)[: len(silence)]
+            silence[: len(fade)] = np.concatenate([self._last, rest])[-1] * fade
+        return np.concatenate([rest, silence])
 
 
 def _nothing() -> Samples:

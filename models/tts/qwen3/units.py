@@ -34,8 +34,7 @@ class Pieces:
         try:
             async for piece in text:
                 self._unread += piece
-                if piece:
-                    self._news.set()
+                self._news.set()
         except Exception as error:  # a border: `take` raises it again
             self._error = error
         finally:

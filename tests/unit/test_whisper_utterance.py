@@ -1,0 +1,157 @@
+"""An utterance: where it has voice, where its window is cut, its language, and what becomes of what never settles."""
+
+from dataclasses import replace
+from itertools import repeat
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.scripted_speech import (
+    PERFECT,
+    Manner,
+    NoFeatures,
+    ScriptedEngine,
+    ScriptedVoice,
+    ScriptedWord,
+    listen,
+    open_stream,
+    render,
+    write_script,
+)
+from models.asr.whisper.hypothesis import HeardWord
+from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.stream import Expectation, Stream
+from models.asr.whisper.window import KEPT_WORDS, Window
+from pipeline.events import Gap, LanguageChanged
+
+
+def test_a_window_is_cut_in_the_widest_gap_and_in_a_later_one_rather_than_in_one_as_wide():
+    def widest(ends, gaps, keep_words=1, keep_s=1.0):
+        window = Window(0, NoFeatures())
+        window.push(np.zeros(16_000 * 4, np.float32), 1.0)
+        window.commit([HeardWord(" a", 0.4 * n + gap, 0.4 * (n + 1), 0.9, (1,)) for n, gap in enumerate(gaps[:ends])])
+        gap = window.widest_gap(keep_words, keep_s)
+        return gap and (gap.index, round(gap.width_s, 3), round(gap.middle, 3))
+
+    gaps = [0.0, 0.1, 0.05, 0.1, 0.0, 0.1, 0.3, 0.0, 0.35]
+    assert widest(9, gaps) == (5, 0.3, 2.55), "the widest of all leaves too little after it"
+    assert widest(9, gaps, keep_s=0.1) == (7, 0.35, 3.375)
+    assert widest(6, gaps) == (4, 0.1, 2.05)
+    assert widest(6, gaps, keep_words=3) == (2, 0.1, 1.25)
+    assert widest(6, gaps, keep_words=KEPT_WORDS, keep_s=3.2) == (0, 0.1, 0.45)
+    assert widest(1, gaps) is None
+
+
+BEGAN = 16_000
+PIECE_S = 512 / 16_000
+
+
+def window_of(voice):
+    """A window that begins at second 1, with voice where there is a #."""
+    window = Window(BEGAN, NoFeatures())
+    for one in voice:
+        window.push(np.zeros(512, np.float32), float(one == "#"))
+    return window
+
+
+def place(piece):
+    return BEGAN / 16_000 + piece * PIECE_S
+
+
+@pytest.mark.parametrize(
+    ("voice", "span", "part"),
+    [
+        ("..##..####...#..", (0, 16), (2, 10)),
+        ("..##...####..", (0, 13), (7, 11)),
+        ("..####...##..", (0, 13), (2, 6)),
+        ("..##########..", (4.5, 8.25), (4.5, 8.25)),
+        ("..##########..", (0.5, 8.25), (2, 8.25)),
+        ("##............", (1.5, 9), (1.5, 2)),
+        ("......##......", (1, 6), (1, 6)),
+        ("......##......", (1, 6.5), (6, 6.5)),
+    ],
+)
+def test_a_word_lasts_as_long_as_its_longest_stretch_of_voice(voice, span, part):
+    found = window_of(voice).voiced_part(*map(place, span))
+    assert [(moment - 1.0) / PIECE_S for moment in found] == pytest.approx(part)
+
+
+@given(
+    st.text("#.", min_size=8, max_size=40), st.integers(0, 39), st.integers(0, 9), st.floats(0.0, 0.1), st.integers(0, 20)
+)
+def test_there_is_voice_where_it_was_heard_also_after_a_cut(voice, first, pieces, margin_s, cut):
+    begin, end = place(first) + 0.001, place(first + pieces) + 0.001
+    heard = [number for number, one in enumerate(voice) if one == "#"]
+    expected = any(place(number) <= end + margin_s and place(number + 1) > begin - margin_s for number in heard)
+    window = window_of(voice)
+    assert window.is_voiced(begin, end, margin_s) == expected
+    part = window.voiced_part(begin, end)
+    if cut <= first - 4:
+        window.cut(place(cut))
+        assert window.is_voiced(begin, end, margin_s) == expected
+        assert window.voiced_part(begin, end) == part
+
+
+def test_what_never_settles_is_decoded_without_what_leads_the_decoder_and_then_given_up():
+    """Two words, and then one that lasts as long as there is audio."""
+
+    class Endless(ScriptedEngine):
+        def hear(self, start, end):
+            said = [HeardWord(" w1", 0.3, 0.6, 0.9, (1,)), HeardWord(" w2", 0.6, 0.9, 0.9, (2,))] if start < 0.3 else []
+            return [*said, HeardWord(" w3", max(start, 0.9), end, 0.9, (3,))]
+
+    options, stream, jobs, heard = StreamOptions(), open_stream(StreamOptions()), [], []
+    stream.feed(render([ScriptedWord(1, 0.2, 12.0)], 12.0))
+    while (job := stream.job()) is not None:
+        jobs.append(job)
+        stream.accept(Endless(()).decode([job])[0], 0.0)
+        heard.append(stream.take())
+    assert [word.text for transcript in heard for word in transcript.committed] == [" w1", " w2"]
+    (gap,) = (notice for transcript in heard for notice in transcript.notices)
+    lost = next(number for number, transcript in enumerate(heard) if transcript.notices)
+    assert gap == Gap(0.9, jobs[lost].end - options.keep_s, "unrecognized")
+    leads = [bool(job.prefix) for job in jobs[: lost + 1]]
+    settled = leads.index(True)
+    bare = leads.index(False, settled)
+    assert jobs[bare].end - jobs[settled].end > options.stall_s
+    assert leads[bare:] == [False] * 3, "it is tried thrice"
+    assert jobs[lost + 1].start == pytest.approx(gap.end, abs=0.01)
+
+
+def test_voice_without_words_is_heard_on_in_short_windows_and_is_no_loss():
+    options, engine = StreamOptions(), ScriptedEngine(())
+    heard = listen(open_stream(options), engine, render([ScriptedWord(1, 0.2, 40.0)], 40.0), repeat(4800))
+    assert max(end - start for start, end in engine.windows) <= options.window_s + 2 * options.step_s
+    assert engine.windows[-1][1] == pytest.approx(40.0)
+    assert not any(transcript.committed or transcript.notices for transcript in heard)
+
+
+def test_an_utterance_has_one_language_which_is_told_before_its_first_word():
+    first = write_script(3, 15, Manner(pauses=0.0))
+    pause_s = first[-1].end + 2.0
+    script = [*first, *(replace(word, start=word.start + pause_s, end=word.end + pause_s) for word in first)]
+    jobs = []
+
+    class Bilingual(ScriptedEngine):
+        def _decode(self, job):
+            jobs.append(job)
+            spoken, other = ("de", "en") if job.start < pause_s else ("en", "de")
+            asked = {spoken: 0.95, other: 0.05} if job.detect else {}
+            return replace(super()._decode(job), language=job.language or spoken, languages=asked)
+
+    stream = Stream(StreamOptions(), Expectation(("de", "en")), ScriptedVoice, NoFeatures)
+    heard = listen(stream, Bilingual(script, PERFECT), render(script, script[-1].end + 0.5), repeat(4800))
+    told = [(transcript.language, len(transcript.committed), transcript.notices) for transcript in heard]
+    changes = [(index, notice) for index, (_, _, notices) in enumerate(told) for notice in notices]
+    assert [notice.language for _, notice in changes] == ["de", "en"]
+    assert all(isinstance(notice, LanguageChanged) for _, notice in changes)
+    assert [notice.at for _, notice in changes] == pytest.approx([first[0].start, pause_s + first[0].start], abs=0.35)
+    (begun, _), (changed, _) = changes
+    assert sum(count for _, count, _ in told[:begun]) == 0
+    assert sum(count for _, count, _ in told[:changed]) == len(first)
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+    assert {language for language, *_ in told[begun:changed]} == {"de"}
+    assert {language for language, *_ in told[changed:]} == {"en"}
+    assert sum(job.detect for job in jobs) < 10, "a language that is settled is not asked for again"
