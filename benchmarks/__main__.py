@@ -36,7 +36,7 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> Mapping[str, float]:
         """Measure, print tables for people, and give the figures by name (their unit in the name).
 
-        What was measured so far may go to ``arguments.keep``, so that a command that is stopped leaves it.
+        What was measured so far may go to ``arguments.save``, so that a command that is stopped leaves it.
         """
         ...
 
@@ -87,17 +87,17 @@ def measure(argv: Sequence[str]) -> None:
     """Run one command and write its result; whether it can be written is checked before measuring."""
     command, arguments = parse(argv)
     if not arguments.json:
-        arguments.keep = lambda _figures: None
+        arguments.save = lambda _figures: None
         command.run(arguments)
         return
     check_writable(arguments.json)
     environment = capture(argv, vars(arguments))
 
-    def keep(figures: Mapping[str, float]) -> None:
+    def save(figures: Mapping[str, float]) -> None:
         write_result(arguments.json, figures, environment)
 
-    arguments.keep = keep
-    keep(command.run(arguments))
+    arguments.save = save
+    save(command.run(arguments))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -66,7 +66,7 @@ async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
             async with open_voices(conductor, text, count) as voices:
                 trial = await run_trial(voices, translate, arguments.seconds)
             figures |= figures_of(trial)
-            arguments.keep(figures)
+            arguments.save(figures)
             print(told(trial), flush=True)
             try:
                 count = asking.send(trial.good)

@@ -73,12 +73,12 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
             checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
             compared, text, mine = _compare(checkpoint, geometry, device, figures["bandwidth_gb_s"], arguments)
             figures |= compared
-            arguments.keep(figures)
+            arguments.save(figures)
             if any(streams):
                 figures |= _serve(checkpoint, geometry, device, streams, arguments)
-                arguments.keep(figures)
+                arguments.save(figures)
             figures |= _ask_peers(checkpoint, text, mine, geometry, arguments)  # last: one that hangs takes nothing along
-            arguments.keep(figures)
+            arguments.save(figures)
             if geometry in _TINY and arguments.units:
                 figures[f"memory_growth_mb_{geometry}"] = measure_memory(checkpoint, device, arguments.units)
                 print(f"{geometry}: {figures[f'memory_growth_mb_{geometry}']:+.2f} MB over {arguments.units} units")

@@ -22,7 +22,7 @@ def add_arguments(parser):
     parser.add_argument("--fail")
 def run(arguments):
     if arguments.fail:
-        arguments.keep({{"answer": 6}})
+        arguments.save({{"answer": 6}})
         from pipeline import errors
         raise getattr(errors, arguments.fail, ValueError)("it broke")
     return {{"answer": 42, "unknown": float("nan")}}

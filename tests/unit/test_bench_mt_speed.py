@@ -5,7 +5,8 @@ from benchmarks import mt_speed
 
 def test_two_runs_count_by_their_middle_and_not_by_the_faster(monkeypatch):
     timed = iter([([[7]], [100.0, 300.0]), ([[7]], [500.0, 300.0])])
-    monkeypatch.setattr(mt_speed, "random_model", lambda *_: None)
+    for name in ("loaded_model", "random_model"):
+        monkeypatch.setattr(mt_speed, name, lambda *_: None)
     monkeypatch.setattr(mt_speed, "search_units", lambda *_: [[7]])
     monkeypatch.setattr(mt_speed, "_generate", lambda *_: [[7]])
     monkeypatch.setattr(mt_speed, "_timed", lambda *_: next(timed))
