@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.clocks.feeder import FRAME_S, Feeder
 from benchmarks.clocks.in_flight import marked
+from benchmarks.clocks.paced import Paced
 from benchmarks.memory import Memory
 from benchmarks.metrics.playout import silence_ratio
 from benchmarks.metrics.statistics import percentile
@@ -60,11 +61,11 @@ async def interpret(
 
     On the ``cu`` clock the audio comes as fast as it is taken and models count as taking no time; on the others it comes
     in frames of ``frame_s``, each when it would have been heard. Of several targets the row is that of the one that is
-    spoken, or of the first.
+    spoken, or of the first. On the ``real`` clock they come from a process of their own.
     """
     live = clock != "cu"
     loop_clock = LoopClock()
-    feeder = Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=frame_s if live else FAST_FRAME_S)
+    feeder = _feeder(audio, clock, loop_clock, frame_s)
     target = options.spoken or options.targets[0]
     spool = Spool(loop_clock)
     session = Session(marked(models), options, loop_clock)
@@ -73,7 +74,8 @@ async def interpret(
         await session.run(feeder, [Outlet(spool), *(Outlet(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
     recording = Recording.of(spool.events(), options.spoken)
-    units = recording.unit_rows(target, session.clock_time(0.0), computation_aware=live)
+    origin_s = feeder.origin_s if clock == "real" else session.clock_time(0.0)
+    units = recording.unit_rows(target, origin_s, computation_aware=live)
     measured = Row(
         utterance="",
         document="",
@@ -89,6 +91,13 @@ async def interpret(
         memory_growth_mb_per_minute=growth if math.isfinite(growth := memory.growth_mb_per_minute()) else None,
     )
     return _with_recording(measured, recording, target)
+
+
+def _feeder(audio: Heard, clock: Clock, loop_clock: LoopClock, frame_s: float) -> Feeder | Paced:
+    if clock == "real":
+        return Paced(audio.samples, audio.sample_rate, frame_s)
+    live = clock != "cu"
+    return Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=frame_s if live else FAST_FRAME_S)
 
 
 def _with_recording(row: Row, recording: Recording, target: str) -> Outcome:

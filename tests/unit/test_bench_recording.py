@@ -62,7 +62,7 @@ def test_a_row_is_of_the_spoken_target_also_from_a_log(models, tmp_path):
     def sinks(session):
         return [EventLog(log, {"to": list(TARGETS), "spoken": "es"}, LoopClock(), session.clock_time)]
 
-    row = run_on("exact", interpret(models, SessionOptions(("en",), TARGETS, "es"), AUDIO, "real", sinks)).row
+    row = run_on("exact", interpret(models, SessionOptions(("en",), TARGETS, "es"), AUDIO, "virtual", sinks)).row
     assert row.hypothesis == " ".join(f"w{index}-es" for index in range(20))
     replayed = row_of(read_events(log), AUDIO, "es")
     assert [unit.text for unit in replayed.units] == [unit.text for unit in row.units]

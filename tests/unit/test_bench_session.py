@@ -1,12 +1,15 @@
 """The session benchmark on scripted models: clocks agree, spans add up, an hour stays in bounds."""
 
 import math
+from contextlib import aclosing
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks import session as bench
 from benchmarks.clocks.feeder import Feeder
+from benchmarks.clocks.paced import Paced
 from benchmarks.clocks.virtual import run_on
 from benchmarks.long_session import hour_figures, memory_of_an_hour
 from benchmarks.memory import used_by_tree
@@ -45,7 +48,7 @@ def audio(words):
 
 
 def row_on(clock, words, **how):
-    kind = "real" if clock == "exact" else clock
+    kind = "virtual" if clock == "exact" else clock
     return run_on(clock, interpret(models(words, **how), OPTIONS, audio(words), kind)).row
 
 
@@ -170,3 +173,24 @@ async def test_what_a_session_remarks_is_kept_and_not_told_again():
     failing = Models(ScriptedRecognizer(words), Failing(), ScriptedSynthesizer())
     row = (await interpret(failing, OPTIONS, audio(words), "cu")).row
     assert 1 <= sum("no words today" in notice for notice in row.notices) <= 2
+
+
+async def test_a_process_of_its_own_gives_every_sample_and_tells_how_late_it_was():
+    samples = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+    source = Paced(samples, 16_000, 0.02)
+    frames = [frame async for frame in source]
+    assert np.array_equal(np.concatenate([frame.samples for frame in frames]), samples)
+    assert [frame.start for frame in frames] == [0.0, 0.02, 0.04, 0.06]
+    assert source.given_s == len(samples) / 16_000
+    assert len(source.late_s) == 4
+    assert min(source.late_s) >= 0
+    assert 0 < source.origin_s < LoopClock().now() - source.given_s
+
+
+async def test_a_source_that_is_left_leaves_no_process():
+    source = Paced(np.zeros(160_000, np.float32), 16_000, 0.02)
+    before = psutil.Process().children()
+    async with aclosing(aiter(source)) as frames:
+        await anext(frames)
+        assert len(psutil.Process().children()) == len(before) + 1
+    assert psutil.Process().children() == before
