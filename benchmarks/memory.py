@@ -16,6 +16,8 @@ from types import TracebackType
 
 import psutil
 
+from benchmarks.clocks.paced import PROGRAM
+
 SPAN_S = 60.0
 WARM_UP_SPANS = 2
 WARM_UP_SHARE = 0.25
@@ -83,8 +85,16 @@ class Memory:
 def used_by_tree() -> Used:
     """What this process and its descendants use now."""
     own = psutil.Process()
-    every = [_used_by(process.pid) for process in [own, *own.children(recursive=True)]]
+    every = [_used_by(process.pid) for process in [own, *own.children(recursive=True)] if not _is_pacer(process)]
     return Used(sum(used.all_mb for used in every), sum(used.anonymous_mb for used in every))
+
+
+def _is_pacer(process: psutil.Process) -> bool:
+    """Whether it is ours, and not of what is measured."""
+    try:
+        return str(PROGRAM) in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _used_by(pid: int) -> Used:

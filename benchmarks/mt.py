@@ -36,16 +36,20 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         "terms": lambda: {**terms_figures(arguments.sentences), **glossary_figures()},
         "control": control_figures,
         "policy": lambda: mt_policy.policy_figures(arguments),
-        "speed": lambda: _speed(arguments),
+        "speed": lambda: _speed(arguments, figures),
     }
     figures: dict[str, float] = {}
     for part in arguments.parts:
         print(part, flush=True)
         figures |= parts[part]()
+        arguments.save(figures)
     return figures
 
 
-def _speed(arguments: argparse.Namespace) -> Mapping[str, float]:
-    device = choose_device(arguments.device)
-    measured = [speed_figures(geometry, device, arguments.batches, arguments.repeats) for geometry in arguments.geometry]
-    return {name: value for figures in measured for name, value in figures.items()}
+def _speed(arguments: argparse.Namespace, before: Mapping[str, float]) -> Mapping[str, float]:
+    device, figures = choose_device(arguments.device), dict[str, float]()
+    for geometry in arguments.geometry:
+        for more in speed_figures(geometry, device, arguments.batches, arguments.repeats):
+            figures |= more
+            arguments.save({**before, **figures})
+    return figures

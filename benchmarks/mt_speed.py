@@ -6,7 +6,7 @@ import operator
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from models.mt.steps.steppers import CausalStepper
 from models.recording import CudaRecorder
 
 Model: TypeAlias = Any  # transformers is not analyzed
+Texts: TypeAlias = list[list[int]]
 UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
 BUDGET_S = 15.0  # for the runs of one search at one batch size
 
@@ -39,51 +40,55 @@ GEOMETRIES: Mapping[str, Mapping[str, int]] = {
 """LMT-60-0.6B and -1.7B (Qwen3), Hy-MT2-1.8B (HunYuan dense), and one for tests."""
 
 
-def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: int) -> Mapping[str, float]:
+def speed_figures(geometry: str, device: str, batches: Sequence[int], repeats: int) -> Iterator[Mapping[str, float]]:
     """Milliseconds for a batch of units of 20 tokens at beam 4: our search, eager `generate`, and the ratio of both.
 
-    Each is the median of at most ``repeats`` runs, fewer where they take more than `BUDGET_S` together (``_runs``), after
-    one run of a single text to warm up. ``_equal_ratio`` is the share of texts with the same tokens: random weights leave
-    near ties that other shapes of the same sums may decide otherwise. On a GPU the figures with ``_graphs_`` are of our
-    search with recorded steps, and ``_record_s`` is how long it takes to record them when the model is loaded.
+    Gives the figures batch by batch. Each is the median of at most ``repeats`` runs, fewer where a system's take more than
+    `BUDGET_S` together (``_runs``); the systems run by turns, after one run each of a single text to warm up.
+    ``_equal_ratio`` is the share of texts with the tokens of `generate`: random weights leave near ties, which other shapes
+    of the same sums may decide otherwise. On a GPU the figures with ``_graphs_`` are of our search with recorded steps, and
+    ``_record_s`` is how long it takes to record them when the model is loaded.
     """
     if device == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model, untouched = loaded_model(geometry, device), random_model(geometry, device)
-    first = random_prompts(1)[:1]
+    model = loaded_model(geometry, device)
+    untouched = model if device == "cpu" else random_model(geometry, device)
+    systems: dict[str, Callable[[Texts], Texts]] = {
+        "": partial(search_units, model),
+        "generate_": partial(_generate, untouched),
+    }
     figures = {"speed_threads": float(torch.get_num_threads())}
-    fixed = None
     if device.startswith("cuda"):
         before = time.perf_counter()
         fixed = record_steps(model, max(batches))
         wait_for(device)
         figures[f"unit_{geometry}_record_s"] = time.perf_counter() - before
-        search_units(model, first, fixed)
-    search_units(model, first)
-    _generate(untouched, first)
+        systems["graphs_"] = partial(search_units, model, fixed=fixed)
+    yield figures
+    for search_by in systems.values():
+        search_by(random_prompts(1))
     for batch in batches:
-        prompts, name = random_prompts(batch), f"unit_{geometry}_batch{batch}"
-        ours, our_times = _timed(partial(search_units, model, prompts), device, repeats)
-        theirs, their_times = _timed(partial(_generate, untouched, prompts), device, repeats)
-        figures[f"{name}_ms"] = statistics.median(our_times)
-        figures[f"{name}_generate_ms"] = statistics.median(their_times)
-        figures[f"{name}_to_generate_ratio"] = figures[f"{name}_ms"] / figures[f"{name}_generate_ms"]
-        figures[f"{name}_equal_ratio"] = sum(map(operator.eq, ours, theirs)) / batch
-        figures[f"{name}_runs"] = min(len(our_times), len(their_times))
-        if fixed:
-            recorded, recorded_times = _timed(partial(search_units, model, prompts, fixed), device, repeats)
-            figures[f"{name}_graphs_ms"] = statistics.median(recorded_times)
-            figures[f"{name}_graphs_to_generate_ratio"] = figures[f"{name}_graphs_ms"] / figures[f"{name}_generate_ms"]
-            figures[f"{name}_graphs_equal_ratio"] = sum(map(operator.eq, recorded, ours)) / batch
-        for key in (key for key in figures if key.startswith(f"{name}_")):
-            print(f"  {key:<44} {figures[key]:9.2f}", flush=True)
-    return figures
+        figures = _batch_figures(f"unit_{geometry}_batch{batch}_", systems, random_prompts(batch), device, repeats)
+        for key, value in figures.items():
+            print(f"  {key:<44} {value:9.2f}", flush=True)
+        yield figures
 
 
-def random_prompts(batch: int) -> list[list[int]]:
+def _batch_figures(
+    name: str, systems: Mapping[str, Callable[[Texts], Texts]], prompts: Texts, device: str, repeats: int
+) -> dict[str, float]:
+    found, times_ms = _timed({system: partial(call, prompts) for system, call in systems.items()}, device, repeats)
+    figures = {f"{name}{system}ms": statistics.median(times_ms[system]) for system in systems}
+    for system in systems.keys() - {"generate_"}:
+        figures[f"{name}{system}to_generate_ratio"] = figures[f"{name}{system}ms"] / figures[f"{name}generate_ms"]
+        figures[f"{name}{system}equal_ratio"] = sum(map(operator.eq, found[system], found["generate_"])) / len(prompts)
+    return figures | {f"{name}runs": float(len(times_ms[""]))}
+
+
+def random_prompts(batch: int) -> Texts:
     """Prompts of the length of a unit's, the same for each ``batch``."""
     generator = torch.Generator().manual_seed(batch)
-    rows: list[list[int]] = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=generator).tolist()
+    rows: Texts = torch.randint(3, 1000, (batch, PROMPT_TOKENS), generator=generator).tolist()
     return rows
 
 
@@ -125,29 +130,35 @@ def _bias(model: Model) -> torch.Tensor:
     return bias
 
 
-def search_units(model: Model, rows: list[list[int]], fixed: FixedSteps | None = None) -> list[list[int]]:
+def search_units(model: Model, rows: Texts, fixed: FixedSteps | None = None) -> Texts:
     """The tokens of each unit."""
     options = BeamOptions(BEAMS, (END,), early_stopping="never")
     found, _ = search(CausalStepper(model, rows, _bias(model), fixed), [Asked(UNIT_TOKENS)] * len(rows), options)
     return [list(hypotheses[0].tokens) for hypotheses in found]
 
 
-def _generate(model: Model, rows: list[list[int]]) -> list[list[int]]:
+def _generate(model: Model, rows: Texts) -> Texts:
     length = {"min_new_tokens": UNIT_TOKENS, "max_new_tokens": UNIT_TOKENS}
     prompts = torch.tensor(rows, device=model.device)
     mask = torch.ones_like(prompts)
     said = model.generate(prompts, attention_mask=mask, num_beams=BEAMS, do_sample=False, early_stopping="never", **length)
-    found: list[list[int]] = said[:, PROMPT_TOKENS:].tolist()
+    found: Texts = said[:, PROMPT_TOKENS:].tolist()
     return found
 
 
-def _timed(call: Callable[[], list[list[int]]], device: str, repeats: int) -> tuple[list[list[int]], list[float]]:
-    """What a call gives, and the milliseconds of each run."""
-    times_ms: list[float] = []
-    while not times_ms or (len(times_ms) < repeats and sum(times_ms) < 1000 * BUDGET_S):
-        wait_for(device)
-        before = time.perf_counter()
-        found = call()
-        wait_for(device)
-        times_ms.append(1000 * (time.perf_counter() - before))
+def _timed(
+    calls: Mapping[str, Callable[[], Texts]], device: str, repeats: int
+) -> tuple[dict[str, Texts], dict[str, list[float]]]:
+    """What each call gives, and the milliseconds of each of its runs; the calls take turns."""
+    found: dict[str, Texts] = {}
+    times_ms: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            wait_for(device)
+            before = time.perf_counter()
+            found[name] = call()
+            wait_for(device)
+            times_ms[name].append(1000 * (time.perf_counter() - before))
+        if max(map(sum, times_ms.values())) > 1000 * BUDGET_S:
+            break
     return found, times_ms

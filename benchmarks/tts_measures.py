@@ -65,10 +65,11 @@ def open_pair(checkpoint: Path, device: str, frames: int, graphs: bool = False) 
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     try:
         package = importlib.import_module("benchmarks.tts_official")
-        official = package.official_model(checkpoint, dtype).to(device)
+        package.import_official()
     except ImportError as error:
         print(f"the official package was not measured: {error}")
         return Pair(engine, None, None, text, tokenizer.role)
+    official = package.official_model(checkpoint, dtype).to(device)
     inner = official.talker.generate
     # It yields one frame less than it may draw: the last draw is never completed.
     official.talker.generate = lambda **given: inner(**given | {"min_new_tokens": frames + 1, "max_new_tokens": frames + 1})

@@ -19,9 +19,9 @@ def not_fetched(name: str, error: BaseException, elsewhere: str) -> TranslateLiv
 
     if isinstance(error, RepositoryNotFoundError):
         return BadInput(f"there is no model {name!r} on the model hub, or not for everybody")
-    bottom = _innermost(error)
-    reason = getattr(bottom, "strerror", None) or told(bottom)
-    if getattr(error, "errno", None) in UNWRITABLE:
+    causes = _causes(error)
+    reason = getattr(causes[-1], "strerror", None) or told(causes[-1])
+    if any(getattr(cause, "errno", None) in UNWRITABLE for cause in causes):
         return ModelError(f"cannot write the model {name}: {reason}; try: {elsewhere}")
     return NetworkError(
         f"the download of {name} failed: {reason}; try: the same command again when the connection works; it goes on where "
@@ -29,12 +29,12 @@ def not_fetched(name: str, error: BaseException, elsewhere: str) -> TranslateLiv
     )
 
 
-def _innermost(error: BaseException) -> BaseException:
-    """What a library's error was raised for, in whichever of four ways it says so."""
+def _causes(error: BaseException) -> list[BaseException]:
+    """A library's error, what it was raised for, in whichever of four ways it says so, and so on; the innermost is last."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
         seen.append(found)
         wrapped = [part for part in (getattr(found, "reason", None), *found.args) if isinstance(part, BaseException)]
         found = next(iter(wrapped), None) or found.__cause__ or found.__context__
-    return seen[-1]
+    return seen

@@ -90,10 +90,8 @@ class Outlet:
     async def finish(self, limit_s: float) -> None:
         """Close the sink, whose first error is kept; one that has not closed within ``limit_s`` is left."""
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as limit:
                 await self.sink.close()
-        except TimeoutError:
-            late = f"{self.name} could not be finished within {limit_s:g} s; its end is lost; try: another place for it"
-            self.error = self.error or DeviceError(late)
         except Exception as error:  # the border to foreign sinks
-            self.error = self.error or error
+            late = f"{self.name} could not be finished within {limit_s:g} s; its end is lost; try: another place for it"
+            self.error = self.error or (DeviceError(late) if limit.expired() else error)

@@ -28,8 +28,6 @@ def create(path: Path, *, private: bool) -> int:
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        if unread:
-            os.set_blocking(descriptor, True)
         _claim(path, descriptor)
         if path.is_file():
             os.ftruncate(descriptor, 0)

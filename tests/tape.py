@@ -39,7 +39,7 @@ class _Tape(TorchDispatchMode):
         self.operations: list[tuple[Callable[..., Any], Any, Any, Any]] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
-        _check(function, args)
+        check(function, args)
         result = function(*args, **(kwargs or {}))
         self.operations.append((function, args, kwargs or {}, result))
         return result
@@ -57,23 +57,7 @@ class _Tape(TorchDispatchMode):
                     made[id(recorded)] = fresh
 
 
-class OnDevice(TorchDispatchMode):
-    """Runs work on ``device`` by the rules of a CUDA graph; a tensor of another device, even of one number, is an error."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__()
-        self._device = device
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
-        _check(function, args)
-        result = function(*args, **(kwargs or {}))
-        for one in tree_flatten((args, kwargs, result))[0]:
-            if isinstance(one, torch.Tensor) and one.device != self._device:
-                raise NotRecordable(f"{function} has to do with a tensor on {one.device}")
-        return result
-
-
-def _check(function: Any, args: Any) -> None:  # noqa: ANN401
+def check(function: Any, args: Any) -> None:  # noqa: ANN401
     """Raise `NotRecordable` for an operation that waits for the device."""
     packet = function.overloadpacket
     if packet in REFUSED or function in _COUNTED:

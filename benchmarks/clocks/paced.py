@@ -15,14 +15,15 @@ from pipeline.events import AudioChunk, Samples
 
 _STAMP = struct.Struct("<d")
 _NEVER_FULL = 2**31  # bytes: the process must never wait for a session that is late
-_PROGRAM = Path(__file__).with_name("pacer.py")
+PROGRAM = Path(__file__).with_name("pacer.py")
 
 
 class Paced:
     """A source of decoded samples in real time, in frames of ``frame_s``; its fields are those of a live `Feeder`.
 
     A frame's lateness is that of the process that gives it: what the session's own work delays counts as the session's.
-    The event loop must go by ``time.monotonic``.
+    (A loop that is blocked for a second counts as late frames after all: a pipe holds no more.) The event loop must go by
+    ``time.monotonic``.
     """
 
     live = True
@@ -41,7 +42,7 @@ class Paced:
         return [float(late) for late in self._late_s[np.isfinite(self._late_s)]]
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk]:
-        words = [str(_PROGRAM), str(4 * self._frame), repr(self._frame / self._sample_rate)]
+        words = [str(PROGRAM), str(4 * self._frame), repr(self._frame / self._sample_rate)]
         with tempfile.TemporaryFile() as file:
             file.write(self._samples.tobytes())
             file.seek(0)

@@ -65,7 +65,12 @@ DEFINITIONS = {
         "median slope (Theil-Sen), per minute of audio and after warm-up (the first quarter, at least 2 minutes), of the "
         "median anonymous memory of the process tree in each minute; program text and mapped files are left out",
     ),
-    "feeder_late": Definition("feeder/v1", True, "how late frames were fed, 99th percentile; above 10 ms nothing is valid"),
+    "feeder_late": Definition(
+        "feeder/v2",
+        True,
+        "how late frames were given by whatever gives them (ours in real time: a process of its own), 99th percentile; "
+        "above 10 ms nothing is valid",
+    ),
     "failed": Definition("failed/v1", True, "utterances that ended with an error"),
     "empty": Definition("empty/v1", True, "utterances without a translation; scored 0 and counted"),
     "utterances": Definition("utterances/v1", None, "utterances of the run"),

@@ -31,6 +31,8 @@ _SCRIPTS = {
     "am": "ETHIOPIC", "ko": "HANGUL", "zh": "CJK", "yue": "CJK", "ja": "CJK HIRAGANA KATAKANA",
 }  # fmt: skip
 
+_NUMBER = re.compile(r"\d(?:[.,٬٫' \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]?\d)*")
+
 _LATIN = "en es fr de it pt nl sv da no nb fi et lv lt pl cs sk sl hr hu ro tr vi id ms tl ca eu gl is mt cy ga sq af sw"
 
 
@@ -41,7 +43,7 @@ def problems(source: str, target: str, source_language: str, target_language: st
 
 def numbers(text: str) -> Counter[str]:
     """The numbers written in digits, without their separators (one between two digits), in any script's digits."""
-    digits = (re.sub(r"\D", "", found) for found in re.findall(r"\d(?:[.,٬٫'  ]?\d)*", text))
+    digits = (re.sub(r"\D", "", found) for found in _NUMBER.findall(text))
     return Counter("".join(str(unicodedata.digit(digit)) for digit in number) for number in digits)
 
 

@@ -183,7 +183,10 @@ class Speaker:
             pass
         finally:
             self._timer.stop()
-            self._thread.join(timeout=1)  # it is over, or has one poll and the closing of the stream to do
+            if self._over:
+                self._thread.join()
+            else:  # one poll and the closing of the stream are left
+                await asyncio.to_thread(self._thread.join, 1)
 
     def _say(self, chunk: SpeechChunk) -> None:
         if self._player.away:

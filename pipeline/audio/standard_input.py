@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
 
+from pipeline.audio.stream_header import samples_of
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault, Gap, Notice
@@ -17,11 +17,7 @@ from pipeline.lane import Lane
 
 STALL_S = 1.0  # a writer that is live and so late has lost audio
 PATIENCE_S = 0.1  # how long one look at the pipe waits, and so how long a cancel can take
-_PCM = (1, 0xFFFE)  # WAVE_FORMAT_PCM, WAVE_FORMAT_EXTENSIBLE
 RATES_HZ = (4_000, 384_000)
-
-_HEADERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska or WebM"}
-"""How files begin that are no PCM; as PCM they would be heard as noise."""
 
 
 class StandardInput:
@@ -47,12 +43,15 @@ class StandardInput:
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
         asked_at = began = self._clock.now()
-        position, half = 0, b""
+        position, half, begun = 0, b"", False
         with Lane("standard input") as lane:
             while (data := await lane.run(self._read)) != b"":
                 data = half + (data or b"")
-                if not position:
-                    data = _pcm_of(data, self.sample_rate)
+                if not begun:
+                    if (samples_begin := samples_of(data, self.sample_rate)) is None:
+                        half = data
+                        continue
+                    begun, data = True, samples_begin
                 whole = len(data) - len(data) % 2
                 half = data[whole:]
                 if not whole:
@@ -68,6 +67,8 @@ class StandardInput:
                 yield chunk
                 position += len(samples)
                 asked_at = self._clock.now()
+        if half and not begun:
+            raise BadInput("standard input ended within the header of a WAV file; try: the whole file, by its name")
         if half:
             yield Fault("source", "standard input ended in the middle of a sample, which was left out", False)
 
@@ -75,25 +76,3 @@ class StandardInput:
         """The bytes that are there, b"" at the end, None when nothing came: a blocking read could not be cancelled."""
         ready, _, _ = select.select([self._descriptor], [], [], PATIENCE_S)
         return os.read(self._descriptor, self._bytes) if ready else None
-
-
-def _pcm_of(begin: bytes, sample_rate: int) -> bytes:
-    """The PCM in what came first, without the WAV header before it, which would be heard as a click.
-
-    Raises `BadInput` for what begins as another sound file does.
-    """
-    kind = next((kind for header, kind in _HEADERS.items() if begin.startswith(header)), "")
-    if begin[4:8] == b"ftyp":
-        kind = "MP4 or M4A"
-    if begin[:4] == b"RIFF" and begin[8:16] == b"WAVEfmt " and len(begin) >= 36:
-        format_, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", begin[20:36])
-        if (format_ in _PCM, channels, rate_hz, bits) == (True, 1, sample_rate, 16):
-            header, mark, data = begin.partition(b"data")
-            return data[4:] if mark else header  # after the length of the data
-        kind = f"WAV ({bits} bits, {channels} channels, {rate_hz} Hz)"
-    if kind:
-        raise BadInput(
-            f"standard input is no raw 16-bit mono PCM at {sample_rate} Hz but {kind}; "
-            f"try: ffmpeg -i - -f s16le -ac 1 -ar {sample_rate} - | translate-live -, or give the file by its name"
-        )
-    return begin

@@ -75,13 +75,13 @@ class Interruption:
             drains = number == 0 and self.session is not None
             number = byte[0]
             limit = min(limit, time.monotonic() + (DRAIN_S + STOP_S if drains else STOP_S))
-            self._loop.call_soon_threadsafe(self.receive, number)
+            self._loop.call_soon_threadsafe(self.receive, number, drains)
         os._exit(128 + number)
 
-    def receive(self, number: int) -> None:
-        """Drain at the first signal if there is something to drain, stop at the next."""
-        first, self.exit_code = self.exit_code is None, 128 + number
-        if first and self.session is not None:
+    def receive(self, number: int, drains: bool) -> None:
+        """Drain what was heard, or stop now."""
+        self.exit_code = 128 + number
+        if drains and self.session is not None:
             self._tell("stopping: what was heard is still translated; press Ctrl-C again to stop now")
             self.session.stop()
             self._loop.call_later(DRAIN_S, self._stop_now)

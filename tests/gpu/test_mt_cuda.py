@@ -8,6 +8,7 @@ import torch
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
+from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
 from models.mt.steps.steppers import CausalStepper
 from models.mt.terms.automaton import TermAutomaton
@@ -23,7 +24,9 @@ ROWS = 16
 
 def model_on_gpu(kind="qwen3", dtype=torch.bfloat16):
     changes = DYNAMIC if kind == "hunyuan" else {}
-    return random_model(kind, SIZE, seed=4, **changes).to("cuda", dtype)
+    model = random_model(kind, SIZE, seed=4, **changes).to("cuda", dtype)
+    use_few_kernels(model)
+    return model
 
 
 def steps_of(model, recorded: bool) -> FixedSteps:

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import io
 import os
+import struct
 import threading
 
 import numpy as np
@@ -76,6 +77,26 @@ async def test_wav_of_the_wanted_pcm_can_be_piped_in(pipe):
     os.close(writing)
     samples = await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
     np.testing.assert_array_equal(samples, PCM.astype(np.float32) / 32768)
+
+
+@pytest.mark.parametrize("at_once", [2, 6, 14, 400])
+async def test_a_header_may_come_in_parts_and_hold_more_than_the_format(pipe, at_once):
+    reading, writing = pipe
+    about = b"LIST" + struct.pack("<I", 17) + b"INFOICMTmetadata1\0"
+    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+    header = b"RIFF\xff\xff\xff\xffWAVE" + about + form + b"data\xff\xff\xff\xff"
+    os.write(writing, header + PCM.tobytes())
+    os.close(writing)
+    source = StandardInput(16000, clock=LoopClock(), descriptor=reading, chunk_s=at_once / 32000)
+    np.testing.assert_array_equal(await heard(source), PCM.astype(np.float32) / 32768)
+
+
+@pytest.mark.parametrize("begin", [b"RIFF", b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0"])
+async def test_a_header_that_ends_before_its_samples_is_refused(pipe, begin):
+    os.write(pipe[1], begin)
+    os.close(pipe[1])
+    with pytest.raises(BadInput, match="within the header"):
+        await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))
 
 
 async def test_half_a_sample_at_the_end_is_told(pipe):

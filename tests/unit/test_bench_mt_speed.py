@@ -3,14 +3,26 @@
 from benchmarks import mt_speed
 
 
-def test_two_runs_count_by_their_middle_and_not_by_the_faster(monkeypatch):
-    timed = iter([([[7]], [100.0, 300.0]), ([[7]], [500.0, 300.0])])
+def test_systems_take_turns_and_two_runs_count_by_their_middle_and_not_by_the_faster(monkeypatch):
+    clock, turns = [0.0], []
+
+    def taking(name, *lengths_s):
+        lengths = iter([0.0, *lengths_s])  # the first is the warm-up
+
+        def system(*_):
+            turns.append(name)
+            clock[0] += next(lengths)
+            return [[7]]
+
+        return system
+
     for name in ("loaded_model", "random_model"):
         monkeypatch.setattr(mt_speed, name, lambda *_: None)
-    monkeypatch.setattr(mt_speed, "search_units", lambda *_: [[7]])
-    monkeypatch.setattr(mt_speed, "_generate", lambda *_: [[7]])
-    monkeypatch.setattr(mt_speed, "_timed", lambda *_: next(timed))
+    monkeypatch.setattr(mt_speed, "search_units", taking("ours", 0.1, 0.3))
+    monkeypatch.setattr(mt_speed, "_generate", taking("theirs", 12.0, 4.0))
+    monkeypatch.setattr(mt_speed.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(mt_speed.torch, "set_num_threads", lambda _: None)
-    figures = mt_speed.speed_figures("tiny", "cpu", [1], repeats=3)
+    _, figures = mt_speed.speed_figures("tiny", "cpu", [1], repeats=3)
     names = ("ms", "generate_ms", "to_generate_ratio", "equal_ratio", "runs")
-    assert [figures[f"unit_tiny_batch1_{name}"] for name in names] == [200.0, 400.0, 0.5, 1.0, 2]
+    assert [round(figures[f"unit_tiny_batch1_{name}"], 6) for name in names] == [200.0, 8000.0, 0.025, 1.0, 2]
+    assert turns == ["ours", "theirs"] * 3, "the second turn used the budget up"

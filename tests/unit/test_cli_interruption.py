@@ -168,9 +168,9 @@ async def test_a_session_that_cannot_be_muted_is_cancelled_all_the_same():
     told: list[Interruption] = []
     task = asyncio.create_task(run())
     await asyncio.sleep(0)
-    told[0].receive(signal.SIGINT)
+    told[0].receive(signal.SIGINT, drains=True)
     with pytest.raises(RuntimeError, match="closed"):
-        told[0].receive(signal.SIGINT)
+        told[0].receive(signal.SIGINT, drains=False)
     with pytest.raises(asyncio.CancelledError):
         await task
 

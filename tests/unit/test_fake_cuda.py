@@ -61,14 +61,14 @@ def test_a_frame_can_be_recorded(tmp_path):
     layers = config.talker.layers + 15 * config.predictor.layers
     assert step["scaled_dot_product_attention"] == layers
     assert step["linear"] == 4 * layers + 16 + 1
-    assert step.total() <= 2060
+    assert step.total() <= 2052
 
 
 def test_a_prompt_can_be_recorded(tmp_path):
     config, generation, _ = write_configuration(tmp_path, "0.6b")
     model, rows = load_model(config, generation)
     prompt = torch.empty(32, config.talker.hidden, device=CUDA, dtype=torch.bfloat16)
-    assert operations(lambda: model.begin(rows, integers(1), prompt, integers(1))).total() <= 2070
+    assert operations(lambda: model.begin(rows, integers(1), prompt, integers(1))).total() <= 2060
 
 
 @pytest.mark.parametrize("frames", [1, 8])
@@ -77,7 +77,7 @@ def test_the_codec_can_be_recorded(tmp_path, frames):
     codec = load_codec(FakeTensors(), config)
     streams = codec.layout.allocate(SESSIONS + 1, CUDA, torch.bfloat16)
     decode = operations(lambda: codec.decode(streams, integers(SESSIONS), integers(SESSIONS, 16, frames)))
-    assert decode.total() <= 445
+    assert decode.total() <= 442
 
 
 def test_a_voice_is_heard_where_the_model_is(tmp_path):
@@ -98,7 +98,7 @@ def test_a_step_of_the_translation_can_be_recorded(geometry):
     counted = operations(step._do)
     assert counted["scaled_dot_product_attention"] == shape.num_hidden_layers
     assert (counted["rms_norm"], counted["rsqrt"]) == (4 * shape.num_hidden_layers + 1, 0)
-    assert counted.total() <= 990
+    assert counted.total() <= 984
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,11 @@ def test_a_step_of_the_translation_can_be_recorded(geometry):
     [
         (lambda numbers: numbers[0].item(), "_local_scalar_dense"),
         (lambda numbers: numbers[numbers > 0], "nonzero"),
-        (lambda numbers: numbers.add_(torch.ones(3, dtype=torch.int64)), "device"),
-        (lambda numbers: numbers.copy_(torch.ones(3, dtype=torch.int64)), "device|copy_"),
+        (lambda numbers: numbers.add_(torch.ones(3, dtype=torch.int64)), "cpu"),
+        (lambda numbers: numbers.copy_(torch.ones(3, dtype=torch.int64)), "cpu"),
         (lambda numbers: numbers.add_(torch.tensor([1, 2, 3], device=CUDA)), "lift_fresh|_to_copy|to.device"),
         (lambda numbers: numbers.cpu(), "cpu"),
+        (lambda numbers: numbers + torch.ones(()), "cpu"),
     ],
 )
 def test_what_the_host_must_see_is_refused(work, why):

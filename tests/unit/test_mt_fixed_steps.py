@@ -1,7 +1,6 @@
 """Decoding steps in fixed memory: the same texts as without, whatever the memory held before, and recorded bit for bit."""
 
 import random
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ import torch
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
 from models.mt.search.transfers import pack, unpack
-from models.mt.steps.fixed_step import Bucket, FixedStep
+from models.mt.steps.fixed_step import Bucket
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
@@ -17,7 +16,7 @@ from models.mt.steps.steppers import CausalStepper
 from models.mt.terms.automaton import TermAutomaton
 from pipeline.errors import ModelError
 from tests.mt_models import END, PIECES, random_model
-from tests.tape import NotRecordable, OnDevice, TapeRecorder
+from tests.tape import NotRecordable, TapeRecorder
 from tests.unit.test_mt_terms import VOCABULARY, random_demands
 
 SIZE = len(PIECES)
@@ -187,22 +186,6 @@ def test_a_device_that_refuses_to_record_names_the_setting():
 
     with pytest.raises(ModelError, match=r"Qwen3.*not permitted.*`graphs: false`"):
         FixedSteps(random_model("qwen3", SIZE), bias(), SIZES, Refusing())
-
-
-@pytest.mark.parametrize(("kind", "changes"), MODELS)
-def test_a_step_touches_nothing_on_the_host(kind, changes, monkeypatch):
-    """Tensors of the device ``meta`` hold no numbers: to read one, or to compute with the host's, is an error."""
-    monkeypatch.setattr(torch, "autocast", lambda **_: nullcontext())  # transformers enters it; unknown to ``meta``
-    model = random_model(kind, SIZE, **changes).to("meta")
-    memory = [torch.empty(2, 4, 2, 16, 8, device="meta") for _ in model.model.layers]
-    step = FixedStep(model, bias().to("meta"), SIZES[0], memory, torch.empty(4, SIZE, device="meta"))
-    moves = torch.zeros(2, 3, dtype=torch.int64, device="meta")
-    with torch.inference_mode():
-        with OnDevice(moves.device):
-            assert step.step(moves).shape == (3, SIZE)
-        step._bias = bias()
-        with pytest.raises(RuntimeError, match="device"):
-            step.step(moves)
 
 
 def test_what_comes_back_from_a_device_in_one_tensor_is_what_was_sent():

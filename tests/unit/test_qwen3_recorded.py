@@ -8,18 +8,16 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3 import recorded
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
-from models.tts.qwen3.config import read_codec_config, read_model_config
+from models.tts.qwen3.config import read_codec_config
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.execution import Eager, Loaded
-from models.tts.qwen3.frame import load_speech_model
-from models.tts.qwen3.generation_config import read_generation_config
 from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import streaming
 from models.tts.qwen3.recorded import Recorded
-from models.tts.qwen3.rows import NEVER, allocate_rows
+from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.utterance import Utterance
-from tests.qwen3_frames import CPU, POSITIONS, TEXT, load, opening, rows_for
-from tests.tape import Immediate, OnDevice, TapeRecorder
+from tests.qwen3_frames import CPU, POSITIONS, load, opening, rows_for
+from tests.tape import Immediate, TapeRecorder
 
 TEXTS = (list(range(20, 60)), list(range(40, 70)), list(range(70, 95)))
 FRAMES = 22
@@ -173,30 +171,6 @@ def test_the_first_frame_is_heard_in_the_turn_that_begins_it_though_others_are_r
     assert second in [part.utterance for part in engine.turn()]
 
 
-@pytest.mark.parametrize("whole", [torch.inference_mode, torch.no_grad], ids=["whole", "in parts"])
-def test_a_frame_waits_for_no_value_and_makes_nothing_on_another_device(tmp_path, monkeypatch, whole):
-    """On the meta device every operation runs without values; it passes for a GPU, whose branches are what is recorded.
-
-    Outside of inference mode operations arrive as the parts they are made of.
-    """
-    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _tensor: True))
-    folder, device = write_checkpoint(tmp_path), torch.device("meta")
-    config, generation = read_model_config(folder), read_generation_config(folder)
-    model = load_speech_model(NoValues(), config, generation, POSITIONS, device)
-    codec = load_codec(NoValues(), read_codec_config(folder))
-    rows = allocate_rows(config, ROWS, POSITIONS, TEXT, model.talker.code_table)
-    streams = codec.layout.allocate(ROWS, device, torch.bfloat16)
-    at = torch.zeros(1, dtype=torch.int64, device=device)
-    with whole(), OnDevice(device):
-        model.begin(rows, at, rows.pending.new_zeros(16, config.talker.hidden), at)
-        model.step(rows, ROWS, POSITIONS)
-        samples = codec.decode(streams, at.new_zeros(2), at.new_zeros(2, 16, 4))
-    assert (samples.device, tuple(samples.shape)) == (device, (2, 4 * 1920))
-    assert {part.device for part in (rows.codes, rows.pending, rows.frame, *streams.memories)} == {device}
-    with pytest.raises(RuntimeError):
-        rows.codes.tolist()
-
-
 class NoNumbers(TorchDispatchMode):
     """A number that is assigned is copied from the host, for which a GPU's thread waits; one that is filled in is not."""
 
@@ -227,10 +201,3 @@ def test_what_an_utterance_begins_with_is_written_without_waiting_for_the_step_u
     assert not any(part[3].any() for part in (*loaded.streams.memories, loaded.streams.position))
     with pytest.raises(AssertionError), torch.inference_mode(), NoNumbers():
         rows.seed[1] = 1
-
-
-class NoValues:
-    """A checkpoint's tensors without their values."""
-
-    def take(self, _name, *size):
-        return torch.empty(size, dtype=torch.bfloat16, device="meta")

@@ -60,7 +60,7 @@ class NeverCloses(Keep):
 async def test_a_sink_that_cannot_be_closed_is_left_and_told_and_the_others_are_closed() -> None:
     _, keep, session = make()
     outlets = [Outlet(NeverCloses()), Outlet(keep), Outlet(NeverCloses())]
-    async with asyncio.timeout(14 + 2 * CLOSE_S):
+    async with asyncio.timeout(14 + 1.5 * CLOSE_S):
         await session.run(Talk(14), outlets)
     assert keep.closed == 1
     assert [isinstance(outlet.error, DeviceError) for outlet in outlets] == [True, False, True]

@@ -37,15 +37,6 @@ def test_a_file_that_is_refused_is_left_open_nowhere(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_a_pipe_that_is_read_is_waited_for_when_it_is_full(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    writing = create(tmp_path / "pipe", private=False)
-    assert os.get_blocking(writing)
-    os.close(writing)
-    os.close(reading)
-
-
 def test_what_is_checked_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("what I had")
     for path in (tmp_path / "log", tmp_path / "new"):

@@ -126,7 +126,10 @@ class Qwen3TTS:
                     finally:
                         conducting.cancel()
             finally:
-                await lane.free(engine.close)
+                try:
+                    await lane.free(engine.close)
+                except RuntimeError as error:  # a GPU that has failed says so again
+                    failure = failure or ModelError(f"the device of the speech model has failed: {error}")
         if failure is not None:
             raise failure
 

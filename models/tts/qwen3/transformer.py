@@ -64,7 +64,7 @@ class Stack:
         rows, steps, _ = stream.shape
         heads = layer.qkv(normalize(stream, layer.input_norm, shape.norm_eps)).view(rows, steps, -1, shape.head_dim)
         queries_keys = heads[:, :, : shape.heads + shape.kv_heads]
-        rotate(normalize(queries_keys, layer.qk_norm, shape.norm_eps), *angles, out=queries_keys)
+        rotate(normalize_heads(heads, layer.qk_norm, shape.norm_eps), *angles, out=queries_keys)
         attended = attend(index, heads[:, :, : shape.heads], heads[:, :, shape.heads :])
         return layer.output(attended.reshape(rows, steps, shape.heads * shape.head_dim))
 
@@ -106,13 +106,18 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm over the last axis (arXiv:1910.07467): computed in float32 as in training, scaled in the values' type."""
     if values.is_cuda:  # torch has a kernel for it
-        if weight.dim() == 1:
-            return functional.rms_norm(values, weight.shape, weight, eps)
-        return weight * functional.rms_norm(values, weight.shape[-1:], None, eps)
+        return functional.rms_norm(values, weight.shape, weight, eps)
     exact = values if values.dtype == torch.float32 else values.float()
     squares = (exact * exact).sum(-1, keepdim=True)
     normal = exact * torch.add(_as_tensor(eps), squares, alpha=1 / values.shape[-1]).rsqrt_()
     return weight * (normal if normal.dtype == values.dtype else normal.to(values.dtype))
+
+
+def normalize_heads(heads: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """RMSNorm of the first of ``heads`` [rows, steps, n, dim], as many as ``weight`` [normed heads, dim] has rows."""
+    if heads.is_cuda:  # all of them: the kernel would first copy what lies apart
+        return weight * functional.rms_norm(heads, heads.shape[-1:], None, eps)[:, :, : len(weight)]
+    return normalize(heads[:, :, : len(weight)], weight, eps)
 
 
 @cache
