@@ -25,7 +25,7 @@ from models.recording import CudaRecorder
 Model: TypeAlias = Any  # transformers is not analyzed
 Texts: TypeAlias = list[list[int]]
 UNIT_TOKENS, PROMPT_TOKENS, BEAMS, END = 20, 96, 4, 2
-BUDGET_S = 15.0  # for the runs of one search at one batch size
+BUDGET_S = 60.0  # for the runs of one search at one batch size
 
 GEOMETRIES: Mapping[str, Mapping[str, int]] = {
     "tiny": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
