@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MISSING_S, MISSING_SHARE = 0.5, 0.05  # a file that ends so far before the length it states was cut short
+EXACT = {"flac"}
+"""Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
 
 
 class AudioFile:
@@ -37,7 +39,7 @@ class AudioFile:
         self._path = Path(path)
         self._clock = clock
         self._damaged_packets = 0
-        self.sample_rate, self.duration_s = _probe(self._path)
+        self.sample_rate, self.duration_s, self._exact = _probe(self._path)
         self._cut_short = _is_cut_short(self._path)
         self._chunk = max(1, round(chunk_s * self.sample_rate))
 
@@ -105,13 +107,20 @@ class AudioFile:
         if missing_s > max(MISSING_S, MISSING_SHARE * heard_s) or self._cut_short:
             stated = f" of the {self.duration_s:.1f} s it states" if missing_s > MISSING_S else ""
             self._fault(f"it is truncated: {heard_s:.1f} s{stated} could be heard")
+        elif self._exact and missing_s > 0.5 / self.sample_rate:
+            self._fault(
+                f"it is damaged: {missing_s:.2f} s of it could not be heard, and what follows comes so much earlier"
+            )
 
     def _fault(self, message: str) -> None:
         self.notices.append(Fault("source", f"{self._path}: {message}", fatal=False))
 
 
-def _probe(path: Path) -> tuple[int, float | None]:
-    """Sample rate and stated length of a file that can be heard; raises `BadInput` that says why it cannot."""
+def _probe(path: Path) -> tuple[int, float | None, bool]:
+    """Sample rate and stated length of a file that can be heard, and whether that length is exact.
+
+    Raises `BadInput` that says why it cannot.
+    """
     import av  # noqa: PLC0415
 
     if not path.exists():
@@ -124,7 +133,7 @@ def _probe(path: Path) -> tuple[int, float | None]:
         raise BadInput(f"{path} may not be read by this user; try: chmod u+r {path}")
     try:
         with av.open(str(path)) as container:
-            return _stated(path, container)
+            return *_stated(path, container), container.format.name in EXACT
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(
             f"{path} holds no audio that FFmpeg can decode ({error.strerror}); valid are WAV, FLAC, MP3, "

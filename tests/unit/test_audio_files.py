@@ -126,6 +126,20 @@ async def test_what_is_no_number_is_silence_and_is_told(tmp_path):
     assert not notice.fatal
 
 
+async def test_what_a_decoder_skips_in_silence_is_told(tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(80_000).astype(np.float32)
+    soundfile.write(tmp_path / "talk.flac", noise, 16_000)
+    data = bytearray((tmp_path / "talk.flac").read_bytes())
+    half = len(data) // 2
+    data[half : half + 2000] = bytes(2000)
+    (tmp_path / "hurt.flac").write_bytes(data)
+    for name, told in (("talk.flac", 0), ("hurt.flac", 1)):
+        file = AudioFile(tmp_path / name, realtime=False, clock=LoopClock())
+        heard = sum([len(chunk.samples) async for chunk in file])
+        assert (heard < len(noise), len(file.notices)) == (bool(told), told)
+    assert f"{(len(noise) - heard) / 16_000:.2f} s of it could not be heard" in file.notices[0].message
+
+
 @pytest.mark.parametrize("name", ["talk.wav", "talk.flac", "talk.mp3"])
 async def test_of_a_truncated_file_the_beginning_is_heard_and_the_loss_is_told(tmp_path, name):
     path = write(tmp_path / name, tone(4, 16000))
