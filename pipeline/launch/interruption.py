@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-DRAIN_S = 4.0  # then the session is cancelled, so that all is over within 5 s
-STOP_S = 0.9  # then the process ends, whatever still hangs, be it the event loop
+DRAIN_S = 3.5  # then the session is cancelled, so that all is over, and told, within 5 s
+DRAINED_S, STOP_S = 4.9, 0.9  # then the process ends, whatever still hangs, be it the event loop
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -74,7 +74,7 @@ class Interruption:
                 return
             drains = number == 0 and self.session is not None
             number = byte[0]
-            limit = min(limit, time.monotonic() + (DRAIN_S + STOP_S if drains else STOP_S))
+            limit = min(limit, time.monotonic() + (DRAINED_S if drains else STOP_S))
             self._loop.call_soon_threadsafe(self.receive, number, drains)
         os._exit(128 + number)
 
