@@ -55,5 +55,6 @@ class CudaRecorder:
         recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
         with _ONE_AT_A_TIME, recording:
             work()
+        graph.replay()  # the first launch takes a graph to the device: not while someone waits
         replay: Work = graph.replay
         return replay
