@@ -16,6 +16,11 @@ def on_gpu(device: str) -> bool:
     return device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
+def number_bytes(dtype: str) -> int:
+    """Bytes of one number on a GPU by a ``dtype`` setting: half of a float32's, unless it asks for that."""
+    return 4 if dtype == "float32" else 2
+
+
 def count_elements(folder: Path, without: Iterable[str] = ()) -> int:
     """Numbers in all tensors of a folder's safetensors files but those whose names begin with one of ``without``.
 

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 
-from models.gpu_memory import count_elements
+from models.gpu_memory import count_elements, number_bytes
 from models.mt.catalog import Entry
 from models.mt.checkpoint import local_folder
-from models.mt.steps.fixed_steps import buckets
+from models.mt.steps.fixed_steps import buckets, room
 from pipeline.errors import ModelError
 
 _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
@@ -17,13 +17,12 @@ _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
 
 def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
     """Bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
-    number_bytes = _number_bytes(dtype)
     folder = local_folder(entry.repository)
     if folder is not None and (count := count_elements(folder)):
-        return {f"weights of {entry.name}, from its files": count * number_bytes}
+        return {f"weights of {entry.name}, from its files": count * number_bytes(dtype)}
     if (size := re.search(r"(\d+(?:\.\d+)?)([bm])$", entry.name)) is None:
         return {f"an unknown size for {entry.name}": 0}
-    return {f"weights of {entry.name}, by its name": round(float(size[1]) * _UNITS[size[2]]) * number_bytes}
+    return {f"weights of {entry.name}, by its name": round(float(size[1]) * _UNITS[size[2]]) * number_bytes(dtype)}
 
 
 def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
@@ -39,13 +38,8 @@ def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
         heads = shape["num_attention_heads"]
         width = shape.get("head_dim") or shape["hidden_size"] // heads
         position = 2 * shape["num_hidden_layers"] * shape.get("num_key_value_heads", heads) * width
-        sizes = buckets(rows, shape["max_position_embeddings"])
-        scores = 4 * max((size.rows for size in sizes), default=0) * shape["vocab_size"]
+        most, positions = room(buckets(rows, shape["max_position_embeddings"]))
+        scores = 4 * most * shape["vocab_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / 'config.json'} does not tell its geometry ({error!r}): set `graphs: false`") from error
-    positions = max((size.rows * size.length for size in sizes), default=0)
-    return {f"{what}, from its configuration": positions * position * _number_bytes(dtype) + scores}
-
-
-def _number_bytes(dtype: str) -> int:
-    return 4 if dtype == "float32" else 2
+    return {f"{what}, from its configuration": positions * position * number_bytes(dtype) + scores}

@@ -33,6 +33,11 @@ def buckets(rows: int, positions: int) -> list[Bucket]:
     return [size for size in sizes if size.length <= positions]
 
 
+def room(sizes: Sequence[Bucket]) -> tuple[int, int]:
+    """The most rows of a step, and the most positions of all its rows together: what steps that share memory take."""
+    return max((size.rows for size in sizes), default=0), max((size.rows * size.length for size in sizes), default=0)
+
+
 class FixedSteps:
     """The steps of one model, which share their memory: one search at a time, on the thread that owns the model."""
 
@@ -69,9 +74,8 @@ def _steps(model: Model, bias: Tensor | None, sizes: Sequence[Bucket]) -> list[F
     if len(shapes) != 1:
         raise RuntimeError(f"its layers keep keys and values of several shapes, {shapes}")
     ((_, heads, _, width),) = shapes
-    most = max((2 * size.rows * size.length for size in sizes), default=0)
-    arenas = [keys.new_zeros(most * heads * width) for keys, _ in probe.layers]
-    rows = max((size.rows for size in sizes), default=0)
+    rows, positions = room(sizes)
+    arenas = [keys.new_zeros(2 * positions * heads * width) for keys, _ in probe.layers]
     scores = probe.logits.new_zeros(rows, probe.logits.shape[-1], dtype=torch.float32)
 
     def part(arena: Tensor, size: Bucket) -> Tensor:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from models.downloads import ANOTHER_DISK, not_fetched
-from models.gpu_memory import on_gpu
+from models.gpu_memory import number_bytes, on_gpu
 from models.tts.qwen3.config import ModelConfig, read_model_config
 from models.tts.qwen3.gpu_memory import gpu_memory
 from models.tts.qwen3.languages import LANGUAGES
@@ -81,8 +81,9 @@ class Qwen3TTS:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
-        number_bytes = 4 if self.dtype == "float32" else 2
-        return gpu_memory(self.model, local_folder(self.model), self.sessions, number_bytes) if on_gpu(self.device) else {}
+        if not on_gpu(self.device):
+            return {}
+        return gpu_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
