@@ -27,10 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     def whole() -> Iterator[Record]:
         for record in read_events(arguments.log, lambda _: lines.update(["damaged"])):
-            lines["whole" if is_whole(record) else "damaged"] += 1
-            if is_whole(record):
-                lines["sessions"] += record["event"] == "session"
-                yield record
+            if not is_whole(record):
+                lines["damaged"] += 1
+                continue
+            lines["whole"] += 1
+            lines["sessions"] += record["event"] == "session"
+            yield record
 
     try:
         summary = summarize(whole())

@@ -37,6 +37,11 @@ class Job:
     voice: ChosenVoice | None
     glossary: Glossary
 
+    @property
+    def spoken(self) -> str | None:
+        """The target language that is spoken, if any is."""
+        return self.wish.spoken if self.speaks else None
+
 
 def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
     """Everything that can be refused before anything is loaded, opened or written."""

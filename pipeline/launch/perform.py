@@ -154,7 +154,7 @@ def _views(
         job.wish.targets,
         quiet=job.wish.quiet,
         unread=unread,
-        spoken=job.wish.spoken if job.speaks else None,
+        spoken=job.spoken,
     )
 
 
@@ -166,7 +166,7 @@ def _options(job: Job) -> SessionOptions:
     return SessionOptions(
         languages=job.languages,
         targets=job.wish.targets,
-        spoken=job.wish.spoken if job.speaks else None,
+        spoken=job.spoken,
         spoken_as=job.spoken_as,
         glossary=job.glossary,
         units=job.profile.units,
@@ -183,7 +183,7 @@ def _about(job: Job) -> dict[str, object]:
         "settings": digest(job.profile),
         "from": list(job.languages),
         "to": list(job.wish.targets),
-        "spoken": job.wish.spoken if job.speaks else None,
+        "spoken": job.spoken,
         "realtime": job.wish.realtime,
     }
 
