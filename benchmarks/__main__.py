@@ -91,7 +91,7 @@ def measure(argv: Sequence[str]) -> None:
         command.run(arguments)
         return
     check_writable(arguments.json)
-    environment = capture(argv, vars(arguments))
+    environment = capture(vars(arguments))
 
     def save(figures: Mapping[str, float]) -> None:
         write_result(arguments.json, figures, environment)

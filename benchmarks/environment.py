@@ -39,12 +39,20 @@ GPU_FIELDS = (
 )
 
 
-def capture(argv: Sequence[str] = (), settings: Mapping[str, object] | None = None) -> Environment:
-    """All of it as one JSON-ready mapping; what this machine does not tell is null, never a guess."""
+PASSED_ALONG = ("argv", "save")
+"""What `benchmarks.__main__` gives a command among its arguments and is no setting of it."""
+
+
+def capture(arguments: Mapping[str, Any] | None = None) -> Environment:
+    """All of it as one JSON-ready mapping; what this machine does not tell is null, never a guess.
+
+    ``arguments`` are those of a command, ``argv`` among them: the words by which it was run.
+    """
+    given = arguments or {}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["python", "-m", "benchmarks", *argv],
-        "settings": {name: _plain(value) for name, value in (settings or {}).items() if name != "argv"},
+        "command": ["python", "-m", "benchmarks", *given.get("argv", ())],
+        "settings": {name: _plain(value) for name, value in given.items() if name not in PASSED_ALONG},
         "git": git_state(),
         "hardware": hardware(),
         "python": platform.python_version(),

@@ -7,7 +7,7 @@ random weights. The GPU figures (``--device cuda``) need no other command.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from benchmarks import mt_policy
 from benchmarks.mt_control import control_figures
@@ -32,24 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure the parts that were asked for."""
-    parts: dict[str, Callable[[], Mapping[str, float]]] = {
-        "terms": lambda: {**terms_figures(arguments.sentences), **glossary_figures()},
-        "control": control_figures,
-        "policy": lambda: mt_policy.policy_figures(arguments),
-        "speed": lambda: _speed(arguments, figures),
+    parts: dict[str, Callable[[], Iterable[Mapping[str, float]]]] = {
+        "terms": lambda: [{**terms_figures(arguments.sentences), **glossary_figures()}],
+        "control": lambda: [control_figures()],
+        "policy": lambda: [mt_policy.policy_figures(arguments)],
+        "speed": lambda: _speed(arguments),
     }
     figures: dict[str, float] = {}
     for part in arguments.parts:
         print(part, flush=True)
-        figures |= parts[part]()
-        arguments.save(figures)
-    return figures
-
-
-def _speed(arguments: argparse.Namespace, before: Mapping[str, float]) -> Mapping[str, float]:
-    device, figures = choose_device(arguments.device), dict[str, float]()
-    for geometry in arguments.geometry:
-        for more in speed_figures(geometry, device, arguments.batches, arguments.repeats):
+        for more in parts[part]():
             figures |= more
-            arguments.save({**before, **figures})
+            arguments.save(figures)
     return figures
+
+
+def _speed(arguments: argparse.Namespace) -> Iterator[Mapping[str, float]]:
+    device = choose_device(arguments.device)
+    for geometry in arguments.geometry:
+        yield from speed_figures(geometry, device, arguments.batches, arguments.repeats)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.device import wait_for
+from benchmarks.device import timed, wait_for
 from models.cuda_attention import leave_out_cudnn_attention
 from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.constrained_beam import search
@@ -154,11 +154,8 @@ def _timed(
     times_ms: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            wait_for(device)
-            before = time.perf_counter()
-            found[name] = call()
-            wait_for(device)
-            times_ms[name].append(1000 * (time.perf_counter() - before))
+            found[name], taken_s = timed(call, device)
+            times_ms[name].append(1000 * taken_s)
         if max(map(sum, times_ms.values())) > 1000 * BUDGET_S:
             break
     return found, times_ms

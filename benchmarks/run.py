@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         "v": 1,
         **settings,
         "digest": digest(settings, utterances),
-        "environment": capture(getattr(arguments, "argv", ["run"]), vars(arguments)),
+        "environment": capture(vars(arguments)),
     }
     folder = begin(arguments.out, about, utterances, arguments.resume)
     measure(system, utterances, folder, arguments.clock)

@@ -114,7 +114,7 @@ def _measured(
 ) -> RunFolder:
     system = system_named(arguments.system)
     settings = {**system.about(), "clock": arguments.clock, "data": dict(data)}
-    environment = capture(getattr(arguments, "argv", ["table"]), vars(arguments))
+    environment = capture(vars(arguments))
     about = {"v": 1, **settings, "digest": digest(settings, utterances), "environment": environment}
     folder = begin(path, about, utterances, arguments.resume)
     measure(system, utterances, folder, arguments.clock)

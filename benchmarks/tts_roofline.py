@@ -12,15 +12,14 @@ Not counted: rows looked up in tables, keys and values, activations, the text pr
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType
 
 import torch
 from torch import Tensor
 
-from benchmarks.device import wait_for
+from benchmarks.device import timed
 from models.tts.qwen3.codec_layers import CausalConvolution
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.schedule import chunk
@@ -73,17 +72,9 @@ def bandwidth(device: str) -> float:
     size = _GPU_BYTES if device.startswith("cuda") else _CPU_BYTES
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
-    reading = min(_seconds(source.sum, device) for _ in range(_REPEATS))
-    copying = min(_seconds(lambda: target.copy_(source), device) for _ in range(_REPEATS))
+    reading = min(timed(source.sum, device)[1] for _ in range(_REPEATS))
+    copying = min(timed(lambda: target.copy_(source), device)[1] for _ in range(_REPEATS))
     return max(size / reading, 2 * size / copying)
-
-
-def _seconds(work: Callable[[], object], device: str) -> float:
-    wait_for(device)
-    begin = time.perf_counter()
-    work()
-    wait_for(device)
-    return time.perf_counter() - begin
 
 
 def _bytes(part: object) -> int:

@@ -36,8 +36,8 @@ def ratios(found: Sequence[Comparison]) -> bytes | None:
 
     One with zero on a side has no place there, and how many are left out is said.
     """
-    drawable = [one for one in found if math.isfinite(one.advantage) and one.advantage > 0]
-    shown, left_out = drawable[:MOST_BARS], len(found) - len(drawable[:MOST_BARS])
+    shown = [one for one in found if math.isfinite(one.advantage) and one.advantage > 0][:MOST_BARS]
+    left_out = len(found) - len(shown)
     if len(shown) < LEAST_BARS:
         return None
     with style.panels(height=0.9 + 0.34 * len(shown)) as (figure, axes):

@@ -72,6 +72,7 @@ def test_a_run_keeps_the_words_that_started_it(tmp_path):
     assert bench.main(argv) == 0
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["environment"]["command"][3:] == argv
+    assert not {"argv", "save"} & about["environment"]["settings"].keys()
 
 
 def test_how_threads_wait_is_kept_for_it_moves_every_time(monkeypatch):

@@ -147,7 +147,7 @@ def test_a_peers_script_needs_nothing_of_ours_and_says_what_is_missing(name):
 def test_a_copy_counts_as_read_and_written(monkeypatch):
     monkeypatch.setattr(tts_roofline, "_CPU_BYTES", 1024)
     seconds = iter([4.0] * 10 + [2.0] * 10)
-    monkeypatch.setattr(tts_roofline, "_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr(tts_roofline, "timed", lambda *_: (None, next(seconds)))
     assert tts_roofline.bandwidth("cpu") == 2 * 1024 / 2.0
 
 
