@@ -16,6 +16,19 @@ HZ = 16_000
 
 
 @dataclass
+class SetClock:
+    """A clock that stands where the test sets it; whoever sleeps moves it on."""
+
+    moment: float = 0.0
+
+    def now(self) -> float:
+        return self.moment
+
+    async def sleep_until(self, moment: float) -> None:
+        self.moment = max(self.moment, moment)
+
+
+@dataclass
 class Faults:
     """Raise, hang or give garbage at the n-th call (from 1) of ``load``, ``open``, ``hear``, ``translate`` or ``say``."""
 

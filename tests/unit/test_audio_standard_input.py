@@ -13,6 +13,7 @@ from pipeline.audio.standard_input import StandardInput
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Gap
+from tests.scripted import SetClock
 
 PCM = np.arange(-4000, 4000, dtype="<i2")
 
@@ -132,23 +133,11 @@ async def test_a_silent_writer_cannot_hold_a_cancelled_session(pipe):
     assert threading.active_count() == before
 
 
-class SetClock:
-    """Time that passes only while somebody sleeps, or a test lets it."""
-
-    moment = 100.0
-
-    def now(self):
-        return self.moment
-
-    async def sleep_until(self, moment):
-        self.moment = max(self.moment, moment)
-
-
 async def test_a_pipe_that_is_faster_than_speech_is_paced_when_live(pipe):
     reading, writing = pipe
     os.write(writing, PCM.tobytes())
     os.close(writing)
-    clock, chunks = SetClock(), []
+    clock, chunks = SetClock(100.0), []
     async for chunk in StandardInput(16000, clock=clock, live=True, descriptor=reading):
         assert clock.now() == pytest.approx(100.0 + chunk.end)
         chunks.append(chunk)
@@ -159,7 +148,7 @@ async def test_a_stall_moves_stream_time_on_when_live_and_a_slow_session_does_no
     reading, writing = pipe
     second = bytes(2 * 16000)
     os.write(writing, second)
-    clock, items = SetClock(), []
+    clock, items = SetClock(100.0), []
     async for item in StandardInput(16000, clock=clock, live=True, descriptor=reading, chunk_s=0.5):
         items.append(item)
         match len(items):

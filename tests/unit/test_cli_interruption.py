@@ -79,12 +79,17 @@ def test_the_first_signal_drains(tmp_path, number):
     assert_valid(tmp_path)
 
 
+def fill(descriptor: int) -> None:
+    """Write until a pipe takes no more."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"x")
+
+
 def test_a_first_signal_drains_although_nobody_reads_what_is_told(tmp_path):
     process = started(tmp_path, TALKING)
     errors = os.open(f"/proc/{process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(errors, b"x")
+    fill(errors)
     os.close(errors)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
@@ -100,9 +105,7 @@ def stuffed(tmp_path):
     def make(name: str) -> str:
         os.mkfifo(tmp_path / name)
         opened.append(os.open(tmp_path / name, os.O_RDWR | os.O_NONBLOCK))
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(opened[0], b"x")
+        fill(opened[-1])
         return name
 
     yield make

@@ -324,7 +324,7 @@ def test_a_voice_of_another_model_is_learned_again_from_the_kept_clip(translate,
     assert list(store.record("anna").arrays) == ["another one", "tests.scripted_voices:Cloner toy"]
 
 
-def test_what_add_advises_can_be_typed_as_it_stands(add, profile, capsys):
+def test_what_add_advises_can_be_typed_as_it_stands(add, profile):
     code, out, _ = add()
     assert code == 0
     advised = shlex.split(out.strip().partition("; try: translate-live ")[2])

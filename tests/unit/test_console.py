@@ -26,18 +26,7 @@ from pipeline.events import (
 from pipeline.outputs.console import PlainView, TranslationLines, console_sinks
 from pipeline.outputs.lines import notice_line
 from pipeline.outputs.live_view import LiveView, Status
-
-
-class SetClock:
-    """A clock that stands where the test sets it."""
-
-    moment = 0.0
-
-    def now(self) -> float:
-        return self.moment
-
-    async def sleep_until(self, moment: float) -> None:
-        self.moment = max(self.moment, moment)
+from tests.scripted import SetClock
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,7 @@ import torch
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.mt.checkpoint import load_checkpoint
 from models.tts.qwen3.loading import load_engine
-from tests.contract.test_mt_backends import TOY
+from tests.toy_session import TOY_MT
 
 
 def load_speech(folder):
@@ -14,7 +14,7 @@ def load_speech(folder):
 
 
 def load_translation(_folder):
-    load_checkpoint(str(TOY), "causal", "cpu", "auto")
+    load_checkpoint(str(TOY_MT), "causal", "cpu", "auto")
 
 
 @pytest.mark.parametrize("load", [load_speech, load_translation])

@@ -27,22 +27,10 @@ from pipeline.events import (
     Word,
 )
 from pipeline.outputs.event_log import EventLog, read_events
+from tests.scripted import SetClock
 
 S = 1_000_000_000
 ABOUT = {"version": "1", "profile": "offline", "from": ["en"], "to": ["es"]}
-
-
-class SetClock:
-    """A clock that stands where the test sets it."""
-
-    def __init__(self) -> None:
-        self.moment = 100.0
-
-    def now(self) -> float:
-        return self.moment
-
-    async def sleep_until(self, moment: float) -> None:
-        self.moment = max(self.moment, moment)
 
 
 def audio(start: float, seconds: float) -> AudioChunk:
@@ -65,7 +53,7 @@ async def written(
     path: Path, events: list[tuple[float, Event]], close: bool = True, about: dict[str, object] | None = None
 ) -> list[dict]:
     """The log of events put at given clock times; stream second 0 is at 99.5 s."""
-    clock = SetClock()
+    clock = SetClock(100.0)
     log = EventLog(path, about or ABOUT, clock, lambda moment: 99.5 + moment)
     for moment, event in events:
         clock.moment = moment
@@ -151,4 +139,4 @@ def test_a_file_that_is_no_log(tmp_path, content):
 
 async def test_a_log_that_cannot_be_written(tmp_path):
     with pytest.raises(DeviceError, match="cannot write"):
-        EventLog(tmp_path / "missing" / "log", ABOUT, SetClock(), float)
+        EventLog(tmp_path / "missing" / "log", ABOUT, SetClock(100.0), float)

@@ -6,7 +6,7 @@ from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, Skipped, Transc
 from pipeline.outputs.event_log import EventLog, read_events
 from pipeline.outputs.outcome import Outcome
 from pipeline.outputs.summary import summarize
-from tests.unit.test_console import SetClock
+from tests.scripted import SetClock
 
 
 def word(text: str, start: float) -> Word:
