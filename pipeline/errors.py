@@ -6,17 +6,35 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from math import inf, isfinite
 
+FETCH_MODELS = "fetch the model files"
+"""The hint of an error, and the fix of a `Missing`, that downloading model files mends; commands word it."""
+
 
 class TranslateLiveError(Exception):
-    """Anything a user can be told without a traceback."""
+    """Anything a user can be told without a traceback.
+
+    ``message`` says what was wrong and what is valid, ``hint`` the next step (empty: none), and ``code`` names the kind of
+    error for programs. A hint names settings (``pace.max_lag_s=6``), never options of a command: commands word it.
+    """
 
     exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or type(self).code
+
+    def __str__(self) -> str:
+        return f"{self.message}; try: {self.hint}" if self.hint else self.message
 
 
 class BadInput(TranslateLiveError):
     """An argument, file or setting that cannot be used."""
 
     exit_code = 2
+    code = "bad_input"
 
 
 class SeveralMistakes(BadInput):
@@ -31,23 +49,28 @@ class SeveralMistakes(BadInput):
 class Refused(BadInput):
     """A request the chosen backend cannot fulfil; the message says which can."""
 
+    code = "refused"
+
 
 class DeviceError(TranslateLiveError):
     """An audio device or output file that cannot be used."""
 
     exit_code = 3
+    code = "device"
 
 
 class ModelError(TranslateLiveError):
     """A model, helper program or accelerator that is missing or broken."""
 
     exit_code = 4
+    code = "model"
 
 
 class NetworkError(TranslateLiveError):
     """A download or connection that failed."""
 
     exit_code = 5
+    code = "network"
 
 
 class StageFailed(ModelError):
