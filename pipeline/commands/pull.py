@@ -14,15 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
+    from pipeline.commands.advice import worded  # noqa: PLC0415
     from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
 
-    backends = load_profile(arguments.profile, None, arguments.assignments).backends()
-    used = (backends.recognizer, backends.translator, *backends.synthesizers)
+    backends = load_profile(arguments.profile, None, arguments.assignments).backends
+    used = [backend for _, backend in backends.items()]
     for backend in used:
         backend.pull(_Progress(type(backend).__name__))
     missing = [item for backend in used for item in backend.missing()]
     for item in missing:
-        print(f"still missing: {item.what}; try: {fix_for(arguments.profile, [item])}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready")  # noqa: T201
     return 4 if missing else 0

@@ -59,15 +59,15 @@ def test_what_is_free_is_compared_with_what_is_needed(driver):
     driver("NVIDIA T4, 550.54, 15360, 9000\n")
     assert not examined(load_profile("gpu")).well
     assert examined(load_profile("gpu")).detail.endswith("; 9.4 GB are free")
-    smaller = need_of(load_profile("gpu", None, SETTINGS).backends())
-    assert ALLOWANCE < smaller.total < need_of(load_profile("gpu").backends()).total
+    smaller = need_of(load_profile("gpu", None, SETTINGS).backends)
+    assert ALLOWANCE < smaller.total < need_of(load_profile("gpu").backends).total
 
 
 def test_the_profile_fits_the_card_that_its_file_asks_for(no_driver):
-    need = need_of(load_profile("gpu").backends())
+    need = need_of(load_profile("gpu").backends)
     assert 8e9 < need.total < 16e9
     assert set(need.later) == {"weights of lmt-60-1.7b, by its name", "weights of madlad-400-3b, by its name"}
-    assert need_of(load_profile("cpu").backends()).total == 0
+    assert need_of(load_profile("cpu").backends).total == 0
 
 
 def test_drivers_tell_their_gpus_or_what_is_wrong(driver):
@@ -110,7 +110,7 @@ def test_the_estimate_is_what_recorded_translation_steps_keep(tmp_path, kind):
 
 
 def test_recorded_steps_of_a_model_that_is_not_here_are_of_an_unknown_size():
-    need = need_of(load_profile("gpu", None, ["translator.graphs=true"]).backends())
+    need = need_of(load_profile("gpu", None, ["translator.graphs=true"]).backends)
     assert (need.now["an unknown size for the recorded steps of hy-mt2-1.8b"], " or more: " in str(need)) == (0, True)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pipeline.profiles.selection import speaking as fitting
 from safetensors.torch import load_file, save_file
 
 from benchmarks.tts_checkpoint import write_checkpoint
@@ -18,7 +19,6 @@ from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk
 from pipeline.profiles.profile import load_profile
-from pipeline.profiles.selection import speaking as fitting
 from tests.qwen3_sessions import RATE, clip, heard, load
 
 
@@ -26,7 +26,7 @@ from tests.qwen3_sessions import RATE, clip, heard, load
 def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so():
     profile, notice = fitting(load_profile("gpu"), "ca")
     assert notice == "Qwen3TTS does not speak Catalan (ca): Espeak will, in its own voice"
-    assert isinstance(profile.backends().synthesizer, Espeak)
+    assert isinstance(profile.backends.synthesizer, Espeak)
     assert fitting(load_profile("gpu"), "ja")[1] is None
 
 
