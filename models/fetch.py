@@ -75,7 +75,7 @@ def fetch(name: str, progress: Progress, languages: Collection[str] = (), source
                     refused.append(f"{title}: has no {', '.join(left[:3])}{' ...' if len(left) > 3 else ''}")
         if lacking(name, languages):
             hint = AGAIN if kind is NetworkError else f"another source: {SOURCES}"
-            raise kind(f"the model {name} could not be fetched ({'; '.join(refused)})", hint=hint)
+            raise kind(f"the model {name} could not be fetched ({'; '.join(refused)})", hint=hint, code="not_fetched")
     progress(tally.what, 1.0)
 
 
