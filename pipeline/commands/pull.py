@@ -7,7 +7,7 @@ import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which profile, for which languages and from where."""
+    """Add the profile, the languages and the source."""
     parser.add_argument("profile", metavar="PROFILE", help="see configs/, as offline, cpu or gpu")
     parser.add_argument("--to", default="", metavar="LANG[,LANG]", help="only what these wanted languages need (all)")
     parser.add_argument("--from", dest="spoken", default="", metavar="LANG[,LANG]", help="only for these spoken ones (all)")
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _codes(text: str) -> tuple[str, ...]:
-    """The codes of languages named with commas between; raises `BadInput` for what is none."""
+    """Return the codes of languages named with commas between; raises `BadInput` for what is none."""
     from pipeline.languages import code_of, primary  # noqa: PLC0415
 
     return tuple(dict.fromkeys(primary(code_of(name)) for name in text.split(",") if name.strip()))
