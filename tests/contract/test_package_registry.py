@@ -9,7 +9,6 @@ from models.fetch import fetch
 from models.model_files import FOLDER_VARIABLE, ModelFile
 from pipeline.errors import NetworkError
 
-
 VOCABULARY = ModelFile(
     "kokoro",
     "vocab.json",
