@@ -87,7 +87,9 @@ def fetch_each(names: Iterable[str], progress: Progress, languages: Collection[s
     for name in names:
         try:
             fetch(name, progress, languages, source)
-        except NetworkError as error:
+        except TranslateLiveError as error:
+            if error.code != "not_fetched":
+                raise
             failed.append(error)
     if failed:
         raise failed[0]
