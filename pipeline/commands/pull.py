@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
-    from pipeline.config import fix_for, load_profile  # noqa: PLC0415
     from pipeline.contracts import Fetching, FetchOptions  # noqa: PLC0415
     from pipeline.errors import TranslateLiveError  # noqa: PLC0415
+    from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
 
     options = FetchOptions(_codes(arguments.spoken), _codes(arguments.to), arguments.source)
     backends = load_profile(arguments.profile, None, arguments.assignments).backends()
