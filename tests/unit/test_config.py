@@ -186,7 +186,8 @@ def test_what_lacks_is_told_with_a_command_or_where_none_helps_with_advice() -> 
     model, package = Missing("a model", FETCH_MODELS), Missing("a package", "pip install package")
     with pytest.raises(
         ModelError,
-        match="^profile cpu lacks a package, a model; try: pip install package && fetch the model files of the profile cpu$",
+        match="^profile cpu lacks a package, a model; try: "
+        "pip install package && fetch the model files of the profile cpu$",
     ):
         require("cpu", [package, model, model])
     with pytest.raises(ModelError, match="^profile gpu lacks a GPU, a model; try: another profile$"):
