@@ -22,12 +22,12 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda_stream import take_stream
 from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.engine_loop import Conductor
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, continued, whole
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.reference_history import History, Said
+from models.tts.qwen3.stop_criteria import Watch
+from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError

@@ -16,10 +16,11 @@ import psutil
 import torch
 
 from models.tts.qwen3 import Qwen3TTS, speaking
+from models.tts.qwen3.config import TEXT_CAPACITY
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.loading import TEXT_CAPACITY, load_engine
+from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
+from models.tts.qwen3.stop_criteria import Watch
 from models.tts.qwen3.utterance import Utterance
 from pipeline.events import ReadingUnit
 

@@ -1,4 +1,4 @@
-"""CUDA streams of the threads that own models, and what keeps such a thread from waiting for its own."""
+"""CUDA settings of the threads that own models: their streams, copies that do not wait, and the attention kernels."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def leave_stream(device: torch.device) -> None:
 def sent(numbers: Tensor, device: torch.device) -> Tensor:
     """The host's ``numbers`` on ``device``; the host does not wait until they are there."""
     return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
+
+
+def leave_out_cudnn_attention() -> None:
+    """Keep torch, in this process, from cuDNN's attention, which newer versions take first on an H100 or B200.
+
+    It makes a plan for every shape it has not seen on a thread (``aten/src/ATen/native/cudnn/MHA.cpp``), and here a shape
+    changes with every step, batch and prompt. Others measured 23 to 37 ms a plan and 0.44 s for all of a Qwen3's layers
+    (https://github.com/modelscope/FunASR/issues/3704, torch 2.11 on a B200); it has not been measured with these models.
+    """
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.recording import CudaRecorder
+from models.graph_capture import CudaRecorder
 from models.tts.qwen3 import loading
+from models.tts.qwen3.cuda_graphs import Recorded
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
-from models.tts.qwen3.recorded import Recorded
+from models.tts.qwen3.stop_criteria import Watch
 from models.tts.qwen3.utterance import Utterance
 from tests.tape import Immediate
 

@@ -9,11 +9,11 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
+from models.tts.qwen3.cuda_graphs import Recorded
+from models.tts.qwen3.eager import Eager, Loaded
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Loaded
-from models.tts.qwen3.guards import Ending, Watch
 from models.tts.qwen3.prompt import streaming, whole
-from models.tts.qwen3.recorded import Recorded
+from models.tts.qwen3.stop_criteria import Ending, Watch
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
 from tests.tape import Immediate
@@ -203,7 +203,7 @@ def test_speech_is_kept_from_ending_while_text_is_to_come(model, engine_for):
 
 
 def test_what_never_ends_is_ended_by_its_budget(model, engine_for, monkeypatch):
-    monkeypatch.setattr("models.tts.qwen3.guards.repeats", lambda _codes: False)
+    monkeypatch.setattr("models.tts.qwen3.stop_criteria.repeats", lambda _codes: False)
     engine = engine_for()
     one = Utterance(
         whole(model.config.tokens, opening(model), [20, 21]), None, engine.open_stream(), 0, True, Watch(120, 2)

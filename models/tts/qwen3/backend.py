@@ -11,11 +11,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from models.downloads import ANOTHER_DISK, not_fetched
-from models.gpu_memory import number_bytes, on_gpu
-from models.tts.qwen3.config import ModelConfig, read_model_config
-from models.tts.qwen3.gpu_memory import gpu_memory
-from models.tts.qwen3.languages import LANGUAGES
-from models.tts.qwen3.refusals import refuse_cloning, refuse_preset, refuse_style
+from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.qwen3.config import (
+    CODEC_ENCODER,
+    LANGUAGES,
+    POSITIONS,
+    TEXT_CAPACITY,
+    ModelConfig,
+    read_codec_config,
+    read_model_config,
+)
+from models.tts.qwen3.errors import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
@@ -83,7 +89,7 @@ class Qwen3TTS:
         """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
         if not on_gpu(self.device):
             return {}
-        return gpu_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
+        return estimated_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
@@ -102,7 +108,7 @@ class Qwen3TTS:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint and speak a few frames once, so that the first session does not wait for anything."""
-        from models.tts.qwen3.conductor import Conductor
+        from models.tts.qwen3.engine_loop import Conductor
         from models.tts.qwen3.loading import load_engine
         from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
 
@@ -157,3 +163,39 @@ def local_folder(model: str) -> Path | None:
     snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*/speech_tokenizer/config.json")
     found = sorted(snapshots, key=lambda path: path.stat().st_mtime)
     return found[-1].parent.parent if found else None
+
+
+_CODEC = 114_323_137  # numbers of the codec's decoder
+_PUBLISHED = {"0.6B": 914_643_008 + _CODEC, "1.7B": 1_928_677_440 + _CODEC}
+"""Numbers of a Base checkpoint; the others lack the speaker encoder, half a percent."""
+_PUBLISHED_SESSION = 28 * 2 * 8 * 128 * POSITIONS + 1_304_736
+"""Numbers that a session keeps: keys and values of 28 layers with 8 heads of 128, and its codec stream."""
+
+
+def estimated_memory(model: str, folder: Path | None, sessions: int, number_bytes: int) -> Mapping[str, int]:
+    """Bytes of weights and of what is allocated for ``sessions``, each with where the figure comes from.
+
+    0 for a model that is not here and whose name tells no published size.
+    """
+    if folder is not None:
+        codec = count_elements(folder / "speech_tokenizer", without=CODEC_ENCODER)
+        weights, session, source = count_elements(folder) + codec, _session(folder), "its files"
+    else:
+        weights = next((count for size, count in _PUBLISHED.items() if size in model), 0)
+        session, source = _PUBLISHED_SESSION, "its published geometry"
+    name = Path(model).name
+    if not weights:
+        return {f"an unknown size for {name}": 0}
+    return {
+        f"weights of {name}, from {source}": weights * number_bytes,
+        f"caches of {sessions} sessions": sessions * session * number_bytes,
+    }
+
+
+def _session(folder: Path) -> int:
+    """Numbers that a session keeps: keys and values of talker and codec, and its text."""
+    talker, codec = read_model_config(folder).talker, read_codec_config(folder)
+    window = codec.transformer
+    said = 2 * talker.layers * talker.kv_heads * talker.head_dim * POSITIONS
+    heard = 2 * window.layers * window.kv_heads * window.head_dim * (codec.window - 1)
+    return said + heard + (TEXT_CAPACITY + 1) * talker.hidden

@@ -18,9 +18,6 @@ from models.tts.qwen3.codec_state import CodecState, Layout
 from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
 
-UNUSED = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder.quantizer.rvq_rest.input_proj.")
-"""Tensors of the codec that only encoding needs."""
-
 
 @dataclass(frozen=True, slots=True)
 class CodecDecoder:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec_state import Layout
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Linear, pack_linear
 
 Part = Callable[[Tensor, list[Tensor]], Tensor]
 

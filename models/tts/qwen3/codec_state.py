@@ -34,15 +34,6 @@ class CodecState:
             memory[slots] = new
         self.position[slots] += frames
 
-    def save(self, slot: int) -> list[Tensor]:
-        """A copy of one stream's state, for `restore` into any slot."""
-        return [memory[slot].clone() for memory in (*self.memories, self.position)]
-
-    def restore(self, slot: int, saved: Sequence[Tensor]) -> None:
-        """Continue a saved stream in ``slot``."""
-        for memory, value in zip((*self.memories, self.position), saved, strict=True):
-            memory[slot] = value
-
 
 class Layout:
     """Collects the shape of each memory while the decoder is built; its parts keep the index they are given."""
@@ -54,11 +45,6 @@ class Layout:
         """Reserve a memory [slots, *shape]; gives its index."""
         self._shapes.append(shape)
         return len(self._shapes) - 1
-
-    @property
-    def elements(self) -> int:
-        """Numbers per stream."""
-        return sum(torch.Size(shape).numel() for shape in self._shapes)
 
     def allocate(self, slots: int, device: torch.device, dtype: torch.dtype) -> CodecState:
         """State for ``slots`` streams, each at its beginning."""

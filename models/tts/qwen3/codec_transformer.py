@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import attend_masked, mask_of
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec_state import Layout
 from models.tts.qwen3.config import CodecConfig
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.qwen3.transformer import normalize, rotary_tables, rotate
 
 

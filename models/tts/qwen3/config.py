@@ -8,16 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
-from models.tts.qwen3.json_section import Section, read_section
+from models.tts.qwen3.checkpoint import Section, read_section
 from pipeline.errors import ModelError
+
+LANGUAGES = {
+    "zh": "chinese",
+    "en": "english",
+    "fr": "french",
+    "de": "german",
+    "it": "italian",
+    "ja": "japanese",
+    "ko": "korean",
+    "pt": "portuguese",
+    "ru": "russian",
+    "es": "spanish",
+}
+"""ISO 639-1 code to the name in the checkpoint."""
+
 
 CODE_GROUPS = 16
 """Codes per frame: one of the talker, fifteen of the predictor."""
 
 CODES = 2048
 """Entries of each codebook; the talker's vocabulary has control tokens above."""
+
+POSITIONS = 1024
+"""Prompt and frames of one utterance that there is memory for."""
+
+TEXT_CAPACITY = 256
+"""Text tokens that follow a prompt."""
+
+CODEC_ENCODER = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder.quantizer.rvq_rest.input_proj.")
+"""Beginnings of the names of the codec's tensors that only encoding needs: they are not loaded."""
 
 _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
     "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
@@ -165,9 +190,7 @@ def read_codec_config(folder: Path) -> CodecConfig:
         sample_rate=root.integer("output_sample_rate"),
         samples_per_frame=root.integer("decode_upsample_rate"),
     )
-    product = 1
-    for rate in (*config.upsampling, *config.rates):
-        product *= rate
+    product = prod((*config.upsampling, *config.rates))
     if product != config.samples_per_frame:
         raise ModelError(f"{root.where}: decode_upsample_rate is {config.samples_per_frame}, its layers give {product}")
     return config

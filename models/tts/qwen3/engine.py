@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.tts.qwen3.execution import Drawn, Executor
+from models.tts.qwen3.eager import Drawn, Executor
 from models.tts.qwen3.frame import is_end
-from models.tts.qwen3.guards import Ending
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
-from models.tts.qwen3.schedule import Progress, choose, chunk
-from models.tts.qwen3.silence import silent_frames
-from models.tts.qwen3.utterance import Spoken, Utterance
+from models.tts.qwen3.stop_criteria import Ending
+from models.tts.qwen3.utterance import Progress, Spoken, Utterance, choose, chunk
+from models.tts.silence import silent_frames
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 

@@ -13,12 +13,9 @@ from torch import Tensor
 
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODES, ModelConfig
-from models.tts.qwen3.generation_config import GenerationConfig
-from models.tts.qwen3.predictor import Predictor, load_predictor
-from models.tts.qwen3.random_numbers import uniforms
 from models.tts.qwen3.rows import Rows
-from models.tts.qwen3.sampler import FirstCodeRules, draw, first_code_rules
-from models.tts.qwen3.talker import Talker, load_talker
+from models.tts.qwen3.sampler import FirstCodeRules, GenerationConfig, draw, first_code_rules, uniforms
+from models.tts.qwen3.talker import Predictor, Talker, load_predictor, load_talker
 
 END_BIAS_PER_FRAME = 1.0
 """Added to the end's logit for each frame past a row's ``overstay``: an end that the model has all but excluded (1e-14, as

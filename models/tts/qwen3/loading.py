@@ -7,31 +7,24 @@ from pathlib import Path
 
 import torch
 
-from models.cuda_attention import leave_out_cudnn_attention
-from models.cuda_stream import take_stream
-from models.recording import CudaRecorder
+from models.cuda_stream import leave_out_cudnn_attention, take_stream
+from models.graph_capture import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec import UNUSED, load_codec
-from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
-from models.tts.qwen3.config import read_codec_config, read_model_config
+from models.tts.qwen3.codec import load_codec
+from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
+from models.tts.qwen3.cuda_graphs import Recorded
+from models.tts.qwen3.eager import Eager, Executor, Loaded
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Executor, Loaded
+from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
 from models.tts.qwen3.frame import load_speech_model
-from models.tts.qwen3.generation_config import GenerationConfig, read_generation_config
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import Opening, whole
-from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.stop_criteria import Watch
+from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from pipeline.errors import BadInput, ModelError
-
-POSITIONS = 1024
-"""Prompt and frames of one utterance."""
-
-TEXT_CAPACITY = 256
-"""Text tokens that follow a prompt."""
 
 _WARM_UP_FRAMES = 16  # every size of codec chunk occurs
 
@@ -75,7 +68,7 @@ def _load(
         tensors.finish()
         codec_tensors = Tensors(folder / "speech_tokenizer", device, dtype)
         codec = load_codec(codec_tensors, codec_config)
-        codec_tensors.finish(UNUSED)
+        codec_tensors.finish(CODEC_ENCODER)
     # Outside of inference mode: what is allocated in it can be written to only in it.
     rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, model.talker.code_table)
     streams = codec.layout.allocate(sessions + spare, device, dtype)

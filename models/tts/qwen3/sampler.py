@@ -7,11 +7,74 @@ temperature, top-k (ties with the last stay), top-p.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.generation_config import Sampling
+from models.tts.qwen3.checkpoint import Section, read_section
+from models.tts.qwen3.config import CODE_GROUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; greedy when ``temperature`` is 0."""
+
+    temperature: float = 0.9
+    top_k: int = 50
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Sampling of the talker's code (with its repetition penalty) and of the predictor's codes."""
+
+    talker: Sampling
+    predictor: Sampling
+
+
+def read_generation_config(folder: Path) -> GenerationConfig:
+    """Read ``generation_config.json`` of a checkpoint folder."""
+    values = read_section(folder / "generation_config.json")
+    talker = _sampling(values, "", values.take("repetition_penalty", float))
+    return GenerationConfig(talker, _sampling(values, "subtalker_", 1.0))
+
+
+def _sampling(values: Section, prefix: str, repetition_penalty: float) -> Sampling:
+    # The published files spell the predictor's switch "subtalker_dosample".
+    sampled = values.values.get("do_sample" if not prefix else "subtalker_dosample", True)
+    temperature = values.take(f"{prefix}temperature", float) if sampled else 0.0
+    top_k, top_p = values.integer(f"{prefix}top_k"), values.take(f"{prefix}top_p", float)
+    return Sampling(temperature, top_k, top_p, repetition_penalty)
+
+
+_GOLDEN = -7046029254386353131  # 2**64 / golden ratio, as a signed 64-bit number
+_MIX = (-4658895280553007687, -7723592293110705685)
+_BITS = 23  # so that a float32 holds the number exactly and it times any total stays below that total
+
+
+def uniforms(seeds: Tensor, frames: Tensor) -> Tensor:
+    """Numbers in [0, 1), float32 [rows, 16], for int64 ``seeds`` and ``frames`` [rows].
+
+    A counter put through the SplitMix64 finalizer twice (Steele et al., "Fast splittable pseudorandom number generators",
+    OOPSLA 2014): no state to keep or to save, and the same number in whichever row a request runs.
+    """
+    codebooks = torch.arange(CODE_GROUPS, device=seeds.device)
+    counters = _mix(seeds * _GOLDEN + 1).unsqueeze(1) + (frames.unsqueeze(1) * CODE_GROUPS + codebooks) * _GOLDEN
+    return _shift(_mix(counters), 64 - _BITS).float() * 2.0**-_BITS
+
+
+def _mix(values: Tensor) -> Tensor:
+    values = (values ^ _shift(values, 30)) * _MIX[0]
+    values = (values ^ _shift(values, 27)) * _MIX[1]
+    return values ^ _shift(values, 31)
+
+
+def _shift(values: Tensor, bits: int) -> Tensor:
+    """Logical right shift: torch shifts int64 arithmetically."""
+    return (values >> bits) & ((1 << (64 - bits)) - 1)
+
 
 FIRST_END_FRAME = 2
 """Speech never ends before this frame (the official package's ``min_new_tokens``)."""

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.engine_loop import Conductor
+from models.tts.qwen3.errors import refusing_when_full
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
-from models.tts.qwen3.refusals import refusing_when_full
-from models.tts.qwen3.silence import Edges, pause_s
-from models.tts.qwen3.text import GrowingText, TextTokenizer
-from models.tts.qwen3.units import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.reference_history import History, Said
+from models.tts.qwen3.stop_criteria import Watch
+from models.tts.qwen3.text_pieces import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
+from models.tts.silence import Edges, pause_s
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 

@@ -11,16 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.config import ModelConfig
-from models.tts.qwen3.history import History
-from models.tts.qwen3.languages import LANGUAGES
+from models.tts.qwen3.config import LANGUAGES, ModelConfig
+from models.tts.qwen3.engine_loop import Conductor
+from models.tts.qwen3.errors import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
 from models.tts.qwen3.prompt import Opening, Speaker
-from models.tts.qwen3.reference_clip import check_clip
-from models.tts.qwen3.refusals import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
-from models.tts.qwen3.speaker_encoder import SpeakerEncoder
+from models.tts.qwen3.reference_history import History
+from models.tts.qwen3.speaker_encoder import SpeakerEncoder, check_clip
 from models.tts.qwen3.speaking import Manner, Session, StreamedSpeech
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.tokenizer import TextTokenizer
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import DeviceError, Refused
 from pipeline.events import AudioChunk

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import Attend
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import TransformerShape
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Attend, Linear, pack_linear
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Ending
+from models.tts.qwen3.engine_loop import Conductor
+from models.tts.qwen3.stop_criteria import Ending
 from models.tts.qwen3.utterance import Spoken
 from pipeline.errors import ModelError
 from pipeline.lane import Lane

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from models.cuda_stream import new_stream
-from models.recording import Recorder, Work
+from models.graph_capture import Recorder, Work
 from models.tts.qwen3.config import CODE_GROUPS
-from models.tts.qwen3.execution import Drawn, Eager, Loaded
+from models.tts.qwen3.eager import Drawn, Eager, Loaded
 from models.tts.qwen3.prompt import Prompt
-from models.tts.qwen3.schedule import CHUNKS
+from models.tts.qwen3.utterance import CHUNKS
 
 LENGTHS = (128, 256, 512)
 """Positions that a step looks at; and all there is memory for. Few sizes should do: to look at 1024 instead of 512 is to

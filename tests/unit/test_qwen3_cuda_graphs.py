@@ -5,16 +5,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen3 import recorded
+from models.tts.qwen3 import cuda_graphs
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
+from models.tts.qwen3.cuda_graphs import Recorded
+from models.tts.qwen3.eager import Eager, Loaded
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Loaded
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import streaming
-from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import NEVER
+from models.tts.qwen3.stop_criteria import Watch
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, load, opening, rows_for
 from tests.tape import Immediate, TapeRecorder
@@ -33,8 +33,8 @@ def parts(request, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_sizes(monkeypatch):
-    monkeypatch.setattr(recorded, "LENGTHS", (64, 128))
-    monkeypatch.setattr(recorded, "PROMPTS", (16, 32))
+    monkeypatch.setattr(cuda_graphs, "LENGTHS", (64, 128))
+    monkeypatch.setattr(cuda_graphs, "PROMPTS", (16, 32))
 
 
 def load_memory(model, codec):
@@ -116,7 +116,7 @@ def test_what_is_said_is_what_is_said_without_recording(parts):
 
 
 def test_a_prompt_longer_than_any_recorded_one_is_read_all_the_same(parts, monkeypatch):
-    monkeypatch.setattr(recorded, "PROMPTS", (4, 8))
+    monkeypatch.setattr(cuda_graphs, "PROMPTS", (4, 8))
     model, codec = parts
     recorder = TapeRecorder()
     assert len(streaming(model.config.tokens, opening(model), TEXTS[0])) > 8

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.tts.qwen3.guards import FRAMES_PER_TOKEN, Ending, Watch, repeats
-from models.tts.qwen3.history import History, Said
-from models.tts.qwen3.schedule import CHUNKS, Progress, choose, chunk
-from models.tts.qwen3.silence import Edges, pause_s
+from models.tts.qwen3.reference_history import History, Said
+from models.tts.qwen3.stop_criteria import FRAMES_PER_TOKEN, Ending, Watch, repeats
+from models.tts.qwen3.utterance import CHUNKS, Progress, choose, chunk
+from models.tts.silence import Edges, pause_s
 
 RATE = 24_000
 

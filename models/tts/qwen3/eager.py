@@ -1,4 +1,4 @@
-"""How the engine's work is done: operation by operation here, recorded in `models.tts.qwen3.recorded`."""
+"""How the engine's work is done: operation by operation here, recorded in `models.tts.qwen3.cuda_graphs`."""
 
 from __future__ import annotations
 

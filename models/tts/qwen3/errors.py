@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from models.tts.qwen3.languages import LANGUAGES
+from models.tts.qwen3.config import LANGUAGES
 from pipeline.errors import DeviceError, ModelError, Refused, nearest
 
 _BASE = "--set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base (or 0.6B-Base)"
