@@ -20,7 +20,7 @@ from models.tts.qwen3.config import TEXT_CAPACITY
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
-from models.tts.qwen3.stop_criteria import Watch
+from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.utterance import Utterance
 from pipeline.events import ReadingUnit
 
@@ -99,7 +99,7 @@ def _utterance(engine: Engine, text: list[int], role: tuple[int, int, int], stre
     opening = Opening(role, config.languages[_LANGUAGE], Speaker())
     speaker = torch.ones(config.talker.hidden, device=engine.device)
     prompt = streaming(config.tokens, opening, text, ended=False)
-    return Utterance(prompt, speaker, stream, seed, False, Watch(len(text) - 1, len(text)))
+    return Utterance(prompt, speaker, stream, seed, False, StopCriteria(len(text) - 1, len(text)))
 
 
 def measure_official(pair: Pair) -> Timing:

@@ -59,7 +59,7 @@ def silent_frames(samples: Samples, frame: int) -> list[bool]:
     return [bool(one < _SILENT_RMS**2) for one in power]
 
 
-class Edges:
+class EdgeTrim:
     """Passes speech on in time; the output does not depend on how the input is cut."""
 
     def __init__(self, sample_rate: int) -> None:

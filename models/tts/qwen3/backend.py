@@ -108,9 +108,9 @@ class Qwen3TTS:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint and speak a few frames once, so that the first session does not wait for anything."""
-        from models.tts.qwen3.engine_loop import Conductor
+        from models.tts.qwen3.engine_loop import EngineLoop
         from models.tts.qwen3.loading import load_engine
-        from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
+        from models.tts.qwen3.synthesizer import Qwen3Synthesizer, SynthesizerSettings
 
         folder = self.folder()
         self.check_style()
@@ -121,17 +121,17 @@ class Qwen3TTS:
             engine, text, encoder = await lane.run(
                 load_engine, folder, self.device, self.dtype, self.sessions, greedy=self.greedy, graphs=self.graphs
             )
-            conductor = Conductor(engine, lane)
-            choices = Choices(self.voice, self.style, self.seed, self.renew_after_s)
+            loop = EngineLoop(engine, lane)
+            settings = SynthesizerSettings(self.voice, self.style, self.seed, self.renew_after_s)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    conducting = tasks.create_task(conductor.run())
+                    turning = tasks.create_task(loop.run())
                     try:
-                        yield Qwen3Synthesizer(conductor, text, encoder, choices, tasks)
+                        yield Qwen3Synthesizer(loop, text, encoder, settings, tasks)
                     except Exception as error:  # a border: raised again below, and not as a group
                         failure = error
                     finally:
-                        conducting.cancel()
+                        turning.cancel()
             finally:
                 try:
                     await lane.free(engine.close)

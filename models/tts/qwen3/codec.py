@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_layers import CausalConvolution, LayerLoader, Part
-from models.tts.qwen3.codec_state import CodecState, Layout
+from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, LayerLoader
+from models.tts.qwen3.codec_state import CodecLayout, CodecState
 from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
 
@@ -24,12 +24,12 @@ class CodecDecoder:
     """The loaded decoder."""
 
     config: CodecConfig
-    layout: Layout
+    layout: CodecLayout
     codebooks: Tensor  # [16 * 2048, codebook width]
     offsets: Tensor  # [16, 1], where each codebook begins
     enter: CausalConvolution
     transformer: WindowTransformer
-    parts: Sequence[Part]
+    parts: Sequence[CodecLayer]
 
     def decode(self, state: CodecState, slots: Tensor, codes: Tensor) -> Tensor:
         """Decode the next frames of streams: ``codes`` int64 [rows, 16, frames] of ``slots`` int64 [rows].
@@ -47,7 +47,7 @@ class CodecDecoder:
 
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
     """Take the decoder from the checkpoint's ``speech_tokenizer`` folder."""
-    layout = Layout()
+    layout = CodecLayout()
     load = LayerLoader(tensors, layout)
     codebooks = torch.cat([*_codebooks(tensors, "rvq_first", 1, config), *_codebooks(tensors, "rvq_rest", 15, config)])
     enter = load.convolution("decoder.pre_conv", config.latent, config.codebook_width, 3)
@@ -74,9 +74,9 @@ def _codebooks(tensors: Tensors, part: str, count: int, config: CodecConfig) -> 
     return books
 
 
-def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[Part]:
+def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[CodecLayer]:
     """From 12.5 latents a second to samples."""
-    parts: list[Part] = []
+    parts: list[CodecLayer] = []
     for index, factor in enumerate(config.upsampling):
         parts.append(load.upsampling(f"decoder.upsample.{index}.0", config.latent, config.latent, factor, factor))
         parts.append(load.convnext(f"decoder.upsample.{index}.1", config.latent))

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_state import Layout
+from models.tts.qwen3.codec_state import CodecLayout
 from models.tts.qwen3.kernels import Linear, pack_linear
 
-Part = Callable[[Tensor, list[Tensor]], Tensor]
+CodecLayer = Callable[[Tensor, list[Tensor]], Tensor]
 
 _FEW = 2
 """Steps per input channel up to which it is faster to copy the inputs side by side for a product than to convolve."""
@@ -144,7 +144,7 @@ class ConvNext:
 class Residual:
     """Parts beside a residual path."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[CodecLayer, ...]
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
         """The same shape."""
@@ -159,7 +159,7 @@ class LayerLoader:
     """Takes layers from a checkpoint and reserves their memories."""
 
     tensors: Tensors
-    layout: Layout
+    layout: CodecLayout
 
     def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
         """A causal convolution."""

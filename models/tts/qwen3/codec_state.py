@@ -35,7 +35,7 @@ class CodecState:
         self.position[slots] += frames
 
 
-class Layout:
+class CodecLayout:
     """Collects the shape of each memory while the decoder is built; its parts keep the index they are given."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_state import Layout
+from models.tts.qwen3.codec_state import CodecLayout
 from models.tts.qwen3.config import CodecConfig
 from models.tts.qwen3.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.qwen3.transformer import normalize, rotary_tables, rotate
@@ -86,7 +86,7 @@ class WindowTransformer:
         return layer.output(attended.reshape(rows, steps, -1))
 
 
-def load_window_transformer(tensors: Tensors, layout: Layout, config: CodecConfig) -> WindowTransformer:
+def load_window_transformer(tensors: Tensors, layout: CodecLayout, config: CodecConfig) -> WindowTransformer:
     """Take the transformer from a checkpoint and reserve its memories."""
     shape, prefix, take = config.transformer, "decoder.pre_transformer", tensors.take
     inner = shape.heads * shape.head_dim

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.cuda_stream import new_stream
 from models.graph_capture import Recorder, Work
 from models.tts.qwen3.config import CODE_GROUPS
-from models.tts.qwen3.eager import Drawn, Eager, Loaded
+from models.tts.qwen3.eager import EagerExecutor, LoadedModel, PendingFrames
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.utterance import CHUNKS
 
@@ -46,7 +46,7 @@ class _Snapshot:
         self._host = torch.zeros(codes.shape, dtype=codes.dtype, pin_memory=codes.is_cuda)
         self._copied = torch.cuda.Event() if codes.is_cuda else None
 
-    def take(self, codes: Tensor) -> Drawn:
+    def take(self, codes: Tensor) -> PendingFrames:
         """Have ``codes`` copied when all that was asked of the device before is done."""
         self._host.copy_(codes, non_blocking=True)
         if self._copied is not None:
@@ -60,17 +60,17 @@ class _Snapshot:
         return codes
 
 
-class Recorded:
+class GraphExecutor:
     """An `Executor` that records all of its work when it is made, and never later.
 
     The largest sizes come first, so that the others use their memory. The last of the codec's streams is spare. On a GPU
     the codec runs beside the next frame, on a CUDA stream of its own.
     """
 
-    def __init__(self, loaded: Loaded, frames: Recorder, decoding: Recorder) -> None:
+    def __init__(self, loaded: LoadedModel, frames: Recorder, decoding: Recorder) -> None:
         """``frames`` records the model's work, ``decoding`` the codec's; on a GPU they may not share memory."""
         self.loaded = loaded
-        self._eager = Eager(loaded)
+        self._eager = EagerExecutor(loaded)
         self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
         self._counts = _halving(loaded.rows.capacity)
@@ -100,7 +100,7 @@ class Recorded:
         """See `Executor.reach`."""
         return _at_least(self._lengths, min(positions, self._lengths[-1]))
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """See `Executor.begin`."""
         if len(prompt) > len(self._prompt):
             return self._eager.begin(row, prompt, speaker)
@@ -112,12 +112,12 @@ class Recorded:
         self._begins[size]()
         return self._drawn()
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """See `Executor.step`."""
         self._steps[_at_least(self._counts, count), length]()
         return self._drawn()
 
-    def _drawn(self) -> Drawn:
+    def _drawn(self) -> PendingFrames:
         self._snapshots.append(self._snapshots.pop(0))
         return self._snapshots[-1].take(self.loaded.rows.codes)
 

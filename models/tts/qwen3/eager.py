@@ -16,14 +16,14 @@ from models.tts.qwen3.frame import SpeechModel
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows
 
-Drawn = Callable[[], list[list[int]]]
+PendingFrames = Callable[[], list[list[int]]]
 """Waits for a step and gives its frames: the 16 codes of each row."""
 
 _LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """What a loaded checkpoint is made of, with the static memory of its utterances and codec streams."""
 
     model: SpeechModel
@@ -45,7 +45,7 @@ class Executor(Protocol):
     """Does the engine's work. The frames of a step may be read while up to ``lag`` later ones are under way."""
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadedModel:
         """What the work is done on."""
         ...
 
@@ -58,11 +58,11 @@ class Executor(Protocol):
         """How many positions a step looks at that must see ``positions``."""
         ...
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """Read a prompt into a cleared row and draw its first frame; gives the frames of all rows."""
         ...
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """Draw the next frame of the first ``count`` rows, where they step; ``length`` is what `reach` gave."""
         ...
 
@@ -80,24 +80,24 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Eager:
+class EagerExecutor:
     """Does each operation when it is asked for."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     lag: int = 0
 
     def reach(self, positions: int) -> int:
         """See `Executor.reach`."""
         return min(-(-positions // _LENGTH_STEP) * _LENGTH_STEP, self.loaded.rows.positions)
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """See `Executor.begin`."""
         model, integers = self.loaded.model, self.loaded.integers
         embedded = model.talker.embed_prompt(prompt, speaker)
         model.begin(self.loaded.rows, integers([row]), embedded, integers([len(prompt) - 1]))
         return self._drawn
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """See `Executor.step`."""
         self.loaded.model.step(self.loaded.rows, count, length)
         return self._drawn

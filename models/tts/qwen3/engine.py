@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.tts.qwen3.eager import Drawn, Executor
+from models.tts.qwen3.eager import Executor, PendingFrames
 from models.tts.qwen3.frame import is_end
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.stop_criteria import Ending
-from models.tts.qwen3.utterance import Progress, Spoken, Utterance, choose, chunk
+from models.tts.qwen3.utterance import DecodedChunk, Utterance, UtteranceProgress, choose, chunk
 from models.tts.silence import silent_frames
 from pipeline.errors import ModelError
 from pipeline.events import Samples
@@ -36,7 +36,7 @@ class _Step:
     """A step under way: who draws in which row, and the way to their frames."""
 
     utterances: Sequence[tuple[Utterance, int]]
-    drawn: Drawn
+    drawn: PendingFrames
 
 
 class Engine:
@@ -79,13 +79,13 @@ class Engine:
     def add(self, utterance: Utterance) -> None:
         """Take an utterance on; it begins when a row is free."""
         prompt = utterance.prompt
-        if len(prompt) + utterance.watch.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
+        if len(prompt) + utterance.stop.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
             raise ModelError(f"an utterance of {len(prompt)} prompt positions does not fit {self._rows.positions}")
         self._waiting.append(utterance)
 
     def add_text(self, utterance: Utterance, tokens: Sequence[int], ended: bool) -> None:
         """More text of an utterance whose text was not ended."""
-        utterance.watch.tokens += len(tokens)
+        utterance.stop.tokens += len(tokens)
         utterance.text_ended = ended
         arrived = [*tokens, self.model.config.tokens.tts_eos] if ended else list(tokens)
         if utterance.row < 0:
@@ -118,7 +118,7 @@ class Engine:
             return True
         return bool(self._able()) or any(self._due(one) for one in self._active)
 
-    def turn(self) -> list[Spoken]:
+    def turn(self) -> list[DecodedChunk]:
         """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due.
 
         Raises `CannotBegin`; then only that utterance has left.
@@ -135,7 +135,7 @@ class Engine:
 
     def _able(self) -> list[int]:
         progress = [
-            Progress(one.row, one.drawing - one.taken, one.chunks > 0, one.has_text)
+            UtteranceProgress(one.row, one.drawing - one.taken, one.chunks > 0, one.has_text)
             for one in self._active
             if one.ending is None
         ]
@@ -172,7 +172,7 @@ class Engine:
     def _set_end(self, utterance: Utterance) -> None:
         """Say from which frame speech may end: not while text is to come, nor before text that came in pieces was fed."""
         floor = max(FIRST_END_FRAME, utterance.fed if utterance.in_pieces else 0)
-        ends = (floor, utterance.watch.overstay) if utterance.text_ended else (NEVER, NEVER)
+        ends = (floor, utterance.stop.overstay) if utterance.text_ended else (NEVER, NEVER)
         self._rows.end_here(utterance.row, *ends)
 
     def _step(self, able: list[int]) -> None:
@@ -204,13 +204,13 @@ class Engine:
             utterance.ending = Ending.SPOKEN
             return
         utterance.codes.append(codes)
-        utterance.ending = utterance.watch.drawn(codes[0], utterance.text_ended)
+        utterance.ending = utterance.stop.drawn(codes[0], utterance.text_ended)
 
     def _due(self, utterance: Utterance) -> int:
         waiting = len(utterance.codes) - utterance.decoded
         return chunk(waiting, utterance.chunks, utterance.ending is not None or not utterance.has_text)
 
-    def _decode(self) -> list[Spoken]:
+    def _decode(self) -> list[DecodedChunk]:
         """Decode due chunks, those of equal size in one call; utterances that are over and decoded leave."""
         groups: dict[int, list[Utterance]] = {}
         for one in self._active:
@@ -220,23 +220,23 @@ class Engine:
         ended = [one for one in self._active if one.ending is not None and one.decoded == len(one.codes)]
         done = {id(one.utterance) for one in spoken if one.ending is not None}
         nothing = np.zeros(0, dtype=np.float32)
-        spoken += [Spoken(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
+        spoken += [DecodedChunk(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
         for one in ended:
             self.remove(one)
         return spoken
 
-    def _decode_group(self, group: list[Utterance], frames: int) -> list[Spoken]:
+    def _decode_group(self, group: list[Utterance], frames: int) -> list[DecodedChunk]:
         codes = [one.codes[one.decoded : one.decoded + frames] for one in group]
         decoded = self._executor.decode([one.stream for one in group], codes).numpy()
         return [self._heard(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
 
-    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> Spoken:
+    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> DecodedChunk:
         utterance.decoded += frames
         utterance.chunks += 1
         silent = silent_frames(samples, self.codec.config.samples_per_frame)
-        stop = utterance.watch.decoded(silent, utterance.text_ended)
+        stop = utterance.stop.decoded(silent, utterance.text_ended)
         if stop is not None and utterance.ending is None:
             utterance.ending = stop
             del utterance.codes[utterance.decoded :]
         over = utterance.ending if utterance.decoded == len(utterance.codes) else None
-        return Spoken(utterance, samples, frames, over)
+        return DecodedChunk(utterance, samples, frames, over)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from models.tts.qwen3.engine import CannotBegin, Engine
-from models.tts.qwen3.utterance import Spoken, Utterance
+from models.tts.qwen3.utterance import DecodedChunk, Utterance
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
 
@@ -17,18 +17,18 @@ LOOKAHEAD_FRAMES = 25
 """How far speech is made ahead of its listener: 2 s. Then the GPU belongs to others, and a cancel wastes little."""
 
 
-class Hearing:
+class SpeechQueue:
     """What one utterance's listener has not taken yet. Look-ahead bounds it: its queue is never full."""
 
     def __init__(self, utterance: Utterance) -> None:
         self.utterance = utterance
-        self._queue: asyncio.Queue[Spoken | ModelError] = asyncio.Queue(2 * LOOKAHEAD_FRAMES)
+        self._queue: asyncio.Queue[DecodedChunk | ModelError] = asyncio.Queue(2 * LOOKAHEAD_FRAMES)
 
-    def put(self, spoken: Spoken | ModelError) -> None:
+    def put(self, spoken: DecodedChunk | ModelError) -> None:
         """Hand over what a turn brought."""
         self._queue.put_nowait(spoken)
 
-    async def take(self) -> Spoken:
+    async def take(self) -> DecodedChunk:
         """The next piece; raises what ended the engine's turn."""
         spoken = await self._queue.get()
         if isinstance(spoken, ModelError):
@@ -36,13 +36,13 @@ class Hearing:
         return spoken
 
 
-class Conductor:
+class EngineLoop:
     """Owns the engine for the event loop: every call to it runs on its lane."""
 
     def __init__(self, engine: Engine, lane: Lane) -> None:
         self.engine = engine
         self._lane = lane
-        self._hearings: dict[int, Hearing] = {}
+        self._queues: dict[int, SpeechQueue] = {}
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -53,8 +53,8 @@ class Conductor:
             news, busy = await self._lane.run(self._turn)
             if busy:
                 self._wanted.set()
-            for hearing, one in news:
-                hearing.put(one)
+            for queue, one in news:
+                queue.put(one)
 
     async def call(self, method: Callable[..., Result], *arguments: object) -> Result:
         """Call the engine between two turns."""
@@ -69,44 +69,44 @@ class Conductor:
         finally:
             self._wanted.set()
 
-    async def begin(self, utterance: Utterance) -> Hearing:
+    async def begin(self, utterance: Utterance) -> SpeechQueue:
         """Let the engine speak an utterance."""
-        hearing = Hearing(utterance)
+        queue = SpeechQueue(utterance)
         try:
-            await self.call(self._add, hearing)
+            await self.call(self._add, queue)
         except BaseException:
-            await self.end(hearing)
+            await self.end(queue)
             raise
-        return hearing
+        return queue
 
-    def _add(self, hearing: Hearing) -> None:
-        self.engine.add(hearing.utterance)
-        self._hearings[id(hearing.utterance)] = hearing
+    def _add(self, queue: SpeechQueue) -> None:
+        self.engine.add(queue.utterance)
+        self._queues[id(queue.utterance)] = queue
 
-    async def end(self, hearing: Hearing) -> None:
+    async def end(self, queue: SpeechQueue) -> None:
         """Stop an utterance, if it still goes on, and forget it."""
-        self._hearings.pop(id(hearing.utterance), None)
-        await self.free(self.engine.remove, hearing.utterance)
+        self._queues.pop(id(queue.utterance), None)
+        await self.free(self.engine.remove, queue.utterance)
 
-    def taken(self, hearing: Hearing, frames: int) -> None:
+    def taken(self, queue: SpeechQueue, frames: int) -> None:
         """The listener took speech: there is room for more."""
-        hearing.utterance.taken += frames
+        queue.utterance.taken += frames
         self._wanted.set()
 
-    def _turn(self) -> tuple[Sequence[tuple[Hearing, Spoken | ModelError]], bool]:
+    def _turn(self) -> tuple[Sequence[tuple[SpeechQueue, DecodedChunk | ModelError]], bool]:
         """What a turn brought to whom, and whether the next would bring more. A turn that fails stops all who speak now."""
         try:
             spoken = self.engine.turn()
         except CannotBegin as error:
-            hearing = self._hearings.get(id(error.utterance))
-            return [(hearing, _failure(error.__cause__ or error))] if hearing else [], self.engine.busy
+            queue = self._queues.get(id(error.utterance))
+            return [(queue, _failure(error.__cause__ or error))] if queue else [], self.engine.busy
         except Exception as error:  # a border: everyone who speaks gets it
-            hearings = list(self._hearings.values())
-            for hearing in hearings:
-                self.engine.remove(hearing.utterance)
-            return [(hearing, _failure(error)) for hearing in hearings], self.engine.busy
-        heard = ((self._hearings.get(id(one.utterance)), one) for one in spoken)
-        return [(hearing, one) for hearing, one in heard if hearing], self.engine.busy
+            queues = list(self._queues.values())
+            for queue in queues:
+                self.engine.remove(queue.utterance)
+            return [(queue, _failure(error)) for queue in queues], self.engine.busy
+        heard = ((self._queues.get(id(one.utterance)), one) for one in spoken)
+        return [(queue, one) for queue, one in heard if queue], self.engine.busy
 
 
 def _failure(error: BaseException) -> ModelError:

@@ -12,8 +12,8 @@ from models.graph_capture import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
-from models.tts.qwen3.cuda_graphs import Recorded
-from models.tts.qwen3.eager import Eager, Executor, Loaded
+from models.tts.qwen3.cuda_graphs import GraphExecutor
+from models.tts.qwen3.eager import EagerExecutor, Executor, LoadedModel
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
 from models.tts.qwen3.frame import load_speech_model
@@ -21,7 +21,7 @@ from models.tts.qwen3.prompt import Opening, whole
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from models.tts.qwen3.stop_criteria import Watch
+from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from pipeline.errors import BadInput, ModelError
@@ -55,7 +55,7 @@ def load_engine(
 
 def _load(
     folder: Path, device: torch.device, dtype: torch.dtype, sessions: int, greedy: bool, *, spare: int
-) -> tuple[Loaded, TextTokenizer, SpeakerEncoder | None]:
+) -> tuple[LoadedModel, TextTokenizer, SpeakerEncoder | None]:
     config, generation, codec_config = read_model_config(folder), read_generation_config(folder), read_codec_config(folder)
     if greedy:
         generation = GenerationConfig(
@@ -72,18 +72,18 @@ def _load(
     # Outside of inference mode: what is allocated in it can be written to only in it.
     rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, model.talker.code_table)
     streams = codec.layout.allocate(sessions + spare, device, dtype)
-    return Loaded(model, codec, rows, streams), TextTokenizer(folder, config.tokens), encoder
+    return LoadedModel(model, codec, rows, streams), TextTokenizer(folder, config.tokens), encoder
 
 
-def _executor(loaded: Loaded, recorded: bool) -> Executor:
+def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
     """What does the work."""
     device = loaded.device
     take_stream(device)
     if not recorded:
-        return Eager(loaded)
+        return EagerExecutor(loaded)
     try:
         with torch.inference_mode():
-            return Recorded(loaded, CudaRecorder(device), CudaRecorder(device))
+            return GraphExecutor(loaded, CudaRecorder(device), CudaRecorder(device))
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
@@ -98,7 +98,7 @@ def _warm_up(engine: Engine, text: TextTokenizer) -> None:
     stream = engine.open_stream()
     if stream is None:
         raise BadInput("'sessions' must be at least 1")
-    utterance = Utterance(prompt, None, stream, 0, True, Watch(_WARM_UP_FRAMES, len(ids)))
+    utterance = Utterance(prompt, None, stream, 0, True, StopCriteria(_WARM_UP_FRAMES, len(ids)))
     engine.add(utterance)
     while engine.busy:
         engine.turn()

@@ -19,7 +19,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class SpokenUnit:
     """One utterance: its text and the frames drawn for it [frames, 16]."""
 
     text: str
@@ -27,16 +27,16 @@ class Said:
 
 
 @dataclass(slots=True)
-class History:
+class ReferenceHistory:
     """One session's own speech in one language."""
 
     language: str
     renew_after_frames: int
-    _anchor: Said | None = None
-    _recent: list[Said] = field(default_factory=list)
+    _anchor: SpokenUnit | None = None
+    _recent: list[SpokenUnit] = field(default_factory=list)
     _frames: int = 0
 
-    def add(self, said: Said) -> None:
+    def add(self, said: SpokenUnit) -> None:
         """Remember an utterance that ended well."""
         if not said.codes.size:
             return

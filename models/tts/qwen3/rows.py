@@ -23,7 +23,7 @@ Part = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class KeyValueCache:
     """For each layer of a decoder stack [rows, positions, 2 * kv_heads, head_dim]: a position's keys, then its values."""
 
     layers: Sequence[Tensor]
@@ -61,8 +61,8 @@ def keys_and_values(both: Tensor) -> tuple[Tensor, Tensor]:
 class Rows:
     """Buffers [rows, ...] on the device; ``text`` holds embedded rows, one a frame, the last of which is always padding."""
 
-    memory: Memory
-    scratch: Memory  # the predictor's: 16 positions, new in every frame
+    memory: KeyValueCache
+    scratch: KeyValueCache  # the predictor's: 16 positions, new in every frame
     pending: Tensor  # [rows, hidden]: the last frame's codes, embedded
     position: Tensor  # int64 [rows]: where the next step stands
     frame: Tensor  # int64 [rows]: frames drawn
@@ -116,9 +116,9 @@ def allocate_rows(config: ModelConfig, capacity: int, positions: int, text_capac
     def zeros(*size: int, dtype: torch.dtype = torch.int64) -> Tensor:
         return torch.zeros((capacity, *size), device=like.device, dtype=dtype)
 
-    def memory(shape: TransformerShape, length: int) -> Memory:
+    def memory(shape: TransformerShape, length: int) -> KeyValueCache:
         size = (length, 2 * shape.kv_heads, shape.head_dim)
-        return Memory([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
+        return KeyValueCache([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
 
     return Rows(
         memory=memory(config.talker, positions),

@@ -100,7 +100,7 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Res2NetBlock:
     """Squeeze-excitation Res2Net block."""
 
     enter: Convolution
@@ -126,7 +126,7 @@ class SpeakerEncoder:
 
     config: SpeakerEncoderConfig
     enter: Convolution
-    blocks: Sequence[Block]
+    blocks: Sequence[Res2NetBlock]
     gather: Convolution
     attend_inner: Convolution
     attend_outer: Convolution
@@ -164,11 +164,11 @@ def load_speaker_encoder(tensors: Tensors, config: SpeakerEncoderConfig) -> Spea
         weight = tensors.take(f"speaker_encoder.{name}.weight", outputs, inputs, kernel)
         return Convolution(weight, tensors.take(f"speaker_encoder.{name}.bias", outputs), dilation)
 
-    def block(index: int) -> Block:
+    def block(index: int) -> Res2NetBlock:
         name, width = f"blocks.{index}", channels[index]
         part, kernel, dilation = width // config.res2net_scale, config.kernels[index], config.dilations[index]
         scales = range(config.res2net_scale - 1)
-        return Block(
+        return Res2NetBlock(
             enter=conv(f"{name}.tdnn1.conv", width, channels[index - 1]),
             scales=[conv(f"{name}.res2net_block.blocks.{scale}.conv", part, part, kernel, dilation) for scale in scales],
             leave=conv(f"{name}.tdnn2.conv", width, width),

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.tts.qwen3.engine_loop import Conductor
+from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.errors import refusing_when_full
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
-from models.tts.qwen3.reference_history import History, Said
-from models.tts.qwen3.stop_criteria import Watch
-from models.tts.qwen3.text_pieces import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.stop_criteria import StopCriteria
+from models.tts.qwen3.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cut, speakable
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
-from models.tts.silence import Edges, pause_s
+from models.tts.silence import EdgeTrim, pause_s
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
@@ -29,7 +29,7 @@ _ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Manner:
+class VoicePrompt:
     """How a session speaks: what its prompts begin with, whose vector they carry, and the seed of its random numbers."""
 
     opening: Opening
@@ -38,10 +38,10 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Session:
+class SpeechSession:
     """What one session has of its own: what it said, its codec stream, and the task group its readers run in."""
 
-    history: History
+    history: ReferenceHistory
     stream: int
     tasks: asyncio.TaskGroup
 
@@ -53,11 +53,11 @@ class StreamedSpeech:
     which all of their text must be there. The codec's stream goes on from unit to unit.
     """
 
-    def __init__(self, conductor: Conductor, text: TextTokenizer, manner: Manner, session: Session) -> None:
-        self._conductor, self._text, self._manner = conductor, text, manner
+    def __init__(self, loop: EngineLoop, text: TextTokenizer, voice: VoicePrompt, session: SpeechSession) -> None:
+        self._loop, self._text, self._voice = loop, text, voice
         self._history, self._stream, self._tasks = session.history, session.stream, session.tasks
-        self._rate = conductor.engine.codec.config.sample_rate
-        self._tokens = conductor.engine.model.config.tokens
+        self._rate = loop.engine.codec.config.sample_rate
+        self._tokens = loop.engine.model.config.tokens
         self._plays_until_s = 0.0
         self._one_at_a_time = asyncio.Lock()
 
@@ -68,7 +68,7 @@ class StreamedSpeech:
         ``text`` raised once all before it has been spoken.
         """
         async with self._one_at_a_time:
-            pieces = Pieces()
+            pieces = TextPieces()
             reading = self._tasks.create_task(pieces.read(text))
             try:
                 async with aclosing(self._speak(pieces)) as speech:
@@ -83,7 +83,7 @@ class StreamedSpeech:
             finally:
                 reading.cancel()
 
-    async def _speak(self, pieces: Pieces) -> AsyncGenerator[Samples]:
+    async def _speak(self, pieces: TextPieces) -> AsyncGenerator[Samples]:
         while text := await pieces.take():
             if not pieces.ended and self._may_wait():
                 text += await pieces.take_all()
@@ -114,7 +114,7 @@ class StreamedSpeech:
             return
         ids = self._text.encode(text)
         for attempt in range(_ATTEMPTS):
-            edges = Edges(self._rate)
+            edges = EdgeTrim(self._rate)
             utterance = self._utterance(self._whole_prompt(ids), ids, attempt)
             async with aclosing(self._listen(utterance, [text], edges)) as speech:
                 async for samples in speech:
@@ -127,10 +127,10 @@ class StreamedSpeech:
     def _whole_prompt(self, ids: list[int]) -> Prompt:
         reference = self._history.reference(self._text.encode)
         if reference is None:
-            return whole(self._tokens, self._manner.opening, ids)
-        return continued(self._tokens, self._manner.opening, ids, reference)
+            return whole(self._tokens, self._voice.opening, ids)
+        return continued(self._tokens, self._voice.opening, ids, reference)
 
-    async def _speak_growing(self, text: str, pieces: Pieces) -> AsyncGenerator[Samples]:
+    async def _speak_growing(self, text: str, pieces: TextPieces) -> AsyncGenerator[Samples]:
         """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""
         growing, certain = GrowingText(self._text), list[int]()
         certain += growing.append(text)
@@ -143,51 +143,51 @@ class StreamedSpeech:
                 async for samples in speech:
                     yield samples
             return
-        prompt = streaming(self._tokens, self._manner.opening, certain, ended=False)
+        prompt = streaming(self._tokens, self._voice.opening, certain, ended=False)
         utterance, said = self._utterance(prompt, certain, 0, text_ended=False), [text]
         feeding = self._tasks.create_task(self._feed(utterance, growing, pieces, said))
         try:
-            async with aclosing(self._listen(utterance, said, Edges(self._rate))) as speech:
+            async with aclosing(self._listen(utterance, said, EdgeTrim(self._rate))) as speech:
                 async for samples in speech:
                     yield samples
             await feeding
         finally:
             feeding.cancel()
 
-    async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: Pieces, said: list[str]) -> None:
+    async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: TextPieces, said: list[str]) -> None:
         """Give an utterance its text as it comes, up to one utterance's worth, and close it."""
-        add = self._conductor.engine.add_text
+        add = self._loop.engine.add_text
         with suppress(TextFailed):  # raised again where the text is read next; what came before is spoken
-            while utterance.watch.tokens < MOST_TOKENS and (more := await pieces.take()):
+            while utterance.stop.tokens < MOST_TOKENS and (more := await pieces.take()):
                 if self._length(more) > MOST_TOKENS:
                     more, rest = self._head(more)
                     pieces.put_back(rest)
                 said.append(more)
-                await self._conductor.call(add, utterance, growing.append(more), False)
-        await self._conductor.call(add, utterance, growing.close(), True)
+                await self._loop.call(add, utterance, growing.append(more), False)
+        await self._loop.call(add, utterance, growing.close(), True)
 
     def _utterance(self, prompt: Prompt, ids: list[int], attempt: int, text_ended: bool = True) -> Utterance:
-        seed = self._manner.seed + attempt
-        return Utterance(prompt, self._manner.speaker, self._stream, seed, text_ended, Watch(MOST_FRAMES, len(ids)))
+        seed = self._voice.seed + attempt
+        return Utterance(prompt, self._voice.speaker, self._stream, seed, text_ended, StopCriteria(MOST_FRAMES, len(ids)))
 
-    async def _listen(self, utterance: Utterance, said: list[str], edges: Edges) -> AsyncGenerator[Samples]:
+    async def _listen(self, utterance: Utterance, said: list[str], edges: EdgeTrim) -> AsyncGenerator[Samples]:
         """An utterance's samples, without the silence around them; what ended well is remembered."""
-        hearing = await self._conductor.begin(utterance)
+        queue = await self._loop.begin(utterance)
         over = False
         try:
             while not over:
-                spoken = await hearing.take()
+                spoken = await queue.take()
                 over = spoken.ending is not None
                 if len(samples := edges.pass_on(spoken.samples)):
                     yield samples
-                self._conductor.taken(hearing, spoken.frames)
+                self._loop.taken(queue, spoken.frames)
         finally:
-            await self._conductor.end(hearing)
+            await self._loop.end(queue)
             if not over:  # cut off in mid-speech: the next utterance must not begin with its echo
-                await self._conductor.free(self._conductor.engine.renew_stream, self._stream)
+                await self._loop.free(self._loop.engine.renew_stream, self._stream)
         clean = utterance.ending is not None and utterance.ending.clean
         if clean and edges.begun:
-            self._history.add(Said("".join(said).strip(), utterance.frames))
+            self._history.add(SpokenUnit("".join(said).strip(), utterance.frames))
         else:
             self._history.forget()
         if len(samples := edges.finish(pause_s("".join(said)), broken_off=not clean)):

@@ -38,7 +38,7 @@ class Ending(Enum):
 
 
 @dataclass(slots=True)
-class Watch:
+class StopCriteria:
     """Watches one utterance. ``tokens`` is the length of its text, which may still grow; ``limit`` its most frames."""
 
     limit: int

@@ -13,7 +13,7 @@ from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
 from models.tts.qwen3.kernels import Linear, attend_flash, attend_masked, has_flash, mask_of, pack_linear
 from models.tts.qwen3.prompt import ABSENT, Prompt
-from models.tts.qwen3.rows import Memory, keys_and_values
+from models.tts.qwen3.rows import KeyValueCache, keys_and_values
 from models.tts.qwen3.sampler import Sampling, draw
 from models.tts.qwen3.transformer import Stack, load_stack
 
@@ -52,7 +52,7 @@ class Talker:
             embedded[prompt.speaker_at] += speaker.to(embedded)
         return embedded
 
-    def prefill(self, embedded: Tensor, memory: Memory, row: Tensor) -> Tensor:
+    def prefill(self, embedded: Tensor, memory: KeyValueCache, row: Tensor) -> Tensor:
         """Run a prompt [positions, hidden] on the empty ``row`` int64 [1]; gives the hidden states [positions, hidden]."""
         count = embedded.shape[0]
         visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
@@ -65,7 +65,7 @@ class Talker:
         angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
         return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
 
-    def step(self, inputs: Tensor, positions: Tensor, memory: Memory, length: int) -> Tensor:
+    def step(self, inputs: Tensor, positions: Tensor, memory: KeyValueCache, length: int) -> Tensor:
         """One position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives hidden states [rows, hidden].
 
         Only the first ``length`` positions of ``memory`` are looked at: all of ``positions`` are below it. Writes every
@@ -124,7 +124,7 @@ class Predictor:
     sampling: Sampling
     first_mask: Tensor  # of the two positions that begin a frame
 
-    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: Memory) -> Tensor:
+    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: KeyValueCache) -> Tensor:
         """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
 
         ``memory`` is scratch for at least as many rows, of 16 positions.
@@ -140,7 +140,7 @@ class Predictor:
             inputs = self.input_table[codes[-1] + self.code_offsets[group]].unsqueeze(1)
         return torch.stack(codes, 1)
 
-    def _run(self, inputs: Tensor, begin: int, memory: Memory) -> Tensor:
+    def _run(self, inputs: Tensor, begin: int, memory: KeyValueCache) -> Tensor:
         rows, steps, _ = inputs.shape
         end = begin + steps
         mask = self.first_mask if steps > 1 else None  # a single step sees all that is there

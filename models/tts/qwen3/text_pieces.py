@@ -20,7 +20,7 @@ class TextFailed(Exception):
         self.error = error
 
 
-class Pieces:
+class TextPieces:
     """Reads a unit's text as it comes; whoever speaks it waits here."""
 
     def __init__(self) -> None:

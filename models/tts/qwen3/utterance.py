@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from models.tts.qwen3.prompt import Codes, Prompt
-from models.tts.qwen3.stop_criteria import Ending, Watch
+from models.tts.qwen3.stop_criteria import Ending, StopCriteria
 from pipeline.events import Samples
 
 
@@ -22,7 +22,7 @@ class Utterance:
     stream: int
     seed: int
     text_ended: bool
-    watch: Watch
+    stop: StopCriteria
     row: int = -1
     fed: int = 0  # trailing text tokens on the device
     cleared: int = 0  # positions of the row that are numbers
@@ -50,7 +50,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class DecodedChunk:
     """What a turn brought for one utterance: samples float32 [n], the frames they are, and its ending if it is over."""
 
     utterance: Utterance
@@ -64,7 +64,7 @@ CHUNKS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class UtteranceProgress:
     """How far one utterance is: ``ahead`` frames drawn that nobody has taken yet, and the text it may go on with."""
 
     row: int
@@ -73,7 +73,7 @@ class Progress:
     has_text: bool
 
 
-def choose(utterances: Sequence[Progress], lookahead: int, limit: int) -> list[int]:
+def choose(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) -> list[int]:
     """Rows that draw the next frame, at most ``limit``, most urgent first.
 
     Those that nobody has heard yet come first, then those whose listeners will run dry first (earliest deadline first, Liu
