@@ -99,7 +99,7 @@ class OfficialSynthesizer:
             raise refuse_language(language)
         chosen = voice or Voice(self._preset)
         if _SPEAKER not in chosen.arrays and self._model.model.tts_model_type != "custom_voice":
-            raise Refused("the official package speaks a Base checkpoint in enrolled voices only: enrol one")
+            raise Refused("the official package speaks a Base checkpoint in enrolled voices only", hint="enrol one")
         yield OfficialSpeaking(self._model, self._lane, chosen, LANGUAGES[language], self._most_frames)
 
 
@@ -148,4 +148,4 @@ def _load(folder: Path, device: str, dtype: str) -> Any:  # noqa: ANN401 - untyp
     try:
         return import_official().Qwen3TTSModel.from_pretrained(str(folder), device_map=device, dtype=getattr(torch, dtype))
     except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
-        raise ModelError(f"the official package cannot load {folder} ({error}); it needs transformers 4.57.3") from error
+        raise ModelError(f"the official package cannot load {folder} ({error})", hint="transformers 4.57.3") from error

@@ -44,5 +44,5 @@ def _head(path: Path) -> dict[str, dict[str, list[int]]]:
                 raise ValueError("its head is longer than the file")
             head: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({error}): delete it and download it again") from error
+        raise ModelError(f"{path} is damaged ({error})", hint="delete it and download it again") from error
     return head

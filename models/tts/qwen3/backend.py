@@ -23,7 +23,7 @@ from models.tts.qwen3.config import (
 )
 from models.tts.qwen3.errors import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import ModelError
+from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -59,7 +59,7 @@ class Qwen3TTS:
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
         if local_folder(self.model) is None:
-            return [Missing(f"the model {self.model}", "translate-live pull")]
+            return [Missing(f"the model {self.model}", FETCH_MODELS)]
         return []
 
     def languages(self) -> frozenset[str]:
@@ -144,9 +144,7 @@ class Qwen3TTS:
         """Where the checkpoint is; raises `ModelError` where it is not on this machine."""
         folder = local_folder(self.model)
         if folder is None:
-            raise ModelError(
-                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
-            )
+            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
         return folder
 
     def _config(self) -> ModelConfig:

@@ -47,13 +47,16 @@ def read_section(path: Path) -> Section:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path} is missing: the checkpoint is incomplete, download it again") from None
+        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN) from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}): download the checkpoint again") from error
+        raise ModelError(f"{path} cannot be read as JSON ({error})", hint=DOWNLOAD_AGAIN) from error
     if not isinstance(values, dict):
         raise ModelError(f"{path} does not hold a JSON object: this is not a Qwen3-TTS checkpoint")
     return Section(values, str(path))
 
+
+DOWNLOAD_AGAIN = "delete the checkpoint and download it again"
+"""The hint for a checkpoint that is incomplete or damaged."""
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -71,9 +74,9 @@ class Tensors:
             try:
                 self._files[name] = safe_open(str(folder / name), framework="pt", device=str(device))
             except FileNotFoundError:
-                raise ModelError(f"{folder / name} is missing: a shard of the checkpoint; download it again") from None
+                raise ModelError(f"{folder / name} is missing: a shard of the checkpoint", hint=DOWNLOAD_AGAIN) from None
             except (SafetensorError, OSError) as error:
-                raise ModelError(f"{folder / name} is damaged ({error}): delete it and download it again") from error
+                raise ModelError(f"{folder / name} is damaged ({error})", hint=DOWNLOAD_AGAIN) from error
             self._left.update(dict.fromkeys(self._files[name].keys(), name))
 
     def take(self, name: str, *size: int) -> Tensor:
@@ -102,7 +105,7 @@ def _files(folder: Path) -> list[str]:
         try:
             shards: Mapping[str, str] = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder / INDEX} cannot be read ({error!r}): download it again") from error
+            raise ModelError(f"{folder / INDEX} cannot be read ({error!r})", hint=DOWNLOAD_AGAIN) from error
         return sorted(set(shards.values()))
     return [SINGLE]
 

@@ -147,7 +147,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     if root.values.get("tokenizer_type") != "qwen3_tts_tokenizer_12hz":
         raise ModelError(
             f"{root.where}: tokenizer_type is {root.values.get('tokenizer_type')!r}; "
-            "this engine runs the 12 Hz checkpoints (qwen3_tts_tokenizer_12hz), such as Qwen/Qwen3-TTS-12Hz-1.7B-Base"
+            "this engine runs the 12 Hz checkpoints (qwen3_tts_tokenizer_12hz)",
+            hint="synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base",
         )
     kind = root.take("tts_model_type", str)
     if kind not in ("base", "custom_voice", "voice_design"):

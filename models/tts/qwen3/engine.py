@@ -165,7 +165,7 @@ class Engine:
             return
         end = utterance.fed + len(tokens)
         if end > self._rows.text_capacity:
-            raise ModelError(f"an utterance's text may have {self._rows.text_capacity} tokens; cut it into shorter units")
+            raise ModelError(f"an utterance's text may have {self._rows.text_capacity} tokens", hint="shorter units")
         self._rows.text[utterance.row, utterance.fed : end] = self.model.talker.embed_text(self._ids(tokens))
         utterance.fed = end
 

@@ -47,8 +47,9 @@ def load_engine(
         _warm_up(engine, text)
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}: close other programs on it, "
-            "lower 'sessions', or use Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
+            hint="close other programs on it, a lower synthesizer.sessions, or "
+            "synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base",
         ) from error
     return engine, text, encoder
 
@@ -87,7 +88,7 @@ def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise ModelError(f"the work cannot be recorded as CUDA graphs ({error}): set 'graphs' to false") from error
+        raise ModelError(f"the work does not fit CUDA graphs ({error})", hint="synthesizer.graphs=false") from error
 
 
 def _warm_up(engine: Engine, text: TextTokenizer) -> None:
@@ -97,7 +98,7 @@ def _warm_up(engine: Engine, text: TextTokenizer) -> None:
     prompt = whole(engine.model.config.tokens, Opening(text.role, language, None), ids)
     stream = engine.open_stream()
     if stream is None:
-        raise BadInput("'sessions' must be at least 1")
+        raise BadInput("synthesizer.sessions must be at least 1")
     utterance = Utterance(prompt, None, stream, 0, True, StopCriteria(_WARM_UP_FRAMES, len(ids)))
     engine.add(utterance)
     while engine.busy:
@@ -114,7 +115,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device {name!r}: this machine has no CUDA GPU that torch can use; set device to cpu or auto")
+        raise ModelError(f"device {name!r}: torch finds no CUDA GPU here", hint="synthesizer.device=auto")
     return device
 
 

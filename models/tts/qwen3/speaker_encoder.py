@@ -26,16 +26,18 @@ def check_clip(audio: AudioChunk, sample_rate: int) -> Tensor:
     """The clip as float32 [n] at ``sample_rate``; raises `BadInput` that says what is wrong and what to record instead."""
     samples = np.asarray(audio.samples, dtype=np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise BadInput("the reference clip is not mono audio of finite numbers: record it again")
+        raise BadInput("the reference clip is not mono audio of finite numbers", hint="record it again")
     if not SHORTEST_S <= audio.duration <= LONGEST_S + 0.5:
         raise BadInput(
             f"the reference clip is {audio.duration:.1f} s long: {SHORTEST_S:.0f} to {LONGEST_S:.0f} s of one person's "
-            "speech are needed; cut it, or record a longer one"
+            "speech are needed",
+            hint="cut it, or record a longer one",
         )
     if np.sqrt(np.square(samples, dtype=np.float64).mean()) < _SILENT_RMS:
-        raise BadInput("the reference clip is silent, or nearly so: check the microphone and speak up")
+        raise BadInput("the reference clip is silent, or nearly so", hint="check the microphone and speak up")
     if (np.abs(samples) >= _FULL_SCALE).mean() > _MOST_CLIPPED:
-        raise BadInput("the reference clip is clipped (too loud): lower the microphone's level and record it again")
+        hint = "lower the microphone's level and record it again"
+        raise BadInput("the reference clip is clipped (too loud)", hint=hint)
     if audio.sample_rate != sample_rate:
         import soxr
 

@@ -122,7 +122,9 @@ class StreamedSpeech:
             if edges.begun:
                 return
             self._history.forget()
-        raise ModelError(f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts: show it as text, or try another voice")
+        raise ModelError(
+            f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
+        )
 
     def _whole_prompt(self, ids: list[int]) -> Prompt:
         reference = self._history.reference(self._text.encode)

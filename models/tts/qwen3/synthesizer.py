@@ -93,7 +93,7 @@ class Qwen3Synthesizer:
                 await self._loop.call(take)
             if not taken:
                 raise DeviceError(
-                    "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
+                    "the speech model has memory for no further session", hint="close one, or a larger synthesizer.sessions"
                 )
             yield taken[0]
         finally:
@@ -133,7 +133,8 @@ class Qwen3Synthesizer:
         if self._encoder is None or vector.shape != (width,):
             raise Refused(
                 f"the voice {voice.name!r} was enrolled with another model (vector of {vector.numel()} numbers, this one "
-                f"takes {width if self._encoder else 'presets only'}): enrol it again with this model"
+                f"takes {width if self._encoder else 'presets only'})",
+                hint="enrol it again with this model",
             )
         return vector  # not yet on the device: what is asked of it is asked by the thread that owns the model
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.tts.qwen3.checkpoint import DOWNLOAD_AGAIN
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def _load(folder: Path) -> tuple[Tokenizer, PreTokenizer]:
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise ModelError(f"{error.filename} is missing: the checkpoint is incomplete, download it again") from None
+        raise ModelError(f"{error.filename} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN) from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: the tokenizer's files cannot be read ({error}): download them again") from error
+        raise ModelError(f"{folder}: the tokenizer's files cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in _merge_lines(lines))]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     split = pre_tokenizers.Split(Regex(_PATTERN), "isolated")
