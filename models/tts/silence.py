@@ -1,4 +1,4 @@
-"""Silence at the edges of speech: trimmed while it streams."""
+"""Trimming of the silence at the edges of speech, while it streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ATTACK_S = 0.01  # kept before the first sound: consonants begin softly
 
 
 class SilenceTrim:
-    """Drops the silence before the first sound and all but ``pause_s`` of that after the last."""
+    """Filter that drops the silence before the first sound and all but ``pause_s`` seconds of that after the last."""
 
     def __init__(self, sample_rate: int, pause_s: float) -> None:
         self._attack = int(ATTACK_S * sample_rate)
@@ -20,7 +20,7 @@ class SilenceTrim:
         self._quiet = np.zeros(0, np.float32)
 
     def add(self, samples: Samples) -> Samples:
-        """The next samples [n]; gives what is known to be followed by sound, up to and with the last sound."""
+        """Add the next samples [n]; gives those up to and with the last sound."""
         audio = np.concatenate([self._quiet, samples])
         loud = np.flatnonzero(np.abs(audio) > QUIET)
         if not len(loud):
@@ -32,7 +32,7 @@ class SilenceTrim:
         return audio[first:end]
 
     def end(self) -> Samples:
-        """The pause after the last sound."""
+        """End the speech; gives the pause after the last sound."""
         return self._quiet[: self._pause] if self._began else self._quiet[:0]
 
 
@@ -46,7 +46,7 @@ _CLOSING = "\"'”’»)]}」』"  # noqa: RUF001
 
 
 def pause_s(text: str) -> float:
-    """The pause after ``text`` by its punctuation, in seconds."""
+    """Choose the pause after ``text`` by its punctuation, in seconds."""
     last = text.rstrip().rstrip(_CLOSING)[-1:]
     if last and last in _SENTENCE_END:
         return 0.30
@@ -54,13 +54,13 @@ def pause_s(text: str) -> float:
 
 
 def silent_frames(samples: Samples, frame: int) -> list[bool]:
-    """Which frames of ``frame`` samples are silent."""
+    """Tell for each ``frame`` samples if they are silent."""
     power = np.square(samples, dtype=np.float64).reshape(-1, frame).mean(1)
     return [bool(one < _SILENT_RMS**2) for one in power]
 
 
 class EdgeTrim:
-    """Passes speech on in time; the output does not depend on how the input is cut."""
+    """Filter that drops leading silence and ends speech in a chosen pause; the cuts of its input change nothing."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -71,7 +71,7 @@ class EdgeTrim:
         self.begun = False
 
     def pass_on(self, samples: Samples) -> Samples:
-        """Take the next samples; gives what can be played now."""
+        """Add the next samples [n]; gives those that can be played now."""
         joined = np.concatenate([self._part, samples])
         whole = len(joined) // self._block * self._block
         self._part = joined[whole:]
@@ -92,7 +92,7 @@ class EdgeTrim:
         return out if self.begun else _nothing()
 
     def finish(self, pause: float, broken_off: bool) -> Samples:
-        """The rest, with a pause of ``pause`` seconds at its end, in which speech that is ``broken_off`` dies away."""
+        """End the speech; gives the rest and ``pause`` seconds of silence, into which ``broken_off`` speech fades."""
         if not self.begun:
             return _nothing()
         rest, silence = np.concatenate([self._held, self._part]), np.zeros(round(pause * self._rate), dtype=np.float32)

@@ -32,29 +32,21 @@ _FILES = ("*.json", "*.txt", "*.safetensors", "speech_tokenizer/*")
 
 @dataclass(frozen=True, slots=True)
 class Qwen3TTS:
-    """Streams speech frame by frame with Qwen3-TTS 12 Hz (arXiv:2601.15621).
+    """Settings of Qwen3-TTS 12 Hz, which streams speech frame by frame (arXiv:2601.15621)."""
 
-    ``model`` is a Hugging Face id or a folder; ``device`` "auto", "cpu" or "cuda[:n]"; ``dtype`` "auto" (bfloat16 on CUDA,
-    float32 elsewhere), "bfloat16" or "float32"; ``voice`` a preset of the checkpoint; ``style`` an instruction, for
-    checkpoints that take one; ``seed`` of the random numbers; ``greedy`` for tests only (it loops); ``sessions`` how many
-    can speak at once: memory is allocated for so many when loading. A session's voice is renewed from its vector every
-    ``renew_after_s`` seconds of speech. ``graphs`` records all work as CUDA graphs when loading; off, for that has not been
-    run on a GPU.
-    """
-
-    model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"
-    device: str = "auto"
-    dtype: str = "auto"
-    voice: str = ""
-    style: str = ""
+    model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"  # Hugging Face id or folder
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:n"
+    dtype: str = "auto"  # "auto" (bfloat16 on CUDA, float32 elsewhere), "bfloat16" or "float32"
+    voice: str = ""  # a preset of the checkpoint
+    style: str = ""  # an instruction, for checkpoints that take one
     seed: int = 1
-    greedy: bool = False
-    sessions: int = 4
-    renew_after_s: float = 300.0
-    graphs: bool = False
+    greedy: bool = False  # for tests only: greedy speech loops
+    sessions: int = 4  # that speak at once; their memory is allocated when loading
+    renew_after_s: float = 300.0  # of speech, after which a session's voice is renewed from its vector
+    graphs: bool = False  # capture all work as CUDA graphs when loading; off, for that has not been run on a GPU
 
     def missing(self) -> Sequence[Missing]:
-        """Packages and model files that this machine lacks."""
+        """List the packages and model files that this machine lacks."""
         lacking = [name for name in _PACKAGES if find_spec(name) is None]
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
@@ -63,15 +55,15 @@ class Qwen3TTS:
         return []
 
     def languages(self) -> frozenset[str]:
-        """The ten languages it speaks."""
+        """Give the ISO 639-1 codes of the ten languages it speaks."""
         return frozenset(LANGUAGES)
 
     def presets(self) -> Collection[str]:
-        """The voices of a CustomVoice checkpoint; none of a Base one, which speaks with enrolled voices."""
+        """List the voices of a CustomVoice checkpoint; a Base one has none, it speaks in enrolled voices."""
         return sorted(self._config().speakers)
 
     def has_preset(self, name: str) -> bool:
-        """Whether the checkpoint has a voice of this name; case does not matter."""
+        """Tell if the checkpoint has a preset voice of this name, in any case."""
         return name.lower() in self._config().speakers
 
     def check_cloning(self) -> None:
@@ -86,7 +78,7 @@ class Qwen3TTS:
             raise refuse_style(config.kind, config.size)
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
+        """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
         return estimated_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
@@ -107,7 +99,7 @@ class Qwen3TTS:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
-        """Load the checkpoint and speak a few frames once, so that the first session does not wait for anything."""
+        """Load the checkpoint and speak a few frames, so that the first session waits for nothing."""
         from models.tts.qwen3.engine_loop import EngineLoop
         from models.tts.qwen3.loading import load_engine
         from models.tts.qwen3.synthesizer import Qwen3Synthesizer, SynthesizerSettings
@@ -141,7 +133,7 @@ class Qwen3TTS:
             raise failure
 
     def folder(self) -> Path:
-        """Where the checkpoint is; raises `ModelError` where it is not on this machine."""
+        """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
         folder = local_folder(self.model)
         if folder is None:
             raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
@@ -152,7 +144,7 @@ class Qwen3TTS:
 
 
 def local_folder(model: str) -> Path | None:
-    """Where the checkpoint's files are: a folder, or the newest snapshot in the Hugging Face cache."""
+    """Find the checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the Hugging Face cache."""
     folder = Path(model).expanduser()
     if (folder / "config.json").exists():
         return folder
@@ -171,9 +163,9 @@ _PUBLISHED_SESSION = 28 * 2 * 8 * 128 * POSITIONS + 1_304_736
 
 
 def estimated_memory(model: str, folder: Path | None, sessions: int, number_bytes: int) -> Mapping[str, int]:
-    """Bytes of weights and of what is allocated for ``sessions``, each with where the figure comes from.
+    """Estimate the bytes of weights and of the memory for ``sessions``, named with the source of the figure.
 
-    0 for a model that is not here and whose name tells no published size.
+    0 for a model that is not on this machine and whose name tells no published size.
     """
     if folder is not None:
         codec = count_elements(folder / "speech_tokenizer", without=CODEC_ENCODER)
@@ -191,7 +183,7 @@ def estimated_memory(model: str, folder: Path | None, sessions: int, number_byte
 
 
 def _session(folder: Path) -> int:
-    """Numbers that a session keeps: keys and values of talker and codec, and its text."""
+    """Count the numbers that a session keeps: keys and values of talker and codec, and its text."""
     talker, codec = read_model_config(folder).talker, read_codec_config(folder)
     window = codec.transformer
     said = 2 * talker.layers * talker.kv_heads * talker.head_dim * POSITIONS

@@ -17,13 +17,13 @@ Value = TypeVar("Value")
 
 
 class Section:
-    """One JSON object whose keys are taken by name; a missing or ill-typed one is an error that names it and the file."""
+    """JSON object whose keys are taken by name; a missing or ill-typed one is an error that names it and the file."""
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
         self.values, self.where = values, where
 
     def take(self, key: str, kind: type[Value]) -> Value:
-        """The value of ``key``; an int is accepted where a float is meant."""
+        """Take the value of ``key``; an int is accepted where a float is meant."""
         if key not in self.values:
             raise ModelError(f"{self.where} has no {key!r}: this is not a Qwen3-TTS 12 Hz checkpoint, or it is damaged")
         value = self.values[key]
@@ -34,16 +34,16 @@ class Section:
         return value
 
     def integer(self, key: str) -> int:
-        """A whole number."""
+        """Take a whole number."""
         return self.take(key, int)
 
     def section(self, key: str) -> Section:
-        """A nested object."""
+        """Take a nested object."""
         return Section(self.take(key, dict), f"{self.where}: {key}")
 
 
 def read_section(path: Path) -> Section:
-    """The object in a JSON file; raises `ModelError` for a file that is missing or holds something else."""
+    """Read the object in a JSON file; raises `ModelError` for a file that is missing or holds something else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -56,13 +56,13 @@ def read_section(path: Path) -> Section:
 
 
 DOWNLOAD_AGAIN = "delete the checkpoint and download it again"
-"""The hint for a checkpoint that is incomplete or damaged."""
+"""Hint of errors about a checkpoint that is incomplete or damaged."""
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class Tensors:
-    """Tensors of one folder's safetensors files, taken by name; what is never taken is an error at `finish`."""
+    """Tensors of one folder's safetensors files, taken by name; one that was never taken is an error at `finish`."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from safetensors import SafetensorError, safe_open
@@ -80,7 +80,7 @@ class Tensors:
             self._left.update(dict.fromkeys(self._files[name].keys(), name))
 
     def take(self, name: str, *size: int) -> Tensor:
-        """The tensor ``name``, which must have shape ``size``, on the device in the engine's type."""
+        """Read the tensor ``name``, which must have shape ``size``, onto the device in the engine's type."""
         if name not in self._left:
             raise ModelError(f"{self._folder}: tensor {name!r} is missing; {nearest(name, _close(name, self._left))}")
         tensor: Tensor = self._files[self._left.pop(name)].get_tensor(name)
@@ -111,6 +111,6 @@ def _files(folder: Path) -> list[str]:
 
 
 def _close(name: str, names: Iterable[str]) -> list[str]:
-    """Names of the same part of the model, so that an error does not list hundreds."""
+    """Select names of the same part of the model, so that an error does not list hundreds."""
     part = name.rsplit(".", 3)[0]
     return [other for other in names if other.startswith(part)][:8]

@@ -1,4 +1,4 @@
-"""The checkpoint's own description of itself: geometry, control tokens, languages, presets and sampling.
+"""Configuration of a checkpoint: geometry, control tokens, languages and presets.
 
 Everything is read from the checkpoint's JSON files. The defaults of the official package describe another model (20 layers,
 32 code groups), so a key that is missing is an error and never a guess.
@@ -36,7 +36,7 @@ CODES = 2048
 """Entries of each codebook; the talker's vocabulary has control tokens above."""
 
 POSITIONS = 1024
-"""Prompt and frames of one utterance that there is memory for."""
+"""Positions of one utterance, prompt and frames, that memory is allocated for."""
 
 TEXT_CAPACITY = 256
 """Text tokens that follow a prompt."""
@@ -71,7 +71,7 @@ class TransformerShape:
 
 @dataclass(frozen=True, slots=True)
 class ControlTokens:
-    """Ids with a meaning: ``tts_*``, ``im_*`` on the text side, the others on the codec side."""
+    """Ids of control tokens: ``tts_*`` and ``im_*`` on the text side, the others on the codec side."""
 
     im_start: int
     im_end: int
@@ -104,10 +104,10 @@ class SpeakerEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One Qwen3-TTS checkpoint: ``kind`` is "base" (clones), "custom_voice" (presets) or "voice_design" (instructed)."""
+    """Configuration of one Qwen3-TTS checkpoint."""
 
-    kind: str
-    size: str
+    kind: str  # "base" (clones voices), "custom_voice" (has presets) or "voice_design" (takes instructions)
+    size: str  # "0b6" or "1b7"
     talker: TransformerShape
     predictor: TransformerShape
     vocabulary: int
@@ -121,7 +121,7 @@ class ModelConfig:
 
     @property
     def takes_style(self) -> bool:
-        """Whether it was trained to follow an instruction: VoiceDesign, and CustomVoice but for the small one."""
+        """True if it was trained to follow an instruction: VoiceDesign, and CustomVoice but for the small one."""
         return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != "0b6")
 
 
@@ -230,7 +230,7 @@ def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
 
 
 def _shape(section: Section) -> TransformerShape:
-    """The geometry of a decoder stack; variants this engine does not compute are refused."""
+    """Read the geometry of a decoder stack; variants this engine does not compute are refused."""
     if section.values.get("attention_bias") or section.values.get("use_sliding_window"):
         raise ModelError(f"{section.where}: attention_bias and use_sliding_window are not supported")
     scaling = section.values.get("rope_scaling") or {}

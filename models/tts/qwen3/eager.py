@@ -1,4 +1,4 @@
-"""How the engine's work is done: operation by operation here, recorded in `models.tts.qwen3.cuda_graphs`."""
+"""Executors of the engine's work: the protocol, and the one that runs operation by operation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows
 
 PendingFrames = Callable[[], list[list[int]]]
-"""Waits for a step and gives its frames: the 16 codes of each row."""
+"""Call that waits for a step and gives its frames: the 16 codes of each row."""
 
-_LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
+_LENGTH_STEP = 64  # positions by which the attended cache grows, so that few shapes occur
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What a loaded checkpoint is made of, with the static memory of its utterances and codec streams."""
+    """Loaded checkpoint with the static memory of its utterances and codec streams."""
 
     model: SpeechModel
     codec: CodecDecoder
@@ -33,29 +33,29 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device of the weights and buffers."""
         return self.rows.position.device
 
     def integers(self, values: Sequence[int]) -> Tensor:
-        """``values`` as int64 on the device."""
+        """Copy ``values`` to the device as int64."""
         return sent(torch.tensor(values, dtype=torch.int64), self.device)
 
 
 class Executor(Protocol):
-    """Does the engine's work. The frames of a step may be read while up to ``lag`` later ones are under way."""
+    """Runner of the engine's work. A step's frames may be read while up to ``lag`` later steps are under way."""
 
     @property
     def loaded(self) -> LoadedModel:
-        """What the work is done on."""
+        """Model and memory it works on."""
         ...
 
     @property
     def lag(self) -> int:
-        """How many steps later the frames of one are read without waiting for the device."""
+        """Number of steps after which the frames of one are read without waiting for the device."""
         ...
 
     def reach(self, positions: int) -> int:
-        """How many positions a step looks at that must see ``positions``."""
+        """Round ``positions`` up to a number of positions that a step can attend to."""
         ...
 
     def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
@@ -67,11 +67,11 @@ class Executor(Protocol):
         ...
 
     def clear_stream(self, stream: int) -> None:
-        """Let a codec stream begin anew."""
+        """Reset a codec stream to its beginning."""
         ...
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-        """The next frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
+        """Decode frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
         ...
 
     def finish(self) -> None:
@@ -81,7 +81,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EagerExecutor:
-    """Does each operation when it is asked for."""
+    """`Executor` that runs each operation when it is called."""
 
     loaded: LoadedModel
     lag: int = 0

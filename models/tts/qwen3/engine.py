@@ -24,7 +24,7 @@ from pipeline.events import Samples
 
 
 class CannotBegin(Exception):
-    """An utterance that failed before its first frame, for instance for want of memory; the others are as they were."""
+    """Failure of an utterance before its first frame, for instance for want of memory; the others go on."""
 
     def __init__(self, utterance: Utterance) -> None:
         super().__init__("an utterance could not begin")
@@ -33,17 +33,17 @@ class CannotBegin(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A step under way: who draws in which row, and the way to their frames."""
+    """Step under way: its utterances with their rows, and the call that gives their frames."""
 
     utterances: Sequence[tuple[Utterance, int]]
     drawn: PendingFrames
 
 
 class Engine:
-    """The loaded model with its static memory."""
+    """Loaded model with its static memory, and the utterances it speaks."""
 
     def __init__(self, executor: Executor, sessions: int, lookahead: int) -> None:
-        """``sessions`` of the codec's streams are given out; a row rests when it is ``lookahead`` frames ahead."""
+        """Offer ``sessions`` codec streams; a row rests when it is ``lookahead`` frames ahead of its listener."""
         loaded = executor.loaded
         self.model, self.codec, self.device = loaded.model, loaded.codec, loaded.device
         self._executor, self._rows, self._ids = executor, loaded.rows, loaded.integers
@@ -58,7 +58,7 @@ class Engine:
         self._just_began = False
 
     def open_stream(self) -> int | None:
-        """A codec stream for a session; None when all are taken."""
+        """Take a codec stream for a session; None when all are taken."""
         if not self._free_streams:
             return None
         stream = self._free_streams.pop(0)
@@ -66,25 +66,25 @@ class Engine:
         return stream
 
     def close_stream(self, stream: int) -> None:
-        """Give a session's codec stream back; whatever still speaks on it stops."""
+        """Release a session's codec stream and stop the utterances on it."""
         for one in [*self._waiting, *self._active]:
             if one.stream == stream:
                 self.remove(one)
         self._free_streams.append(stream)
 
     def renew_stream(self, stream: int) -> None:
-        """Forget what was decoded, so that cut-off speech does not ring on."""
+        """Reset a codec stream, so that the next utterance does not begin with the echo of a cut-off one."""
         self._executor.clear_stream(stream)
 
     def add(self, utterance: Utterance) -> None:
-        """Take an utterance on; it begins when a row is free."""
+        """Queue an utterance; it begins when a row is free. Raises `ModelError` if it does not fit."""
         prompt = utterance.prompt
         if len(prompt) + utterance.stop.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
             raise ModelError(f"an utterance of {len(prompt)} prompt positions does not fit {self._rows.positions}")
         self._waiting.append(utterance)
 
     def add_text(self, utterance: Utterance, tokens: Sequence[int], ended: bool) -> None:
-        """More text of an utterance whose text was not ended."""
+        """Append text tokens to an utterance; ``ended`` closes its text."""
         utterance.stop.tokens += len(tokens)
         utterance.text_ended = ended
         arrived = [*tokens, self.model.config.tokens.tts_eos] if ended else list(tokens)
@@ -96,7 +96,7 @@ class Engine:
             self._set_end(utterance)
 
     def remove(self, utterance: Utterance) -> None:
-        """Stop an utterance, wherever it is; idempotent."""
+        """Stop an utterance, waiting or active; idempotent."""
         if utterance in self._waiting:
             self._waiting.remove(utterance)
         if utterance in self._active:
@@ -108,18 +108,18 @@ class Engine:
             self._under_way = deque(going_on)
 
     def close(self) -> None:
-        """Wait for a step that nobody reads any more: it writes to memory that may go to others once this is unloaded."""
+        """Wait for steps under way: they write to memory that others may get once this is unloaded."""
         self._executor.finish()
 
     @property
     def busy(self) -> bool:
-        """Whether a turn would do something."""
+        """True if a turn would do something."""
         if self._under_way or (self._waiting and self._free_rows):
             return True
         return bool(self._able()) or any(self._due(one) for one in self._active)
 
     def turn(self) -> list[DecodedChunk]:
-        """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due.
+        """Begin a waiting utterance or draw a frame of the active ones, in alternation, and decode due chunks.
 
         Raises `CannotBegin`; then only that utterance has left.
         """
@@ -170,7 +170,7 @@ class Engine:
         utterance.fed = end
 
     def _set_end(self, utterance: Utterance) -> None:
-        """Say from which frame speech may end: not while text is to come, nor before text that came in pieces was fed."""
+        """Set the frame from which speech may end: after all text, and after text that came in pieces was fed."""
         floor = max(FIRST_END_FRAME, utterance.fed if utterance.in_pieces else 0)
         ends = (floor, utterance.stop.overstay) if utterance.text_ended else (NEVER, NEVER)
         self._rows.end_here(utterance.row, *ends)
@@ -191,7 +191,7 @@ class Engine:
         self._under_way.append(_Step([(one, one.row) for one in stepping], drawn))
 
     def _read(self, lag: int) -> None:
-        """Take note of what was drawn, but for the last ``lag`` steps, which may still be under way."""
+        """Read the drawn frames, except of the last ``lag`` steps, which may still be under way."""
         while len(self._under_way) > lag:
             step = self._under_way.popleft()
             drawn = step.drawn()

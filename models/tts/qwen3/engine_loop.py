@@ -1,4 +1,4 @@
-"""The one task that keeps the engine turning while any session speaks, and hands out what it brings."""
+"""Task that turns the engine while any session speaks and delivers the decoded speech."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pipeline.lane import Lane
 Result = TypeVar("Result")
 
 LOOKAHEAD_FRAMES = 25
-"""How far speech is made ahead of its listener: 2 s. Then the GPU belongs to others, and a cancel wastes little."""
+"""Frames of speech made ahead of its listener, 2 s: then the GPU is free for others, and a cancel wastes little."""
 
 
 class SpeechQueue:
-    """What one utterance's listener has not taken yet. Look-ahead bounds it: its queue is never full."""
+    """Decoded chunks of one utterance that its listener has not taken. Look-ahead bounds it: it is never full."""
 
     def __init__(self, utterance: Utterance) -> None:
         self.utterance = utterance
         self._queue: asyncio.Queue[DecodedChunk | ModelError] = asyncio.Queue(2 * LOOKAHEAD_FRAMES)
 
     def put(self, spoken: DecodedChunk | ModelError) -> None:
-        """Hand over what a turn brought."""
+        """Deliver a decoded chunk, or the error that ended the utterance."""
         self._queue.put_nowait(spoken)
 
     async def take(self) -> DecodedChunk:
-        """The next piece; raises what ended the engine's turn."""
+        """Wait for the next chunk; raises the error that ended the utterance."""
         spoken = await self._queue.get()
         if isinstance(spoken, ModelError):
             raise spoken
@@ -37,7 +37,7 @@ class SpeechQueue:
 
 
 class EngineLoop:
-    """Owns the engine for the event loop: every call to it runs on its lane."""
+    """Owner of the engine for the event loop: every call to it runs on its lane."""
 
     def __init__(self, engine: Engine, lane: Lane) -> None:
         self.engine = engine
@@ -46,7 +46,7 @@ class EngineLoop:
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
-        """Turn the engine while there is something to do, for ever."""
+        """Turn the engine while there is work, until cancelled."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()  # before the turn: what is taken or added while it runs may be too late for it to see
@@ -63,14 +63,14 @@ class EngineLoop:
         return result
 
     async def free(self, method: Callable[..., None], *arguments: object) -> None:
-        """Give something back between two turns, also where the caller is cancelled meanwhile."""
+        """Release something between two turns, even if the caller is cancelled meanwhile."""
         try:
             await self._lane.free(method, *arguments)
         finally:
             self._wanted.set()
 
     async def begin(self, utterance: Utterance) -> SpeechQueue:
-        """Let the engine speak an utterance."""
+        """Queue an utterance; gives the queue of its speech."""
         queue = SpeechQueue(utterance)
         try:
             await self.call(self._add, queue)
@@ -84,17 +84,17 @@ class EngineLoop:
         self._queues[id(queue.utterance)] = queue
 
     async def end(self, queue: SpeechQueue) -> None:
-        """Stop an utterance, if it still goes on, and forget it."""
+        """Stop an utterance, if it is not over, and drop its queue."""
         self._queues.pop(id(queue.utterance), None)
         await self.free(self.engine.remove, queue.utterance)
 
     def taken(self, queue: SpeechQueue, frames: int) -> None:
-        """The listener took speech: there is room for more."""
+        """Count ``frames`` that the listener took, which makes room for more."""
         queue.utterance.taken += frames
         self._wanted.set()
 
     def _turn(self) -> tuple[Sequence[tuple[SpeechQueue, DecodedChunk | ModelError]], bool]:
-        """What a turn brought to whom, and whether the next would bring more. A turn that fails stops all who speak now."""
+        """Run a turn; gives its chunks by queue, and if another turn has work. A failed turn ends all active utterances."""
         try:
             spoken = self.engine.turn()
         except CannotBegin as error:

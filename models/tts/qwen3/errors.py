@@ -14,7 +14,7 @@ _KINDS = {"base": "Base", "custom_voice": "CustomVoice", "voice_design": "VoiceD
 
 
 def refuse_language(language: str) -> Refused:
-    """The error for a language outside the ten."""
+    """Make the error for a language outside the ten."""
     return Refused(
         f"Qwen3-TTS does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}; eSpeak NG speaks more",
         hint="synthesizer.use=models.tts.espeak:Espeak",
@@ -22,19 +22,19 @@ def refuse_language(language: str) -> Refused:
 
 
 def refuse_cloning(kind: str) -> Refused:
-    """The error for learning a voice without a speaker encoder."""
+    """Make the error for learning a voice without a speaker encoder."""
     return Refused(f"a {_KINDS[kind]} checkpoint has no speaker encoder, so it cannot clone a voice", hint=_BASE)
 
 
 def refuse_preset(name: str, presets: Collection[str]) -> Refused:
-    """The error for a preset that is not there."""
+    """Make the error for a preset that the checkpoint lacks."""
     if not presets:
         return Refused(f"no preset voice {name!r}: this checkpoint has none", hint=f"an enrolled voice, or {_CUSTOM_VOICE}")
     return Refused(f"no preset voice {name!r}: {nearest(name, presets)}")
 
 
 def refuse_style(kind: str, size: str) -> Refused:
-    """The error for a style in words that the model was not trained to follow."""
+    """Make the error for a style in words that the model was not trained to follow."""
     what = f"the small {_KINDS[kind]} checkpoint" if size == "0b6" else f"a {_KINDS[kind]} checkpoint"
     return Refused(f"{what} takes no style in words", hint=_CUSTOM_VOICE)
 

@@ -1,7 +1,7 @@
-"""One frame of speech for a whole batch of rows, as one fixed sequence of tensor operations.
+"""Frame of speech for a batch of rows, as a fixed sequence of tensor operations.
 
-Nothing here depends on values: no ``.item()``, no loop over rows, no shape but the number of rows and the length of memory
-that is looked at. So one CUDA graph per such pair can hold the whole frame.
+Nothing here depends on values: no ``.item()``, no loop over rows, no shape but the number of rows and the attended cache
+length. So one CUDA graph per such pair can hold the whole frame.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SpeechModel:
 
 
 def is_end(code: int) -> bool:
-    """Whether a drawn first code ends speech: the only one beyond the codebook that is ever drawn."""
+    """Tell if a drawn first code ends speech: it is the only one beyond the codebook that is ever drawn."""
     return code >= CODES
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Linear = Callable[[Tensor], Tensor]
-"""Maps [..., inputs] to [..., outputs]."""
+"""Linear map of [..., inputs] to [..., outputs]."""
 
 _FEW_ROWS = 1  # oneDNN blocks the weight for this many rows: decoding, not prefill, must be fast
 _WORTH_PACKING = 2**20  # elements; below, the packed kernel's own overhead is taken to cost more than it saves
@@ -24,7 +24,7 @@ _LOSSLESS = 2.0**-32  # of the largest weight: 2**8 times below what float32 kee
 
 
 def pack_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
-    """A linear map by ``weight`` [outputs, inputs] and ``bias`` [outputs].
+    """Make a linear map of ``weight`` [outputs, inputs] and ``bias`` [outputs].
 
     A decoding step on a CPU is bound by streaming weights from memory. So in float32 a large weight is kept in half the
     bytes where that loses nothing, as with the published bfloat16 checkpoints, else in oneDNN's blocked layout.
@@ -41,7 +41,7 @@ def pack_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 
 def _on_one_thread(plain: Linear, weight: Tensor, bias: Tensor | None) -> Linear:
-    """A small product of several rows as a sum of products; a single row wakes no thread."""
+    """Compute a small product of several rows as a sum of products; a single row wakes no thread."""
 
     def summed(inputs: Tensor) -> Tensor:
         rows = inputs.numel() // inputs.shape[-1]
@@ -54,7 +54,7 @@ def _on_one_thread(plain: Linear, weight: Tensor, bias: Tensor | None) -> Linear
 
 
 def _pack_half(weight: Tensor, bias: Tensor | None) -> Linear | None:
-    """Weights as half floats times a power of two, inputs, products and sums in float32 (FBGEMM); None if that would round.
+    """Pack weights as half floats times a power of two, with float32 sums (FBGEMM); None if that would round.
 
     A half float holds 11 significant bits, a bfloat16 has 8; the power of two moves the weights into a half's range.
     """
@@ -77,7 +77,7 @@ def _pack_half(weight: Tensor, bias: Tensor | None) -> Linear | None:
 
 
 def _pack_blocked(weight: Tensor, bias: Tensor | None) -> Linear | None:
-    """The weight in oneDNN's blocked layout; None if this build of torch lacks the operators that its compiler uses."""
+    """Pack the weight in oneDNN's blocked layout; None if this build of torch lacks the operators its compiler uses."""
     operators = ("_reorder_linear_weight", "_linear_pointwise")
     if not torch.backends.mkldnn.is_available() or not all(hasattr(torch.ops.mkldnn, name) for name in operators):
         return None
@@ -97,13 +97,13 @@ Attend = Callable[[int, Tensor, Tensor], Tensor]
 
 
 _WHOLE_LINES = 16
-"""A mask's lines must begin at multiples of so many numbers, or ATen copies it in every layer (``pad_bias``)."""
+"""Alignment of a mask's lines, in numbers: others ATen copies in every layer (``pad_bias``)."""
 
 
 def mask_of(visible: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """The mask for `attend_masked`, made once for all layers, where each step sees what is ``visible``.
+    """Make the mask of `attend_masked`, once for all layers, from ``visible`` bool [rows or 1, steps, length].
 
-    That is bool [rows or 1, steps, length]; ``groups`` are the query heads of a key head, ``dtype`` is the queries'.
+    ``groups`` is the number of query heads of a key head, ``dtype`` the queries'.
     """
     mask = visible.unsqueeze(1)
     if visible.shape[1] > 1 and groups > 1:
@@ -112,16 +112,16 @@ def mask_of(visible: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
 
 
 def added(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """``mask`` as a GPU adds it to the scores: of one that says yes or no it makes this anew in every layer."""
+    """Convert a bool ``mask`` to the one a GPU adds to the scores, which it would otherwise make anew in every layer."""
     *sizes, length = mask.shape
     whole = torch.zeros(*sizes, -(-length // _WHOLE_LINES) * _WHOLE_LINES, dtype=dtype, device=mask.device)
     return whole[..., :length].masked_fill_(~mask, -torch.inf)
 
 
 def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """Grouped-query attention: queries [rows, steps, heads, dim], keys and values [rows, length, kv_heads, dim].
+    """Compute grouped-query attention: queries [rows, steps, heads, dim], keys and values [rows, length, kv_heads, dim].
 
-    ``mask`` is what `mask_of` gives; None: each step sees all keys. The heads of a group become steps of their key head,
+    ``mask`` is made by `mask_of`; None: each step sees all keys. The heads of a group become steps of their key head,
     so that nothing is repeated in memory.
     """
     rows, steps, heads, dim = queries.shape
@@ -136,7 +136,7 @@ def attend_masked(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | 
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """Queries [rows, heads, steps, dim], keys and values [rows, heads, length, dim], mask [rows or 1, 1, steps, length]."""
+    """Attend: queries [rows, heads, steps, dim], keys [rows, heads, length, dim], mask [rows or 1, 1, steps, length]."""
     if queries.is_cuda or queries.numel() * keys.shape[2] > ONE_THREAD:
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
     scores = (queries.unsqueeze(3) * keys.unsqueeze(2)).sum(-1)
@@ -148,7 +148,7 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) 
 
 
 def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
-    """One step a row by flash-attn: row r sees its first ``lengths[r]`` keys (int32); shapes as in `attend_masked`."""
+    """Attend one step a row by flash-attn: row r sees its first ``lengths[r]`` keys (int32); shapes of `attend_masked`."""
     from flash_attn import flash_attn_with_kvcache
 
     return flash_attn_with_kvcache(queries, keys, values, cache_seqlens=lengths, causal=True)
@@ -156,7 +156,7 @@ def attend_flash(queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor)
 
 @cache
 def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether flash-attn is installed and serves this device and type."""
+    """Tell if flash-attn is installed and serves this device and type."""
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False
     try:

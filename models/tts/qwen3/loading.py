@@ -1,4 +1,4 @@
-"""From a checkpoint folder to an engine that is warm."""
+"""Loading of a checkpoint folder into an engine that is warm."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _WARM_UP_FRAMES = 16  # every size of codec chunk occurs
 def load_engine(
     folder: Path, device_name: str, dtype_name: str, sessions: int, *, greedy: bool, graphs: bool = False
 ) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
-    """Load everything of a checkpoint, allocate memory for ``sessions`` and speak once.
+    """Load a checkpoint, allocate memory for ``sessions`` and speak once.
 
-    With ``graphs`` all work is recorded as CUDA graphs, where ``device`` is one. Call it, and the engine, on one thread.
+    With ``graphs`` all work is captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
     device = _device(device_name)
@@ -77,7 +77,7 @@ def _load(
 
 
 def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
-    """What does the work."""
+    """Choose the executor and move this thread's work to a CUDA stream of its own."""
     device = loaded.device
     take_stream(device)
     if not recorded:
@@ -92,7 +92,7 @@ def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
 
 
 def _warm_up(engine: Engine, text: TextTokenizer) -> None:
-    """Speak once and forget it: kernels are chosen and memory is taken now, not while someone waits."""
+    """Speak once and discard it: kernels are chosen and memory is taken now, not while someone waits."""
     language = next(iter(engine.model.config.languages.values()))
     ids = text.encode("hello")
     prompt = whole(engine.model.config.tokens, Opening(text.role, language, None), ids)

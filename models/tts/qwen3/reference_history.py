@@ -1,4 +1,4 @@
-"""What a session has said so far, as the reference in whose voice and manner the model goes on.
+"""Speech of a session so far, as the reference whose voice and manner the model continues.
 
 The model cloned from speech of another language keeps its accent; its own speech in the target language does not. A rolling
 context alone drifts, so the first good unit stays as an anchor beside the newest, and now and then everything is renewed.
@@ -20,7 +20,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpokenUnit:
-    """One utterance: its text and the frames drawn for it [frames, 16]."""
+    """Spoken utterance: its text and the frames drawn for it [frames, 16]."""
 
     text: str
     codes: Codes
@@ -28,7 +28,7 @@ class SpokenUnit:
 
 @dataclass(slots=True)
 class ReferenceHistory:
-    """One session's own speech in one language."""
+    """Speech of one session in one language."""
 
     language: str
     renew_after_frames: int
@@ -37,7 +37,7 @@ class ReferenceHistory:
     _frames: int = 0
 
     def add(self, said: SpokenUnit) -> None:
-        """Remember an utterance that ended well."""
+        """Append an utterance that ended well."""
         if not said.codes.size:
             return
         self._frames += len(said.codes)
@@ -52,12 +52,12 @@ class ReferenceHistory:
             del self._recent[0]
 
     def forget(self) -> None:
-        """Begin anew: the next utterance comes from the voice alone and becomes the anchor."""
+        """Clear all: the next utterance comes from the voice alone and becomes the anchor."""
         self._anchor, self._frames = None, 0
         self._recent.clear()
 
     def reference(self, encode: Callable[[str], list[int]]) -> Reference | None:
-        """Anchor and newest speech, oldest first; None where there is none yet."""
+        """Join the anchor and the newest speech, oldest first; None if there is none yet."""
         said = [*([self._anchor] if self._anchor else []), *self._recent]
         if not said:
             return None

@@ -18,7 +18,7 @@ from models.tts.qwen3.config import CODE_GROUPS
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn; greedy when ``temperature`` is 0."""
+    """Settings of drawing; greedy when ``temperature`` is 0."""
 
     temperature: float = 0.9
     top_k: int = 50
@@ -55,10 +55,10 @@ _BITS = 23  # so that a float32 holds the number exactly and it times any total 
 
 
 def uniforms(seeds: Tensor, frames: Tensor) -> Tensor:
-    """Numbers in [0, 1), float32 [rows, 16], for int64 ``seeds`` and ``frames`` [rows].
+    """Make numbers in [0, 1), float32 [rows, 16], from int64 ``seeds`` and ``frames`` [rows].
 
-    A counter put through the SplitMix64 finalizer twice (Steele et al., "Fast splittable pseudorandom number generators",
-    OOPSLA 2014): no state to keep or to save, and the same number in whichever row a request runs.
+    They depend only on seed, frame and codebook, not on row, batch or earlier draws: a counter is put through the
+    SplitMix64 finalizer twice (Steele et al., "Fast splittable pseudorandom number generators", OOPSLA 2014).
     """
     codebooks = torch.arange(CODE_GROUPS, device=seeds.device)
     counters = _mix(seeds * _GOLDEN + 1).unsqueeze(1) + (frames.unsqueeze(1) * CODE_GROUPS + codebooks) * _GOLDEN
@@ -72,18 +72,18 @@ def _mix(values: Tensor) -> Tensor:
 
 
 def _shift(values: Tensor, bits: int) -> Tensor:
-    """Logical right shift: torch shifts int64 arithmetically."""
+    """Shift right logically: torch shifts int64 arithmetically."""
     return (values >> bits) & ((1 << (64 - bits)) - 1)
 
 
 FIRST_END_FRAME = 2
-"""Speech never ends before this frame (the official package's ``min_new_tokens``)."""
+"""First frame at which speech may end (the official package's ``min_new_tokens``)."""
 
 _SUPPRESSED = 1024  # the last ids of the talker's vocabulary are control tokens, of which only end-of-speech is drawn
 
 
 def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
-    """One id per row, int64 [rows], from float32 ``logits`` [rows, vocabulary] and ``uniform`` numbers [rows] in [0, 1).
+    """Draw an id per row, int64 [rows], from ``logits`` float32 [rows, vocabulary] and ``uniform`` [rows] in [0, 1).
 
     By inversion: the id whose interval of the cumulated probabilities holds the number.
     """
@@ -109,17 +109,17 @@ def _keep_nucleus(scores: Tensor, top_p: float) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class FirstCodeRules:
-    """What is done to the talker's logits before its code is drawn."""
+    """Changes to the talker's logits before its code is drawn."""
 
     end: int
     penalty: float
     suppressed: Tensor  # float32 [vocabulary]: 0, or -inf for ids that are never drawn
 
     def apply(self, logits: Tensor, seen: Tensor, may_end: Tensor, end_bias: Tensor) -> Tensor:
-        """New logits float32 [rows, vocabulary].
+        """Compute new logits float32 [rows, vocabulary].
 
-        ``seen`` bool [rows, vocabulary]: codes this utterance has drawn; ``may_end`` bool [rows]: whether speech may end
-        here; ``end_bias`` float32 [rows]: added to the end's logit (0 but for an utterance that overstays).
+        ``seen`` bool [rows, vocabulary]: codes this utterance has drawn; ``may_end`` bool [rows]: speech may end here;
+        ``end_bias`` float32 [rows]: added to the end's logit (0 but for an utterance that overstays).
         """
         scores = logits.float()
         scores = torch.where(seen, torch.where(scores > 0, scores / self.penalty, scores * self.penalty), scores)
@@ -129,7 +129,7 @@ class FirstCodeRules:
 
 
 def first_code_rules(vocabulary: int, end: int, penalty: float, device: torch.device) -> FirstCodeRules:
-    """The rules for a talker with ``vocabulary`` ids, of which ``end`` ends speech."""
+    """Make the rules of a talker with ``vocabulary`` ids, of which ``end`` ends speech."""
     suppressed = torch.zeros(vocabulary, device=device)
     suppressed[vocabulary - _SUPPRESSED :] = -torch.inf
     suppressed[end] = 0

@@ -1,4 +1,4 @@
-"""The speaker encoder: a few seconds of speech to one vector that stands for the voice. ECAPA-TDNN, arXiv:2005.07143."""
+"""Speaker encoder: from a few seconds of speech to the vector of a voice. ECAPA-TDNN, arXiv:2005.07143."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_CLIPPED = 0.002
 
 
 def check_clip(audio: AudioChunk, sample_rate: int) -> Tensor:
-    """The clip as float32 [n] at ``sample_rate``; raises `BadInput` that says what is wrong and what to record instead."""
+    """Convert a clip to float32 [n] at ``sample_rate``; raises `BadInput` with advice for one that is unfit."""
     samples = np.asarray(audio.samples, dtype=np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise BadInput("the reference clip is not mono audio of finite numbers", hint="record it again")
@@ -55,7 +55,7 @@ _STEP = math.log(6.4) / 27
 
 
 def log_mel(samples: Tensor, sample_rate: int, bins: int) -> Tensor:
-    """Log-mel energies [frames, bins] of ``samples`` float32 [n]: Hann window, reflected edges, Slaney's filters."""
+    """Compute log-mel energies [frames, bins] of ``samples`` float32 [n]: Hann window, reflected edges, Slaney filters."""
     margin = (_WINDOW - _HOP) // 2
     padded = functional.pad(samples[None, None], (margin, margin), mode="reflect")[0, 0]
     window = torch.hann_window(_WINDOW, device=samples.device)
@@ -66,7 +66,7 @@ def log_mel(samples: Tensor, sample_rate: int, bins: int) -> Tensor:
 
 
 def mel_filters(sample_rate: int, bins: int) -> Tensor:
-    """Triangular filters of equal area [bins, frequencies] on Slaney's mel scale (Auditory Toolbox, 1998)."""
+    """Make triangular filters of equal area [bins, frequencies] on Slaney's mel scale (Auditory Toolbox, 1998)."""
     frequencies = torch.linspace(0, sample_rate / 2, _WINDOW // 2 + 1, dtype=torch.float64)
     edges = _hz(torch.linspace(0, _mel(_HIGHEST_HZ), bins + 2, dtype=torch.float64))
     slopes = edges.unsqueeze(1) - frequencies
@@ -87,14 +87,14 @@ def _hz(mels: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A convolution that keeps the length, with reflected edges."""
+    """Convolution that keeps the length, with reflected edges."""
 
     weight: Tensor
     bias: Tensor
     dilation: int
 
     def __call__(self, values: Tensor) -> Tensor:
-        """[1, inputs, steps] to [1, outputs, steps]."""
+        """Map [1, inputs, steps] to [1, outputs, steps]."""
         past = (self.weight.shape[2] - 1) * self.dilation
         if past:
             values = functional.pad(values, (past // 2, past - past // 2), mode="reflect")
@@ -112,7 +112,7 @@ class Res2NetBlock:
     excite: Convolution
 
     def __call__(self, values: Tensor) -> Tensor:
-        """The same shape."""
+        """Map [1, channels, steps] to the same shape."""
         parts = list(functional.relu(self.enter(values)).chunk(len(self.scales) + 1, 1))
         for index, scale in enumerate(self.scales, 1):
             heard = parts[index] if index == 1 else parts[index] + parts[index - 1]
@@ -124,7 +124,7 @@ class Res2NetBlock:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerEncoder:
-    """The loaded encoder."""
+    """Loaded encoder."""
 
     config: SpeakerEncoderConfig
     enter: Convolution
@@ -135,7 +135,7 @@ class SpeakerEncoder:
     project: Convolution
 
     def encode(self, samples: Tensor) -> Tensor:
-        """The voice of ``samples`` float32 [n] at the encoder's sample rate, as a vector of the talker's width."""
+        """Encode ``samples`` float32 [n] at the encoder's sample rate as a vector of the talker's width."""
         mels = log_mel(samples, self.config.sample_rate, self.config.mel_bins).to(self.enter.weight)
         values = functional.relu(self.enter(mels.T.unsqueeze(0)))
         outputs = []
@@ -145,7 +145,7 @@ class SpeakerEncoder:
         return self.project(self._pool(functional.relu(self.gather(torch.cat(outputs, 1)))))[0, :, 0]
 
     def _pool(self, values: Tensor) -> Tensor:
-        """Attentive statistics: mean and deviation over time, weighted by what is telling (arXiv:1803.10963)."""
+        """Pool attentive statistics: mean and deviation over time, weighted by attention (arXiv:1803.10963)."""
         mean, deviation = _statistics(values, torch.full_like(values[:, :1], 1 / values.shape[2]))
         context = torch.cat([values, mean.expand_as(values), deviation.expand_as(values)], 1)
         weights = self.attend_outer(functional.relu(self.attend_inner(context)).tanh()).softmax(2)

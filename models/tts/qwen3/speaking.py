@@ -1,4 +1,4 @@
-"""One session's speech: reading units in, samples out, in one voice and one breath."""
+"""Speech of one session: reading units in, samples out, continuous in voice and manner."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 MOST_FRAMES = 375
-"""Frames of one utterance, 30 s: what is longer does not end by itself."""
+"""Most frames of one utterance, 30 s: a longer one would not end by itself."""
 
 _ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoicePrompt:
-    """How a session speaks: what its prompts begin with, whose vector they carry, and the seed of its random numbers."""
+    """Voice of a session: the beginning of its prompts, the speaker's vector [hidden], and a seed."""
 
     opening: Opening
     speaker: Tensor | None
@@ -39,7 +39,7 @@ class VoicePrompt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechSession:
-    """What one session has of its own: what it said, its codec stream, and the task group its readers run in."""
+    """State of one session: its speech so far, its codec stream, and the task group its readers run in."""
 
     history: ReferenceHistory
     stream: int
@@ -47,10 +47,10 @@ class SpeechSession:
 
 
 class StreamedSpeech:
-    """Speaks a session's units one after the other.
+    """Speaker of a session's units, one after the other.
 
     The first comes from the voice alone, with its text as it arrives; later ones continue the session's own speech, for
-    which all of their text must be there. The codec's stream goes on from unit to unit.
+    which all of their text must be there. The codec's stream continues from unit to unit.
     """
 
     def __init__(self, loop: EngineLoop, text: TextTokenizer, voice: VoicePrompt, session: SpeechSession) -> None:
@@ -64,8 +64,8 @@ class StreamedSpeech:
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
         """Speak one unit; closing the iterator stops it within a frame.
 
-        Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and what
-        ``text`` raised once all before it has been spoken.
+        Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and the error of
+        ``text`` once all text before it has been spoken.
         """
         async with self._one_at_a_time:
             pieces = TextPieces()
@@ -95,12 +95,12 @@ class StreamedSpeech:
                         yield samples
 
     def _may_wait(self) -> bool:
-        """Whether the rest of the text can be waited for: it can continue what was said, and that is still playing."""
+        """Tell if there is time to wait for the rest of the text: speech that it can continue is still playing."""
         playing = asyncio.get_running_loop().time() < self._plays_until_s
         return playing and self._history.reference(self._text.encode) is not None
 
     def _head(self, text: str) -> tuple[str, str]:
-        """As much of a long text as fits an utterance, up to a good place to cut it, and the rest."""
+        """Split a long text into as much as fits an utterance, up to a good place to cut it, and the rest."""
         begin = len(text) - len(text.lstrip())
         end = begin + len((cut(text, self._length) or [""])[0])
         return text[:end], text[end:]
@@ -109,7 +109,7 @@ class StreamedSpeech:
         return len(self._text.encode(text))
 
     async def _speak_whole(self, text: str) -> AsyncGenerator[Samples]:
-        """Speak a text that is all there; once more with other random numbers if no sound came."""
+        """Speak a complete text; once more with other random numbers if no sound came."""
         if not speakable(text):
             return
         ids = self._text.encode(text)
@@ -157,7 +157,7 @@ class StreamedSpeech:
             feeding.cancel()
 
     async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: TextPieces, said: list[str]) -> None:
-        """Give an utterance its text as it comes, up to one utterance's worth, and close it."""
+        """Feed an utterance its text as it comes, up to one utterance's worth, and close it."""
         add = self._loop.engine.add_text
         with suppress(TextFailed):  # raised again where the text is read next; what came before is spoken
             while utterance.stop.tokens < MOST_TOKENS and (more := await pieces.take()):
@@ -173,7 +173,7 @@ class StreamedSpeech:
         return Utterance(prompt, self._voice.speaker, self._stream, seed, text_ended, StopCriteria(MOST_FRAMES, len(ids)))
 
     async def _listen(self, utterance: Utterance, said: list[str], edges: EdgeTrim) -> AsyncGenerator[Samples]:
-        """An utterance's samples, without the silence around them; what ended well is remembered."""
+        """Yield an utterance's samples without the silence around them; add it to the history if it ended well."""
         queue = await self._loop.begin(utterance)
         over = False
         try:

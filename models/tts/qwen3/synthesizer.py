@@ -1,4 +1,4 @@
-"""The loaded synthesizer: voices in, sessions out."""
+"""Loaded synthesizer: enrols voices and opens sessions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from pipeline.errors import DeviceError, Refused
 from pipeline.events import AudioChunk
 
 SPEAKER = "speaker"
-"""The array of an enrolled `Voice`: the speaker's vector, float32 [talker's width]."""
+"""Name of the array of an enrolled `Voice`: the speaker's vector, float32 [talker's width]."""
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesizerSettings:
-    """What the profile chose: preset voice, style in words, seed, and how often a session's voice is renewed."""
+    """Settings of the profile that concern sessions."""
 
-    voice: str
-    style: str
+    voice: str  # preset, or empty
+    style: str  # instruction, or empty
     seed: int
-    renew_after_s: float
+    renew_after_s: float  # of speech, after which a session's voice is renewed from its vector
 
 
 class Qwen3Synthesizer:
-    """Speaks the ten languages in enrolled voices (Base), preset voices (CustomVoice) or described ones (VoiceDesign)."""
+    """Synthesizer of ten languages in enrolled (Base), preset (CustomVoice) or described voices (VoiceDesign)."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Qwen3Synthesizer:
 
     @asynccontextmanager
     async def _stream(self) -> AsyncIterator[int]:
-        """A codec stream of the engine; given back also where the caller is cancelled while it gets it."""
+        """Lend a codec stream of the engine; released even if the caller is cancelled while it gets it."""
         engine, taken = self._loop.engine, list[int]()
 
         def take() -> None:
@@ -143,7 +143,7 @@ class Qwen3Synthesizer:
 
 
 def _dialect(config: ModelConfig, preset: str, language: str) -> str:
-    """Two presets speak Chinese in a dialect that has a language tag of its own."""
+    """Replace Chinese by the dialect of a preset that has a language tag of its own."""
     return config.dialects.get(preset, language) if language == "chinese" else language
 
 

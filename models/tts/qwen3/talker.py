@@ -1,4 +1,4 @@
-"""The talker, which draws the first code of each frame, and the code predictor, which draws the fifteen others."""
+"""Talker, which gives the first code of each frame, and code predictor, which draws the fifteen others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.tts.qwen3.transformer import Stack, load_stack
 
 @dataclass(frozen=True, slots=True)
 class Talker:
-    """The loaded talker with every embedding table of both lanes."""
+    """Loaded talker with every embedding table of both lanes."""
 
     stack: Stack
     head: Linear
@@ -28,20 +28,18 @@ class Talker:
     text_inner: Linear
     text_outer: Linear
     code_table: Tensor  # [vocabulary + 15 * 2048, hidden]: the talker's codes, then those of each predicted codebook
-    code_offsets: Tensor  # [16], where each codebook begins in it
+    code_offsets: Tensor  # [16]: first row of each codebook in it
 
     def embed_text(self, tokens: Tensor) -> Tensor:
-        """Text ids [n] as rows of the talker's width [n, hidden]."""
+        """Embed text ids [n] in the talker's width, [n, hidden]."""
         return self.text_outer(functional.silu(self.text_inner(self.text_table[tokens])))
 
     def embed_frames(self, codes: Tensor) -> Tensor:
-        """Whole frames [..., 16] as the sum of their codes' embeddings [..., hidden]."""
+        """Embed whole frames [..., 16] as the sum of their codes' embeddings [..., hidden]."""
         return self.code_table[codes + self.code_offsets].sum(-2)
 
     def embed_prompt(self, prompt: Prompt, speaker: Tensor | None) -> Tensor:
-        """A prompt as embeddings [positions, hidden]; ``speaker`` [hidden], from any
-        device, goes where the prompt leaves room for it.
-        """
+        """Embed a prompt, [positions, hidden]; ``speaker`` [hidden], from any device, is added at its position."""
         device = self.code_table.device
         text = torch.as_tensor(prompt.text, device=device)
         codes = torch.as_tensor(prompt.codes, device=device)
@@ -66,9 +64,9 @@ class Talker:
         return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
 
     def step(self, inputs: Tensor, positions: Tensor, memory: KeyValueCache, length: int) -> Tensor:
-        """One position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives hidden states [rows, hidden].
+        """Run a position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives states [rows, hidden].
 
-        Only the first ``length`` positions of ``memory`` are looked at: all of ``positions`` are below it. Writes every
+        Attends to the first ``length`` positions of ``memory``: all of ``positions`` are below it. Writes every
         row's keys and values at its position, which is harmless where a row does not advance: the next write is there too.
         """
         count = inputs.shape[0]
@@ -114,7 +112,7 @@ def load_talker(tensors: Tensors, config: ModelConfig, positions: int) -> Talker
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """The loaded predictor. Every frame is an utterance of its own of 16 positions, so nothing outlives a frame."""
+    """Loaded predictor. Every frame is a sequence of its own of 16 positions, so no state outlives a frame."""
 
     stack: Stack
     heads: Sequence[Linear]
@@ -125,7 +123,7 @@ class Predictor:
     first_mask: Tensor  # of the two positions that begin a frame
 
     def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: KeyValueCache) -> Tensor:
-        """Codes [rows, 16] of a frame, from ``hidden`` [rows, talker's width], its first code and ``uniform`` [rows, 16].
+        """Draw codes [rows, 16] of a frame from ``hidden`` [rows, talker's width], first code and ``uniform`` [rows, 16].
 
         ``memory`` is scratch for at least as many rows, of 16 positions.
         """

@@ -1,4 +1,4 @@
-"""One utterance on its way through the engine, what comes out of it, and which utterances go next."""
+"""Utterance in the engine, its decoded chunks, and the schedule of utterances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.events import Samples
 
 @dataclass(eq=False, slots=True)
 class Utterance:
-    """One utterance being spoken: its row, its codec stream, and what the host must know of it."""
+    """Utterance being spoken, as the host keeps it."""
 
     prompt: Prompt
     speaker: Tensor | None
@@ -40,18 +40,18 @@ class Utterance:
 
     @property
     def frames(self) -> Codes:
-        """What was drawn, int64 [frames, 16]."""
+        """Drawn codes, int64 [frames, 16]."""
         return np.array(self.codes, dtype=np.int64)
 
     @property
     def has_text(self) -> bool:
-        """Whether the next frame's text token is there."""
+        """True if the next frame's text token has arrived."""
         return self.text_ended or self.drawing <= self.fed
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedChunk:
-    """What a turn brought for one utterance: samples float32 [n], the frames they are, and its ending if it is over."""
+    """Decoded speech of one utterance: samples float32 [n], their number of frames, and its ending if it is over."""
 
     utterance: Utterance
     samples: Samples
@@ -60,24 +60,24 @@ class DecodedChunk:
 
 
 CHUNKS = (1, 2, 4, 8)
-"""Frames per codec call as an utterance goes on: the first sound at once, then fewer, larger calls while it plays."""
+"""Frames of an utterance's codec calls, in order: the first sound at once, then fewer, larger calls while it plays."""
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceProgress:
-    """How far one utterance is: ``ahead`` frames drawn that nobody has taken yet, and the text it may go on with."""
+    """Progress of one utterance."""
 
     row: int
-    ahead: int
-    heard: bool
-    has_text: bool
+    ahead: int  # frames drawn that the listener has not taken
+    heard: bool  # some of it was decoded
+    has_text: bool  # the next frame's text token has arrived
 
 
 def choose(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) -> list[int]:
-    """Rows that draw the next frame, at most ``limit``, most urgent first.
+    """Choose the rows that draw the next frame, at most ``limit``, most urgent first.
 
-    Those that nobody has heard yet come first, then those whose listeners will run dry first (earliest deadline first, Liu
-    and Layland 1973). A row that is ``lookahead`` frames ahead rests, as does one that waits for text.
+    Utterances not heard yet come first, then those whose listeners will run dry first (earliest deadline first, Liu and
+    Layland 1973). A row that is ``lookahead`` frames ahead rests, as does one that waits for text.
     """
     able = [one for one in utterances if one.has_text and one.ahead < lookahead]
     able.sort(key=lambda one: (one.heard, one.ahead, one.row))
@@ -85,7 +85,7 @@ def choose(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) 
 
 
 def chunk(waiting: int, decoded_chunks: int, ended: bool) -> int:
-    """How many of ``waiting`` frames to decode now; 0: wait for more."""
+    """Choose the number of ``waiting`` frames to decode now; 0: wait for more."""
     size = CHUNKS[min(decoded_chunks, len(CHUNKS) - 1)]
     if waiting >= size:
         return size
