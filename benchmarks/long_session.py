@@ -17,10 +17,10 @@ from benchmarks.runs.row import Row
 from benchmarks.systems.in_process import Heard, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
-from pipeline.config import Profile
 from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Word
-from pipeline.outlet import Outlet
+from pipeline.profiles.profile import Profile
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.delivery import Outlet
 
 SOURCE_HZ = 16_000
 CHUNK_S = 0.1

@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.atomic import write_bytes
-from pipeline.config import Profile
 from pipeline.errors import DeviceError
-from pipeline.registry import BackendChoice, backend
+from pipeline.profiles.backends import BackendChoice, backend
+from pipeline.profiles.profile import Profile
 
 MANY = 64  # a folder of more files becomes one entry
 CHUNK = 1 << 22  # bytes

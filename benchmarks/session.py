@@ -22,13 +22,13 @@ from benchmarks.metrics.quality import text_score, word_error_rate
 from benchmarks.runs.row import Clock, Row, physics
 from benchmarks.systems.in_process import Heard, Outcome, interpret, named
 from pipeline.clock import LoopClock
-from pipeline.config import Profile, load_profile, what_is_missing
 from pipeline.contracts import Sink
 from pipeline.errors import ModelError
 from pipeline.events import Samples
-from pipeline.outputs.event_log import EventLog, read_events
-from pipeline.outputs.summary import Summary, summarize
+from pipeline.profiles.profile import Profile, load_profile, what_is_missing
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.event_log import EventLog, read_events
+from pipeline.sinks.summary import Summary, summarize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,13 +17,13 @@ import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
-from pipeline.config import Profile, fix_for, listed, load_profile
 from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
 from pipeline.errors import DeviceError, TranslateLiveError, parted
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
-from pipeline.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.languages import known_code
-from pipeline.registry import Backends
+from pipeline.profiles.backends import Backends
+from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
+from pipeline.profiles.profile import Profile, fix_for, listed, load_profile
 
 FOR_GPU = "gpu"  # the profile that needs one
 RECOGNIZER_HZ = 16_000

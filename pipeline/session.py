@@ -11,7 +11,6 @@ from typing import Any
 
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
-from pipeline.config import UnitSettings
 from pipeline.contracts import (
     Listening,
     Recognizer,
@@ -21,23 +20,24 @@ from pipeline.contracts import (
     Translator,
     Voice,
 )
-from pipeline.control import Control, Run, Stamped
 from pipeline.errors import ModelError, StageFailed, told
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
-from pipeline.glossary import Glossary
+from pipeline.glossary.glossary import Glossary
 from pipeline.languages import SameLanguage, same_language
-from pipeline.outlet import Outlet
-from pipeline.pace import PaceOptions
-from pipeline.reading.agreement_units import AgreementUnits
-from pipeline.reading_units import PauseUnits, UnitPolicy
-from pipeline.rehearsal import check_terms, rehearse
-from pipeline.speech import Speech
-from pipeline.stages import capture, recognize
-from pipeline.stream_time import HeardTime, LiveTime, StreamTime
-from pipeline.translating import Translating, translate
+from pipeline.policies.agreement_units import AgreementUnits
+from pipeline.policies.pace import PaceOptions
+from pipeline.policies.pause_units import PauseUnits, UnitPolicy
+from pipeline.profiles.profile import UnitSettings
+from pipeline.sinks.delivery import Outlet
+from pipeline.stages.control import Control, Run, Stamped
+from pipeline.stages.recognize import capture, recognize
+from pipeline.stages.rehearsal import check_terms, rehearse
+from pipeline.stages.speak import Speech
+from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
+from pipeline.stages.translate import Translating, translate
 
 AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
-LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.LIVE_S`)
+LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.recognize.LIVE_S`)
 TRANSCRIPTS = 32
 UNITS = 64
 CLOSE_S = 60.0  # a sink that has not closed by then is left; who reads a pipe may first have to hear what it holds

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.audio.resampling import Resampler
-from pipeline.config import Profile, UnitSettings, load_profile
 from pipeline.contracts import Listening, Recognizer, Translator
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Transcript, Word
-from pipeline.reading.agreement_units import AgreementUnits
-from pipeline.reading_units import PauseUnits, UnitPolicy
+from pipeline.policies.agreement_units import AgreementUnits
+from pipeline.policies.pause_units import PauseUnits, UnitPolicy
+from pipeline.profiles.profile import Profile, UnitSettings, load_profile
 from pipeline.session import Models
 
 RECOGNIZER_HZ = 16_000

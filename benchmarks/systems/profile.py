@@ -10,8 +10,8 @@ from benchmarks.corpora.utterance import Utterance
 from benchmarks.model_files import model_files
 from benchmarks.runs.row import Clock
 from benchmarks.systems.in_process import Heard, Outcome, interpret
-from pipeline.config import digest, load_profile, what_is_missing
 from pipeline.errors import ModelError
+from pipeline.profiles.profile import digest, load_profile, what_is_missing
 from pipeline.session import Models, SessionOptions
 
 

@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
-    from pipeline.config import lacking  # noqa: PLC0415
     from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
     from pipeline.languages import code_of  # noqa: PLC0415
-    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import lacking  # noqa: PLC0415
+    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)

@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each language that can be heard or translated."""
-    from pipeline.config import load_profile, profile_names  # noqa: PLC0415
     from pipeline.errors import BadInput  # noqa: PLC0415
-    from pipeline.launch.offering import languages_offered  # noqa: PLC0415
-    from pipeline.launch.profiles import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.languages_offered import languages_offered  # noqa: PLC0415
+    from pipeline.profiles.profile import load_profile, profile_names  # noqa: PLC0415
+    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
 
     if not arguments.all:
         profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
-    from pipeline.config import fix_for, load_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
 
     backends = load_profile(arguments.profile, None, arguments.assignments).backends()
     used = (backends.recognizer, backends.translator, *backends.synthesizers)

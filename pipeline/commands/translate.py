@@ -130,7 +130,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the wish, then fulfil it."""
-    from pipeline.launch.perform import perform  # noqa: PLC0415 - imports audio and models, which help does not need
-    from pipeline.launch.wish import checked  # noqa: PLC0415
+    from pipeline.commands.translate_options import checked  # noqa: PLC0415
+    from pipeline.commands.translate_run import perform  # noqa: PLC0415 - imports audio and models, which help does not need
 
     return perform(checked(arguments))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pipeline.config import Profile, load_profile, profile_names
 from pipeline.contracts import Synthesizer, Voice
 from pipeline.errors import BadInput, Refused, parted
 from pipeline.events import AudioChunk
+from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.recording import read_recording
 from pipeline.voices.store import VoiceStore

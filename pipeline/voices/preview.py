@@ -7,14 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.audio.speaker import Speaker
-from pipeline.audio.speech_file import SpeechFile
-from pipeline.config import Profile, require
 from pipeline.contracts import Sink, Synthesizer, Voice
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.languages import language_name
-from pipeline.speech import whole
+from pipeline.profiles.profile import Profile, require
+from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.speech_file import SpeechFile
+from pipeline.stages.speak import whole
 from pipeline.voices.choice import ChosenVoice, chosen_voice
 from pipeline.voices.sentences import preview_sentence
 from pipeline.voices.store import VoiceStore

@@ -14,8 +14,8 @@ import soundfile
 from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
-from pipeline.config import profile_names
 from pipeline.contracts import Missing
+from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -179,7 +179,7 @@ def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monk
 
 def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
     lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", "translate-live pull")])]
-    monkeypatch.setattr("pipeline.config.lacking", lambda *_: lacks)
+    monkeypatch.setattr("pipeline.profiles.profile.lacking", lambda *_: lacks)
     assert doctor(config) == 0
     said = capsys.readouterr().out
     assert "none profile    gpu is better, and lacks a GPU\nnone profile    cpu is better, and lacks a model\n" in said

@@ -17,11 +17,11 @@ import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main, parse
+from pipeline.commands.translate_options import Wish, checked
+from pipeline.commands.translate_plan import speech_to_speaker
 from pipeline.errors import DeviceError
 from pipeline.events import SpeechChunk
-from pipeline.launch.job import speech_to_speaker
-from pipeline.launch.wish import Wish, checked
-from pipeline.outputs.event_log import read_events
+from pipeline.sinks.event_log import read_events
 from tests.scripted import Keep, Talk
 
 SCRIPTED = {
@@ -415,10 +415,10 @@ def test_a_reader_that_goes_away_ends_a_session_that_has_no_other(config, tmp_pa
 def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     opened: list[tuple[object, ...]] = []
     speaker = Keep()
-    monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.perform.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
+    monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
+    monkeypatch.setattr("pipeline.commands.translate_run.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
     monkeypatch.setattr(
-        "pipeline.launch.perform.Speaker", lambda name, original: opened.append((name, original)) or speaker
+        "pipeline.commands.translate_run.Speaker", lambda name, original: opened.append((name, original)) or speaker
     )
     words = [
         "--mic",
@@ -445,9 +445,9 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
         raise DeviceError("the microphone is busy")
 
     speaker = Keep()
-    monkeypatch.setattr("pipeline.launch.job.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
-    monkeypatch.setattr("pipeline.launch.perform.Microphone", busy)
-    monkeypatch.setattr("pipeline.launch.perform.Speaker", lambda name, original: speaker)
+    monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
+    monkeypatch.setattr("pipeline.commands.translate_run.Microphone", busy)
+    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original: speaker)
     assert main(["--mic", "--to", "es", "--profile", "offline", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1
@@ -457,7 +457,7 @@ def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkey
     async def defect(self, event):
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr("pipeline.outputs.captions.Captions.put", defect)
+    monkeypatch.setattr("pipeline.sinks.captions.Captions.put", defect)
     code, out, err = translate("--captions", tmp_path / "a.vtt")
     assert (code, len(out.split())) == (3, 15)
     assert "a.vtt failed: ValueError('unforeseen')" in only_errors(err)[0]

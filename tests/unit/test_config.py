@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import choose_profile, digest, lacking, load_profile, profile_names, require, what_is_missing
 from pipeline.contracts import Missing
 from pipeline.errors import BadInput, ModelError
+from pipeline.profiles.profile import choose_profile, digest, lacking, load_profile, profile_names, require, what_is_missing
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -89,7 +89,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)], "cpu": [Missing(f"model {n}", "pull") for n in "abc"]}
-    monkeypatch.setattr("pipeline.config.what_is_missing", lambda profile: lacks.get(profile.name, []))
+    monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
     assert (profile.name, line) == ("offline", "profile offline: cpu lacks model a and 2 more (see: translate-live doctor)")
     assert dict(lacking("offline")) == lacks, "the doctor tells all"

@@ -18,10 +18,10 @@ from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.tts.qwen3 import Qwen3TTS
 from models.tts.qwen3.backend import estimated_memory
 from models.tts.qwen3.loading import load_engine
-from pipeline.config import load_profile
 from pipeline.doctor import gpu_memory as examined
 from pipeline.errors import ModelError
-from pipeline.gpu import ALLOWANCE, Gpu, NoGpu, gpus, need_of
+from pipeline.profiles.gpu import ALLOWANCE, Gpu, NoGpu, gpus, need_of
+from pipeline.profiles.profile import load_profile
 from tests.mt_models import PIECES, random_model
 
 SETTINGS = [f"synthesizer.{setting}" for setting in ("model=Qwen/Qwen3-TTS-12Hz-0.6B-Base", "sessions=1")]

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.espeak import Espeak
 from models.tts.qwen3 import Qwen3TTS
-from pipeline.config import load_profile
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk
-from pipeline.launch.profiles import speaking as fitting
+from pipeline.profiles.profile import load_profile
+from pipeline.profiles.selection import speaking as fitting
 from tests.qwen3_sessions import RATE, clip, heard, load
 
 
