@@ -178,7 +178,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.mt.router:Router": _tiers,
     "models.tts.espeak:Espeak": _espeak,
     "models.tts.qwen3:Qwen3TTS": _qwen,
-    "models.tts.qwen_tts:QwenTTS": _qwen,
+    "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
+from models.graph_capture import CudaRecorder, Recorder
 from models.mt.batching import BatchedTranslator
 from models.mt.catalog import Entry, entry_of
 from models.mt.chat import Chat
@@ -22,7 +23,6 @@ from models.mt.steps.steppers import CausalStepper, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
 from models.mt.warm_up import ready_translator
-from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 

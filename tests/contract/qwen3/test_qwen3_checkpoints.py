@@ -147,7 +147,7 @@ async def test_another_models_checkpoint_is_refused(tmp_path):
 async def test_what_is_missing_is_said_with_the_fix(tmp_path, folder):
     absent = Qwen3TTS(model=str(tmp_path / "nowhere"))
     assert "nowhere" in absent.missing()[0].what
-    with pytest.raises(ModelError, match="pull"):
+    with pytest.raises(ModelError, match="not on this machine; try: fetch the model files"):
         await load(tmp_path / "nowhere")
     with pytest.raises(BadInput, match="bfloat16"):
         await load(folder, dtype="float12")

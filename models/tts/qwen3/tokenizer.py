@@ -1,4 +1,4 @@
-"""Text as tokens: the checkpoint's byte-level BPE, whole or in pieces.
+"""Tokenizer of the checkpoint, byte-level BPE, for text that is whole or comes in pieces.
 
 Control tokens are never read from text: what looks like one is spelled out.
 """
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.tts.qwen3.checkpoint import DOWNLOAD_AGAIN
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\
 
 
 class TextTokenizer:
-    """The checkpoint's tokenizer with the templates the model was trained on."""
+    """Tokenizer of a checkpoint, with the templates the model was trained on."""
 
     def __init__(self, folder: Path, tokens: ControlTokens) -> None:
         self._tokenizer, self._split = _load(folder)
@@ -37,25 +38,25 @@ class TextTokenizer:
         self.role: tuple[int, int, int] = (role[0], role[1], role[2])
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ``text`` without any template; a lone surrogate, which no encoding has, reads as a question mark."""
+        """Encode ``text`` without any template; a lone surrogate, which UTF-8 cannot encode, reads as a question mark."""
         clean = text.encode("utf-8", "replace").decode("utf-8")
         return list(self._tokenizer.encode(clean, add_special_tokens=False).ids)
 
     def instruction(self, text: str) -> tuple[int, ...]:
-        """Ids of a voice or style description, with its template."""
+        """Encode a voice or style description with its template."""
         tokens = self._tokens
         return (tokens.im_start, *self.encode("user"), *self.encode(f"\n{text.strip()}"), tokens.im_end, *self.encode("\n"))
 
     def boundaries(self, text: str) -> list[int]:
-        """Where the pre-tokenizer cuts normalized ``text``: the begin of each piece."""
+        """Find the beginnings of the pre-tokenizer's pieces of normalized ``text``."""
         clean = text.encode("utf-8", "replace").decode("utf-8")
         return [begin for _, (begin, _) in self._split.pre_tokenize_str(clean)]
 
 
 class GrowingText:
-    """Tokenizes text that arrives in pieces: ids are given out as soon as nothing to come can change them.
+    """Tokenizer of text that arrives in pieces: it gives ids as soon as no later text can change them.
 
-    Whatever the cuts, the ids together are those of the whole text.
+    For any cuts, the ids together are those of the whole text.
     """
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
@@ -63,19 +64,19 @@ class GrowingText:
         self._tail = ""
 
     def append(self, piece: str) -> list[int]:
-        """Take a piece; gives the ids that are now certain."""
+        """Append a piece; gives the ids that are now certain."""
         self._tail = unicodedata.normalize("NFC", self._tail + piece)
         cut = self._certain()
         certain, self._tail = self._tail[:cut], self._tail[cut:]
         return self._tokenizer.encode(certain)
 
     def close(self) -> list[int]:
-        """The ids of the rest; the text has ended."""
+        """End the text; gives the ids of the rest."""
         rest, self._tail = self._tail, ""
         return self._tokenizer.encode(rest)
 
     def _certain(self) -> int:
-        """The last piece can still grow, and a combining mark can still change the character before it."""
+        """Find the end of certain text: the last piece can grow, a combining mark change the character before it."""
         for begin in reversed(self._tokenizer.boundaries(self._tail)):
             if not unicodedata.category(self._tail[begin]).startswith("M"):
                 return begin
@@ -89,9 +90,9 @@ def _load(folder: Path) -> tuple[Tokenizer, PreTokenizer]:
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise ModelError(f"{error.filename} is missing: the checkpoint is incomplete, download it again") from None
+        raise ModelError(f"{error.filename} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN) from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: the tokenizer's files cannot be read ({error}): download them again") from error
+        raise ModelError(f"{folder}: the tokenizer's files cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in _merge_lines(lines))]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     split = pre_tokenizers.Split(Regex(_PATTERN), "isolated")

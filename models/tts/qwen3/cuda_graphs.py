@@ -1,7 +1,7 @@
-"""The engine's work recorded beforehand in a few sizes: one launch for a whole frame of a whole batch.
+"""Executor that captures the engine's work beforehand in a few sizes: one launch for a frame of a whole batch.
 
-Rows, memory lengths, prompts and codec calls are filled up to the next recorded size. What fills them is never read by
-what is real: rows do not see each other, later positions are masked, and a spare codec stream takes the rest.
+Rows, cache lengths, prompts and codec calls are padded to the next captured size. Padding never reaches real rows: rows do
+not see each other, later positions are masked, and a spare codec stream takes the rest.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from models.cuda_stream import new_stream
-from models.recording import Recorder, Work
+from models.graph_capture import Recorder, Work
 from models.tts.qwen3.config import CODE_GROUPS
-from models.tts.qwen3.execution import Drawn, Eager, Loaded
+from models.tts.qwen3.eager import EagerExecutor, LoadedModel, PendingFrames
 from models.tts.qwen3.prompt import Prompt
-from models.tts.qwen3.schedule import CHUNKS
+from models.tts.qwen3.utterance import CHUNKS
 
 LENGTHS = (128, 256, 512)
-"""Positions that a step looks at; and all there is memory for. Few sizes should do: to look at 1024 instead of 512 is to
-read 59 MB more of a 1.7B model's keys and values, beside gigabytes of weights. What that takes on a GPU is not measured."""
+"""Positions that a step attends to, besides all there is memory for. Few sizes should do: 1024 instead of 512 reads 59 MB
+more of a 1.7B model's keys and values, beside gigabytes of weights. The time this takes on a GPU is not measured."""
 
 PROMPTS = (16, 32, 64, 128, 256, 512)
 """Positions of a prompt. A longer one is read operation by operation."""
@@ -31,7 +31,7 @@ PROMPTS = (16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True)
 class _Decoding:
-    """A recorded codec call: its inputs, its output, and the call."""
+    """Captured codec call: its inputs, its output, and the call."""
 
     streams: Tensor  # int64 [rows]
     codes: Tensor  # int64 [rows, 16, frames]
@@ -40,14 +40,14 @@ class _Decoding:
 
 
 class _Snapshot:
-    """Codes on their way to the host while the device goes on."""
+    """Asynchronous copy of codes to the host."""
 
     def __init__(self, codes: Tensor) -> None:
         self._host = torch.zeros(codes.shape, dtype=codes.dtype, pin_memory=codes.is_cuda)
         self._copied = torch.cuda.Event() if codes.is_cuda else None
 
-    def take(self, codes: Tensor) -> Drawn:
-        """Have ``codes`` copied when all that was asked of the device before is done."""
+    def take(self, codes: Tensor) -> PendingFrames:
+        """Queue a copy of ``codes`` behind the device's work so far; gives the call that waits for it."""
         self._host.copy_(codes, non_blocking=True)
         if self._copied is not None:
             self._copied.record()
@@ -60,17 +60,17 @@ class _Snapshot:
         return codes
 
 
-class Recorded:
-    """An `Executor` that records all of its work when it is made, and never later.
+class GraphExecutor:
+    """`Executor` that captures all of its work when it is made, and none later.
 
     The largest sizes come first, so that the others use their memory. The last of the codec's streams is spare. On a GPU
     the codec runs beside the next frame, on a CUDA stream of its own.
     """
 
-    def __init__(self, loaded: Loaded, frames: Recorder, decoding: Recorder) -> None:
-        """``frames`` records the model's work, ``decoding`` the codec's; on a GPU they may not share memory."""
+    def __init__(self, loaded: LoadedModel, frames: Recorder, decoding: Recorder) -> None:
+        """Capture the model's work with ``frames``, the codec's with ``decoding``; on a GPU they may not share memory."""
         self.loaded = loaded
-        self._eager = Eager(loaded)
+        self._eager = EagerExecutor(loaded)
         self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
         self._counts = _halving(loaded.rows.capacity)
@@ -100,7 +100,7 @@ class Recorded:
         """See `Executor.reach`."""
         return _at_least(self._lengths, min(positions, self._lengths[-1]))
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """See `Executor.begin`."""
         if len(prompt) > len(self._prompt):
             return self._eager.begin(row, prompt, speaker)
@@ -112,12 +112,12 @@ class Recorded:
         self._begins[size]()
         return self._drawn()
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """See `Executor.step`."""
         self._steps[_at_least(self._counts, count), length]()
         return self._drawn()
 
-    def _drawn(self) -> Drawn:
+    def _drawn(self) -> PendingFrames:
         self._snapshots.append(self._snapshots.pop(0))
         return self._snapshots[-1].take(self.loaded.rows.codes)
 
@@ -143,7 +143,7 @@ class Recorded:
             self._eager.finish()
 
     def _beside(self) -> AbstractContextManager[object]:
-        """All that concerns the codec happens on its own stream, in order."""
+        """Enter the codec's CUDA stream, on which all of its work runs in order."""
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def _decode(self, rows: int, slots: Tensor, frames: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def _into(place: Tensor, values: Tensor) -> None:
 
 
 def _halving(most: int) -> list[int]:
-    """``most``, ... 4, 2, 1."""
+    """List ``most``, ... 4, 2, 1."""
     return [most, *(2**power for power in reversed(range((most - 1).bit_length())))]
 
 
@@ -183,7 +183,7 @@ def _at_least(sizes: Sequence[int] | dict[int, Work], wanted: int) -> int:
 
 
 def _parts(frames: int) -> Iterator[int]:
-    """``frames`` as a sum of recorded sizes, largest first."""
+    """Split ``frames`` into captured sizes, largest first."""
     for size in reversed(CHUNKS):
         while frames >= size:
             yield size

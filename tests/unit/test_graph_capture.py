@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 import torch
 
-from models.recording import CudaRecorder
+from models.graph_capture import CudaRecorder
 from tests.tape import NotRecordable, TapeRecorder
 
 

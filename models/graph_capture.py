@@ -1,4 +1,4 @@
-"""Fixed sequences of tensor operations, recorded once and replayed with one launch (CUDA graphs).
+"""Capture of fixed sequences of tensor operations, replayed with one launch (CUDA graphs).
 
 A decoding step of a model this size is thousands of small kernels; launching them one by one takes the host longer than the
 GPU needs to run them.
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     import torch
 
 _ONE_AT_A_TIME = Lock()
-"""A process records one graph at a time: beginning one waits for the device (`torch.cuda.graph`), which breaks another."""
+"""Lock of captures: beginning one waits for the device (`torch.cuda.graph`), which breaks another in the same process."""
 
 Work = Callable[[], None]
-"""Reads and writes tensors that stay where they are. It may neither wait for the device nor depend on values read there."""
+"""Work on tensors that stay in place. It may neither wait for the device nor depend on values read there."""
 
 
 class Recorder(Protocol):
-    """Records work that is to be done again and again on the same tensors."""
+    """Recorder of work that is done repeatedly on the same tensors."""
 
     def record(self, work: Work) -> Work:
-        """Do ``work``, perhaps several times, and give what does exactly the same again."""
+        """Do ``work``, perhaps several times; gives a call that does exactly the same again."""
         ...
 
 
 class CudaRecorder:
-    """Records as CUDA graphs that share one pool of memory: replay them one at a time, on one stream.
+    """Recorder of CUDA graphs that share one pool of memory: replay them one at a time, on one stream.
 
     https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
     """

@@ -5,16 +5,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen3 import recorded
+from models.tts.qwen3 import cuda_graphs
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
+from models.tts.qwen3.cuda_graphs import GraphExecutor
+from models.tts.qwen3.eager import EagerExecutor, LoadedModel
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Loaded
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import streaming
-from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import NEVER
+from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, load, opening, rows_for
 from tests.tape import Immediate, TapeRecorder
@@ -33,18 +33,18 @@ def parts(request, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_sizes(monkeypatch):
-    monkeypatch.setattr(recorded, "LENGTHS", (64, 128))
-    monkeypatch.setattr(recorded, "PROMPTS", (16, 32))
+    monkeypatch.setattr(cuda_graphs, "LENGTHS", (64, 128))
+    monkeypatch.setattr(cuda_graphs, "PROMPTS", (16, 32))
 
 
 def load_memory(model, codec):
-    return Loaded(model, codec, rows_for(model, ROWS), codec.layout.allocate(ROWS + 1, CPU, torch.float32))
+    return LoadedModel(model, codec, rows_for(model, ROWS), codec.layout.allocate(ROWS + 1, CPU, torch.float32))
 
 
 def recorded_engine(model, codec, recorder):
     loaded = load_memory(model, codec)
     with torch.inference_mode():
-        executor = Recorded(loaded, recorder, recorder)
+        executor = GraphExecutor(loaded, recorder, recorder)
         poison(loaded)
     return Engine(executor, ROWS, 1000)
 
@@ -64,7 +64,7 @@ def poison(loaded):
 def utterance(model, engine, which, limit=FRAMES):
     prompt = streaming(model.config.tokens, opening(model), TEXTS[which], ended=False)
     speaker = torch.full((model.config.talker.hidden,), 0.1 * which)
-    return Utterance(prompt, speaker, engine.open_stream(), which, False, Watch(limit, len(TEXTS[which])))
+    return Utterance(prompt, speaker, engine.open_stream(), which, False, StopCriteria(limit, len(TEXTS[which])))
 
 
 def speak(model, engine, joins, limits=(FRAMES, FRAMES, FRAMES)):
@@ -109,19 +109,19 @@ def test_nothing_is_recorded_once_it_is_ready(parts):
 def test_what_is_said_is_what_is_said_without_recording(parts):
     model, codec = parts
     together = speak(model, recorded_engine(model, codec, Immediate()), {0: 0, 1: 3, 2: 9})
-    apart = speak(model, Engine(Eager(load_memory(model, codec)), ROWS, 1000), {0: 0, 1: 3, 2: 9})
+    apart = speak(model, Engine(EagerExecutor(load_memory(model, codec)), ROWS, 1000), {0: 0, 1: 3, 2: 9})
     for (codes, samples), (same, expected) in zip(together, apart, strict=True):
         assert codes == same
         torch.testing.assert_close(samples, expected, rtol=0, atol=1e-5)
 
 
 def test_a_prompt_longer_than_any_recorded_one_is_read_all_the_same(parts, monkeypatch):
-    monkeypatch.setattr(recorded, "PROMPTS", (4, 8))
+    monkeypatch.setattr(cuda_graphs, "PROMPTS", (4, 8))
     model, codec = parts
     recorder = TapeRecorder()
     assert len(streaming(model.config.tokens, opening(model), TEXTS[0])) > 8
     long = speak(model, recorded_engine(model, codec, recorder), {0: 0})
-    plain = speak(model, Engine(Eager(load_memory(model, codec)), ROWS, 1000), {0: 0})
+    plain = speak(model, Engine(EagerExecutor(load_memory(model, codec)), ROWS, 1000), {0: 0})
     assert long[0][0] == plain[0][0]
 
 
@@ -149,7 +149,7 @@ def test_a_codec_call_between_the_recorded_sizes_moves_the_streams_it_is_of_and_
     codes = torch.randint(0, 2048, (2, 3, 5, 16), generator=torch.Generator().manual_seed(1)).tolist()
     found = []
     with torch.inference_mode():
-        for executor in (Eager, lambda loaded: Recorded(loaded, TapeRecorder(), TapeRecorder())):
+        for executor in (EagerExecutor, lambda loaded: GraphExecutor(loaded, TapeRecorder(), TapeRecorder())):
             done = executor(load_memory(model, codec))
             samples = torch.cat([done.decode([3, 0, 2], part) for part in codes], 1)
             found.append((samples, [part[:ROWS] for part in (*done.loaded.streams.memories, done.loaded.streams.position)]))
@@ -182,7 +182,7 @@ class NoNumbers(TorchDispatchMode):
 def test_what_an_utterance_begins_with_is_written_without_waiting_for_the_step_under_way(parts):
     model, codec = parts
     loaded = load_memory(model, codec)
-    engine = Engine(Eager(loaded), ROWS, 1000)
+    engine = Engine(EagerExecutor(loaded), ROWS, 1000)
     poison(loaded)
     with torch.inference_mode(), NoNumbers():
         loaded.rows.clear(2, 7, engine._padding)

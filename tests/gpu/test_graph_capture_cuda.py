@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.cuda_stream import take_stream
-from models.recording import CudaRecorder
+from models.graph_capture import CudaRecorder
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

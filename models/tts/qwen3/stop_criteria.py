@@ -1,6 +1,6 @@
-"""Guards against what users report of this model: speech that does not end, loops, silence where speech should be.
+"""Stop criteria against reported faults of the model: speech without end, loops, silence instead of speech.
 
-All are rules of thumb on what is drawn and heard; none was tuned on trained weights.
+All are heuristics on codes and samples; none was tuned on trained weights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 FRAMES_PER_TOKEN = 12
-"""Slow speech: 1 token a second. Typical is 3 to 5."""
+"""Frames of a token in slow speech, 1 token a second. Typical are 3 to 5 tokens a second."""
 
 _SPARE_FRAMES = 25
 _TYPICAL_FRAMES_PER_TOKEN = 6
@@ -23,7 +23,7 @@ _LONGEST_LOOP = 8
 
 
 class Ending(Enum):
-    """Why an utterance is over."""
+    """Reason for the end of an utterance."""
 
     SPOKEN = "the model ended it"
     BUDGET = "it took far longer than its text"
@@ -33,33 +33,33 @@ class Ending(Enum):
 
     @property
     def clean(self) -> bool:
-        """Whether the model ended it by itself."""
+        """True if the model ended it by itself."""
         return self is Ending.SPOKEN
 
 
 @dataclass(slots=True)
-class Watch:
-    """Watches one utterance. ``tokens`` is the length of its text, which may still grow; ``limit`` its most frames."""
+class StopCriteria:
+    """Stop criteria of one utterance, with the counts they need."""
 
-    limit: int
-    tokens: int = 0
-    frames: int = 0
+    limit: int  # most frames
+    tokens: int = 0  # of its text, which may still grow
+    frames: int = 0  # drawn
     _heard_speech: bool = False
     _silent: int = 0
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOP_FRAMES))
 
     @property
     def budget(self) -> int:
-        """The most frames it may take."""
+        """Most frames it may take."""
         return min(self.limit, FRAMES_PER_TOKEN * self.tokens + _SPARE_FRAMES)
 
     @property
     def overstay(self) -> int:
-        """The frame from which its end is made likelier."""
+        """Frame from which its end is made likelier."""
         return _TYPICAL_FRAMES_PER_TOKEN * self.tokens + _SPARE_FRAMES // 2
 
     def drawn(self, first_code: int, text_ended: bool) -> Ending | None:
-        """Take note of a frame; gives why the utterance must stop here, if it must."""
+        """Count a drawn frame; gives the reason to stop the utterance here, if any."""
         self.frames += 1
         self._recent.append(first_code)
         if self.frames >= (self.budget if text_ended else self.limit):
@@ -67,7 +67,7 @@ class Watch:
         return Ending.LOOP if text_ended and repeats(list(self._recent)) else None
 
     def decoded(self, silent: Sequence[bool], text_ended: bool) -> Ending | None:
-        """Take note of which of the next frames sounded silent; gives why the utterance must stop here, if it must."""
+        """Count decoded frames, each silent or not; gives the reason to stop the utterance here, if any."""
         for is_silent in silent:
             self._silent = self._silent + 1 if is_silent else 0
             self._heard_speech |= not is_silent
@@ -78,7 +78,7 @@ class Watch:
 
 
 def repeats(codes: Sequence[int]) -> bool:
-    """Whether the last 24 codes are one short pattern over and over."""
+    """Tell if the last 24 codes repeat one pattern of up to 8."""
     if len(codes) < _LOOP_FRAMES:
         return False
     return any(list(codes[period:]) == list(codes[:-period]) for period in range(1, _LONGEST_LOOP + 1))

@@ -1,4 +1,4 @@
-"""How the engine's work is done: operation by operation here, recorded in `models.tts.qwen3.recorded`."""
+"""Executors of the engine's work: the protocol, and the one that runs operation by operation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from models.tts.qwen3.frame import SpeechModel
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows
 
-Drawn = Callable[[], list[list[int]]]
-"""Waits for a step and gives its frames: the 16 codes of each row."""
+PendingFrames = Callable[[], list[list[int]]]
+"""Call that waits for a step and gives its frames: the 16 codes of each row."""
 
-_LENGTH_STEP = 64  # the memory that attention looks at grows by this many positions, so that few shapes occur
+_LENGTH_STEP = 64  # positions by which the attended cache grows, so that few shapes occur
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a loaded checkpoint is made of, with the static memory of its utterances and codec streams."""
+class LoadedModel:
+    """Loaded checkpoint with the static memory of its utterances and codec streams."""
 
     model: SpeechModel
     codec: CodecDecoder
@@ -33,45 +33,45 @@ class Loaded:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device of the weights and buffers."""
         return self.rows.position.device
 
     def integers(self, values: Sequence[int]) -> Tensor:
-        """``values`` as int64 on the device."""
+        """Copy ``values`` to the device as int64."""
         return sent(torch.tensor(values, dtype=torch.int64), self.device)
 
 
 class Executor(Protocol):
-    """Does the engine's work. The frames of a step may be read while up to ``lag`` later ones are under way."""
+    """Runner of the engine's work. A step's frames may be read while up to ``lag`` later steps are under way."""
 
     @property
-    def loaded(self) -> Loaded:
-        """What the work is done on."""
+    def loaded(self) -> LoadedModel:
+        """Model and memory it works on."""
         ...
 
     @property
     def lag(self) -> int:
-        """How many steps later the frames of one are read without waiting for the device."""
+        """Number of steps after which the frames of one are read without waiting for the device."""
         ...
 
     def reach(self, positions: int) -> int:
-        """How many positions a step looks at that must see ``positions``."""
+        """Round ``positions`` up to a number of positions that a step can attend to."""
         ...
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """Read a prompt into a cleared row and draw its first frame; gives the frames of all rows."""
         ...
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """Draw the next frame of the first ``count`` rows, where they step; ``length`` is what `reach` gave."""
         ...
 
     def clear_stream(self, stream: int) -> None:
-        """Let a codec stream begin anew."""
+        """Reset a codec stream to its beginning."""
         ...
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-        """The next frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
+        """Decode frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
         ...
 
     def finish(self) -> None:
@@ -80,24 +80,24 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Eager:
-    """Does each operation when it is asked for."""
+class EagerExecutor:
+    """`Executor` that runs each operation when it is called."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     lag: int = 0
 
     def reach(self, positions: int) -> int:
         """See `Executor.reach`."""
         return min(-(-positions // _LENGTH_STEP) * _LENGTH_STEP, self.loaded.rows.positions)
 
-    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> Drawn:
+    def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """See `Executor.begin`."""
         model, integers = self.loaded.model, self.loaded.integers
         embedded = model.talker.embed_prompt(prompt, speaker)
         model.begin(self.loaded.rows, integers([row]), embedded, integers([len(prompt) - 1]))
         return self._drawn
 
-    def step(self, count: int, length: int) -> Drawn:
+    def step(self, count: int, length: int) -> PendingFrames:
         """See `Executor.step`."""
         self.loaded.model.step(self.loaded.rows, count, length)
         return self._drawn

@@ -1,6 +1,6 @@
 """The official ``qwen-tts`` package as a backend: whole text in, whole audio out.
 
-Slower than `models.tts.qwen3` and without its continuity from unit to unit; for comparison, and for whoever prefers it.
+Slower than `models.tts.qwen3` and without its continuity from unit to unit: the oracle of tests, and for comparison.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from models.tts.qwen3.backend import Qwen3TTS
-from models.tts.qwen3.languages import LANGUAGES
-from models.tts.qwen3.refusals import refuse_cloning, refuse_language
-from models.tts.qwen3.units import speakable
+from models.tts.qwen3.config import LANGUAGES
+from models.tts.qwen3.errors import refuse_cloning, refuse_language
+from models.tts.qwen3.speaker_encoder import check_clip
+from models.tts.qwen3.text_pieces import speakable
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, SpeechChunk
@@ -84,8 +86,6 @@ class OfficialSynthesizer:
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice from 3 to 15 s of speech; only Base checkpoints can."""
-        from models.tts.qwen3.reference_clip import check_clip
-
         if self._model.model.speaker_encoder is None:
             raise refuse_cloning(self._model.model.tts_model_type)
         samples = check_clip(audio, _ENCODER_RATE).numpy()
@@ -99,7 +99,7 @@ class OfficialSynthesizer:
             raise refuse_language(language)
         chosen = voice or Voice(self._preset)
         if _SPEAKER not in chosen.arrays and self._model.model.tts_model_type != "custom_voice":
-            raise Refused("the official package speaks a Base checkpoint in enrolled voices only: enrol one")
+            raise Refused("the official package speaks a Base checkpoint in enrolled voices only", hint="enrol one")
         yield OfficialSpeaking(self._model, self._lane, chosen, LANGUAGES[language], self._most_frames)
 
 
@@ -119,8 +119,6 @@ class OfficialSpeaking:
         yield SpeechChunk(unit.number, samples, sample_rate, last=True)
 
     def _generate(self, text: str) -> tuple[np.typing.NDArray[np.float32], int]:
-        import torch
-
         limit = {"max_new_tokens": self._most_frames, "language": self._language.capitalize()}
         if _SPEAKER not in self._voice.arrays:
             speaker = self._voice.name or sorted(self._model.get_supported_speakers())[0]
@@ -147,9 +145,7 @@ def import_official() -> ModuleType:
 
 
 def _load(folder: Path, device: str, dtype: str) -> Any:  # noqa: ANN401 - untyped package
-    import torch
-
     try:
         return import_official().Qwen3TTSModel.from_pretrained(str(folder), device_map=device, dtype=getattr(torch, dtype))
     except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
-        raise ModelError(f"the official package cannot load {folder} ({error}); it needs transformers 4.57.3") from error
+        raise ModelError(f"the official package cannot load {folder} ({error})", hint="transformers 4.57.3") from error

@@ -1,4 +1,4 @@
-"""Text of one reading unit on its way to the model: read in pieces, cut where it is too long for one utterance."""
+"""Text of one reading unit: read in pieces as it comes, cut where it is too long for one utterance."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 MOST_TOKENS = 60
-"""Tokens of one utterance: about 15 s of speech; the voice drifts in longer ones."""
+"""Most tokens of one utterance, about 15 s of speech: the voice drifts in longer ones."""
 
 _CUTS = (r"(?<=[.!?…。！？])\s*", r"(?<=[,;:،，、；：])\s*", r"\s+", r"")  # noqa: RUF001
 
 
 class TextFailed(Exception):
-    """The unit's text ended with ``error``; all that came before it has been taken."""
+    """End of the unit's text by ``error``; all text before it has been taken."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-class Pieces:
-    """Reads a unit's text as it comes; whoever speaks it waits here."""
+class TextPieces:
+    """Buffer of a unit's text between its reader and its speaker."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -30,7 +30,7 @@ class Pieces:
         self._news = asyncio.Event()
 
     async def read(self, text: AsyncIterator[str]) -> None:
-        """Read to the end; what goes wrong is raised where the text is taken."""
+        """Read to the end; an error is raised to the one who takes the text."""
         try:
             async for piece in text:
                 self._unread += piece
@@ -42,7 +42,7 @@ class Pieces:
             self._news.set()
 
     async def take(self) -> str:
-        """Wait for more text, or for the end; gives what has come since the last call."""
+        """Wait for more text, or for the end; gives the text since the last call."""
         while not self._unread and not self.ended:
             self._news.clear()
             await self._news.wait()
@@ -52,7 +52,7 @@ class Pieces:
         return taken
 
     def put_back(self, text: str) -> None:
-        """Give back what was taken: it comes first at the next call."""
+        """Put text back, to be taken first at the next call."""
         self._unread = text + self._unread
 
     async def take_all(self) -> str:
@@ -64,12 +64,12 @@ class Pieces:
 
 
 def speakable(text: str) -> bool:
-    """Whether there is anything to pronounce: a letter or a digit."""
+    """Tell if there is anything to pronounce: a letter or a digit."""
     return any(letter.isalnum() for letter in text)
 
 
 def cut(text: str, length: Callable[[str], int], most: int = MOST_TOKENS) -> list[str]:
-    """``text`` in parts of at most ``most`` tokens, cut after sentences, else clauses, else words, else anywhere."""
+    """Split ``text`` into parts of at most ``most`` tokens, after sentences, else clauses, else words, else anywhere."""
     return [part for part in _cut(text.strip(), length, most, 0) if part]
 
 
@@ -87,7 +87,7 @@ def _cut(text: str, length: Callable[[str], int], most: int, rank: int) -> list[
 
 
 def _pieces(text: str, pattern: str) -> list[str]:
-    """The text cut at each match, which stays with the piece before it."""
+    """Split the text after each match."""
     if not pattern:
         return list(text)
     ends = [match.end() for match in re.finditer(pattern, text) if match.end() > 0]

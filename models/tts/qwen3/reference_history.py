@@ -1,4 +1,4 @@
-"""What a session has said so far, as the reference in whose voice and manner the model goes on.
+"""Speech of a session so far, as the reference whose voice and manner the model continues.
 
 The model cloned from speech of another language keeps its accent; its own speech in the target language does not. A rolling
 context alone drifts, so the first good unit stays as an anchor beside the newest, and now and then everything is renewed.
@@ -19,25 +19,25 @@ _WITHOUT_SPACES = frozenset({"zh", "ja"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """One utterance: its text and the frames drawn for it [frames, 16]."""
+class SpokenUnit:
+    """Spoken utterance: its text and the frames drawn for it [frames, 16]."""
 
     text: str
     codes: Codes
 
 
 @dataclass(slots=True)
-class History:
-    """One session's own speech in one language."""
+class ReferenceHistory:
+    """Speech of one session in one language."""
 
     language: str
     renew_after_frames: int
-    _anchor: Said | None = None
-    _recent: list[Said] = field(default_factory=list)
+    _anchor: SpokenUnit | None = None
+    _recent: list[SpokenUnit] = field(default_factory=list)
     _frames: int = 0
 
-    def add(self, said: Said) -> None:
-        """Remember an utterance that ended well."""
+    def add(self, said: SpokenUnit) -> None:
+        """Append an utterance that ended well."""
         if not said.codes.size:
             return
         self._frames += len(said.codes)
@@ -52,12 +52,12 @@ class History:
             del self._recent[0]
 
     def forget(self) -> None:
-        """Begin anew: the next utterance comes from the voice alone and becomes the anchor."""
+        """Clear all: the next utterance comes from the voice alone and becomes the anchor."""
         self._anchor, self._frames = None, 0
         self._recent.clear()
 
     def reference(self, encode: Callable[[str], list[int]]) -> Reference | None:
-        """Anchor and newest speech, oldest first; None where there is none yet."""
+        """Join the anchor and the newest speech, oldest first; None if there is none yet."""
         said = [*([self._anchor] if self._anchor else []), *self._recent]
         if not said:
             return None

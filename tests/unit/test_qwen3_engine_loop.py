@@ -1,4 +1,4 @@
-"""The conductor: no listener is forgotten, whatever happens while a turn runs."""
+"""The loop: no listener is forgotten, whatever happens while a turn runs."""
 
 import asyncio
 import threading
@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Ending
-from models.tts.qwen3.utterance import Spoken
+from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.stop_criteria import Ending
+from models.tts.qwen3.utterance import DecodedChunk
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
 
 
 class Speech:
-    """As much of an utterance as a conductor looks at."""
+    """As much of an utterance as a loop looks at."""
 
     taken = 0
 
@@ -46,16 +46,16 @@ class OneAhead:
             return []
         self.made += 1
         ending = Ending.SPOKEN if self.made == self.frames else None
-        return [Spoken(self.utterance, np.zeros(1, np.float32), 1, ending)]
+        return [DecodedChunk(self.utterance, np.zeros(1, np.float32), 1, ending)]
 
 
 @asynccontextmanager
 async def conducted(engine):
     with Lane("speech") as lane:
-        conductor = Conductor(engine, lane)
-        running = asyncio.ensure_future(conductor.run())
+        loop = EngineLoop(engine, lane)
+        running = asyncio.ensure_future(loop.run())
         try:
-            yield conductor
+            yield loop
         finally:
             engine.go_on.set()
             running.cancel()
@@ -64,19 +64,19 @@ async def conducted(engine):
 
 
 async def test_what_is_taken_while_a_turn_ends_is_seen():
-    """The turn has looked, and saw that there is no room; the listener makes room before the conductor hears of it."""
+    """The turn has looked, and saw that there is no room; the listener makes room before the loop hears of it."""
     engine = OneAhead(frames=2)
-    async with conducted(engine) as conductor:
-        hearing = await conductor.begin(Speech())
+    async with conducted(engine) as loop:
+        queue = await loop.begin(Speech())
         async with asyncio.timeout(5):
-            await hearing.take()
+            await queue.take()
             engine.go_on.clear()
             engine.looked.clear()
-            conductor.taken(hearing, 0)  # a turn that finds nothing to do
+            loop.taken(queue, 0)  # a turn that finds nothing to do
             await asyncio.to_thread(engine.looked.wait, 5)
-            conductor.taken(hearing, 1)
+            loop.taken(queue, 1)
             engine.go_on.set()
-            assert (await hearing.take()).ending is Ending.SPOKEN
+            assert (await queue.take()).ending is Ending.SPOKEN
 
 
 class FailsOnce(OneAhead):
@@ -98,10 +98,10 @@ class FailsOnce(OneAhead):
 async def test_a_turn_that_fails_fails_those_who_were_in_it_and_nobody_else():
     engine = FailsOnce()
     engine.go_on.clear()
-    async with conducted(engine) as conductor, asyncio.timeout(5):
-        first = await conductor.begin(Speech())
+    async with conducted(engine) as loop, asyncio.timeout(5):
+        first = await loop.begin(Speech())
         await asyncio.to_thread(engine.turning.wait, 5)
-        joining = asyncio.ensure_future(conductor.begin(Speech()))
+        joining = asyncio.ensure_future(loop.begin(Speech()))
         await asyncio.sleep(0)
         engine.go_on.set()
         with pytest.raises(ModelError, match="ZeroDivisionError"):

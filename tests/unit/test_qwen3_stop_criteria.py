@@ -5,60 +5,60 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.tts.qwen3.guards import FRAMES_PER_TOKEN, Ending, Watch, repeats
-from models.tts.qwen3.history import History, Said
-from models.tts.qwen3.schedule import CHUNKS, Progress, choose, chunk
-from models.tts.qwen3.silence import Edges, pause_s
+from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.stop_criteria import FRAMES_PER_TOKEN, Ending, StopCriteria, repeats
+from models.tts.qwen3.utterance import CHUNKS, UtteranceProgress, choose, chunk
+from models.tts.silence import EdgeTrim, pause_s
 
 RATE = 24_000
 
 
-def drawn(watch, codes, text_ended=True):
+def drawn(stop, codes, text_ended=True):
     for code in codes:
-        if (ending := watch.drawn(code, text_ended)) is not None:
+        if (ending := stop.drawn(code, text_ended)) is not None:
             return ending
     return None
 
 
 def test_an_utterance_that_never_ends_is_stopped_at_its_budget():
-    watch = Watch(limit=375, tokens=4)
-    assert drawn(watch, range(1000)) is Ending.BUDGET
-    assert watch.frames == FRAMES_PER_TOKEN * 4 + 25
+    stop = StopCriteria(limit=375, tokens=4)
+    assert drawn(stop, range(1000)) is Ending.BUDGET
+    assert stop.frames == FRAMES_PER_TOKEN * 4 + 25
 
 
 def test_no_budget_while_text_is_to_come_but_the_limit_holds():
-    watch = Watch(limit=300, tokens=1)
-    assert drawn(watch, range(299), text_ended=False) is None
-    assert drawn(watch, [1], text_ended=False) is Ending.BUDGET
+    stop = StopCriteria(limit=300, tokens=1)
+    assert drawn(stop, range(299), text_ended=False) is None
+    assert drawn(stop, [1], text_ended=False) is Ending.BUDGET
 
 
 def test_the_end_is_made_likelier_only_after_slow_speech_and_before_the_budget():
-    watch = Watch(limit=375, tokens=10)
-    assert 10 * 12.5 / 3 < watch.overstay < watch.budget
+    stop = StopCriteria(limit=375, tokens=10)
+    assert 10 * 12.5 / 3 < stop.overstay < stop.budget
 
 
 @pytest.mark.parametrize("pattern", [[7], [1, 2], [1, 2, 3, 4, 5, 6, 7, 8]])
 def test_a_loop_is_found(pattern):
-    assert drawn(Watch(375, tokens=20), [99, 98, *pattern * 40]) is Ending.LOOP
+    assert drawn(StopCriteria(375, tokens=20), [99, 98, *pattern * 40]) is Ending.LOOP
     assert repeats((pattern * 24)[:24])
     assert not repeats((pattern * 24)[:23])
     assert not repeats([*range(24)])
 
 
 def test_silence_after_the_text_ends_speech_and_a_pause_within_it_does_not():
-    watch = Watch(375, tokens=10)
-    drawn(watch, range(30))
-    assert watch.decoded([False] * 10 + [True] * 7 + [False], True) is None
-    assert watch.decoded([True] * 7, True) is None
-    assert watch.decoded([True], True) is Ending.SILENCE
-    assert Watch(375, tokens=10).decoded([False] + [True] * 8, True) is None  # too early for so much text
-    assert Watch(375, tokens=1).decoded([False] + [True] * 8, False) is None  # text is to come
+    stop = StopCriteria(375, tokens=10)
+    drawn(stop, range(30))
+    assert stop.decoded([False] * 10 + [True] * 7 + [False], True) is None
+    assert stop.decoded([True] * 7, True) is None
+    assert stop.decoded([True], True) is Ending.SILENCE
+    assert StopCriteria(375, tokens=10).decoded([False] + [True] * 8, True) is None  # too early for so much text
+    assert StopCriteria(375, tokens=1).decoded([False] + [True] * 8, False) is None  # text is to come
 
 
 def test_speech_that_does_not_begin_is_given_up():
-    watch = Watch(375, tokens=10)
-    assert watch.decoded([True] * 24, True) is None
-    assert watch.decoded([True], True) is Ending.MUTE
+    stop = StopCriteria(375, tokens=10)
+    assert stop.decoded([True] * 24, True) is None
+    assert stop.decoded([True], True) is Ending.MUTE
     assert [ending for ending in Ending if ending.clean] == [Ending.SPOKEN]
 
 
@@ -71,7 +71,7 @@ def tone(seconds):
 
 
 def passed(samples, cuts, pause=0.15, broken_off=False):
-    edges = Edges(RATE)
+    edges = EdgeTrim(RATE)
     parts = [edges.pass_on(part) for part in np.split(samples, sorted(cuts))]
     return np.concatenate([*parts, edges.finish(pause, broken_off)])
 
@@ -117,13 +117,13 @@ def test_pauses_follow_punctuation():
 
 
 def said(frames, text="word"):
-    return Said(text, np.zeros((frames, 16), dtype=np.int64))
+    return SpokenUnit(text, np.zeros((frames, 16), dtype=np.int64))
 
 
 @given(lengths=st.lists(st.integers(1, 120), max_size=40))
 @settings(max_examples=100, deadline=None)
 def test_history_is_bounded_and_keeps_its_anchor(lengths):
-    history, anchor = History("en", 10**9), None
+    history, anchor = ReferenceHistory("en", 10**9), None
     for index, frames in enumerate(lengths):
         history.add(said(frames, f"unit{index}"))
         if anchor is None and frames <= 50:
@@ -137,7 +137,7 @@ def test_history_is_bounded_and_keeps_its_anchor(lengths):
 
 
 def test_history_is_renewed_after_its_time_and_when_forgotten():
-    history = History("en", renew_after_frames=100)
+    history = ReferenceHistory("en", renew_after_frames=100)
     history.add(said(40, "first"))
     history.add(said(30, "second"))
     assert history.reference(lambda _text: []) is not None
@@ -149,7 +149,7 @@ def test_history_is_renewed_after_its_time_and_when_forgotten():
 
 
 def test_languages_without_spaces_are_joined_without():
-    history, texts = History("ja", 1000), []
+    history, texts = ReferenceHistory("ja", 1000), []
     history.add(said(10, "今日は"))
     history.add(said(10, "晴れ。"))
     history.reference(lambda text: texts.append(text) or [])
@@ -171,10 +171,10 @@ def test_chunks_decode_every_frame_the_first_at_once(frames):
 
 def test_rows_go_by_urgency():
     rows = [
-        Progress(0, 9, True, True),
-        Progress(1, 3, True, True),
-        Progress(2, 0, False, True),
-        Progress(3, 0, True, False),
+        UtteranceProgress(0, 9, True, True),
+        UtteranceProgress(1, 3, True, True),
+        UtteranceProgress(2, 0, False, True),
+        UtteranceProgress(3, 0, True, False),
     ]
     assert choose(rows, lookahead=25, limit=8) == [2, 1, 0]
     assert choose(rows, lookahead=9, limit=8) == [2, 1]
@@ -192,7 +192,7 @@ def test_no_listener_runs_dry_at_rated_load(streams, limit):
         for row in range(streams):
             if now >= row * 0.1 and drawn[row] < most:
                 played = 0 if began[row] is None else min(drawn[row], int((now - began[row]) / frame_s))
-                able.append(Progress(row, drawn[row] - played, began[row] is not None, True))
+                able.append(UtteranceProgress(row, drawn[row] - played, began[row] is not None, True))
         now += step_s
         for row in choose(able, lookahead, limit):
             drawn[row] += 1
