@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.mt.quality_checks import lost_numbers, problems
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, StepModel, search
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.step_model import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.continuations import refuse_unwritable
@@ -26,9 +30,6 @@ from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat
@@ -84,8 +85,11 @@ class Architecture(Protocol):
         """The request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
-    def step_model(self, prompts: Sequence[Prompt]) -> StepModel:
-        """Ready to continue these prompts, which are of one group."""
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+        """Return what continues these prompts, which are of one group.
+
+        ``needed`` are the ends and what their terms may need: a model that scores a part of the vocabulary scores them too.
+        """
         ...
 
 
@@ -128,10 +132,8 @@ class Decoder:
         check_terms(terms, language, self._architecture.vocabulary)
 
     @cached_property
-    def _word_continuing(self) -> Tensor:
-        import torch
-
-        return torch.tensor(self._architecture.vocabulary.word_continuing, dtype=torch.int64)
+    def _word_continuing(self) -> NDArray[np.int64]:
+        return np.array(self._architecture.vocabulary.word_continuing, np.int64)
 
     def _build(self, wanted: Constraints) -> TermAutomaton:
         return TermAutomaton(wanted, self._architecture.vocabulary)
@@ -159,8 +161,10 @@ class Decoder:
             batch = list(group)
             beams = 1 if all(work.request.draft for work in batch) else self._beams
             options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
-            step_model = self._architecture.step_model([work.prompt for work in batch])
-            found, _ = search(step_model, [self._ask(work, constrain) for work in batch], options)
+            requests = [self._ask(work, constrain) for work in batch]
+            needed = frozenset(self._architecture.ends).union(*(one.automaton.tokens for one in requests if one.automaton))
+            step_model = self._architecture.step_model([work.prompt for work in batch], needed)
+            found, _ = search(step_model, requests, options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
