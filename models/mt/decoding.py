@@ -1,7 +1,8 @@
 """From requests to translations: search, check, constrain what failed the check, and try what looks wrong once more.
 
 A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
-text searched again with the terms inside the search, which then cannot leave them out.
+text searched again with the terms inside the search, which then cannot leave them out: in one batch from the source as it
+is and from the source with the missing terms in it (`models.mt.code_switching`), and the likelier text is taken.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.mt.code_switching import code_switched
 from models.mt.quality_checks import lost_numbers, problems
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.step_model import StepModel
@@ -33,6 +35,7 @@ from pipeline.events import Fault
 
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat
+DOUBTFUL_NATS = 1.0  # a token, by which terms may make a text less likely than the one that the model would say
 _SPECIAL = re.compile(r"<\|[^<>|]{1,60}\|>|<｜[^<>｜]{1,60}｜>|</?s>|<pad>|<unk>|<2\w{2,8}>")
 _JOINERS = "\u200c\u200d"  # they spell words in Persian and the Indic scripts, and join emoji
 
@@ -97,13 +100,15 @@ class Architecture(Protocol):
 class _Work:
     """One request on its way: ``best`` is the best text so far, ``met`` whether it says what it must."""
 
-    request: TranslationRequest
+    given: TranslationRequest
+    request: TranslationRequest  # cleaned, so the spans of its terms are those of ``given``
     prompt: Prompt
     constraints: Constraints
     best: str = ""
     score: float = -math.inf
     met: bool = False
     found: list[tuple[str, float]] = field(default_factory=list)  # those that came to an end first
+    cost_of_terms: float = 0.0  # nats a token, against the text without them
 
 
 class Decoder:
@@ -122,7 +127,7 @@ class Decoder:
         for work in works:
             work.met = not work.request.source  # nothing to say: the prefix stands
         self._search([work for work in works if work.request.source], constrain=False)
-        self._search([work for work in works if not work.met], constrain=True)
+        self._obey([work for work in works if not work.met])
         doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
         self._try_again(doubtful)
         return [self._translation(outcome) if isinstance(outcome, _Work) else outcome for outcome in outcomes]
@@ -138,9 +143,9 @@ class Decoder:
     def _build(self, wanted: Constraints) -> TermAutomaton:
         return TermAutomaton(wanted, self._architecture.vocabulary)
 
-    def _prepare(self, request: TranslationRequest) -> _Work | Exception:
+    def _prepare(self, given: TranslationRequest) -> _Work | Exception:
         try:
-            request = replace(request, source=clean(request.source), prefix=request.prefix.rstrip())
+            request = replace(given, source=clean(given.source), prefix=given.prefix.rstrip())
             prompt = self._architecture.prompt(request)
             while prompt.source_length > self._longest_source and request.context:
                 request = replace(request, context=request.context[1:])
@@ -150,7 +155,8 @@ class Decoder:
                     f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
                     f"{self._longest_source} are possible; cut it into sentences"
                 )
-            return _Work(request, prompt, constraints_of(request.terms, request.target_language), best=request.prefix)
+            constraints = constraints_of(request.terms, request.target_language)
+            return _Work(given, request, prompt, constraints, best=request.prefix)
         except TranslateLiveError as error:
             return error
 
@@ -169,6 +175,28 @@ class Decoder:
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
+
+    def _obey(self, works: Sequence[_Work]) -> None:
+        """Search works with their terms in both ways, as they are and code-switched, and keep the likelier of each."""
+        free = [work.score for work in works]
+        switched = [self._switched(work) for work in works]
+        self._search([*works, *(twin for twin in switched if twin)], constrain=True)
+        for work, twin, score in zip(works, switched, free, strict=True):
+            if twin and (twin.met, twin.score) > (work.met, work.score):
+                work.best, work.score, work.met, work.found = twin.best, twin.score, twin.met, twin.found
+            work.cost_of_terms = score - work.score
+
+    def _switched(self, work: _Work) -> _Work | None:
+        """Return the same work on a source that has the terms in it which its text so far lacks."""
+        language = work.request.target_language
+        lacking = [
+            term
+            for term in work.given.terms
+            if term.mode in {"hard", "keep"} and not constraints_of([term], language).met(work.best)
+        ]
+        request = code_switched(work.given, lacking)
+        twin = self._prepare(request) if request else None
+        return twin if isinstance(twin, _Work) else None
 
     def _ask(self, work: _Work, constrain: bool) -> SearchRequest:
         wanted = work.constraints if constrain else Constraints(soft=work.constraints.soft)
@@ -209,6 +237,8 @@ class Decoder:
                 candidates = [(text, score), *second.found]
                 ranked = [(met and not self._meets(work, one), len(self._faults(work, one))) for one, _ in candidates]
                 best = min(range(len(candidates)), key=lambda place: (*ranked[place], place))
+                if best:
+                    work.cost_of_terms = 0.0
                 work.best, work.score = candidates[best]
                 work.met = self._meets(work, work.best)
 
@@ -220,5 +250,7 @@ class Decoder:
         said = list(self._faults(work, work.best)) if not work.request.draft and work.request.source else []
         if not work.met:
             said.append("a glossary term could not be obeyed")
+        elif work.cost_of_terms > DOUBTFUL_NATS and not work.request.draft:
+            said.append(f"its glossary terms make it {work.cost_of_terms:.1f} nats a token less likely")
         notices = tuple(Fault("translate", f"the translation {work.best!r} is doubtful: {one}", False) for one in said)
         return Translation(work.best, work.score if work.score > -math.inf else 0.0, notices)
