@@ -16,8 +16,8 @@ from pipeline.contracts import Term, TranslationRequest
 def code_switched(request: TranslationRequest, terms: Iterable[Term]) -> TranslationRequest | None:
     """Return the request with the first target of ``terms`` in place of the source words at their `Term.spans`.
 
-    The spans are places in the source of ``request``; of those that overlap, the one that begins first is replaced, then the
-    longer. None if that changes nothing.
+    The spans are places in the source of ``request``; of those that overlap, the one that begins first is replaced, then
+    the longer. None if that changes nothing.
     """
     found = sorted(
         (start, -end, (term.targets or (term.source,))[0]) for term in terms for start, end in term.spans if start < end

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +104,7 @@ class _Work:
     request: TranslationRequest  # cleaned, so the spans of its terms are those of ``given``
     prompt: Prompt
     constraints: Constraints
+    constrained: bool = False  # its search cannot leave out its terms
     best: str = ""
     score: float = -math.inf
     met: bool = False
@@ -126,7 +127,7 @@ class Decoder:
         works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
         for work in works:
             work.met = not work.request.source  # nothing to say: the prefix stands
-        self._search([work for work in works if work.request.source], constrain=False)
+        self._search([work for work in works if work.request.source])
         self._obey([work for work in works if not work.met])
         doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
         self._try_again(doubtful)
@@ -160,14 +161,14 @@ class Decoder:
         except TranslateLiveError as error:
             return error
 
-    def _search(self, works: Sequence[_Work], constrain: bool, no_repeat: int = 0) -> None:
+    def _search(self, works: Sequence[_Work], no_repeat: int = 0) -> None:
         """Search all works, one batch for each group of prompts, and keep the best text of each that says its terms."""
         ordered = sorted(works, key=lambda work: hash(work.prompt.group))
         for _, group in groupby(ordered, key=lambda work: work.prompt.group):
             batch = list(group)
             beams = 1 if all(work.request.draft for work in batch) else self._beams
             options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
-            requests = [self._ask(work, constrain) for work in batch]
+            requests = [self._ask(work) for work in batch]
             needed = frozenset(self._architecture.ends).union(*(one.automaton.tokens for one in requests if one.automaton))
             step_model = self._architecture.step_model([work.prompt for work in batch], needed)
             found, _ = search(step_model, requests, options)
@@ -177,17 +178,20 @@ class Decoder:
                 self._keep(work)
 
     def _obey(self, works: Sequence[_Work]) -> None:
-        """Search works with their terms in both ways, as they are and code-switched, and keep the likelier of each."""
+        """Search works again so that they say their terms, and keep the likeliest text of each that does.
+
+        Constraints narrow a search, and a model may copy what it is given: a code-switched source is tried without, too.
+        """
         free = [work.score for work in works]
-        switched = [self._switched(work) for work in works]
-        self._search([*works, *(twin for twin in switched if twin)], constrain=True)
-        for work, twin, score in zip(works, switched, free, strict=True):
-            if twin and (twin.met, twin.score) > (work.met, work.score):
-                work.best, work.score, work.met, work.found = twin.best, twin.score, twin.met, twin.found
+        tries = [[replace(work, constrained=True), *self._switched(work)] for work in works]
+        self._search(list(chain.from_iterable(tries)))
+        for work, tried, score in zip(works, tries, free, strict=True):
+            chosen = max(tried, key=lambda one: (one.met, one.score))
+            work.best, work.score, work.met, work.found = chosen.best, chosen.score, chosen.met, chosen.found
             work.cost_of_terms = score - work.score
 
-    def _switched(self, work: _Work) -> _Work | None:
-        """Return the same work on a source that has the terms in it which its text so far lacks."""
+    def _switched(self, work: _Work) -> list[_Work]:
+        """Return the work on a source with the terms in it that its text so far lacks, without and with constraints."""
         language = work.request.target_language
         lacking = [
             term
@@ -196,10 +200,10 @@ class Decoder:
         ]
         request = code_switched(work.given, lacking)
         twin = self._prepare(request) if request else None
-        return twin if isinstance(twin, _Work) else None
+        return [twin, replace(twin, constrained=True)] if isinstance(twin, _Work) else []
 
-    def _ask(self, work: _Work, constrain: bool) -> SearchRequest:
-        wanted = work.constraints if constrain else Constraints(soft=work.constraints.soft)
+    def _ask(self, work: _Work) -> SearchRequest:
+        wanted = work.constraints if work.constrained else Constraints(soft=work.constraints.soft)
         limit = token_limit(work.prompt)
         refused = self._word_continuing if is_letter(work.request.prefix[-1:]) else None
         if not wanted:
@@ -231,7 +235,9 @@ class Decoder:
         first = [(work, work.best, work.score, work.met) for work in works]
         again = [self._prepare(self._stricter(work)) for work in works]
         tries = [one for one in again if isinstance(one, _Work)]
-        self._search(tries, constrain=True, no_repeat=NO_REPEAT)
+        for one in tries:
+            one.constrained = True
+        self._search(tries, no_repeat=NO_REPEAT)
         for (work, text, score, met), second in zip(first, again, strict=True):
             if isinstance(second, _Work):
                 candidates = [(text, score), *second.found]
