@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from models.mt.search.step_model import never_written
 from models.mt.steps.beam_cache import fork
-from models.mt.steps.log_probabilities import log_probabilities
 from models.mt.steps.prefill import Model, Prefilled, padded, prefill
 from models.mt.terms.token_bytes import Tokenizer
 from models.mt.terms.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.mt.steps.fixed_steps import FixedSteps
 
 
-class CausalStepper:
+class CausalStepModel:
     """A decoder-only model; its steps take place in fixed memory where that has room, else in memory of their own."""
 
     def __init__(
@@ -32,7 +32,7 @@ class CausalStepper:
         self._model, self._prompts, self._bias, self._fixed = model, prompts, bias, fixed
 
     def start(self, beams: int, room: int) -> Tensor:
-        """See `Stepper.start`."""
+        """See `StepModel.start`."""
         prefilled = prefill(self._model, self._prompts)
         longest = max(map(len, self._prompts))
         step = self._fixed.fitting(len(self._prompts) * beams, longest, room) if self._fixed else None
@@ -44,7 +44,7 @@ class CausalStepper:
         return log_probabilities(prefilled.logits, self._bias)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         return self._step.step(moves)
 
 
@@ -61,7 +61,7 @@ class GrowingStep:
         self._mask = torch.cat([prefilled.hidden, seen], -1).repeat_interleave(beams, 0)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         origins, tokens = moves
         for layer in self._layers:
             layer.reorder(origins)
@@ -76,7 +76,7 @@ class GrowingStep:
         return log_probabilities(output.logits[:, -1], self._bias)
 
 
-class Seq2SeqStepper:
+class Seq2SeqStepModel:
     """An encoder-decoder model: the encoder runs once, and its keys and values are shared by all steps.
 
     ``prefixes`` (the decoder's start tokens and the forced target prefix) must have one length: absolute positions of the
@@ -95,7 +95,7 @@ class Seq2SeqStepper:
         self._model, self._sources, self._prefixes, self._bias = model, sources, prefixes, bias
 
     def start(self, beams: int, room: int) -> Tensor:
-        """See `Stepper.start`."""
+        """See `StepModel.start`."""
         import torch
         from transformers import DynamicCache, EncoderDecoderCache
         from transformers.modeling_outputs import BaseModelOutput
@@ -119,7 +119,7 @@ class Seq2SeqStepper:
         return log_probabilities(output.logits[:, -1], self._bias)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         origins, tokens = moves
         for layer in self._layers:
             layer.reorder(origins)
@@ -133,6 +133,12 @@ class Seq2SeqStepper:
         return log_probabilities(output.logits[:, -1], self._bias)
 
 
+def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
+    """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
+    scores = logits.float().log_softmax(-1)
+    return scores if bias is None else scores + bias
+
+
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
     """The tokens that end a text, as the model's generation settings say."""
     ends = model.generation_config.eos_token_id
@@ -141,10 +147,7 @@ def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def never(vocabulary: Vocabulary, ends: Sequence[int], device: object) -> Tensor:
-    """A bias [vocabulary] that keeps out tokens which write no text, but for the ends."""
+    """Return `models.mt.search.step_model.never_written` as a tensor on the device."""
     import torch
 
-    bias = torch.zeros(len(vocabulary))
-    bias[vocabulary.silent] = -torch.inf
-    bias[list(ends)] = 0
-    return bias.to(device)
+    return torch.from_numpy(never_written(vocabulary, ends)).to(device)
