@@ -28,7 +28,7 @@ from pipeline.policies.agreement_units import AgreementUnits
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import PauseUnits, UnitPolicy
 from pipeline.profiles.profile import UnitSettings
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.control import Control, Run, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.rehearsal import check_terms, rehearse
@@ -87,12 +87,12 @@ class Session:
         self._clock = clock or LoopClock()
         self._control = Control()
         self._time: StreamTime = LiveTime(self._clock)
-        self._outlets: list[Outlet] = []
+        self._outlets: list[SinkQueue] = []
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = False
         self._failed: list[tuple[str, Exception]] = []
 
-    async def run(self, source: Source, outlets: Sequence[Outlet]) -> None:
+    async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; what is queued for the sinks is delivered also after an error.
 
         Raises `StageFailed` from the error of the stage that ended the session, and `Refused` if a model cannot do what

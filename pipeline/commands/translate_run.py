@@ -22,7 +22,7 @@ from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.background_text import BackgroundText
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import console_sinks
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.lazy_file import Output
 from pipeline.sinks.session_recording import Recording
@@ -79,7 +79,7 @@ async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, in
             unused.push_async_callback(sink.close)
         source = recorded or Microphone(job.wish.in_device)
         unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *learners, *views]]
+        outlets = [SinkQueue(sink) for sink in [*sinks, *learners, *views]]
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
@@ -91,7 +91,7 @@ async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, in
         tell(f"wrote {', '.join(map(str, written))}")
 
 
-def _raise_failure(outlets: Sequence[Outlet]) -> None:
+def _raise_failure(outlets: Sequence[SinkQueue]) -> None:
     """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
     for outlet in outlets:
         if isinstance(outlet.error, TranslateLiveError):
