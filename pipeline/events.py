@@ -36,12 +36,13 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One recognized word; ``text`` keeps its leading space, so words concatenate."""
+    """One recognized word; ``text`` keeps its leading space, so words concatenate; ``speaker`` is empty where unknown."""
 
     text: str
     start: float
     end: float
     probability: float
+    speaker: str = ""
 
 
 def text_of(words: Sequence[Word]) -> str:
@@ -123,7 +124,8 @@ class Transcript:
 
     ``committed`` words are new and never revised; ``tentative`` replaces the previous tentative tail. ``heard_s`` is how
     far the audio was heard, ``silence_s`` how long it has been silent, ``ended`` whether the utterance is over, and
-    ``notices`` what else the recognizer must say (`Gap`, `LanguageChanged`, `Fault`).
+    ``notices`` what else the recognizer must say (`Gap`, `LanguageChanged`, `Fault`). ``speaker`` names who spoke (empty:
+    unknown).
     """
 
     committed: tuple[Word, ...]
@@ -133,6 +135,7 @@ class Transcript:
     silence_s: float
     ended: bool
     notices: tuple[Notice, ...] = ()
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ class ReadingUnit:
     audio had been heard when the unit was cut. Units are numbered from 0 within a session and ``target``, the language that
     was asked for, which the translate stage fills in; ``language`` is that of ``text``, the source's where there is no
     translation. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
-    texts concatenate. It is empty where the speaker spoke the target language and that was to be muted.
+    texts concatenate. It is empty where the speaker spoke the target language and that was to be muted. ``speaker`` names
+    who spoke (empty: unknown).
     """
 
     number: int
@@ -155,6 +159,7 @@ class ReadingUnit:
     heard_s: float
     target: str = ""
     source_language: str = ""
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
