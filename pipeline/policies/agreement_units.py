@@ -220,9 +220,11 @@ class AgreementUnits:
         self._number += 1
         self._released_s = self._now_s
         end = max(word.end for word in words)
-        spoken = self._sentence.heard[self._sentence.covered - 1].language
+        last = self._sentence.heard[self._sentence.covered - 1]
         number, start = self._number - 1, words[0].start
-        return ReadingUnit(number, words, text, language, start, end, self._now_s, source_language=spoken)
+        return ReadingUnit(
+            number, words, text, language, start, end, self._now_s, source_language=last.language, speaker=last.speaker
+        )
 
     def _translate_alone(self) -> None:
         """The translator ignored the prefix: begin anew behind what was said."""

@@ -71,6 +71,7 @@ class PauseOptions:
 class _Span:
     words: tuple[Word, ...]
     language: str
+    speaker: str
     continues: bool
     heard_s: float
 
@@ -90,6 +91,7 @@ class PauseUnits:
         glossary: Glossary | None = None,
     ) -> None:
         self._language = source_language
+        self._speaker = ""
         self._target = target_language
         self._options = options or PauseOptions()
         self._glossary = glossary or Glossary()
@@ -107,6 +109,10 @@ class PauseUnits:
             self._flush()
             self._language = transcript.language
         for word in transcript.committed:
+            speaker = transcript.speaker_of(word) or self._speaker
+            if self._speaker and speaker != self._speaker:
+                self._flush()
+            self._speaker = speaker
             self._open.append(word)
             self._cut()
         silent = transcript.silence_s >= self._options.sentence_pause_s and not transcript.tentative
@@ -150,6 +156,7 @@ class PauseUnits:
             end=max(word.end for word in span.words),
             heard_s=span.heard_s,
             source_language=span.language,
+            speaker=span.speaker,
         )
 
     def _cut(self) -> None:
@@ -169,7 +176,7 @@ class PauseUnits:
         words = tuple(self._open[:index])
         if not speakable(text_of(words)):
             return False
-        self._waiting.append(_Span(words, self._language, self._continues, self._heard_s))
+        self._waiting.append(_Span(words, self._language, self._speaker, self._continues, self._heard_s))
         del self._open[:index]
         self._continues = not sentence
         return True

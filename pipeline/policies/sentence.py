@@ -16,12 +16,13 @@ from pipeline.policies.wordlists import word_lists
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A committed word: its language, the stream time of its commit, and if it is the ``last`` of a sentence."""
+    """A committed word: its language, the stream time of its commit, its speaker, if it is the ``last`` of a sentence."""
 
     word: Word
     language: str
     committed_s: float
     last: bool = False
+    speaker: str = ""
 
 
 @dataclass(slots=True)
@@ -91,19 +92,22 @@ class Sentence:
         return tuple(pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SentenceEnds:
-    """Detector of sentence ends: punctuation, pauses and silence, the end of an utterance, another language."""
+    """Detector of sentence ends: punctuation, pauses and silence, the end of an utterance, another language or speaker."""
 
     options: AgreementOptions
     glossary: Glossary
     target_language: str
+    speaker: str = ""
 
     def hear(self, sentence: Sentence, transcript: Transcript, language: str, final: bool) -> None:
         """Add the committed words, spoken in ``language``."""
         heard = sentence.heard
         first = max(1, len(heard))
-        heard += [Heard(word, language, transcript.heard_s) for word in transcript.committed]
+        for word in transcript.committed:
+            self.speaker = transcript.speaker_of(word) or self.speaker
+            heard.append(Heard(word, language, transcript.heard_s, speaker=self.speaker))
         known = [*sentence.words, *transcript.tentative]
         for index in range(first, len(heard) + 1):
             if self._ends(heard, known, index):
@@ -113,8 +117,8 @@ class SentenceEnds:
             sentence.end_at(len(heard))
 
     def _ends(self, heard: Sequence[Heard], known: Sequence[Word], index: int) -> bool:
-        language = heard[index - 1].language
-        if index < len(heard) and heard[index].language != language:
+        language, speaker = heard[index - 1].language, heard[index - 1].speaker
+        if index < len(heard) and (heard[index].language != language or speaker not in {"", heard[index].speaker}):
             return True
         if gap_before(known, index) >= self.options.sentence_pause_s:
             return not self.glossary.pending_at_end(known[:index], language, self.target_language, known[index:])
