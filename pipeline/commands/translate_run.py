@@ -24,8 +24,8 @@ from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.lazy_file import Output
-from pipeline.sinks.session_recording import Recording
+from pipeline.sinks.lazy_file import LazyFile
+from pipeline.sinks.session_recording import SessionRecording
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.sinks.writing import check_folder
@@ -134,13 +134,13 @@ def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iter
     if job.to_speaker:
         yield Speaker(wish.out_device, wish.original)
     if wish.out is not None:
-        yield Output(wish.out, partial(SpeechFile, original=wish.original))
+        yield LazyFile(wish.out, partial(SpeechFile, original=wish.original))
     if wish.record is not None:
-        yield Output(wish.record, Recording, check_folder)
+        yield LazyFile(wish.record, SessionRecording, check_folder)
     for file in wish.captions:
-        yield Output(file.path, partial(Captions, shown=wish.captions_language, target=file.target))
+        yield LazyFile(file.path, partial(Captions, shown=wish.captions_language, target=file.target))
     if wish.events is not None:
-        yield Output(wish.events, partial(EventLog, about=_about(job), clock=clock, clock_time=clock_time))
+        yield LazyFile(wish.events, partial(EventLog, about=_about(job), clock=clock, clock_time=clock_time))
 
 
 def _views(
