@@ -57,7 +57,7 @@ def memory_of_an_hour(profile: Profile, words: Sequence[str], source: str, targe
     silence = Heard(np.zeros(round(hours * 3600 * SOURCE_HZ), np.float32), SOURCE_HZ, 0.0, script[-1].end)
 
     async def session() -> Row:
-        backends = profile.backends()
+        backends = profile.backends
         async with backends.translator.load() as translator, backends.synthesizer.load() as synthesizer:
             models = Models(ScriptedRecognizer(script, source, cost_s=0.01), translator, synthesizer)
             options = SessionOptions((source,), (target,), target, units=profile.units, pace=profile.pace)

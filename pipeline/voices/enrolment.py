@@ -54,7 +54,7 @@ async def enrol(wish: Enrolment, profile: Profile, store: VoiceStore, tell: Call
         tell(f"{wish.clip}: {line}")
     assert wish.consent is not None, "_statement refuses an enrolment without it"
     spoken = heard(await read_recording(wish.consent), finder)
-    backends = profile.backends()
+    backends = profile.backends
     require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile.name, backends, tell)
     if wish.consent.resolve() != wish.clip.resolve():

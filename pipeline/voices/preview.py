@@ -34,7 +34,7 @@ class Preview:
 async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
     chosen = chosen_voice(wish.name, profile, store)
-    backend = profile.backends().synthesizer
+    backend = profile.backends.synthesizer
     require(profile.name, backend.missing())
     language = _language(wish, chosen, backend.languages())
     text = preview_sentence(language) if wish.text is None else wish.text

@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
-    {"events", "errors", "version", "languages"},
-    {"contracts", "clock"},
+    {"events", "errors", "version", "languages", "scripts"},
+    {"contracts", "clock", "hints"},
     {"channel", "lane", "policies", "glossary"},
     {"audio"},
     {"sources", "sinks", "profiles"},
     {"stages", "voices"},
-    {"session"},
+    {"session", "request"},
+    {"engine"},
     {"doctor", "commands"},
     {"cli", "__main__"},
 ]

@@ -61,13 +61,13 @@ def test_missing_portaudio_names_its_package(monkeypatch):
 
 
 def test_importing_audio_loads_no_library():
-    modules = {
+    rooms = {
         "audio": "devices, streams, stretch, mixer",
         "sources": "microphone, files, playlist, push, standard_input",
         "sinks": "speaker, speech_file, session_recording",
     }
-    lines = [f"from pipeline.{room} import {names}" for room, names in modules.items()]
-    code = "; ".join(["import sys", *lines, "print(*sys.modules)"])
+    imports = "; ".join(f"from pipeline.{room} import {modules}" for room, modules in rooms.items())
+    code = f"import sys; {imports}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"av", "sounddevice", "soundfile", "soxr", "python_stretch", "torch"} & set(loaded)
 

@@ -17,7 +17,7 @@ import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main, parse
-from pipeline.commands.translate_options import Wish, checked
+from pipeline.commands.translate_options import TranslateOptions, checked
 from pipeline.commands.translate_plan import speech_to_speaker
 from pipeline.errors import DeviceError
 from pipeline.events import SpeechChunk
@@ -225,8 +225,8 @@ def test_wrong_inputs_and_languages(translate, in_folder, files, to, said):
 
 def test_languages_by_name(translate):
     assert translate("--from", "English", to="spanish")[0] == 0
-    assert wish("a.wav", "--from", "English, fr").languages == ("en", "fr")
-    assert wish("a.wav", "--from", " AUTO").languages == ()
+    assert options_of("a.wav", "--from", "English, fr").request.languages == ("en", "fr")
+    assert options_of("a.wav", "--from", " AUTO").request.languages == ()
 
 
 def test_a_language_that_is_only_text(translate, tmp_path):
@@ -457,7 +457,7 @@ def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkey
     assert "a.vtt failed: ValueError('unforeseen')" in only_errors(err)[0]
 
 
-def wish(*options: str) -> Wish:
+def options_of(*options: str) -> TranslateOptions:
     _, arguments = parse([*options, "--to", "es"])
     return checked(arguments)
 
@@ -479,16 +479,16 @@ def wish(*options: str) -> Wish:
     ],
 )
 def test_who_hears_the_speech(options, there_is_one, spoken, hint):
-    to_speaker, said = speech_to_speaker(wish(*options), lambda: there_is_one)
+    to_speaker, said = speech_to_speaker(options_of(*options), lambda: there_is_one)
     assert to_speaker is spoken
     assert (said is None) == (hint is None)
     assert hint is None or hint in said
 
 
 def test_what_a_speaker_plays_is_not_heard_faster_than_it_can_play():
-    assert wish("a.wav", "--out-device", "x").realtime
-    assert wish("--mic").realtime
-    assert not wish("a.wav", "--out", "b.wav").realtime
+    assert options_of("a.wav", "--out-device", "x").realtime
+    assert options_of("--mic").realtime
+    assert not options_of("a.wav", "--out", "b.wav").realtime
 
 
 def test_a_recording_cut_short_is_heard_as_far_as_it_goes_and_told(translate, talk):

@@ -13,8 +13,8 @@ import pytest
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import AudioChunk, Draft, Lag, LanguageChanged, ReadingUnit, Skipped, Transcript, Word
 from pipeline.languages import same_language
-from pipeline.policies.question import PROBE
-from pipeline.profiles.profile import UnitSettings
+from pipeline.policies.decision import PROBE
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models as LoadedModels
 from pipeline.session import Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue

@@ -14,7 +14,7 @@ from pipeline import session as session_module
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.policies.pace import PaceOptions
-from pipeline.profiles.profile import UnitSettings
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 from tests.scripted import Faults, Keep, Talk
