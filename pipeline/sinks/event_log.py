@@ -81,11 +81,12 @@ def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Ite
                 if (record := _parsed(line)) is not None:
                     yield record
                 elif damaged is None:
-                    raise BadInput(f"{where} is no event", hint=_HINT)
+                    raise BadInput(f"{where} is no event", hint=_HINT, code="event_log")
                 else:
                     damaged(where)
     except OSError as error:
-        raise BadInput(f"cannot read the event log {path}: {error.strerror}", hint=_HINT) from error
+        reason = f"cannot read the event log {path}: {error.strerror}"
+        raise BadInput(reason, hint=_HINT, code="event_log") from error
 
 
 def _parsed(line: str) -> Record | None:
