@@ -18,8 +18,8 @@ from benchmarks.systems.recording import Recording, Spool
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.events import Samples
-from pipeline.outlet import Outlet
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.delivery import Outlet
 
 FAST_FRAME_S = 0.1
 

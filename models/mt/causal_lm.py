@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
+from models.graph_capture import CudaRecorder, Recorder
 from models.mt.batching import BatchedTranslator, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
@@ -20,7 +21,6 @@ from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
-from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 

@@ -12,31 +12,20 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
-    {"events", "errors", "version"},
-    {"contracts"},
-    {
-        "channel",
-        "lane",
-        "clock",
-        "stream_time",
-        "control",
-        "pace",
-        "reading_units",
-        "reading",
-        "glossary",
-        "terminology",
-        "languages",
-    },
-    {"audio", "outlet", "registry", "writing", "pipe"},
-    {"stages", "translating", "rehearsal", "speech", "config", "voices"},
-    {"session"},
-    {"outputs"},
-    {"gpu", "launch", "doctor", "commands"},
+    {"events", "errors", "version", "languages", "scripts"},
+    {"contracts", "clock", "hints"},
+    {"channel", "lane", "policies", "glossary"},
+    {"audio"},
+    {"sources", "sinks", "profiles"},
+    {"stages", "voices"},
+    {"session", "request"},
+    {"engine"},
+    {"doctor", "commands"},
     {"cli", "__main__"},
 ]
 """Modules of ``pipeline``, ground floor first; a module imports from its own layer and those below."""
 
-MODELS_MAY_IMPORT = {"events", "contracts", "lane", "errors"}
+MODELS_MAY_IMPORT = {"events", "contracts", "lane", "errors", "languages", "scripts"}
 HEAVY = {"torch", "transformers", "ctranslate2", "faster_whisper", "onnxruntime", "pocketsphinx", "qwen_tts", "flash_attn"}
 
 

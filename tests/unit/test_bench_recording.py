@@ -11,9 +11,9 @@ from benchmarks.systems.replay import row_of
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
 from pipeline.events import Word
-from pipeline.outlet import Outlet
-from pipeline.outputs.event_log import EventLog, read_events
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.event_log import EventLog, read_events
 
 WORDS = [Word(f" w{index}", 0.4 * index + 0.1, 0.4 * index + 0.4, 1.0) for index in range(20)]
 AUDIO = Heard(np.zeros(16_000 * 9, np.float32), 16_000, 0.1, WORDS[-1].end)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.events import Word
-from pipeline.glossary import Glossary
-from pipeline.reading.candidates import Candidate, Span
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading.sentence import Heard
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.candidates import Candidate, Span
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.sentence import Heard
 
 
 def span(text: str, now_s: float = 1.5, ahead: str = "", probability: float = 0.9, word_s: float = 0.3) -> Span:

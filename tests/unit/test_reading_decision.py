@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.reading.decision import Decision, Evidence, decide
-from pipeline.reading.options import AgreementOptions
+from pipeline.policies.decision import Decision, Evidence, decide
+from pipeline.policies.options import AgreementOptions
 
 YOUNG = Evidence(units=10, agreed=0, repeated=0, words=8, age=0.3, starved=False, clause=True, pause=False, resumable=True)
 

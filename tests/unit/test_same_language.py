@@ -10,14 +10,14 @@ from itertools import groupby
 
 import pytest
 
-from pipeline.config import UnitSettings
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import AudioChunk, Draft, Lag, LanguageChanged, ReadingUnit, Skipped, Transcript, Word
 from pipeline.languages import same_language
-from pipeline.outlet import Outlet
-from pipeline.reading.question import PROBE
+from pipeline.policies.question import PROBE
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models as LoadedModels
 from pipeline.session import Session, SessionOptions
+from pipeline.sinks.delivery import Outlet
 from tests.scripted import Keep, Models, Talk
 
 pytestmark = pytest.mark.looptime(noop_cycles=2)

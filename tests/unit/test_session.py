@@ -11,12 +11,12 @@ from itertools import pairwise
 import pytest
 
 from pipeline import session as session_module
-from pipeline.config import UnitSettings
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
-from pipeline.outlet import Outlet
-from pipeline.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.delivery import Outlet
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 

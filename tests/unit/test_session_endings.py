@@ -11,9 +11,9 @@ import pytest
 from pipeline.errors import DeviceError, StageFailed
 from pipeline.events import AudioChunk, DeviceLost, Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.lane import Lane
-from pipeline.outlet import CHANNEL_SIZE, Outlet
 from pipeline.session import CLOSE_NOW_S, CLOSE_S
-from pipeline.stages import FAILURES_ALLOWED, GRACE_S, STALL_S
+from pipeline.sinks.delivery import CHANNEL_SIZE, Outlet
+from pipeline.stages.recognize import FAILURES_ALLOWED, GRACE_S, STALL_S
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 from tests.unit.test_session import make, run

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.events import Busy, Lag, ReadingUnit, Skipped, SpeechChunk, Word
-from pipeline.pace import Plan
-from pipeline.speech import Breath, in_one_breath
+from pipeline.policies.pace import Plan
+from pipeline.stages.speak import Breath, in_one_breath
 from tests.scripted import HZ, Keep
 from tests.scripted import Models as Scripted
 from tests.unit.test_session import make, run

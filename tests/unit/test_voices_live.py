@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, Refused
 from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, SpeechChunk, Transcript, Word
-from pipeline.outlet import Outlet
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.speech import whole
+from pipeline.sinks.delivery import Outlet
+from pipeline.stages.speak import whole
 from pipeline.voices.live_voice import ENROL_S, KEPT_S, REFINE_S, LiveVoice, _as_one
 from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ
 from pipeline.voices.same_voice import SameVoice
