@@ -16,8 +16,7 @@ from pipeline.events import ReadingUnit, Transcript, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
-from pipeline.policies.sentence import Sentence
-from pipeline.policies.sentence_ends import SentenceEnds
+from pipeline.policies.sentence import Sentence, SentenceEnds
 from pipeline.policies.stability import common, continuation, stability_units, without_end
 
 

@@ -179,6 +179,27 @@ class Sink(Protocol):
         ...
 
 
+Delivery = Literal["file", "view", "client"]
+"""A sink that is slow: the session waits for a file, a view misses older drafts, a client is closed."""
+
+
+@runtime_checkable
+class ChoosesDelivery(Protocol):
+    """A sink that says how it is served where it is slow; any other is served as a file."""
+
+    delivery: Delivery
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A sink whose `put` may take as long as it likes, since it plays what it has; any other is closed as stuck."""
+
+    @property
+    def holding(self) -> bool:
+        """True while `put` waits on purpose."""
+        ...
+
+
 class Backend(Protocol[Loaded_co]):
     """What a profile names in ``use:``."""
 

@@ -31,7 +31,7 @@ from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import UnitPolicy
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.control import Control, Run, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.speak import Speech
@@ -94,19 +94,19 @@ class Session:
         self._clock = clock or LoopClock()
         self._control = Control()
         self._time: StreamTime = LiveTime(self._clock)
-        self._outlets: list[Outlet] = []
+        self._outlets: list[SinkQueue] = []
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = False
         self._failed: list[tuple[str, Exception]] = []
 
-    async def run(self, source: Source, outlets: Sequence[Outlet]) -> None:
+    async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; what is queued for the sinks is delivered also after an error.
 
         Raises `StageFailed` from the error of the stage that ended the session, and `Refused` if a model cannot do what
         the options ask.
         """
         self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
-        self._outlets = [*outlets, *map(Outlet, self._learners)]
+        self._outlets = [*outlets, *map(SinkQueue, self._learners)]
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(

@@ -23,7 +23,7 @@ from pipeline.session import Session
 from pipeline.sinks.background_text import BackgroundText
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import console_sinks
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.lazy_file import Output
 from pipeline.sinks.session_recording import Recording
@@ -81,7 +81,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             unused.push_async_callback(sink.close)
         source = recorded or Microphone(options.in_device)
         unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *views]]
+        outlets = [SinkQueue(sink) for sink in [*sinks, *views]]
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
@@ -93,7 +93,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         tell(f"wrote {', '.join(map(str, written))}")
 
 
-def _raise_failure(outlets: Sequence[Outlet]) -> None:
+def _raise_failure(outlets: Sequence[SinkQueue]) -> None:
     """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
     for outlet in outlets:
         if isinstance(outlet.error, TranslateLiveError):

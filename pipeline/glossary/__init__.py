@@ -1,1 +1,1 @@
-"""How glossary files become entries, and how their terms are found in what was heard."""
+"""Glossaries: files become entries, whose terms are found in what was heard."""

@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """What may be said for it, or must not."""
+        """Texts that may be said for it, or must not."""
         return (self.source,) if self.mode == "keep" else self.targets
 
     def term(self) -> Term:
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a file says at one line, not yet checked: raw settings, and targets by language (empty: any)."""
+    """Contents of one line of a file, not yet checked: raw settings, and targets by language (empty: any)."""
 
     line: int
     source: str
@@ -74,7 +74,7 @@ def refuse(problems: Iterable[str]) -> None:
 
 
 def checked(file: str, row: Row) -> Iterator[Entry | str]:
-    """The row's entries, or what is wrong with it."""
+    """Turn a row into entries, or into what is wrong with it."""
     source = _tidy(row.source)
     mode = row.settings.get("mode", "hard").lower()
     if problem := _problem_with_settings(row.settings) or _problem_with_source(source, mode):

@@ -24,7 +24,7 @@ def load_glossary(files: Iterable[Path]) -> Glossary:
 
 
 class Glossary:
-    """Merged, consistent entries; answers what was heard, what is half heard, and what to listen for."""
+    """Merged, consistent entries: finds the terms that were heard or half heard, and lists those to listen for."""
 
     def __init__(self, entries: Sequence[Entry] = ()) -> None:
         self._entries = _merged(entries)
@@ -34,15 +34,15 @@ class Glossary:
         return len(self._entries)
 
     def terms_in(self, source: Source, source_language: str, target_language: str) -> tuple[Term, ...]:
-        """The terms heard in ``source``, each with its count; those heard with a letter wrong are soft."""
+        """Find the terms heard in ``source``, each with its count; those heard with a letter wrong are soft."""
         return self._matcher(source_language, target_language).find(_text(source))
 
     def pending_at_end(self, source: Source, source_language: str, target_language: str, following: Source = "") -> bool:
-        """Whether ``source`` ends inside a term that ``following``, as far as it is known, may complete."""
+        """True if ``source`` ends inside a term that ``following``, as far as it is known, may complete."""
         return self._matcher(source_language, target_language).pending(_text(source), _text(following))
 
     def terms(self, source_language: str, target_language: str) -> tuple[Term, ...]:
-        """All terms of a language pair; an entry for the very language goes before one for any."""
+        """List the terms of a language pair; an entry for the very language goes before one for any."""
         chosen: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
         for entry in self._entries:
             if _speaks(entry.source_language, source_language) and _speaks(entry.language, target_language):
@@ -51,12 +51,12 @@ class Glossary:
         return tuple(entry.term() for entries in best for entry in entries)
 
     def vocabulary(self, source_language: str) -> tuple[str, ...]:
-        """The source terms, for the recognizer to expect."""
+        """List the source terms, for the recognizer to expect."""
         sources = (entry.source for entry in self._entries if _speaks(entry.source_language, source_language))
         return tuple(dict.fromkeys(source for source in sources if source))
 
     def softened(self) -> Glossary:
-        """The same with every demand a preference."""
+        """Copy the glossary with every demand a preference."""
         return Glossary([replace(entry, mode="ban" if entry.mode == "ban" else "soft") for entry in self._entries])
 
     def copy(self) -> Glossary:
@@ -83,7 +83,7 @@ def _text(source: Source) -> str:
 
 
 def _speaks(entry: str, language: str) -> bool:
-    """Whether an entry of language ``entry`` (empty: any) serves ``language``, regions aside."""
+    """True if an entry of language ``entry`` (empty: any) serves ``language``, regions aside."""
     return not entry or not language or entry == language or primary(entry) == primary(language)
 
 
@@ -94,7 +94,7 @@ def _key(entry: Entry) -> tuple[tuple[str, ...], bool, str, str]:
 
 
 def _merged(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries without what another file repeats; refuses repetitions in one file and contradictions."""
+    """Drop the entries that another file repeats; refuse repetitions in one file and contradictions."""
     kept: dict[tuple[object, ...], Entry] = {}
     problems = []
     for entry in entries:
@@ -137,5 +137,5 @@ def _contradictions(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _meet(entry: Entry, ban: Entry) -> bool:
-    """Whether both can act on one translation."""
+    """True if both can act on one translation."""
     return _speaks(entry.language, ban.language) and _speaks(entry.source_language, ban.source_language)

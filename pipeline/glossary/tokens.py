@@ -66,7 +66,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def places(text: str) -> Callable[[int, int], tuple[int, int]]:
-    """Where a piece of the NFKC text, from one place to another, stands in ``text`` itself."""
+    """Map a piece of the NFKC text, from one place to another, to its place in ``text`` itself."""
     if unicodedata.is_normalized("NFKC", text):
         return lambda start, end: (start, end)
 
@@ -105,7 +105,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def same(term: Token, heard: Token, language: str, final: bool) -> bool:
-    """Whether ``heard`` is the ``term``'s word, inflected or not; a ``final`` one may carry a suffix in some languages."""
+    """True if ``heard`` is the ``term``'s word, inflected or not; a ``final`` one may carry a suffix in some languages."""
     if term.folded == heard.folded:
         return True
     if final and language in _SUFFIXING and len(term.folded) > 1 and heard.folded.startswith(term.folded):
@@ -130,7 +130,7 @@ def _stemmer(language: str) -> Callable[[str], str] | None:
 
 
 def may_be_misheard(word: str) -> bool:
-    """Whether a word is long enough to be known with one letter wrong."""
+    """True if a word is long enough to be known with one letter wrong."""
     return len(word) >= _SHORTEST_MISHEARD and word.isalpha()
 
 
@@ -140,7 +140,7 @@ def deletions(word: str) -> set[str]:
 
 
 def one_edit_apart(first: str, second: str) -> bool:
-    """Whether the Levenshtein distance is at most 1."""
+    """True if the Levenshtein distance is at most 1."""
     short, long = sorted((first, second), key=len)
     start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(short, long, strict=False)))
     return short[start + (len(short) == len(long)) :] == long[start + 1 :]

@@ -1,1 +1,1 @@
-"""How a translation is cut into reading units: boundaries, agreement, and the policy that uses both."""
+"""Policies of a session: when a reading unit is said, and at which pace. Pure: no clock, no model, no file."""

@@ -23,15 +23,12 @@ from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import same_language
 from pipeline.policies.candidates import Candidate, Span
-from pipeline.policies.decision import Evidence, decide
+from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
 from pipeline.policies.drafts import Drafts
-from pipeline.policies.hypotheses import Hypotheses, Rest
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
-from pipeline.policies.question import PROBE, Question, probe
-from pipeline.policies.sentence import Sentence
-from pipeline.policies.sentence_ends import SentenceEnds
-from pipeline.policies.stability import committable, continuation, speakable
+from pipeline.policies.sentence import Sentence, SentenceEnds
+from pipeline.policies.stability import Continuation, Hypotheses, committable, continuation, speakable
 
 
 class AgreementUnits:
@@ -131,7 +128,7 @@ class AgreementUnits:
         span = self._span()
         candidate = span.candidate()
         words = self._sentence.words
-        stage = sum(span.age >= until for until, _ in self._options.thresholds), span.starved
+        stage = sum(span.age >= until for until, _ in self._options.thresholds), span.overdue
         attempt = candidate, len(words), text_of(self._tail), self._sentence.said, stage
         if candidate is None or attempt == self._tried:
             return None
@@ -157,13 +154,13 @@ class AgreementUnits:
     def _read_unit(self, question: Question, texts: Sequence[str]) -> Reading:
         said = self._sentence.said
         self._hypotheses.remember(question.requests[-1].source, texts[-1])
-        released = self._release(question, [Rest.of(said, text) for text in texts])
+        released = self._release(question, [Continuation.of(said, text) for text in texts])
         if released:
             return Reading(released, self._drafts.said(released[0].text))
         return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
 
-    def _release(self, question: Question, rests: Sequence[Rest]) -> tuple[ReadingUnit, ...]:
-        """The unit that agreement, the deadline or starvation allows now, if any; only committed words are said."""
+    def _release(self, question: Question, rests: Sequence[Continuation]) -> tuple[ReadingUnit, ...]:
+        """The unit that agreement, the deadline or an overdue span allows now, if any; only committed words are said."""
         candidate, committed, everything = (rests[place] for place in question.places)
         decision = decide(self._evidence(question, candidate, committed, everything), self._options)
         if not decision.units:
@@ -181,20 +178,22 @@ class AgreementUnits:
         count = question.candidate.index - self._sentence.covered
         return (self._whole(count, text) if whole else self._part(count, decision.units / len(candidate.units), text),)
 
-    def _evidence(self, question: Question, candidate: Rest, committed: Rest, everything: Rest) -> Evidence:
-        """How far the translations confirm each other; that of everything is compared with the one before."""
+    def _evidence(
+        self, question: Question, candidate: Continuation, committed: Continuation, everything: Continuation
+    ) -> Evidence:
+        """Measure by how much the translations confirm each other; that of everything is compared with the one before."""
         span = self._span()
-        before = Rest.of(self._sentence.said, self._hypotheses.before)
+        before = Continuation.of(self._sentence.said, self._hypotheses.before)
         return Evidence(
             units=len(candidate.units),
             agreed=candidate.common(before if candidate is everything else everything),
-            repeated=min(len(candidate.units), committed.common(before if committed is everything else everything)),
+            committed_agreed=min(len(candidate.units), committed.common(before if committed is everything else everything)),
             words=question.candidate.index - self._sentence.covered,
             age=span.age,
-            starved=span.starved,
+            overdue=span.overdue,
             clause=question.candidate.clause,
             pause=question.candidate.pause,
-            resumable=self._forces_prefix is not False and len(span.heard) <= self._options.max_sentence_words,
+            continuable=self._forces_prefix is not False and len(span.heard) <= self._options.max_sentence_words,
         )
 
     def _part(self, count: int, share: float, text: str) -> ReadingUnit:
@@ -221,9 +220,11 @@ class AgreementUnits:
         self._number += 1
         self._released_s = self._now_s
         end = max(word.end for word in words)
-        spoken = self._sentence.heard[self._sentence.covered - 1].language
+        last = self._sentence.heard[self._sentence.covered - 1]
         number, start = self._number - 1, words[0].start
-        return ReadingUnit(number, words, text, language, start, end, self._now_s, source_language=spoken)
+        return ReadingUnit(
+            number, words, text, language, start, end, self._now_s, source_language=last.language, speaker=last.speaker
+        )
 
     def _translate_alone(self) -> None:
         """The translator ignored the prefix: begin anew behind what was said."""

@@ -1,4 +1,4 @@
-"""Where a reading unit may end: boundaries proposed by pauses, punctuation and the words themselves, and what forbids them.
+"""Places where a reading unit may end: proposed by pauses, punctuation and the words, forbidden by what belongs together.
 
 A boundary at ``index`` lies before ``words[index]``; ``len(words)`` is the end of what is known.
 """
@@ -18,32 +18,32 @@ _WIDE_S = 0.3  # a pause that says everything a pause inside a clause can say
 
 
 def plain(word: Word) -> str:
-    """The word as the lists have it: without case, space and punctuation."""
+    """Spell a word as the lists have it: without case, space and punctuation."""
     return word.text.strip(_EDGES).casefold()
 
 
 def gap_before(words: Sequence[Word], index: int) -> float:
-    """Seconds of pause before ``words[index]``; 0 where one of the neighbors is not known."""
+    """Measure the pause before ``words[index]``, in seconds; 0 where one of the neighbors is not known."""
     if not 0 < index < len(words):
         return 0.0
     return max(0.0, words[index].start - words[index - 1].end)
 
 
 def ends_sentence(words: Sequence[Word], index: int, lists: WordLists) -> bool:
-    """Whether the punctuation before ``index`` ends a sentence: not that of an abbreviation, an initial or "3." "5"."""
+    """True if punctuation before ``index`` ends a sentence: not that of an abbreviation, an initial or "3." "5"."""
     text = words[index - 1].text.strip().rstrip(_CLOSING)
     if not text or text[-1] not in SENTENCE_END:
         return False
     if text[-1] != ".":
         return True
     if index < len(words) and words[index].text[:1].isalnum():
-        return False  # glued: the next token goes on with this one
+        return False  # the next token goes on with this one
     stem = text.rstrip(".").casefold().lstrip(_EDGES)
     return len(stem) > 1 and stem not in lists.abbreviations and "." not in stem
 
 
 def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLists) -> bool:
-    """Whether a clause may end before ``index``: a comma, a pause, a conjunction ahead, a clause-final morpheme."""
+    """True if a clause may end before ``index``: a comma, a pause, a conjunction ahead, a clause-final morpheme."""
     if words[index - 1].text.strip().endswith(tuple(CLAUSE_END)):
         return True
     if gap_before(words, index) >= pause_s:
@@ -54,7 +54,7 @@ def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLi
 
 
 def dangles(words: Sequence[Word], index: int, lists: WordLists) -> bool:
-    """Whether the word before ``index`` belongs to what follows: a function word, a number going on, an open bracket."""
+    """True if the word before ``index`` belongs to what follows: a function word, a number going on, an open bracket."""
     last = plain(words[index - 1])
     if last in lists.function_words:
         return True
@@ -73,7 +73,7 @@ def _inside_brackets(text: str) -> bool:
 
 
 def least_harmful(words: Sequence[Word], first: int, lists: WordLists) -> int:
-    """The best boundary from ``first`` on: at a wide gap, before a conjunction, with nothing dangling; late if in doubt."""
+    """Find the best place from ``first`` on: at a wide gap, before a conjunction, nothing dangling; late if in doubt."""
 
     def merit(index: int) -> tuple[float, int]:
         before, after = plain(words[index - 1]), plain(words[index])

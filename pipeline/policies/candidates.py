@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is open: the sentence's words from ``start`` on, uncovered by units from ``covered`` on; what surrounds them.
+    """Open words of a sentence: those from ``start`` on, of which no unit covers those from ``covered`` on.
 
     ``ahead`` are the tentative words that follow, ``silence_s`` the silence after all of them, ``now_s`` how far was heard,
     ``released_s`` when the last unit was released.
@@ -49,20 +49,20 @@ class Span:
 
     @property
     def age(self) -> float:
-        """How long ago its first word began, in budgets."""
+        """Time since its first word began, in budgets."""
         age_s = self.now_s - self.heard[self.start].word.start
         return age_s / self.options.budget_s(self.language, self.target_language)
 
     @property
-    def starved(self) -> bool:
-        """Whether something must be said now."""
+    def overdue(self) -> bool:
+        """True if something must be said now: the span waited for `starved` budgets, or nothing was said for long."""
         waiting_since_s = self.heard[self.covered].word.start
         budget_s = self.options.budget_s(self.language, self.target_language)
         silent_s = self.now_s - max(self.released_s, waiting_since_s)
         return self.now_s - waiting_since_s >= self.options.starved * budget_s or silent_s >= self.options.max_silent_s
 
     def candidate(self) -> Candidate | None:
-        """The latest clause boundary; if the span is long or past its budget, any place; if starved, even a bad one."""
+        """The latest clause boundary; if the span is long or past its budget, any place; if overdue, even a bad one."""
         known = [*(heard.word for heard in self.heard), *self.ahead]
         places = range(len(self.heard), self.covered, -1)
         allowed = [index for index in places if not self._forbidden(known, index)]
@@ -71,7 +71,7 @@ class Span:
                 return Candidate(index, pause=self._pause_s(known, index) >= self.options.pause_s)
         if allowed and (self.age >= 1.0 or self._long()):
             return Candidate(allowed[0], clause=False)
-        if self.starved:
+        if self.overdue:
             unbroken = (index for index in places if not self._breaks_term(known, index))
             return next((Candidate(index, clause=False) for index in unbroken), None)
         return None

@@ -10,9 +10,9 @@ from pipeline.policies.stability import common, continuation, stability_units, w
 
 
 class Drafts:
-    """What the captions show of the tentative translation.
+    """Draft of the tentative translation that the captions show.
 
-    Shown is what the last two hypotheses agree on, and a few units more. Updates are spaced in time, except those that only
+    It is what the last two hypotheses agree on, and a few units more. Updates are spaced in time, except those that only
     take away what a unit has said.
     """
 
@@ -24,7 +24,7 @@ class Drafts:
         self._updated_s = -math.inf
 
     def due(self, now_s: float) -> bool:
-        """Whether a new draft may be shown."""
+        """True if a new draft may be shown at ``now_s``."""
         return self._options.drafts and now_s - self._updated_s >= self._options.draft_interval_s
 
     def update(self, said: str, text: str, now_s: float) -> Draft | None:
@@ -38,11 +38,11 @@ class Drafts:
         return self._show(without_end(rest[: visible[-1].end]) if visible else "")
 
     def said(self, text: str) -> Draft | None:
-        """A unit with ``text`` was released: what it says is no longer tentative."""
+        """Take away the ``text`` of a unit that was released: it is no longer tentative."""
         return self._show(continuation(text.strip(), self._shown) or "")
 
     def clear(self) -> Draft | None:
-        """The sentence is over."""
+        """Show nothing more of the sentence, which is over."""
         self._previous = ""
         return self._show("")
 

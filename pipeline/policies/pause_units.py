@@ -1,4 +1,4 @@
-"""Reading units: when enough was heard to say its translation, and `PauseUnits`, the policy that goes by pauses.
+"""Reading units, the contract of the policies that cut them, and `PauseUnits`, the policy that goes by pauses.
 
 A policy is pure: transcripts in, requests out, translations in, units out. Its clock is how far the audio was heard.
 """
@@ -20,14 +20,14 @@ from pipeline.policies.wordlists import WordLists, word_lists
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the translations brought: units to speak, and the tentative rest if it changed."""
+    """Result of an answer: units to speak, and the tentative rest if it changed."""
 
     units: tuple[ReadingUnit, ...] = ()
     draft: Draft | None = None
 
 
 class UnitPolicy(Protocol):
-    """Decides, for one session and target language, what is translated when, and which units come of it.
+    """Policy of one session and target language: what is translated when, and which units come of it.
 
     After each ``hear``, the stage calls ``ask`` until it has nothing to ask, and answers with ``read`` or ``fail``.
     """
@@ -37,7 +37,7 @@ class UnitPolicy(Protocol):
         ...
 
     def ask(self) -> tuple[TranslationRequest, ...]:
-        """What must be translated now; nothing until the next transcript when it is empty."""
+        """Ask for what must be translated now; nothing until the next transcript when it is empty."""
         ...
 
     def read(self, translations: Sequence[Translation]) -> Reading:
@@ -45,24 +45,19 @@ class UnitPolicy(Protocol):
         ...
 
     def fail(self) -> Reading:
-        """The last ``ask`` cannot be answered: its words become units in the source language, for captions only."""
+        """Turn the words of the last ``ask``, which cannot be answered, into units in the source language, for captions."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PauseOptions:
-    """Settings of `PauseUnits`; times in seconds.
+    """Settings of `PauseUnits`; times in seconds."""
 
-    A pause of ``sentence_pause_s``, or as much silence after the last word, always ends a unit; one of ``pause_s`` or a
-    comma ends one of at least ``min_words``. A unit that has grown to ``max_words`` or ``max_span_s`` is cut where it
-    hurts least.
-    """
-
-    min_words: int = 4
-    max_words: int = 8
-    max_span_s: float = 3.0
-    pause_s: float = 0.25
-    sentence_pause_s: float = 0.6
+    min_words: int = 4  # that a unit has if a comma or a short pause ends it
+    max_words: int = 8  # a unit that has grown so long is cut where it hurts least,
+    max_span_s: float = 3.0  # as is one that lasts so long
+    pause_s: float = 0.25  # ends a unit of at least ``min_words``
+    sentence_pause_s: float = 0.6  # of pause, or of silence after the last word: ends any unit
 
     def __post_init__(self) -> None:
         check_range("min_words", self.min_words, 1)
@@ -76,6 +71,7 @@ class PauseOptions:
 class _Span:
     words: tuple[Word, ...]
     language: str
+    speaker: str
     continues: bool
     heard_s: float
 
@@ -95,6 +91,7 @@ class PauseUnits:
         glossary: Glossary | None = None,
     ) -> None:
         self._language = source_language
+        self._speaker = ""
         self._target = target_language
         self._options = options or PauseOptions()
         self._glossary = glossary or Glossary()
@@ -112,6 +109,10 @@ class PauseUnits:
             self._flush()
             self._language = transcript.language
         for word in transcript.committed:
+            speaker = transcript.speaker_of(word) or self._speaker
+            if self._speaker and speaker != self._speaker:
+                self._flush()
+            self._speaker = speaker
             self._open.append(word)
             self._cut()
         silent = transcript.silence_s >= self._options.sentence_pause_s and not transcript.tentative
@@ -119,18 +120,18 @@ class PauseUnits:
             self._flush()
 
     def ask(self) -> tuple[TranslationRequest, ...]:
-        """One request for each unit that is cut and not yet translated."""
+        """Give one request for each unit that is cut and not yet translated."""
         if not self._asked:
             self._asked, self._waiting = tuple(self._waiting), []
         return tuple(self._request(text_of(span.words), span.language) for span in self._asked)
 
     def read(self, translations: Sequence[Translation]) -> Reading:
-        """One unit for each translation; an empty one leaves the source's words to be shown."""
+        """Give one unit for each translation; an empty one leaves the source's words to be shown."""
         spans = zip(self._take(), translations, strict=True)
         return Reading(tuple(self._unit(span, translation.text.strip()) for span, translation in spans))
 
     def fail(self) -> Reading:
-        """The words of the last requests, as they were heard."""
+        """Give the words of the last requests, as they were heard."""
         return Reading(tuple(self._unit(span, "") for span in self._take()))
 
     def _request(self, source: str, language: str) -> TranslationRequest:
@@ -155,6 +156,7 @@ class PauseUnits:
             end=max(word.end for word in span.words),
             heard_s=span.heard_s,
             source_language=span.language,
+            speaker=span.speaker,
         )
 
     def _cut(self) -> None:
@@ -174,14 +176,14 @@ class PauseUnits:
         words = tuple(self._open[:index])
         if not speakable(text_of(words)):
             return False
-        self._waiting.append(_Span(words, self._language, self._continues, self._heard_s))
+        self._waiting.append(_Span(words, self._language, self._speaker, self._continues, self._heard_s))
         del self._open[:index]
         self._continues = not sentence
         return True
 
 
 def cut_of(words: Sequence[Word], options: PauseOptions, lists: WordLists) -> tuple[int, bool]:
-    """How many of ``words`` make a unit now that the last of them is known (0: none), and whether a sentence ends there."""
+    """Count the ``words`` that make a unit now that the last of them is known (0: none); True if a sentence ends there."""
     last = len(words) - 1
     if ends_sentence(words, last + 1, lists):
         return last + 1, True

@@ -36,7 +36,7 @@ class Unit:
 
 
 def speakable(text: str) -> bool:
-    """Whether there is anything to say in ``text``."""
+    """True if ``text`` has a letter or digit."""
     return any(character.isalnum() for character in text)
 
 
@@ -59,12 +59,12 @@ def _compared(character: str) -> bool:
 
 
 def common(first: Sequence[Unit], second: Sequence[Unit]) -> int:
-    """With how many equal units both begin; all of the shorter one when the longer only goes on."""
+    """Count the equal units with which both begin; all of the shorter one when the longer only goes on."""
     return sum(1 for _ in takewhile(lambda pair: pair[0].key == pair[1].key, zip(first, second, strict=False)))
 
 
 def continuation(prefix: str, text: str) -> str | None:
-    """What ``text`` says after the committed ``prefix``, with the space between; None if it does not begin with it.
+    """Give the rest of ``text`` after the committed ``prefix``, with the space between; None if it does not begin with it.
 
     A translation that only spells the prefix's case, spaces or punctuation otherwise still begins with it. One that goes on
     inside the prefix's last word ("roja", "rojas") has lost the ending: half words are never said. Where words cannot be
@@ -110,3 +110,36 @@ def committable(said: str, rest: str, end: int, terms: Sequence[Term]) -> str:
     cut = without_split(whole, len(said) + end, terms)
     bare = len(without_end(whole[:cut]))
     return whole[len(said) : bare if without_split(whole, bare, terms) == bare else cut]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Text of a translation after the committed prefix, and the stability units that end in it."""
+
+    text: str
+    units: Sequence[Unit]
+
+    @classmethod
+    def of(cls, said: str, translation: str) -> Continuation:
+        """Take the rest of a translation; nothing if it does not begin with what was ``said``."""
+        text = continuation(said, translation) or ""
+        return cls(text, stability_units(text))
+
+    def common(self, other: Continuation) -> int:
+        """Count the equal units with which both begin."""
+        return common(self.units, other.units)
+
+
+@dataclass(slots=True)
+class Hypotheses:
+    """Last two translations of everything heard: ``text`` of ``source``, ``before`` of less than that."""
+
+    source: str = ""
+    text: str = ""
+    before: str = ""
+
+    def remember(self, source: str, text: str) -> None:
+        """Take a new translation; one of the same source replaces the last."""
+        if source != self.source:
+            self.before = self.text
+        self.source, self.text = source, text

@@ -11,7 +11,7 @@ import yaml
 
 @dataclass(frozen=True, slots=True)
 class WordLists:
-    """What is known of a language's words, casefolded; a language without a file knows nothing and relies on pauses.
+    """Words of a language that tell where units may end, casefolded; without a file there are none, and pauses must do.
 
     A clause can begin before ``conjunctions``; no unit may end with ``function_words`` (determiners, prepositions,
     auxiliaries, conjunctions); no unit may end between two ``numbers`` (numerals and months); the full stop of
@@ -28,7 +28,7 @@ class WordLists:
 
 @cache
 def word_lists(language: str) -> WordLists:
-    """The lists of ``language`` (ISO 639-1), empty ones if it has no file."""
+    """Read the lists of ``language`` (ISO 639-1), empty ones if it has no file."""
     file = files("pipeline.policies") / "lists" / f"{language}.yaml"
     if not file.is_file():
         return WordLists()

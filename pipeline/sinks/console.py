@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from pipeline.clock import Clock
-from pipeline.contracts import Sink
+from pipeline.contracts import Delivery, Sink
 from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.sinks.background_text import unwritable
 from pipeline.sinks.figures import Outcome
@@ -44,6 +44,8 @@ class TranslationLines:
 
 class PlainView:
     """A sink that tells what happens in plain lines, for logs: what was said, cut as the units of ``target``; notices."""
+
+    delivery: Delivery = "view"
 
     def __init__(self, out: TextIO, target: str) -> None:
         self._out = out

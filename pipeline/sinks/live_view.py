@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.clock import Clock
+from pipeline.contracts import Delivery
 from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, text_of
 from pipeline.sinks.figures import Outcome
 from pipeline.sinks.legible import legible
@@ -64,6 +65,8 @@ class LiveView:
 
     Notices, and the translation if ``scroll`` (the terminal is also standard output), scroll past above.
     """
+
+    delivery: Delivery = "view"
 
     def __init__(
         self,

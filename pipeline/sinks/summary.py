@@ -6,13 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
+from pipeline.sinks.event_json import Record
 from pipeline.sinks.figures import Outcome, percentile, seconds
 
 __all__ = ["Record", "Summary", "is_whole", "percentile", "summarize", "table"]
-
-Record = dict[str, Any]
 
 _PER_S = 1e9  # the log counts nanoseconds
 

@@ -1,4 +1,4 @@
-"""The first two stages of a session: capture and recognize."""
+"""First stage of a session: audio is captured and recognized."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def in_time(stage: str, run: Run) -> AsyncIterator[None]:
         async with asyncio.timeout(STALL_S):
             yield
     except TimeoutError as error:
-        raise ModelError(f"{HANGS}; restart, and try a smaller model") from error
+        raise ModelError(HANGS, hint="restart with a smaller model") from error
     finally:
         alarm.cancel()
 
@@ -52,7 +52,7 @@ async def timed(stage: str, call: Awaitable[Transcript], run: Run) -> Transcript
 
 
 class Intake:
-    """Resamples a source's chunks to the recognizer's rate; a jump in time begins a new stream."""
+    """Resampler of a source's chunks to the recognizer's rate; a jump in time begins a new stream."""
 
     def __init__(self) -> None:
         self._resampler: Resampler | None = None
@@ -61,7 +61,7 @@ class Intake:
         self._given = 0
 
     def take(self, chunk: AudioChunk) -> list[AudioChunk]:
-        """The chunk at 16 kHz, preceded by the end of what came before a jump."""
+        """Resample a chunk to 16 kHz; the end of what came before a jump goes before it."""
         pieces = []
         if self._resampler is None or abs(chunk.start - self._expected) > _JOINT_S:
             pieces += self.finish()
@@ -70,7 +70,7 @@ class Intake:
         return pieces + self._give(chunk, last=False)
 
     def finish(self) -> list[AudioChunk]:
-        """What the resampler still holds."""
+        """Give what the resampler still holds."""
         return self._give(None, last=True) if self._resampler else []
 
     def _give(self, chunk: AudioChunk | None, last: bool) -> list[AudioChunk]:
@@ -127,7 +127,7 @@ async def recognize(
     live: bool,
     run: Run,
 ) -> None:
-    """Audio in, transcripts out. Audio that came in meanwhile is heard in one piece when the source is live."""
+    """Turn audio into transcripts. Audio that came in meanwhile is heard in one piece when the source is live."""
     last_end = 0.0
 
     async def publish(transcript: Transcript) -> None:
@@ -147,7 +147,7 @@ async def recognize(
 
 
 def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
-    """The chunks with neighbors merged into one."""
+    """Merge neighboring chunks into one."""
     groups = [[chunk] for chunk in chunks[:1]]
     for before, chunk in pairwise(chunks):
         if abs(chunk.start - before.end) <= _JOINT_S:
@@ -158,7 +158,7 @@ def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
 
 
 def checked(transcript: Transcript, last_end: float) -> float:
-    """The end of the last committed word; raises `ModelError` if a recognizer breaks its promises."""
+    """Give the end of the last committed word; raises `ModelError` if a recognizer breaks its promises."""
     for word in transcript.committed:
         if not last_end - 1e-6 <= word.start <= word.end < math.inf:
             raise ModelError(f"the recognizer gave {word!r} after a word that ended at {last_end:.3f} s")

@@ -1,4 +1,4 @@
-"""The speak stage: reading units in, speech out, in time."""
+"""Third stage of a session: reading units become speech, in time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LOOK_S = 0.25  # how long a skip to live may go unnoticed
 
 
 async def whole(text: str) -> AsyncIterator[str]:
-    """A text that is known already."""
+    """Stream a text that is known already, in one piece."""
     yield text
 
 
-def in_one_breath(units: Sequence[ReadingUnit]) -> ReadingUnit:
-    """Units merged into one, which keeps the number of the first."""
+def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
+    """Merge units into one, which keeps the number of the first."""
     first, last = units[0], units[-1]
     return replace(
         first,
@@ -38,7 +38,7 @@ def in_one_breath(units: Sequence[ReadingUnit]) -> ReadingUnit:
 
 
 class Speech:
-    """Speaks the units of one session one after the other, and keeps its lag in bounds."""
+    """Speech of one session: its units one after the other, with their lag kept in bounds."""
 
     def __init__(self, speaking: Speaking, options: PaceOptions, run: Run) -> None:
         self._speaking = speaking
@@ -104,44 +104,44 @@ class Speech:
             await self._show(Skipped(skipped[0].item.number, skipped[-1].item.number, reason))
 
     async def _say(self, stamped: Sequence[Stamped[ReadingUnit]], decided: Plan) -> None:
-        """One breath; a failure is tried again as long as nothing of it was heard, then noted."""
+        """Say units as one group; a failure is tried again as long as nothing of it was heard, then noted."""
         for attempt in range(2):
-            breath = Breath([unit.item for unit in stamped], decided)
+            group = SpokenGroup([unit.item for unit in stamped], decided)
             try:
-                await self._breathe(breath, stamped)
+                await self._synthesize(group, stamped)
             except Exception as error:  # the border to the model; becomes a Fault
-                if attempt == 0 and not breath.audible:
+                if attempt == 0 and not group.audible:
                     continue
-                await self._fail(breath, error)
+                await self._fail(group, error)
             else:
                 self._failures = 0
             return
 
-    async def _fail(self, breath: Breath, error: Exception) -> None:
+    async def _fail(self, group: SpokenGroup, error: Exception) -> None:
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
         await self._show(Fault("speak", told(error), fatal=False))
-        await self._show(Skipped(breath.units[0].number, breath.units[-1].number, "it could not be spoken"))
+        await self._show(Skipped(group.units[0].number, group.units[-1].number, "it could not be spoken"))
 
-    async def _breathe(self, breath: Breath, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
+    async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
         began = self._clock.now()
         waited_s = 0.0
-        async with aclosing(self._chunks(breath)) as chunks:
+        async with aclosing(self._chunks(group)) as chunks:
             async for chunk in chunks:
                 began, waited_s = self._clock.now(), waited_s + self._clock.now() - began
                 if any(self._unwanted(unit) for unit in stamped):
                     self._free_at = self._time.now()
                     await self._drop(stamped)
                     return
-                await self._play(breath, chunk)
+                await self._play(group, chunk)
                 began = self._clock.now()
         await self._show(Busy("speak", waited_s))
-        self._length.learn(breath.unit.text, breath.natural_s)
+        self._length.learn(group.unit.text, group.natural_s)
 
-    async def _chunks(self, breath: Breath) -> AsyncGenerator[SpeechChunk, None]:
-        """The synthesizer's chunks, checked, each in time."""
-        async with aclosing(self._speaking.say(breath.unit, whole(breath.unit.text))) as chunks:
+    async def _chunks(self, group: SpokenGroup) -> AsyncGenerator[SpeechChunk, None]:
+        """Give the synthesizer's chunks, checked, each in time."""
+        async with aclosing(self._speaking.say(group.unit, whole(group.unit.text))) as chunks:
             while True:
                 async with in_time("speak", self._run):
                     chunk = await anext(chunks, None)
@@ -153,41 +153,41 @@ class Speech:
                 if chunk.last:
                     return
 
-    async def _play(self, breath: Breath, chunk: SpeechChunk) -> None:
-        samples = breath.played(chunk)
+    async def _play(self, group: SpokenGroup, chunk: SpeechChunk) -> None:
+        samples = group.played(chunk)
         start = max(self._free_at, self._time.now())
-        if len(samples) and not breath.audible:
-            await self._note_lag(breath, start)
+        if len(samples) and not group.audible:
+            await self._note_lag(group, start)
         if len(samples) or chunk.last:
-            placed = replace(chunk, unit=breath.unit.number, samples=samples, start=start)
+            placed = replace(chunk, unit=group.unit.number, samples=samples, start=start)
             self._free_at = start + placed.duration
             await self._show(placed)
 
-    async def _note_lag(self, breath: Breath, start: float) -> None:
-        """Where each unit of the breath begins: the first exactly, the others by the length of the text before them."""
-        breath.audible = True
-        for unit in breath.units:
-            lag = Lag(unit.number, start, start - unit.end, breath.plan.backlog_s, breath.plan.rate, breath.unit.number)
+    async def _note_lag(self, group: SpokenGroup, start: float) -> None:
+        """Show where each unit of the group begins: the first exactly, the others by the length of the text before them."""
+        group.audible = True
+        for unit in group.units:
+            lag = Lag(unit.number, start, start - unit.end, group.plan.backlog_s, group.plan.rate, group.unit.number)
             await self._show(lag)
-            start += self._length.estimate_s(unit.text) / breath.plan.rate
+            start += self._length.estimate_s(unit.text) / group.plan.rate
 
 
-class Breath:
-    """Units being spoken as one, which is ``unit``, at one rate."""
+class SpokenGroup:
+    """Units that are spoken as one, which is ``unit``, at one rate."""
 
     def __init__(self, units: Sequence[ReadingUnit], decided: Plan) -> None:
         self.units = units
         self.plan = decided
-        self.unit = in_one_breath(units)
+        self.unit = merged(units)
         self.audible = False
         self.natural_s = 0.0
         self._held: list[Samples] = []
 
     def played(self, chunk: SpeechChunk) -> Samples:
-        """What can be played now that ``chunk`` is there: itself, or the whole breath at its end when it is hurried."""
+        """Give what can be played now that ``chunk`` is there: itself, or the whole group at its end if it is hurried."""
         self.natural_s += chunk.duration
         if self.plan.rate == 1.0:
             return chunk.samples
         self._held.append(chunk.samples)
-        whole_breath = np.concatenate(self._held if chunk.last else [np.zeros(0, np.float32)])
-        return stretched(whole_breath, self.plan.rate, chunk.sample_rate)
+        speech = np.concatenate(self._held if chunk.last else [np.zeros(0, np.float32)])
+        return stretched(speech, self.plan.rate, chunk.sample_rate)

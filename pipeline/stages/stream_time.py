@@ -1,4 +1,4 @@
-"""Stream time: what second of the source audio it is, at real-time pace and as fast as possible."""
+"""Stream time: the second of the source audio that it is now, at real-time pace and as fast as possible."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class StreamTime(Protocol):
     """The time line on which speech is planned, in seconds of source audio."""
 
     def hear(self, chunk: AudioChunk) -> None:
-        """A chunk has just arrived."""
+        """Take in that a chunk has just arrived."""
         ...
 
     def translated(self, heard_s: float) -> None:
-        """All units of the audio before ``heard_s`` have been cut."""
+        """Take in that all units of the audio before ``heard_s`` have been cut."""
         ...
 
     def held_up(self) -> None:
-        """The translation waits for room among the units: it comes no further before one is taken."""
+        """Take in that the translation waits for room among the units: it comes no further before one is taken."""
         ...
 
     def now(self) -> float:
-        """The current stream time."""
+        """Give the current stream time."""
         ...
 
     async def reach(self, moment: float) -> float:
@@ -33,7 +33,7 @@ class StreamTime(Protocol):
         ...
 
     def clock_time(self, moment: float) -> float:
-        """The clock's time (monotonic seconds) at which the stream time is, was or will be ``moment``."""
+        """Give the clock's time (monotonic seconds) at which the stream time is, was or will be ``moment``."""
         ...
 
 
@@ -45,17 +45,17 @@ class LiveTime:
         self._origin: float | None = None  # clock time of stream second 0
 
     def hear(self, chunk: AudioChunk) -> None:
-        """The chunk's last sample was heard now at the latest: a chunk that comes late tells less than one in time."""
+        """Set the origin: the chunk's last sample was heard now at the latest. A late chunk tells less than one in time."""
         self._origin = min(self.clock_time(0.0), self._clock.now() - chunk.end)
 
     def translated(self, heard_s: float) -> None:
-        """Nothing: the clock runs by itself."""
+        """Do nothing: the clock runs by itself."""
 
     def held_up(self) -> None:
-        """Nothing: the clock runs by itself."""
+        """Do nothing: the clock runs by itself."""
 
     def now(self) -> float:
-        """Seconds since stream second 0."""
+        """Give the seconds since stream second 0."""
         return self._clock.now() - self.clock_time(0.0)
 
     async def reach(self, moment: float) -> float:
@@ -64,7 +64,7 @@ class LiveTime:
         return max(moment, self.now())
 
     def clock_time(self, moment: float) -> float:
-        """The clock at stream second 0, plus ``moment``."""
+        """Give the clock at stream second 0, plus ``moment``."""
         if self._origin is None:
             self._origin = self._clock.now()
         return self._origin + moment
@@ -85,7 +85,7 @@ class HeardTime:
         self._moved = asyncio.Event()
 
     def hear(self, chunk: AudioChunk) -> None:
-        """Nothing: time moves on when the chunk has been translated."""
+        """Do nothing: time moves on when the chunk has been translated."""
 
     def translated(self, heard_s: float) -> None:
         """Move on; infinity at the end of the audio."""
@@ -99,7 +99,7 @@ class HeardTime:
         self._moved.set()
 
     def now(self) -> float:
-        """The last moment that was reached."""
+        """Give the last moment that was reached."""
         return self._moment
 
     async def reach(self, moment: float) -> float:
@@ -111,5 +111,5 @@ class HeardTime:
         return self._moment
 
     def clock_time(self, moment: float) -> float:
-        """As if the audio had begun with the session and run at real-time pace."""
+        """Give the time as if the audio had begun with the session and run at real-time pace."""
         return self._origin + moment

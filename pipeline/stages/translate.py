@@ -1,4 +1,4 @@
-"""The translate stage: transcripts in, reading units out."""
+"""Second stage of a session: transcripts become reading units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what 
 
 
 class Translating:
-    """Runs the reading-unit policies, one a target language, over the transcripts of a session.
+    """Runner of the reading-unit policies, one a target language, over the transcripts of a session.
 
     What is spoken in a target language already is its own translation: the policy cuts it like any other, the translator is
     not asked. ``same_language`` says what becomes of it.
@@ -40,7 +40,7 @@ class Translating:
         self._failures = 0
 
     async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
-        """The units of all targets that this transcript completes; drafts are shown."""
+        """Give the units of all targets that this transcript completes; drafts are shown."""
         for policy in self._policies.values():
             policy.hear(transcript, final)
         while asked := [(target, requests) for target, policy in self._policies.items() if (requests := policy.ask())]:
@@ -54,12 +54,12 @@ class Translating:
                     await self._run.show(replace(reading.draft, text="") if muted else reading.draft)
 
     def wants_spoken(self, unit: ReadingUnit) -> bool:
-        """Whether a unit is a translation, or what takes its place is to be spoken, too."""
+        """True if a unit is a translation, or its own language is to be spoken, too."""
         own = same_language(unit.source_language, unit.target)
         return unit.language == unit.target and (not own or self._same_language == "speak")
 
     def _without_muted(self, unit: ReadingUnit) -> ReadingUnit:
-        """The unit, without its text if that is muted: its words are accounted for, but neither shown nor spoken."""
+        """Drop the text of a unit that is muted: its words are accounted for, but neither shown nor spoken."""
         if self._same_language == "mute" and same_language(unit.source_language, unit.target):
             return replace(unit, text="", language=unit.source_language)
         return unit
@@ -73,7 +73,7 @@ class Translating:
         return [task.result() for task in tasks]
 
     async def _translate(self, request: TranslationRequest) -> Translation | Exception:
-        """The translation, or what went wrong twice."""
+        """Give the translation, or the error that came twice."""
         if _is_own_translation(request):
             return Translation(request.source)
         error: Exception = ModelError("not tried")
@@ -113,7 +113,7 @@ async def translate(
     spoken: str | None,
     live: bool,
 ) -> None:
-    """Transcripts in, reading units out: all are shown, those of the ``spoken`` language go on to speech.
+    """Turn transcripts into reading units: all are shown, those of the ``spoken`` language go on to speech.
 
     A source that waits is made to wait for slow speech, so that sinks need not hold much audio back for it.
     """

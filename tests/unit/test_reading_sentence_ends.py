@@ -10,8 +10,7 @@ from pipeline.events import Transcript, Word
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.options import AgreementOptions
-from pipeline.policies.sentence import Sentence
-from pipeline.policies.sentence_ends import SentenceEnds
+from pipeline.policies.sentence import Sentence, SentenceEnds
 
 OPTIONS = AgreementOptions()
 NEW_YORK = Glossary([Entry("New York", ("NY",), "g", 1)])
