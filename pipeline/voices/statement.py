@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from pipeline.scripts import IDEOGRAPHS
+
 AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longer of both
 PRODUCT = "translate live"
 
 _PRODUCT_SPELLINGS = re.compile(r"translate\W*live")
-_CJK = "぀-ヿ㐀-鿿가-힯"  # kana, Chinese characters, Hangul: no spaces between words
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_SINGLY = f"{IDEOGRAPHS}가-힯"  # Hangul too: recognizers put its spaces where they like
+_TOKEN = re.compile(rf"[{_SINGLY}]|[^\W_{_SINGLY}]+")
 # fmt: off
 _NEGATIONS = frozenset({
     "not", "never", "don", "dont", "disagree", "refuse", "nicht", "kein", "keine", "nie", "niemals", "pas", "jamais", "non",
