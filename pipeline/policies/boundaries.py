@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.events import Word, text_of
-from pipeline.policies.stability import CLAUSE_END, SENTENCE_END
+from pipeline.policies.stability import CLAUSE_END
 from pipeline.policies.wordlists import WordLists
+from pipeline.scripts import SENTENCE_END
 
 _EDGES = " \"'“”‘’«»()[]「」『』" + SENTENCE_END + CLAUSE_END  # noqa: RUF001
 _CLOSING = "\"'”’»)]」』"  # noqa: RUF001

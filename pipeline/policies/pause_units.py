@@ -14,8 +14,9 @@ from pipeline.errors import check_range
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.boundaries import dangles, ends_clause, ends_sentence, gap_before, least_harmful
-from pipeline.policies.stability import SPACELESS, speakable
+from pipeline.policies.stability import speakable
 from pipeline.policies.wordlists import WordLists, word_lists
+from pipeline.scripts import SPACELESS
 
 
 @dataclass(frozen=True, slots=True)
