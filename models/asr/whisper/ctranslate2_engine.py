@@ -26,6 +26,7 @@ CONTROL_TOKENS = (
 )
 # fmt: on
 MAX_POSITIONS = 448
+MAX_TEXT_TOKENS = MAX_POSITIONS // 2  # prefix and new words; the other half is for the context and control tokens
 ALIGNMENTS_PER_SECOND = 50
 SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, and OpenAI's Whisper does too
 
@@ -76,19 +77,19 @@ class CTranslate2Engine:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
-        """Decode a batch; when CUDA runs out of memory, once more, then `ModelError`."""
+        """Decode a batch; when CUDA runs out of memory, once more. Raises `ModelError` for whatever CTranslate2 refuses."""
         try:
             return self._decode(jobs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if "out of memory" not in str(error):
                 raise ModelError(f"the recognizer failed: {error}") from error
         gc.collect()
         try:
             return self._decode(jobs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise ModelError(
-                f"the GPU ran out of memory while recognizing ({error}); take a smaller model "
-                "(--set recognizer.model=small), --set recognizer.compute_type=int8_float16, or fewer sessions"
+                f"the GPU ran out of memory while recognizing ({error})",
+                hint="a smaller model (recognizer.model=small), recognizer.compute_type=int8_float16, or fewer sessions",
             ) from error
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
@@ -130,12 +131,14 @@ class CTranslate2Engine:
             [*self._start(job, language), self._splitter(language).no_timestamps, *job.prefix_tokens]
             for job, language in zip(jobs, languages, strict=True)
         ]
-        budgets = [len(job.prefix_tokens) + job.max_new_tokens for job in jobs]
+        budgets = [min(MAX_TEXT_TOKENS, len(job.prefix_tokens) + job.max_new_tokens) for job in jobs]
+        contexts = [len(prompt) - len(job.prefix_tokens) for prompt, job in zip(prompts, jobs, strict=True)]
         results = self._model.generate(
             encoded,
             prompts,
             beam_size=1 if jobs[0].greedy else self._beam_size,
-            max_length=min(MAX_POSITIONS, 2 * max(budgets)),  # CTranslate2 halves it, and counts the prefix
+            # CTranslate2 generates min(max_length / 2, max_length - what comes before the text) tokens, the prefix included.
+            max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
             suppress_tokens=self._suppressed,
             return_no_speech_prob=True,

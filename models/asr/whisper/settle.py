@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.policy import POLICIES, CommitOptions, Evidence, PolicyName, flush
 from models.asr.whisper.sanity import is_echo, is_invented, is_real, is_said_already, loop_begin
+from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.window import Window
 
 STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is settled
@@ -19,7 +20,7 @@ class Settler:
 
     policy: PolicyName
     options: CommitOptions
-    vocabulary: str = ""
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def believed(self, hypothesis: Hypothesis, window: Window, bare: bool) -> list[HeardWord] | None:
         """The words after the committed ones, less what was invented.
@@ -31,7 +32,7 @@ class Settler:
             words = [word for word in words if (word.start + word.end) / 2 > window.frontier]
         while words and is_said_already(words[0], window.words):
             words.pop(0)
-        if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary):
+        if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary.text):
             return []
         kept = loop_begin(window.words, words)
         if kept is None or (bare and is_real(words[kept:])):

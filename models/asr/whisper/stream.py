@@ -8,7 +8,7 @@ an engine's error or a cancelled call loses nothing: the same job is given out a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.asr.vad import Endpoint
 from models.asr.whisper.ear import Ear, Piece
@@ -20,6 +20,7 @@ from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relie
 from models.asr.whisper.sanity import token_budget
 from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
+from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
@@ -29,11 +30,10 @@ CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Languages to choose among (one: given), and words to expect, as text and as tokens."""
+    """Languages to choose among (one: given), and terms to expect."""
 
     languages: tuple[str, ...]
-    vocabulary: str = ""
-    tokens: Tokens = ()
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +134,7 @@ class Stream:
     def take(self) -> Transcript:
         """What was brought since the last time."""
         output = self._output
+        self._expectation.vocabulary.hear(word.text for word in output.committed)
         transcript = Transcript(
             committed=tuple(output.committed),
             tentative=output.tentative,
@@ -169,7 +170,7 @@ class Stream:
             end=window.end,
             features=window.features.matrix(),
             prefix=() if bare else tuple(word.tokens for word in window.words),
-            context=() if bare else self._expectation.tokens + self._carried(),
+            context=() if bare else self._expectation.vocabulary.tokens + self._carried(),
             language=self._language.language,
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s),
