@@ -7,7 +7,7 @@ from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.overload import Overload
 from models.asr.whisper.sanity import is_echo, is_invented, is_real, is_said_already, loop_begin, token_budget
-from models.asr.whisper.words import glue_punctuation, split_words
+from models.asr.whisper.words import glue_pieces, split_words
 
 
 def words(*texts, length_s=0.2, probability=0.9, tokens=1):
@@ -155,7 +155,9 @@ def test_punctuation_stays_with_its_word():
         (" ¿", (7,)),
         ("Qué", (8,)),
     ]
-    assert glue_punctuation(pieces) == [(" Well,", (1, 2)), (' "yes!"', (3, 4, 5, 6)), (" ¿Qué", (7, 8))]
+    assert glue_pieces([(" noise", (1,)), ("-", (2,)), ("est", (3,)), (".1", (4,))]) == [(" noise-est.1", (1, 2, 3, 4))]
+    assert glue_pieces([("一", (1,)), ("二", (2,))], spaced=False) == [("一", (1,)), ("二", (2,))]
+    assert glue_pieces(pieces) == [(" Well,", (1, 2)), (' "yes!"', (3, 4, 5, 6)), (" ¿Qué", (7, 8))]
 
 
 @given(st.text(alphabet="aé漢 .,?!", max_size=12), st.integers(0, 40))

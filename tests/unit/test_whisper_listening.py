@@ -19,8 +19,8 @@ from benchmarks.scripted_speech import (
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.overload import FRUGAL_WINDOW_S
+from models.asr.whisper.vocabulary import Vocabulary
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane
@@ -242,4 +242,4 @@ def test_a_term_that_was_said_is_expected_before_those_that_were_not():
     vocabulary.hear([" Then", " Term002,", " and", " Term", "250,", " it", " was"])
     rest = [term for term in terms if term not in {"term250", "term002"}]
     assert vocabulary.tokens == ("term250", "term002", *rest[:126])
-    assert not Vocabulary(terms[:5], lambda text: tuple(text)).notices
+    assert not Vocabulary(terms[:5], tuple).notices

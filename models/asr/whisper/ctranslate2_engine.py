@@ -17,7 +17,7 @@ from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, T
 from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
 from models.asr.whisper.native import Aligned, Encoded, NativeModel, NativeTokenizer, Splitter, new_splitter, storage_view
-from models.asr.whisper.words import split_words
+from models.asr.whisper.words import UNSPACED, split_words
 from pipeline.errors import ModelError
 
 # fmt: off
@@ -137,7 +137,7 @@ class CTranslate2Engine:
             encoded,
             prompts,
             beam_size=1 if jobs[0].greedy else self._beam_size,
-            # CTranslate2 generates min(max_length / 2, max_length - what comes before the text) tokens, the prefix included.
+            # CTranslate2 generates min(max_length / 2, max_length - tokens before the text), the prefix included.
             max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
             suppress_tokens=self._suppressed,
@@ -179,7 +179,7 @@ class CTranslate2Engine:
             begin, at = at, at + len(piece)
             if at < len(times):
                 forced.append((float(times[begin]), float(times[at])))
-        for text, piece in split_words(tokens[at:], self._splitter(language)):
+        for text, piece in split_words(tokens[at:], self._splitter(language), language not in UNSPACED):
             begin, at = at, at + len(piece)
             probability = float(np.mean(timing.probabilities[begin:at]))
             words.append(HeardWord(text, float(times[begin]), float(times[at]), probability, piece))

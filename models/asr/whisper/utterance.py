@@ -15,6 +15,8 @@ CONTEXT_TOKENS = 64
 PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
+UNHEARD_S = 0.6  # voice without a word that is worth another decode
+LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
 
 @dataclass(slots=True)
@@ -79,6 +81,11 @@ class Utterance:
         """How much audio follows the committed words."""
         return self.window.end - self.window.frontier
 
+    @property
+    def _unheard_s(self) -> float:
+        """How much voice follows the committed words."""
+        return self.window.voiced_s(self.window.frontier)
+
     def push(self, piece: Piece) -> None:
         """Add the next audio."""
         self.window.push(piece.samples, piece.voice)
@@ -89,15 +96,18 @@ class Utterance:
         window = self.window
         window.refresh(hypothesis.forced)
         words = self._settler.believed(hypothesis, window, bare)
-        self.again = self.bare_next = words is None
-        if words is None:
+        self.again = self.bare_next = False
+        if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
+            self.again = self.bare_next = True
             return
         self._unheard_voice = False
         count = self._count(words, last) if may_commit else 0
         self._commit(words[:count])
         self._tail = [word for word in words[count:] if word.end > window.start]
-        if not words:
+        if not words and self._unheard_s < UNHEARD_S:
             self._moved, self._stalled = window.end, 0
+        if last and not words and self._unheard_s >= LOST_S:
+            self._lose(window.end)
         self._output.show(self._tail, window.end)
         window.remember(self._tail)
 
@@ -140,8 +150,10 @@ class Utterance:
         self._moved, self._stalled = self.window.end, 0
 
     def _break_stall(self, words: Sequence[HeardWord]) -> int:
-        """Words were heard but none settled for too long: how many to take as they are."""
-        if not words or self.window.end - self._moved <= self._limits.stall_s:
+        """Nothing settled for too long, whether words or only voice was heard: how many words to take as they are."""
+        if self.window.end - self._moved <= self._limits.stall_s:
+            return 0
+        if not words and self._unheard_s < UNHEARD_S:
             return 0
         count = self._settler.settled_by_age(words, self.window)
         self._stalled += not count
@@ -165,7 +177,7 @@ class Utterance:
 
     def _lose(self, until: float) -> None:
         """Give up audio whose words could not be settled, and say so."""
-        begin = max(self.window.frontier, self._output.frontier)
+        begin = max(self.window.start, self._output.frontier)
         if until <= begin:
             return
         self._output.notices.append(Gap(begin, until, "unrecognized"))
