@@ -172,6 +172,20 @@ def test_without_alignment_heads_the_upper_half_of_the_decoder_is_guessed(tmp_pa
         with_guessed_heads(headless)
 
 
+@pytest.mark.parametrize(("cores", "wanted", "threads"), [(2, 0, 2), (16, 0, 4), (2, 3, 3)])
+def test_no_more_threads_than_cores_are_started_unless_they_are_asked_for(folder, monkeypatch, cores, wanted, threads):
+    import ctranslate2
+
+    started = []
+    whisper = ctranslate2.models.Whisper
+    monkeypatch.setattr("models.asr.whisper.loading.usable_cores", lambda: cores)
+    monkeypatch.setattr(
+        ctranslate2.models, "Whisper", lambda *args, **settings: started.append(settings) or whisper(*args, **settings)
+    )
+    load_engine(folder, Placement("cpu", threads=wanted), 0.0, 1)
+    assert started[0]["intra_threads"] == threads
+
+
 def test_devices_and_compute_types_that_are_not_there_are_named(folder):
     assert choose_compute_type("cpu", "auto") == "int8"
     with pytest.raises(BadInput, match="int8_float32"):

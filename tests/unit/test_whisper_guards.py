@@ -87,10 +87,9 @@ def test_a_short_utterance_decides_at_its_end():
     assert tracker.settled
 
 
-def test_the_language_changes_only_where_an_utterance_begins_and_only_for_sure():
+def test_the_language_changes_only_for_sure():
     tracker = LanguageTracker(["de", "en"])
     tracker.observe({"de": 1.0, "en": 0.0}, speech_s=3.0, last=False)
-    assert not tracker.asks(5.0)
     tracker.begin_utterance()
     assert tracker.asks(1.0)
     assert not tracker.observe({"de": 0.05, "en": 0.95}, speech_s=1.0, last=False)
@@ -98,8 +97,38 @@ def test_the_language_changes_only_where_an_utterance_begins_and_only_for_sure()
     assert tracker.observe({"de": 0.05, "en": 0.95}, speech_s=1.5, last=False)
     assert (tracker.language, tracker.settled) == ("en", True)
     tracker.begin_utterance()
-    assert not tracker.observe({"de": 0.8, "en": 0.2}, speech_s=1.0, last=False)
-    assert (tracker.language, tracker.settled) == ("en", True)
+    assert not tracker.observe({"de": 0.7, "en": 0.3}, speech_s=1.0, last=False)
+    assert not tracker.observe({"de": 0.7, "en": 0.3}, speech_s=2.0, last=False)
+    assert not tracker.settled
+    assert not tracker.observe({"de": 0.7, "en": 0.3}, speech_s=3.0, last=False)
+    assert (tracker.language, tracker.settled) == ("en", True), "unsure to the end of patience: as before"
+
+
+def test_one_unsure_look_does_not_settle_the_old_language():
+    """The probabilities that base gives for German after 2 s of pause in a talk that was English."""
+    tracker = LanguageTracker(["de", "en", "nl"])
+    tracker.observe({"en": 1.0, "de": 0.0, "nl": 0.0}, speech_s=3.0, last=False)
+    tracker.begin_utterance()
+    assert not tracker.observe({"de": 0.36, "en": 0.17, "nl": 0.47}, speech_s=1.3, last=False)
+    assert not tracker.settled
+    assert not tracker.observe({"de": 0.92, "en": 0.04, "nl": 0.04}, speech_s=1.8, last=False)
+    assert tracker.observe({"de": 0.99, "en": 0.01, "nl": 0.0}, speech_s=2.3, last=False)
+    assert (tracker.language, tracker.settled) == ("de", True)
+
+
+def test_a_long_utterance_is_asked_again_and_one_sure_look_stops_commits_until_it_is_decided():
+    tracker = LanguageTracker(["de", "en"])
+    tracker.observe({"en": 1.0, "de": 0.0}, speech_s=3.0, last=False)
+    assert not tracker.asks(5.0)
+    assert tracker.asks(7.0)
+    assert not tracker.observe({"en": 0.7, "de": 0.3}, speech_s=7.0, last=False)
+    assert tracker.settled
+    assert not tracker.asks(10.0)
+    assert not tracker.observe({"en": 0.02, "de": 0.98}, speech_s=11.0, last=False)
+    assert not tracker.settled
+    assert tracker.asks(11.5)
+    assert tracker.observe({"en": 0.02, "de": 0.98}, speech_s=11.5, last=False)
+    assert (tracker.language, tracker.settled) == ("de", True)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.1, 4.0), st.booleans(), st.booleans()), max_size=12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -19,12 +20,13 @@ from pipeline.errors import BadInput, ModelError, nearest
 Device = Literal["auto", "cpu", "cuda"]
 
 FRAMES_PER_SECOND = 100
+MOST_THREADS = 4  # one update gains little from more, and the other stages compute too
 PREFERRED = {"cpu": ("int8", "int8_float32", "float32"), "cuda": ("float16", "bfloat16", "int8_float16", "float32")}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model computes. ``threads`` 0: CTranslate2 decides."""
+    """Device and number format of a model. ``threads`` 0: as many as there are cores, at most 4."""
 
     device: Device = "auto"
     device_index: int = 0
@@ -68,6 +70,11 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_compute_type(device: str, wanted: str) -> str:
     """The compute type, or for ``auto`` the best that the device has; raises `BadInput` for one it has not."""
     import ctranslate2
@@ -94,7 +101,7 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
             device=device,
             device_index=placement.device_index,
             compute_type=choose_compute_type(device, placement.compute_type),
-            intra_threads=placement.threads,
+            intra_threads=placement.threads or min(MOST_THREADS, usable_cores()),
         )
     except (RuntimeError, ValueError) as error:
         raise ModelError(_explained(folder, str(error))) from error

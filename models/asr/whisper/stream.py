@@ -181,9 +181,9 @@ class Stream:
 
     def _is_other_language(self, hypothesis: Hypothesis, utterance: Utterance, last: bool) -> bool:
         """Weigh the language; whether the hypothesis is in one that turned out wrong, and must be decoded again."""
-        patience_over = utterance.speech_s > self._options.stall_s
-        if self._language.observe(hypothesis.languages, utterance.speech_s, last or patience_over):
-            self._output.notices.append(LanguageChanged(self._language.language or "", utterance.began))
+        if self._language.observe(hypothesis.languages, utterance.speech_s, last):
+            at = max(utterance.began, utterance.window.frontier)
+            self._output.notices.append(LanguageChanged(self._language.language or "", at))
             utterance.forget_language()
             self._context = ()
         return self._language.language not in (None, hypothesis.language)

@@ -48,8 +48,8 @@ def glue_pieces(pieces: Sequence[Piece], spaced: bool = True) -> list[Piece]:
 def whole_words(words: Sequence[HeardWord]) -> list[HeardWord]:
     """The words, the first of which may go on a word that was committed before: each begins with a space.
 
-    A late punctuation mark is hidden before the next word, whose tokens keep it, so that the forced prefix stays as decoded;
-    the rest of a word ("-est") becomes one of its own.
+    A late punctuation mark is hidden before the next word, whose tokens keep it, so the forced prefix stays as decoded; the
+    rest of a word ("-est") becomes one of its own.
     """
     if not words or words[0].text.startswith(" "):
         return list(words)
