@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from models.asr.vad import StreamingVad
+from models.asr.vad import Loudness, SpeechDetector, StreamingVad
 from models.asr.whisper.alignment_heads import has_alignment_heads
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.gpu_memory import gpu_memory
@@ -19,7 +19,6 @@ from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
-from models.asr.whisper.voice import Loudness
 from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import BadInput, ModelError, check_range
@@ -41,7 +40,8 @@ class FasterWhisper:
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
     on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): less
     work on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
-    kept, if not where the model hub keeps them. ``voice``: what finds speech.
+    kept, if not where the model hub keeps them. ``voice``: the speech detector; ``floor_db``: what is louder (dB below full
+    scale) is never too quiet for it, and what is quieter only where it does not rise above the noise.
     """
 
     model: str = "small"
@@ -54,6 +54,7 @@ class FasterWhisper:
     encoder_window_s: float = 0.0
     cache: str = ""
     voice: Literal["silero", "loudness"] = "silero"
+    floor_db: float = -60.0
     stream: StreamOptions = field(default_factory=StreamOptions)
 
     def __post_init__(self) -> None:
@@ -61,6 +62,7 @@ class FasterWhisper:
         check_range("threads", self.threads, 0)
         check_range("beam_size", self.beam_size, 1)
         check_range("batch", self.batch, 1)
+        check_range("floor_db", self.floor_db, -120, 0)
         check_range("encoder_window_s", self.encoder_window_s, 0, WHISPER_S)
 
     def missing(self) -> Sequence[Missing]:
@@ -105,9 +107,11 @@ class FasterWhisper:
         with Lane("whisper") as lane:
             engine = await lane.run(self._load_engine, folder)
             options, notices = self._fitting(engine, folder)
-            voice = StreamingVad if self.voice == "silero" else Loudness
             batched = BatchedEngine(engine, lane, self.batch)
-            yield WhisperRecognizer(engine, batched, options, voice, log_mel_features(engine), notices)
+            yield WhisperRecognizer(engine, batched, options, self._detector, log_mel_features(engine), notices)
+
+    def _detector(self) -> SpeechDetector:
+        return StreamingVad(self.floor_db) if self.voice == "silero" else Loudness()
 
     def _load_engine(self, folder: Path) -> Engine:
         placement = Placement(self.device, self.device_index, self.compute_type, self.threads)

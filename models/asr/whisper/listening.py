@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from models.asr.vad import cleaned
+from models.asr.vad import SpeechDetector, cleaned
 from models.asr.whisper.hypothesis import Decoder, Engine
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
 from models.asr.whisper.vocabulary import Vocabulary
-from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest
 from pipeline.events import AudioChunk, Notice, Transcript
@@ -28,7 +27,7 @@ class WhisperRecognizer:
     engine: Engine
     batched: Decoder
     options: StreamOptions
-    voice: Callable[[], VoiceActivity]
+    detector: Callable[[], SpeechDetector]
     features: Callable[[], Features]
     notices: tuple[Notice, ...] = ()
 
@@ -46,7 +45,7 @@ class WhisperRecognizer:
                 )
         allowed = tuple(languages) or tuple(sorted(self.engine.languages))
         expected = Vocabulary(vocabulary, self.engine.encode_text)
-        stream = Stream(self.options, Expectation(allowed, expected), self.voice, self.features)
+        stream = Stream(self.options, Expectation(allowed, expected), self.detector, self.features)
         yield WhisperListening(stream, self.batched, (*self.notices, *expected.notices))
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from models.asr.vad import Endpoint
-from models.asr.whisper.ear import Ear, Piece
+from models.asr.vad import Endpoint, SpeechDetector
+from models.asr.whisper.audio_buffer import Piece, VoicedAudioBuffer
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
 from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.log_mel import SAMPLE_RATE
@@ -21,7 +21,6 @@ from models.asr.whisper.sanity import token_budget
 from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
 from models.asr.whisper.vocabulary import Vocabulary
-from models.asr.whisper.voice import VoiceActivity
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
@@ -52,7 +51,7 @@ class Stream:
         self,
         options: StreamOptions,
         expectation: Expectation,
-        voice: Callable[[], VoiceActivity],
+        detector: Callable[[], SpeechDetector],
         features: Callable[[], Features],
     ) -> None:
         self._options = options
@@ -61,7 +60,7 @@ class Stream:
         self._language = LanguageTracker(expectation.languages)
         self._settler = Settler(options.policy, options.commit, expectation.vocabulary)
         self._limits = Limits(options.window_s, options.step_s, options.keep_s, options.stall_s)
-        self._ear = Ear(voice, options.endpoints, options.padding_s)
+        self._audio = VoicedAudioBuffer(detector, options.endpoints, options.padding_s, options.reach_s)
         self._overload = Overload(options.max_lag_s)
         self._output = Output()
         self._utterance: Utterance | None = None
@@ -78,21 +77,21 @@ class Stream:
     @property
     def heard_s(self) -> float:
         """How far the stream was heard."""
-        return self._ear.position / SAMPLE_RATE
+        return self._audio.position / SAMPLE_RATE
 
     @property
     def arrived_s(self) -> float:
         """How far audio has arrived."""
-        return (self._ear.position + self._ear.waiting) / SAMPLE_RATE
+        return (self._audio.position + self._audio.waiting) / SAMPLE_RATE
 
     @property
     def exhausted(self) -> bool:
         """Whether a finished stream was heard to its end."""
-        return self._utterance is None and self._ear.waiting == 0
+        return self._utterance is None and self._audio.waiting == 0
 
     def feed(self, samples: Samples) -> None:
         """Take the next samples, 16 kHz."""
-        self._ear.feed(samples)
+        self._audio.feed(samples)
 
     def finish(self) -> None:
         """No more audio comes: what has arrived is to be heard to its end."""
@@ -100,7 +99,7 @@ class Stream:
 
     def restart(self, at_s: float) -> None:
         """The audio goes on at ``at_s`` after a hole; for a stream that was finished and is exhausted."""
-        self._ear.restart(round(at_s * SAMPLE_RATE))
+        self._audio.restart(round(at_s * SAMPLE_RATE))
         self._finishing = False
 
     def job(self) -> Job | None:
@@ -140,12 +139,13 @@ class Stream:
             tentative=output.tentative,
             language=self._language.guess or "",
             heard_s=self.heard_s,
-            silence_s=self._ear.silence_s,
+            silence_s=self._audio.silence_s,
             ended=self._ended,
-            notices=tuple(output.notices),
+            notices=(*output.notices, *self._audio.notices),
         )
         output.committed.clear()
         output.notices.clear()
+        self._audio.notices.clear()
         self._ended = False
         return transcript
 
@@ -155,7 +155,7 @@ class Stream:
             return False
         if self._flush_due or utterance.again:
             return True
-        return not self._flushed and self._ear.position >= self._due and utterance.worth_decoding
+        return not self._flushed and self._audio.position >= self._due and utterance.worth_decoding
 
     def _new_update(self) -> _Update:
         utterance, window = self._current, self._current.window
@@ -193,13 +193,13 @@ class Stream:
         if self._closing:
             self._close()
             return False
-        heard = self._ear.listen()
+        heard = self._audio.listen()
         if heard is None:
             return self._finishing and self._hear_the_rest()
         piece, endpoints = heard
         if self._utterance is not None:
             self._utterance.push(piece)
-            if self._flushed and self._ear.silence_s == 0:
+            if self._flushed and self._audio.silence_s == 0:
                 self._flushed = False
                 self._schedule()
         for endpoint in endpoints:
@@ -217,7 +217,7 @@ class Stream:
 
     def _begin(self) -> None:
         """Speech has begun a moment ago: open a window a little before."""
-        pieces = self._ear.recent
+        pieces = self._audio.onset()
         window = Window(pieces[0].start_sample, self._new_features())
         self._utterance = Utterance(window, self._settler, self._limits, self._output)
         self._language.begin_utterance()
@@ -230,18 +230,18 @@ class Stream:
 
     def _schedule(self) -> None:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
-        now, step = self._ear.position, round(self._options.step_s * SAMPLE_RATE)
+        now, step = self._audio.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
         if self._relief.at_once:
             room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
-            self._due = max(self._due, min(now + self._ear.waiting, room))
+            self._due = max(self._due, min(now + self._audio.waiting, room))
 
     def _hear_the_rest(self) -> bool:
         """The end of the audio: what is shorter than a piece, one last decode, and the end of the utterance."""
         if self._utterance is None:
-            self._ear.rest()
+            self._audio.rest()
             return False
-        rest: Piece = self._ear.rest()
+        rest: Piece = self._audio.rest()
         if len(rest.samples):
             self._utterance.push(rest)
         self._flush_due = not self._flushed
@@ -259,7 +259,7 @@ class Stream:
     def _skip(self) -> None:
         """Jump to the newest audio and say what is lost."""
         begin_s = self.heard_s
-        self._ear.skip(max(0, self._ear.waiting - round(KEPT_S * SAMPLE_RATE)))
+        self._audio.skip(max(0, self._audio.waiting - round(KEPT_S * SAMPLE_RATE)))
         self._output.notices.append(Gap(begin_s, self.heard_s, "overload"))
         self._skip_due = False
         self._close()

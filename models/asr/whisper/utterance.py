@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.asr.whisper.ear import Piece
+from models.asr.whisper.audio_buffer import Piece
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
 from models.asr.whisper.settle import Settler
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
