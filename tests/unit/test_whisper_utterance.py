@@ -229,3 +229,24 @@ def test_an_utterance_has_one_language_which_is_told_before_its_first_word():
     assert {language for language, *_ in told[begun:changed]} == {"de"}
     assert {language for language, *_ in told[changed:]} == {"en"}
     assert sum(job.detect for job in jobs) < 10, "a language that is settled is not asked for again"
+
+
+@pytest.mark.parametrize(("pause_s", "together"), [(1.2, True), (3.5, False)])
+def test_speech_after_a_short_pause_is_decoded_with_what_came_before_it(pause_s, together):
+    """Alone it would begin like a text: with a capital, and with whatever fits half a sentence."""
+    first = write_script(3, 12, Manner(pauses=0.0, repeats=0.0))
+    shift_s = first[-1].end + pause_s - first[0].start
+    script = [*first, *(replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in first)]
+    stream, engine, jobs, heard = open_stream(StreamOptions()), ScriptedEngine(script), [], []
+    stream.feed(render(script, script[-1].end + 1.0))
+    while not stream.exhausted:
+        while (job := stream.job()) is not None:
+            jobs.append(job)
+            stream.accept(engine.decode([job])[0], 0.0)
+        heard.append(stream.take())
+        stream.finish()
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+    assert sum(transcript.ended for transcript in heard) == 2
+    after = next(job for job in jobs if job.end > script[12].start)
+    assert bool(after.prefix) == together
+    assert (after.start < first[-1].start) == together

@@ -17,8 +17,9 @@ class StreamOptions:
     """Settings of a stream; seconds.
 
     An update each ``step_s`` on a window of at most ``window_s``, trimmed so that ``keep_s`` stay. Nothing committed for
-    ``stall_s`` of speech: the window is decoded bare, then announced as a gap. More than ``max_lag_s`` behind: skip to live.
+    ``stall_s`` of speech: the window is decoded bare, then told as a gap. More than ``max_lag_s`` behind: skip to live.
     An onset is heard from ``padding_s`` before it and up to ``reach_s`` more where it is louder than the noise.
+    Speech that goes on after a pause of ``resume_s`` at most is heard together with the last ``keep_s`` before it.
     ``carry_context``: committed words that left the window help to decode what follows.
     """
 
@@ -32,6 +33,7 @@ class StreamOptions:
     policy: PolicyName = "hybrid"
     commit: CommitOptions = field(default_factory=CommitOptions)
     endpoints: EndpointOptions = field(default_factory=EndpointOptions)
+    resume_s: float = 2.0
     carry_context: bool = False
 
     def __post_init__(self) -> None:
@@ -42,3 +44,4 @@ class StreamOptions:
         check_range("max_lag_s", self.max_lag_s, KEPT_S)
         check_range("padding_s", self.padding_s, 0, 10)
         check_range("reach_s", self.reach_s, 0, 10)
+        check_range("resume_s", self.resume_s, 0, 10)

@@ -64,6 +64,7 @@ class Stream:
         self._overload = Overload(options.max_lag_s)
         self._output = Output()
         self._utterance: Utterance | None = None
+        self._resting: Utterance | None = None  # ended a moment ago: speech that follows soon goes on in its window
         self._update: _Update | None = None
         self._due = 0  # sample at which the next update happens
         self._flush_due = False  # speech has stopped: decode what it left
@@ -99,6 +100,7 @@ class Stream:
 
     def restart(self, at_s: float) -> None:
         """The audio goes on at ``at_s`` after a hole; for a stream that was finished and is exhausted."""
+        self._rest_no_longer()
         self._audio.restart(round(at_s * SAMPLE_RATE))
         self._finishing = False
 
@@ -197,6 +199,10 @@ class Stream:
         if heard is None:
             return self._finishing and self._hear_the_rest()
         piece, endpoints = heard
+        if self._resting is not None:
+            self._resting.push(piece)
+            if self._resting.silence_s > self._options.resume_s:
+                self._rest_no_longer()
         if self._utterance is not None:
             self._utterance.push(piece)
             if self._flushed and self._audio.silence_s == 0:
@@ -216,15 +222,19 @@ class Stream:
                 self._closing = True  # its soft end has come before or with it
 
     def _begin(self) -> None:
-        """Speech has begun a moment ago: open a window a little before."""
+        """Speech has begun a moment ago: go on in the window before a short pause, or open one a little before the onset."""
         pieces = self._audio.onset()
-        window = Window(pieces[0].start_sample, self._new_features())
-        self._utterance = Utterance(window, self._settler, self._limits, self._output)
         self._language.begin_utterance()
-        if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
-            self._context = ()
-        for piece in pieces:
-            self._utterance.push(piece)
+        if self._resting is not None:
+            self._utterance, self._resting = self._resting, None
+            self._utterance.resume(pieces[0].start_sample / SAMPLE_RATE)
+        else:
+            window = Window(pieces[0].start_sample, self._new_features())
+            self._utterance = Utterance(window, self._settler, self._limits, self._output)
+            if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
+                self._context = ()
+            for piece in pieces:
+                self._utterance.push(piece)
         self._flushed = False
         self._schedule()
 
@@ -250,11 +260,21 @@ class Stream:
 
     def _close(self) -> None:
         """The utterance is over; what is still tentative was noise."""
-        self._context = self._carried(whole=True)
+        if len(self._expectation.languages) == 1 and self._current.rest():
+            self._resting = self._utterance  # a language to be detected is better heard without the sound before the pause
+        else:
+            self._context = self._carried(whole=True)
         self._utterance = None
         self._output.tentative = ()
         self._closing = self._flushed = False
         self._ended = True
+
+    def _rest_no_longer(self) -> None:
+        """A pause has become long, or audio is missing: what follows begins a window of its own."""
+        if self._resting is not None:
+            self._utterance, self._resting = self._resting, None
+            self._context = self._carried(whole=True)
+            self._utterance = None
 
     def _skip(self) -> None:
         """Jump to the newest audio and say what is lost."""
@@ -263,6 +283,7 @@ class Stream:
         self._output.notices.append(Gap(begin_s, self.heard_s, "overload"))
         self._skip_due = False
         self._close()
+        self._rest_no_longer()
 
     def _carried(self, whole: bool = False) -> Tokens:
         """Tokens of committed words before the window, or with ``whole`` up to now; none unless context is carried."""

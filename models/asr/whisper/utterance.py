@@ -86,6 +86,25 @@ class Utterance:
         """How much voice follows the committed words."""
         return self.window.voiced_s(self.window.frontier)
 
+    @property
+    def silence_s(self) -> float:
+        """How much audio follows the last piece of voice."""
+        return self.window.silence_s
+
+    def rest(self) -> bool:
+        """Keep the last ``keep_s`` of an utterance that has ended; False if no committed word is in them."""
+        gap = self.window.widest_gap(keep_words=1, keep_s=self._limits.keep_s / 2)
+        if gap is not None and self.window.end - self.window.start > self._limits.keep_s:
+            self._cut(gap.middle)
+        too_long = self.window.end - self.window.start > 2 * self._limits.keep_s
+        return bool(self.window.words) and not too_long
+
+    def resume(self, at: float) -> None:
+        """Speech goes on at ``at`` after a short pause."""
+        self.began = at
+        self.again = self.bare_next = False
+        self._moved, self._stalled = self.window.end, 0
+
     def push(self, piece: Piece) -> None:
         """Add the next audio."""
         self.window.push(piece.samples, piece.voice)

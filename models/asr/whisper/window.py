@@ -91,6 +91,12 @@ class Window:
         first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
         return sum(voice >= VOICED for voice in self._voice[first:]) * WINDOW_S
 
+    @property
+    def silence_s(self) -> float:
+        """How much audio follows the last voice."""
+        voiced = next((index for index, voice in enumerate(reversed(self._voice)) if voice >= VOICED), len(self._voice))
+        return voiced * WINDOW_S
+
     def voiced_part(self, start: float, end: float) -> tuple[float, float]:
         """The longest stretch of voice in a span; the span itself where there is none.
 
