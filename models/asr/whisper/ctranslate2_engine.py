@@ -28,6 +28,8 @@ CONTROL_TOKENS = (
 MAX_POSITIONS = 448
 MAX_TEXT_TOKENS = MAX_POSITIONS // 2  # prefix and new words; the other half is for the context and control tokens
 ALIGNMENTS_PER_SECOND = 50
+SILENT_S = 1.0  # of silence after the audio: without it words are invented at its end
+LEAST_WIDTH_S = 5.0
 SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, and OpenAI's Whisper does too
 
 
@@ -42,14 +44,17 @@ class Timing:
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to. It belongs to one thread: give it a lane.
+    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. It belongs to one thread: give it a lane.
     """
 
-    def __init__(self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1) -> None:
+    def __init__(
+        self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1, adaptive: bool = False
+    ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._frames = frames
         self._beam_size = beam_size
+        self._adaptive = adaptive
         self._splitters: dict[str, Splitter] = {}
         self._end = self._splitter("en").eot
         self._suppressed = _suppressed(self._splitter("en"), tokenizer)
@@ -107,11 +112,18 @@ class CTranslate2Engine:
 
     def encode(self, features: Sequence[Spectrogram]) -> Encoded:
         """One encoder pass over windows filled up to equal width; the output stays on the device."""
-        batch = np.full((len(features), self.n_mels, self._frames), SILENT_FEATURE, np.float32)
+        longest = max(window.shape[1] for window in features)
+        frames = self._width(longest) if self._adaptive else self._frames
+        batch = np.full((len(features), self.n_mels, frames), SILENT_FEATURE, np.float32)
         for row, window in zip(batch, features, strict=True):
-            width = min(self._frames, window.shape[1])
+            width = min(frames, window.shape[1])
             row[:, :width] = window[:, :width]
         return self._model.encode(storage_view(batch))
+
+    def _width(self, frames: int) -> int:
+        """Frames to compute for a window of ``frames``: whole seconds, at least one of them silent."""
+        seconds = -(-(frames + round(SILENT_S / FRAME_S)) * FRAME_S // 1)
+        return min(self._frames, round(max(LEAST_WIDTH_S, seconds) / FRAME_S))
 
     def detect(self, encoded: Encoded, jobs: Sequence[Job]) -> list[dict[str, float]]:
         """Probabilities among the languages that each job allows; empty if no job asks."""
@@ -136,7 +148,7 @@ class CTranslate2Engine:
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=1 if jobs[0].greedy else self._beam_size,
+            beam_size=self._beam_size if jobs[0].thorough and not jobs[0].greedy else 1,
             # CTranslate2 generates min(max_length / 2, max_length - tokens before the text), the prefix included.
             max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix

@@ -20,6 +20,7 @@ from pipeline.errors import BadInput, ModelError, nearest
 Device = Literal["auto", "cpu", "cuda"]
 
 FRAMES_PER_SECOND = 100
+WHOLE_S = 30.0
 MOST_THREADS = 4  # one update gains little from more, and the other stages compute too
 PREFERRED = {"cpu": ("int8", "int8_float32", "float32"), "cuda": ("float16", "bfloat16", "int8_float16", "float32")}
 
@@ -50,7 +51,8 @@ def load_engine(folder: Path, placement: Placement, encoder_window_s: float, bea
     if encoder_window_s > seconds:
         raise BadInput(f"encoder_window_s {encoder_window_s:g} is more than this model hears at once: at most {seconds:g}")
     frames = round((encoder_window_s or seconds) * FRAMES_PER_SECOND)
-    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size)
+    adaptive = choose_device(placement.device) == "cpu" and seconds == WHOLE_S
+    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size, adaptive)
 
 
 def warm_up(engine: CTranslate2Engine) -> None:

@@ -25,7 +25,7 @@ class CommitOptions:
     """When a word is settled; seconds and probabilities.
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
+    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``weak_s``), in two hypotheses whose audio ends
     ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold``
     policy keeps back. After a pause everything up to the last word with ``flush_probability`` is settled.
     """
@@ -35,13 +35,14 @@ class CommitOptions:
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
+    weak_s: float = 0.4
     hold_words: int = 2
     flush_probability: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("gate_probability", "flush_probability"):
             check_range(name, getattr(self, name), 0, 1)
-        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "hold_words"):
+        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
             check_range(name, getattr(self, name), 0)
 
 
@@ -110,7 +111,7 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
 
 def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
-    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
+    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.weak_s
     return (
         index < len(evidence.previous)
         and evidence.previous[index] == word.text

@@ -178,6 +178,7 @@ class Stream:
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
             greedy=self._relief.frugal,
+            thorough=self._flush_due,
         )
         return _Update(job, self._flush_due, bare)
 
@@ -222,7 +223,7 @@ class Stream:
                 self._closing = True  # its soft end has come before or with it
 
     def _begin(self) -> None:
-        """Speech has begun a moment ago: go on in the window before a short pause, or open one a little before the onset."""
+        """Go on in the window before a short pause, or open one a little before the onset that was just found."""
         pieces = self._audio.onset()
         self._language.begin_utterance()
         if self._resting is not None:
