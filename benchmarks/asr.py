@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import asr_cost, asr_folder, asr_redecoding, asr_scripted, asr_toy, asr_weights
 from benchmarks.asr_scoring import summarize
 from benchmarks.tone_language import SAMPLE_RATE
-from models.asr.whisper.policy import POLICIES
+from models.asr.whisper.commit import POLICIES
 from pipeline.errors import BadInput
 
 PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES, --weights NAMES or --audio FOLDER"
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
     )
     parser.add_argument("--speech", type=Path, metavar="DIR", help="with --weights: more recordings with transcripts.tsv")
-    parser.add_argument("--words", type=int, default=asr_weights.LEAST_WORDS, help="with --weights: words said (default 600)")
+    parser.add_argument(
+        "--words", type=int, default=asr_weights.LEAST_WORDS, help="with --weights: words said (default 600)"
+    )
     parser.add_argument(
         "--each", type=int, default=10, help="with --weights: recordings of each speaker in librispeech-other (default 10)"
     )

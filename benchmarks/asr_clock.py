@@ -55,7 +55,9 @@ class VirtualClock:
         heard, now_s, fed = Heard(len(audio) / SAMPLE_RATE), 0.0, 0
         while fed < len(audio):
             now_s = max(now_s, min(fed + block, len(audio)) / SAMPLE_RATE)
-            arrived = min(len(audio), int(now_s / BLOCK_S + 1e-6) * block) if now_s * SAMPLE_RATE < len(audio) else len(audio)
+            arrived = (
+                min(len(audio), int(now_s / BLOCK_S + 1e-6) * block) if now_s * SAMPLE_RATE < len(audio) else len(audio)
+            )
             stream.feed(audio[fed:arrived])
             fed = arrived
             now_s = self._drain(stream, heard, now_s)

@@ -175,7 +175,10 @@ def _stress(clock: VirtualClock, whole: Callable[[Recording], Whole], speech: Re
         wrong, wrong_offline = errors(reference, normalized(heard.text)), errors(reference, offline.words)
         lost_here = _lost(offline, heard)
         lost += lost_here
-        figures |= {f"stress_{name}_wer": wrong / len(reference), f"stress_{name}_wer_offline": wrong_offline / len(reference)}
+        figures |= {
+            f"stress_{name}_wer": wrong / len(reference),
+            f"stress_{name}_wer_offline": wrong_offline / len(reference),
+        }
         kinds = sorted({type(notice).__name__ for notice in heard.notices})
         print(f"  {name}: {wrong} of {len(reference)} wrong, {wrong_offline} whole, {lost_here} lost, {kinds}", flush=True)
     return figures | {"words_lost_silently": float(lost)}

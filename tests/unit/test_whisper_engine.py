@@ -104,7 +104,7 @@ class Exhausted:
 
 @pytest.mark.parametrize("failures", [1, 2])
 def test_a_full_gpu_gets_one_more_try(engine, failures):
-    full = CTranslate2Engine(Exhausted(engine._model, failures), engine._tokenizer, 3000)
+    full = CTranslate2Engine(Exhausted(engine._model, failures), engine._tokenizer, 3000, adaptive=True)
     if failures == 1:
         assert full.decode([job(engine, 1)]) == engine.decode([job(engine, 1)])
     else:

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.asr.whisper.hallucination_filter import is_echo, is_invented, is_real, is_said_already, loop_begin, token_budget
 from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.language import LanguageTracker
-from models.asr.whisper.overload import Overload
-from models.asr.whisper.sanity import is_echo, is_invented, is_real, is_said_already, loop_begin, token_budget
+from models.asr.whisper.load_shedding import LoadShedding
 from models.asr.whisper.words import glue_pieces, split_words
 
 
@@ -145,13 +145,13 @@ def test_a_tracker_is_settled_after_every_end_of_speech_once_it_was_told_anythin
 
 
 def test_only_an_engine_that_cannot_catch_up_is_relieved():
-    fast, slow = Overload(6.0), Overload(6.0)
+    fast, slow = LoadShedding(6.0), LoadShedding(6.0)
     for cost_s in (0.1, 8.0, 0.1):
         fast.observe(cost_s)
-    assert not fast.relief(30.0, 0.5).at_once
+    assert not fast.degradation(30.0, 0.5).at_once
     slow.observe(0.9)
-    assert not slow.relief(1.0, 0.5).at_once
-    steps = [slow.relief(waiting_s, 0.5) for waiting_s in (2.0, 4.0, 7.0)]
+    assert not slow.degradation(1.0, 0.5).at_once
+    steps = [slow.degradation(waiting_s, 0.5) for waiting_s in (2.0, 4.0, 7.0)]
     assert [(step.at_once, step.frugal, step.skip) for step in steps] == [
         (True, False, False),
         (True, True, False),

@@ -18,8 +18,8 @@ from benchmarks.scripted_speech import (
 )
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.listening import WhisperRecognizer
+from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.overload import FRUGAL_WINDOW_S
 from models.asr.whisper.vocabulary import Vocabulary
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap

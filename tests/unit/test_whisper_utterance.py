@@ -20,10 +20,9 @@ from benchmarks.scripted_speech import (
     render,
     write_script,
 )
+from models.asr.whisper.commit import CommitOptions, Committer
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.policy import CommitOptions
-from models.asr.whisper.settle import Settler
 from models.asr.whisper.stream import Expectation, Stream
 from models.asr.whisper.window import KEPT_WORDS, Window
 from pipeline.events import Gap, LanguageChanged
@@ -172,18 +171,18 @@ def test_a_loop_in_the_silence_after_speech_is_seen_before_its_copies_are_droppe
     window.commit([HeardWord(" ever", 0.9, 1.9, 0.7, (1,)), HeardWord(" failed", 1.9, 2.36, 0.9, (2,))])
     copies = [HeardWord(text, 2.98, 2.98, 0.97, (3,)) for _ in range(8) for text in (" failed", " ever")]
     loop = Hypothesis((HeardWord(" ever", 2.4, 2.98, 0.64, (3,)), *copies), "en")
-    assert Settler("hybrid", CommitOptions()).believed(loop, window, bare=False) is None
+    assert Committer("hybrid", CommitOptions()).plausible(loop, window, bare=False) is None
 
 
 def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
     """After a forced word the decoder may go on with a mark or with the rest of that word."""
     window = window_of("#" * 60)
     window.commit([HeardWord(" noise", 1.1, 1.5, 0.9, (1,))])
-    settler = Settler("hybrid", CommitOptions())
+    committer = Committer("hybrid", CommitOptions())
 
     def heard(*texts, language="en"):
         words = [HeardWord(text, 1.5 + 0.2 * n, 1.7 + 0.2 * n, 0.9, (n + 5,)) for n, text in enumerate(texts)]
-        return [(word.text, word.tokens) for word in settler.believed(Hypothesis(tuple(words), language), window, False)]
+        return [(word.text, word.tokens) for word in committer.plausible(Hypothesis(tuple(words), language), window, False)]
 
     assert heard("-est", " of") == [(" est", (5,)), (" of", (6,))]
     assert heard(",", " and", " so") == [(" and", (5, 6)), (" so", (7,))], "the mark leads the decoder, unseen"
@@ -193,13 +192,13 @@ def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
 
 def test_a_word_is_settled_only_when_another_one_follows():
     window = window_of("#" * 120)
-    settler = Settler("hybrid", CommitOptions())
+    committer = Committer("hybrid", CommitOptions())
     words = [HeardWord(" 3", 1.1, 1.5, 0.9, (1,)), HeardWord(" noise", 1.5, 2.0, 0.9, (2,))]
     window.remember(words)
     window.push(np.zeros(16_000, np.float32), 1.0)
-    assert settler.settled(words, window) == 1
-    assert settler.settled(words[:1], window) == 0
-    assert settler.settled_by_pause(words) == 2
+    assert committer.committed_count(words, window) == 1
+    assert committer.committed_count(words[:1], window) == 0
+    assert committer.count_at_pause(words) == 2
 
 
 def test_an_utterance_has_one_language_which_is_told_before_its_first_word():

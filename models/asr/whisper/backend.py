@@ -12,9 +12,8 @@ from typing import Literal
 from models.asr.vad import Loudness, SpeechDetector, StreamingVad
 from models.asr.whisper.alignment_heads import has_alignment_heads
 from models.asr.whisper.batching import BatchedEngine
-from models.asr.whisper.gpu_memory import gpu_memory
 from models.asr.whisper.hypothesis import Engine
-from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
+from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
@@ -31,6 +30,12 @@ NO_HEADS = (
     "the Whisper model names no alignment heads, so its word times are rough: "
     "words are committed when two hypotheses agree (local_agreement)"
 )
+
+_MILLIONS = {
+    "tiny": 39, "base": 74, "small": 244, "medium": 769, "large-v1": 1550, "large-v2": 1550, "large-v3": 1550,
+    "large": 1550, "large-v3-turbo": 809, "turbo": 809,
+}  # fmt: skip
+"""Parameters by name (README of openai/whisper); models of English alone are as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class FasterWhisper:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
-        return gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
+        return _gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
@@ -134,3 +139,15 @@ def _gpus() -> int:
     import ctranslate2
 
     return int(ctranslate2.get_cuda_device_count())
+
+
+def _gpu_memory(model: str, folder: Path | None, compute_type: str) -> Mapping[str, int]:
+    """Bytes of the weights, with where the figure comes from; 0 where neither file nor name tell."""
+    name = Path(model).name
+    if folder is not None and (folder / "model.bin").is_file():
+        return {f"weights of Whisper {name}, from its file": (folder / "model.bin").stat().st_size}
+    number_bytes = 1 if "int8" in compute_type else 4 if compute_type == "float32" else 2
+    parameters = _MILLIONS.get(name.removesuffix(".en"), 0) * 1_000_000
+    if not parameters:
+        return {f"an unknown size for Whisper {name}": 0}
+    return {f"weights of Whisper {name}, from its published size": parameters * number_bytes}

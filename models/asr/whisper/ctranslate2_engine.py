@@ -13,10 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.asr.whisper.ctranslate2_types import (
+    Aligned,
+    Encoded,
+    NativeModel,
+    NativeTokenizer,
+    Splitter,
+    new_splitter,
+    storage_view,
+)
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, Tokens
-from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
+from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
-from models.asr.whisper.native import Aligned, Encoded, NativeModel, NativeTokenizer, Splitter, new_splitter, storage_view
 from models.asr.whisper.words import UNSPACED, split_words
 from pipeline.errors import ModelError
 

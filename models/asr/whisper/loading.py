@@ -11,10 +11,10 @@ import numpy as np
 
 from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
+from models.asr.whisper.ctranslate2_types import NativeModel, NativeTokenizer
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.model_files import lacking, read_settings
-from models.asr.whisper.native import NativeModel, NativeTokenizer
 from pipeline.errors import BadInput, ModelError, nearest
 
 Device = Literal["auto", "cpu", "cuda"]

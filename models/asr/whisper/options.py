@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.asr.vad import WINDOW_S, EndpointOptions
-from models.asr.whisper.overload import KEPT_S
-from models.asr.whisper.policy import CommitOptions, PolicyName
+from models.asr.whisper.commit import CommitOptions, PolicyName
+from models.asr.whisper.load_shedding import KEPT_S
 from pipeline.errors import check_range
 
 WHISPER_S = 30.0  # what its encoder hears at once

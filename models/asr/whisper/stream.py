@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from models.asr.vad import Endpoint, SpeechDetector
 from models.asr.whisper.audio_buffer import Piece, VoicedAudioBuffer
+from models.asr.whisper.commit import Committer
+from models.asr.whisper.hallucination_filter import token_budget
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
 from models.asr.whisper.language import LanguageTracker
+from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S, KEPT_S, Degradation, LoadShedding
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relief
-from models.asr.whisper.sanity import token_budget
-from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
 from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.window import Features, Window
@@ -58,10 +58,10 @@ class Stream:
         self._expectation = expectation
         self._new_features = features
         self._language = LanguageTracker(expectation.languages)
-        self._settler = Settler(options.policy, options.commit, expectation.vocabulary)
+        self._committer = Committer(options.policy, options.commit, expectation.vocabulary)
         self._limits = Limits(options.window_s, options.step_s, options.keep_s, options.stall_s)
         self._audio = VoicedAudioBuffer(detector, options.endpoints, options.padding_s, options.reach_s)
-        self._overload = Overload(options.max_lag_s)
+        self._load = LoadShedding(options.max_lag_s)
         self._output = Output()
         self._utterance: Utterance | None = None
         self._resting: Utterance | None = None  # ended a moment ago: speech that follows soon goes on in its window
@@ -71,7 +71,7 @@ class Stream:
         self._flushed = False  # that was done, and nobody has spoken since
         self._closing = False  # the utterance ends after the flush
         self._skip_due = False  # the stream jumps to live after the flush
-        self._relief = Relief()
+        self._degradation = Degradation()
         self._context: Tokens = ()
         self._finishing = self._ended = False
 
@@ -119,7 +119,7 @@ class Stream:
         if update is None or utterance is None:
             raise RuntimeError("a hypothesis came that nobody asked for")
         self._update = None
-        self._overload.observe(cost_s)
+        self._load.observe(cost_s)
         if self._is_other_language(hypothesis, utterance, update.last):
             return
         utterance.settle(hypothesis, update.last, update.bare, self._language.settled)
@@ -127,7 +127,7 @@ class Stream:
             return
         if update.last:
             self._flush_due, self._flushed = False, True
-        utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._relief.frugal else self._options.window_s)
+        utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._degradation.frugal else self._options.window_s)
         self._schedule()
         if self._skip_due:
             self._skip()
@@ -161,10 +161,10 @@ class Stream:
 
     def _new_update(self) -> _Update:
         utterance, window = self._current, self._current.window
-        self._relief = self._overload.relief(
+        self._degradation = self._load.degradation(
             0.0 if self._finishing else self.arrived_s - self.heard_s, self._options.step_s
         )
-        if self._relief.skip:
+        if self._degradation.skip:
             self._skip_due = self._flush_due = True
         bare = utterance.bare_next
         job = Job(
@@ -177,7 +177,7 @@ class Stream:
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
-            greedy=self._relief.frugal,
+            greedy=self._degradation.frugal,
             thorough=self._flush_due,
         )
         return _Update(job, self._flush_due, bare)
@@ -231,7 +231,7 @@ class Stream:
             self._utterance.resume(pieces[0].start_sample / SAMPLE_RATE)
         else:
             window = Window(pieces[0].start_sample, self._new_features())
-            self._utterance = Utterance(window, self._settler, self._limits, self._output)
+            self._utterance = Utterance(window, self._committer, self._limits, self._output)
             if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
                 self._context = ()
             for piece in pieces:
@@ -243,7 +243,7 @@ class Stream:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
         now, step = self._audio.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
-        if self._relief.at_once:
+        if self._degradation.at_once:
             room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
             self._due = max(self._due, min(now + self._audio.waiting, room))
 

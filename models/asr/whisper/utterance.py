@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.asr.whisper.audio_buffer import Piece
+from models.asr.whisper.commit import Committer
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
-from models.asr.whisper.settle import Settler
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
 
@@ -52,13 +52,13 @@ class Limits:
 class Utterance:
     """Speech from an onset until a long pause."""
 
-    def __init__(self, window: Window, settler: Settler, limits: Limits, output: Output) -> None:
+    def __init__(self, window: Window, committer: Committer, limits: Limits, output: Output) -> None:
         self.window = window
         self.began = window.start
         self.again = False  # the newest hypothesis is not believed: decode the same audio once more
         self.bare_next = False  # the next decode is without prefix and context
         self.history: Tokens = ()  # of committed words that left the window, the newest
-        self._settler = settler
+        self._committer = committer
         self._limits = limits
         self._output = output
         self._tail: list[HeardWord] = []
@@ -114,7 +114,7 @@ class Utterance:
         """Commit what is settled and show the rest, or ask to decode `again`. ``last``: speech has stopped."""
         window = self.window
         window.refresh(hypothesis.forced)
-        words = self._settler.believed(hypothesis, window, bare)
+        words = self._committer.plausible(hypothesis, window, bare)
         self.again = self.bare_next = False
         if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
             self.again = self.bare_next = True
@@ -133,8 +133,8 @@ class Utterance:
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
         """How many of the words are settled."""
         if last:
-            return self._settler.settled_by_pause(words)
-        return self._settler.settled(words, self.window) or self._break_stall(words)
+            return self._committer.count_at_pause(words)
+        return self._committer.committed_count(words, self.window) or self._break_stall(words)
 
     def trim(self, window_s: float) -> None:
         """Keep the window below ``window_s``.
@@ -174,7 +174,7 @@ class Utterance:
             return 0
         if not words and self._unheard_s < UNHEARD_S:
             return 0
-        count = self._settler.settled_by_age(words, self.window)
+        count = self._committer.count_by_age(words, self.window)
         self._stalled += not count
         if self._stalled > 2 * FRUITLESS_UPDATES:
             self._lose(self.window.end - self._limits.keep_s)

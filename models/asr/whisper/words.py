@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from models.asr.whisper.ctranslate2_types import Splitter
 from models.asr.whisper.hypothesis import HeardWord, Tokens
-from models.asr.whisper.native import Splitter
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
