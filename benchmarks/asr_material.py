@@ -95,13 +95,15 @@ def pink(count: int) -> Samples:
     spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(count))
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     noise = np.fft.irfft(spectrum, count)
-    return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    pinked: Samples = (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    return pinked
 
 
 def with_noise(samples: Samples, snr_db: float) -> Samples:
     """Pink noise below the speech by so many dB."""
     rms = np.sqrt(np.mean(samples[samples != 0] ** 2))
-    return samples + rms * 10 ** (-snr_db / 20) * pink(len(samples))
+    noisy: Samples = samples + rms * 10 ** (-snr_db / 20) * pink(len(samples))
+    return noisy
 
 
 def telephone(samples: Samples) -> Samples:
@@ -113,12 +115,14 @@ def telephone(samples: Samples) -> Samples:
     narrow = np.clip(np.fft.irfft(spectrum, len(narrow)), -1, 1)
     coded = np.round(127 * np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)) / 127
     decoded = np.sign(coded) * (256 ** np.abs(coded) - 1) / 255
-    return soxr.resample(decoded.astype(np.float32), TELEPHONE_HZ, SAMPLE_RATE)
+    wide: Samples = soxr.resample(decoded.astype(np.float32), TELEPHONE_HZ, SAMPLE_RATE)
+    return wide
 
 
 def at_level(samples: Samples, level_db: float) -> Samples:
     """The speech at this RMS level in dB below full scale."""
-    return samples * 10 ** (level_db / 20) / np.sqrt(np.mean(samples**2))
+    moved: Samples = samples * 10 ** (level_db / 20) / np.sqrt(np.mean(samples**2))
+    return moved
 
 
 def dropouts(samples: Samples) -> Samples:

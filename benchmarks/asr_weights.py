@@ -1,4 +1,4 @@
-"""Trained weights: streaming recognition beside the same weights fed whole with beam 5, on easy, hard and foreign speech."""
+"""Trained weights: streaming recognition beside the same weights fed whole with beam 5, on easy and on hard speech."""
 
 from __future__ import annotations
 

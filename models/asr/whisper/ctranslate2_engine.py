@@ -52,7 +52,8 @@ class Timing:
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. It belongs to one thread: give it a lane.
+    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. It belongs to one thread: give it
+    a lane.
     """
 
     def __init__(
