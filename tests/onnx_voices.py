@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from models.tts.kokoro_graph import DURATIONS, FRAMES, SOURCE, STYLE
+
 SAMPLES_A_TOKEN = 600
 
 
@@ -21,8 +23,14 @@ def kokoro_folder(
     return str(root)
 
 
-def write_kokoro(file: Path, *, tokens="tokens", speed=TensorProto.FLOAT, endless=False):
-    """A graph whose token t is 600 samples of t / 500 × the style's mean, of both signs."""
+def write_kokoro(file: Path, *, tokens="tokens", speed=TensorProto.FLOAT, endless=False, parts=False):
+    """A graph whose token t is 600 samples of t / 500 × the style's mean, of both signs.
+
+    With ``parts`` it has the tensors between which Kokoro's text encoder and its vocoder are parted, and normalizes.
+    """
+    if parts:
+        _write_in_parts(file)
+        return
     inputs = [
         helper.make_tensor_value_info(tokens, TensorProto.INT64, [1, "n"]),
         helper.make_tensor_value_info("style", TensorProto.FLOAT, [1, 256]),
@@ -49,6 +57,53 @@ def write_kokoro(file: Path, *, tokens="tokens", speed=TensorProto.FLOAT, endles
         helper.make_tensor("more", TensorProto.BOOL, [], [True]),
     ]
     _save(file, nodes, inputs, constants)
+
+
+def _write_in_parts(file: Path):
+    """Each token is four frames of 300 samples; sound is (frame + source - mean of all frames) × the style's mean."""
+    number = helper.make_tensor_value_info
+    inputs = [
+        number("tokens", TensorProto.INT64, [1, "n"]),
+        number("style", TensorProto.FLOAT, [1, 256]),
+        number("speed", TensorProto.FLOAT, [1]),
+    ]
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        node("Mul", ["numbers", "zero"], ["zeros"]),
+        node("Add", ["zeros", "two"], ["twos"]),
+        node("Clip", ["twos", "two"], [DURATIONS]),
+        node("Unsqueeze", ["numbers", "axis2"], ["column"]),
+        node("Expand", ["column", "four"], ["frames4"]),
+        node("Reshape", ["frames4", "row"], [FRAMES]),
+        node("Unsqueeze", [FRAMES, "axis3"], ["frame_column"]),
+        node("Expand", ["frame_column", "sixty"], ["sources"]),
+        node("Reshape", ["sources", "row"], ["source_row"]),
+        node("Concat", ["source_row", "one_zero"], [SOURCE], axis=2),
+        node("ReduceMean", ["style"], ["loudness"], keepdims=1),
+        node("Mul", ["loudness", "loud"], [STYLE]),
+        node("ReduceMean", [FRAMES, "axis2"], ["voice/mean"]),
+        node("Sub", [FRAMES, "voice/mean"], ["normal"]),
+        node("Unsqueeze", ["normal", "axis3"], ["normal_column"]),
+        node("Expand", ["normal_column", "samples"], ["normals"]),
+        node("Reshape", ["normals", "row"], ["normal_row"]),
+        node("Slice", [SOURCE, "first", "minus_one", "axis2"], ["whole_source"]),
+        node("Unsqueeze", ["whole_source", "axis3"], ["source_column"]),
+        node("Expand", ["source_column", "five"], ["source5"]),
+        node("Reshape", ["source5", "row"], ["source_samples"]),
+        node("Add", ["normal_row", "source_samples"], ["sum"]),
+        node("Mul", ["sum", STYLE], ["sound"]),
+        node("Reshape", ["sound", "flat"], ["audio"]),
+    ]
+    integers = {
+        "axis2": [2], "axis3": [3], "four": [1, 1, 4], "row": [1, 1, -1], "sixty": [1, 1, 1, 60], "first": [0],
+        "minus_one": [-1], "samples": [1, 1, 1, 300], "five": [1, 1, 1, 5], "flat": [-1],
+    }  # fmt: skip
+    constants = [helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in integers.items()]
+    for name, value in {"zero": 0.0, "two": 2.0, "loud": 0.002}.items():
+        constants.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    constants.append(helper.make_tensor("one_zero", TensorProto.FLOAT, [1, 1, 1], [0.0]))
+    _save(file, nodes, inputs, constants, opset=18)
 
 
 def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_000):
@@ -108,7 +163,7 @@ def _endless(tokens: str, source: str):
     ]
 
 
-def _save(file: Path, nodes, inputs, constants):
+def _save(file: Path, nodes, inputs, constants, opset=17):
     audio = helper.make_tensor_value_info("audio", TensorProto.FLOAT, None)
     graph = helper.make_graph(nodes, "voice", inputs, [audio], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(file))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), str(file))

@@ -6,7 +6,7 @@ voices are licensed under Apache-2.0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.onnx_voice import Graph, Inputs, OnnxSynthesizer, cannot_clone, lacking, open_graph, run
+from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
+from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
+from models.tts.phonemes import PUNCTUATION
 from pipeline.contracts import Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
+from pipeline.events import Samples
 from pipeline.lane import Lane
 
 SAMPLE_RATE = 24_000
@@ -25,7 +28,7 @@ MOST_TOKENS = 510  # as many styles has a voice: one for each number of tokens
 PRESETS = {"en": "af_heart", "es": "ef_dora", "fr": "ff_siwis", "hi": "hf_alpha", "it": "if_sara", "pt": "pf_dora"}
 """The voice of each language; all are Apache-2.0, as the 48 others, which speak these languages with their own accent."""
 
-_ESPEAK = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
+ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
 _RUNS = {
     1: ";:,.!?", 9: '—…"()“” \u0303ʣʥʦʨᵝꭧAI', 31: "O", 33: "Q", 35: "ST", 39: "W", 41: "Yᵊabcdef",
     50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ", 92: "ɡ", 99: "ɥ", 101: "ɨɪʝ",
@@ -52,13 +55,14 @@ class Kokoro:
 
     def missing(self) -> Sequence[Missing]:
         """The program eSpeak NG and the model's files, where they are not there."""
-        return lacking(self._root / self.model, *(self._voice_file(name) for name in PRESETS.values()))
+        lacks = lacking(self._root / self.model)
+        return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
 
     def languages(self) -> frozenset[str]:
         """The languages with a voice of their own whose phonemes eSpeak NG gives."""
         return frozenset(PRESETS)
 
-    def presets(self) -> Collection[str]:
+    def presets(self) -> Sequence[str]:
         """The voices in the folder, as ``af_heart``: language, sex, name."""
         return sorted(file.stem for file in (self._root / "voices").glob("*.bin"))
 
@@ -80,28 +84,31 @@ class Kokoro:
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
         with Lane("speak") as lane:
-            graph = await lane.run(open_graph, self._root / self.model, self.threads)
+            graph = await lane.run(load_kokoro, self._root / self.model, self.threads)
             names = _names(graph, self._root / self.model)
-            warm = _Speaker(self, names, np.zeros((1, STYLE_SIZE), np.float32), "en")
-            await lane.run(run, graph, warm.inputs("a") or {})
 
             def speaker(voice: Voice | None, language: str) -> _Speaker:
-                return self._speaker(names, voice, language)
+                return self._speaker(graph, names, voice, language)
 
-            yield OnnxSynthesizer(lane, graph, speaker, self.pause_s, "Kokoro")
+            await lane.run(list, speaker(Voice(self.presets()[0]), "en").say("a", None))
+            yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro")
 
-    def _speaker(self, names: _Names, voice: Voice | None, language: str) -> _Speaker:
+    def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:
         base = language.partition("-")[0]
         if base not in PRESETS:
             raise Refused(f"Kokoro does not speak {language!r}; {nearest(language, PRESETS)}")
         name = (voice.name if voice is not None else "") or PRESETS[base]
+        if not self.has_preset(name) and name == PRESETS[base]:
+            raise ModelError(f"Kokoro's voice for {base}, {name}, is not on this machine", hint=FETCH_MODELS)
         if not self.has_preset(name):
             raise BadInput(f"Kokoro has no voice {name!r}; {nearest(name, self.presets())}")
         file = self._voice_file(name)
         styles = np.fromfile(file, "<f4")
         if not len(styles) or len(styles) % STYLE_SIZE or not np.isfinite(styles).all():
             raise ModelError(f"{file} is no voice of Kokoro: it holds {len(styles)} numbers", hint=FETCH_MODELS)
-        return _Speaker(self, names, styles.reshape(-1, STYLE_SIZE), base, british=name.startswith("b"))
+        statistics = statistics_of(name, graph.tensors)
+        british = name.startswith("b")
+        return _Speaker(graph, names, styles.reshape(-1, STYLE_SIZE), statistics, self.speed, base, british)
 
     @property
     def _root(self) -> Path:
@@ -119,8 +126,8 @@ class _Names:
     speed_kind: type[np.float32] | type[np.int32]
 
 
-def _names(graph: Graph, file: Path) -> _Names:
-    kinds = {item.name: item.type for item in graph.get_inputs()}
+def _names(graph: KokoroGraph, file: Path) -> _Names:
+    kinds = {item.name: item.type for item in graph.text.get_inputs()}
     tokens = next((name for name in ("tokens", "input_ids") if name in kinds), "")
     if not tokens or kinds.keys() != {tokens, "style", "speed"}:
         raise ModelError(f"{file} is no Kokoro: its inputs are {', '.join(sorted(kinds))}", hint=FETCH_MODELS)
@@ -129,11 +136,13 @@ def _names(graph: Graph, file: Path) -> _Names:
 
 @dataclass(frozen=True, slots=True)
 class _Speaker:
-    """A voice: ``styles`` [n, 256], of which row n - 1 is for n tokens."""
+    """A voice: ``styles`` [n, 256], of which row n - 1 is for n tokens, and statistics of its speech if they are known."""
 
-    backend: Kokoro
+    graph: KokoroGraph
     names: _Names
     styles: NDArray[np.float32]
+    statistics: Statistics | None
+    speed: float
     language: str
     british: bool = False
     sample_rate: int = SAMPLE_RATE
@@ -141,15 +150,17 @@ class _Speaker:
     @property
     def espeak_voice(self) -> str:
         """The eSpeak voice whose phonemes it reads."""
-        return "en-gb" if self.british and self.language == "en" else _ESPEAK[self.language]
+        return "en-gb" if self.british and self.language == "en" else ESPEAK_VOICES[self.language]
 
-    def inputs(self, phonemes: str) -> Inputs | None:
-        """Tokens [1, n + 2] between two pads, the style [1, 256] for so many, and the speed [1]."""
-        tokens = [SYMBOLS[symbol] for symbol in phonemes if symbol in SYMBOLS][:MOST_TOKENS]
-        if not any(symbol.isalpha() for symbol in phonemes if symbol in SYMBOLS):
-            return None
-        return {
-            self.names.tokens: np.array([[0, *tokens, 0]], np.int64),
-            "style": self.styles[min(len(tokens), len(self.styles)) - 1][np.newaxis],
-            "speed": np.array([self.backend.speed], self.names.speed_kind),
+    def say(self, phonemes: str, options: object) -> Iterator[Samples]:
+        """Samples of one utterance; none where no symbol is known that makes a sound."""
+        symbols = [symbol for symbol in phonemes if symbol in SYMBOLS][:MOST_TOKENS]
+        silent = len(symbols) - len("".join(symbols).rstrip(PUNCTUATION + " "))
+        if not any(symbol.isalpha() for symbol in symbols):
+            return
+        inputs = {
+            self.names.tokens: np.array([[0, *(SYMBOLS[symbol] for symbol in symbols), 0]], np.int64),
+            "style": self.styles[min(len(symbols), len(self.styles)) - 1][np.newaxis],
+            "speed": np.array([self.speed], self.names.speed_kind),
         }
+        yield from self.graph.say(inputs, self.statistics, silent, options)

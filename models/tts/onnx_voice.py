@@ -59,17 +59,16 @@ class Speaker(Protocol):
         """Code of the language that it speaks."""
         ...
 
-    def inputs(self, phonemes: str) -> Inputs | None:
-        """The graph's inputs that say these phonemes; none where it knows none of them."""
+    def say(self, phonemes: str, options: object) -> Iterator[Samples]:
+        """Samples of one utterance as they are computed; none where it knows none of the phonemes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxSynthesizer:
-    """A loaded graph; ``lane`` owns it. ``speaker`` finds a voice for a language or raises."""
+    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language or raises."""
 
     lane: Lane
-    graph: Graph
     speaker: Callable[[Voice | None, str], Speaker]
     pause_s: float
     name: str
@@ -106,21 +105,20 @@ class _Speaking:
         rate = self.speaker.sample_rate
         words = spoken_text("".join([piece async for piece in text]), self.speaker.language)
         phonemes = await self.phonemizer.phonemes(words) if words else ""
-        pause = np.zeros(0, np.float32)
+        size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
         for piece in cut(phonemes, MOST_PHONEMES):
-            if (inputs := self.speaker.inputs(piece)) is None:
-                continue
-            audio = await self._run(inputs)
-            if len(pause):
-                yield SpeechChunk(unit.number, pause, rate, last=False)
             trim = SilenceTrim(rate, CLAUSE_PAUSE_S)
-            for samples in _chunks(audio, int(CHUNK_S * rate)):
-                if len(sound := trim.add(samples)):
-                    yield SpeechChunk(unit.number, sound, rate, last=False)
-            pause = trim.end()
+            async for samples in self._computed(piece):
+                sound = trim.add(samples)
+                if len(sound) and len(pause):
+                    sound, pause = np.concatenate([pause, sound]), pause[:0]
+                for start in range(0, len(sound), size):
+                    yield SpeechChunk(unit.number, sound[start : start + size], rate, last=False)
+            pause = trim.end() if len(trim.end()) else pause
         yield SpeechChunk(unit.number, pause[: int(self.model.pause_s * rate)], rate, last=True)
 
-    async def _run(self, inputs: Inputs) -> Samples:
+    async def _computed(self, phonemes: str) -> AsyncIterator[Samples]:
+        """Samples of one piece, each run of a graph when they are asked for; cancelling ends the run."""
         from onnxruntime import RunOptions
 
         options = RunOptions()
@@ -128,16 +126,20 @@ class _Speaking:
         def stop() -> None:
             options.terminate = True
 
-        return await self.model.lane.stoppable(stop, run, self.model.graph, inputs, options)
+        runs = self.speaker.say(phonemes, options)
+        while (samples := await self.model.lane.stoppable(stop, _next, runs)) is not None:
+            yield samples
 
 
-def _chunks(audio: Samples, size: int) -> Iterator[Samples]:
-    for start in range(0, len(audio), size):
-        yield audio[start : start + size]
+def _next(runs: Iterator[Samples]) -> Samples | None:
+    return next(runs, None)
 
 
-def open_graph(file: Path, threads: int) -> Graph:
-    """A session of onnxruntime on the CPU with at most as many threads as cores; raises `ModelError` for a broken file."""
+def open_graph(file: Path, model: bytes, threads: int) -> Graph:
+    """A session of onnxruntime on the CPU for a model of a file, with at most as many threads as cores.
+
+    Raises `ModelError` for a broken file.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -145,19 +147,18 @@ def open_graph(file: Path, threads: int) -> Graph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the recognizer needs the cores meanwhile
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the border to onnxruntime, whose errors have no class in common
         raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
     return cast(Graph, session)
 
 
-def run(graph: Graph, inputs: Inputs, options: object = None) -> Samples:
-    """Samples [n] from a graph's first output; raises `ModelError` where it fails."""
+def outputs_of(graph: Graph, names: Sequence[str] | None, inputs: Inputs, options: object) -> list[NDArray[np.float32]]:
+    """A graph's outputs of these names, or all; raises `ModelError` where it fails."""
     try:
-        output = graph.run(None, inputs, options)[0]
+        return graph.run(names, inputs, options)
     except Exception as error:  # the border to onnxruntime, whose errors have no class in common
         raise ModelError(f"the voice model failed: {error}") from error
-    return np.asarray(output, np.float32).ravel()
 
 
 def threads_for(asked: int) -> int:

@@ -8,7 +8,7 @@ those whose model card says that they were trained from scratch, on data that ma
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from typing import Any
 from unicodedata import normalize
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.tts.onnx_voice import Inputs, OnnxSynthesizer, cannot_clone, lacking, open_graph, run
+from models.tts.onnx_voice import Graph, OnnxSynthesizer, cannot_clone, lacking, open_graph, outputs_of
 from pipeline.contracts import Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
+from pipeline.events import Samples
 from pipeline.lane import Lane
 
 
@@ -94,12 +96,12 @@ class Piper:
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
         config = self._config()
         with Lane("speak") as lane:
-            graph = await lane.run(open_graph, self._file, self.threads)
+            graph = await lane.run(open_graph, self._file, self._file.read_bytes(), self.threads)
             names = {item.name for item in graph.get_inputs()}
             if not {"input", "input_lengths", "scales"} <= names <= {"input", "input_lengths", "scales", "sid"}:
                 raise ModelError(f"{self._file} is no Piper: its inputs are {', '.join(sorted(names))}", hint=FETCH_MODELS)
-            voice = _Speaker(self, config, "sid" in names)
-            await lane.run(run, graph, voice.inputs("a") or {})
+            voice = _Speaker(self, graph, config, "sid" in names)
+            await lane.run(list, voice.say("a", None))
 
             def speaker(wanted: Voice | None, language: str) -> _Speaker:
                 if language.partition("-")[0] not in self.languages():
@@ -108,7 +110,7 @@ class Piper:
                     raise BadInput(f"Piper has no voice {wanted.name!r}; {nearest(wanted.name, self.presets())}")
                 return voice
 
-            yield OnnxSynthesizer(lane, graph, speaker, self.pause_s, "Piper")
+            yield OnnxSynthesizer(lane, speaker, self.pause_s, "Piper")
 
     @property
     def _file(self) -> Path:
@@ -144,6 +146,7 @@ class _Speaker:
     """The voice of a file: ``config`` maps symbols to ids."""
 
     backend: Piper
+    graph: Graph
     config: Mapping[str, Any]
     takes_speaker: bool
 
@@ -162,21 +165,22 @@ class _Speaker:
         """Its language."""
         return _language(self.config)
 
-    def inputs(self, phonemes: str) -> Inputs | None:
-        """Ids [1, n] with a pad after each symbol, their number [1], noise and length scales [3]."""
+    def say(self, phonemes: str, options: object) -> Iterator[Samples]:
+        """Samples of one utterance, at once; none where no symbol is known that makes a sound."""
         table, scales = self.config["phoneme_id_map"], self.config["inference"]
         known = [symbol for symbol in normalize("NFD", phonemes) if symbol in table]
         if not any(symbol.isalpha() for symbol in known):
-            return None
+            return
         ids = [*table["^"], *table["_"]]
         for symbol in known:
             ids += [*table[symbol], *table["_"]]
         ids += table["$"]
-        inputs: dict[str, Any] = {
+        factors = (scales["noise_scale"], scales["length_scale"] / self.backend.speed, scales["noise_w"])
+        inputs: dict[str, NDArray[Any]] = {
             "input": np.array([ids], np.int64),
             "input_lengths": np.array([len(ids)], np.int64),
-            "scales": np.array(
-                [scales["noise_scale"], scales["length_scale"] / self.backend.speed, scales["noise_w"]], np.float32
-            ),
+            "scales": np.array(factors, np.float32),
         }
-        return inputs | ({"sid": np.array([self.backend.speaker], np.int64)} if self.takes_speaker else {})
+        if self.takes_speaker:
+            inputs["sid"] = np.array([self.backend.speaker], np.int64)
+        yield outputs_of(self.graph, None, inputs, options)[0].ravel()

@@ -8,16 +8,19 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import psutil
 import pytest
 from onnx import TensorProto
 
-from models.tts import onnx_voice
+from models.tts import kokoro_graph, onnx_voice
 from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
+from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
+from models.tts.phonemes import Phonemizer
 from models.tts.piper import VOICES, Piper
-from models.tts.silence import QUIET
+from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
@@ -124,14 +127,13 @@ async def test_a_british_voice_reads_british_phonemes(kokoro):
 async def test_cancelling_ends_the_graph_and_leaving_ends_the_program(tmp_path, monkeypatch):
     begun = threading.Event()
 
-    def run(*arguments):
+    def outputs_of(*arguments):
         begun.set()
-        return original(*arguments)
+        return onnx_voice.outputs_of(*arguments)
 
-    original = onnx_voice.run
-    monkeypatch.setattr(onnx_voice, "run", run)
     endless = Kokoro(kokoro_folder(tmp_path / "endless", endless=True))
     async with endless.load() as synthesizer:
+        monkeypatch.setattr(kokoro_graph, "outputs_of", outputs_of)
         async with synthesizer.open(None, "es") as speaking:
             assert len(programs()) == 1
             async with asyncio.TaskGroup() as group:
@@ -175,7 +177,7 @@ async def test_what_it_cannot_do_is_refused_with_what_can(kokoro):
 async def test_what_is_missing_or_broken_is_named_with_what_mends_it(kokoro, tmp_path, monkeypatch):
     assert kokoro.missing() == []
     absent = Kokoro(str(tmp_path / "nothing")).missing()
-    assert [lack.fix for lack in absent] == ["fetch the model files"] * 7
+    assert [lack.fix for lack in absent] == ["fetch the model files"] * 2
     root = Path(kokoro.folder)
     with pytest.raises(ModelError, match=r"model.onnx not found; try: fetch the model files"):
         async with Kokoro(str(tmp_path / "nothing")).load():
@@ -208,6 +210,49 @@ async def test_other_exports_of_the_graph_are_read(tmp_path, graph):
     kokoro = Kokoro(kokoro_folder(tmp_path / "kokoro", **graph))
     async with kokoro.load() as synthesizer, synthesizer.open(None, "en") as speaking:
         assert len(sound(await said(speaking, "banana"))) >= 6 * SAMPLES_A_TOKEN
+
+
+async def test_a_unit_streams_window_by_window_as_it_would_be_whole(tmp_path, monkeypatch):
+    folder = kokoro_folder(tmp_path / "kokoro", parts=True)
+    np.savez(tmp_path / "statistics.npz", channels=np.array([1]), ef_dora=np.array([60.0]))
+    monkeypatch.setattr(kokoro_graph, "STATISTICS", tmp_path / "statistics.npz")
+    runs = []
+    monkeypatch.setattr(
+        kokoro_graph, "outputs_of", lambda graph, *rest: runs.append(graph) or onnx_voice.outputs_of(graph, *rest)
+    )
+    async with Kokoro(folder).load() as synthesizer:
+        async with synthesizer.open(None, "es") as speaking:
+            runs.clear()
+            speech = speaking.say(unit(), pieces("la casa es muy grande y muy bonita"))
+            chunks = [await anext(speech)]
+            assert len(runs) == 2  # the text, and one window of half a second
+            chunks += [chunk async for chunk in speech]
+            assert len(runs) > 3
+        speaker = speaking.speaker
+        monkeypatch.setattr(kokoro_graph, "WINDOWS", (10**6,))
+        phonemes = await Phonemizer("espeak-ng", "es").phonemes("la casa es muy grande y muy bonita")
+        (whole,) = speaker.say(phonemes, None)
+    trim = SilenceTrim(RATE, 0.08)
+    np.testing.assert_array_equal(sound(chunks), np.concatenate([trim.add(whole), trim.end()]))
+
+
+async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypatch):
+    folder = kokoro_folder(tmp_path / "kokoro", parts=True)
+    async with Kokoro(folder).load() as synthesizer, synthesizer.open(Voice("bf_emma"), "es") as speaking:
+        (whole,) = speaking.speaker.say("kasa", None)
+    session = onnxruntime.InferenceSession(Path(folder, "model.onnx"))
+    tokens = np.array([[0, *(SYMBOLS[symbol] for symbol in "kasa"), 0]])
+    style = np.fromfile(Path(folder, "voices", "bf_emma.bin"), "<f4")[:256].reshape(1, 256)
+    (expected,) = session.run(None, {"tokens": tokens, "style": style, "speed": np.ones(1, np.float32)})
+    np.testing.assert_array_equal(whole, expected)
+
+
+def test_every_frame_is_in_one_window():
+    for end in (0, 1, 3, 41, 44, 45, 400, 5000):
+        cuts = list(windows(3, end))
+        assert [begin for begin, _ in cuts] == [last for _, last in [(0, 3), *cuts[:-1]]][: len(cuts)]
+        assert (cuts[-1][1] if cuts else 3) == max(3, end)
+        assert all(last - begin <= max(kokoro_graph.WINDOWS) + CONTEXT_FRAMES for begin, last in cuts)
 
 
 def test_threads_stay_within_the_cores():

@@ -18,10 +18,11 @@ sys.addaudithook(forbid)
 import numpy as np
 from pathlib import Path
 import models.asr.vad
-from models.tts.onnx_voice import open_graph, run
+from models.tts.onnx_voice import open_graph, outputs_of
 models.asr.vad.StreamingVad().probabilities(np.zeros(16_000, np.float32))
-graph = open_graph(Path(sys.argv[1]), 1)
-run(graph, {"tokens": np.array([[0, 5, 0]]), "style": np.ones((1, 256), np.float32), "speed": np.ones(1, np.float32)})
+graph = open_graph(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), 1)
+style, speed = np.ones((1, 256), np.float32), np.ones(1, np.float32)
+outputs_of(graph, None, {"tokens": np.array([[0, 5, 0]]), "style": style, "speed": speed}, None)
 """
 
 
