@@ -57,13 +57,13 @@ async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
     speech, translation = arguments.tts_geometry, arguments.mt_geometry
     figures: dict[str, float] = {}
     async with (
-        open_speech(speech, device, arguments.threads, arguments.most, arguments.graphs) as (conductor, text),
+        open_speech(speech, device, arguments.threads, arguments.most, arguments.graphs) as (loop, text),
         open_translation(translation, device, arguments.threads, arguments.graphs) as translate,
     ):
         asking = trials(arguments.least, arguments.most)
         count = next(asking)
         while True:
-            async with open_voices(conductor, text, count) as voices:
+            async with open_voices(loop, text, count) as voices:
                 trial = await run_trial(voices, translate, arguments.seconds)
             figures |= figures_of(trial)
             arguments.save(figures)

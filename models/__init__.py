@@ -2,6 +2,5 @@
 
 import os
 
-os.environ.setdefault(
-    "ORT_DISABLE_TELEMETRY", "1"
-)  # onnxruntime reads it as it is imported; it would write to HOME and send
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is first imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is: else it sends, and writes under HOME

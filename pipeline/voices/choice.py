@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pipeline.config import Profile, load_profile, profile_names
 from pipeline.contracts import Synthesizer, Voice
-from pipeline.errors import BadInput, Refused, parted
+from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk
+from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.recording import read_recording
 from pipeline.voices.store import VoiceStore
@@ -67,8 +67,8 @@ class ChosenVoice:
 
 def model_of(profile: Profile) -> str:
     """What makes the arrays of a profile's voices: its synthesizer's class and, where it has one, ``model`` setting."""
-    model = getattr(profile.backends().synthesizer, "model", "")
-    return f"{profile.synthesizer.use} {model}".strip()
+    model = getattr(profile.backends.synthesizer, "model", "")
+    return f"{profile.stages['synthesizer'].use} {model}".strip()
 
 
 def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
@@ -111,15 +111,14 @@ def check_cloning(profile: Profile) -> None:
 
 def styled(profile: Profile, style: str) -> Profile:
     """The profile with a style for its voice, in words; raises `Refused` where its synthesizer takes none."""
-    backend = profile.backends().synthesizer
+    backend = profile.backends.synthesizer
     if not any(field.name == "style" for field in fields(cast(Any, backend))):
         raise Refused(
             f"{type(backend).__name__} of profile {profile.name} takes no --voice-style; Qwen3-TTS CustomVoice and "
             "VoiceDesign do; try: --profile gpu --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice"
         )
-    choice = replace(profile.synthesizer, settings={**profile.synthesizer.settings, "style": style})
-    with_style = replace(profile, synthesizer=choice)
-    synthesizer = with_style.backends().synthesizer
+    with_style = profile.with_setting("synthesizer", "style", style)
+    synthesizer = with_style.backends.synthesizer
     if isinstance(synthesizer, TakesStyle) and not synthesizer.missing():
         synthesizer.check_style()
     return with_style
@@ -127,7 +126,7 @@ def styled(profile: Profile, style: str) -> Profile:
 
 def knows_voices(profile: Profile) -> KnowsVoices | None:
     """The profile's synthesizer if it can say now which voices it speaks with: what it reads them from is here."""
-    synthesizer = profile.backends().synthesizer
+    synthesizer = profile.backends.synthesizer
     return synthesizer if isinstance(synthesizer, KnowsVoices) and not synthesizer.missing() else None
 
 
@@ -139,6 +138,6 @@ def _unknown(name: str, profile: str, known: KnowsVoices, store: VoiceStore) -> 
     try:
         known.check_cloning()
     except Refused as refused:
-        why, add = parted(f"{refused}")
+        why, add = refused.message, refused.hint
         hint += f"; profile {profile} cannot learn it: {why}"
     return BadInput(f"there is no voice {name!r}{hint}; try: translate-live voices list, or to add it {add}")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from pipeline.config import Profile, require
 from pipeline.errors import BadInput
-from pipeline.registry import BackendChoice, Backends, backend
+from pipeline.profiles.backends import BackendChoice, Backends, backend
+from pipeline.profiles.profile import Profile, require
 from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, statement_for, utc_now
 from pipeline.voices.quality import SpeechFinder
@@ -54,7 +54,7 @@ async def enrol(wish: Enrolment, profile: Profile, store: VoiceStore, tell: Call
         tell(f"{wish.clip}: {line}")
     assert wish.consent is not None, "_statement refuses an enrolment without it"
     spoken = heard(await read_recording(wish.consent), finder)
-    backends = profile.backends()
+    backends = profile.backends
     require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile.name, backends, tell)
     if wish.consent.resolve() != wish.clip.resolve():

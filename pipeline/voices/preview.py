@@ -7,14 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.audio.speaker import Speaker
-from pipeline.audio.speech_file import SpeechFile
-from pipeline.config import Profile, require
 from pipeline.contracts import Sink, Synthesizer, Voice
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.languages import language_name
-from pipeline.speech import whole
+from pipeline.profiles.profile import Profile, require
+from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.speech_file import SpeechFile
+from pipeline.stages.speak import whole
 from pipeline.voices.choice import ChosenVoice, chosen_voice
 from pipeline.voices.sentences import preview_sentence
 from pipeline.voices.store import VoiceStore
@@ -34,7 +34,7 @@ class Preview:
 async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
     """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
     chosen = chosen_voice(wish.name, profile, store)
-    backend = profile.backends().synthesizer
+    backend = profile.backends.synthesizer
     require(profile.name, backend.missing())
     language = _language(wish, chosen, backend.languages())
     text = preview_sentence(language) if wish.text is None else wish.text

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.files import AudioFile
 from pipeline.audio.resampling import Resampler
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import Fault, Samples
+from pipeline.sources.files import AudioFile
 
 LONGEST_S = 60.0
 """What is longer is no clip: nobody knows which part of it is meant, and who else speaks in it."""

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.audio_writer import AudioWriter
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, nearest
 from pipeline.events import AudioChunk
+from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.voices.folder import data_folder
 from pipeline.voices.private_files import make_private_folder, write_private, writing
 from pipeline.voices.record import ArraysFile, VoiceRecord, checked_name

@@ -61,8 +61,13 @@ def test_missing_portaudio_names_its_package(monkeypatch):
 
 
 def test_importing_audio_loads_no_library():
-    modules = "devices, streams, microphone, speaker, files, standard_input, speech_file, recording, stretch, mixer"
-    code = f"import sys; from pipeline.audio import {modules}; print(*sys.modules)"
+    rooms = {
+        "audio": "devices, streams, stretch, mixer",
+        "sources": "microphone, files, standard_input",
+        "sinks": "speaker, speech_file, session_recording",
+    }
+    imports = "; ".join(f"from pipeline.{room} import {modules}" for room, modules in rooms.items())
+    code = f"import sys; {imports}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"av", "sounddevice", "soundfile", "soxr", "python_stretch", "torch"} & set(loaded)
 

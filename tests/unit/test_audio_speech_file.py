@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.audio_writer import AudioWriter
-from pipeline.audio.recording import Recording
-from pipeline.audio.speech_file import SpeechFile
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Draft, SpeechChunk
-from pipeline.pipe import READER_S
-from pipeline.writing import check_file
+from pipeline.sinks.audio_writer import AudioWriter
+from pipeline.sinks.pipe import READER_S
+from pipeline.sinks.session_recording import Recording
+from pipeline.sinks.speech_file import SpeechFile
+from pipeline.sinks.writing import check_file
 
 RATE_HZ = 24_000
 
@@ -219,7 +219,7 @@ async def test_a_reader_of_a_pipe_that_takes_nothing_does_not_hold_the_speech_up
 
 
 def test_a_wav_file_ends_before_its_header_overflows(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.audio.audio_writer.WAV_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("pipeline.sinks.audio_writer.WAV_LIMIT_BYTES", 1000)
     writer = AudioWriter(tmp_path / "a.wav", RATE_HZ, "a test")
     writer.write(np.zeros(500, np.float32))
     with pytest.raises(DeviceError, match=r"\.flac"):

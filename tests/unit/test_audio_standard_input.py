@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.standard_input import StandardInput
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Gap
+from pipeline.sources.standard_input import StandardInput
 from tests.scripted import SetClock
 
 PCM = np.arange(-4000, 4000, dtype="<i2")

@@ -15,8 +15,8 @@ import pysubs2
 import pytest
 import soundfile
 
-from pipeline.launch.interruption import SIGNALS, Interruption
-from pipeline.outputs.event_log import read_events
+from pipeline.commands.signals import SIGNALS, Interruption
+from pipeline.sinks.event_log import read_events
 from tests.unit.test_cli_translate import SCRIPTED
 
 TALKING = SCRIPTED | {"recognizer": SCRIPTED["recognizer"] | {"word_s": 0.2}}
@@ -180,7 +180,7 @@ async def test_a_session_that_cannot_be_muted_is_cancelled_all_the_same():
 
 BLOCKED = """
 import asyncio, time
-from pipeline.launch.interruption import Interruption
+from pipeline.commands.signals import Interruption
 
 async def main():
     with Interruption(print).watching():

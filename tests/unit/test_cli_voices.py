@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import yaml
 
-from pipeline.audio.speaker import Speaker
 from pipeline.cli import main
-from pipeline.config import profiles_folder
+from pipeline.profiles.profile import profiles_folder
+from pipeline.sinks.speaker import Speaker
 from pipeline.voices.sentences import consent_sentence
 from pipeline.voices.store import VoiceStore
 from tests.scripted_voices import PRESET

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, Skipped, Transcript, Word
-from pipeline.outputs.event_log import EventLog, read_events
-from pipeline.outputs.outcome import Outcome
-from pipeline.outputs.summary import summarize
+from pipeline.sinks.event_log import EventLog, read_events
+from pipeline.sinks.figures import Outcome
+from pipeline.sinks.summary import summarize
 from tests.scripted import SetClock
 
 

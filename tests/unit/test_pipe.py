@@ -8,8 +8,8 @@ import os
 import pytest
 
 from pipeline.errors import DeviceError
-from pipeline.outputs.record_file import RecordFile
-from pipeline.pipe import READER_S, Pipe
+from pipeline.sinks.pipe import READER_S, Pipe
+from pipeline.sinks.record_file import RecordFile
 
 pytestmark = pytest.mark.looptime
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DeviceError
-from pipeline.writing import cannot_write, check_file, check_folder, create
+from pipeline.sinks.writing import cannot_write, check_file, check_folder, create
 
 
 @pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o644)])
