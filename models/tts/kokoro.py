@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.model_files import models_folder
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
 from models.tts.phonemes import PUNCTUATION
-from pipeline.contracts import Missing, Progress, Synthesizer, Voice
+from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
 from pipeline.events import Samples
 from pipeline.lane import Lane
@@ -43,8 +44,8 @@ SYMBOLS = {symbol: first + place for first, run in _RUNS.items() for place, symb
 class Kokoro:
     """Speaks with Kokoro-82M at ``speed`` (0.5 to 2), computed by ``threads`` (0: half of the cores, at most all).
 
-    ``folder`` holds ``model``, an ONNX graph, and ``voices``: NAME.bin, float32 [510, 1, 256]. Of the silence after a unit
-    at most ``pause_s`` is kept.
+    ``folder`` (empty: where model files are kept) holds ``model``, an ONNX graph, and ``voices``: NAME.bin, float32
+    [510, 1, 256]. Of the silence after a unit at most ``pause_s`` is kept.
     """
 
     folder: str = ""
@@ -54,7 +55,7 @@ class Kokoro:
     pause_s: float = 0.08
 
     def missing(self) -> Sequence[Missing]:
-        """The program eSpeak NG and the model's files, where they are not there."""
+        """The program eSpeak NG, the graph and a voice, where they are not there; a language may still lack its voice."""
         lacks = lacking(self._root / self.model)
         return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
 
@@ -67,7 +68,7 @@ class Kokoro:
         return sorted(file.stem for file in (self._root / "voices").glob("*.bin"))
 
     def has_preset(self, name: str) -> bool:
-        """Whether a voice of this name is in the folder."""
+        """Tell if a voice of this name is in the folder."""
         return name in self.presets()
 
     def check_cloning(self) -> None:
@@ -75,7 +76,16 @@ class Kokoro:
         raise cannot_clone("Kokoro")
 
     def pull(self, progress: Progress) -> None:
-        """Nothing to download yet."""
+        """Download the model and the voices of its six languages."""
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the model and the voices for the target languages, unless there is a folder of one's own."""
+        from models.fetch import fetch
+
+        languages = sorted(self.languages() & set(options.targets)) if options.targets else sorted(PRESETS)
+        if languages and not self.folder:
+            fetch("kokoro", progress, languages, options.source)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -112,7 +122,7 @@ class Kokoro:
 
     @property
     def _root(self) -> Path:
-        return Path(self.folder).expanduser()
+        return Path(self.folder).expanduser() if self.folder else models_folder() / "kokoro"
 
     def _voice_file(self, name: str) -> Path:
         return self._root / "voices" / f"{name}.bin"

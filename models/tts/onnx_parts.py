@@ -50,7 +50,7 @@ class OnnxFile:
         return tuple(self._inputs)
 
     def has(self, tensors: Sequence[str]) -> bool:
-        """Whether nodes give all these tensors."""
+        """Tell if nodes give all these tensors."""
         return self._producer.keys() >= set(tensors)
 
     def outputs_of(self, kind: str, inputs: Set[str], outputs: Set[str]) -> list[str]:

@@ -30,7 +30,7 @@ Inputs = Mapping[str, NDArray[Any]]
 
 
 class Graph(Protocol):
-    """What is used of an onnxruntime.InferenceSession."""
+    """An onnxruntime.InferenceSession."""
 
     def run(self, outputs: Sequence[str] | None, inputs: Inputs, options: object = None) -> list[NDArray[Any]]:
         """The named outputs, or all."""
@@ -175,7 +175,7 @@ def program() -> str:
 
 
 def lacking(*files: Path) -> list[Missing]:
-    """What of eSpeak NG and these model files is not there."""
+    """List eSpeak NG and these model files where they are not there."""
     lacks = [] if shutil.which(PROGRAM) else [Missing(f"the program {PROGRAM}", INSTALL)]
     return [*lacks, *(Missing(f"the model file {file}", FETCH_MODELS) for file in files if not file.is_file())]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -18,11 +18,14 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from models.model_files import models_folder
 from models.tts.onnx_voice import Graph, OnnxSynthesizer, cannot_clone, lacking, open_graph, outputs_of
 from pipeline.contracts import Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
 from pipeline.events import Samples
 from pipeline.lane import Lane
+
+REPOSITORY = "https://huggingface.co/rhasspy/piper-voices/resolve/main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ VOICES = {
 class Piper:
     """Speaks with one Piper voice at ``speed`` (0.5 to 2), computed by ``threads`` (0: half of the cores, at most all).
 
-    ``model`` is a voice of `VOICES`, in ``folder``, or a path to an .onnx file of one's own with its .onnx.json beside it,
-    for whose license its user answers. A voice of several speakers speaks as number ``speaker``.
+    ``model`` is a voice of `VOICES`, in ``folder`` (empty: where model files are kept), or a path to an .onnx file of one's
+    own with its .onnx.json beside it, for whose license its user answers. Of several speakers it is number ``speaker``.
     """
 
     model: str = "en_US-ljspeech-medium"
@@ -63,7 +66,15 @@ class Piper:
 
     def missing(self) -> Sequence[Missing]:
         """The program eSpeak NG and the voice's files, where they are not there."""
-        return lacking(self._file, self._config_file)
+        lacks = lacking(self._file, self._config_file)
+        if self.model not in VOICES:
+            return lacks
+        region, name, quality = self.model.split("-")
+        place = f"{REPOSITORY}/{region.partition('_')[0]}/{region}/{name}/{quality}"
+        return [
+            replace(lack, fix=f"download it from {place}", fetchable=False) if lack.fix == FETCH_MODELS else lack
+            for lack in lacks
+        ]
 
     def languages(self) -> frozenset[str]:
         """The language of its voice; of a file of one's own what stands beside it, so none where that is missing."""
@@ -76,7 +87,7 @@ class Piper:
         return [self._file.stem]
 
     def has_preset(self, name: str) -> bool:
-        """Whether this is its voice."""
+        """Tell if this is its voice."""
         return name in self.presets()
 
     def check_cloning(self) -> None:
@@ -84,7 +95,7 @@ class Piper:
         raise cannot_clone("Piper")
 
     def pull(self, progress: Progress) -> None:
-        """Nothing to download yet."""
+        """Nothing is downloaded: `missing` says where the voice is."""
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -114,7 +125,10 @@ class Piper:
 
     @property
     def _file(self) -> Path:
-        return Path(self.folder).expanduser() / (f"{self.model}.onnx" if self.model in VOICES else self.model)
+        if self.model not in VOICES:
+            return Path(self.model).expanduser()
+        folder = Path(self.folder).expanduser() if self.folder else models_folder() / "piper"
+        return folder / f"{self.model}.onnx"
 
     @property
     def _config_file(self) -> Path:

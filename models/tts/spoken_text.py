@@ -103,7 +103,7 @@ def _without_markup(text: str) -> str:
 
 
 def _readable(char: str, script: str) -> bool:
-    """Whether a character is said, or heard as a pause, by a voice of a language in this script (empty: not known)."""
+    """Tell if a character is said, or heard as a pause, by a voice of a language in this script (empty: not known)."""
     kind = category(char)
     if kind[0] in "LM":
         scripts = _SCRIPTS.get(name(char, "").partition(" ")[0])
@@ -152,7 +152,7 @@ def _date(found: re.Match[str], locale: Locale) -> str:
 
 
 def _value(amount: str) -> float:
-    """About what an amount is, for its plural: the last mark is the decimal one unless three digits follow it."""
+    """Size of an amount, for its plural: the last mark is the decimal one unless three digits follow it."""
     whole, _, rest = re.sub(r"\s", "", amount).replace(",", ".").rpartition(".")
     digits = whole.replace(".", "")
     return float(digits + rest) if not digits or len(rest) == 3 else float(f"{digits}.{rest}")
@@ -160,7 +160,7 @@ def _value(amount: str) -> float:
 
 @cache
 def _locale(language: str) -> Locale | None:
-    """What CLDR knows of a language; none where it does not know it."""
+    """Words and forms of a language from CLDR; none where it does not know it."""
     from babel import Locale, UnknownLocaleError
 
     try:

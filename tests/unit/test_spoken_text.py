@@ -47,7 +47,7 @@ def test_amounts_units_and_dates_are_written_out_for_the_language(language, writ
         ("see [the page](https://example.com/a?b=c).", "see the page."),
         ("go to https://www.example.com/a/b?c=d, now", "go to example.com, now"),
         ("nice 😀👍🏽 ❤️ 👨‍👩‍👧 🇵🇹 ♪ day", "nice day"),
-        ("[[h@l", "[ [h@l"),
+        ("[[h@\nl[[[o\0", "[ [h@ l[ [ [o"),
         ("and/or\x00\u200b\ud800", "and or"),
         (", because it rains", "because it rains"),
         ("... ) and", "and"),
