@@ -125,7 +125,7 @@ class Recurrence:
         return self._norm(inputs, np.maximum(kept, 0)), kept
 
     def run(self, inputs: Floats) -> tuple[Floats, Floats]:
-        """Return the outputs [texts, length, size] of texts from their beginning on, and the last cells [texts, 1, size]."""
+        """Return the outputs [texts, length, size] of whole texts, and the last cells [texts, 1, size]."""
         kept, cells = self._shares(inputs)
         for place in range(1, inputs.shape[1]):
             cells[:, place] += kept[:, place] * cells[:, place - 1]
@@ -135,7 +135,7 @@ class Recurrence:
         """Return the share of the cell that stays, and what is added to it."""
         gates = self._gates(inputs)
         size = inputs.shape[-1]
-        kept: Floats = 1 / (1 + np.exp(-gates[..., :size]))
+        kept = np.reciprocal(1 + np.exp(-gates[..., :size]), dtype=np.float32)
         return kept, (1 - kept) * gates[..., size:]
 
 
@@ -225,7 +225,7 @@ class Network:
 
 @lru_cache(maxsize=1024)
 def positions(first: int, count: int, size: int) -> Floats:
-    """Return Marian's sinusoidal positions [count, size] from ``first`` on: sines in the first half, cosines in the second."""
+    """Return Marian's sinusoidal positions [count, size] from ``first`` on: first all sines, then all cosines."""
     half = size // 2
     steps = np.exp(np.arange(half) * -(math.log(10_000) / (half - 1)))
     angles = np.arange(first, first + count)[:, None] * steps

@@ -44,7 +44,7 @@ class Shortlist:
 
 
 def read_shortlist(path: Path, size: int) -> Shortlist:
-    """Read the list in ``path`` for a target vocabulary of ``size`` tokens; raises `ModelError` for another or damaged file."""
+    """Read the list for a target vocabulary of ``size`` tokens; raises `ModelError` for another or a damaged file."""
     try:
         data = path.read_bytes()
         magic, _, frequent, _, words, count = struct.unpack_from("<6Q", data)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.mt.bergamot.marian_file import Floats
-from models.mt.bergamot.network import Network, Output
+from models.mt.bergamot.network import Network
 
-NEVER = -np.inf
+NEVER = np.float32(-np.inf)
 
 
 class StudentStepModel:
@@ -31,19 +31,20 @@ class StudentStepModel:
         self._prefixes = np.array(prefixes, np.int64).reshape(len(sources), -1)
 
     def start(self, beams: int, room: int) -> Floats:
-        """See `StepModel.start`."""
-        self._see()
+        """Score the first token of every text; see `StepModel.start`."""
+        self._read_sources()
         states = self._network.begin(self._prefixes)
         self._place, self._cells = states.shape[1] - 1, []
         for layer, seen in zip(self._network.decoder, self._seen, strict=True):
             states, cells = layer.recurrence.run(states)
             states = layer.feed_forward(layer.attention(states, seen, self._hidden))
             self._cells.append(np.repeat(cells, beams, axis=1))
-        self._scores = np.full((len(self._sources), beams, self._network.vocabulary), NEVER, np.float32)
-        return self._score(states[:, -1:])[:, 0]
+        first = self._score(states[:, -1:], self._impossible(1))
+        self._scores = self._impossible(beams)
+        return first[:, 0]
 
     def step(self, moves: NDArray[np.int64]) -> Floats:
-        """See `StepModel.step`; what it returns is overwritten by the next step."""
+        """Score the token after one more in every row; see `StepModel.step`. The next step overwrites the result."""
         texts, beams, size = self._scores.shape
         origins, tokens = moves.reshape(2, texts, beams)
         every, rows = np.arange(texts)[:, None], origins % beams
@@ -52,22 +53,24 @@ class StudentStepModel:
         for number, (layer, seen) in enumerate(zip(self._network.decoder, self._seen, strict=True)):
             states, self._cells[number] = layer.recurrence.step(states, self._cells[number][every, rows])
             states = layer.feed_forward(layer.attention(states, seen, self._hidden))
-        return self._score(states).reshape(texts * beams, size)
+        return self._score(states, self._scores).reshape(texts * beams, size)
 
-    def _see(self) -> None:
+    def _read_sources(self) -> None:
         """Encode the sources one by one, and pad what the decoder attends to."""
-        lengths = [len(source) for source in self._sources]
-        encoded = np.zeros((len(lengths), max(lengths), self._network.size), np.float32)
+        lengths = np.array([len(source) for source in self._sources])
+        encoded = np.zeros((len(lengths), lengths.max(), self._network.size), np.float32)
         for states, source in zip(encoded, self._sources, strict=True):
             states[: len(source)] = self._network.encode(source)
         self._seen = [layer.attention.keys_and_values(encoded) for layer in self._network.decoder]
-        padded = np.arange(max(lengths)) >= np.array(lengths)[:, None]
-        self._hidden = np.where(padded, NEVER, 0.0).astype(np.float32)[:, None, None] if padded.any() else None
-        self._outputs: list[Output] = [self._network.output(tokens) for tokens in self._tokens]
+        padding = np.arange(lengths.max()) >= lengths[:, None]
+        self._hidden = np.where(padding, NEVER, np.float32(0))[:, None, None] if padding.any() else None
+        self._outputs = [self._network.output(tokens) for tokens in self._tokens]
 
-    def _score(self, states: Floats) -> Floats:
-        """Log-probabilities [texts, rows, vocabulary] after ``states`` [texts, rows, size]."""
-        scores = self._scores[:, : states.shape[1]]
+    def _impossible(self, beams: int) -> Floats:
+        return np.full((len(self._sources), beams, self._network.vocabulary), NEVER)
+
+    def _score(self, states: Floats, scores: Floats) -> Floats:
+        """Write log-probabilities after ``states`` [texts, rows, size] into ``scores`` [texts, rows, vocabulary]."""
         for text, tokens, output, after in zip(scores, self._tokens, self._outputs, states, strict=True):
             text[:, tokens] = output.log_probabilities(after)
         return scores
