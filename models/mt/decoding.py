@@ -7,22 +7,22 @@ text searched again with the terms inside the search, which then cannot leave th
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
-from models.mt.guards import lost_numbers, problems
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import Stepper, search
-from models.mt.source_text import clean
+from models.mt.quality_checks import lost_numbers, problems
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, StepModel, search
 from models.mt.terms.automaton import TermAutomaton
-from models.mt.terms.demands import Demands, demands
-from models.mt.terms.letters import is_letter
+from models.mt.terms.constraints import Constraints, constraints_of
+from models.mt.terms.continuations import refuse_unwritable
 from models.mt.terms.token_bytes import text_of_tokens
 from models.mt.terms.vocabulary import Vocabulary
-from models.mt.terms.ways import refuse_unwritable
+from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat
+_SPECIAL = re.compile(r"<\|[^<>|]{1,60}\|>|<｜[^<>｜]{1,60}｜>|</?s>|<pad>|<unk>|<2\w{2,8}>")
+_JOINERS = "\u200c\u200d"  # they spell words in Persian and the Indic scripts, and join emoji
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,16 @@ class Prompt:
     target: tuple[int, ...]
     source_length: int
     group: Hashable = None  # prompts of one group can share a batch
+
+
+def clean(text: str) -> str:
+    """The text in one line, without control characters and anything a model would take for its own marks."""
+    kept = (letter if _readable(letter) else " " for letter in _SPECIAL.sub(" ", text))
+    return " ".join("".join(kept).split())
+
+
+def _readable(letter: str) -> bool:
+    return letter in _JOINERS or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def token_limit(prompt: Prompt) -> int:
@@ -59,7 +71,7 @@ def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
 def check_terms(terms: Iterable[Term], language: str, vocabulary: Vocabulary) -> None:
     """Raise `BadInput` for terms that a search over this vocabulary could not be held to in ``language``."""
     for term in terms:
-        refuse_unwritable(demands([term], language).hard, vocabulary)
+        refuse_unwritable(constraints_of([term], language).hard, vocabulary)
 
 
 class Architecture(Protocol):
@@ -72,7 +84,7 @@ class Architecture(Protocol):
         """The request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
-    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+    def step_model(self, prompts: Sequence[Prompt]) -> StepModel:
         """Ready to continue these prompts, which are of one group."""
         ...
 
@@ -83,7 +95,7 @@ class _Work:
 
     request: TranslationRequest
     prompt: Prompt
-    demands: Demands
+    constraints: Constraints
     best: str = ""
     score: float = -math.inf
     met: bool = False
@@ -116,12 +128,12 @@ class Decoder:
         check_terms(terms, language, self._architecture.vocabulary)
 
     @cached_property
-    def _gluing(self) -> Tensor:
+    def _word_continuing(self) -> Tensor:
         import torch
 
-        return torch.tensor(self._architecture.vocabulary.gluing, dtype=torch.int64)
+        return torch.tensor(self._architecture.vocabulary.word_continuing, dtype=torch.int64)
 
-    def _build(self, wanted: Demands) -> TermAutomaton:
+    def _build(self, wanted: Constraints) -> TermAutomaton:
         return TermAutomaton(wanted, self._architecture.vocabulary)
 
     def _prepare(self, request: TranslationRequest) -> _Work | Exception:
@@ -136,7 +148,7 @@ class Decoder:
                     f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
                     f"{self._longest_source} are possible; cut it into sentences"
                 )
-            return _Work(request, prompt, demands(request.terms, request.target_language), best=request.prefix)
+            return _Work(request, prompt, constraints_of(request.terms, request.target_language), best=request.prefix)
         except TranslateLiveError as error:
             return error
 
@@ -147,22 +159,22 @@ class Decoder:
             batch = list(group)
             beams = 1 if all(work.request.draft for work in batch) else self._beams
             options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
-            stepper = self._architecture.stepper([work.prompt for work in batch])
-            found, _ = search(stepper, [self._ask(work, constrain) for work in batch], options)
+            step_model = self._architecture.step_model([work.prompt for work in batch])
+            found, _ = search(step_model, [self._ask(work, constrain) for work in batch], options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
 
-    def _ask(self, work: _Work, constrain: bool) -> Asked:
-        wanted = work.demands if constrain else Demands(soft=work.demands.soft)
+    def _ask(self, work: _Work, constrain: bool) -> SearchRequest:
+        wanted = work.constraints if constrain else Constraints(soft=work.constraints.soft)
         limit = token_limit(work.prompt)
-        refused = self._gluing if is_letter(work.request.prefix[-1:]) else None
+        refused = self._word_continuing if is_letter(work.request.prefix[-1:]) else None
         if not wanted:
-            return Asked(limit, refused=refused)
+            return SearchRequest(limit, refused=refused)
         automaton = self._automaton(wanted)
         state = automaton.after(work.request.prefix)
-        return Asked(limit + int(automaton.state(state).need), automaton, state, refused)
+        return SearchRequest(limit + int(automaton.state(state).need), automaton, state, refused)
 
     def _keep(self, work: _Work) -> None:
         """Take the best found text that says every term, or the best of all."""
@@ -171,8 +183,8 @@ class Decoder:
         work.best, work.score = (good or work.found)[0]
 
     def _meets(self, work: _Work, text: str) -> bool:
-        wanted = work.demands
-        said = all(demand.occurrences(text) >= demand.count for demand in wanted.hard)
+        wanted = work.constraints
+        said = all(constraint.occurrences(text) >= constraint.count for constraint in wanted.hard)
         return said and not wanted.says_banned(text, len(work.request.prefix))
 
     def _text(self, prefix: str, tokens: Sequence[int]) -> str:

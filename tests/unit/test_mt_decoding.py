@@ -30,7 +30,7 @@ class Habits:
         number = {self.first: 0, self.later: 1}[script]
         return Prompt((number,), prefix, len(request.source.split()), group=len(prefix))
 
-    def stepper(self, prompts: Sequence[Prompt]):
+    def step_model(self, prompts: Sequence[Prompt]):
         self.searches.append(len(prompts))
         return Saying(
             [(self.first, self.later)[prompt.source[0]] for prompt in prompts], [len(one.target) for one in prompts]

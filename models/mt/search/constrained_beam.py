@@ -11,18 +11,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from models.mt.search.beam_request import Asked, BeamOptions
 from models.mt.search.beam_row import FAR, Row, Seen
-from models.mt.search.top import top_of_beams
-from models.mt.search.transfers import Asking, ask, fetch
+from models.mt.search.device_transfer import StepInputs, ask, fetch, topk_of_beams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.mt.terms.automaton import TermAutomaton
 
-class Stepper(Protocol):
+
+@dataclass(frozen=True, slots=True)
+class BeamOptions:
+    """How to search: as in transformers' `GenerationConfig`, with ``no_repeat`` for its ``no_repeat_ngram_size``."""
+
+    beams: int
+    ends: tuple[int, ...]
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    no_repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What one request of the batch asks: at most ``limit`` tokens, its terms and the state its prefix leads to.
+
+    ``refused`` are tokens (int64, any device) that must not come first.
+    """
+
+    limit: int
+    automaton: TermAutomaton | None = None
+    state: int = 0
+    refused: Tensor | None = None
+
+
+class StepModel(Protocol):
     """A model that continues the prompts of a batch, one token at a time.
 
     ``start`` computes every prompt once and keeps what its ``beams`` continuations share; a step then moves only what was
@@ -51,13 +75,15 @@ class Hypothesis:
     met: bool
 
 
-def search(stepper: Stepper, asked: Sequence[Asked], options: BeamOptions) -> tuple[list[list[Hypothesis]], int]:
+def search(
+    step_model: StepModel, asked: Sequence[SearchRequest], options: BeamOptions
+) -> tuple[list[list[Hypothesis]], int]:
     """The best hypotheses of every request, best first (at least one each), and the number of steps taken."""
     import torch
 
     rows = [Row(one, options) for one in asked]
     with torch.inference_mode():
-        scores = stepper.start(options.beams, max(one.limit for one in asked))[:, None]
+        scores = step_model.start(options.beams, max(one.limit for one in asked))[:, None]
         _refuse_first(scores, asked)
         size, device, steps = scores.shape[-1], scores.device, 1
         asking = ask(rows, 1, size, device)
@@ -66,17 +92,17 @@ def search(stepper: Stepper, asked: Sequence[Asked], options: BeamOptions) -> tu
             if all(row.done for row in rows):
                 return [[Hypothesis(*found) for found in row.found()] for row in rows], steps
             asking = ask(rows, options.beams, size, device)
-            scores = stepper.step(asking.moves).view(len(rows), options.beams, size)
+            scores = step_model.step(asking.moves).view(len(rows), options.beams, size)
             steps += 1
 
 
-def _refuse_first(scores: Tensor, asked: Sequence[Asked]) -> None:
+def _refuse_first(scores: Tensor, asked: Sequence[SearchRequest]) -> None:
     for row, one in zip(scores, asked, strict=True):
         if one.refused is not None:
             row[0].index_fill_(0, one.refused.to(scores.device), 4 * FAR)
 
 
-def _advance(rows: Sequence[Row], scores: Tensor, asking: Asking, options: BeamOptions) -> None:
+def _advance(rows: Sequence[Row], scores: Tensor, asking: StepInputs, options: BeamOptions) -> None:
     """Let every row choose its next tokens from log-probabilities [requests, beams or 1, vocabulary]."""
     width, size = scores.shape[1:]
     flat = scores.view(-1)
@@ -84,7 +110,7 @@ def _advance(rows: Sequence[Row], scores: Tensor, asking: Asking, options: BeamO
     if len(asking.masked):
         flat.index_fill_(0, asking.masked, 4 * FAR)
     count = min(max(2, 1 + len(options.ends)) * options.beams, width * size)
-    values, places, looked_up = fetch(*top_of_beams(scores, asking.running, count), seen)
+    values, places, looked_up = fetch(*topk_of_beams(scores, asking.running, count), seen)
     known = iter(looked_up)
     for row, groups, *top in zip(rows, asking.groups, values, places, strict=True):
         wanted: list[Seen] = [

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from models.mt.search.beam_row import Group, Row
 
+CHUNK = 128  # about the root of a vocabulary: as many maxima to rank as entries beside the best of them
+
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class StepInputs:
     """What the rows ask of a step, on its device.
 
     ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
@@ -35,7 +37,7 @@ class Asking:
     running: Tensor
 
 
-def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> Asking:
+def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> StepInputs:
     """What ``rows`` ask of the next step, whose scores are [requests, width, size]."""
     import torch
 
@@ -51,7 +53,7 @@ def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> Ask
     parts = sent(torch.frombuffer(numbers, dtype=torch.int64), device).split(
         [len(origins) + len(tokens), len(seen), len(masked), len(running)]
     )
-    return Asking(
+    return StepInputs(
         wanted, parts[0].view(2, -1), parts[1], parts[2], parts[3].view(torch.float64).float().view(len(rows), width)
     )
 
@@ -86,3 +88,29 @@ def _places(groups: Sequence[Sequence[Group]], width: int, size: int) -> list[in
     """Where the groups' tokens stand in scores [requests, width, size] as one row."""
     starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
     return [start + token for start, tokens in starts for token in tokens]
+
+
+def topk_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of ``scores + running`` [requests, count], largest first, and where they stand in a request's beams.
+
+    ``scores`` is [requests, beams, vocabulary], contiguous; ``running`` [requests, beams]. The largest entries lie in the
+    chunks with the largest maxima, so the scores are read once and never copied, and only a few chunks are ranked.
+    """
+    import torch
+
+    requests, beams, size = scores.shape
+    chunks, rest = divmod(size, CHUNK)
+    if chunks < count:
+        values, places = (scores + running[:, :, None]).flatten(1).topk(count)
+        return values, places
+    whole = size - rest
+    peaks = scores[:, :, :whole].view(requests, beams, chunks, CHUNK).amax(-1).add_(running[:, :, None])
+    best = peaks.flatten(1).topk(count).indices
+    starts = best // chunks * size + best % chunks * CHUNK
+    places = (starts[:, :, None] + torch.arange(CHUNK, device=scores.device)).flatten(1)
+    if rest:
+        ends = torch.arange(beams, device=scores.device)[:, None] * size + torch.arange(whole, size, device=scores.device)
+        places = torch.cat([places, ends.flatten().expand(requests, -1)], 1)
+    values = scores.flatten(1).gather(1, places) + running.gather(1, places // size)
+    values, picked = values.topk(count)
+    return values, places.gather(1, picked)

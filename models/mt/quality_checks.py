@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from models.mt.terms.letters import is_letter
+from models.mt.terms.word_boundaries import is_letter
 
 LONGEST_RATIO, SHORTEST_RATIO = 3.5, 0.2  # of weights; see `_weight`
 SLACK = 12  # weight that short texts may differ by
@@ -50,8 +50,8 @@ def numbers(text: str) -> Counter[str]:
 def lost_numbers(source: str, target: str) -> tuple[str, ...]:
     """Numbers of the source that the target does not write; those below 13 may have become words."""
     missing = numbers(source) - numbers(target)
-    glued = "".join(str(unicodedata.digit(letter)) for letter in target if letter.isdigit())
-    return tuple(number for number in missing if int(number) > 12 and number not in glued)
+    joined = "".join(str(unicodedata.digit(letter)) for letter in target if letter.isdigit())
+    return tuple(number for number in missing if int(number) > 12 and number not in joined)
 
 
 def _problems(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from models.mt.terms.demands import Form
-from models.mt.terms.letters import is_letter
+from models.mt.terms.constraints import Form
 from models.mt.terms.vocabulary import BROKEN, Vocabulary
+from models.mt.terms.word_boundaries import is_letter
 
 CONTINUATIONS = range(0x80, 0xC0)  # bytes of UTF-8 after the first of a character
 _DETOURS = (",", ";", ":", "-", "、", "，", "·")
@@ -16,14 +16,14 @@ End: TypeAlias = tuple[str, bool]
 """The longest end of a text that may begin something banned, and whether a letter stands before it."""
 
 
-class Bans:
+class BannedTerms:
     """Banned forms over one vocabulary.
 
     What may be said next depends on the end of the text only, and few ends begin something banned: answers are kept.
     """
 
     def __init__(self, forms: Sequence[Form], vocabulary: Vocabulary) -> None:
-        self._forms = tuple(forms)
+        self.forms = tuple(forms)
         self._vocabulary = vocabulary
         self._endings: dict[str, list[Form]] = defaultdict(list)
         for form in forms:
@@ -39,23 +39,23 @@ class Bans:
         self.detour = self._find_detour()
 
     def __bool__(self) -> bool:
-        return bool(self._forms)
+        return bool(self.forms)
 
     def _find_detour(self) -> str:
         """A sign that interrupts every banned form, so that a term can always be said after it."""
-        if not self._forms:
+        if not self.forms:
             return ""
-        letters = set("".join(form.text for form in self._forms))
+        letters = set("".join(form.text for form in self.forms))
         return next((sign for sign in _DETOURS if sign not in letters and self._vocabulary.fewest(sign.encode()) == 1), "")
 
-    def end(self, node: str, glued: bool) -> End:
+    def end(self, node: str, after_letter: bool) -> End:
         """What matters of a text that ends with ``node``; ``glued`` is whether a letter stands before it."""
-        if (node, glued) not in self._ends:
-            end = node, glued
+        if (node, after_letter) not in self._ends:
+            end = node, after_letter
             while end[0] and end[0] not in self._beginnings:
                 end = end[0][1:], is_letter(end[0][0])
-            self._ends[node, glued] = end
-        return self._ends[node, glued]
+            self._ends[node, after_letter] = end
+        return self._ends[node, after_letter]
 
     def follow(self, end: End, open_ban: bool, text: str) -> bool | None:
         """Nothing if more text says something banned for sure; otherwise whether it does unless a letter follows."""
@@ -81,15 +81,15 @@ class Bans:
 
     def _may_say(self, node: str, text: str) -> bool:
         """Whether the letters of a banned form are complete at some place of ``text`` after ``node``."""
-        if any(form.text in text for form in self._forms):
+        if any(form.text in text for form in self.forms):
             return True
         return any(text.startswith(rest) for start in range(len(node)) for rest in self._rests.get(node[start:], ()))
 
     @staticmethod
     def _stands(form: Form, end: End) -> bool:
-        node, glued = end
+        node, after_letter = end
         start = len(node) - len(form.text)
-        return node.endswith(form.text) and not (form.left and (is_letter(node[start - 1]) if start else glued))
+        return node.endswith(form.text) and not (form.left and (is_letter(node[start - 1]) if start else after_letter))
 
     def suspects(self, end: End, partial: bytes, open_ban: bool) -> tuple[Sequence[int], Sequence[int]]:
         """Tokens that say something banned after a text that ends so, ``partial`` last, and tokens that may."""
@@ -103,7 +103,7 @@ class Bans:
         if partial:
             halves = (token for byte in CONTINUATIONS for token in self._vocabulary.continuing(bytes([byte])))
             return (), tuple(halves if open_ban else completing)
-        sure = dict.fromkeys(self._vocabulary.parting if open_ban else ())
+        sure = dict.fromkeys(self._vocabulary.word_ending if open_ban else ())
         doubtful = list(self._vocabulary.halves if open_ban else ())
         for token in completing:
             text, rest = self._vocabulary.decoded(token)
@@ -116,7 +116,7 @@ class Bans:
 
     def _completing(self, node: str, partial: bytes) -> Iterator[int]:
         """Tokens that complete a banned form after ``node`` and ``partial``, whatever stands around it."""
-        for form in self._forms:
+        for form in self.forms:
             yield from self._vocabulary.containing(form.text.encode())
             for end in range(len(form.text)):
                 rest = form.text[end:].encode()

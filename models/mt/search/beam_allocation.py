@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from models.mt.terms.automaton import State
+    from models.mt.terms.automaton import TermState
 
 
-class Next(NamedTuple):
+class Extension(NamedTuple):
     """A token that may follow a beam, and the state it leads to. ``value`` is the score with the bonus for soft terms."""
 
     value: float
@@ -21,10 +21,10 @@ class Next(NamedTuple):
     beam: int
     token: int
     number: int
-    state: State
+    state: TermState
 
 
-def share_out(going: Sequence[Next], left: int, toll: float, beams: int) -> list[Next]:
+def allocate_beams(going: Sequence[Extension], left: int, cost_per_term_token: float, beams: int) -> list[Extension]:
     """The best text, half the beams by what their whole text may be worth, the rest round-robin over the banks.
 
     ``going`` is ordered by value; ``left`` is how many tokens may follow and ``toll`` what one towards the terms costs.
@@ -32,14 +32,14 @@ def share_out(going: Sequence[Next], left: int, toll: float, beams: int) -> list
     early would be left.
     """
     feasible = [one for one in going if one.state.need <= left or one.state.least <= left]
-    promising = sorted(feasible, key=lambda one: one.state.need * toll - one.value)
+    promising = sorted(feasible, key=lambda one: one.state.need * cost_per_term_token - one.value)
     chosen = feasible[: min(1, beams // 2)]
     chosen += [one for one in promising if one not in chosen][: (beams + 1) // 2 - len(chosen)]
     chosen += [one for one in _banked(feasible) if one not in chosen][: beams - len(chosen)]
     return chosen
 
 
-def _banked(feasible: Sequence[Next]) -> list[Next]:
+def _banked(feasible: Sequence[Extension]) -> list[Extension]:
     """The best of every bank, nearest to its terms first, then the second of every bank, and so on."""
     ranks: Counter[float] = Counter()
     keyed = []

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models.mt.steps.beam_cache import fork
-from models.mt.steps.log_probabilities import log_probabilities
 from models.mt.steps.prefill import Model, Prefilled, padded, prefill
 from models.mt.terms.token_bytes import Tokenizer
 from models.mt.terms.vocabulary import Vocabulary
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from models.mt.steps.fixed_steps import FixedSteps
 
 
-class CausalStepper:
+class CausalStepModel:
     """A decoder-only model; its steps take place in fixed memory where that has room, else in memory of their own."""
 
     def __init__(
@@ -32,7 +31,7 @@ class CausalStepper:
         self._model, self._prompts, self._bias, self._fixed = model, prompts, bias, fixed
 
     def start(self, beams: int, room: int) -> Tensor:
-        """See `Stepper.start`."""
+        """See `StepModel.start`."""
         prefilled = prefill(self._model, self._prompts)
         longest = max(map(len, self._prompts))
         step = self._fixed.fitting(len(self._prompts) * beams, longest, room) if self._fixed else None
@@ -44,7 +43,7 @@ class CausalStepper:
         return log_probabilities(prefilled.logits, self._bias)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         return self._step.step(moves)
 
 
@@ -61,7 +60,7 @@ class GrowingStep:
         self._mask = torch.cat([prefilled.hidden, seen], -1).repeat_interleave(beams, 0)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         origins, tokens = moves
         for layer in self._layers:
             layer.reorder(origins)
@@ -76,7 +75,7 @@ class GrowingStep:
         return log_probabilities(output.logits[:, -1], self._bias)
 
 
-class Seq2SeqStepper:
+class Seq2SeqStepModel:
     """An encoder-decoder model: the encoder runs once, and its keys and values are shared by all steps.
 
     ``prefixes`` (the decoder's start tokens and the forced target prefix) must have one length: absolute positions of the
@@ -95,7 +94,7 @@ class Seq2SeqStepper:
         self._model, self._sources, self._prefixes, self._bias = model, sources, prefixes, bias
 
     def start(self, beams: int, room: int) -> Tensor:
-        """See `Stepper.start`."""
+        """See `StepModel.start`."""
         import torch
         from transformers import DynamicCache, EncoderDecoderCache
         from transformers.modeling_outputs import BaseModelOutput
@@ -119,7 +118,7 @@ class Seq2SeqStepper:
         return log_probabilities(output.logits[:, -1], self._bias)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`."""
+        """See `StepModel.step`."""
         origins, tokens = moves
         for layer in self._layers:
             layer.reorder(origins)
@@ -131,6 +130,12 @@ class Seq2SeqStepper:
             use_cache=True,
         )
         return log_probabilities(output.logits[:, -1], self._bias)
+
+
+def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
+    """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
+    scores = logits.float().log_softmax(-1)
+    return scores if bias is None else scores + bias
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.mt.guards import lost_numbers, numbers, problems
-from models.mt.source_text import clean
+from models.mt.decoding import clean
+from models.mt.quality_checks import lost_numbers, numbers, problems
 
 SENTENCE = "We measured the temperature of the water in the morning and again in the evening."
 GOOD = "Medimos la temperatura del agua por la mañana y otra vez por la tarde."

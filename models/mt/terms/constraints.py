@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.mt.terms.letters import SUFFIXING, UNSPACED_LANGUAGES, is_letter
+from models.mt.terms.word_boundaries import SUFFIXING, UNSPACED_LANGUAGES, is_letter
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 
@@ -37,7 +37,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class Constraint:
     """One term: any of ``forms``, at least ``count`` times."""
 
     forms: tuple[Form, ...]
@@ -49,11 +49,11 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class Constraints:
     """What one request asks of its translation."""
 
-    hard: tuple[Demand, ...] = ()
-    soft: tuple[Demand, ...] = ()
+    hard: tuple[Constraint, ...] = ()
+    soft: tuple[Constraint, ...] = ()
     banned: tuple[Form, ...] = ()
 
     def __bool__(self) -> bool:
@@ -61,7 +61,9 @@ class Demands:
 
     def met(self, text: str) -> bool:
         """Whether every hard term is said and nothing banned is."""
-        return all(demand.occurrences(text) >= demand.count for demand in self.hard) and not self.says_banned(text)
+        return all(constraint.occurrences(text) >= constraint.count for constraint in self.hard) and not self.says_banned(
+            text
+        )
 
     def says_banned(self, text: str, start: int = 0) -> bool:
         """Whether something banned ends after ``start``; what was committed before cannot be taken back."""
@@ -73,13 +75,13 @@ class Demands:
 
     def repeated(self, text: str) -> int:
         """How many hard terms are said more often than demanded."""
-        return sum(demand.occurrences(text) > demand.count for demand in self.hard)
+        return sum(constraint.occurrences(text) > constraint.count for constraint in self.hard)
 
 
-def demands(terms: Iterable[Term], language: str) -> Demands:
+def constraints_of(terms: Iterable[Term], language: str) -> Constraints:
     """The demands of ``terms`` on a text in ``language``; raises `BadInput` for terms that contradict each other."""
-    hard: list[Demand] = []
-    soft: list[Demand] = []
+    hard: list[Constraint] = []
+    soft: list[Constraint] = []
     banned: list[Form] = []
     for term in terms:
         spellings = term.targets or ((term.source,) if term.mode == "keep" else ())
@@ -90,11 +92,11 @@ def demands(terms: Iterable[Term], language: str) -> Demands:
             case "ban":
                 banned += forms
             case "soft":
-                soft.append(Demand(forms, term.count))
+                soft.append(Constraint(forms, term.count))
             case _:
-                hard.append(Demand(forms, term.count))
+                hard.append(Constraint(forms, term.count))
     _refuse_contradictions(hard, banned)
-    return Demands(tuple(hard), tuple(soft), tuple(banned))
+    return Constraints(tuple(hard), tuple(soft), tuple(banned))
 
 
 def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[Form]:
@@ -115,9 +117,9 @@ def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[F
     yield from kept
 
 
-def _refuse_contradictions(hard: Sequence[Demand], banned: Sequence[Form]) -> None:
-    for demand in hard:
-        for form in demand.forms:
+def _refuse_contradictions(hard: Sequence[Constraint], banned: Sequence[Form]) -> None:
+    for constraint in hard:
+        for form in constraint.forms:
             for ban in banned:
                 if any(ban.at(form.text, place) for place in range(len(form.text))):
                     raise BadInput(
