@@ -1,26 +1,19 @@
-"""Downloads of model files: resumed where they stopped, checked by SHA-256, and what to tell of one that failed."""
+"""Checks of downloaded files, and errors that tell whether the network, the disk or the file is at fault."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, told
 
 ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
 ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-AGENT = {"User-Agent": "translate-live", "Accept-Encoding": "identity"}
-TIMEOUT_S = 30.0
 BLOCK = 1 << 20  # bytes
-FRUITLESS_TRIES = 3
 
 
 class WrongFile(ModelError):
@@ -51,7 +44,7 @@ def reason(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """A library's error, what it was raised for, in whichever of four ways it says so, and so on; the innermost is last."""
+    """Return an error, what it was raised for, in whichever of four ways it says so, and so on; the innermost is last."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
@@ -76,71 +69,6 @@ def length(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def download(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
-    """Bring ``part`` to the ``size`` bytes of ``url``, going on where an earlier try stopped; ``at`` is told the bytes.
-
-    A connection that is cut is opened again until several tries have brought nothing. Raises `NetworkError`, `WrongFile`
-    when the file there has another size, and `ModelError` when the disk takes no more.
-    """
-    fruitless = 0
-    while (begin := length(part)) != size:
-        if begin > size:
-            part.unlink()
-            continue
-        try:
-            _append(url, part, size, at)
-            failed: Exception = EOFError("the connection was cut")
-        except HTTPError as error:
-            raise NetworkError(f"HTTP {error.code} {error.reason} for {url}") from error
-        except (OSError, HTTPException) as error:
-            failed = error
-        fruitless = 0 if length(part) > begin else fruitless + 1
-        if fruitless == FRUITLESS_TRIES:
-            raise NetworkError(f"{reason(failed)}, for {url}") from failed
-
-
-def _append(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
-    """Write what ``part`` lacks, from its start where the server allows no ranges, until the connection ends."""
-    begin = length(part)
-    ranges = {"Range": f"bytes={begin}-"} if begin else {}
-    with urlopen(Request(url, headers=AGENT | ranges), timeout=TIMEOUT_S, context=_certificates()) as answer:
-        begin = begin if answer.status == 206 else 0
-        total = begin + int(answer.headers.get("Content-Length", size - begin))
-        if total != size:
-            raise WrongFile(f"{url} has {total} bytes instead of {size}")
-        with writing(part):
-            file = part.open("ab" if begin else "wb")
-        with file:
-            while begin < size and (block := answer.read(min(BLOCK, size - begin))):
-                with writing(part):
-                    file.write(block)
-                    file.flush()
-                begin += len(block)
-                at(begin)
-
-
-def size_of(url: str) -> int:
-    """Return how many bytes a file has on a server; raises `NetworkError`."""
-    try:
-        with urlopen(Request(url, headers=AGENT, method="HEAD"), timeout=TIMEOUT_S, context=_certificates()) as answer:
-            return int(answer.headers["Content-Length"])
-    except HTTPError as error:
-        raise NetworkError(f"HTTP {error.code} {error.reason} for {url}") from error
-    except (OSError, HTTPException, TypeError, ValueError) as error:
-        raise NetworkError(f"{reason(error)}, for {url}") from error
-
-
-def _certificates() -> ssl.SSLContext:
-    """The system's certificates, and those of Python's usual bundle, which some installations have alone."""
-    context = ssl.create_default_context()
-    try:
-        import certifi
-    except ImportError:
-        return context
-    context.load_verify_locations(certifi.where())
-    return context
 
 
 def settle(part: Path, target: Path, sha256: str, source: str) -> None:

