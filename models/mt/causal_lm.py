@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from pipeline.errors import BadInput, ModelError, check_range, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.search.constrained_beam import StepModel
+    from models.mt.search.step_model import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class CausalArchitecture:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
-    def step_model(self, prompts: Sequence[Prompt]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
         """Ready to continue these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepModel(self._model, tokens, self._never, self._fixed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
-    from models.mt.search.constrained_beam import StepModel
+    from models.mt.search.step_model import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Seq2SeqArchitecture:
         target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
         return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
 
-    def step_model(self, prompts: Sequence[Prompt]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
         """Ready to continue these prompts, whose targets have one length."""
         sources = [prompt.source for prompt in prompts]
         return Seq2SeqStepModel(self._model, sources, [prompt.target for prompt in prompts], self._never)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3
 
-Group: TypeAlias = tuple[int, Sequence[int]]
-"""Tokens of a beam."""
+TokensOfBeam: TypeAlias = tuple[int, Sequence[int]]
+"""A beam, and tokens of it."""
 Seen: TypeAlias = tuple[int, Sequence[int], list[float]]
 """Tokens of a beam, and the scores of the hypotheses they would make."""
 Candidate: TypeAlias = tuple[float, int, int]
@@ -27,10 +27,10 @@ Candidate: TypeAlias = tuple[float, int, int]
 class Row:
     """The search of one request; `choose` is called once a step."""
 
-    def __init__(self, asked: SearchRequest, options: BeamOptions) -> None:
-        self._asked, self._options, self._automaton = asked, options, asked.automaton
+    def __init__(self, request: SearchRequest, options: BeamOptions) -> None:
+        self._request, self._options, self._automaton = request, options, request.automaton
         self._histories: list[tuple[int, ...]] = [()] * options.beams
-        self._numbers = [asked.state] * options.beams
+        self._numbers = [request.state] * options.beams
         self._finished: list[tuple[tuple[int, ...], float, bool]] = []
         self._term_token_costs: list[float] = []
         self._length = 0
@@ -39,22 +39,24 @@ class Row:
         self.tokens = [options.ends[0]] * options.beams
         self.done = False
 
-    def wanted(self, width: int) -> list[Group]:
+    def wanted(self, width: int) -> list[TokensOfBeam]:
         """The tokens of each beam whose scores it wants to see, because they serve a term or may end the text."""
         if self.done or not self._automaton:
             return []
-        groups: list[Group] = []
+        groups: list[TokensOfBeam] = []
         for beam in self._alive(width):
             state = self._state(beam)
             tokens = state.helpful_now if self._waits(state) else state.all_helpful
             groups.append((beam, (*tokens, *self._options.ends) if state.met else tokens))
         return groups
 
-    def masked(self, width: int) -> list[Group]:
+    def masked(self, width: int) -> list[TokensOfBeam]:
         """The tokens of each beam that must not come next."""
         if self.done:
             return []
-        groups: list[Group] = [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
+        groups: list[TokensOfBeam] = (
+            [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
+        )
         if self._automaton:
             for beam in self._alive(width):
                 groups.append((beam, self._automaton.refused(self._numbers[beam])))
@@ -64,7 +66,7 @@ class Row:
     def choose(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> None:
         """Take the best candidates, best first: finished ones to the pool, the others as the next beams."""
         self._length += 1
-        left = self._asked.limit - self._length
+        left = self._request.limit - self._length
         if self._automaton:
             following = sorted(self._following(plain, wanted), key=attrgetter("value"), reverse=True)
             self._finish([(one.value, one.beam, one.token) for one in following if one.state.met], left)
@@ -90,7 +92,7 @@ class Row:
 
     def _waits(self, state: TermState) -> bool:
         """Whether a term had better not begin here, and need not."""
-        return state.awkward and state.need < self._asked.limit - self._length
+        return state.awkward and state.need < self._request.limit - self._length
 
     def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> Iterable[Extension]:
         """Where the best tokens lead, and the best of each beam that serve a term."""
@@ -151,7 +153,7 @@ class Row:
     def _go_on_with_terms(self, chosen: Sequence[Extension]) -> None:
         self._go_on([(one.score, one.beam, one.token) for one in chosen])
         missing = self._options.beams - len(chosen)
-        self._numbers = [one.number for one in chosen] + [self._asked.state] * missing
+        self._numbers = [one.number for one in chosen] + [self._request.state] * missing
 
     def _go_on(self, chosen: Sequence[Candidate]) -> None:
         missing = self._options.beams - len(chosen)
@@ -172,7 +174,7 @@ class Row:
             return True
         if self._automaton and options.early_stopping is not True and options.early_stopping != "never":
             return bool(self._finished) and self._penalized(self._best_hope(), self._length) <= self._finished[0][1]
-        length = self._asked.limit if options.early_stopping == "never" and options.length_penalty > 0 else self._length
+        length = self._request.limit if options.early_stopping == "never" and options.length_penalty > 0 else self._length
         return full and self._penalized(self.scores[0], length) <= self._finished[-1][1]
 
     def _best_hope(self) -> float:

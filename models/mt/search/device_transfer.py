@@ -1,4 +1,4 @@
-"""What passes between the host and the device in a step of the search: one tensor there before the step, one back after it.
+"""The arrays of a step of the search, in torch: one tensor to the device before the step, one back after it.
 
 On a GPU each transfer costs some ten microseconds, and one that waits for the device leaves it idle.
 """
@@ -8,75 +8,79 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.cuda_stream import sent
+from models.mt.search.beam_row import FAR, Row
+from models.mt.search.host_transfer import Fetched, StepInputs, places
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from models.mt.search.beam_row import Group, Row
-
 CHUNK = 128  # about the root of a vocabulary: as many maxima to rank as entries beside the best of them
 
 
 @dataclass(frozen=True, slots=True)
-class StepInputs:
-    """What the rows ask of a step, on its device.
+class DeviceTransfer:
+    """The `Transfer` of models in torch."""
 
-    ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
-    are places in its scores [requests, width, vocabulary] as one row: those whose values a row wants to know (``groups``),
-    and those it may not take. ``running`` float32 [requests, width] are the scores of the beams.
-    """
+    device: torch.device
 
-    groups: Sequence[Sequence[Group]]
-    moves: Tensor
-    seen: Tensor
-    masked: Tensor
-    running: Tensor
+    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+        """See `Transfer.inputs`."""
+        import torch
 
+        beams = len(rows[0].tokens)
+        wanted = [row.wanted(width) for row in rows]
+        origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
+        tokens = [token for row in rows for token in row.tokens]
+        seen, masked = (places(groups, width, size) for groups in (wanted, [row.masked(width) for row in rows]))
+        running = array("d", [score for row in rows for score in row.scores[:width]])
+        numbers = array("q", [*origins, *tokens, *seen, *masked])
+        numbers.frombytes(running.tobytes())
+        # not `torch.tensor`, which reads a sequence number by number
+        parts = sent(torch.frombuffer(numbers, dtype=torch.int64), self.device).split(
+            [len(origins) + len(tokens), len(seen), len(masked), len(running)]
+        )
+        return StepInputs(
+            wanted, parts[0].view(2, -1), parts[1], parts[2], parts[3].view(torch.float64).float().view(len(rows), width)
+        )
 
-def ask(rows: Sequence[Row], width: int, size: int, device: torch.device) -> StepInputs:
-    """What ``rows`` ask of the next step, whose scores are [requests, width, size]."""
-    import torch
+    def refuse(self, scores: Tensor, tokens: NDArray[np.int64]) -> None:
+        """See `Transfer.refuse`."""
+        import torch
 
-    beams = len(rows[0].tokens)
-    wanted = [row.wanted(width) for row in rows]
-    origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
-    tokens = [token for row in rows for token in row.tokens]
-    seen, masked = (_places(groups, width, size) for groups in (wanted, [row.masked(width) for row in rows]))
-    running = array("d", [score for row in rows for score in row.scores[:width]])
-    numbers = array("q", [*origins, *tokens, *seen, *masked])
-    numbers.frombytes(running.tobytes())
-    # not `torch.tensor`, which reads a sequence number by number
-    parts = sent(torch.frombuffer(numbers, dtype=torch.int64), device).split(
-        [len(origins) + len(tokens), len(seen), len(masked), len(running)]
-    )
-    return StepInputs(
-        wanted, parts[0].view(2, -1), parts[1], parts[2], parts[3].view(torch.float64).float().view(len(rows), width)
-    )
+        scores.index_fill_(0, torch.from_numpy(tokens).to(self.device), 4 * FAR)
 
-
-Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
+    def best(self, scores: Tensor, inputs: StepInputs, count: int) -> Fetched:
+        """See `Transfer.best`."""
+        flat = scores.view(-1)
+        seen = flat.index_select(0, inputs.seen) if len(inputs.seen) else flat[:0]
+        if len(inputs.masked):
+            flat.index_fill_(0, inputs.masked, 4 * FAR)
+        return fetch(*topk_of_beams(scores, inputs.running, count), seen)
 
 
 def fetch(values: Tensor, places: Tensor, seen: Tensor) -> Fetched:
-    """The numbers of ``values`` float32 and ``places`` int64 [requests, count], and of ``seen`` float32 [n]."""
+    """Return the numbers of ``values`` float32 and ``places`` int64 [requests, count], and of ``seen`` float32 [n]."""
     if values.device.type == "cpu":
         return values.tolist(), places.tolist(), seen.tolist()
     return unpack(pack(values, places, seen).cpu(), values.shape)
 
 
 def pack(values: Tensor, places: Tensor, seen: Tensor) -> Tensor:
-    """All in one tensor int32."""
+    """Put all three into one tensor int32, one after the other."""
     import torch
 
     return torch.cat([values.view(torch.int32).flatten(), places.int().flatten(), seen.view(torch.int32)])
 
 
 def unpack(packed: Tensor, shape: torch.Size) -> Fetched:
-    """What was packed, with ``values`` and ``places`` of this shape."""
+    """Take apart what `pack` joined, with ``values`` and ``places`` of this shape."""
     import torch
 
     floats, count = packed.view(torch.float32), shape.numel()
@@ -84,14 +88,8 @@ def unpack(packed: Tensor, shape: torch.Size) -> Fetched:
     return floats[:count].view(shape).tolist(), places.view(shape).tolist(), floats[2 * count :].tolist()
 
 
-def _places(groups: Sequence[Sequence[Group]], width: int, size: int) -> list[int]:
-    """Where the groups' tokens stand in scores [requests, width, size] as one row."""
-    starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
-    return [start + token for start, tokens in starts for token in tokens]
-
-
 def topk_of_beams(scores: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest of ``scores + running`` [requests, count], largest first, and where they stand in a request's beams.
+    """Return the largest of ``scores + running`` [requests, count], largest first, and where they stand.
 
     ``scores`` is [requests, beams, vocabulary], contiguous; ``running`` [requests, beams]. The largest entries lie in the
     chunks with the largest maxima, so the scores are read once and never copied, and only a few chunks are ranked.

@@ -95,6 +95,11 @@ class TermAutomaton:
         self._remaining_by_key: dict[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], Remaining] = {}
         self.root = self._number(self._reader.start)
 
+    @cached_property
+    def tokens(self) -> frozenset[int]:
+        """All tokens that any spelling of a term may need, the ends of half-written characters included."""
+        return frozenset(self._continuations.tokens())
+
     def state(self, number: int) -> TermState:
         """The state with this number."""
         return self._states[number]

@@ -10,7 +10,7 @@ from models.mt.terms.constraints import Form
 from models.mt.terms.vocabulary import BROKEN, Vocabulary
 from models.mt.terms.word_boundaries import is_letter
 
-CONTINUATIONS = range(0x80, 0xC0)  # bytes of UTF-8 after the first of a character
+CONTINUATION_BYTES = range(0x80, 0xC0)  # bytes of UTF-8 after the first of a character
 _DETOURS = (",", ";", ":", "-", "、", "，", "·")
 End: TypeAlias = tuple[str, bool]
 """The longest end of a text that may begin something banned, and whether a letter stands before it."""
@@ -101,7 +101,7 @@ class BannedTerms:
     def _find_suspects(self, end: End, partial: bytes, open_ban: bool) -> tuple[Sequence[int], Sequence[int]]:
         completing = dict.fromkeys(self._completing(end[0], partial))
         if partial:
-            halves = (token for byte in CONTINUATIONS for token in self._vocabulary.continuing(bytes([byte])))
+            halves = (token for byte in CONTINUATION_BYTES for token in self._vocabulary.continuing(bytes([byte])))
             return (), tuple(halves if open_ban else completing)
         sure = dict.fromkeys(self._vocabulary.word_ending if open_ban else ())
         doubtful = list(self._vocabulary.halves if open_ban else ())

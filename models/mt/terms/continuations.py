@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from models.mt.terms.banned_terms import BannedTerms, End
+from models.mt.terms.banned_terms import CONTINUATION_BYTES, BannedTerms, End
 from models.mt.terms.constraints import Constraint, Constraints, Form
 from models.mt.terms.text_state import TextReader, TextState
 from models.mt.terms.vocabulary import Vocabulary
@@ -99,6 +99,14 @@ class Continuations:
         if state.partial:
             members.append(self._continuation(ANY, self._vocabulary.completing(state.partial), remaining.pessimistic))
         return ContinuationSet(members, self._hard, self._vocabulary) if members else self._nothing
+
+    def tokens(self) -> Iterator[int]:
+        """Give all tokens that any continuation may begin with."""
+        for text in {self._apart(form) for _, form in self._forms}:
+            for start in range(len(text.encode())):
+                yield from self._vocabulary.beginning(text.encode()[start:])
+        for byte in CONTINUATION_BYTES:
+            yield from self._vocabulary.continuing(bytes([byte]))
 
     def _find_beginning(self, state: TextState, remaining: Remaining, last: bool) -> Iterator[Continuation]:
         for number, form in self._forms:
