@@ -16,7 +16,7 @@ NEVER = np.float32(-np.inf)
 class StudentStepModel:
     """A `StepModel` over texts whose prefixes have one length: the decoder's cells all stand at the same place.
 
-    Every text scores its own ``tokens``, so that it is translated alone as in a batch; all others are impossible.
+    Every text scores ``tokens`` of its own, so that it is translated alone as in a batch; all others are impossible.
     """
 
     def __init__(
