@@ -28,7 +28,7 @@ class InputStream(Protocol):
     overflowed: bool  # whether the device lost samples because the last `read` came too late
 
     def read(self) -> Samples:
-        """Samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
+        """Read the samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
         ...
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class OutputStream(Protocol):
     sample_rate: int
 
     def room(self) -> int:
-        """Number of samples that can be written at once; raises `DeviceError` when the device is gone."""
+        """Count the samples that can be written at once; raises `DeviceError` when the device is gone."""
         ...
 
     def write(self, samples: Samples) -> None:
@@ -59,7 +59,7 @@ class Timer(Protocol):
     """Time on a device's thread; asyncio's clocks belong to their loop."""
 
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Give monotonic seconds."""
         ...
 
     def wait(self, seconds: float) -> bool:
@@ -78,7 +78,7 @@ class ThreadTimer:
         self._stopped = threading.Event()
 
     def now(self) -> float:
-        """`time.monotonic`."""
+        """Give `time.monotonic`."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> bool:
@@ -120,7 +120,7 @@ class PortAudioInput:
         OPEN_STREAMS.append(self)
 
     def read(self) -> Samples:
-        """All that waits; of two channels the mean."""
+        """Read all that waits; of two channels the mean."""
         with PORTAUDIO_LOCK:
             stream = _alive(self._stream, self.name)
             try:
@@ -147,7 +147,7 @@ class PortAudioOutput:
         OPEN_STREAMS.append(self)
 
     def room(self) -> int:
-        """PortAudio's own count."""
+        """Give PortAudio's own count."""
         with PORTAUDIO_LOCK:
             try:
                 return int(_alive(self._stream, self.name).write_available)
@@ -172,7 +172,7 @@ class PortAudioOutput:
 
 
 def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - sounddevice has no types
-    """A running stream of one channel, or of two where the hardware has no single one."""
+    """Start a stream of one channel, or of two where the hardware has no single one."""
     with PORTAUDIO_LOCK:
         sounddevice = portaudio()
         kind = sounddevice.InputStream if direction == "input" else sounddevice.OutputStream

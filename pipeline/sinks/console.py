@@ -1,4 +1,4 @@
-"""What a terminal shows of a session: the translation on standard output, everything else on standard error."""
+"""The terminal of a session: the translation on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TranslationLines:
                 raise unwritable(error) from error
 
     async def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is held back."""
 
 
 class PlainView:
@@ -60,7 +60,7 @@ class PlainView:
             self._print(f"notice: {line}")
 
     async def close(self) -> None:
-        """Nothing is held back; say what came of it."""
+        """Print the figures of the session."""
         if line := self._figures.line():
             self._print(line)
 
@@ -79,7 +79,7 @@ def console_sinks(
     unread: Callable[[], None],
     spoken: str | None = None,
 ) -> Sequence[Sink]:
-    """What shows a session on this terminal, pipe or log; ``quiet``: the translation only.
+    """Choose the sinks for this terminal, pipe or log; ``quiet``: the translation only.
 
     Figures are of the target that is ``spoken`` (none: the first).
     """

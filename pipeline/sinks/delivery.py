@@ -18,7 +18,7 @@ GRACE_S = 0.5  # for a sink to end when it is cancelled; one that does not is le
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bounds of what waits for one sink."""
+    """Bounds of the events that wait for one sink."""
 
     max_bytes: int = 8 * 2**20  # about 30 s of original and speech at 48 and 24 kHz
     max_age_s: float = 30.0  # longest that one `put` may take; for a client, the age of the oldest event
@@ -229,7 +229,7 @@ class SinkQueue:
 
 
 def size_of(event: Event) -> int:
-    """Bytes that an event occupies while it waits, estimated from its samples and words."""
+    """Estimate the bytes that an event occupies while it waits, from its samples and words."""
     match event:
         case AudioChunk() | SpeechChunk():
             return EVENT_BYTES + event.samples.nbytes
@@ -242,7 +242,7 @@ def size_of(event: Event) -> int:
 
 
 def _replaceable(event: Event) -> object | None:
-    """A key that is equal for events of which the later makes the earlier needless; none for what must not be lost."""
+    """Give a key that is equal for events of which the later makes the earlier needless; none for what must not be lost."""
     match event:
         case Draft():
             return Draft, event.language
@@ -257,7 +257,7 @@ def _replaceable(event: Event) -> object | None:
 
 
 def _newest(items: deque[Queued]) -> list[Queued]:
-    """The items without those that a later one replaces, oldest first."""
+    """Keep the items that no later one replaces, oldest first."""
     seen: set[object] = set()
     kept: list[Queued] = []
     for item in reversed(items):

@@ -13,7 +13,7 @@ LITTLE_BYTES = 1 << 20  # that a full disk may still call free: blocks of others
 
 
 def create(path: Path, *, private: bool) -> int:
-    """A descriptor of a new or emptied file, which only its owner may read if ``private``.
+    """Open a new or emptied file, which only its owner may read if ``private``.
 
     As long as it is open, nobody else gets one: two sessions that write one file would leave neither's. Raises
     `DeviceError`, and `BadInput` for a named pipe.
@@ -75,7 +75,7 @@ def check_folder(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: Exception) -> DeviceError:
-    """The error for a file or folder that cannot be made, with what to do."""
+    """Make the error for a file or folder that cannot be made, with what to do."""
     folder = path.parent
     if path.is_dir():
         step = "the name of a file"
@@ -91,17 +91,17 @@ def cannot_write(path: Path, error: Exception) -> DeviceError:
 
 
 def cannot_go_on(path: Path, reason: str) -> DeviceError:
-    """The error for a file that takes no more."""
+    """Make the error for a file that takes no more."""
     return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid", hint="another disk")
 
 
 def reason_of(error: Exception) -> str:
-    """The system's reason why a file could not be written."""
+    """Give the system's reason why a file could not be written."""
     return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
 
 
 def reason_by_space(path: Path) -> str:
-    """A reason guessed from the space that is left, for a library that hides the system's."""
+    """Guess the reason from the space that is left, for a library that hides the system's."""
     free = shutil.disk_usage(path.resolve().parent).free
     return "the disk is full" if free < LITTLE_BYTES else "the disk may be full, or the file at a limit of its size"
 

@@ -93,7 +93,7 @@ def _refuse_bad(found: AnalysedRecording, clipped: float) -> None:
 
 
 def _without_pauses(samples: Samples, speech: Windows) -> Samples:
-    """The stretches of speech with their edges, faded into each other's silence, up to `LONGEST_S`."""
+    """Join the stretches of speech with their edges, faded into each other's silence, up to `LONGEST_S`."""
     window = round(WINDOW_S * VOICE_HZ)
     stretches = quality.spans(quality.widened(speech, PAD_WINDOWS))
     joined = np.concatenate([faded(samples[first * window : end * window]) for first, end in stretches])
@@ -102,7 +102,7 @@ def _without_pauses(samples: Samples, speech: Windows) -> Samples:
 
 
 def faded(samples: Samples) -> Samples:
-    """The samples with 5 ms of fade at both ends, so that stretches can be joined without a click."""
+    """Fade 5 ms at both ends, so that stretches can be joined without a click."""
     length = min(round(_FADE_S * VOICE_HZ), len(samples) // 2)
     shaped = samples.copy()
     if length:
@@ -113,7 +113,7 @@ def faded(samples: Samples) -> Samples:
 
 
 def _raised(samples: Samples, level_db: float) -> Samples:
-    """Quiet speech at a usual level: encoders cut their spectrogram off at a fixed floor."""
+    """Raise quiet speech to a usual level: encoders cut their spectrogram off at a fixed floor."""
     if level_db >= QUIET_DB:
         return samples
     gain = min(10 ** ((WANTED_DB - level_db) / 20), _HEADROOM / max(float(np.abs(samples).max()), 1e-6))
