@@ -134,7 +134,7 @@ def sha256_of(path: Path) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """Split a text into words without case and accents, or characters where words are not spaced; our name in one spelling."""
+    """Split a text into words without case and accents, or characters where words are not spaced; our name spelt once."""
     plain = "".join(
         character for character in unicodedata.normalize("NFKD", text) if unicodedata.category(character) != "Mn"
     )
