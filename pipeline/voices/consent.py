@@ -16,6 +16,7 @@ from pipeline.contracts import Recognizer
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Samples, Word, text_of
 from pipeline.languages import language_name
+from pipeline.scripts import IDEOGRAPHS
 from pipeline.voices.quality import FINDER_HZ
 from pipeline.voices.record import Consent
 from pipeline.voices.recording import resampled
@@ -26,8 +27,8 @@ AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longe
 PRODUCT = "translate live"
 
 _PRODUCT_SPELLINGS = re.compile(r"translate\W*live")
-_CJK = "぀-ヿ㐀-鿿가-힯"  # kana, Chinese characters, Hangul: no spaces between words
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_SINGLY = f"{IDEOGRAPHS}가-힯"  # Hangul too: recognizers put its spaces where they like
+_TOKEN = re.compile(rf"[{_SINGLY}]|[^\W_{_SINGLY}]+")
 # fmt: off
 _NEGATIONS = frozenset({
     "not", "never", "don", "dont", "disagree", "refuse", "nicht", "kein", "keine", "nie", "niemals", "pas", "jamais", "non",

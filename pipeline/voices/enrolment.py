@@ -24,7 +24,7 @@ ONE_SPEAKER = (
     "not checked: that clip and consent are of the same speaker, for which you answer; a clip in which the speaker also "
     "agrees can be both"
 )
-SPEECH_FINDER = BackendChoice("models.asr.speech_finder:SileroSpeech")
+SPEECH_FINDER = BackendChoice("models.asr.vad:SileroSpeech")
 
 
 @dataclass(frozen=True, slots=True)

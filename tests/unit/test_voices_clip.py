@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.asr.speech_finder import SileroSpeech
+from models.asr.vad import SileroSpeech
 from pipeline.errors import BadInput
 from pipeline.voices import quality
 from pipeline.voices.quality import WINDOW_S
