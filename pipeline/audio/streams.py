@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from pipeline.audio.devices import OPEN_STREAMS, PORTAUDIO_LOCK, Device, Direction, choose, list_devices, portaudio, refresh
 from pipeline.errors import DeviceError
-from pipeline.events import Samples
+from pipeline.events import DeviceBack, DeviceLost, Samples
 
+RETRY_S = 1.0  # between attempts to open a lost device again
 INPUT_LATENCY_S = 0.1
 OUTPUT_LATENCY_S = 0.1  # what is in the device cannot be taken back: cancel to silence must stay under 150 ms
 
@@ -107,6 +110,41 @@ def _find(name: str | None, direction: Direction, attempt: int) -> Device:
     if attempt > 0:
         refresh(force=attempt % 10 == 0)
     return choose(name, direction, list_devices())
+
+
+Stream = TypeVar("Stream", InputStream, OutputStream)
+
+
+def opened_again(
+    stream: Stream,
+    reopen: Callable[[int], Stream],
+    wait: Callable[[float], bool],
+    tell: Callable[[DeviceLost | DeviceBack], None],
+    worked_s: float,
+) -> Stream | None:
+    """Free a lost device's stream and open it again; none if ``wait``, which sleeps, says that the session is over.
+
+    One that worked for `RETRY_S` may just have been reset and is opened at once, without a word; else every `RETRY_S`,
+    and its loss and return are told. ``reopen`` is given the number of the attempt.
+    """
+    stream.close()
+    if worked_s >= RETRY_S and (again := _opened_or_none(reopen, 0)) is not None:
+        return again
+    tell(DeviceLost(stream.name))
+    for attempt in count(1):
+        if wait(RETRY_S):
+            break
+        if (again := _opened_or_none(reopen, attempt)) is not None:
+            tell(DeviceBack(stream.name))
+            return again
+    return None
+
+
+def _opened_or_none(reopen: Callable[[int], Stream], attempt: int) -> Stream | None:
+    try:
+        return reopen(attempt)
+    except DeviceError:
+        return None
 
 
 class PortAudioInput:

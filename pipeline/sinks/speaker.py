@@ -10,9 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.audio.reopening import opened_again
 from pipeline.audio.resampling import Resampler
-from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output
+from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, SpeechChunk
 from pipeline.sinks.playback import Playback

@@ -19,8 +19,7 @@ from pipeline.languages import language_name
 from pipeline.scripts import IDEOGRAPHS
 from pipeline.voices.quality import FINDER_HZ
 from pipeline.voices.record import Consent
-from pipeline.voices.recording import resampled
-from pipeline.voices.reference_clip import AnalysedRecording
+from pipeline.voices.reference_clip import AnalysedRecording, resampled
 
 SHORTEST_S = 1.5  # of speech: no statement is shorter
 AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longer of both

@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.events import AudioChunk, Samples, Transcript, Word
-from pipeline.voices.recording import resampled
-from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded
+from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded, resampled
 
 ENROL_S = 5.0
 REFINE_S = 12.0
