@@ -158,7 +158,7 @@ def test_bad_clips_are_refused_before_any_model_is_loaded(add, profile, tmp_path
 def test_without_consent_it_says_what_to_record(add, store):
     code, _, err = add(consent=None)
     assert code == 2
-    assert consent_sentence("en", "anna") in err
+    assert err.splitlines()[-1] == f'try: --consent FILE, in which they say: "{consent_sentence("en", "anna")}"'
     code, _, err = add("--language", "German", consent=None)
     assert consent_sentence("de", "anna") in err
     assert store.names() == []
@@ -175,6 +175,7 @@ def test_a_language_that_is_not_heard_needs_the_users_word(add, store):
     code, _, err = add("--language", "de")
     assert code == 2
     assert "does not hear German" in err
+    assert err.splitlines()[-1].startswith('try: --consent-text "')
     assert add("--language", "de", "--consent-text", "Ja, translate-live darf meine Stimme als anna benutzen")[0] == 0
     assert store.record("anna").consent.checked == "confirmed"
 
