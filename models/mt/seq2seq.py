@@ -57,7 +57,7 @@ class Seq2Seq:
     def missing(self) -> Sequence[Missing]:
         """What this machine lacks to run it."""
         packages = missing_packages(("torch", "transformers", "safetensors", "sentencepiece"))
-        return packages or missing_checkpoint(self.entry().repository, "translate-live pull")
+        return packages or missing_checkpoint(self.entry().repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""

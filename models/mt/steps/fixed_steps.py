@@ -56,7 +56,7 @@ class FixedSteps:
                         step.record(recorder)
         except RuntimeError as error:
             raise ModelError(
-                f"the decoding step of {type(model).__name__} cannot be recorded: {error}; set `graphs: false`"
+                f"the decoding step of {type(model).__name__} cannot be recorded: {error}", hint="translator.graphs=false"
             ) from error
 
     def fitting(self, rows: int, prompt: int, answer: int) -> FixedStep | None:

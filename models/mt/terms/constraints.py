@@ -124,5 +124,6 @@ def _refuse_contradictions(hard: Sequence[Constraint], banned: Sequence[Form]) -
             for ban in banned:
                 if any(ban.at(form.text, place) for place in range(len(form.text))):
                     raise BadInput(
-                        f"the glossary demands {form.text!r} and bans {ban.text!r}, which it contains; remove one of them"
+                        f"the glossary demands {form.text!r} and bans {ban.text!r}, which it contains",
+                        hint="remove one of them",
                     )
