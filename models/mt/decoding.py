@@ -158,6 +158,7 @@ class Decoder:
                     hint="cut it into sentences",
                 )
             constraints = constraints_of(request.terms, request.target_language)
+            refuse_unwritable(constraints.hard, self._architecture.vocabulary)
             return _Work(given, request, prompt, constraints, best=request.prefix)
         except TranslateLiveError as error:
             return error
@@ -250,7 +251,8 @@ class Decoder:
                 work.met = self._meets(work, work.best)
 
     def _stricter(self, work: _Work) -> TranslationRequest:
-        digits = tuple(Term(number, (number,)) for number in lost_numbers(work.request.source, work.best))
+        lost = lost_numbers(work.request.source, work.best)
+        digits = tuple(Term(number, (number,)) for number in lost if self._architecture.vocabulary.writes(number))
         return replace(work.request, context=(), terms=(*work.request.terms, *digits))
 
     def _translation(self, work: _Work) -> Translation:
