@@ -126,7 +126,7 @@ class CausalArchitecture:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Ready to continue these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepModel(self._model, tokens, self._never, self._fixed)
