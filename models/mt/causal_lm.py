@@ -67,23 +67,23 @@ class CausalLM:
         check_range("window_ms", self.window_ms, 0)
 
     def entry(self) -> Entry:
-        """What is known about the model; raises `BadInput`."""
+        """Describe the model; raises `BadInput`."""
         entry = entry_of(self.model, "causal", self.prompt, self.languages)
         if entry.prompt not in PROMPTS:
             raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, PROMPTS)}")
         return entry
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it."""
+        """Name what this machine lacks to run it."""
         repository = self.entry().repository
         return missing_packages() or missing_checkpoint(repository) or missing_chat_template(repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
         return self.entry().pairs()
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes that it will take of a GPU, by what takes them; none on a CPU."""
+        """Return the bytes that it will take of a GPU, by what takes them; none on a CPU."""
         if not on_gpu(self.device):
             return {}
         steps = recorded_memory(self.entry(), self.dtype, self.batch * self.beams) if self.graphs else {}
@@ -98,7 +98,7 @@ class CausalLM:
         return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
-        """The loaded model; blocking. Raises `ModelError`."""
+        """Load the model; blocking. Raises `ModelError`."""
         entry = self.entry()
         model, tokenizer = load_checkpoint(entry.repository, "causal", self.device, self.dtype)
         on_cuda = model.device.type == "cuda"
@@ -123,17 +123,17 @@ class CausalArchitecture:
         self._fixed = _recorded(model, self._never, rows, recorder) if recorder else None
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        """Return the request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
     def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
-        """Ready to continue these prompts."""
+        """Return what continues these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepModel(self._model, tokens, self._never, self._fixed)
 
 
 def _recorded(model: Model, bias: Tensor, rows: int, recorder: Recorder) -> FixedSteps:
-    """Raises `ModelError` for a model whose configuration does not say how long a text it reads."""
+    """Record the steps; raises `ModelError` for a model whose configuration does not say how long a text it reads."""
     if (positions := getattr(model.config, "max_position_embeddings", None)) is None:
         raise ModelError(f"{type(model).__name__} does not say how many positions it has", hint="translator.graphs=false")
     return FixedSteps(model, bias, buckets(rows, positions), recorder)

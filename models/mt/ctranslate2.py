@@ -44,21 +44,21 @@ class CTranslate2:
         check_range("window_ms", self.window_ms, 0)
 
     def exact(self) -> CausalLM:
-        """The same checkpoint in torch."""
+        """Return the same checkpoint in torch."""
         return CausalLM(self.model, self.prompt, self.languages, "cpu", "float32", self.beams, 1, self.longest_source)
 
     def entry(self) -> Entry:
-        """What is known about the model; raises `BadInput`."""
+        """Describe the model; raises `BadInput`."""
         return self.exact().entry()
 
     def folder(self) -> Path:
-        """Where the 8-bit model is kept."""
+        """Return the folder of the 8-bit model."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         name = self.entry().name.strip("/").replace("/", "--")
         return Path(self.converted).expanduser() if self.converted else cache / "translate-live" / f"{name}-int8"
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it."""
+        """Name what this machine lacks to run it."""
         packages = missing_packages(("ctranslate2", "torch", "transformers", "safetensors"))
         if lacking := packages or self.exact().missing():
             return lacking
@@ -66,7 +66,7 @@ class CTranslate2:
         return [] if ready else [Missing(f"the 8-bit form of {self.model}", FETCH_MODELS)]
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
         return self.entry().pairs()
 
     def pull(self, progress: Progress) -> None:

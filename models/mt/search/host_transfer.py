@@ -21,7 +21,7 @@ Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What the rows need of a step, on the model's device.
+    """The arrays that the rows need for a step, on the model's device.
 
     ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
     are places in its scores [requests, width, vocabulary] as one row: those whose values a row looks up (``groups``), and
@@ -36,7 +36,7 @@ class StepInputs:
 
 
 class Transfer(Protocol):
-    """What passes between the search and the arrays of one model."""
+    """The passage between the search and the arrays of one model."""
 
     def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
         """Return what ``rows`` need of the next step, whose scores are [requests, width, size]."""

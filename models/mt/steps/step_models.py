@@ -1,4 +1,4 @@
-"""The step interface of the search for the two architectures that translate."""
+"""The step models of the two architectures of transformers that translate."""
 
 from __future__ import annotations
 
@@ -134,13 +134,13 @@ class Seq2SeqStepModel:
 
 
 def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
-    """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
+    """Return log-probabilities float32 of ``logits`` [rows, vocabulary]."""
     scores = logits.float().log_softmax(-1)
     return scores if bias is None else scores + bias
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The tokens that end a text, as the model's generation settings say."""
+    """Return the tokens that end a text, as the model's generation settings say."""
     ends = model.generation_config.eos_token_id
     ends = tokenizer.eos_token_id if ends is None else ends
     return tuple(ends) if isinstance(ends, list) else (ends,)
