@@ -17,7 +17,7 @@ from typing import Protocol
 
 from models.mt.catalog import Entry
 from pipeline.contracts import Term, Translation, TranslationRequest
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, check_range
 from pipeline.lane import Lane
 
 Outcome = Translation | Exception
@@ -122,6 +122,13 @@ class BatchedTranslator:
 
 def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+
+
+def check_settings(beams: int, batch: int, longest_source: int, window_ms: float) -> None:
+    """Raise `BadInput` for a setting that no backend can use."""
+    for name, value in (("beams", beams), ("batch", batch), ("longest_source", longest_source)):
+        check_range(name, value, 1)
+    check_range("window_ms", window_ms, 0)
 
 
 @asynccontextmanager

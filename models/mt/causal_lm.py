@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
 from models.graph_capture import CudaRecorder, Recorder
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import (
     load_checkpoint,
@@ -28,12 +28,12 @@ from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, check_range, nearest
+from pipeline.errors import BadInput, ModelError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.search.step_model import StepModel
+    from models.mt.search.model_interface import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class CausalLM:
     ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of
     `models.mt.prompts.PROMPTS`) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are
     translated at once, ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits
-    for company where that is expected (`models.mt.batching`).
+    for others where they are expected (`models.mt.batching`).
 
     ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.steps.fixed_steps`); on a CPU
     it changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
@@ -62,9 +62,7 @@ class CausalLM:
     graphs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def entry(self) -> Entry:
         """Describe the model; raises `BadInput`."""

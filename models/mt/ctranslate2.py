@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry
 from models.mt.causal_lm import CausalLM
 from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import FETCH_MODELS, ModelError, check_range
+from pipeline.errors import FETCH_MODELS, ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,7 @@ class CTranslate2:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def exact(self) -> CausalLM:
         """Return the same checkpoint in torch."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.mt.code_switching import code_switched
 from models.mt.quality_checks import lost_numbers, problems
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
-from models.mt.search.step_model import StepModel
+from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.continuations import refuse_unwritable

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
@@ -19,10 +19,10 @@ from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, check_range, nearest
+from pipeline.errors import BadInput, ModelError, nearest
 
 if TYPE_CHECKING:
-    from models.mt.search.step_model import StepModel
+    from models.mt.search.model_interface import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,7 @@ class Seq2Seq:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def entry(self) -> Entry:
         """Describe the model; raises `BadInput`."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.mt.search.beam_row import FAR, Row, TokensOfBeam
 
 if TYPE_CHECKING:
-    from models.mt.search.step_model import FloatArray, IntArray
+    from models.mt.search.model_interface import FloatArray, IntArray
 
 CHUNKS = 128  # about the root of a vocabulary
 Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]

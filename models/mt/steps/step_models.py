@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.steps.beam_cache import fork
 from models.mt.steps.prefill import Model, Prefilled, padded, prefill
 from models.mt.terms.token_bytes import Tokenizer
@@ -147,7 +147,7 @@ def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def never(vocabulary: Vocabulary, ends: Sequence[int], device: object) -> Tensor:
-    """Return `models.mt.search.step_model.never_written` as a tensor on the device."""
+    """Return `models.mt.search.model_interface.never_written` as a tensor on the device."""
     import torch
 
     return torch.from_numpy(never_written(vocabulary, ends)).to(device)
