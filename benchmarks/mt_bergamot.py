@@ -32,10 +32,13 @@ FLUENT_NATS, FLUENT_CHRF = 1.0, 5.0  # what a term may cost the text: of its sco
 def everyday() -> list[Sentence]:
     """Read the sentences."""
     rows = (line.split("\t") for line in (EVERYDAY / "en-pt.tsv").read_text(encoding="utf-8").splitlines())
-    return [
-        Sentence(english, portuguese, tuple((one.split("=")[0], one.split("=")[1]) for one in terms.split("; ")))
-        for english, portuguese, terms in rows
-    ]
+    return [Sentence(english, portuguese, tuple(_term_pairs(terms))) for english, portuguese, terms in rows]
+
+
+def _term_pairs(terms: str) -> Iterator[tuple[str, str]]:
+    for one in filter(None, terms.split("; ")):
+        source, _, target = one.partition("=")
+        yield source, target
 
 
 def bergamot_figures() -> Iterator[Mapping[str, float]]:
