@@ -16,10 +16,10 @@ from benchmarks.toy_language import Speech
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import Word
-from pipeline.glossary import Glossary, load_glossary
-from pipeline.reading.agreement_units import AgreementUnits
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading_units import PauseUnits, UnitPolicy
+from pipeline.glossary.glossary import Glossary, load_glossary
+from pipeline.policies.agreement_units import AgreementUnits
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.pause_units import PauseUnits, UnitPolicy
 
 LAG_S, PERIOD_S = 0.9, 0.3  # of the recognizer, as in `benchmarks.mt_policy`
 WORD_S, LETTER_S, MARK_S, SENTENCE_S = 0.12, 0.055, 0.15, 0.7  # how long words take, and the pauses after marks

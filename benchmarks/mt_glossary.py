@@ -11,7 +11,7 @@ from benchmarks.metrics.statistics import percentile
 from benchmarks.mt_control import made_up_vocabulary
 from models.mt.decoding import check_terms
 from models.mt.terms.vocabulary import Vocabulary
-from pipeline.glossary import load_glossary
+from pipeline.glossary.glossary import load_glossary
 
 TERMS, REPEATS = 10_000, 3
 SOURCE, TARGET = "en", "es"

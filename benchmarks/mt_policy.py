@@ -22,9 +22,9 @@ from benchmarks.policy_baselines import RuleUnits, local_agreement, sentence_wis
 from benchmarks.toy_language import MARKS, Speech, ToyTranslator, bare, talk
 from pipeline.contracts import TranslationRequest
 from pipeline.events import Word, text_of
-from pipeline.reading.agreement_units import AgreementUnits
-from pipeline.reading.options import BUDGETS_S, AgreementOptions
-from pipeline.reading_units import PauseUnits, UnitPolicy
+from pipeline.policies.agreement_units import AgreementUnits
+from pipeline.policies.options import BUDGETS_S, AgreementOptions
+from pipeline.policies.pause_units import PauseUnits, UnitPolicy
 
 TALKS, SENTENCES = 6, 25
 LAG_S, PERIOD_S = 0.9, 0.3  # of the recognizer: from a word's end to its commit, and between transcripts

@@ -2,7 +2,7 @@
 
 A talk is simulated, not its models: clauses of lognormal(1.0, 0.5) s, cut at the longest reading unit, with exponential
 pauses between them; each unit is ready a base latency after its words ended, and its speech is ``expansion`` times as long,
-give or take lognormal(0, 0.15). Who decides is `pipeline.pace.plan`, as in a session.
+give or take lognormal(0, 0.15). Who decides is `pipeline.policies.pace.plan`, as in a session.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.metrics.statistics import mean, percentile
-from pipeline.pace import PaceOptions, Waiting, plan
-from pipeline.reading_units import PauseOptions
+from pipeline.policies.pace import PaceOptions, Waiting, plan
+from pipeline.policies.pause_units import PauseOptions
 
 EXPANSIONS = (0.95, 1.0, 1.1, 1.2, 1.35)
 PAUSES_S = (0.6, 0.2)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, text_of
-from pipeline.glossary import Glossary
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading.sentence import Sentence
-from pipeline.reading.sentence_ends import SentenceEnds
-from pipeline.reading.stability import common, continuation, stability_units, without_end
-from pipeline.reading_units import Reading
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.pause_units import Reading
+from pipeline.policies.sentence import Sentence, SentenceEnds
+from pipeline.policies.stability import common, continuation, stability_units, without_end
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from benchmarks.runs.runner import measure
 from benchmarks.runs.scoring import score, to_json
 from benchmarks.systems.script import ScriptSystem
 from pipeline.errors import TranslateLiveError
-from pipeline.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-6

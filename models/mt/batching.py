@@ -116,8 +116,8 @@ class BatchedTranslator:
             if not _out_of_memory(error):
                 raise
             raise ModelError(
-                f"out of memory while translating {half} texts at once; close other programs that use the device, set a "
-                "smaller `batch` or fewer `beams`, or choose a smaller model"
+                f"out of memory while translating {half} texts at once",
+                hint="close other programs that use the device, or set a smaller `batch`, fewer `beams` or a smaller model",
             ) from error
 
 

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
+from models.graph_capture import CudaRecorder, Recorder
 from models.mt.batching import BatchedTranslator, ready_translator
 from models.mt.catalog import Entry, entry_of
-from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.checkpoint import (
+    load_checkpoint,
+    missing_chat_template,
+    missing_checkpoint,
+    missing_packages,
+    pull_checkpoint,
+)
 from models.mt.decoding import Decoder, Prompt
 from models.mt.gpu_memory import gpu_memory, recorded_memory
 from models.mt.prompts import PROMPTS, Chat
@@ -20,7 +27,6 @@ from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
-from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 
@@ -69,7 +75,8 @@ class CausalLM:
 
     def missing(self) -> Sequence[Missing]:
         """What this machine lacks to run it."""
-        return missing_packages() or missing_checkpoint(self.entry().repository, "translate-live pull")
+        repository = self.entry().repository
+        return missing_packages() or missing_checkpoint(repository) or missing_chat_template(repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
@@ -119,7 +126,7 @@ class CausalArchitecture:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Ready to continue these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepModel(self._model, tokens, self._never, self._fixed)
@@ -128,5 +135,5 @@ class CausalArchitecture:
 def _recorded(model: Model, bias: Tensor, rows: int, recorder: Recorder) -> FixedSteps:
     """Raises `ModelError` for a model whose configuration does not say how long a text it reads."""
     if (positions := getattr(model.config, "max_position_embeddings", None)) is None:
-        raise ModelError(f"{type(model).__name__} does not say how many positions it has: set `graphs: false`")
+        raise ModelError(f"{type(model).__name__} does not say how many positions it has", hint="translator.graphs=false")
     return FixedSteps(model, bias, buckets(rows, positions), recorder)

@@ -18,7 +18,7 @@ from models.mt.causal_lm import CausalLM
 from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import ModelError, check_range
+from pipeline.errors import FETCH_MODELS, ModelError, check_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class CTranslate2:
         if lacking := packages or self.exact().missing():
             return lacking
         ready = (self.folder() / "model.bin").is_file()
-        return [] if ready else [Missing(f"the 8-bit form of {self.model}", "translate-live pull")]
+        return [] if ready else [Missing(f"the 8-bit form of {self.model}", FETCH_MODELS)]
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
@@ -97,6 +97,6 @@ class CTranslate2:
             generator = ctranslate2.Generator(str(self.folder()), **settings)
             tokenizer = AutoTokenizer.from_pretrained(local_folder(self.entry().repository), local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"cannot load {self.folder()}: {error}; delete it and run `translate-live pull`") from error
+            raise ModelError(f"cannot load {self.folder()}: {error}", hint=f"delete it, then {FETCH_MODELS}") from error
         limits = {"beams": self.beams, "longest_source": self.longest_source}
         return Int8Decoder(generator, tokenizer, self.entry(), **limits, exact=self.exact().decoder)

@@ -88,10 +88,11 @@ class Architecture(Protocol):
         """The request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Return what continues these prompts, which are of one group.
 
-        ``needed`` are the ends and what their terms may need: a model that scores a part of the vocabulary scores them too.
+        ``needed`` are for each prompt the ends and the tokens that its terms may need: a model that scores only a part of
+        the vocabulary scores them too, in searches without constraints as well, so that their scores can be compared.
         """
         ...
 
@@ -154,7 +155,8 @@ class Decoder:
             if prompt.source_length > self._longest_source:
                 raise BadInput(
                     f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                    f"{self._longest_source} are possible; cut it into sentences"
+                    f"{self._longest_source} are possible",
+                    hint="cut it into sentences",
                 )
             constraints = constraints_of(request.terms, request.target_language)
             refuse_unwritable(constraints.hard, self._architecture.vocabulary)
@@ -170,13 +172,17 @@ class Decoder:
             beams = 1 if all(work.request.draft for work in batch) else self._beams
             options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
             requests = [self._ask(work) for work in batch]
-            needed = frozenset(self._architecture.ends).union(*(one.automaton.tokens for one in requests if one.automaton))
+            needed = [self._needed(work) for work in batch]
             step_model = self._architecture.step_model([work.prompt for work in batch], needed)
             found, _ = search(step_model, requests, options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
+
+    def _needed(self, work: _Work) -> frozenset[int]:
+        terms = self._automaton(work.constraints).tokens if work.constraints else ()
+        return frozenset((*self._architecture.ends, *terms))
 
     def _obey(self, works: Sequence[_Work]) -> None:
         """Search works again so that they say their terms, and keep the likeliest text of each that does.

@@ -41,5 +41,6 @@ def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
         most, positions = room(buckets(rows, shape["max_position_embeddings"]))
         scores = 4 * most * shape["vocab_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'} does not tell its geometry ({error!r}): set `graphs: false`") from error
+        config = folder / "config.json"
+        raise ModelError(f"{config} does not tell its geometry ({error!r})", hint="translator.graphs=false") from error
     return {f"{what}, from its configuration": positions * position * number_bytes(dtype) + scores}

@@ -71,7 +71,8 @@ class Int8Decoder:
         if prompt.source_length > self._longest_source:
             raise BadInput(
                 f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                f"{self._longest_source} are possible; cut it into sentences"
+                f"{self._longest_source} are possible",
+                hint="cut it into sentences",
             )
         return prompt
 

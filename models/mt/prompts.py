@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from models.mt.catalog import Entry, name_of
+from models.mt.checkpoint import CHAT_MODEL
 from models.mt.decoding import Prompt
 from models.mt.terms.token_bytes import Tokenizer
 from pipeline.contracts import TranslationRequest
+from pipeline.errors import ModelError
 
 
 def hy_mt2(request: TranslationRequest) -> str:
@@ -54,6 +56,9 @@ class Chat:
     """The chat of one model, in its own template."""
 
     def __init__(self, tokenizer: Tokenizer, entry: Entry) -> None:
+        """Raises `ModelError` for a model that has no template."""
+        if not tokenizer.chat_template:
+            raise ModelError(f"{entry.name} has no chat template, so it cannot be asked to translate", hint=CHAT_MODEL)
         self._tokenizer, self._entry = tokenizer, entry
 
     def prompt(self, request: TranslationRequest) -> Prompt:

@@ -110,7 +110,7 @@ class RoutedTranslator:
         async with self._loading[tier]:
             if tier not in self._translators:
                 if missing := tier.missing():
-                    needs = "; ".join(f"{one.what} ({one.fix})" for one in missing)
-                    raise ModelError(f"to translate from {source!r} to {target!r} there is need of {needs}")
+                    what, fix = ", ".join(one.what for one in missing), " && ".join({one.fix: None for one in missing})
+                    raise ModelError(f"translating from {source!r} to {target!r} needs {what}", hint=fix)
                 self._translators[tier] = await self._loaded.enter_async_context(tier.load())
         return self._translators[tier]

@@ -57,7 +57,7 @@ class Seq2Seq:
     def missing(self) -> Sequence[Missing]:
         """What this machine lacks to run it."""
         packages = missing_packages(("torch", "transformers", "safetensors", "sentencepiece"))
-        return packages or missing_checkpoint(self.entry().repository, "translate-live pull")
+        return packages or missing_checkpoint(self.entry().repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
@@ -109,7 +109,7 @@ class Seq2SeqArchitecture:
         target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
         return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Ready to continue these prompts, whose targets have one length."""
         sources = [prompt.source for prompt in prompts]
         return Seq2SeqStepModel(self._model, sources, [prompt.target for prompt in prompts], self._never)

@@ -22,13 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
-    from pipeline.config import fix_for, load_profile  # noqa: PLC0415
+    from pipeline.commands.advice import worded  # noqa: PLC0415
     from pipeline.contracts import Fetching, FetchOptions  # noqa: PLC0415
     from pipeline.errors import TranslateLiveError  # noqa: PLC0415
+    from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
 
     options = FetchOptions(_codes(arguments.spoken), _codes(arguments.to), arguments.source)
-    backends = load_profile(arguments.profile, None, arguments.assignments).backends()
-    used = (backends.recognizer, backends.translator, *backends.synthesizers)
+    backends = load_profile(arguments.profile, None, arguments.assignments).backends
+    used = [backend for _, backend in backends.items()]
     try:
         for backend in used:
             progress = _Progress(type(backend).__name__)
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     missing = [item for backend in used for item in backend.missing()]
     for item in missing:
-        print(f"still missing: {item.what}; try: {fix_for(arguments.profile, [item])}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready")  # noqa: T201
     return 4 if missing else 0

@@ -19,8 +19,8 @@ from models.mt.apertium.stream_format import from_stream, to_stream
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import ModelError, Refused
-from pipeline.glossary import Glossary
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
 
 pytestmark = pytest.mark.skipif(("en", "es") not in Apertium().pairs(), reason="apertium-eng-spa is not installed")
 

@@ -14,7 +14,7 @@ from models.mt.apertium.backend import Apertium
 from models.tts.espeak import Espeak
 from pipeline.contracts import TranslationRequest
 from pipeline.events import AudioChunk, ReadingUnit
-from pipeline.speech import whole
+from pipeline.stages.speak import whole
 
 BACKENDS = (PocketSphinx(), Apertium(), Espeak())
 DICTIONARY = "young Y AH NG\n"

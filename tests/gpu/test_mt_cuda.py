@@ -5,13 +5,13 @@ import random
 import pytest
 import torch
 
+from models.graph_capture import CudaRecorder
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
 from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton
-from models.recording import CudaRecorder
 from tests.mt_models import END, random_model
 from tests.unit.test_mt_fixed_steps import DYNAMIC, SIZE, bias, poison, prompts
 from tests.unit.test_mt_terms import VOCABULARY, random_constraints

@@ -13,8 +13,8 @@ import pysubs2
 import pytest
 import soundfile
 
-from pipeline.outputs.event_log import read_events
-from pipeline.outputs.summary import summarize
+from pipeline.sinks.event_log import read_events
+from pipeline.sinks.summary import summarize
 
 ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "benchmarks" / "data" / "speech"

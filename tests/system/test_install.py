@@ -15,7 +15,7 @@ LOOK = """
 import json, sys
 from pathlib import Path
 import models, pipeline
-from pipeline.config import load_profile, profile_names, profiles_folder
+from pipeline.profiles.profile import load_profile, profile_names, profiles_folder
 from pipeline.languages import language_name
 print(json.dumps({
     "from": [pipeline.__file__, models.__file__, str(profiles_folder())],

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.files import AudioFile
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import Fault
+from pipeline.sources.files import AudioFile
 
 
 class NoClock:

@@ -4,9 +4,9 @@ import threading
 import numpy as np
 import pytest
 
-from pipeline.audio.microphone import WAITING_S, Capture, Microphone
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Gap
+from pipeline.sources.microphone import WAITING_S, Capture, Microphone
 
 RATE_HZ = 1000
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.playback import FADE_S, PREBUFFER_S, Playback
+from pipeline.sinks.playback import FADE_S, PREBUFFER_S, Playback
 
 RATE_HZ = 1000
 BLOCK = 20

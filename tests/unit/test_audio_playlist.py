@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.audio.playlist import Playlist
 from pipeline.clock import LoopClock
 from pipeline.events import AudioChunk, Fault, Notice
+from pipeline.sources.playlist import Playlist
 
 pytestmark = pytest.mark.looptime
 

@@ -12,8 +12,8 @@ PLAY_AND_LISTEN = """
 import asyncio, threading
 import numpy as np
 from pipeline.audio.devices import list_devices, refresh
-from pipeline.audio.microphone import Microphone
-from pipeline.audio.speaker import Speaker
+from pipeline.sources.microphone import Microphone
+from pipeline.sinks.speaker import Speaker
 from pipeline.events import SpeechChunk
 
 async def main():

@@ -4,10 +4,10 @@ import threading
 import numpy as np
 import pytest
 
-from pipeline.audio.playback import Playback
-from pipeline.audio.speaker import QUEUED_S, Player, Speaker
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, SpeechChunk
+from pipeline.sinks.playback import Playback
+from pipeline.sinks.speaker import QUEUED_S, Player, Speaker
 
 RATE_HZ = 1000
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.standard_input import StandardInput
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Gap
+from pipeline.sources.standard_input import StandardInput
 from tests.scripted import SetClock
 
 PCM = np.arange(-4000, 4000, dtype="<i2")
@@ -172,7 +172,7 @@ def stalled(clock, writing, data):
 
 @pytest.mark.parametrize("rate_hz", [0, -1, 10_000_000])
 def test_impossible_rates_are_refused(rate_hz):
-    with pytest.raises(BadInput, match="--rate"):
+    with pytest.raises(BadInput, match="is no sample rate; valid are 4000 to 384000 Hz"):
         StandardInput(rate_hz, clock=LoopClock())
 
 

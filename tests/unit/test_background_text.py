@@ -7,8 +7,8 @@ import os
 import pytest
 
 from pipeline.errors import DeviceError
-from pipeline.outputs import background_text
-from pipeline.outputs.background_text import BackgroundText
+from pipeline.sinks import background_text
+from pipeline.sinks.background_text import BackgroundText
 
 
 @pytest.fixture

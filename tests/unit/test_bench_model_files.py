@@ -11,9 +11,9 @@ import yaml
 from benchmarks import model_files
 from benchmarks.model_files import FINDERS, Hashes
 from models.asr.pocketsphinx import PocketSphinx
-from pipeline.config import load_profile, profiles_folder
 from pipeline.contracts import Missing
-from pipeline.registry import BackendChoice
+from pipeline.profiles.backends import BackendChoice
+from pipeline.profiles.profile import load_profile, profiles_folder
 
 TOYS = Path(__file__).parents[1]
 

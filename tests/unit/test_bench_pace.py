@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import pace
 from benchmarks.metrics.statistics import mean
-from pipeline.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions
 
 EASY = pace.Talk(expansion=0.95, pause_s=0.6, seed=1, minutes=5)
 HARD = pace.Talk(expansion=1.35, pause_s=0.2, seed=1, minutes=10)

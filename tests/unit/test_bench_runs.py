@@ -303,8 +303,8 @@ async def test_a_recorded_log_gives_the_figures_of_its_session(tmp_path, utteran
     from benchmarks.systems.script import script_of
     from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
     from pipeline.clock import LoopClock
-    from pipeline.outputs.event_log import EventLog, read_events
     from pipeline.session import Models, SessionOptions
+    from pipeline.sinks.event_log import EventLog, read_events
 
     utterance = utterances[3]
     models = Models(

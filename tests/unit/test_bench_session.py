@@ -18,9 +18,9 @@ from benchmarks.runs.row import physics
 from benchmarks.systems.in_process import Heard, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
-from pipeline.config import load_profile, what_is_missing
 from pipeline.errors import ModelError
 from pipeline.events import Word
+from pipeline.profiles.profile import load_profile, what_is_missing
 from pipeline.session import Models, SessionOptions
 
 OPTIONS = SessionOptions(("en",), ("es",), "es")

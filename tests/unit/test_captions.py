@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import ReadingUnit, Transcript, Word
-from pipeline.outputs.captions import Captions
-from pipeline.outputs.cues import LINE_COLUMNS, LONGEST_S, SHORTEST_S, Cue, CueLayout, columns
+from pipeline.sinks.captions import Captions
+from pipeline.sinks.cues import LINE_COLUMNS, LONGEST_S, SHORTEST_S, Cue, CueLayout, columns
 
 MILLISECOND = 0.001
 
@@ -193,7 +193,7 @@ async def test_a_full_disk_leaves_whole_cues(tmp_path):
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from pipeline.outputs.captions import Captions
+from pipeline.sinks.captions import Captions
 from pipeline.events import ReadingUnit
 captions = Captions(Path(sys.argv[1]))
 for number in range(5):

@@ -14,8 +14,9 @@ import soundfile
 from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
-from pipeline.config import profile_names
 from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS
+from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -200,8 +201,8 @@ def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monk
 
 
 def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
-    lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", "translate-live pull")])]
-    monkeypatch.setattr("pipeline.config.lacking", lambda *_: lacks)
+    lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", FETCH_MODELS)])]
+    monkeypatch.setattr("pipeline.profiles.profile.lacking", lambda *_: lacks)
     assert doctor(config) == 0
     said = capsys.readouterr().out
     assert "none profile    gpu is better, and lacks a GPU\nnone profile    cpu is better, and lacks a model\n" in said
@@ -296,7 +297,7 @@ def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert ended.returncode == 3
-    assert "error: cannot write: No space left on device\ntry: another disk" in ended.stderr
+    assert "error: No space left on device\ntry: another disk" in ended.stderr
     assert "Exception ignored" not in ended.stderr
 
 
@@ -367,4 +368,4 @@ def test_a_name_that_is_too_long_is_told_and_is_no_bug(tmp_path, monkeypatch, ca
     for words in ([f"./{long}", "--to", "es"], ["talk.wav", "--to", "es", "--events", long]):
         assert main(words) == 2
         error, step = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "try:"))]
-        assert (error, step) == (f"error: the name of a file is too long: {long}", "try: a shorter name")
+        assert (error, step) == (f"error: File name too long ({long})", "try: a shorter name")

@@ -15,11 +15,11 @@ from models.mt.router import Router
 from pipeline.cli import main
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
-from pipeline.glossary import load_glossary
-from pipeline.outputs.event_log import read_events
-from pipeline.outputs.summary import summarize
+from pipeline.glossary.glossary import load_glossary
 from pipeline.session import Models as LoadedModels
 from pipeline.session import Session, SessionOptions
+from pipeline.sinks.event_log import read_events
+from pipeline.sinks.summary import summarize
 from tests.scripted import Models, Talk
 
 SCRIPTED = {

@@ -23,9 +23,9 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.outputs.console import PlainView, TranslationLines, console_sinks
-from pipeline.outputs.lines import notice_line
-from pipeline.outputs.live_view import LiveView, Status
+from pipeline.sinks.console import PlainView, TranslationLines, console_sinks
+from pipeline.sinks.live_view import LiveView, Status
+from pipeline.sinks.plain_text import notice_line
 from tests.scripted import SetClock
 
 

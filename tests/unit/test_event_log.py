@@ -26,7 +26,7 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.outputs.event_log import EventLog, read_events
+from pipeline.sinks.event_log import EventLog, read_events
 from tests.scripted import SetClock
 
 S = 1_000_000_000

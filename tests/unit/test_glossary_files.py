@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
-from pipeline.glossary import Glossary, load_glossary
+from pipeline.glossary.glossary import Glossary, load_glossary
 
 TBX = """<?xml version="1.0" encoding="UTF-8"?>
 <tbx type="TBX-Core" xmlns="urn:iso:std:iso:30042:ed-2"><text><body>

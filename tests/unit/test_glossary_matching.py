@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline.contracts import Term
 from pipeline.events import Word
-from pipeline.glossary import Glossary
-from pipeline.terminology.entries import Entry
-from pipeline.terminology.tokens import _STEMMERS, _stemmer, deletions, one_edit_apart, places, same, tokens
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.glossary.tokens import _STEMMERS, _stemmer, deletions, one_edit_apart, places, same, tokens
 
 
 def glossary(*sources: str, **settings: object) -> Glossary:

@@ -10,8 +10,8 @@ from models.mt.router import Router
 from models.tts.espeak import Espeak
 from models.tts.qwen3 import Qwen3TTS
 from pipeline.languages import is_language, language_name, language_names, language_table
-from pipeline.launch.offering import languages_offered, session_languages
-from pipeline.registry import Backends
+from pipeline.profiles.backends import Backends
+from pipeline.profiles.languages_offered import languages_offered, session_languages
 
 
 def test_each_language_is_listed_with_all_that_serve_it() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from models.mt.apertium.protected_spans import ProtectedText, can_protect
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term
-from pipeline.glossary import Glossary
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
 
 KNOWN = Glossary(
     [

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.pace import PaceOptions, SpeechLength, Waiting, plan, rate_for
+from pipeline.policies.pace import PaceOptions, SpeechLength, Waiting, plan, rate_for
 
 OPTIONS = PaceOptions()
 times = st.floats(0, 60)

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.contracts import Term
 from pipeline.events import Word
-from pipeline.reading.boundaries import dangles, ends_clause, ends_sentence, least_harmful
-from pipeline.reading.stability import committable, common, continuation, stability_units
-from pipeline.reading.wordlists import WordLists, word_lists
+from pipeline.policies.boundaries import dangles, ends_clause, ends_sentence, least_harmful
+from pipeline.policies.stability import committable, common, continuation, stability_units
+from pipeline.policies.wordlists import WordLists, word_lists
 
 
 def words(text: str, gap_s: float = 0.05, spaces: bool = True) -> list[Word]:
@@ -20,7 +20,7 @@ def words(text: str, gap_s: float = 0.05, spaces: bool = True) -> list[Word]:
     return [Word(space + token, n * (0.3 + gap_s), n * (0.3 + gap_s) + 0.3, 0.9) for n, token in enumerate(tokens)]
 
 
-LISTED = sorted(file.name.removesuffix(".yaml") for file in (files("pipeline.reading") / "lists").iterdir())
+LISTED = sorted(file.name.removesuffix(".yaml") for file in (files("pipeline.policies") / "lists").iterdir())
 
 
 def test_the_languages_of_the_card_have_lists_and_others_do_without() -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.events import Word
-from pipeline.glossary import Glossary
-from pipeline.reading.candidates import Candidate, Span
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading.sentence import Heard
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.candidates import Candidate, Span
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.sentence import Heard
 
 
 def span(text: str, now_s: float = 1.5, ahead: str = "", probability: float = 0.9, word_s: float = 0.3) -> Span:
@@ -99,10 +99,10 @@ def test_a_span_that_lasts_longer_than_it_may_ends_anywhere() -> None:
     assert proposed(replace(words, options=AgreementOptions(max_span_s=1.25))) is None
 
 
-def test_starved_is_who_waits_too_long_or_has_heard_nothing_said_for_long() -> None:
+def test_overdue_is_who_waits_too_long_or_has_heard_nothing_said_for_long() -> None:
     words = replace(span("dogs ran", now_s=4.4), options=AgreementOptions(latency="quality"))
-    assert words.starved
-    assert not replace(words, released_s=1.0).starved
-    assert not replace(words, now_s=3.9).starved
-    assert replace(words, released_s=1.0, now_s=4.5).starved
-    assert not replace(words, covered=1, released_s=-9.0, now_s=4.2).starved
+    assert words.overdue
+    assert not replace(words, released_s=1.0).overdue
+    assert not replace(words, now_s=3.9).overdue
+    assert replace(words, released_s=1.0, now_s=4.5).overdue
+    assert not replace(words, covered=1, released_s=-9.0, now_s=4.2).overdue

@@ -7,11 +7,10 @@ from collections import deque
 import pytest
 
 from pipeline.events import Transcript, Word
-from pipeline.glossary import Glossary
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading.sentence import Sentence
-from pipeline.reading.sentence_ends import SentenceEnds
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.sentence import Sentence, SentenceEnds
 
 OPTIONS = AgreementOptions()
 NEW_YORK = Glossary([Entry("New York", ("NY",), "g", 1)])

@@ -13,11 +13,11 @@ from benchmarks.toy_language import Speech, ToyTranslator, bare
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.errors import BadInput
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
-from pipeline.glossary import Glossary
-from pipeline.reading.agreement_units import PROBE, AgreementUnits
-from pipeline.reading.options import AgreementOptions
-from pipeline.reading.stability import speakable
-from pipeline.terminology.entries import Entry
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.agreement_units import PROBE, AgreementUnits
+from pipeline.policies.options import AgreementOptions
+from pipeline.policies.stability import speakable
 
 STEP_S = 0.25  # between calls
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from benchmarks.toy_language import Speech, ToyTranslator, bare
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
-from pipeline.reading.question import PROBE
+from pipeline.policies.decision import PROBE
 from tests.unit.test_reading_units_agreement import policy, run, spoken
 
 

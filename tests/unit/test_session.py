@@ -11,12 +11,12 @@ from itertools import pairwise
 import pytest
 
 from pipeline import session as session_module
-from pipeline.config import UnitSettings
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
-from pipeline.outlet import Outlet
-from pipeline.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.delivery import SinkQueue
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 
@@ -33,7 +33,7 @@ def make(scripted: Scripted | None = None, **options) -> tuple[Scripted, Keep, S
 
 
 async def run(session: Session, keep: Keep, seconds: float, live: bool = True) -> None:
-    await session.run(Talk(seconds, live), [Outlet(keep)])
+    await session.run(Talk(seconds, live), [SinkQueue(keep)])
 
 
 def committed_words(keep: Keep) -> list:
@@ -69,7 +69,7 @@ async def test_an_hour_in_order_with_a_flat_heap() -> None:
     _, _, session = make()
     numbers: list[int] = []
     keep = Keep(wanted=lambda event: isinstance(event, Lag) and numbers.append(event.unit), on_put=weigh)
-    await session.run(Talk(3600, step_s=1.0), [Outlet(keep)])
+    await session.run(Talk(3600, step_s=1.0), [SinkQueue(keep)])
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= 1500
     assert blocks[-1] - blocks[0] < 5_000  # of 100 bytes or so: half a megabyte
@@ -148,6 +148,16 @@ async def test_one_unit_that_fails_twice_is_shown_in_its_own_words_and_not_spoke
     assert shown.text.split() == [word.text.strip() for word in shown.source]
     assert shown.number not in {lag.unit for lag in keep.of(Lag)}
     assert unit_words(keep) == committed_words(keep)
+
+
+@pytest.mark.parametrize("faults", [{"raise_at": {"translate": {3, 4}}}, {"garbage_at": {"translate": {3}}}])
+@pytest.mark.parametrize("spoken", ["es", None])
+async def test_what_is_not_spoken_because_it_is_not_translated_is_told(faults: dict, spoken: str | None) -> None:
+    _, keep, session = make(Scripted(faults=Faults(**faults)), spoken=spoken)
+    await run(session, keep, 60)
+    (shown,) = [unit for unit in keep.of(ReadingUnit) if unit.language == "en"]
+    told = [(skip.first, skip.last) for skip in keep.of(Skipped)]
+    assert told == ([(shown.number, shown.number)] if spoken else [])
 
 
 async def test_a_unit_whose_speech_fails_twice_is_skipped_with_a_fault_and_the_rest_goes_on() -> None:
@@ -234,8 +244,10 @@ async def test_a_slow_live_view_misses_events_and_holds_nobody_up() -> None:
             await asyncio.sleep(5)
 
     _, keep, session = make()
-    async with asyncio.timeout(60 + 256 * 5 + 60):
-        await session.run(Talk(60), [Outlet(keep), Outlet(Stuck(), "newest")])
+    view = SinkQueue(Stuck(), "view")
+    async with asyncio.timeout(60 + 60):
+        await session.run(Talk(60), [SinkQueue(keep), view])
+    assert "Stuck was more than 30 s behind" in str(view.error)
     assert max(lag.ear_voice_s for lag in keep.of(Lag)) < 5
 
 
@@ -244,9 +256,9 @@ async def test_a_sink_that_fails_is_reported_and_the_others_go_on() -> None:
         if isinstance(event, ReadingUnit) and event.number == 2:
             raise OSError(28, "No space left on device")
 
-    broken = Outlet(Keep(on_put=full))
+    broken = SinkQueue(Keep(on_put=full))
     _, keep, session = make()
-    await session.run(Talk(60), [broken, Outlet(keep)])
+    await session.run(Talk(60), [broken, SinkQueue(keep)])
     assert isinstance(broken.error, OSError)
     assert ["No space left" in fault.message for fault in keep.of(Fault)] == [True]
     assert len(keep.of(ReadingUnit)) == 25
@@ -265,7 +277,7 @@ async def test_back_pressure_reaches_a_source_that_waits() -> None:
     _, keep, session = make(Scripted(translate_s=1000))
     with pytest.raises((TimeoutError, StageFailed)):
         async with asyncio.timeout(50):
-            await session.run(Endless(0, live=False), [Outlet(keep)])
+            await session.run(Endless(0, live=False), [SinkQueue(keep)])
     assert taken < session_module.AUDIO_CHUNKS + session_module.TRANSCRIPTS + 40
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pipeline.channel import Channel
 from pipeline.clock import LoopClock
-from pipeline.control import Control, Run, Stamped
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Event, Gap, Transcript, Word
-from pipeline.stages import LIVE_S, RECOGNIZER_HZ, Intake, capture, checked, joined
-from pipeline.stream_time import HeardTime
+from pipeline.stages.control import Control, Run, Stamped
+from pipeline.stages.recognize import LIVE_S, RECOGNIZER_HZ, Intake, capture, checked, joined
+from pipeline.stages.stream_time import HeardTime
 
 NAN, INFINITY = float("nan"), float("inf")
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from pipeline.events import AudioChunk
-from pipeline.stream_time import HeardTime, LiveTime
+from pipeline.stages.stream_time import HeardTime, LiveTime
 from tests.scripted import SetClock
 
 

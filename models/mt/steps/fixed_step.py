@@ -17,8 +17,8 @@ from models.mt.steps.step_models import log_probabilities
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.graph_capture import Recorder
     from models.mt.steps.prefill import Model, Prefilled
-    from models.recording import Recorder
 
 Module: TypeAlias = Any  # torch is not analyzed
 

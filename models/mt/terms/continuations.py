@@ -155,6 +155,6 @@ def refuse_unwritable(hard: Iterable[Constraint], vocabulary: Vocabulary) -> Non
     for constraint in hard:
         if not any(vocabulary.writes(_spaced(form)) for form in constraint.forms):
             raise BadInput(
-                f"the glossary term {constraint.forms[0].text!r} cannot be written with this model's vocabulary; "
-                "give another spelling or make the term soft"
+                f"the glossary term {constraint.forms[0].text!r} cannot be written with this model's vocabulary",
+                hint="another spelling, or the mode soft",
             )

@@ -1,0 +1,207 @@
+"""Options of the main command, checked as far as they can be without touching models or devices."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.commands import COMMANDS
+from pipeline.errors import BadInput
+from pipeline.languages import code_of
+from pipeline.request import SessionRequest
+from pipeline.sinks.audio_writer import sound_format
+from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
+from pipeline.sinks.session_recording import RECORDED
+from pipeline.voices.record import SAME
+
+STANDARD_INPUT = "-"
+RATE_HZ = 16_000
+"""Of raw PCM, unless another is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateOptions:
+    """The parsed options of one translation; ``request`` is what they ask of an engine, yet without its glossary."""
+
+    request: SessionRequest
+    files: tuple[str, ...]
+    mic: bool
+    rate_hz: int
+    glossary: tuple[Path, ...]
+    glossary_soft: bool
+    profile: str
+    config: Path | None
+    assignments: tuple[str, ...]
+    max_lag_s: float | None
+    in_device: str | None
+    out_device: str | None
+    out: Path | None
+    original: float
+    speech: bool
+    voice_style: str | None
+    captions: tuple[CaptionFile, ...]
+    captions_language: Shown
+    events: Path | None
+    record: Path | None
+    sinks: tuple[str, ...]
+    realtime: bool
+    quiet: bool
+
+
+def checked(arguments: argparse.Namespace) -> TranslateOptions:
+    """Check the arguments; raises `BadInput` for what contradicts itself."""
+    files: list[str] = arguments.files
+    _check_input(arguments, files)
+    if not 0.0 <= arguments.original <= 1.0:
+        raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
+    if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
+        raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
+    _check_idle(arguments, files)
+    _check_consent(arguments)
+    targets = tuple(dict.fromkeys(code_of(code) for code in arguments.to.split(",")))
+    shown: Shown = arguments.captions_language or "target"
+    captions = caption_files(arguments.captions, targets, shown)
+    _check_outputs(arguments, files, captions)
+    request = SessionRequest(
+        targets=targets,
+        languages=_languages(arguments.source),
+        spoken=_spoken(arguments, targets),
+        voice=arguments.voice,
+        same_language=arguments.same_language,
+    )
+    return TranslateOptions(
+        request=request,
+        files=tuple(files),
+        mic=arguments.mic,
+        rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
+        glossary=tuple(arguments.glossary),
+        glossary_soft=arguments.glossary_soft,
+        profile=arguments.profile,
+        config=arguments.config,
+        assignments=tuple(arguments.assignments),
+        max_lag_s=arguments.max_lag,
+        in_device=arguments.in_device,
+        out_device=arguments.out_device,
+        out=arguments.out,
+        original=arguments.original,
+        speech=not arguments.no_speech,
+        voice_style=arguments.voice_style,
+        captions=captions,
+        captions_language=shown,
+        events=arguments.events,
+        record=arguments.record,
+        sinks=tuple(arguments.sinks),
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
+        quiet=arguments.quiet,
+    )
+
+
+def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    if bool(files) == arguments.mic:
+        raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
+    if arguments.fast and (arguments.mic or arguments.out_device):
+        raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
+    if STANDARD_INPUT in files and len(files) > 1:
+        raise BadInput("standard input cannot be one of several files; try: only -")
+    for name in files:
+        if "://" in name:
+            raise BadInput(
+                f"{name} is an address, and nothing is fetched from a network; "
+                f"try: ffmpeg -i {name} -f s16le -ac 1 -ar 16000 - | translate-live - --to LANGUAGE"
+            )
+        if name in COMMANDS:
+            raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+
+
+def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    """Refuse options that would do nothing for lack of another one, or because of it."""
+    for option, given, needed, there in (
+        ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
+        ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
+        ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
+        ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
+    ):
+        if given and not there:
+            raise BadInput(f"{option} does nothing without {needed}; try: {needed} {option}, or neither")
+    for option, given in (
+        ("--out", arguments.out),
+        ("--out-device", arguments.out_device),
+        ("--voice", arguments.voice is not None),
+        ("--voice-style", arguments.voice_style is not None),
+        ("--speak", arguments.speak),
+        ("--original", arguments.original),
+        ("--max-lag", arguments.max_lag),
+    ):
+        if given and arguments.no_speech:
+            raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
+
+
+def _check_consent(arguments: argparse.Namespace) -> None:
+    """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
+    if arguments.voice == SAME and not arguments.consent:
+        raise BadInput(
+            "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
+            "when everybody who speaks has agreed"
+        )
+    if arguments.consent and arguments.voice != SAME:
+        raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
+
+
+def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
+    """The target to speak: the first unless another is named."""
+    if arguments.speak is None:
+        return targets[0]
+    spoken = code_of(arguments.speak)
+    if spoken not in targets:
+        raise BadInput(f"--speak {spoken} is none of the languages of --to; valid: {', '.join(targets)}")
+    return spoken
+
+
+def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
+    """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
+    recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
+    outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
+    for path in filter(None, outputs):
+        if _is_standard_output(path):
+            raise BadInput(f"{path} is standard output, where the translation goes; try: a file")
+    if arguments.out is not None:
+        sound_format(arguments.out)
+    for file in captions:
+        caption_format(file.path)
+    for option, path in (("--events", arguments.events), ("--record", arguments.record)):
+        if path == Path(STANDARD_INPUT):
+            raise BadInput(f"{option} - would be a file of this name; try: {option} NAME")
+    heard = [Path(name) for name in files if name != STANDARD_INPUT]
+    read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
+    written: list[Path] = []
+    for path in filter(None, outputs):
+        if any(_same_file(path, other) for other in heard):
+            raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
+        if any(_same_file(path, other) for other in read):
+            raise BadInput(f"{path} is read, and would be overwritten; try: another name for what is written")
+        if any(_same_file(path, other) for other in written):
+            raise BadInput(f"{path} would be written twice; try: a name of its own for each file")
+        written.append(path)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Tell if two paths are one file, also by a hard link."""
+    return one.resolve() == other.resolve() or (one.is_file() and other.is_file() and one.samefile(other))
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether a path is the file or pipe that standard output is; terminals and the null device take everything."""
+    try:
+        there = path.stat()
+        return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))
+    except OSError:
+        return False
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    """The languages of ``--from``; none for auto."""
+    return () if text.strip().lower() == "auto" else tuple(code_of(code) for code in text.split(","))

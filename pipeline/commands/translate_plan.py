@@ -1,0 +1,80 @@
+"""The plan of one translation: all that can be wrong is found before anything is loaded, opened or written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipeline.audio.devices import choose, list_devices
+from pipeline.commands.translate_options import TranslateOptions
+from pipeline.errors import DeviceError
+from pipeline.glossary.glossary import load_glossary
+from pipeline.profiles.profile import Profile, selected_profile
+from pipeline.request import ResolvedRequest, resolve
+from pipeline.sinks.captions import CaptionFile
+from pipeline.voices.choice import styled
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Options that can be carried out: with which profile, what is asked of its engine, and if a speaker plays."""
+
+    options: TranslateOptions
+    profile: Profile
+    resolved: ResolvedRequest
+    to_speaker: bool
+    captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
+
+
+def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
+    """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
+    profile = _profile(options, tell)
+    glossary = load_glossary(options.glossary)
+    if options.mic:
+        choose(options.in_device, "input", list_devices())
+    to_speaker, hint = speech_to_speaker(options, _has_speaker)
+    if hint:
+        tell(hint)
+    speaks = to_speaker or (options.speech and bool(options.out or options.record))
+    request = replace(
+        options.request,
+        glossary=glossary.softened() if options.glossary_soft else glossary,
+        spoken=options.request.spoken if speaks else None,
+    )
+    resolved = resolve(request, profile)
+    for notice in resolved.notices:
+        tell(notice)
+    captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
+    return Plan(options, profile, resolved, to_speaker, captions)
+
+
+def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:
+    """Load the profile with the settings that options of their own name."""
+    profile, why = selected_profile(options.profile, options.config, options.assignments)
+    if options.voice_style is not None:
+        profile = styled(profile, options.voice_style)
+    if options.max_lag_s is not None:
+        profile = replace(profile, pace=replace(profile.pace, max_lag_s=options.max_lag_s))
+    tell(why)
+    return profile
+
+
+def speech_to_speaker(options: TranslateOptions, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
+    """Decide if the speaker plays, and give a hint where a user could expect speech and gets none."""
+    if not options.speech or options.out or (options.record and not options.mic):
+        return options.speech and options.out_device is not None, None
+    if options.out_device is not None:
+        return True, None
+    if not options.realtime:
+        return False, "text only: --out FILE.wav writes the speech, --realtime speaks it"
+    if not has_speaker():
+        return False, "text only, there is no speaker: --out FILE.wav writes the speech"
+    return True, None
+
+
+def _has_speaker() -> bool:
+    try:
+        choose(None, "output", list_devices())
+    except DeviceError:
+        return False
+    return True

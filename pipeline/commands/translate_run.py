@@ -1,0 +1,183 @@
+"""Carries out a plan: opens the files, loads the models, runs the session, and says what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import TextIO, cast
+
+from pipeline.clock import Clock, LoopClock
+from pipeline.commands.signals import Interruption
+from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
+from pipeline.commands.translate_plan import Plan, planned
+from pipeline.contracts import Sink, Source
+from pipeline.engine import Engine
+from pipeline.errors import BadInput, DeviceError, TranslateLiveError
+from pipeline.profiles.profile import digest
+from pipeline.session import Session
+from pipeline.sinks.background_text import BackgroundText
+from pipeline.sinks.captions import Captions
+from pipeline.sinks.console import console_sinks
+from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.event_log import EventLog
+from pipeline.sinks.lazy_file import LazyFile
+from pipeline.sinks.session_recording import SessionRecording
+from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.speech_file import SpeechFile
+from pipeline.sinks.writing import check_folder
+from pipeline.sources.files import AudioFile
+from pipeline.sources.microphone import Microphone
+from pipeline.sources.playlist import Playlist
+from pipeline.sources.standard_input import StandardInput
+from pipeline.version import version
+
+
+def run_translation(options: TranslateOptions) -> int:
+    """Translate as the options say; gives the exit code, raises `TranslateLiveError` for what a user can be told."""
+    logging.basicConfig(level=logging.CRITICAL)  # libraries may not write over the view; -v has configured it already
+    plan = planned(options, _teller(options, sys.stderr))
+    return asyncio.run(_interruptible(plan))
+
+
+async def _interruptible(plan: Plan) -> int:
+    async with BackgroundText(sys.stderr, view=True) as errors:
+        tell = _teller(plan.options, errors)
+        interruption = Interruption(tell)
+        with interruption.watching():
+            try:
+                await _run(plan, tell, errors, interruption)
+            except asyncio.CancelledError:
+                if interruption.exit_code is None:
+                    raise
+        return interruption.exit_code or 0
+
+
+async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
+    clock = LoopClock()
+    options = plan.options
+    session: Session | None = None
+
+    def clock_time(moment: float) -> float:
+        return session.clock_time(moment) if session else clock.now()
+
+    async with AsyncExitStack() as opened, AsyncExitStack() as unused:
+        out = await opened.enter_async_context(BackgroundText(sys.stdout))
+        recorded = None if options.mic else _file_source(options, clock)
+        sinks = []
+        for sink in _sinks(plan, clock, clock_time):
+            unused.push_async_callback(sink.close)
+            sinks.append(sink)
+        tell("loading models")
+        stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
+        engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
+        session = interruption.session = await engine.session(plan.resolved, clock)
+        views = _views(plan, out, errors, clock, _keep_on if sinks else session.stop)
+        for sink in views:
+            unused.push_async_callback(sink.close)
+        source = recorded or Microphone(options.in_device)
+        unused.pop_all()  # from here on the session closes them
+        outlets = [SinkQueue(sink) for sink in [*sinks, *views]]
+        try:
+            await session.run(source, outlets)
+        except asyncio.CancelledError:
+            _raise_failure(outlets)
+            raise
+    _raise_failure(outlets)
+    captions = [file.path for file in options.captions]
+    if written := [path for path in (options.out, *captions, options.events, options.record) if path]:
+        tell(f"wrote {', '.join(map(str, written))}")
+
+
+def _raise_failure(outlets: Sequence[SinkQueue]) -> None:
+    """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
+    for outlet in outlets:
+        if isinstance(outlet.error, TranslateLiveError):
+            raise outlet.error
+        if outlet.error is not None:
+            raise DeviceError(
+                f"{outlet.name} failed: {outlet.error!r}", hint="again with -v, and report what it prints"
+            ) from outlet.error
+
+
+def _file_source(options: TranslateOptions, clock: Clock) -> Source:
+    """Open the files or standard input. The microphone is opened after loading, or its buffer would overflow."""
+    if options.files == (STANDARD_INPUT,):
+        return StandardInput(options.rate_hz, clock=clock, live=options.realtime)
+    return Playlist([AudioFile(name, realtime=options.realtime, clock=clock) for name in options.files], clock)
+
+
+def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
+    """Open what plays and writes files, before the models load so that what cannot be is known at once."""
+    options = plan.options
+    if plan.to_speaker:
+        yield Speaker(options.out_device, options.original)
+    if options.out is not None:
+        yield LazyFile(options.out, partial(SpeechFile, original=options.original))
+    if options.record is not None:
+        yield LazyFile(options.record, SessionRecording, check_folder)
+    for file in plan.captions:
+        yield LazyFile(file.path, partial(Captions, shown=options.captions_language, target=file.target))
+    if options.events is not None:
+        yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
+    for name in options.sinks:
+        yield own_sink(name)
+
+
+def own_sink(name: str) -> Sink:
+    """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
+    module_name, _, class_name = name.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"no sink {name!r}: {error}", hint="--sink module:Class, a class with put and close") from error
+    return cast(Sink, kind())
+
+
+def _views(
+    plan: Plan, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
+) -> Sequence[Sink]:
+    request = plan.resolved.request
+    return console_sinks(
+        cast(TextIO, out),
+        cast(TextIO, errors),
+        clock,
+        "/".join(request.languages) or "auto",
+        request.targets,
+        quiet=plan.options.quiet,
+        unread=unread,
+        spoken=request.spoken,
+    )
+
+
+def _keep_on() -> None:
+    """Do nothing: a reader of standard output that goes away ends no session that writes files or plays."""
+
+
+def _about(plan: Plan) -> dict[str, object]:
+    """Describe the run for the event log's first line."""
+    request = plan.resolved.request
+    return {
+        "version": version(),
+        "profile": plan.profile.name,
+        "settings": digest(plan.profile),
+        "from": list(request.languages),
+        "to": list(request.targets),
+        "spoken": request.spoken,
+        "realtime": plan.options.realtime,
+    }
+
+
+def _teller(options: TranslateOptions, out: TextIO | BackgroundText) -> Callable[[str], None]:
+    """Make the function that prints a line each; under -q only results and errors are printed."""
+
+    def tell(line: str) -> None:
+        if not options.quiet:
+            with suppress(OSError):  # a log that takes no more ends no session
+                print(line, file=out, flush=True)  # noqa: T201
+
+    return tell

@@ -1,0 +1,1 @@
+"""Glossaries: files become entries, whose terms are found in what was heard."""

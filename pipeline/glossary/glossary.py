@@ -1,0 +1,141 @@
+"""The glossary: terms from several files, and which of them a piece of heard source text calls for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.contracts import Term
+from pipeline.events import Word, text_of
+from pipeline.glossary.entries import Entry, refuse
+from pipeline.glossary.files import read_entries
+from pipeline.glossary.matcher import TermMatcher
+from pipeline.glossary.tokens import tokens
+from pipeline.languages import primary
+
+Source = str | Sequence[Word]
+
+
+def load_glossary(files: Iterable[Path]) -> Glossary:
+    """Read and merge glossary files; raises `BadInput` that names file and line of what is wrong in them."""
+    return Glossary(tuple(entry for file in files for entry in read_entries(file)))
+
+
+class Glossary:
+    """Merged, consistent entries: finds the terms that were heard or half heard, and lists those to listen for."""
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        self._entries = _merged(entries)
+        self._matchers: dict[tuple[str, str], TermMatcher] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def terms_in(self, source: Source, source_language: str, target_language: str) -> tuple[Term, ...]:
+        """Find the terms heard in ``source``, each with its count; those heard with a letter wrong are soft."""
+        return self._matcher(source_language, target_language).find(_text(source))
+
+    def pending_at_end(self, source: Source, source_language: str, target_language: str, following: Source = "") -> bool:
+        """True if ``source`` ends inside a term that ``following``, as far as it is known, may complete."""
+        return self._matcher(source_language, target_language).pending(_text(source), _text(following))
+
+    def terms(self, source_language: str, target_language: str) -> tuple[Term, ...]:
+        """List the terms of a language pair; an entry for the very language goes before one for any."""
+        chosen: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+        for entry in self._entries:
+            if _speaks(entry.source_language, source_language) and _speaks(entry.language, target_language):
+                chosen[(*_key(entry)[:2], entry.targets if entry.mode == "ban" else ())].append(entry)
+        best = ([entry for entry in entries if entry.language] or entries for entries in chosen.values())
+        return tuple(entry.term() for entries in best for entry in entries)
+
+    def vocabulary(self, source_language: str) -> tuple[str, ...]:
+        """List the source terms, for the recognizer to expect."""
+        sources = (entry.source for entry in self._entries if _speaks(entry.source_language, source_language))
+        return tuple(dict.fromkeys(source for source in sources if source))
+
+    def softened(self) -> Glossary:
+        """Copy the glossary with every demand a preference."""
+        return Glossary([replace(entry, mode="ban" if entry.mode == "ban" else "soft") for entry in self._entries])
+
+    def copy(self) -> Glossary:
+        """Copy the glossary, so that one session can add to it."""
+        return Glossary(self._entries)
+
+    def keep(self, words: Iterable[str]) -> None:
+        """Add words that a translation should keep as they are, unless an entry has them."""
+        known = {entry.source.casefold() for entry in self._entries}
+        added = [Entry(word, (word,), "hints", 0, mode="soft") for word in words if word.casefold() not in known]
+        if added:
+            self._entries = (*self._entries, *added)
+            self._matchers.clear()
+
+    def _matcher(self, source_language: str, target_language: str) -> TermMatcher:
+        pair = source_language, target_language
+        if pair not in self._matchers:
+            self._matchers[pair] = TermMatcher(self.terms(*pair), source_language)
+        return self._matchers[pair]
+
+
+def _text(source: Source) -> str:
+    return source if isinstance(source, str) else text_of(source)
+
+
+def _speaks(entry: str, language: str) -> bool:
+    """True if an entry of language ``entry`` (empty: any) serves ``language``, regions aside."""
+    return not entry or not language or entry == language or primary(entry) == primary(language)
+
+
+def _key(entry: Entry) -> tuple[tuple[str, ...], bool, str, str]:
+    written = tokens(entry.source)
+    spelling = tuple(token.text if entry.case_sensitive else token.folded for token in written)
+    return spelling, entry.case_sensitive, entry.source_language, entry.language
+
+
+def _merged(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Drop the entries that another file repeats; refuse repetitions in one file and contradictions."""
+    kept: dict[tuple[object, ...], Entry] = {}
+    problems = []
+    for entry in entries:
+        key = (*_key(entry), entry.targets if entry.mode == "ban" else ())
+        other = kept.setdefault(key, entry)
+        if other is entry:
+            continue
+        if (set(other.targets), other.mode) != (set(entry.targets), entry.mode):
+            problems.append(
+                f"{entry.place}: {entry.source!r} is {_said(entry)} here but {_said(other)} in {other.place}; keep one"
+            )
+        elif other.file == entry.file and other.line != entry.line:
+            problems.append(f"{entry.place}: {entry.source!r} is already in line {other.line}; remove one")
+    problems += _contradictions(kept.values())
+    refuse(problems)
+    return tuple(kept.values())
+
+
+def _said(entry: Entry) -> str:
+    return "kept as it is" if entry.mode == "keep" else f"{entry.mode} {' | '.join(entry.targets)!r}"
+
+
+def _contradictions(entries: Iterable[Entry]) -> Iterator[str]:
+    """Demands that cannot be met because they contain what another entry bans."""
+    bans: defaultdict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    demands = []
+    for entry in entries:
+        if entry.mode != "ban":
+            demands.append(entry)
+            continue
+        for target in entry.targets:
+            bans[tuple(token.text for token in tokens(target))].append(entry)
+    lengths = {len(banned) for banned in bans}
+    for entry in demands if bans else ():
+        for target in entry.spellings:
+            texts = [token.text for token in tokens(target)]
+            windows = {tuple(texts[start : start + length]) for length in lengths for start in range(len(texts))}
+            for ban in {ban for window in windows for ban in bans.get(window, ()) if _meet(entry, ban)}:
+                yield f"{entry.place}: {entry.source!r} demands {target!r}, which {ban.place} bans; remove one of them"
+
+
+def _meet(entry: Entry, ban: Entry) -> bool:
+    """True if both can act on one translation."""
+    return _speaks(entry.language, ban.language) and _speaks(entry.source_language, ban.source_language)

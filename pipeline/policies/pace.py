@@ -1,0 +1,104 @@
+"""Pace control: translated speech that is longer than its source must not fall behind for ever.
+
+Pure decisions: how fast to speak, when to speak waiting units as one, when to skip. Translated speech 1.35 times
+as long as its source ends four minutes late after half an hour unless something gives (``python -m benchmarks pace``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import check_range
+
+
+@dataclass(frozen=True, slots=True)
+class PaceOptions:
+    """Settings of the pace; the backlog is unspoken speech. All times in seconds."""
+
+    easy_backlog_s: float = 0.5  # up to which speech keeps its natural rate, which then rises linearly
+    full_backlog_s: float = 3.0  # from which speech has the maximal rate and waiting units are merged
+    max_rate: float = 1.25
+    max_breath_s: float = 8.0  # of speech of units that are merged
+    max_lag_s: float = 8.0  # of speech behind its words; a unit that is later, and makes the next as late, is skipped
+    lead_s: float = 0.6  # before the end of the speech before it, a unit is planned, so that synthesis has time to begin
+
+    def __post_init__(self) -> None:
+        check_range("easy_backlog_s", self.easy_backlog_s, 0)
+        check_range("full_backlog_s", self.full_backlog_s, self.easy_backlog_s)
+        check_range("max_rate", self.max_rate, 1, 4)
+        check_range("max_breath_s", self.max_breath_s, 0.1)
+        check_range("max_lag_s", self.max_lag_s, 0.1)
+        check_range("lead_s", self.lead_s, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A unit that waits to be spoken: the end of its source words, the time it was ready, the length of its speech."""
+
+    end: float
+    ready: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Decision: skip the oldest ``skip`` units, then speak the next ``take`` as one at ``rate``."""
+
+    skip: int
+    take: int
+    rate: float
+    backlog_s: float
+
+
+def plan(waiting: Sequence[Waiting], start: float, options: PaceOptions) -> Plan:
+    """Decide for the units that wait, oldest first, when the next speech would begin at ``start`` (>= ``now``).
+
+    The newest unit is never skipped: when lag has another cause than waiting speech, skipping could not cure it.
+    """
+    skip = 0
+    while skip < len(waiting) - 1 and _hopeless(waiting[skip], waiting[skip + 1], start, options):
+        skip += 1
+    head, *rest = waiting[skip:]
+    waited_s = start - head.ready
+    backlog_s = min(waited_s, head.duration_s) + sum(unit.duration_s for unit in rest)
+    rate = rate_for(backlog_s, options)
+    take, group_s = 1, head.duration_s
+    if backlog_s > options.full_backlog_s:
+        for unit in rest:
+            late = start + group_s / rate - unit.end > options.max_lag_s
+            if late or group_s + unit.duration_s > options.max_breath_s:
+                break
+            take, group_s = take + 1, group_s + unit.duration_s
+    return Plan(skip, take, rate, backlog_s)
+
+
+def _hopeless(unit: Waiting, following: Waiting, start: float, options: PaceOptions) -> bool:
+    """True if a late unit would make the one behind it late too, even at the highest rate."""
+    following_start = start + unit.duration_s / options.max_rate
+    return start - unit.end > options.max_lag_s and following_start - following.end > options.max_lag_s
+
+
+def rate_for(backlog_s: float, options: PaceOptions) -> float:
+    """Give the rate for so much unspoken speech: 1.0 up to the easy backlog, then linear up to the maximum."""
+    span_s = max(options.full_backlog_s - options.easy_backlog_s, 1e-9)
+    hurry = min(1.0, max(0.0, (backlog_s - options.easy_backlog_s) / span_s))
+    return 1.0 + hurry * (options.max_rate - 1.0)
+
+
+class SpeechLength:
+    """Estimate of the length of spoken text, learned from what was spoken."""
+
+    def __init__(self, seconds_per_character: float = 0.065, memory: float = 0.9) -> None:
+        self._per_character_s = seconds_per_character
+        self._memory = memory
+
+    def estimate_s(self, text: str) -> float:
+        """Give the seconds of speech of ``text`` at the natural rate."""
+        return len(text) * self._per_character_s
+
+    def learn(self, text: str, duration_s: float) -> None:
+        """Take in the real length of a text, by an exponential average."""
+        if text and duration_s > 0:
+            observed_s = duration_s / len(text)
+            self._per_character_s = self._memory * self._per_character_s + (1 - self._memory) * observed_s

@@ -1,0 +1,1 @@
+"""Profiles: YAML files that name the backends of each stage, and what a profile can do on this machine."""

@@ -1,0 +1,147 @@
+"""The stages of a profile, and backends by name: ``module:Class`` becomes a checked, cheap backend object."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.errors import BadInput, nearest
+from pipeline.languages import known_code
+
+Options = TypeVar("Options")
+
+_WORDS: dict[object, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BackendChoice:
+    """Which class a profile uses for a stage (``module:Class``), and its settings."""
+
+    use: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
+
+    Making them loads no model. ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not.
+    """
+
+    recognizer: RecognizerBackend
+    translator: TranslatorBackend
+    synthesizer: SynthesizerBackend
+    fallback_synthesizer: SynthesizerBackend | None = None
+
+    def items(self) -> Iterator[tuple[str, Backend[object]]]:
+        """Yield each stage's key and backend, without those that the profile leaves out."""
+        for item in fields(self):
+            if (found := getattr(self, item.name)) is not None:
+                yield item.name, found
+
+    @property
+    def synthesizers(self) -> dict[str, SynthesizerBackend]:
+        """The synthesizer, and the fallback if there is one, by their keys."""
+        return {name: cast(SynthesizerBackend, found) for name, found in self.items() if name.endswith("synthesizer")}
+
+    def missing(self, synthesizer: str | None = "synthesizer") -> list[Missing]:
+        """List what this machine lacks for a session that speaks with ``synthesizer`` (none: text only)."""
+        used = {"recognizer", "translator", synthesizer}
+        return [lack for name, found in self.items() if name in used for lack in found.missing()]
+
+    def synthesizer_for(self, language: str) -> str | None:
+        """Name the stage that speaks a language, in a region or not; the first that can, or `None`."""
+        for name, found in self.synthesizers.items():
+            known = found.languages()
+            if known_code(language, known) in known:
+                return name
+        return None
+
+    def spoken(self) -> frozenset[str]:
+        """Unite the languages that the synthesizers speak."""
+        return frozenset().union(*(found.languages() for found in self.synthesizers.values()))
+
+
+STAGES = {item.name: item.default is MISSING for item in fields(Backends)}
+"""The stages of a profile, and whether each must be there."""
+
+
+def backends_of(choices: Mapping[str, BackendChoice]) -> Backends:
+    """Make the backends of a profile's stages; raises `BadInput` for an unknown class or setting."""
+    return Backends(**{name: cast(Any, backend(choice)) for name, choice in choices.items()})
+
+
+def backend(choice: BackendChoice) -> object:
+    """The backend object for a choice; raises `BadInput` for an unknown class or setting."""
+    module_name, _, class_name = choice.use.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise BadInput(f"no backend {choice.use!r}: {error}; a backend is named 'module:Class'") from error
+    kind = getattr(module, class_name, None)
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        classes = [name for name, value in vars(module).items() if isinstance(value, type) and hasattr(value, "load")]
+        raise BadInput(f"{module_name} has no backend {class_name!r}: {nearest(class_name, classes)}")
+    return options_from(choice.settings, kind, choice.use)
+
+
+def options_from(settings: object, kind: type[Options], where: str, section: str = "") -> Options:
+    """``settings`` as the dataclass ``kind``, which stands in ``section`` (empty, or with a dot at its end).
+
+    A key or a value that cannot be, at any depth, raises `BadInput` with ``where`` it stands and what it can be.
+    """
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"{where}: expected settings as 'key: value', got {settings!r}")
+    types = get_type_hints(kind)
+    names = [item.name for item in fields(cast(Any, kind))]
+    for key, value in settings.items():
+        if key not in names:
+            raise BadInput(f"{where}: unknown setting {section + str(key)!r}; {nearest(str(key), names)}")
+        if is_dataclass(types[key]) and isinstance(value, Mapping):
+            options_from(value, cast(type, types[key]), where, f"{section}{key}.")
+        else:
+            _check_value(value, types[key], f"{where}: {section}{key}")
+    try:
+        return msgspec.convert(settings, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{where}: {error}") from error
+    except BadInput as error:  # out of range, which the dataclass itself tells
+        raise BadInput(f"{where}: {section}{error}") from error
+
+
+def _check_value(value: object, kind: object, name: str) -> None:
+    """Raise `BadInput` that says what a setting can be if it cannot be this value."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{name} cannot be {value!r}; {_valid(value, kind)}") from error
+
+
+def _valid(value: object, kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return nearest(str(value), map(str, get_args(kind)))
+    return f"valid: {_words(kind)}"
+
+
+def _words(kind: object) -> str:
+    """What values of a type are called in a configuration."""
+    parts = [_words(part) for part in get_args(kind) if part is not ...]
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in {Union, UnionType}:
+        return " or ".join(parts)
+    if get_origin(kind) in {tuple, list, Sequence}:
+        return f"a list [{', '.join(parts)}{', …' if ... in get_args(kind) or len(parts) == 1 else ''}]"
+    return _WORDS.get(kind, "settings as 'key: value'")

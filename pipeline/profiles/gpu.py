@@ -1,0 +1,97 @@
+"""The NVIDIA GPU as its driver tells of it, and how much of its memory a profile needs; torch is not asked."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pipeline.contracts import UsesGpu, UsesGpuLater
+from pipeline.profiles.backends import Backends
+
+ALLOWANCE = 3_000_000_000
+"""Bytes for CUDA itself and for what is computed with: an allowance, not measured."""
+
+_QUERY = ["--query-gpu=name,driver_version,memory.total,memory.free", "--format=csv,noheader,nounits"]
+_MEBIBYTE = 1 << 20
+
+
+class NoGpu(Exception):
+    """There is none that can be used; ``fix`` says what would help."""
+
+    def __init__(self, why: str, fix: str) -> None:
+        super().__init__(why)
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU; ``total`` and ``free`` are bytes of its memory."""
+
+    name: str
+    driver: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a profile takes of a GPU: bytes by what takes them, ``now`` and once it is needed (``later``)."""
+
+    now: Mapping[str, int]
+    later: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Bytes with which the profile starts."""
+        return sum(self.now.values()) + ALLOWANCE if self.now else 0
+
+    def __str__(self) -> str:
+        parts = [*_parts(self.now), f"{gigabytes(ALLOWANCE)} allowed for CUDA and what is computed with (not measured)"]
+        later = f"; when a language needs it also {', '.join(_parts(self.later))}" if self.later else ""
+        more = "" if all(self.now.values()) else " or more"
+        return f"{gigabytes(self.total)}{more}: {', '.join(parts)}{later}"
+
+
+def need_of(backends: Backends) -> Need:
+    """What a profile's stages say that they take."""
+    stages = (backends.recognizer, backends.translator, backends.synthesizer)
+    now = [stage.gpu_memory() for stage in stages if isinstance(stage, UsesGpu)]
+    later = [stage.gpu_memory_later() for stage in stages if isinstance(stage, UsesGpuLater)]
+    return Need(_merged(now), _merged(later))
+
+
+def gigabytes(count: int) -> str:
+    """Bytes as people say them."""
+    return f"{count / 1e9:.1f} GB"
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        raise NoGpu("no NVIDIA driver", "the profile gpu needs one; the others do not")
+    try:
+        said = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoGpu(f"{error}", "restart, or install the NVIDIA driver again") from error
+    if said.returncode != 0:
+        raise NoGpu(said.stdout.strip() or said.stderr.strip(), "install the NVIDIA driver")
+    try:
+        return [_gpu(line) for line in said.stdout.splitlines() if line.strip()]
+    except ValueError as error:
+        raise NoGpu(f"nvidia-smi said {said.stdout.strip()!r}", "install the NVIDIA driver again") from error
+
+
+def _gpu(line: str) -> Gpu:
+    name, driver, total, free = (part.strip() for part in line.rsplit(",", 3))
+    return Gpu(name, driver, int(total) * _MEBIBYTE, int(free) * _MEBIBYTE)
+
+
+def _parts(need: Mapping[str, int]) -> list[str]:
+    return [f"{gigabytes(count)} {what}" if count else what for what, count in need.items()]
+
+
+def _merged(needs: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return {what: count for need in needs for what, count in need.items()}

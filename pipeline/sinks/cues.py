@@ -1,0 +1,158 @@
+"""How reading units become caption cues: pure, so that no reader has to wait, hurry or guess.
+
+A cue shows at most two lines of 42 columns in each language for 1 to 6 s, at the time its source was said, and never
+together with another. The figures are those of subtitling practice (BBC subtitle guidelines; Netflix timed text style
+guide: 42 characters a line, 17 characters a second, at most two lines).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, pairwise
+from unicodedata import combining, east_asian_width
+
+from pipeline.events import ReadingUnit, text_of
+from pipeline.sinks.plain_text import legible
+
+LINE_COLUMNS = 42
+SHORTEST_S = 1.0
+LONGEST_S = 6.0
+COLUMNS_PER_S = 17.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is shown from ``start`` to ``end``: each text is one or two lines, or empty."""
+
+    start: float
+    end: float
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Text to show near its time: tokens (a word with the space before it) in each language."""
+
+    start: float
+    end: float
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+
+    def fits(self) -> bool:
+        return _lines(self.source) is not None and _lines(self.target) is not None
+
+    def joined(self, other: _Piece) -> _Piece:
+        return _Piece(self.start, max(self.end, other.end), self.source + other.source, self.target + other.target)
+
+    def reading_time_s(self) -> float:
+        """Seconds that a reader needs for the longer of the two texts."""
+        return max(columns("".join(text).strip()) for text in (self.source, self.target)) / COLUMNS_PER_S
+
+
+class CueLayout:
+    """Turns units, as they come, into cues that are final.
+
+    One piece of text is held back until the next begins or so much audio was heard that it does not matter: a cue's end,
+    and whether it is so short that it must share a cue with the next, are known only then.
+    """
+
+    def __init__(self) -> None:
+        self._held: _Piece | None = None
+        self._free_from = 0.0
+
+    def add(self, unit: ReadingUnit) -> list[Cue]:
+        """Take the next unit; the cues that became final."""
+        return [cue for piece in _pieces(unit) for cue in self._add(piece)]
+
+    def heard(self, heard_s: float) -> list[Cue]:
+        """Audio was heard up to ``heard_s``: a held cue that could stay no longer is final."""
+        if self._held is None or heard_s < self._end(self._held, math.inf):
+            return []
+        return self.finish()
+
+    def finish(self) -> list[Cue]:
+        """The held cue, if any."""
+        cues = [self._place(self._held, math.inf)] if self._held else []
+        self._held = None
+        return cues
+
+    def _add(self, piece: _Piece) -> list[Cue]:
+        held, self._held = self._held, piece
+        if held is None:
+            return []
+        if piece.start - self._start(held) < SHORTEST_S and (both := held.joined(piece)).fits():
+            self._held = both
+            return []
+        return [self._place(held, piece.start)]
+
+    def _start(self, piece: _Piece) -> float:
+        return max(piece.start, self._free_from)
+
+    def _end(self, piece: _Piece, before: float) -> float:
+        start = self._start(piece)
+        wanted = max(piece.end, start + piece.reading_time_s())
+        return min(max(min(wanted, before), start + SHORTEST_S), start + LONGEST_S)
+
+    def _place(self, piece: _Piece, before: float) -> Cue:
+        """The cue of a piece, gone ``before`` the next begins if that leaves it the shortest time."""
+        start, end = self._start(piece), self._end(piece, before)
+        self._free_from = end
+        return Cue(start, end, _lines(piece.source) or "", _lines(piece.target) or "")
+
+
+def _pieces(unit: ReadingUnit) -> Iterator[_Piece]:
+    """The unit in as few equal pieces as fit a cue each; its time is divided evenly."""
+    source, target = _tokens(text_of(unit.source)), _tokens(unit.text)
+    if not source and not target:
+        return
+    for number in count(1):
+        step = (unit.end - unit.start) / number
+        pieces = [
+            _Piece(unit.start + step * index, unit.start + step * (index + 1), source_part, target_part)
+            for index, (source_part, target_part) in enumerate(
+                zip(_parts(source, number), _parts(target, number), strict=True)
+            )
+        ]
+        if all(piece.fits() for piece in pieces):
+            yield from pieces
+            return
+
+
+def _parts(tokens: Sequence[str], number: int) -> list[tuple[str, ...]]:
+    """The tokens in ``number`` runs of about the same length."""
+    cuts = [round(len(tokens) * index / number) for index in range(number + 1)]
+    return [tuple(tokens[start:end]) for start, end in pairwise(cuts)]
+
+
+def _tokens(text: str) -> list[str]:
+    """The words, each with the space before it; one that is wider than a line (or unspaced script) in several tokens."""
+    tokens = []
+    for word in legible(text).split():
+        token = " "
+        for character in word:
+            if columns(token.strip() + character) > LINE_COLUMNS and not combining(character):
+                tokens.append(token)
+                token = ""
+            token += character
+        tokens.append(token)
+    return tokens
+
+
+def _lines(tokens: Sequence[str]) -> str | None:
+    """The tokens in one line, or in two of the most equal width; `None` if they do not fit."""
+    whole = "".join(tokens).strip()
+    if columns(whole) <= LINE_COLUMNS:
+        return whole
+    if columns(whole) > 2 * LINE_COLUMNS + 1:
+        return None
+    breaks = [("".join(tokens[:cut]).strip(), "".join(tokens[cut:]).strip()) for cut in range(1, len(tokens))]
+    fitting = [lines for lines in breaks if max(map(columns, lines)) <= LINE_COLUMNS]
+    return "\n".join(min(fitting, key=lambda lines: max(map(columns, lines)))) if fitting else None
+
+
+def columns(text: str) -> int:
+    """Width in terminal columns: wide East Asian characters take two, combining marks none."""
+    return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)

@@ -1,0 +1,84 @@
+"""What came of a session, in the figures that its last line, `summary` and a benchmark share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from pipeline.events import Event, Fault, Lag, ReadingUnit, Skipped, Transcript
+
+
+class SessionFigures:
+    """Counts while a session runs; times are seconds of source audio.
+
+    ``units`` are those of ``target`` (none: of all); ``first_audio_s`` is from the first word's beginning to the first
+    speech, and each of ``spans_s`` an ear-voice span: from the end of a unit's last source word to the beginning of its
+    speech. NaN where nothing was heard or said.
+    """
+
+    def __init__(self, target: str = "") -> None:
+        self.audio_s = 0.0
+        self.words = 0
+        self.units = 0
+        self.skipped = 0
+        self.spans_s: list[float] = []
+        self.first_audio_s = math.nan
+        self._target = target
+        self._first_word_s = math.nan
+        self._ran = self._failed = False
+
+    def take(self, event: Event) -> None:
+        """Learn from an event."""
+        match event:
+            case Transcript():
+                self.hear(event.heard_s, [word.start for word in event.committed])
+            case ReadingUnit():
+                self.units += self._target in {"", event.target}
+            case Lag():
+                self.speak(event.start, event.ear_voice_s)
+            case Skipped():
+                self.skip(event.first, event.last)
+            case Fault() if event.fatal:
+                self._failed = True
+
+    def hear(self, heard_s: float, starts_s: Sequence[float]) -> None:
+        """The audio was heard so far, and words that begin then were committed."""
+        self._ran = True
+        if heard_s > self.audio_s and math.isfinite(heard_s):
+            self.audio_s = heard_s
+        if starts_s and not self.words:
+            self._first_word_s = starts_s[0]
+        self.words += len(starts_s)
+
+    def speak(self, start_s: float, span_s: float) -> None:
+        """The speech of a unit begins at ``start_s``, ``span_s`` after its source words ended."""
+        if not self.spans_s:
+            self.first_audio_s = start_s - self._first_word_s
+        self.spans_s.append(span_s)
+
+    def skip(self, first: int, last: int) -> None:
+        """The units from ``first`` to ``last`` are not spoken."""
+        self.skipped += last - first + 1
+
+    def line(self) -> str | None:
+        """What a user is told in the end; nothing of a session that has not run or failed before a word was heard."""
+        if not self.words:
+            nothing = self._ran and not self._failed
+            return f"no speech was heard in {self.audio_s:.1f} s of audio" if nothing else None
+        parts = [f"heard {self.audio_s:.1f} s, {self.units} {'unit' if self.units == 1 else 'units'}"]
+        if self.spans_s or self.skipped:
+            parts[0] += f", {self.skipped} skipped"
+            p50, p90 = (seconds(percentile(self.spans_s, percent)) for percent in (50, 90))
+            parts += [f"ear-voice span p50 {p50}, p90 {p90}", f"first audio {seconds(self.first_audio_s)}"]
+        return "; ".join(parts)
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """The nearest-rank percentile: a value that occurred; NaN of nothing."""
+    ordered = sorted(values)
+    return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1] if ordered else math.nan
+
+
+def seconds(value: float) -> str:
+    """Seconds for people; a dash where they are unknown."""
+    return "-" if math.isnan(value) else f"{value:.2f} s"

@@ -1,0 +1,136 @@
+"""The live view of a terminal: committed text in full, tentative text in gray, and where the session stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.clock import Clock
+from pipeline.contracts import Delivery
+from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, text_of
+from pipeline.sinks.figures import SessionFigures
+from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+REDRAW_S = 0.125  # at most 8 times a second: more flickers, and costs the models time
+TAIL_CHARACTERS = 160  # of committed text on screen: about two lines; more is in the captions
+
+
+@dataclass(slots=True)
+class Status:
+    """What is known of a session at one moment, translations by target language; bounded however long it lasts."""
+
+    heard_s: float = 0.0
+    source: str = ""
+    tentative: str = ""
+    target: dict[str, str] = field(default_factory=dict)
+    draft: dict[str, str] = field(default_factory=dict)
+    lag: Lag | None = None
+    busy_s: dict[str, float] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Learn from an event."""
+        match event:
+            case Transcript():
+                self.heard_s = event.heard_s
+                self.source = _tail(self.source + "".join(word.text for word in event.committed))
+                self.tentative = _tail(text_of(event.tentative))
+            case ReadingUnit():
+                self.target[event.target] = _tail(self.target.get(event.target, "") + " " + event.text)
+                self.draft[event.target] = ""
+            case Draft():
+                self.draft[event.language] = _tail(event.text)
+            case Lag():
+                self.lag = event
+            case Busy():
+                self.busy_s[event.stage] = event.seconds
+
+    def line(self) -> str:
+        """Where the session stands: time, lag, and how long each stage's last call took."""
+        parts = [minutes(self.heard_s)]
+        if self.lag is not None:
+            parts.append(f"lag {self.lag.ear_voice_s:.1f} s")
+            parts.append(f"waiting {self.lag.backlog_s:.1f} s")
+            parts.append(f"rate {self.lag.rate:.2f}")
+        parts += [f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in self.busy_s.items()]
+        return " · ".join(parts)
+
+
+class LiveView:
+    """A sink that keeps a few lines of a terminal up to date: committed text in full, tentative text in gray.
+
+    Notices, and the translation if ``scroll`` (the terminal is also standard output), scroll past above.
+    """
+
+    delivery: Delivery = "view"
+
+    def __init__(
+        self,
+        console: Console,
+        clock: Clock,
+        source: str,
+        targets: Sequence[str],
+        scroll: bool,
+        *,
+        spoken: str | None = None,
+    ) -> None:
+        from rich.live import Live  # noqa: PLC0415 - loads slowly
+
+        self.status = Status()
+        self._figures = SessionFigures(spoken or targets[0])
+        self._console = console
+        self._clock = clock
+        self._source = source
+        self._targets = targets
+        self._scroll = scroll
+        self._drawn_at = clock.now()
+        self._live = Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop"
+        )
+        self._live.start()
+
+    async def put(self, event: Event) -> None:
+        """Show an event, at the next redraw."""
+        self.status.take(event)
+        self._figures.take(event)
+        if self._scroll and isinstance(event, ReadingUnit):
+            self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
+        if line := notice_line(event):
+            self._console.print(line, style="red" if isinstance(event, Fault) else "yellow", markup=False, highlight=False)
+        now = self._clock.now()
+        if now - self._drawn_at >= REDRAW_S:
+            self._drawn_at = now
+            self._draw()
+
+    async def close(self) -> None:
+        """Draw the last state and leave it on the screen, and below it what came of the session."""
+        self._draw()
+        self._live.stop()
+        if line := self._figures.line():
+            self._console.print(line, markup=False, highlight=False)
+
+    def _draw(self) -> None:
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> RenderableType:
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        grid = Table.grid(padding=(0, 1))
+        shown = [(self._source, self.status.source, self.status.tentative)]
+        shown += [(one, self.status.target.get(one, ""), self.status.draft.get(one, "")) for one in self._targets]
+        for language, committed, tentative in shown:
+            grid.add_row(Text(language, "bold cyan"), Text.assemble(committed, " ", (tentative, "bright_black")))
+        grid.add_row("", Text(self.status.line(), "bright_black"))
+        return grid
+
+
+def _tail(text: str) -> str:
+    """The end of a text, from a word on."""
+    text = legible(text)
+    if len(text) <= TAIL_CHARACTERS:
+        return text
+    return "…" + text[-TAIL_CHARACTERS:].partition(" ")[2]

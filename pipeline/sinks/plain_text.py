@@ -1,0 +1,46 @@
+"""Events as single lines for people, safe to show: a terminal or a caption file would obey control characters."""
+
+from __future__ import annotations
+
+from unicodedata import category
+
+from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageChanged, ReadingUnit, Skipped
+
+
+def legible(text: str) -> str:
+    """The text in one line, without control characters and half characters (lone surrogates)."""
+    if not text.isprintable():
+        text = "".join(" " if category(character) in {"Cc", "Cs"} else character for character in text)
+    return " ".join(text.split())
+
+
+def notice_line(event: Event) -> str | None:
+    """A notice as one line for people; `None` for events that are none, and for `Lag`, which the status shows."""
+    match event:
+        case Gap():
+            return f"not heard: {minutes(event.start)} to {minutes(event.end)}, {legible(event.reason)}"
+        case Skipped() if event.first == event.last:
+            return f"shown, not spoken: unit {event.first}, {legible(event.reason)}"
+        case Skipped():
+            return f"shown, not spoken: units {event.first} to {event.last}, {legible(event.reason)}"
+        case LanguageChanged():
+            return f"the speaker now speaks {event.language!r}"
+        case DeviceLost():
+            return f"lost the audio device {legible(event.name)!r}; waiting for it to come back"
+        case DeviceBack():
+            return f"the audio device {legible(event.name)!r} is back"
+        case Fault():
+            return f"{event.stage}: {legible(event.message)}"
+        case _:
+            return None
+
+
+def unit_line(unit: ReadingUnit, several: bool) -> str:
+    """A unit's text as one line, begun with its target language if there are ``several``; empty if there is none."""
+    text = legible(unit.text)
+    return f"{unit.target}: {text}" if text and several else text
+
+
+def minutes(seconds: float) -> str:
+    """Stream time as m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

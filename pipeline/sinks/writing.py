@@ -1,0 +1,148 @@
+"""Files to be written: making them, checking beforehand that this can work, and files of whole records."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipeline.errors import BadInput, DeviceError
+
+LITTLE_BYTES = 1 << 20  # that a full disk may still call free: blocks of others
+
+
+def create(path: Path, *, private: bool) -> int:
+    """A descriptor of a new or emptied file, which only its owner may read if ``private``.
+
+    As long as it is open, nobody else gets one: two sessions that write one file would leave neither's. Raises
+    `DeviceError`, and `BadInput` for a named pipe.
+    """
+    _refuse_pipe(path)
+    try:
+        if private and path.is_file():
+            path.chmod(0o600)  # it may be open to others; those of another owner are refused before they are emptied
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600 if private else 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        _claim(path, descriptor)
+        if path.is_file():
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _claim(path: Path, descriptor: int) -> None:
+    """Lock an open file; raises `DeviceError` if another session has, and does nothing where there are no such locks."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        hint = "another name, or wait until it has ended"
+        raise DeviceError(f"another session is writing {path}", hint=hint) from error
+    except OSError:
+        return
+
+
+def check_file(path: Path) -> None:
+    """Raise `DeviceError` if no file can be written there, `BadInput` for a named pipe; leaves everything as it is."""
+    _refuse_pipe(path)
+    try:
+        if path.is_file() or path.is_dir():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                _claim(path, descriptor)
+            finally:
+                os.close(descriptor)
+        elif not path.exists():
+            _check_room(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def check_folder(path: Path) -> None:
+    """Raise `DeviceError` if no folder with files in it can be made there; leaves everything as it is."""
+    try:
+        _check_room(next(place for place in (path, *path.absolute().parents) if place.exists()))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: Exception) -> DeviceError:
+    """The error for a file or folder that cannot be made, with what to do."""
+    folder = path.parent
+    if path.is_dir():
+        step = "the name of a file"
+    elif isinstance(error, NotADirectoryError | FileExistsError):
+        step = "another name: a file has the name of the folder"
+    elif not folder.is_dir():
+        step = f"mkdir -p {folder}"
+    elif isinstance(error, PermissionError):
+        step = f"a folder you may write to, or chmod u+w {path if path.exists() else folder}"
+    else:
+        step = "another disk, or another place"
+    return DeviceError(f"cannot write {path}: {reason_of(error)}", hint=step)
+
+
+def cannot_go_on(path: Path, reason: str) -> DeviceError:
+    """The error for a file that takes no more."""
+    return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid", hint="another disk")
+
+
+def reason_of(error: Exception) -> str:
+    """The system's reason why a file could not be written."""
+    return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
+
+
+def reason_by_space(path: Path) -> str:
+    """A reason guessed from the space that is left, for a library that hides the system's."""
+    free = shutil.disk_usage(path.resolve().parent).free
+    return "the disk is full" if free < LITTLE_BYTES else "the disk may be full, or the file at a limit of its size"
+
+
+def _refuse_pipe(path: Path) -> None:
+    if path.is_fifo():
+        raise BadInput(f"{path} is a named pipe, and only files are written", hint="the name of a file")
+
+
+def _check_room(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+class RecordFile:
+    """A new file to which records are added, each with one system call and without a buffer of our own.
+
+    A killed process leaves every record it wrote, since the operating system holds them; a record that cannot be written
+    whole is taken back. ``private`` lets only the owner read it. Raises `DeviceError` where the file cannot be made or a
+    record cannot be added, and `BadInput` for a named pipe.
+    """
+
+    def __init__(self, path: Path, *, private: bool = False) -> None:
+        self.path = path
+        self._descriptor = create(path, private=private)
+        self._length = 0
+
+    def add(self, record: str) -> None:
+        """Append one record, whole or not at all."""
+        data = record.encode(errors="replace")
+        try:
+            if os.write(self._descriptor, data) < len(data):  # the disk became full half-way: the next call says why
+                os.ftruncate(self._descriptor, self._length)
+                os.lseek(self._descriptor, self._length, os.SEEK_SET)
+                raise cannot_go_on(self.path, "the disk is full")
+        except OSError as error:
+            raise cannot_go_on(self.path, reason_of(error)) from error
+        self._length += len(data)
+
+    def close(self) -> None:
+        """Give the file back; idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,57 @@
+"""What a user can do to a running session: pause, mute, skip to live. All are one operation on a generation number."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pipeline.clock import Clock
+from pipeline.events import Event
+from pipeline.stages.stream_time import StreamTime
+
+Show = Callable[[Event], Awaitable[None]]
+"""Gives an event to every sink."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped(Generic[Item]):
+    """An item and the generation in which it was made."""
+
+    generation: int
+    item: Item
+
+
+class Control:
+    """The levers of one session. Stages drop what is older than the current generation."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.paused = False
+        self.muted = False
+
+    def new_generation(self) -> None:
+        """What is under way is not wanted any more."""
+        self.generation += 1
+
+    def stamp(self, item: Item) -> Stamped[Item]:
+        """Mark an item as belonging to the current generation."""
+        return Stamped(self.generation, item)
+
+    def stale(self, stamped: Stamped[Item]) -> bool:
+        """Whether an item belongs to the past."""
+        return stamped.generation != self.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the stages of one running session share."""
+
+    control: Control
+    time: StreamTime
+    clock: Clock
+    show: Show
+    tell: Callable[[Event], None]
+    """As ``show``, without waiting: for what cannot wait."""

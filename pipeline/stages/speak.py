@@ -1,0 +1,193 @@
+"""Third stage of a session: reading units become speech, in time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.audio.stretch import stretched
+from pipeline.channel import Channel, ChannelClosed
+from pipeline.contracts import Speaking
+from pipeline.errors import ModelError, told
+from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
+from pipeline.policies.pace import PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.stages.control import Run, Stamped
+from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
+
+_LOOK_S = 0.25  # how long a skip to live may go unnoticed
+
+
+async def whole(text: str) -> AsyncIterator[str]:
+    """Stream a text that is known already, in one piece."""
+    yield text
+
+
+def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
+    """Merge units into one, which keeps the number of the first."""
+    first, last = units[0], units[-1]
+    return replace(
+        first,
+        source=tuple(word for unit in units for word in unit.source),
+        text="".join(unit.text if index == 0 else " " + unit.text.lstrip() for index, unit in enumerate(units)),
+        end=last.end,
+        heard_s=last.heard_s,
+    )
+
+
+class Speech:
+    """Speech of one session: its units one after the other, with their lag kept in bounds."""
+
+    def __init__(self, speaking: Speaking, options: PaceOptions, run: Run) -> None:
+        self._speaking = speaking
+        self._options = options
+        self._run = run
+        self._control = run.control
+        self._time = run.time
+        self._clock = run.clock
+        self._show = run.show
+        self._length = SpeechLength()
+        self._free_at = 0.0  # stream time at which all speech so far has been played
+        self._failures = 0
+
+    async def speak(self, units: Channel[Stamped[ReadingUnit]]) -> None:
+        """Speak until the channel ends. A unit is planned as late as it can be, so that lag control sees all that waits."""
+        while True:
+            try:
+                await units.ready()
+            except ChannelClosed:
+                await self._silence()
+                return
+            if self._unwanted(units.waiting()[0]):
+                await self._drop(units.take(1))
+                continue
+            moment = await self._turn(units.waiting()[0].item)
+            if self._unwanted(units.waiting()[0]):
+                continue
+            waiting = [stamped for stamped in units.waiting() if stamped.item.heard_s <= moment]
+            start = max(moment, self._free_at)
+            decided = plan([self._as_waiting(stamped.item) for stamped in waiting], start, self._options)
+            await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
+            await self._say(units.take(decided.take), decided)
+
+    async def _silence(self) -> None:
+        """Wait until all that was said has been played: the session, and its sinks, must not end before."""
+        generation, moment = self._control.generation, self._time.now()
+        while moment < self._free_at and self._control.generation == generation and not self._control.muted:
+            moment = await self._time.reach(min(self._free_at, moment + _LOOK_S))
+
+    async def _turn(self, head: ReadingUnit) -> float:
+        """Wait until what is being spoken is nearly over, or not wanted any more; give the stream time."""
+        generation, moment = self._control.generation, self._time.now()
+        while True:
+            goal = max(head.heard_s, self._free_at - self._options.lead_s)
+            moment = await self._time.reach(min(goal, moment + _LOOK_S))
+            if self._control.generation != generation or self._control.muted:
+                self._free_at = moment  # what was being spoken was flushed
+                return moment
+            if moment >= goal:
+                return moment
+
+    def _unwanted(self, stamped: Stamped[ReadingUnit]) -> bool:
+        return self._control.muted or self._control.stale(stamped)
+
+    def _as_waiting(self, unit: ReadingUnit) -> Waiting:
+        return Waiting(unit.end, unit.heard_s, self._length.estimate_s(unit.text))
+
+    async def _drop(self, unwanted: Sequence[Stamped[ReadingUnit]]) -> None:
+        await self._skip(unwanted, "muted" if self._control.muted else "skipped to live")
+
+    async def _skip(self, skipped: Sequence[Stamped[ReadingUnit]], reason: str) -> None:
+        if skipped:
+            await self._show(Skipped(skipped[0].item.number, skipped[-1].item.number, reason))
+
+    async def _say(self, stamped: Sequence[Stamped[ReadingUnit]], decided: Plan) -> None:
+        """Say units as one group; a failure is tried again as long as nothing of it was heard, then noted."""
+        for attempt in range(2):
+            group = SpokenGroup([unit.item for unit in stamped], decided)
+            try:
+                await self._synthesize(group, stamped)
+            except Exception as error:  # the border to the model; becomes a Fault
+                if attempt == 0 and not group.audible:
+                    continue
+                await self._fail(group, error)
+            else:
+                self._failures = 0
+            return
+
+    async def _fail(self, group: SpokenGroup, error: Exception) -> None:
+        self._failures += 1
+        if self._failures > FAILURES_ALLOWED:
+            raise error
+        await self._show(Fault("speak", told(error), fatal=False))
+        await self._show(Skipped(group.units[0].number, group.units[-1].number, "it could not be spoken"))
+
+    async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
+        began = self._clock.now()
+        waited_s = 0.0
+        async with aclosing(self._chunks(group)) as chunks:
+            async for chunk in chunks:
+                began, waited_s = self._clock.now(), waited_s + self._clock.now() - began
+                if any(self._unwanted(unit) for unit in stamped):
+                    self._free_at = self._time.now()
+                    await self._drop(stamped)
+                    return
+                await self._play(group, chunk)
+                began = self._clock.now()
+        await self._show(Busy("speak", waited_s))
+        self._length.learn(group.unit.text, group.natural_s)
+
+    async def _chunks(self, group: SpokenGroup) -> AsyncGenerator[SpeechChunk, None]:
+        """Give the synthesizer's chunks, checked, each in time."""
+        async with aclosing(self._speaking.say(group.unit, whole(group.unit.text))) as chunks:
+            while True:
+                async with in_time("speak", self._run):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    raise ModelError("the synthesizer ended before the unit did")
+                if not np.isfinite(chunk.samples).all():
+                    raise ModelError("the synthesizer gave samples that are not numbers")
+                yield chunk
+                if chunk.last:
+                    return
+
+    async def _play(self, group: SpokenGroup, chunk: SpeechChunk) -> None:
+        samples = group.played(chunk)
+        start = max(self._free_at, self._time.now())
+        if len(samples) and not group.audible:
+            await self._note_lag(group, start)
+        if len(samples) or chunk.last:
+            placed = replace(chunk, unit=group.unit.number, samples=samples, start=start)
+            self._free_at = start + placed.duration
+            await self._show(placed)
+
+    async def _note_lag(self, group: SpokenGroup, start: float) -> None:
+        """Show where each unit of the group begins: the first exactly, the others by the length of the text before them."""
+        group.audible = True
+        for unit in group.units:
+            lag = Lag(unit.number, start, start - unit.end, group.plan.backlog_s, group.plan.rate, group.unit.number)
+            await self._show(lag)
+            start += self._length.estimate_s(unit.text) / group.plan.rate
+
+
+class SpokenGroup:
+    """Units that are spoken as one, which is ``unit``, at one rate."""
+
+    def __init__(self, units: Sequence[ReadingUnit], decided: Plan) -> None:
+        self.units = units
+        self.plan = decided
+        self.unit = merged(units)
+        self.audible = False
+        self.natural_s = 0.0
+        self._held: list[Samples] = []
+
+    def played(self, chunk: SpeechChunk) -> Samples:
+        """Give what can be played now that ``chunk`` is there: itself, or the whole group at its end if it is hurried."""
+        self.natural_s += chunk.duration
+        if self.plan.rate == 1.0:
+            return chunk.samples
+        self._held.append(chunk.samples)
+        speech = np.concatenate(self._held if chunk.last else [np.zeros(0, np.float32)])
+        return stretched(speech, self.plan.rate, chunk.sample_rate)
