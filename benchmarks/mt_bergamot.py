@@ -53,8 +53,9 @@ def bergamot_figures() -> Iterator[Mapping[str, float]]:
         for beams, decoder in decoders.items():
             yield _shown(_quality_and_cost(decoder, sentences, beams, backends[beams]))
         yield _shown(_equality(decoders[1], sentences))
-        yield _shown(_terms(decoders[4], sentences))
-        yield from map(_shown, unit_figures(decoders[4], sentences))
+        usual = PairsDecoder(Bergamot(folder).decoder, backends[4].directions())
+        yield _shown(_terms(usual, sentences))
+        yield from map(_shown, unit_figures(usual, sentences))
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
