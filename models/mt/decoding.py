@@ -116,9 +116,13 @@ class _Work:
 class Decoder:
     """A `BatchDecoder` over one model; blocking, to be called by the model's own thread only."""
 
-    def __init__(self, architecture: Architecture, beams: int, longest_source: int) -> None:
-        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens."""
-        self._architecture, self._beams, self._longest_source = architecture, beams, longest_source
+    def __init__(self, architecture: Architecture, beams: int, longest_source: int, term_beams: int = 0) -> None:
+        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens.
+
+        ``term_beams`` (0: as many) are those of the second search, of texts that lack their terms or look wrong.
+        """
+        self._architecture, self._longest_source = architecture, longest_source
+        self._beams, self._term_beams = beams, term_beams or beams
         self._ends = {(end,) for end in architecture.ends}
         self._automaton = lru_cache(maxsize=32)(self._build)
 
@@ -128,7 +132,7 @@ class Decoder:
         works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
         for work in works:
             work.met = not work.request.source  # nothing to say: the prefix stands
-        self._search([work for work in works if work.request.source])
+        self._search([work for work in works if work.request.source], self._beams)
         self._obey([work for work in works if not work.met])
         doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
         self._try_again(doubtful)
@@ -164,13 +168,13 @@ class Decoder:
         except TranslateLiveError as error:
             return error
 
-    def _search(self, works: Sequence[_Work], no_repeat: int = 0) -> None:
+    def _search(self, works: Sequence[_Work], beams: int, no_repeat: int = 0) -> None:
         """Search all works, one batch for each group of prompts, and keep the best text of each that says its terms."""
         ordered = sorted(works, key=lambda work: hash(work.prompt.group))
         for _, group in groupby(ordered, key=lambda work: work.prompt.group):
             batch = list(group)
-            beams = 1 if all(work.request.draft for work in batch) else self._beams
-            options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
+            drafts = all(work.request.draft for work in batch)
+            options = BeamOptions(1 if drafts else beams, self._architecture.ends, no_repeat=no_repeat)
             requests = [self._ask(work) for work in batch]
             needed = [self._needed(work) for work in batch]
             step_model = self._architecture.step_model([work.prompt for work in batch], needed)
@@ -191,7 +195,7 @@ class Decoder:
         """
         free = [work.score for work in works]
         tries = [[replace(work, constrained=True), *self._switched(work)] for work in works]
-        self._search(list(chain.from_iterable(tries)))
+        self._search(list(chain.from_iterable(tries)), self._term_beams)
         for work, tried, score in zip(works, tries, free, strict=True):
             chosen = max(tried, key=lambda one: (one.met, one.score))
             work.best, work.score, work.met, work.found = chosen.best, chosen.score, chosen.met, chosen.found
@@ -244,7 +248,7 @@ class Decoder:
         tries = [one for one in again if isinstance(one, _Work)]
         for one in tries:
             one.constrained = True
-        self._search(tries, no_repeat=NO_REPEAT)
+        self._search(tries, self._term_beams, no_repeat=NO_REPEAT)
         for (work, text, score, met), second in zip(first, again, strict=True):
             if isinstance(second, _Work):
                 candidates = [(text, score), *second.found]

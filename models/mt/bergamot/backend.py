@@ -32,19 +32,22 @@ class Bergamot:
 
     ``folder`` holds a folder for each model, as ``translate-live pull`` fills its own, which is the default.
     ``languages`` are the directions to use, such as ``en>pt``, loaded at once; none: all there are, each loaded when a text
-    first needs it. ``threads`` are those of numpy's matrix products: one is best for matrices this small.
+    first needs it. Students are made to be searched greedily, so ``beams`` is 1; ``term_beams`` search texts that lack
+    their terms. ``threads`` are those of numpy's matrix products: one is best for matrices this small.
     """
 
     folder: str = ""
     languages: tuple[str, ...] = ()
-    beams: int = 4
+    beams: int = 1
+    term_beams: int = 4
     batch: int = 8
     threads: int = 1
     longest_source: int = 256
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        check_range("threads", self.threads, 1)
+        for name in ("term_beams", "threads"):
+            check_range(name, getattr(self, name), 1)
         check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def directions(self) -> frozenset[Pair]:
@@ -92,7 +95,7 @@ class Bergamot:
         if pair not in (folders := self._folders()):
             needs = "; ".join(one.what for one in self._lacking(pair))
             raise ModelError(f"to translate from {pair[0]!r} to {pair[1]!r} there is need of {needs}", hint=FETCH_MODELS)
-        return Decoder(Student(folders[pair]), self.beams, self.longest_source)
+        return Decoder(Student(folders[pair]), self.beams, self.longest_source, self.term_beams)
 
     def _folders(self) -> Mapping[Pair, Path]:
         """Find the folders with a model and its vocabulary, by pair."""
