@@ -107,7 +107,7 @@ def test_the_estimate_is_what_recorded_translation_steps_keep(tmp_path, kind):
     taken = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
     assert recorded == sum(taken.values())
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match="graphs: false"):
+    with pytest.raises(ModelError, match="translator.graphs=false"):
         backend.gpu_memory()
 
 
