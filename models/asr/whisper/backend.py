@@ -20,7 +20,7 @@ from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
 from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import BadInput, ModelError, check_range
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice
 from pipeline.lane import Lane
 
@@ -78,17 +78,17 @@ class FasterWhisper:
         if absent:
             return absent
         if self.device == "cuda" and not _gpus():
-            absent.append(Missing("a CUDA GPU", "a profile that needs none, as --profile cpu", fetchable=False))
+            absent.append(Missing("a CUDA GPU", "a profile that needs none, such as cpu", fetchable=False))
         folder = find(self.model, self.cache)
         if folder is None:
-            absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
+            absent.append(Missing(f"the Whisper model {self.model}", FETCH_MODELS))
         elif lacking(folder):
             what = f"{', '.join(lacking(folder))} in {folder}"
             absent.append(Missing(what, "copy the whole model there", fetchable=False))
         return absent
 
     def languages(self) -> frozenset[str]:
-        """What the model was trained on, as far as its name tells."""
+        """Languages the model was trained on, as far as its name tells."""
         if self.model.endswith(".en"):
             return frozenset({"en"})
         return LANGUAGES | (SINCE_LARGE_V3 if "large-v3" in self.model or "turbo" in self.model else frozenset())
@@ -106,9 +106,7 @@ class FasterWhisper:
         """Load on a thread of its own, warm up, share among sessions; never uses the network."""
         folder = find(self.model, self.cache)
         if folder is None:
-            raise ModelError(
-                f"the Whisper model {self.model} is not on this machine: translate-live pull, or name a folder"
-            )
+            raise ModelError(f"the Whisper model {self.model} is not on this machine", hint=FETCH_MODELS)
         with Lane("whisper") as lane:
             engine = await lane.run(self._load_engine, folder)
             options, notices = self._fitting(engine, folder)
