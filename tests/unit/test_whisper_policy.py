@@ -75,7 +75,7 @@ def test_hold_keeps_its_words_back():
 
 
 def test_a_pause_settles_all_but_trailing_noise():
-    assert flush([word(" a", 0, 1), word(" b", 1, 2, 0.1), word(" c", 2, 3), word(" d", 3, 4, 0.2)], OPTIONS) == 3
+    assert flush([word(" a", 0, 1), word(" b", 1, 2, 0.1), word(" c", 2, 3), word(" d", 3, 4, 0.15)], OPTIONS) == 3
     assert flush([word(" a", 0, 1, 0.1)], OPTIONS) == 0
 
 

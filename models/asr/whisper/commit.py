@@ -52,7 +52,7 @@ class CommitOptions:
     weak_probability: float = 0.4
     weak_s: float = 2.0
     hold_words: int = 2
-    flush_probability: float = 0.3
+    flush_probability: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("gate_probability", "weak_probability", "flush_probability"):
