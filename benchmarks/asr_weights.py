@@ -196,35 +196,35 @@ def _hard(clock: VirtualClock, whole: Callable[[Recording], Whole], hard: Iterab
 def _stress(clock: VirtualClock, whole: Callable[[Recording], Whole], speech: Recording) -> dict[str, float]:
     """Hard ways to hear the same speech: errors of both, and words that the stream lost without a notice."""
     figures: dict[str, float] = {}
-    lost = 0
+    silently = 0
     reference = normalized(speech.transcript)
     for name, recording in asr_material.stressed(speech).items():
         offline, heard = whole(recording), clock.hear(recording.samples)
         wrong, wrong_offline = errors(reference, normalized(heard.text)), errors(reference, offline.words)
-        lost_here = _lost(offline, heard)
-        lost += lost_here
+        lost_here = lost(offline, heard)
+        silently += lost_here
         figures |= {
             f"stress_{name}_wer": wrong / len(reference),
             f"stress_{name}_wer_offline": wrong_offline / len(reference),
         }
         kinds = sorted({type(notice).__name__ for notice in heard.notices})
         print(f"  {name}: {wrong} of {len(reference)} wrong, {wrong_offline} whole, {lost_here} lost, {kinds}", flush=True)
-    return figures | {"words_lost_silently": float(lost)}
+    return figures | {"words_lost_silently": float(silently)}
 
 
-def _lost(offline: Whole, heard: Heard) -> int:
+def lost(offline: Whole, heard: Heard) -> int:
     """Words that the whole recording gives, of runs the stream has nothing for, outside its gaps."""
     gaps = [notice for notice in heard.notices if isinstance(notice, Gap)]
     pairs = align(offline.words, normalized(heard.text))
-    lost, run = 0, 0
+    count, run = 0, 0
     for i, j in [*pairs, (None, 0)]:
         covered = i is not None and any(gap.start - 0.5 <= offline.ends_s[i] <= gap.end + 0.5 for gap in gaps)
         if i is not None and j is None and not covered:
             run += 1
             continue
-        lost += run if run >= LOST_RUN else 0
+        count += run if run >= LOST_RUN else 0
         run = 0
-    return lost
+    return count
 
 
 def _language_change(clock: VirtualClock, english: Recording) -> Mapping[str, float]:

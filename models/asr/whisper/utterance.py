@@ -16,6 +16,7 @@ PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
+MOST_PREFIX_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
 
@@ -147,7 +148,8 @@ class Utterance:
             if pause is not None and pause.width_s >= PAUSE_S:
                 self._cut(pause.middle)
                 return
-        if length_s > window_s - self._limits.step_s:
+        crowded = sum(len(word.tokens) for word in window.words) > MOST_PREFIX_TOKENS
+        if crowded or length_s > window_s - self._limits.step_s:
             gap = window.widest_gap(KEPT_WORDS, keep_s)
             if gap is not None:
                 self._cut(gap.middle)
@@ -189,7 +191,7 @@ class Utterance:
             self._cut(gap.middle)
         elif window.frontier > window.start:
             self._cut(window.frontier)
-        elif self._tail:
+        elif self._tail or self._unheard_s >= UNHEARD_S:
             self._lose(window.end - self._limits.keep_s)
         else:
             self._cut(window.end - self._limits.keep_s)
