@@ -24,7 +24,7 @@ from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.events import Gap, LanguageChanged
 
 LEAST_WORDS = 600
-PARTS = ("talks", "terms", "other", "stress", "language")
+PARTS = ("talks", "other", "stress", "terms", "language")
 LOST_RUN = 3
 """Words in a row that the whole recording gives and the stream does not, to count as lost."""
 TERMS = (
