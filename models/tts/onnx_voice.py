@@ -23,7 +23,6 @@ from pipeline.lane import Lane
 
 CHUNK_S = 0.1
 CLAUSE_PAUSE_S = 0.15  # between the pieces of one unit
-MOST_PHONEMES = 60  # of a piece: about 4 s, which is how long its first sound takes at most
 PROGRAM = "espeak-ng"
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -57,6 +56,11 @@ class Speaker(Protocol):
     @property
     def language(self) -> str:
         """Code of the language that it speaks."""
+        ...
+
+    @property
+    def most_phonemes(self) -> int:
+        """Symbols of one utterance, above which a unit is cut after clauses."""
         ...
 
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
@@ -106,7 +110,7 @@ class _Speaking:
         words = spoken_text("".join([piece async for piece in text]), self.speaker.language)
         phonemes = await self.phonemizer.phonemes(words) if words else ""
         size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
-        for piece in cut(phonemes, MOST_PHONEMES):
+        for piece in cut(phonemes, self.speaker.most_phonemes):
             trim = SilenceTrim(rate, CLAUSE_PAUSE_S)
             async for samples in self._computed(piece):
                 sound = trim.add(samples)

@@ -11,6 +11,8 @@ import numpy as np
 import onnxruntime
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto
 
 from models.tts import kokoro_graph, onnx_voice
@@ -18,6 +20,7 @@ from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
+from models.tts.phonemes import cut
 from models.tts.piper import VOICES, Piper
 from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import FetchOptions, Voice
@@ -247,6 +250,23 @@ async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypat
     style = np.fromfile(Path(folder, "voices", "bf_emma.bin"), "<f4")[:256].reshape(1, 256)
     (expected,) = session.run(None, {"tokens": tokens, "style": style, "speed": np.ones(1, np.float32)})
     np.testing.assert_array_equal(whole, expected)
+
+
+@given(st.text("ab ,.", max_size=400), st.integers(12, 60))
+def test_phonemes_are_cut_into_pieces_and_none_is_lost(phonemes, most):
+    pieces = cut(phonemes, most)
+    assert "".join(pieces).replace(" ", "") == phonemes.replace(" ", "")
+    assert all(0 < len(piece) <= 2 * most for piece in pieces)
+
+
+def test_phonemes_are_cut_after_clauses_rather_than_within():
+    clause = "la kasa es muj grande, "
+    assert cut(clause * 6, 60) == [(clause * 3).strip()] * 2
+    assert cut("la kasa es muj grande i bonita, muj kara i bonita", 36) == [
+        "la kasa es muj grande i bonita,",
+        "muj kara i bonita",
+    ]
+    assert cut("la kasa es muj grande i muj bonita", 30) == ["la kasa es muj grande i muj bonita"]
 
 
 def test_every_frame_is_in_one_window():
