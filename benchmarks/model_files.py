@@ -161,6 +161,20 @@ def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
         yield "espeak-ng-data", Path(found[1].strip())
 
 
+def _kokoro(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    yield "kokoro", Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "kokoro"
+
+
+def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    folder = Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "piper"
+    own = chosen.model.endswith(".onnx")
+    yield Path(chosen.model).name, Path(chosen.model).expanduser() if own else folder / f"{chosen.model}.onnx"
+
+
 def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.tts.qwen3.backend import local_folder  # noqa: PLC0415
 
@@ -177,6 +191,8 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.mt.ctranslate2:CTranslate2": _int8,
     "models.mt.router:Router": _tiers,
     "models.tts.espeak:Espeak": _espeak,
+    "models.tts.kokoro:Kokoro": _kokoro,
+    "models.tts.piper:Piper": _piper,
     "models.tts.qwen3:Qwen3TTS": _qwen,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }

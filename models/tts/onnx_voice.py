@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.tts.phonemes import INSTALL, Phonemizer, cut
 from models.tts.silence import SilenceTrim
-from models.tts.spoken_text import spoken_text
+from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Speaking, Voice
 from pipeline.errors import FETCH_MODELS, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -107,7 +107,8 @@ class _Speaking:
         Closing ends the run of the graph. Raises `ModelError` where eSpeak or the graph fails.
         """
         rate = self.speaker.sample_rate
-        words = spoken_text("".join([piece async for piece in text]), self.speaker.language)
+        language = self.speaker.language
+        words = spoken_text(own_script("".join([piece async for piece in text]), language), language)
         phonemes = await self.phonemizer.phonemes(words) if words else ""
         size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
         for piece in cut(phonemes, self.speaker.most_phonemes):
@@ -154,6 +155,7 @@ def open_graph(file: Path, model: bytes, threads: int) -> Graph:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the border to onnxruntime, whose errors have no class in common
         raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
+    session._model_bytes = None  # it would keep them for fallback to other devices
     return cast(Graph, session)
 
 

@@ -346,8 +346,32 @@ async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_wi
                 pass
 
 
-def test_the_symbols_are_those_of_the_published_model():
-    table = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro", "vocab.json")
-    if not table.exists():
+@pytest.fixture
+def weights():
+    folder = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro")
+    if not folder.exists():
         pytest.skip("no weights: set TRANSLATE_LIVE_WEIGHTS to their folder")
-    assert json.loads(table.read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+    return folder
+
+
+def test_the_symbols_are_those_of_the_published_model(weights):
+    if not (weights / "vocab.json").exists():
+        pytest.skip("these weights came without vocab.json")
+    assert json.loads((weights / "vocab.json").read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+
+
+async def test_trained_windows_are_the_whole_and_hold_all_of_its_sound(weights, monkeypatch):
+    text = "The meeting starts at half past nine."
+    async with Kokoro(str(weights), threads=1).load() as synthesizer, synthesizer.open(None, "en") as speaking:
+        phonemes = await speaking.phonemizer.phonemes(text)
+        stream = np.concatenate(list(speaking.speaker.say(phonemes, None)))
+        for name, frames in {"WINDOWS": (10**6,), "LEAD_FRAMES": 10**6, "TAIL_FRAMES": 10**6}.items():
+            monkeypatch.setattr(kokoro_graph, name, frames)
+        (whole,) = speaking.speaker.say(phonemes, None)
+    begin = int(np.argmax(np.correlate(whole, stream[:12_000], "valid")))
+    loud = np.flatnonzero(np.abs(whole) > QUIET)
+    assert begin <= loud[0]
+    assert begin + len(stream) >= loud[-1]
+    same = whole[begin : begin + len(stream)]
+    noise = np.square(stream - same).mean() / np.square(same).mean()
+    assert 10 * np.log10(noise) < -12  # 8 bits are scaled anew in each window
