@@ -89,6 +89,7 @@ class OnnxSynthesizer:
         speaker = self.speaker(voice, language)
         phonemizer = Phonemizer(program(), speaker.espeak_voice)
         await phonemizer.start()
+        spoken_text(own_script("5 km", speaker.language), speaker.language)  # words are loaded before the first unit
         try:
             yield _Speaking(self, speaker, phonemizer)
         finally:

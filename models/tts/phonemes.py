@@ -28,9 +28,14 @@ class Phonemizer:
     def __init__(self, program: str, language: str) -> None:
         self._command = [program, "-q", "--ipa", "-b", "1", "-v", language]
         self._process: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def phonemes(self, text: str) -> str:
         """Phonemes of text with its punctuation; raises `ModelError` where the program fails, and starts it anew then."""
+        async with self._one_at_a_time:
+            return await self._phonemes(text)
+
+    async def _phonemes(self, text: str) -> str:
         said = ""
         try:
             for piece in _MARKS.split(text.translate(_SAME)):

@@ -31,18 +31,10 @@ _SCRIPTS = {
 }  # fmt: skip
 """How a letter's Unicode name begins, and the scripts with such letters. Latin and Greek ones are read in any language."""
 
-_CURRENCIES = {
-    "R$": "BRL",
-    "US$": "USD",
-    "$": "USD",
-    "€": "EUR",
-    "£": "GBP",
-    "¥": "JPY",
-    "₹": "INR",
-    "₽": "RUB",
-    "₩": "KRW",
-    "₴": "UAH",
-}
+_SIGNS = {
+    "R$": "BRL", "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW",
+}  # fmt: skip
+_CURRENCIES = _SIGNS | {code: code for code in (*_SIGNS.values(), "CHF", "CAD", "AUD", "CNY")}
 _UNITS = {
     "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour",
     "km": "length-kilometer", "m": "length-meter",
@@ -69,10 +61,10 @@ _OF = {"es": "de", "pt": "de", "fr": "de", "it": "di"}  # "5 millones de euros"
 
 _NUMBER = r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*"
 _SIGN = "|".join(re.escape(sign) for sign in _CURRENCIES)
-_BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(\s{_LARGE}\b)?")
+_BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(?!\w)(\s{_LARGE}\b)?")
 _AFTER = re.compile(rf"({_NUMBER})(\s{_LARGE})?\s?({_SIGN})(?!\w)")
 _MEASURE = re.compile(
-    rf"(?<![\w.,])({_NUMBER})\s?({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w²³/])"
+    rf"(?<![\w.,$€£¥₹])({_NUMBER})\s?({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w²³/])"
 )
 _DATE = re.compile(r"(?<![\w-])(\d{4})-(\d{2})-(\d{2})(?![\w-])")
 _HALVES = {"1/2": "½", "1/4": "¼", "3/4": "¾"}

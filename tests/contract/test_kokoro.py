@@ -103,6 +103,15 @@ async def test_odd_texts_end_with_a_last_chunk_and_the_next_unit_speaks(kokoro, 
         np.testing.assert_array_equal(sound(await said(speaking, "hola")), before)
 
 
+async def test_units_at_once_get_their_own_sound(kokoro):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        texts = ["hola, amigos", "la casa grande", "uno, dos, tres"]
+        apart = [sound(await said(speaking, text)) for text in texts]
+        together = await asyncio.gather(*(said(speaking, text) for text in texts))
+    for one, other in zip(apart, together, strict=True):
+        np.testing.assert_array_equal(sound(other), one)
+
+
 async def test_every_voice_speaks_every_language_and_is_heard(kokoro):
     assert kokoro.languages() == {"en", "es", "fr", "hi", "it", "pt"}
     assert set(PRESETS.values()) <= set(kokoro.presets())

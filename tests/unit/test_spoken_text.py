@@ -19,6 +19,7 @@ from models.tts.spoken_text import own_script, spoken_text
         ("fr", "12\u202f500 €", "12500 euros"),
         ("hi", "₹ 500", "500 भारतीय रुपए"),
         ("de", "Das kostet 5 €.", "Das kostet 5 Euro."),
+        ("en", "USD 5, 5 CHF, £10m", "5 US dollars, 5 Swiss francs, £10m"),
         ("en", "120 km/h, 5 km, 1 kg, 20 °C", "120 kilometers per hour, 5 kilometers, 1 kilogram, 20 degrees Celsius"),
         ("es", "1,5 kg a -5 °C", "1,5 kilogramos a menos 5 grados Celsius"),
         ("it", "100 m² in 9 h", "100 metri quadrati in 9 ore"),
