@@ -133,10 +133,6 @@ def _bergamot(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     return sorted((folder.name, folder) for folder in chosen._folders().values())  # noqa: SLF001
 
 
-def _kokoro(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    yield "kokoro", chosen._root  # noqa: SLF001
-
-
 def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     try:
         said = subprocess.run([chosen.program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
@@ -144,6 +140,20 @@ def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
         return
     if found := re.search(r"Data at: (.+)", said):
         yield "espeak-ng-data", Path(found[1].strip())
+
+
+def _kokoro(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    yield "kokoro", Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "kokoro"
+
+
+def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    folder = Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "piper"
+    own = chosen.model.endswith(".onnx")
+    yield Path(chosen.model).name, Path(chosen.model).expanduser() if own else folder / f"{chosen.model}.onnx"
 
 
 def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
@@ -162,6 +172,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.mt.router:Router": _tiers,
     "models.tts.espeak:Espeak": _espeak,
     "models.tts.kokoro:Kokoro": _kokoro,
+    "models.tts.piper:Piper": _piper,
     "models.tts.qwen3:Qwen3TTS": _qwen,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
