@@ -24,18 +24,18 @@ _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
-    """The Python packages that are not installed."""
+    """Name the Python packages that are not installed."""
     fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'cpu'}]'"
     return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
 
 
 def missing_checkpoint(repository: str) -> list[Missing]:
-    """Return what lacks of a checkpoint on this machine, without loading it."""
+    """Name a checkpoint that is not on this machine; loads nothing."""
     return [] if local_folder(repository) else [Missing(f"the model {repository}", FETCH_MODELS)]
 
 
 def missing_chat_template(repository: str) -> list[Missing]:
-    """Return what lacks of a checkpoint on this machine that is to be asked in a chat."""
+    """Name the chat template that a checkpoint on this machine lacks, without which it cannot be asked."""
     folder = local_folder(repository)
     if folder is None or (folder / "chat_template.jinja").is_file() or '"chat_template"' in _tokenizer_config(folder):
         return []
@@ -48,7 +48,7 @@ def _tokenizer_config(folder: Path) -> str:
 
 
 def local_folder(repository: str) -> Path | None:
-    """Where the checkpoint lies, if it is all there: a configuration and weights."""
+    """Return the folder of a checkpoint that is all there: a configuration and weights; else None."""
     if not (folder := Path(repository).expanduser()).is_dir():
         if find_spec("huggingface_hub") is None:
             return None
@@ -90,7 +90,7 @@ def pull_checkpoint(repository: str, progress: Progress) -> None:
 
 
 def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:
-    """The model (``kind``: ``causal`` or ``seq2seq``), for this thread to run, and its tokenizer; raises `ModelError`."""
+    """Load a model (``causal`` or ``seq2seq``), for this thread to run, and its tokenizer; raises `ModelError`."""
     folder = local_folder(repository)
     if folder is None:
         raise ModelError(f"the model {repository} is not on this machine", hint=FETCH_MODELS)
@@ -110,7 +110,7 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
 
 
 def choose_device(device: str) -> str:
-    """``auto`` as what is there; raises `ModelError` for a device that is not."""
+    """Return the device of a setting, where ``auto`` takes the best; raises `ModelError` for one that is not there."""
     import torch
 
     if device == "auto":

@@ -1,4 +1,4 @@
-"""From requests to translations: search, check, constrain what failed the check, and try what looks wrong once more.
+"""Translation of requests: search, check, constrain what failed the check, and try what looks wrong once more.
 
 A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
 text searched again with the terms inside the search, which then cannot leave them out: in one batch from the source as it
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.mt.code_switching import code_switched
 from models.mt.quality_checks import lost_numbers, problems
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
-from models.mt.search.step_model import StepModel
+from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.continuations import refuse_unwritable
@@ -42,7 +42,7 @@ _JOINERS = "\u200c\u200d"  # they spell words in Persian and the Indic scripts, 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A request as tokens: what the model reads, what its answer begins with, and how long the source itself is."""
+    """A request as tokens: those the model reads, those its answer begins with, and the number of those of the source."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -51,7 +51,7 @@ class Prompt:
 
 
 def clean(text: str) -> str:
-    """The text in one line, without control characters and anything a model would take for its own marks."""
+    """Return the text in one line, without control characters and anything a model would take for its own marks."""
     kept = (letter if _readable(letter) else " " for letter in _SPECIAL.sub(" ", text))
     return " ".join("".join(kept).split())
 
@@ -61,13 +61,13 @@ def _readable(letter: str) -> bool:
 
 
 def token_limit(prompt: Prompt) -> int:
-    """How many tokens a translation may take before it counts as one that does not end."""
+    """Return the number of tokens after which a translation counts as one that does not end."""
     whole = int(TOKENS_PER_SOURCE_TOKEN * prompt.source_length) + SPARE_TOKENS
     return max(LEAST_TOKENS, whole - len(prompt.target))
 
 
 def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
-    """The text of a committed prefix and the tokens after it; end tokens write nothing."""
+    """Return the text of a committed prefix and the tokens after it; end tokens write nothing."""
     text = text_of_tokens(tokens, vocabulary.written)
     return (prefix + text).rstrip() if prefix else text.strip()
 
@@ -79,13 +79,13 @@ def check_terms(terms: Iterable[Term], language: str, vocabulary: Vocabulary) ->
 
 
 class Architecture(Protocol):
-    """What the decoder needs of a model."""
+    """A model as the decoder needs it."""
 
     vocabulary: Vocabulary
     ends: tuple[int, ...]
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for what the model cannot take."""
+        """Return the request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
     def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
@@ -99,7 +99,7 @@ class Architecture(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """One request on its way: ``best`` is the best text so far, ``met`` whether it says what it must."""
+    """A request on its way: ``best`` is the best text so far, and ``met`` tells whether that says what it must."""
 
     given: TranslationRequest
     request: TranslationRequest  # cleaned, so the spans of its terms are those of ``given``
@@ -114,7 +114,7 @@ class _Work:
 
 
 class Decoder:
-    """Translates batches of requests with one model; blocking, to be called by the model's own thread only."""
+    """A `BatchDecoder` over one model; blocking, to be called by the model's own thread only."""
 
     def __init__(self, architecture: Architecture, beams: int, longest_source: int, term_beams: int = 0) -> None:
         """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens.
@@ -127,7 +127,7 @@ class Decoder:
         self._automaton = lru_cache(maxsize=32)(self._build)
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
-        """A translation for every request, or the error that is its own; all drafts or all units."""
+        """Translate every request, or give the error that is its own; all are drafts or all are units."""
         outcomes = [self._prepare(request) for request in requests]
         works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
         for work in works:

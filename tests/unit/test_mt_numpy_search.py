@@ -13,7 +13,7 @@ import pytest
 from models.mt.decoding import Decoder, Prompt
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.host_transfer import topk_of_beams
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term, TranslationRequest
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.fetch import fetch
 from models.model_files import missing as missing_files
 from models.model_files import models_folder, table
-from models.mt.batching import BatchedTranslator
+from models.mt.batching import BatchedTranslator, check_settings
 from models.mt.bergamot.pairs import PIVOT, Pair, PairsDecoder, reachable
 from models.mt.bergamot.student import Student
 from models.mt.checkpoint import missing_packages
@@ -46,9 +46,9 @@ class Bergamot:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "term_beams", "batch", "threads", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_range("threads", self.threads, 1)
+        check_range("term_beams", self.term_beams, 1)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def directions(self) -> frozenset[Pair]:
         """Return the pairs that a model of its own translates; raises `BadInput` for other words in ``languages``."""

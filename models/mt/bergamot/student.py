@@ -14,7 +14,7 @@ from models.mt.bergamot.network import Network
 from models.mt.bergamot.shortlist import read_shortlist
 from models.mt.bergamot.step_model import StudentStepModel
 from models.mt.decoding import Prompt
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.terms.token_bytes import from_sentencepiece
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import TranslationRequest
