@@ -22,12 +22,12 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda_stream import take_stream
 from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, continued, whole
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.stop_criteria import StopCriteria
+from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError
@@ -52,32 +52,32 @@ class EngineVoice:
     the frames' text, which is what the model reads after a text's end.
     """
 
-    conductor: Conductor
+    loop: EngineLoop
     text: TextTokenizer
     stream: int
-    history: History = field(default_factory=lambda: History("en", _RENEW_FRAMES))
+    history: ReferenceHistory = field(default_factory=lambda: ReferenceHistory("en", _RENEW_FRAMES))
 
     async def say(self) -> AsyncIterator[Piece]:
         """See `Voice.say`; raises `ModelError` if the unit has other than `FRAMES` frames."""
-        codec = self.conductor.engine.codec.config
+        codec = self.loop.engine.codec.config
         utterance = self._utterance()
-        hearing = await self.conductor.begin(utterance)
+        queue = await self.loop.begin(utterance)
         try:
             over = False
             while not over:
-                spoken = await hearing.take()
+                spoken = await queue.take()
                 over = spoken.ending is not None
                 length_s = len(spoken.samples) / codec.sample_rate
                 frames = spoken.frames
-                yield Piece(length_s, over, lambda frames=frames: self.conductor.taken(hearing, frames))  # type: ignore[misc]
+                yield Piece(length_s, over, lambda frames=frames: self.loop.taken(queue, frames))  # type: ignore[misc]
         finally:
-            await self.conductor.end(hearing)
+            await self.loop.end(queue)
         if len(utterance.codes) != FRAMES:
             raise ModelError(f"a unit ended ({utterance.ending}) after {len(utterance.codes)} of {FRAMES} frames")
-        self.history.add(Said(UNIT_TEXT, utterance.frames))
+        self.history.add(SpokenUnit(UNIT_TEXT, utterance.frames))
 
     def _utterance(self) -> Utterance:
-        config = self.conductor.engine.model.config
+        config = self.loop.engine.model.config
         opening = Opening(self.text.role, config.languages["english"], Speaker())
         ids, reference = self.text.encode(UNIT_TEXT), self.history.reference(self.text.encode)
         if reference is None:
@@ -86,7 +86,7 @@ class EngineVoice:
             prompt = continued(config.tokens, opening, ids, reference)
         padded = replace(prompt, trailing=(config.tokens.tts_pad,) * FRAMES)
         speaker = torch.ones(config.talker.hidden)  # not on the device yet: what is asked of it is asked by its thread
-        return Utterance(padded, speaker, self.stream, self.stream, False, Watch(FRAMES, len(ids)))
+        return Utterance(padded, speaker, self.stream, self.stream, False, StopCriteria(FRAMES, len(ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +107,17 @@ class SearchingDecoder:
 @asynccontextmanager
 async def open_speech(
     geometry: str, device: str, threads: int, sessions: int, graphs: bool
-) -> AsyncIterator[tuple[Conductor, TextTokenizer]]:
+) -> AsyncIterator[tuple[EngineLoop, TextTokenizer]]:
     """The engine with memory for so many sessions, turning."""
     with Lane("speech") as lane, tempfile.TemporaryDirectory() as folder:
         checkpoint = write_checkpoint(Path(folder), geometry=geometry, dtype=torch.bfloat16)
         await lane.run(torch.set_num_threads, threads)
         engine, text, _ = await lane.run(load_engine, checkpoint, device, "auto", sessions, greedy=False, graphs=graphs)
-        conductor = Conductor(engine, lane)
+        loop = EngineLoop(engine, lane)
         async with asyncio.TaskGroup() as tasks:
-            turning = tasks.create_task(conductor.run())
+            turning = tasks.create_task(loop.run())
             try:
-                yield conductor, text
+                yield loop, text
             finally:
                 turning.cancel()
                 await lane.free(engine.close)
@@ -138,20 +138,20 @@ async def open_translation(geometry: str, device: str, threads: int, graphs: boo
 
 
 @asynccontextmanager
-async def open_voices(conductor: Conductor, text: TextTokenizer, count: int) -> AsyncIterator[list[EngineVoice]]:
+async def open_voices(loop: EngineLoop, text: TextTokenizer, count: int) -> AsyncIterator[list[EngineVoice]]:
     """Sessions of the engine; raises `ModelError` for more than it has memory for."""
-    engine = conductor.engine
+    engine = loop.engine
     voices: list[EngineVoice] = []
     try:
         for _ in range(count):
-            stream = await conductor.call(engine.open_stream)
+            stream = await loop.call(engine.open_stream)
             if stream is None:
                 raise ModelError(f"the engine has memory for {len(voices)} sessions, not {count}")
-            voices.append(EngineVoice(conductor, text, stream))
+            voices.append(EngineVoice(loop, text, stream))
         yield voices
     finally:
         for voice in voices:
-            await conductor.call(engine.close_stream, voice.stream)
+            await loop.call(engine.close_stream, voice.stream)
 
 
 def load_decoder(geometry: str, device: str, threads: int, graphs: bool) -> SearchingDecoder:

@@ -20,7 +20,7 @@ from pipeline.clock import LoopClock
 from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Word
 from pipeline.profiles.profile import Profile
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 
 SOURCE_HZ = 16_000
 CHUNK_S = 0.1
@@ -57,7 +57,7 @@ def memory_of_an_hour(profile: Profile, words: Sequence[str], source: str, targe
     silence = Heard(np.zeros(round(hours * 3600 * SOURCE_HZ), np.float32), SOURCE_HZ, 0.0, script[-1].end)
 
     async def session() -> Row:
-        backends = profile.backends()
+        backends = profile.backends
         async with backends.translator.load() as translator, backends.synthesizer.load() as synthesizer:
             models = Models(ScriptedRecognizer(script, source, cost_s=0.01), translator, synthesizer)
             options = SessionOptions((source,), (target,), target, units=profile.units, pace=profile.pace)
@@ -131,7 +131,7 @@ def _run(hours: float, watch_heap: bool = False) -> Watch:
 
     async def session() -> None:
         options = SessionOptions(("en",), ("es",), "es")
-        await Session(models, options, LoopClock()).run(Silence(hours * 3600), [Outlet(watch)])
+        await Session(models, options, LoopClock()).run(Silence(hours * 3600), [SinkQueue(watch)])
 
     run_on("exact", session())
     return watch

@@ -45,14 +45,8 @@ class ModelFile:
 
 def model_files(profile: Profile) -> dict[str, list[dict[str, Any]] | None]:
     """The files of each stage, as plain values; none for a backend whose files are not known, or not all here."""
-    stages = {
-        "recognizer": profile.recognizer,
-        "translator": profile.translator,
-        "synthesizer": profile.synthesizer,
-        "fallback_synthesizer": profile.fallback_synthesizer,
-    }
     hashes = Hashes(_cache_file())
-    found = {stage: _files_of(choice, hashes) for stage, choice in stages.items() if choice is not None}
+    found = {stage: _files_of(choice, hashes) for stage, choice in profile.stages.items()}
     hashes.keep()
     return {stage: None if files is None else [asdict(file) for file in files] for stage, files in found.items()}
 
@@ -184,7 +178,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.mt.router:Router": _tiers,
     "models.tts.espeak:Espeak": _espeak,
     "models.tts.qwen3:Qwen3TTS": _qwen,
-    "models.tts.qwen_tts:QwenTTS": _qwen,
+    "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.statistics import percentile
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import search
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.terms.automaton import TermAutomaton
-from models.mt.terms.demands import Demands, demands
+from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
 
@@ -39,7 +38,7 @@ def control_figures() -> Mapping[str, float]:
     """
     torch.set_num_threads(1)
     vocabulary = Vocabulary(made_up_vocabulary())
-    wanted, with_bans = demands(TERMS, "es"), demands((*TERMS, *BANS), "es")
+    wanted, with_bans = constraints_of(TERMS, "es"), constraints_of((*TERMS, *BANS), "es")
     figures = {
         "control_plain_ms_per_step": _measure(vocabulary, None),
         "control_ms_per_step": _measure(vocabulary, wanted),
@@ -104,14 +103,14 @@ def _measure(vocabulary: Vocabulary, wanted: object) -> float:
     """Milliseconds a step beside the model: the median over some units after one to warm up."""
     spent_ms = []
     for unit in range(UNITS + 1):
-        stepper = _Replay(len(vocabulary), unit)
+        step_model = _Replay(len(vocabulary), unit)
         before = time.thread_time()
-        _, taken = search(stepper, [_asked(vocabulary, wanted)], BeamOptions(BEAMS, (2,)))
-        spent_ms.append(1000 * (time.thread_time() - before - stepper.spent_s) / taken)
+        _, taken = search(step_model, [_asked(vocabulary, wanted)], BeamOptions(BEAMS, (2,)))
+        spent_ms.append(1000 * (time.thread_time() - before - step_model.spent_s) / taken)
     return percentile(spent_ms[1:], 50)
 
 
-def _asked(vocabulary: Vocabulary, wanted: object) -> Asked:
-    if isinstance(wanted, Demands):
+def _asked(vocabulary: Vocabulary, wanted: object) -> SearchRequest:
+    if isinstance(wanted, Constraints):
         wanted = TermAutomaton(wanted, vocabulary)
-    return Asked(STEPS, wanted, wanted.root) if isinstance(wanted, TermAutomaton) else Asked(STEPS)
+    return SearchRequest(STEPS, wanted, wanted.root) if isinstance(wanted, TermAutomaton) else SearchRequest(STEPS)

@@ -14,13 +14,12 @@ import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.device import timed, wait_for
-from models.cuda_attention import leave_out_cudnn_attention
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import search
+from models.cuda_stream import leave_out_cudnn_attention
+from models.graph_capture import CudaRecorder
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
-from models.mt.steps.steppers import CausalStepper
-from models.recording import CudaRecorder
+from models.mt.steps.step_models import CausalStepModel
 
 Model: TypeAlias = Any  # transformers is not analyzed
 Texts: TypeAlias = list[list[int]]
@@ -133,7 +132,7 @@ def _bias(model: Model) -> torch.Tensor:
 def search_units(model: Model, rows: Texts, fixed: FixedSteps | None = None) -> Texts:
     """The tokens of each unit."""
     options = BeamOptions(BEAMS, (END,), early_stopping="never")
-    found, _ = search(CausalStepper(model, rows, _bias(model), fixed), [Asked(UNIT_TOKENS)] * len(rows), options)
+    found, _ = search(CausalStepModel(model, rows, _bias(model), fixed), [SearchRequest(UNIT_TOKENS)] * len(rows), options)
     return [list(hypotheses[0].tokens) for hypotheses in found]
 
 

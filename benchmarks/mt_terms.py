@@ -18,9 +18,9 @@ from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
 from models.mt.decoding import Decoder
 from models.mt.search import constrained_beam
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import Hypothesis, Stepper
-from models.mt.terms.demands import demands
+from models.mt.search.constrained_beam import BeamOptions, Hypothesis, SearchRequest
+from models.mt.search.step_model import StepModel
+from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, Translation, TranslationRequest
 
 TOY = Path(__file__).parent.parent / "tests" / "toy_mt"
@@ -46,8 +46,8 @@ def terms_figures(sentences: int) -> Mapping[str, float]:
         asked, expected = _requests(kind, sentences)
         found, steps = _translate(decoder, asked)
         for request, translation in zip(asked, found, strict=True):
-            for demand in demands(request.terms, TARGET).hard:
-                occurrences = demand.occurrences(translation.text)
+            for constraint in constraints_of(request.terms, TARGET).hard:
+                occurrences = constraint.occurrences(translation.text)
                 counted, said, doubled = counted + 1, said + (occurrences > 0), doubled + (occurrences > 1)
         if kind == "none":
             figures["toy_word_error_ratio"] = word_error_rate(expected, [one.text for one in found])
@@ -90,8 +90,10 @@ def _translate(decoder: Decoder, asked: list[TranslationRequest]) -> tuple[list[
     steps: list[list[float]] = []
     search = constrained_beam.search
 
-    def counted(stepper: Stepper, rows: Sequence[Asked], options: BeamOptions) -> tuple[list[list[Hypothesis]], int]:
-        found, taken = search(stepper, rows, options)
+    def counted(
+        step_model: StepModel, rows: Sequence[SearchRequest], options: BeamOptions
+    ) -> tuple[list[list[Hypothesis]], int]:
+        found, taken = search(step_model, rows, options)
         written = max(len(hypotheses[0].tokens) for hypotheses in found)
         steps[-1].append(taken / written)
         return found, taken

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from benchmarks.runs.row import Clock, Row, physics
 from benchmarks.systems.in_process import Heard, Outcome, interpret, named
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
-from pipeline.errors import ModelError
+from pipeline.engine import Engine
 from pipeline.events import Samples
-from pipeline.profiles.profile import Profile, load_profile, what_is_missing
-from pipeline.session import Models, Session, SessionOptions
+from pipeline.profiles.profile import Profile, load_profile, require, what_is_missing
+from pipeline.request import SessionRequest
+from pipeline.session import Session
 from pipeline.sinks.event_log import EventLog, read_events
 from pipeline.sinks.summary import Summary, summarize
 
@@ -46,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Each recording and all joined: as fast as possible for speed, at real-time pace for latency."""
     profile = load_profile(arguments.profile, None, arguments.set)
-    if missing := what_is_missing(profile):
-        raise ModelError("; ".join(f"{item.what} is missing: {item.fix}" for item in missing))
+    require(profile.name, what_is_missing(profile))
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
     for kind, count in Issues(list(dataset.issues)).counts().items():
         print(f"data: {count} x {kind}")
@@ -61,22 +60,16 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path, real_time: bool) -> dict[str, float]:
-    backends = profile.backends()
     with Memory() as memory:
-        async with AsyncExitStack() as loaded:
-            models = Models(
-                await loaded.enter_async_context(backends.recognizer.load()),
-                await loaded.enter_async_context(backends.translator.load()),
-                await loaded.enter_async_context(backends.synthesizer.load()),
-            )
-            bench = SessionBench(models, profile, keep)
+        async with Engine.load(profile) as engine:
+            bench = SessionBench(engine, keep)
             talk, audio = join(utterances, "talk")
             fast = [await bench.interpret(utterance, "cu") for utterance in utterances]
             fast_talk = await bench.interpret(talk, "cu", audio)
             paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
             paced += [await bench.interpret(talk, "real", audio)] if real_time else []
     figures = {**_speed(fast), **_accuracy(utterances, fast), **_accuracy([talk], [fast_talk], "talk_")}
-    if maker := maker_of(backends.recognizer):
+    if maker := maker_of(profile.backends.recognizer):
         recordings = [read_audio(Path(utterance.audio)) for utterance in utterances]
         figures |= _against_whole(maker, utterances, recordings, figures["wer"])
         figures |= _against_whole(maker, [talk], [(audio, CORPUS_HZ)], figures["talk_wer"], "talk_")
@@ -87,30 +80,27 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
 
 
 class SessionBench:
-    """Runs utterances through one set of loaded models, each in a session of its own."""
+    """Runs utterances through one engine, each in a session of its own."""
 
-    def __init__(self, models: Models, profile: Profile, keep: Path) -> None:
-        self._models = models
-        self._profile = profile
+    def __init__(self, engine: Engine, keep: Path) -> None:
+        self._engine = engine
         self._keep = keep
 
     async def interpret(self, utterance: Utterance, clock: Clock, audio: Samples | None = None) -> tuple[Row, Summary]:
         """The row of an utterance, whose ``audio`` is read or given as samples [n] at 16 kHz, and what its log says."""
         samples, rate = read_audio(Path(utterance.audio)) if audio is None else (audio, CORPUS_HZ)
         target = utterance.target_language
-        options = SessionOptions(
-            (utterance.source_language,), (target,), target, units=self._profile.units, pace=self._profile.pace
-        )
+        models, options = await self._engine.prepare(SessionRequest((target,), (utterance.source_language,), spoken=target))
         log = self._keep / f"{utterance.name}.{clock}.jsonl"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        about = {"profile": self._profile.name, "source": utterance.source_language, "target": target}
+        about = {"profile": self._engine.profile.name, "source": utterance.source_language, "target": target}
 
         def event_log(session: Session) -> Sequence[Sink]:
             return [EventLog(log, about, LoopClock(), session.clock_time)]
 
         heard = Heard(samples, rate, *speech_bounds_s(samples, rate))
-        outcome: Outcome = await interpret(self._models, options, heard, clock, event_log)
+        outcome: Outcome = await interpret(models, options, heard, clock, event_log)
         outcome = named(outcome, utterance.name, utterance.document)
         if len(outcome.speech):
             write_audio(self._keep / f"{utterance.name}.{clock}.wav", outcome.speech, outcome.speech_hz)

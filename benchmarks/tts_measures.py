@@ -16,10 +16,11 @@ import psutil
 import torch
 
 from models.tts.qwen3 import Qwen3TTS, speaking
+from models.tts.qwen3.config import TEXT_CAPACITY
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.loading import TEXT_CAPACITY, load_engine
+from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
+from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.utterance import Utterance
 from pipeline.events import ReadingUnit
 
@@ -98,7 +99,7 @@ def _utterance(engine: Engine, text: list[int], role: tuple[int, int, int], stre
     opening = Opening(role, config.languages[_LANGUAGE], Speaker())
     speaker = torch.ones(config.talker.hidden, device=engine.device)
     prompt = streaming(config.tokens, opening, text, ended=False)
-    return Utterance(prompt, speaker, stream, seed, False, Watch(len(text) - 1, len(text)))
+    return Utterance(prompt, speaker, stream, seed, False, StopCriteria(len(text) - 1, len(text)))
 
 
 def measure_official(pair: Pair) -> Timing:

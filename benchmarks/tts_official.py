@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers.modeling_utils import no_init_weights
 
-from models.tts.qwen_tts import import_official
+from benchmarks.qwen_tts import import_official
 
 
 def official_model(folder: Path, dtype: torch.dtype = torch.float32) -> Any:  # noqa: ANN401 - the official package has no types

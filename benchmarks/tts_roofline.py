@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.device import timed
 from models.tts.qwen3.codec_layers import CausalConvolution
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.schedule import chunk
+from models.tts.qwen3.utterance import chunk
 from pipeline.errors import ModelError
 
 _GPU_BYTES, _CPU_BYTES = 2 * 2**30, 512 * 2**20  # far more than any cache holds

@@ -1,4 +1,4 @@
-"""CUDA streams of the threads that own models, and what keeps such a thread from waiting for its own."""
+"""CUDA settings of the threads that own models: their streams, copies that do not wait, and the attention kernels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream:
-    """A stream whose work goes before that of torch's default one."""
+    """Make a stream whose work precedes that of torch's default one."""
     import torch
 
     return torch.cuda.Stream(device, priority=-1)
 
 
 def take_stream(device: torch.device) -> None:
-    """Let what this thread asks of a GPU go beside what other threads ask, and before what has no such stream.
+    """Give this thread a CUDA stream of its own, beside other threads' and before the default one.
 
     Call it once this thread has put on the device all that the stream is to use. On a CPU nothing changes.
     """
@@ -31,7 +31,7 @@ def take_stream(device: torch.device) -> None:
 
 
 def leave_stream(device: torch.device) -> None:
-    """Wait for what this thread asked of a GPU: the memory it uses may be freed then, and given to others."""
+    """Wait for this thread's work on a GPU: its memory may then be freed and given to others."""
     if device.type != "cuda":
         return
     import torch
@@ -40,5 +40,17 @@ def leave_stream(device: torch.device) -> None:
 
 
 def sent(numbers: Tensor, device: torch.device) -> Tensor:
-    """The host's ``numbers`` on ``device``; the host does not wait until they are there."""
+    """Copy the host's ``numbers`` to ``device`` without waiting until they are there."""
     return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
+
+
+def leave_out_cudnn_attention() -> None:
+    """Keep torch, in this process, from cuDNN's attention, which newer versions take first on an H100 or B200.
+
+    It makes a plan for every shape it has not seen on a thread (``aten/src/ATen/native/cudnn/MHA.cpp``), and here a shape
+    changes with every step, batch and prompt. Others measured 23 to 37 ms a plan and 0.44 s for all of a Qwen3's layers
+    (https://github.com/modelscope/FunASR/issues/3704, torch 2.11 on a B200); it has not been measured with these models.
+    """
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)

@@ -1,17 +1,29 @@
-"""What to tell of a model that could not be fetched: whether it was the disk or the connection, in one line."""
+"""Checks of downloaded files, and errors that tell whether the network, the disk or the file is at fault."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, told
 
 ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
+ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+BLOCK = 1 << 20  # bytes
+
+
+class WrongFile(ModelError):
+    """A source whose file is not the one that was asked for."""
+
+    code = "wrong_file"
 
 
 def not_fetched(name: str, error: BaseException, elsewhere: str) -> TranslateLiveError:
-    """The error for a download of ``name`` that raised ``error``; ``elsewhere`` is the step for a disk that takes no more.
+    """Return the error for a download of ``name`` that raised ``error``; ``elsewhere`` is the step where the disk is full.
 
     Libraries wrap what the system said, and each wrapping repeats all that is in it: a user reads the innermost.
     """
@@ -19,18 +31,20 @@ def not_fetched(name: str, error: BaseException, elsewhere: str) -> TranslateLiv
 
     if isinstance(error, RepositoryNotFoundError):
         return BadInput(f"there is no model {name!r} on the model hub, or not for everybody")
-    causes = _causes(error)
-    reason = getattr(causes[-1], "strerror", None) or told(causes[-1])
-    if any(getattr(cause, "errno", None) in UNWRITABLE for cause in causes):
-        return ModelError(f"cannot write the model {name}: {reason}; try: {elsewhere}")
-    return NetworkError(
-        f"the download of {name} failed: {reason}; try: the same command again when the connection works; it goes on where "
-        "it stopped"
-    )
+    if any(getattr(cause, "errno", None) in UNWRITABLE for cause in _causes(error)):
+        return ModelError(f"cannot write the model {name}: {reason(error)}", hint=elsewhere)
+    again = "the same command again when the connection works; it goes on where it stopped"
+    return NetworkError(f"the download of {name} failed: {reason(error)}", hint=again)
+
+
+def reason(error: BaseException) -> str:
+    """Return what the system said, without the libraries' words around it."""
+    innermost = _causes(error)[-1]
+    return getattr(innermost, "strerror", None) or told(innermost)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """A library's error, what it was raised for, in whichever of four ways it says so, and so on; the innermost is last."""
+    """Return an error, what it was raised for, in whichever of four ways it says so, and so on; the innermost is last."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
@@ -38,3 +52,31 @@ def _causes(error: BaseException) -> list[BaseException]:
         wrapped = [part for part in (getattr(found, "reason", None), *found.args) if isinstance(part, BaseException)]
         found = next(iter(wrapped), None) or found.__cause__ or found.__context__
     return seen
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a disk that is full or may not be written as a `ModelError`; only for what uses no network."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(f"cannot write {path}: {reason(error)}", hint=ANOTHER_FOLDER) from error
+
+
+def length(path: Path) -> int:
+    """Return the bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def settle(part: Path, target: Path, sha256: str, source: str) -> None:
+    """Make a whole download the file in one step, or remove it and raise `WrongFile` when its SHA-256 is another."""
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        part.unlink()
+        raise WrongFile(f"{source} is another file than {target.name}: its SHA-256 is {found[:12]}…, not {sha256[:12]}…")
+    with writing(target):
+        part.replace(target)

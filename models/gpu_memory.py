@@ -1,4 +1,4 @@
-"""What models take of a GPU, reckoned without loading them: from the heads of their files, or from known sizes."""
+"""Estimates of the GPU memory of models without loading them: from the heads of their files, or from known sizes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.errors import ModelError
 
 
 def on_gpu(device: str) -> bool:
-    """Whether a ``device`` setting means a GPU here; for "auto" where there is an NVIDIA driver."""
+    """Tell if a ``device`` setting means a GPU on this machine; "auto" does if there is an NVIDIA driver."""
     return device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
 def number_bytes(dtype: str) -> int:
-    """Bytes of one number on a GPU by a ``dtype`` setting: half of a float32's, unless it asks for that."""
+    """Give the bytes of one number on a GPU by a ``dtype`` setting: 4 for float32, else 2."""
     return 4 if dtype == "float32" else 2
 
 
 def count_elements(folder: Path, without: Iterable[str] = ()) -> int:
-    """Numbers in all tensors of a folder's safetensors files but those whose names begin with one of ``without``.
+    """Count the numbers of all tensors in a folder's safetensors files but those whose names begin with one of ``without``.
 
     Such a file begins with the length of its head (8 bytes, little-endian) and the head, which is JSON: no weights are
     read. Raises `ModelError` for a file that does not.
@@ -44,5 +44,5 @@ def _head(path: Path) -> dict[str, dict[str, list[int]]]:
                 raise ValueError("its head is longer than the file")
             head: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({error}): delete it and download it again") from error
+        raise ModelError(f"{path} is damaged ({error})", hint="delete it and download it again") from error
     return head

@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pipeline.commands import COMMANDS, DEFAULT
+from pipeline.commands.advice import next_step
 from pipeline.errors import (
     BadInput,
     DeviceError,
     ModelError,
-    NetworkError,
     SeveralMistakes,
     TranslateLiveError,
     did_you_mean,
     nearest,
-    parted,
 )
 from pipeline.version import version
 
@@ -35,13 +34,13 @@ INTERRUPTED = 130
 
 _HELP_COLUMNS = 78  # as argparse wraps the rest on a terminal of 80
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-
-_NEXT_STEPS: dict[type[TranslateLiveError], str] = {
-    ModelError: "translate-live doctor",
-    NetworkError: "check the connection; models that are already here need none",
+_SYSTEM_ERRORS: dict[int, tuple[type[TranslateLiveError], str]] = {
+    errno.ENAMETOOLONG: (BadInput, "a shorter name"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), (DeviceError, "another disk, or another place")),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), (DeviceError, "ulimit -n 4096, or fewer files at once")),
+    errno.ENOMEM: (ModelError, "close other programs, or a smaller model"),
 }
-"""For errors that come from libraries and know no step of their own; all others say themselves what to do, or need not."""
+"""Errors of the system that are none of ours, as what they are told, and the step they advise."""
 
 
 class Command(Protocol):
@@ -90,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"translate-live {version()}")  # noqa: T201
         return 0
+    arguments: argparse.Namespace | None = None
     try:
         command, arguments = parse(words)
         exit_code = command.run(arguments)
@@ -101,18 +101,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeveralMistakes as error:
         return _failed(f"{error.what}:", None, error.exit_code, verbose, error.mistakes)
     except TranslateLiveError as error:
-        return _failed(f"{error}", _next_step(error), error.exit_code, verbose)
+        profile = getattr(arguments, "profile", "auto") if arguments else "auto"
+        return _failed(error.message, next_step(error, profile), error.exit_code, verbose)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            return _failed(
-                f"the name of a file is too long: {error.filename}", "a shorter name", BadInput.exit_code, verbose
-            )
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            _forget_output()
-            step = "another disk, or another place for the output"
-            return _failed(f"cannot write: {error.strerror}", step, DeviceError.exit_code, verbose)
+        if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+            kind_told, step = _SYSTEM_ERRORS[error.errno]
+            if kind_told is DeviceError:
+                _forget_output()
+            where = f" ({error.filename})" if error.filename else ""
+            return _failed(f"{error.strerror}{where}", step, kind_told.exit_code, verbose)
+        if isinstance(error, MemoryError):
+            return _failed("out of memory", _SYSTEM_ERRORS[errno.ENOMEM][1], ModelError.exit_code, verbose)
         kind = type(error).__name__
         return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
 
@@ -169,13 +170,9 @@ def _failed(message: str, step: str | None, exit_code: int, verbose: bool, liste
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
-    what, own_step = parted(" ".join(message.split()))
+    what = " ".join(message.split())
     with suppress(OSError):  # on a full disk the exit code alone tells
         print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
-        if own_step or step:
-            print(f"try: {own_step or step}", file=sys.stderr)  # noqa: T201
+        if step:
+            print(f"try: {step}", file=sys.stderr)  # noqa: T201
     return exit_code
-
-
-def _next_step(error: TranslateLiveError) -> str | None:
-    return next((step for kind, step in _NEXT_STEPS.items() if isinstance(error, kind)), None)

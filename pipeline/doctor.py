@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from time import monotonic
@@ -18,10 +18,10 @@ import numpy as np
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
 from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
-from pipeline.errors import DeviceError, TranslateLiveError, parted
+from pipeline.engine import Engine
+from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.languages import known_code
-from pipeline.profiles.backends import Backends
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, listed, load_profile
 
@@ -63,35 +63,35 @@ def machine() -> Iterator[Finding]:
 def better(lacking: Iterable[tuple[str, Sequence[Missing]]]) -> Iterator[Finding]:
     """What the profiles that are better than the one that is tried lack, and what brings it, if that can be fetched."""
     for name, missing in lacking:
-        fix = fix_for(name, missing) if all(item.fetchable for item in missing) else ""
+        fix = fix_for(missing, name) if all(item.fetchable for item in missing) else ""
         detail = f"{name} is better, and lacks {listed(missing)}" if missing else f"{name} is better, and can run here"
         yield Finding("profile", not missing, detail, fix, needed=False)
 
 
 def stages(profile: Profile, target: str) -> Sequence[Finding]:
     """Run every backend of a profile: speak, hear what was spoken, translate hello."""
-    return asyncio.run(_stages(profile.name, profile.backends(), target))
+    return asyncio.run(_stages(profile, target))
 
 
-async def _stages(profile: str, backends: Backends, target: str) -> list[Finding]:
-    findings = []
+async def _stages(profile: Profile, target: str) -> list[Finding]:
+    backends = profile.backends
     target = known_code(target, {known for _, known in backends.translator.pairs()})
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
 
-    async def speak(opened: AsyncExitStack) -> str:
+    async def speak(engine: Engine) -> str:
         nonlocal speech
-        synthesizer = await opened.enter_async_context(backends.synthesizer.load())
         known = backends.synthesizer.languages()
         spoken = "en" if "en" in known else known_code(target, known)
-        speech, detail = await _spoken(synthesizer, spoken)
+        speech, detail = await _spoken(await engine.model("synthesizer"), spoken)
         return detail
 
-    async def hear(opened: AsyncExitStack) -> str:
-        return await _heard(await opened.enter_async_context(backends.recognizer.load()), speech)
+    async def hear(engine: Engine) -> str:
+        return await _heard(await engine.model("recognizer"), speech)
 
-    async def translate(opened: AsyncExitStack) -> str:
-        return await _translated(await opened.enter_async_context(backends.translator.load()), target)
+    async def translate(engine: Engine) -> str:
+        return await _translated(await engine.model("translator"), target)
 
+    findings = []
     for what, missing, work in (
         ("speak", backends.synthesizer.missing(), speak),
         ("recognize", backends.recognizer.missing(), hear),
@@ -103,28 +103,28 @@ async def _stages(profile: str, backends: Backends, target: str) -> list[Finding
     return findings
 
 
-def _fallback(profile: str, synthesizer: SynthesizerBackend) -> Finding:
-    """Whether the languages that the first voice lacks can be spoken; few sessions need them."""
+def _fallback(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
+    """Look if the languages that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
     detail = f"other languages by {name}" + (f", missing: {listed(missing)}" if missing else "")
-    return Finding("speak", not missing, detail, fix_for(profile, missing), needed=False)
+    return Finding("speak", not missing, detail, fix_for(missing, profile.name), needed=False)
 
 
 async def _tried(
-    profile: str, what: str, missing: Sequence[Missing], work: Callable[[AsyncExitStack], Awaitable[str]]
+    profile: Profile, what: str, missing: Sequence[Missing], work: Callable[[Engine], Awaitable[str]]
 ) -> Finding:
     """Load a model, use it once, free it; the border where any error becomes a finding."""
     if missing:
-        return Finding(what, False, f"missing: {listed(missing)}", fix_for(profile, missing))
+        return Finding(what, False, f"missing: {listed(missing)}", fix_for(missing, profile.name))
     began = monotonic()
     try:
-        async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as opened:
-            detail = await work(opened)
+        async with asyncio.timeout(PATIENCE_S), Engine.load(profile, ()) as engine:
+            detail = await work(engine)
     except TimeoutError:
-        return Finding(what, False, f"no result in {PATIENCE_S:.0f} s", "use a smaller profile: --profile offline")
+        return Finding(what, False, f"no result in {PATIENCE_S:.0f} s", "a smaller profile")
     except (TranslateLiveError, Unwell) as error:
-        detail, step = parted(f"{error}")
-        return Finding(what, False, detail, step or "another --profile, or --set another backend for this stage")
+        message, hint = (error.message, error.hint) if isinstance(error, TranslateLiveError) else (f"{error}", "")
+        return Finding(what, False, message, hint or "another profile, or another backend for this stage")
     except Exception as error:  # a broken library says anything
         logging.getLogger(__name__).debug("%s failed", what, exc_info=True)
         return Finding(what, False, f"{type(error).__name__}: {error}", "run again with -v, and report what it prints")
@@ -198,7 +198,7 @@ def _devices() -> Iterator[Finding]:
         try:
             found = choose(None, direction, list_devices())
         except DeviceError as error:
-            yield Finding(what, False, *parted(f"{error}"), needed=False)
+            yield Finding(what, False, error.message, error.hint, needed=False)
         else:
             yield Finding(what, True, f"{found.name}, {found.sample_rate} Hz", needed=False)
 
@@ -220,17 +220,17 @@ def gpu_memory(profile: Profile) -> Finding:
 
 
 def _gpu_memory(profile: Profile) -> Finding:
-    need = need_of(profile.backends())
+    need = need_of(profile.backends)
     other = f"profile {profile.name} needs none; "
     if need.total:
         other = ""
     else:
         profile = load_profile(FOR_GPU)
-        need = need_of(profile.backends())
+        need = need_of(profile.backends)
     detail = f"{other}profile {profile.name} needs about {need}"
     try:
         free = max((gpu.free for gpu in gpus()), default=0)
     except NoGpu as error:
         return Finding("GPU memory", bool(other), f"{detail}; here is none: {error}", error.fix, needed=False)
-    fix = "close other programs on the GPU, or try --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+    fix = "close other programs on the GPU, or try synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base"
     return Finding("GPU memory", free >= need.total, f"{detail}; {gigabytes(free)} are free", fix, needed=False)

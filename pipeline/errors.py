@@ -21,9 +21,10 @@ class TranslateLiveError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        message, _, advised = message.partition("; try: ")
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or advised
         self.code = code or type(self).code
 
     def __str__(self) -> str:
@@ -77,20 +78,16 @@ class StageFailed(ModelError):
     """A stage ended the session; its cause is the error it raised."""
 
     def __init__(self, stage: str, cause: BaseException) -> None:
-        super().__init__(f"the {stage} stage failed: {told(cause)}")
+        hint = cause.hint if isinstance(cause, TranslateLiveError) else ""
+        code = cause.code if isinstance(cause, TranslateLiveError) else ""
+        super().__init__(f"the {stage} stage failed: {getattr(cause, 'message', '') or told(cause)}", hint=hint, code=code)
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
 
 
 def told(error: BaseException) -> str:
-    """What an error says, or at least its name."""
+    """Give what an error says, or at least its name."""
     return str(error) or type(error).__name__
-
-
-def parted(message: str) -> tuple[str, str]:
-    """What was wrong, and the step that the message advises after it (empty: none)."""
-    what, _, step = message.partition("; try: ")
-    return what, step
 
 
 def check_range(name: str, value: float, low: float, high: float = inf) -> None:
@@ -101,14 +98,14 @@ def check_range(name: str, value: float, low: float, high: float = inf) -> None:
 
 
 def nearest(wrong: str, valid: Iterable[str]) -> str:
-    """A hint for an error message: the nearest valid name, then all of them."""
+    """List valid names for an error message, the nearest first as a question."""
     names = sorted(valid)
     hint = did_you_mean(wrong, names)
     return f"{hint}valid: {', '.join(names) or 'none'}"
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
-    """The nearest valid name as a question, or nothing; dashes before options are none of their likeness."""
+    """Ask for the nearest valid name, or give nothing; dashes before options do not count."""
     names = {name.lstrip("-"): name for name in valid}
     close = get_close_matches(wrong.lstrip("-"), names, n=1, cutoff=0.6)
     return f"did you mean {names[close[0]]!r}? " if close else ""

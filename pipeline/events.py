@@ -152,9 +152,10 @@ class ReadingUnit:
     ``source`` is the words it covers, in ``source_language``, ``start`` and ``end`` their span, ``heard_s`` how far the
     audio had been heard when the unit was cut. Units are numbered from 0 within a session and ``target``, the language that
     was asked for, which the translate stage fills in; ``language`` is that of ``text``, the source's where there is no
-    translation. All its words are of one ``speaker``, if speakers are told apart. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
-    texts concatenate. It is empty if the unit before says its words, too (then ``language`` is the target), if the translator
-    left them out, or if the speaker spoke the target language and that was to be muted.
+    translation. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
+    texts concatenate. It is empty if the unit before says its words, too (then ``language`` is the target), if the
+    translator left them out, or if the speaker spoke the target language and that was to be muted. All its words are of one
+    ``speaker``, if speakers are told apart.
     """
 
     number: int

@@ -12,26 +12,28 @@ from typing import Any
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
 from pipeline.contracts import (
+    Expecting,
     Listening,
     Recognizer,
+    Sink,
     Source,
     Speaking,
     Synthesizer,
+    TermChecking,
     Translator,
     Voice,
 )
 from pipeline.errors import ModelError, StageFailed, told
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary.glossary import Glossary
+from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, same_language
-from pipeline.policies.agreement_units import AgreementUnits
 from pipeline.policies.pace import PaceOptions
-from pipeline.policies.pause_units import PauseUnits, UnitPolicy
-from pipeline.profiles.profile import UnitSettings
-from pipeline.sinks.delivery import Outlet
+from pipeline.policies.pause_units import UnitPolicy
+from pipeline.policies.unit_policy import UnitSettings, unit_policy
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.control import Control, Run, Stamped
 from pipeline.stages.recognize import capture, recognize
-from pipeline.stages.rehearsal import check_terms, rehearse
 from pipeline.stages.speak import Speech
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
 from pipeline.stages.translate import Translating, translate
@@ -71,6 +73,7 @@ class SessionOptions:
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
     same_language: SameLanguage = "captions"
+    hints: Hints = field(default_factory=Hints)
 
     def pairs(self) -> list[tuple[str, str]]:
         """The (source, target) languages that may have to be translated; an empty source: still to be detected."""
@@ -81,33 +84,38 @@ class SessionOptions:
 class Session:
     """Hears one source and gives its sinks captions and speech, until the source ends or `stop` is called."""
 
-    def __init__(self, models: Models, options: SessionOptions, clock: Clock | None = None) -> None:
+    def __init__(
+        self, models: Models, options: SessionOptions, clock: Clock | None = None, learners: Sequence[Sink] = ()
+    ) -> None:
         self._models = models
         self._options = options
+        self._learners = learners  # sinks of the session's own, which learn the speaker's voice
+        self._glossary = options.glossary.copy()  # hints are added to it
         self._clock = clock or LoopClock()
         self._control = Control()
         self._time: StreamTime = LiveTime(self._clock)
-        self._outlets: list[Outlet] = []
+        self._outlets: list[SinkQueue] = []
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = False
         self._failed: list[tuple[str, Exception]] = []
 
-    async def run(self, source: Source, outlets: Sequence[Outlet]) -> None:
+    async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; what is queued for the sinks is delivered also after an error.
 
         Raises `StageFailed` from the error of the stage that ended the session, and `Refused` if a model cannot do what
         the options ask.
         """
         self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
-        self._outlets = list(outlets)
+        self._outlets = [*outlets, *map(SinkQueue, self._learners)]
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
                 speaking = await self._open_speech(opened)
-                await check_terms(self._models.translator, self._options.glossary, self._options.pairs())
-                await rehearse(self._models.translator, self._options.pairs())
+                await self._check_terms()
+                self._expect(listening)
+                opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
                 await self._run_stages(source, listening, speaking)
         finally:
             await self._close_sinks()
@@ -219,21 +227,28 @@ class Session:
                 raise
 
     def _policies(self) -> dict[str, UnitPolicy]:
-        return {target: self._policy(target) for target in self._options.targets}
-
-    def _policy(self, target: str) -> UnitPolicy:
-        language = self._options.languages[0] if len(self._options.languages) == 1 else ""
-        units = self._options.units
-        match units.policy:
-            case "pauses":
-                return PauseUnits(language, target, units.pauses, self._options.glossary)
-            case "agreement":
-                return AgreementUnits(language, target, units.agreement, self._options.glossary)
+        source = self._options.languages[0] if len(self._options.languages) == 1 else ""
+        return {
+            target: unit_policy(self._options.units, source, target, self._glossary) for target in self._options.targets
+        }
 
     def _vocabulary(self) -> tuple[str, ...]:
-        """The glossary's source terms in the languages that may be spoken: words for the recognizer to expect."""
+        """List words for the recognizer to expect, likeliest last: source terms of the glossary, then hints."""
         languages = self._options.languages or ("",)
-        return tuple(dict.fromkeys(term for one in languages for term in self._options.glossary.vocabulary(one)))
+        terms = [term for one in languages for term in self._options.glossary.vocabulary(one)]
+        return tuple(dict.fromkeys([*terms, *self._options.hints.words]))
+
+    def _expect(self, listening: Listening) -> None:
+        """Give words that were added to the recognizer, if it takes them, and to the translation."""
+        self._glossary.keep(self._options.hints.kept)
+        if self._options.hints.words and isinstance(listening, Expecting):
+            listening.expect(self._vocabulary())
+
+    async def _check_terms(self) -> None:
+        """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
+        if self._glossary and isinstance(self._models.translator, TermChecking):
+            for source, target in self._options.pairs():
+                await self._models.translator.check(self._glossary.terms(source, target), source, target)
 
     def _flush(self) -> None:
         for outlet in self._outlets:

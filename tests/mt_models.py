@@ -22,7 +22,7 @@ def text(tokens: Sequence[int], pieces: Sequence[bytes] = PIECES) -> str:
 
 @dataclass
 class Scripted:
-    """A `Stepper` whose log-probabilities depend on the tokens so far and on each request's seed, and on nothing else."""
+    """A `StepModel` whose log-probabilities depend on the tokens so far and on each request's seed, and on nothing else."""
 
     seeds: Sequence[int]
     size: int = len(PIECES)

@@ -10,9 +10,9 @@ from torch import Tensor
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import read_model_config
 from models.tts.qwen3.frame import SpeechModel, load_speech_model
-from models.tts.qwen3.generation_config import GenerationConfig, read_generation_config
 from models.tts.qwen3.prompt import Opening, Prompt, Speaker
 from models.tts.qwen3.rows import NEVER, Rows, allocate_rows
+from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 
 torch.set_num_threads(1)  # of a model this small, a second thread only waits for the first
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pipeline.contracts import Missing, Term, Translation, TranslationRequest
-from pipeline.errors import BadInput
+from pipeline.contracts import FetchOptions, Missing, Term, Translation, TranslationRequest
+from pipeline.errors import BadInput, NetworkError
 from tests.scripted import Faults, Models
 
 
@@ -64,6 +64,18 @@ class ScriptedVoice:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Models]:
         yield Models(chunk_s=0.001)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedVoice(ScriptedVoice):
+    """A synthesizer whose files come for languages and from sources; ``unreachable`` is a source that fails."""
+
+    unreachable: str = ""
+
+    def fetch(self, options: FetchOptions, progress: Callable[[str, float], None]) -> None:
+        if options.source == self.unreachable != "":
+            raise NetworkError("no such host", hint="another source", code="not_fetched")
+        progress(f"{options.spoken} to {options.targets} from {options.source or 'anywhere'}", 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.audio.resampling import Resampler
 from pipeline.contracts import Listening, Recognizer, Translator
+from pipeline.engine import Engine
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Transcript, Word
-from pipeline.policies.agreement_units import AgreementUnits
-from pipeline.policies.pause_units import PauseUnits, UnitPolicy
-from pipeline.profiles.profile import Profile, UnitSettings, load_profile
+from pipeline.glossary.glossary import Glossary
+from pipeline.policies.pause_units import UnitPolicy
+from pipeline.policies.unit_policy import UnitSettings, unit_policy
+from pipeline.profiles.profile import load_profile
 from pipeline.session import Models
 
 RECOGNIZER_HZ = 16_000
@@ -95,7 +97,7 @@ class Stepwise:
         self._stream = AsyncExitStack()
         recognizer: Recognizer = self._models.recognizer
         self._listening = await self._stream.enter_async_context(recognizer.open((self._setup.source,), ()))
-        self._policy = policy_of(self._units, self._setup)
+        self._policy = unit_policy(self._units, self._setup.source, self._setup.target, Glossary())
         self._heard = 0
 
     async def _end(self) -> None:
@@ -107,24 +109,11 @@ class Stepwise:
         if self._setup.profile == "scripted":
             words = [Word(f" w{index}", index * 0.4, index * 0.4 + 0.35, 1.0) for index in range(10_000)]
             return Models(ScriptedRecognizer(words), ScriptedTranslator(), ScriptedSynthesizer())
-        profile: Profile = load_profile(self._setup.profile)
+        profile = load_profile(self._setup.profile)
         self._units = profile.units
-        backends = profile.backends()
-        return Models(
-            await self._stack.enter_async_context(backends.recognizer.load()),
-            await self._stack.enter_async_context(backends.translator.load()),
-            None,
-        )
+        engine = await self._stack.enter_async_context(Engine.load(profile, ("recognizer", "translator")))
+        return await engine.models()
 
     async def _free(self) -> None:
         await self._end()
         await self._stack.aclose()
-
-
-def policy_of(units: UnitSettings, setup: Setup) -> UnitPolicy:
-    """The reading-unit policy that a profile asks for."""
-    match units.policy:
-        case "agreement":
-            return AgreementUnits(setup.source, setup.target, units.agreement)
-        case _:
-            return PauseUnits(setup.source, setup.target, units.pauses)

@@ -19,7 +19,7 @@ from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.events import Samples
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 
 FAST_FRAME_S = 0.1
 
@@ -71,7 +71,7 @@ async def interpret(
     session = Session(marked(models), options, loop_clock)
     began = time.perf_counter()
     with Memory(lambda: feeder.given_s) as memory:
-        await session.run(feeder, [Outlet(spool), *(Outlet(sink) for sink in sinks(session))])
+        await session.run(feeder, [SinkQueue(spool), *(SinkQueue(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
     recording = Recording.of(spool.events(), options.spoken)
     origin_s = feeder.origin_s if clock == "real" else session.clock_time(0.0)

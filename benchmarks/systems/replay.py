@@ -13,7 +13,8 @@ from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock, HeardWord, Row, UnitRow
 from benchmarks.systems.in_process import Heard, Outcome
 from pipeline.errors import BadInput
-from pipeline.sinks.event_log import Record, read_events
+from pipeline.sinks.event_json import Record
+from pipeline.sinks.event_log import read_events
 
 
 class ReplaySystem:

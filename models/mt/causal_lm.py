@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
-from models.mt.batching import BatchedTranslator
+from models.graph_capture import CudaRecorder, Recorder
+from models.mt.batching import BatchedTranslator, ready_translator
 from models.mt.catalog import Entry, entry_of
-from models.mt.chat import Chat
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.gpu_memory import gpu_memory, recorded_memory
-from models.mt.prompts import PROMPTS
+from models.mt.prompts import PROMPTS, Chat
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import Model
-from models.mt.steps.steppers import CausalStepper, end_tokens, never
+from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
-from models.mt.warm_up import ready_translator
-from models.recording import CudaRecorder, Recorder
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.search.constrained_beam import Stepper
+    from models.mt.search.step_model import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +119,10 @@ class CausalArchitecture:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
-    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
         """Ready to continue these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
-        return CausalStepper(self._model, tokens, self._never, self._fixed)
+        return CausalStepModel(self._model, tokens, self._never, self._fixed)
 
 
 def _recorded(model: Model, bias: Tensor, rows: int, recorder: Recorder) -> FixedSteps:

@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from models.cuda_attention import leave_out_cudnn_attention
-from models.cuda_stream import take_stream
+from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress

@@ -12,12 +12,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.mt.batching import BatchedTranslator
+from models.mt.batching import BatchedTranslator, ready_translator
 from models.mt.catalog import Entry
 from models.mt.causal_lm import CausalLM
 from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
-from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import ModelError, check_range
 

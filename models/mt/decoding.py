@@ -1,37 +1,43 @@
 """From requests to translations: search, check, constrain what failed the check, and try what looks wrong once more.
 
 A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
-text searched again with the terms inside the search, which then cannot leave them out.
+text searched again with the terms inside the search, which then cannot leave them out: in one batch from the source as it
+is and from the source with the missing terms in it (`models.mt.code_switching`), and the likelier text is taken.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from itertools import chain, groupby
+from typing import Protocol
 
-from models.mt.guards import lost_numbers, problems
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import Stepper, search
-from models.mt.source_text import clean
+import numpy as np
+from numpy.typing import NDArray
+
+from models.mt.code_switching import code_switched
+from models.mt.quality_checks import lost_numbers, problems
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.step_model import StepModel
 from models.mt.terms.automaton import TermAutomaton
-from models.mt.terms.demands import Demands, demands
-from models.mt.terms.letters import is_letter
+from models.mt.terms.constraints import Constraints, constraints_of
+from models.mt.terms.continuations import refuse_unwritable
 from models.mt.terms.token_bytes import text_of_tokens
 from models.mt.terms.vocabulary import Vocabulary
-from models.mt.terms.ways import refuse_unwritable
+from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat
+DOUBTFUL_NATS = 1.0  # a token, by which terms may make a text less likely than the one that the model would say
+_SPECIAL = re.compile(r"<\|[^<>|]{1,60}\|>|<｜[^<>｜]{1,60}｜>|</?s>|<pad>|<unk>|<2\w{2,8}>")
+_JOINERS = "\u200c\u200d"  # they spell words in Persian and the Indic scripts, and join emoji
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,16 @@ class Prompt:
     target: tuple[int, ...]
     source_length: int
     group: Hashable = None  # prompts of one group can share a batch
+
+
+def clean(text: str) -> str:
+    """The text in one line, without control characters and anything a model would take for its own marks."""
+    kept = (letter if _readable(letter) else " " for letter in _SPECIAL.sub(" ", text))
+    return " ".join("".join(kept).split())
+
+
+def _readable(letter: str) -> bool:
+    return letter in _JOINERS or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def token_limit(prompt: Prompt) -> int:
@@ -59,7 +75,7 @@ def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
 def check_terms(terms: Iterable[Term], language: str, vocabulary: Vocabulary) -> None:
     """Raise `BadInput` for terms that a search over this vocabulary could not be held to in ``language``."""
     for term in terms:
-        refuse_unwritable(demands([term], language).hard, vocabulary)
+        refuse_unwritable(constraints_of([term], language).hard, vocabulary)
 
 
 class Architecture(Protocol):
@@ -72,8 +88,11 @@ class Architecture(Protocol):
         """The request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
-    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
-        """Ready to continue these prompts, which are of one group."""
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+        """Return what continues these prompts, which are of one group.
+
+        ``needed`` are the ends and what their terms may need: a model that scores a part of the vocabulary scores them too.
+        """
         ...
 
 
@@ -81,13 +100,16 @@ class Architecture(Protocol):
 class _Work:
     """One request on its way: ``best`` is the best text so far, ``met`` whether it says what it must."""
 
-    request: TranslationRequest
+    given: TranslationRequest
+    request: TranslationRequest  # cleaned, so the spans of its terms are those of ``given``
     prompt: Prompt
-    demands: Demands
+    constraints: Constraints
+    constrained: bool = False  # its search cannot leave out its terms
     best: str = ""
     score: float = -math.inf
     met: bool = False
     found: list[tuple[str, float]] = field(default_factory=list)  # those that came to an end first
+    cost_of_terms: float = 0.0  # nats a token, against the text without them
 
 
 class Decoder:
@@ -105,8 +127,8 @@ class Decoder:
         works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
         for work in works:
             work.met = not work.request.source  # nothing to say: the prefix stands
-        self._search([work for work in works if work.request.source], constrain=False)
-        self._search([work for work in works if not work.met], constrain=True)
+        self._search([work for work in works if work.request.source])
+        self._obey([work for work in works if not work.met])
         doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
         self._try_again(doubtful)
         return [self._translation(outcome) if isinstance(outcome, _Work) else outcome for outcome in outcomes]
@@ -116,17 +138,15 @@ class Decoder:
         check_terms(terms, language, self._architecture.vocabulary)
 
     @cached_property
-    def _gluing(self) -> Tensor:
-        import torch
+    def _word_continuing(self) -> NDArray[np.int64]:
+        return np.array(self._architecture.vocabulary.word_continuing, np.int64)
 
-        return torch.tensor(self._architecture.vocabulary.gluing, dtype=torch.int64)
-
-    def _build(self, wanted: Demands) -> TermAutomaton:
+    def _build(self, wanted: Constraints) -> TermAutomaton:
         return TermAutomaton(wanted, self._architecture.vocabulary)
 
-    def _prepare(self, request: TranslationRequest) -> _Work | Exception:
+    def _prepare(self, given: TranslationRequest) -> _Work | Exception:
         try:
-            request = replace(request, source=clean(request.source), prefix=request.prefix.rstrip())
+            request = replace(given, source=clean(given.source), prefix=given.prefix.rstrip())
             prompt = self._architecture.prompt(request)
             while prompt.source_length > self._longest_source and request.context:
                 request = replace(request, context=request.context[1:])
@@ -136,33 +156,61 @@ class Decoder:
                     f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
                     f"{self._longest_source} are possible; cut it into sentences"
                 )
-            return _Work(request, prompt, demands(request.terms, request.target_language), best=request.prefix)
+            constraints = constraints_of(request.terms, request.target_language)
+            return _Work(given, request, prompt, constraints, best=request.prefix)
         except TranslateLiveError as error:
             return error
 
-    def _search(self, works: Sequence[_Work], constrain: bool, no_repeat: int = 0) -> None:
+    def _search(self, works: Sequence[_Work], no_repeat: int = 0) -> None:
         """Search all works, one batch for each group of prompts, and keep the best text of each that says its terms."""
         ordered = sorted(works, key=lambda work: hash(work.prompt.group))
         for _, group in groupby(ordered, key=lambda work: work.prompt.group):
             batch = list(group)
             beams = 1 if all(work.request.draft for work in batch) else self._beams
             options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
-            stepper = self._architecture.stepper([work.prompt for work in batch])
-            found, _ = search(stepper, [self._ask(work, constrain) for work in batch], options)
+            requests = [self._ask(work) for work in batch]
+            needed = frozenset(self._architecture.ends).union(*(one.automaton.tokens for one in requests if one.automaton))
+            step_model = self._architecture.step_model([work.prompt for work in batch], needed)
+            found, _ = search(step_model, requests, options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
 
-    def _ask(self, work: _Work, constrain: bool) -> Asked:
-        wanted = work.demands if constrain else Demands(soft=work.demands.soft)
+    def _obey(self, works: Sequence[_Work]) -> None:
+        """Search works again so that they say their terms, and keep the likeliest text of each that does.
+
+        Constraints narrow a search, and a model may copy what it is given: a code-switched source is tried without, too.
+        """
+        free = [work.score for work in works]
+        tries = [[replace(work, constrained=True), *self._switched(work)] for work in works]
+        self._search(list(chain.from_iterable(tries)))
+        for work, tried, score in zip(works, tries, free, strict=True):
+            chosen = max(tried, key=lambda one: (one.met, one.score))
+            work.best, work.score, work.met, work.found = chosen.best, chosen.score, chosen.met, chosen.found
+            work.cost_of_terms = score - work.score
+
+    def _switched(self, work: _Work) -> list[_Work]:
+        """Return the work on a source with the terms in it that its text so far lacks, without and with constraints."""
+        language = work.request.target_language
+        lacking = [
+            term
+            for term in work.given.terms
+            if term.mode in {"hard", "keep"} and not constraints_of([term], language).met(work.best)
+        ]
+        request = code_switched(work.given, lacking)
+        twin = self._prepare(request) if request else None
+        return [twin, replace(twin, constrained=True)] if isinstance(twin, _Work) else []
+
+    def _ask(self, work: _Work) -> SearchRequest:
+        wanted = work.constraints if work.constrained else Constraints(soft=work.constraints.soft)
         limit = token_limit(work.prompt)
-        refused = self._gluing if is_letter(work.request.prefix[-1:]) else None
+        refused = self._word_continuing if is_letter(work.request.prefix[-1:]) else None
         if not wanted:
-            return Asked(limit, refused=refused)
+            return SearchRequest(limit, refused=refused)
         automaton = self._automaton(wanted)
         state = automaton.after(work.request.prefix)
-        return Asked(limit + int(automaton.state(state).need), automaton, state, refused)
+        return SearchRequest(limit + int(automaton.state(state).need), automaton, state, refused)
 
     def _keep(self, work: _Work) -> None:
         """Take the best found text that says every term, or the best of all."""
@@ -171,8 +219,8 @@ class Decoder:
         work.best, work.score = (good or work.found)[0]
 
     def _meets(self, work: _Work, text: str) -> bool:
-        wanted = work.demands
-        said = all(demand.occurrences(text) >= demand.count for demand in wanted.hard)
+        wanted = work.constraints
+        said = all(constraint.occurrences(text) >= constraint.count for constraint in wanted.hard)
         return said and not wanted.says_banned(text, len(work.request.prefix))
 
     def _text(self, prefix: str, tokens: Sequence[int]) -> str:
@@ -187,12 +235,16 @@ class Decoder:
         first = [(work, work.best, work.score, work.met) for work in works]
         again = [self._prepare(self._stricter(work)) for work in works]
         tries = [one for one in again if isinstance(one, _Work)]
-        self._search(tries, constrain=True, no_repeat=NO_REPEAT)
+        for one in tries:
+            one.constrained = True
+        self._search(tries, no_repeat=NO_REPEAT)
         for (work, text, score, met), second in zip(first, again, strict=True):
             if isinstance(second, _Work):
                 candidates = [(text, score), *second.found]
                 ranked = [(met and not self._meets(work, one), len(self._faults(work, one))) for one, _ in candidates]
                 best = min(range(len(candidates)), key=lambda place: (*ranked[place], place))
+                if best:
+                    work.cost_of_terms = 0.0
                 work.best, work.score = candidates[best]
                 work.met = self._meets(work, work.best)
 
@@ -204,5 +256,7 @@ class Decoder:
         said = list(self._faults(work, work.best)) if not work.request.draft and work.request.source else []
         if not work.met:
             said.append("a glossary term could not be obeyed")
+        elif work.cost_of_terms > DOUBTFUL_NATS and not work.request.draft:
+            said.append(f"its glossary terms make it {work.cost_of_terms:.1f} nats a token less likely")
         notices = tuple(Fault("translate", f"the translation {work.best!r} is doubtful: {one}", False) for one in said)
         return Translation(work.best, work.score if work.score > -math.inf else 0.0, notices)

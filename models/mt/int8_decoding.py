@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from models.mt.catalog import Entry
-from models.mt.chat import Chat
-from models.mt.decoding import Decoder, Prompt, check_terms, token_limit, written
-from models.mt.guards import problems
-from models.mt.source_text import clean
-from models.mt.terms.demands import demands
-from models.mt.terms.letters import is_letter
+from models.mt.decoding import Decoder, Prompt, check_terms, clean, token_limit, written
+from models.mt.prompts import Chat
+from models.mt.quality_checks import problems
+from models.mt.terms.constraints import constraints_of
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 
@@ -67,7 +66,7 @@ class Int8Decoder:
         check_terms(terms, language, self._vocabulary)
 
     def _prompt(self, request: TranslationRequest) -> Prompt:
-        demands(request.terms, request.target_language)  # contradictions are told before any work
+        constraints_of(request.terms, request.target_language)  # contradictions are told before any work
         prompt = self._chat.prompt(request)
         if prompt.source_length > self._longest_source:
             raise BadInput(
@@ -106,8 +105,8 @@ class Int8Decoder:
 
     def _obeys(self, request: TranslationRequest, text: str) -> bool:
         """Whether it says its terms and leaves the last committed word as it is."""
-        wanted, end = demands(request.terms, request.target_language), len(request.prefix)
-        said = all(demand.occurrences(text) >= demand.count for demand in wanted.hard)
+        wanted, end = constraints_of(request.terms, request.target_language), len(request.prefix)
+        said = all(constraint.occurrences(text) >= constraint.count for constraint in wanted.hard)
         lengthened = bool(end) and is_letter(text[end - 1]) and is_letter(text[end : end + 1])
         return said and not lengthened and not wanted.says_banned(text, end)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class RoutedTranslator:
     def __init__(self, router: Router, loaded: AsyncExitStack) -> None:
         self._router, self._loaded = router, loaded
         self._translators: dict[Tier, BatchedTranslator] = {}
-        self._loading = asyncio.Lock()
+        self._loading: defaultdict[Tier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate one request with the model for its pair; loads it first if need be."""
@@ -101,9 +102,12 @@ class RoutedTranslator:
         await (await self.prepare(source, target)).check(terms, source, target)
 
     async def prepare(self, source: str, target: str) -> BatchedTranslator:
-        """The loaded model for a pair; for when a session opens, so that its first words do not wait."""
+        """Return the model for a pair, loaded; for when a session opens, so that its first words do not wait.
+
+        Only those who need a model wait while it is loaded.
+        """
         tier = self._router.model_for(source, target)
-        async with self._loading:
+        async with self._loading[tier]:
             if tier not in self._translators:
                 if missing := tier.missing():
                     needs = "; ".join(f"{one.what} ({one.fix})" for one in missing)

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
-from models.mt.batching import BatchedTranslator
+from models.mt.batching import BatchedTranslator, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.gpu_memory import gpu_memory
-from models.mt.notation import NOTATIONS, token_ids
+from models.mt.language_tags import LANGUAGE_TAGS, tag_ids
 from models.mt.steps.prefill import Model
-from models.mt.steps.steppers import Seq2SeqStepper, end_tokens, never
+from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
-from models.mt.warm_up import ready_translator
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, check_range, nearest
 
 if TYPE_CHECKING:
-    from models.mt.search.constrained_beam import Stepper
+    from models.mt.search.step_model import StepModel
 
 
 @dataclass(frozen=True, slots=True)
 class Seq2Seq:
     """A `TranslatorBackend`; the fields are those of `models.mt.causal_lm.CausalLM`.
 
-    ``prompt`` is one of `models.mt.notation.NOTATIONS`. These models read single texts: context is left out.
+    ``prompt`` is one of `models.mt.language_tags.LANGUAGE_TAGS`. These models read single texts: context is left out.
     """
 
     model: str = "madlad-400-3b"
@@ -51,8 +50,8 @@ class Seq2Seq:
     def entry(self) -> Entry:
         """What is known about the model; raises `BadInput`."""
         entry = entry_of(self.model, "seq2seq", self.prompt, self.languages)
-        if entry.prompt not in NOTATIONS:
-            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, NOTATIONS)}")
+        if entry.prompt not in LANGUAGE_TAGS:
+            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, LANGUAGE_TAGS)}")
         return entry
 
     def missing(self) -> Sequence[Missing]:
@@ -96,9 +95,9 @@ class Seq2SeqArchitecture:
         """The request as tokens; raises `BadInput` for a pair the model does not translate."""
         self._entry.accept(request.source_language, request.target_language)
         codes = self._entry.code(request.source_language), self._entry.code(request.target_language)
-        marks = NOTATIONS[self._entry.prompt](*codes)
+        tags = LANGUAGE_TAGS[self._entry.prompt](*codes)
         try:
-            before, begin = token_ids(self._tokenizer, marks.source), token_ids(self._tokenizer, marks.target)
+            before, begin = tag_ids(self._tokenizer, tags.source), tag_ids(self._tokenizer, tags.target)
         except KeyError as error:
             raise ModelError(
                 f"{self._entry.name} has no token {error.args[0]!r}; its `prompt` or `languages` in the profile are wrong"
@@ -110,7 +109,7 @@ class Seq2SeqArchitecture:
         target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
         return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
 
-    def stepper(self, prompts: Sequence[Prompt]) -> Stepper:
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
         """Ready to continue these prompts, whose targets have one length."""
         sources = [prompt.source for prompt in prompts]
-        return Seq2SeqStepper(self._model, sources, [prompt.target for prompt in prompts], self._never)
+        return Seq2SeqStepModel(self._model, sources, [prompt.target for prompt in prompts], self._never)

@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
+    from pipeline.commands.advice import worded  # noqa: PLC0415
     from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
     from pipeline.languages import code_of  # noqa: PLC0415
-    from pipeline.profiles.profile import lacking  # noqa: PLC0415
-    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         mark = "ok  " if finding.well else "FAIL" if finding.needed else "none"
         print(_within_terminal(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}"), flush=True)  # noqa: T201
         if finding.fix and not finding.well:
-            print(f"     {'fix:':>10} {finding.fix}", flush=True)  # noqa: T201
+            print(f"     {'fix:':>10} {worded(finding.fix, profile.name)}", flush=True)  # noqa: T201
 
     for finding in machine():
         report(finding)

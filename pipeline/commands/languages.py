@@ -41,8 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each language that can be heard or translated."""
     from pipeline.errors import BadInput  # noqa: PLC0415
     from pipeline.profiles.languages_offered import languages_offered  # noqa: PLC0415
-    from pipeline.profiles.profile import load_profile, profile_names  # noqa: PLC0415
-    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import (  # noqa: PLC0415
+        load_profile,
+        profile_names,
+        selected_profile,  # noqa: PLC0415
+    )
 
     if not arguments.all:
         profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         profiles = [load_profile(name) for name in profile_names()]
         why = f"profiles {', '.join(profile.name for profile in profiles)}"
-    rows = languages_offered(profile.backends() for profile in profiles)
+    rows = languages_offered(profile.backends for profile in profiles)
     print(why)  # noqa: T201
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
     print("\n".join(_lines(rows, width)))  # noqa: T201

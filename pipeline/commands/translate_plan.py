@@ -1,4 +1,4 @@
-"""One job of the command line: everything that can be wrong with a wish is found before anything is loaded or written."""
+"""The plan of one translation: all that can be wrong is found before anything is loaded, opened or written."""
 
 from __future__ import annotations
 
@@ -6,82 +6,66 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.audio.devices import choose, list_devices
-from pipeline.commands.regions import in_known_languages
-from pipeline.commands.translate_options import Wish
+from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import DeviceError
-from pipeline.glossary.glossary import Glossary, load_glossary
-from pipeline.languages import known_code
-from pipeline.profiles.backends import Backends
-from pipeline.profiles.languages_offered import session_languages
-from pipeline.profiles.profile import Profile, require
-from pipeline.profiles.selection import selected_profile, speaking
-from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, styled
-from pipeline.voices.record import SAME
-from pipeline.voices.store import VoiceStore
+from pipeline.glossary.glossary import load_glossary
+from pipeline.profiles.profile import Profile, selected_profile
+from pipeline.request import ResolvedRequest, resolve
+from pipeline.sinks.captions import CaptionFile
+from pipeline.voices.choice import styled
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A wish that can be fulfilled: with what, from which languages, and whether a speaker, or anything, gets speech.
+class Plan:
+    """Options that can be carried out: with which profile, what is asked of its engine, and if a speaker plays."""
 
-    ``spoken_as`` is what the synthesizer calls the language that is spoken, if any is.
-    """
-
-    wish: Wish
+    options: TranslateOptions
     profile: Profile
-    backends: Backends
-    languages: tuple[str, ...]
+    resolved: ResolvedRequest
     to_speaker: bool
-    speaks: bool
-    spoken_as: str | None
-    voice: ChosenVoice | None
-    glossary: Glossary
-
-    @property
-    def spoken(self) -> str | None:
-        """The target language that is spoken, if any is."""
-        return self.wish.spoken if self.speaks else None
+    captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
 
 
-def planned(wish: Wish, tell: Callable[[str], None]) -> Job:
-    """Everything that can be refused before anything is loaded, opened or written."""
-    profile, why = selected_profile(wish.profile, wish.config, wish.assignments)
-    if wish.voice_style is not None:
-        profile = styled(profile, wish.voice_style)
-    tell(why)
-    wish, taken = in_known_languages(wish, profile.backends())
-    for line in taken:
-        tell(line)
-    glossary = load_glossary(wish.glossary)
-    if wish.mic:
-        choose(wish.in_device, "input", list_devices())
-    to_speaker, hint = speech_to_speaker(wish, _has_speaker)
+def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
+    """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
+    profile = _profile(options, tell)
+    glossary = load_glossary(options.glossary)
+    if options.mic:
+        choose(options.in_device, "input", list_devices())
+    to_speaker, hint = speech_to_speaker(options, _has_speaker)
     if hint:
         tell(hint)
-    speaks = to_speaker or (wish.speech and bool(wish.out or wish.record))
-    if wish.voice == SAME:
-        check_cloning(profile)
-    voice = chosen_voice(wish.voice, profile, VoiceStore()) if wish.voice and wish.voice != SAME else None
-    if speaks:
-        profile, notice = speaking(profile, wish.spoken)
-        if notice:
-            tell(notice)
-            wish, voice = replace(wish, voice=None), None
-    backends = profile.backends()
-    require(profile.name, backends.missing(speaks))
-    spoken_as = known_code(wish.spoken, backends.spoken()) if speaks else None
-    languages = session_languages(backends, wish.languages, wish.targets, spoken_as)
-    terms = glossary.softened() if wish.glossary_soft else glossary
-    return Job(wish, profile, backends, languages, to_speaker, speaks, spoken_as, voice, terms)
+    speaks = to_speaker or (options.speech and bool(options.out or options.record))
+    request = replace(
+        options.request,
+        glossary=glossary.softened() if options.glossary_soft else glossary,
+        spoken=options.request.spoken if speaks else None,
+    )
+    resolved = resolve(request, profile)
+    for notice in resolved.notices:
+        tell(notice)
+    captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
+    return Plan(options, profile, resolved, to_speaker, captions)
 
 
-def speech_to_speaker(wish: Wish, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
-    """Whether the speaker is used, and a hint where a user could expect speech and gets none."""
-    if not wish.speech or wish.out or (wish.record and not wish.mic):
-        return wish.speech and wish.out_device is not None, None
-    if wish.out_device is not None:
+def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:
+    """Load the profile with the settings that options of their own name."""
+    profile, why = selected_profile(options.profile, options.config, options.assignments)
+    if options.voice_style is not None:
+        profile = styled(profile, options.voice_style)
+    if options.max_lag_s is not None:
+        profile = replace(profile, pace=replace(profile.pace, max_lag_s=options.max_lag_s))
+    tell(why)
+    return profile
+
+
+def speech_to_speaker(options: TranslateOptions, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
+    """Decide if the speaker plays, and give a hint where a user could expect speech and gets none."""
+    if not options.speech or options.out or (options.record and not options.mic):
+        return options.speech and options.out_device is not None, None
+    if options.out_device is not None:
         return True, None
-    if not wish.realtime:
+    if not options.realtime:
         return False, "text only: --out FILE.wav writes the speech, --realtime speaks it"
     if not has_speaker():
         return False, "text only, there is no speaker: --out FILE.wav writes the speech"

@@ -1,31 +1,32 @@
-"""Performing a job: open the files, load the models, run the session, and say what came of it."""
+"""Carries out a plan: opens the files, loads the models, runs the session, and says what came of it."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from typing import TextIO, cast
 
 from pipeline.clock import Clock, LoopClock
 from pipeline.commands.signals import Interruption
-from pipeline.commands.translate_options import STANDARD_INPUT, Wish
-from pipeline.commands.translate_plan import Job, planned
-from pipeline.contracts import Sink, Source, Voice
-from pipeline.errors import DeviceError, TranslateLiveError
+from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
+from pipeline.commands.translate_plan import Plan, planned
+from pipeline.contracts import Sink, Source
+from pipeline.engine import Engine
+from pipeline.errors import BadInput, DeviceError, TranslateLiveError
 from pipeline.profiles.profile import digest
-from pipeline.session import Models, Session, SessionOptions
+from pipeline.session import Session
 from pipeline.sinks.background_text import BackgroundText
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import console_sinks
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.lazy_file import Output
-from pipeline.sinks.session_recording import Recording
+from pipeline.sinks.lazy_file import LazyFile
+from pipeline.sinks.session_recording import SessionRecording
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.sinks.writing import check_folder
@@ -34,32 +35,31 @@ from pipeline.sources.microphone import Microphone
 from pipeline.sources.playlist import Playlist
 from pipeline.sources.standard_input import StandardInput
 from pipeline.version import version
-from pipeline.voices.record import SAME
-from pipeline.voices.same_voice import SameVoice
 
 
-def perform(wish: Wish) -> int:
-    """Fulfil a wish; gives the exit code and raises `TranslateLiveError` for what a user can be told."""
+def run_translation(options: TranslateOptions) -> int:
+    """Translate as the options say; gives the exit code, raises `TranslateLiveError` for what a user can be told."""
     logging.basicConfig(level=logging.CRITICAL)  # libraries may not write over the view; -v has configured it already
-    job = planned(wish, _teller(wish, sys.stderr))
-    return asyncio.run(_perform(job))
+    plan = planned(options, _teller(options, sys.stderr))
+    return asyncio.run(_interruptible(plan))
 
 
-async def _perform(job: Job) -> int:
+async def _interruptible(plan: Plan) -> int:
     async with BackgroundText(sys.stderr, view=True) as errors:
-        tell = _teller(job.wish, errors)
+        tell = _teller(plan.options, errors)
         interruption = Interruption(tell)
         with interruption.watching():
             try:
-                await _run(job, tell, errors, interruption)
+                await _run(plan, tell, errors, interruption)
             except asyncio.CancelledError:
                 if interruption.exit_code is None:
                     raise
         return interruption.exit_code or 0
 
 
-async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
+async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
     clock = LoopClock()
+    options = plan.options
     session: Session | None = None
 
     def clock_time(moment: float) -> float:
@@ -67,132 +67,116 @@ async def _run(job: Job, tell: Callable[[str], None], errors: BackgroundText, in
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
-        recorded = None if job.wish.mic else _recorded(job.wish, clock)
+        recorded = None if options.mic else _file_source(options, clock)
         sinks = []
-        for sink in _sinks(job, clock, clock_time):
+        for sink in _sinks(plan, clock, clock_time):
             unused.push_async_callback(sink.close)
             sinks.append(sink)
-        models, voice, learners = await _voiced(job, await _loaded(job, tell, opened))
-        session = interruption.session = Session(models, replace(_options(job), voice=voice), clock)
-        views = _views(job, out, errors, clock, _keep_on if sinks else session.stop)
-        for sink in [*learners, *views]:
+        tell("loading models")
+        stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
+        engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
+        session = interruption.session = await engine.session(plan.resolved, clock)
+        views = _views(plan, out, errors, clock, _keep_on if sinks else session.stop)
+        for sink in views:
             unused.push_async_callback(sink.close)
-        source = recorded or Microphone(job.wish.in_device)
+        source = recorded or Microphone(options.in_device)
         unused.pop_all()  # from here on the session closes them
-        outlets = [Outlet(sink) for sink in [*sinks, *learners, *views]]
+        outlets = [SinkQueue(sink) for sink in [*sinks, *views]]
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
             _raise_failure(outlets)
             raise
     _raise_failure(outlets)
-    captions = [file.path for file in job.wish.captions]
-    if written := [path for path in (job.wish.out, *captions, job.wish.events, job.wish.record) if path]:
+    captions = [file.path for file in options.captions]
+    if written := [path for path in (options.out, *captions, options.events, options.record) if path]:
         tell(f"wrote {', '.join(map(str, written))}")
 
 
-def _raise_failure(outlets: Sequence[Outlet]) -> None:
+def _raise_failure(outlets: Sequence[SinkQueue]) -> None:
     """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
     for outlet in outlets:
         if isinstance(outlet.error, TranslateLiveError):
             raise outlet.error
         if outlet.error is not None:
             raise DeviceError(
-                f"{outlet.name} failed: {outlet.error!r}; try: again with -v, and report what it prints"
+                f"{outlet.name} failed: {outlet.error!r}", hint="again with -v, and report what it prints"
             ) from outlet.error
 
 
-async def _loaded(job: Job, tell: Callable[[str], None], opened: AsyncExitStack) -> Models:
-    tell("loading models")
-    return Models(
-        await opened.enter_async_context(job.backends.recognizer.load()),
-        await opened.enter_async_context(job.backends.translator.load()),
-        await opened.enter_async_context(job.backends.synthesizer.load()) if job.speaks else None,
-    )
+def _file_source(options: TranslateOptions, clock: Clock) -> Source:
+    """Open the files or standard input. The microphone is opened after loading, or its buffer would overflow."""
+    if options.files == (STANDARD_INPUT,):
+        return StandardInput(options.rate_hz, clock=clock, live=options.realtime)
+    return Playlist([AudioFile(name, realtime=options.realtime, clock=clock) for name in options.files], clock)
 
 
-async def _voiced(job: Job, models: Models) -> tuple[Models, Voice | None, list[Sink]]:
-    """The models and the voice to speak with, and what must hear the session to learn that voice."""
-    synthesizer = models.synthesizer
-    if synthesizer is not None and job.wish.voice == SAME:
-        same = SameVoice(synthesizer)
-        return replace(models, synthesizer=same), None, [same]
-    voice = await job.voice.ready(synthesizer) if job.voice and synthesizer else None
-    return models, voice, []
+def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
+    """Open what plays and writes files, before the models load so that what cannot be is known at once."""
+    options = plan.options
+    if plan.to_speaker:
+        yield Speaker(options.out_device, options.original)
+    if options.out is not None:
+        yield LazyFile(options.out, partial(SpeechFile, original=options.original))
+    if options.record is not None:
+        yield LazyFile(options.record, SessionRecording, check_folder)
+    for file in plan.captions:
+        yield LazyFile(file.path, partial(Captions, shown=options.captions_language, target=file.target))
+    if options.events is not None:
+        yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
+    for name in options.sinks:
+        yield own_sink(name)
 
 
-def _recorded(wish: Wish, clock: Clock) -> Source:
-    """What is heard, unless it is the microphone, which would fill up while the models load."""
-    if wish.files == (STANDARD_INPUT,):
-        return StandardInput(wish.rate_hz, clock=clock, live=wish.realtime)
-    return Playlist([AudioFile(name, realtime=wish.realtime, clock=clock) for name in wish.files], clock)
-
-
-def _sinks(job: Job, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
-    """What plays and writes files, checked before the models load so that what cannot be is known at once."""
-    wish = job.wish
-    if job.to_speaker:
-        yield Speaker(wish.out_device, wish.original)
-    if wish.out is not None:
-        yield Output(wish.out, partial(SpeechFile, original=wish.original))
-    if wish.record is not None:
-        yield Output(wish.record, Recording, check_folder)
-    for file in wish.captions:
-        yield Output(file.path, partial(Captions, shown=wish.captions_language, target=file.target))
-    if wish.events is not None:
-        yield Output(wish.events, partial(EventLog, about=_about(job), clock=clock, clock_time=clock_time))
+def own_sink(name: str) -> Sink:
+    """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
+    module_name, _, class_name = name.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"no sink {name!r}: {error}", hint="--sink module:Class, a class with put and close") from error
+    return cast(Sink, kind())
 
 
 def _views(
-    job: Job, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
+    plan: Plan, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
 ) -> Sequence[Sink]:
+    request = plan.resolved.request
     return console_sinks(
         cast(TextIO, out),
         cast(TextIO, errors),
         clock,
-        "/".join(job.languages) or "auto",
-        job.wish.targets,
-        quiet=job.wish.quiet,
+        "/".join(request.languages) or "auto",
+        request.targets,
+        quiet=plan.options.quiet,
         unread=unread,
-        spoken=job.spoken,
+        spoken=request.spoken,
     )
 
 
 def _keep_on() -> None:
-    """A reader of standard output that goes away ends nothing while files are written or a speaker plays."""
+    """Do nothing: a reader of standard output that goes away ends no session that writes files or plays."""
 
 
-def _options(job: Job) -> SessionOptions:
-    return SessionOptions(
-        languages=job.languages,
-        targets=job.wish.targets,
-        spoken=job.spoken,
-        spoken_as=job.spoken_as,
-        glossary=job.glossary,
-        units=job.profile.units,
-        pace=job.profile.pace,
-        same_language=job.wish.same_language,
-    )
-
-
-def _about(job: Job) -> dict[str, object]:
-    """What the event log's first line says of the run."""
+def _about(plan: Plan) -> dict[str, object]:
+    """Describe the run for the event log's first line."""
+    request = plan.resolved.request
     return {
         "version": version(),
-        "profile": job.profile.name,
-        "settings": digest(job.profile),
-        "from": list(job.languages),
-        "to": list(job.wish.targets),
-        "spoken": job.spoken,
-        "realtime": job.wish.realtime,
+        "profile": plan.profile.name,
+        "settings": digest(plan.profile),
+        "from": list(request.languages),
+        "to": list(request.targets),
+        "spoken": request.spoken,
+        "realtime": plan.options.realtime,
     }
 
 
-def _teller(wish: Wish, out: TextIO | BackgroundText) -> Callable[[str], None]:
-    """What tells a user how things stand, a line each; under -q only results and errors are printed."""
+def _teller(options: TranslateOptions, out: TextIO | BackgroundText) -> Callable[[str], None]:
+    """Make the function that prints a line each; under -q only results and errors are printed."""
 
     def tell(line: str) -> None:
-        if not wish.quiet:
+        if not options.quiet:
             with suppress(OSError):  # a log that takes no more ends no session
                 print(line, file=out, flush=True)  # noqa: T201
 

@@ -92,7 +92,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415 - help needs none of this
     import sys  # noqa: PLC0415
 
-    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.voices.enrolment import Enrolment, enrol  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
@@ -119,7 +119,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
     store = VoiceStore()
@@ -156,11 +156,11 @@ def _presets(profile: Profile) -> str:
     from pipeline.profiles.profile import listed  # noqa: PLC0415
     from pipeline.voices.choice import knows_voices  # noqa: PLC0415
 
-    synthesizer = profile.backends().synthesizer
+    synthesizer = profile.backends.synthesizer
     who = f"profile {profile.name}, {backend_name(synthesizer)}"
     if missing := synthesizer.missing():
         return f"presets of {who}: not known yet, it lacks {listed(missing)}"
-    known = knows_voices(profile)
+    known = knows_voices(synthesizer)
     names = sorted(known.presets()) if known else []
     voices = ", ".join(names) or "none; it speaks with enrolled voices"
     return fill(f"presets of {who}: {voices}", 78, subsequent_indent="  ", break_on_hyphens=False)
@@ -176,7 +176,7 @@ def _remove(name: str) -> None:
 def _preview(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415
 
-    from pipeline.profiles.selection import selected_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.voices.preview import Preview, preview  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 

@@ -59,6 +59,18 @@ class Glossary:
         """Copy the glossary with every demand a preference."""
         return Glossary([replace(entry, mode="ban" if entry.mode == "ban" else "soft") for entry in self._entries])
 
+    def copy(self) -> Glossary:
+        """Copy the glossary, so that one session can add to it."""
+        return Glossary(self._entries)
+
+    def keep(self, words: Iterable[str]) -> None:
+        """Add words that a translation should keep as they are, unless an entry has them."""
+        known = {entry.source.casefold() for entry in self._entries}
+        added = [Entry(word, (word,), "hints", 0, mode="soft") for word in words if word.casefold() not in known]
+        if added:
+            self._entries = (*self._entries, *added)
+            self._matchers.clear()
+
     def _matcher(self, source_language: str, target_language: str) -> TermMatcher:
         pair = source_language, target_language
         if pair not in self._matchers:

@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 
 from pipeline.events import Word, text_of
-from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS, SENTENCE_END, speakable, unspaced
+from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS, speakable
 from pipeline.policies.wordlists import WordLists
+from pipeline.scripts import SENTENCE_END, is_unspaced
 
 _EDGES = " \"'“”‘’«»()[]「」『』" + SENTENCE_END + CLAUSE_END  # noqa: RUF001
 _CLOSING = "\"'”’»)]」』"  # noqa: RUF001
@@ -27,7 +28,7 @@ def attached(words: Sequence[Word], index: int) -> bool:
     if not 0 < index < len(words):
         return False
     before, after = words[index - 1].text, words[index].text
-    return not (before[-1:].isspace() or after[:1].isspace() or unspaced(before[-1:]) or unspaced(after))
+    return not (before[-1:].isspace() or after[:1].isspace() or is_unspaced(before[-1:]) or is_unspaced(after[:1]))
 
 
 def may_go_on(words: Sequence[Word]) -> bool:

@@ -10,8 +10,8 @@ from pipeline.glossary.glossary import Glossary
 from pipeline.policies.boundaries import attached, dangles, ends_clause, gap_before, may_go_on, word_count
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.sentence import Heard
-from pipeline.policies.stability import SPACELESS
 from pipeline.policies.wordlists import word_lists
+from pipeline.scripts import SPACELESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from pipeline.policies.boundaries import (
     without_late_words,
     word_count,
 )
-from pipeline.policies.stability import SENTENCE_END, SPACELESS, speakable, without_late_marks
+from pipeline.policies.stability import speakable, without_late_marks
 from pipeline.policies.wordlists import WordLists, word_lists
+from pipeline.scripts import SENTENCE_END, SPACELESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from pipeline.contracts import Term
+from pipeline.scripts import IDEOGRAPHS, RUNNING_ON, SENTENCE_END
 
-SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
-"""Languages that write no space between words."""
-
-SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
 CLAUSE_END = ",;:—،؛，、；："  # noqa: RUF001
 
-_IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_RUNNING_ON = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
-_UNSPACED = re.compile(rf"[{_IDEOGRAPH}{_RUNNING_ON}]")
-_LAST_OF_WORD = re.compile(rf"[^\W{_IDEOGRAPH}{_RUNNING_ON}]")
-_PIECE = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
+_LAST_OF_WORD = re.compile(rf"[^\W{IDEOGRAPHS}{RUNNING_ON}]")
+_PIECE = re.compile(rf"[{IDEOGRAPHS}]|[^\s{IDEOGRAPHS}]+")
 
 CLOSING_MARKS = SENTENCE_END + CLAUSE_END + "”’»)]」』"  # noqa: RUF001
 """Punctuation that can only end something; straight quotes may begin it."""
@@ -43,11 +37,6 @@ class Unit:
 def speakable(text: str) -> bool:
     """True if ``text`` has a letter or digit."""
     return any(character.isalnum() for character in text)
-
-
-def unspaced(text: str) -> bool:
-    """True if ``text`` begins with a character of a script that writes no space between words."""
-    return _UNSPACED.match(text) is not None
 
 
 def without_late_marks(text: str) -> str:

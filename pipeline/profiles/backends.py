@@ -1,17 +1,18 @@
-"""Backends by name: ``module:Class`` in a profile becomes a checked, cheap backend object."""
+"""The stages of a profile, and backends by name: ``module:Class`` becomes a checked, cheap backend object."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, nearest
+from pipeline.languages import known_code
 
 Options = TypeVar("Options")
 
@@ -34,9 +35,9 @@ class BackendChoice:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The backends of a profile; making them loads no model.
+    """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
-    ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not.
+    Making them loads no model. ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not.
     """
 
     recognizer: RecognizerBackend
@@ -44,19 +45,42 @@ class Backends:
     synthesizer: SynthesizerBackend
     fallback_synthesizer: SynthesizerBackend | None = None
 
-    @property
-    def synthesizers(self) -> tuple[SynthesizerBackend, ...]:
-        """The synthesizer, and the fallback if there is one."""
-        return (self.synthesizer, self.fallback_synthesizer) if self.fallback_synthesizer else (self.synthesizer,)
+    def items(self) -> Iterator[tuple[str, Backend[object]]]:
+        """Yield each stage's key and backend, without those that the profile leaves out."""
+        for item in fields(self):
+            if (found := getattr(self, item.name)) is not None:
+                yield item.name, found
 
-    def missing(self, speaks: bool = True) -> list[Missing]:
-        """What this machine lacks to run them; a fallback may be missing, and a synthesizer unless the session speaks."""
-        voice = self.synthesizer.missing() if speaks else ()
-        return [*self.recognizer.missing(), *self.translator.missing(), *voice]
+    @property
+    def synthesizers(self) -> dict[str, SynthesizerBackend]:
+        """The synthesizer, and the fallback if there is one, by their keys."""
+        return {name: cast(SynthesizerBackend, found) for name, found in self.items() if name.endswith("synthesizer")}
+
+    def missing(self, synthesizer: str | None = "synthesizer") -> list[Missing]:
+        """List what this machine lacks for a session that speaks with ``synthesizer`` (none: text only)."""
+        used = {"recognizer", "translator", synthesizer}
+        return [lack for name, found in self.items() if name in used for lack in found.missing()]
+
+    def synthesizer_for(self, language: str) -> str | None:
+        """Name the stage that speaks a language, in a region or not; the first that can, or `None`."""
+        for name, found in self.synthesizers.items():
+            known = found.languages()
+            if known_code(language, known) in known:
+                return name
+        return None
 
     def spoken(self) -> frozenset[str]:
-        """The languages that any synthesizer speaks."""
-        return frozenset().union(*(synthesizer.languages() for synthesizer in self.synthesizers))
+        """Unite the languages that the synthesizers speak."""
+        return frozenset().union(*(found.languages() for found in self.synthesizers.values()))
+
+
+STAGES = {item.name: item.default is MISSING for item in fields(Backends)}
+"""The stages of a profile, and whether each must be there."""
+
+
+def backends_of(choices: Mapping[str, BackendChoice]) -> Backends:
+    """Make the backends of a profile's stages; raises `BadInput` for an unknown class or setting."""
+    return Backends(**{name: cast(Any, backend(choice)) for name, choice in choices.items()})
 
 
 def backend(choice: BackendChoice) -> object:

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
+from pipeline.contracts import UsesGpu, UsesGpuLater
 from pipeline.profiles.backends import Backends
 
 ALLOWANCE = 3_000_000_000
@@ -33,24 +33,6 @@ class Gpu:
     driver: str
     total: int
     free: int
-
-
-@runtime_checkable
-class UsesGpu(Protocol):
-    """A backend that knows, without loading, what it will take of a GPU."""
-
-    def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
-        ...
-
-
-@runtime_checkable
-class UsesGpuLater(Protocol):
-    """A backend that loads more when it is needed."""
-
-    def gpu_memory_later(self) -> Mapping[str, int]:
-        """What is taken then as well."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

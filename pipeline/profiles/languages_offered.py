@@ -5,32 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
-from typing import Protocol, runtime_checkable
 
-from pipeline.contracts import TranslatorBackend
+from pipeline.contracts import Extendable, Routed, TranslatorBackend
 from pipeline.errors import BadInput
 from pipeline.languages import LanguageRow, language_table, same_language
 from pipeline.profiles.backends import Backends
 
-_ANOTHER = "; try: another --profile, see translate-live languages --all"
-
-
-@runtime_checkable
-class Extendable(Protocol):
-    """A translator backend whose languages are packages of the system."""
-
-    def how_to_add(self, source: str, target: str) -> str:
-        """The command that may bring a pair."""
-        ...
-
-
-@runtime_checkable
-class Routed(Protocol):
-    """A translator backend over several, each for pairs of its own."""
-
-    def tiers(self) -> Sequence[TranslatorBackend]:
-        """The backends it chooses from, best first."""
-        ...
+_ANOTHER = "another profile"
 
 
 def backend_name(backend: object) -> str:
@@ -51,7 +32,7 @@ def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
         recognizers[backend_name(backends.recognizer)] |= backends.recognizer.languages()
         for name, translator in _translators(backends.translator):
             translators[name] |= translator.pairs()
-        for synthesizer in backends.synthesizers:
+        for synthesizer in backends.synthesizers.values():
             synthesizers[backend_name(synthesizer)] |= synthesizer.languages()
     rows = language_table(recognizers, translators, synthesizers)
     return tuple(row for row in rows if row.recognized_by or row.translated_from_by or row.captions)
@@ -85,14 +66,20 @@ def session_languages(
     heard = backends.recognizer.languages()
     for language in wanted:
         if language not in heard:
-            raise BadInput(f"this profile does not hear {language!r}; it hears {_list(heard)}{_ANOTHER}")
+            raise BadInput(
+                f"this profile does not hear {language!r}; it hears {_list(heard)}", hint=_ANOTHER, code="language"
+            )
     sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
     _check_something_to_translate(sources, targets)
     for target in targets:
         _check_target(backends, sources, target)
     if spoken is not None and spoken not in backends.spoken():
         known = _list(backends.spoken())
-        raise BadInput(f"this profile does not speak {spoken!r}; it speaks {known}; try: --no-speech, or --speak another")
+        raise BadInput(
+            f"this profile does not speak {spoken!r}; it speaks {known}",
+            hint="text only, or another spoken language",
+            code="spoken_language",
+        )
     return sources
 
 
@@ -100,8 +87,7 @@ def _check_something_to_translate(sources: Sequence[str], targets: Sequence[str]
     """What is spoken in a target language passes through; that must not be all there is."""
     if sources and all(same_language(source, target) for source in sources for target in targets):
         raise BadInput(
-            f"the speaker already speaks {targets[0]!r}; try: another language with --to (and --captions-language source "
-            "for captions of what is said)"
+            f"the speaker already speaks {targets[0]!r}", hint="another target language", code="nothing_to_translate"
         )
 
 
@@ -112,16 +98,14 @@ def _check_target(backends: Backends, spoken: Sequence[str], target: str) -> Non
     possible = targets_of(backends, sources)
     if target not in possible:
         from_them = f" from {_list(sources)}" if sources else ""
-        step = _how_to_add(backends, sources, target)
+        hint, code = _ANOTHER, "language"
+        if isinstance(backends.translator, Extendable) and sources:
+            hint, code = backends.translator.how_to_add(sources[0], target), ""
         raise BadInput(
-            f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}{step}"
+            f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}",
+            hint=hint,
+            code=code,
         )
-
-
-def _how_to_add(backends: Backends, sources: Sequence[str], target: str) -> str:
-    if isinstance(backends.translator, Extendable) and sources:
-        return f"; try: {backends.translator.how_to_add(sources[0], target)}"
-    return _ANOTHER
 
 
 def _list(languages: Iterable[str]) -> str:

@@ -6,59 +6,51 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import yaml
 
-from pipeline.contracts import Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
-from pipeline.errors import BadInput, ModelError, nearest
-from pipeline.policies.options import AgreementOptions
+from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 from pipeline.policies.pace import PaceOptions
-from pipeline.policies.pause_units import PauseOptions
-from pipeline.profiles.backends import BackendChoice, Backends, backend, options_from
+from pipeline.policies.unit_policy import UnitSettings
+from pipeline.profiles.backends import STAGES, BackendChoice, Backends, backends_of, options_from
 
 AUTO_ORDER = ("gpu", "cpu", "offline")
 """The profiles ``auto`` tries, best first."""
 
-_STAGES = ("recognizer", "translator", "synthesizer")
-_FALLBACK = "fallback_synthesizer"
 
-
-@dataclass(frozen=True, slots=True)
-class UnitSettings:
-    """Which reading-unit policy a profile uses, and the settings of each."""
-
-    policy: Literal["pauses", "agreement"] = "pauses"
-    pauses: PauseOptions = field(default_factory=PauseOptions)
-    agreement: AgreementOptions = field(default_factory=AgreementOptions)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Profile:
-    """A resolved profile: what each stage uses, and how units are cut and paced.
-
-    ``fallback_synthesizer`` is for the languages that ``synthesizer`` does not speak.
-    """
+    """A resolved profile: the backend of each stage, how units are cut and paced, and how many sessions it carries."""
 
     name: str
     summary: str
-    recognizer: BackendChoice
-    translator: BackendChoice
-    synthesizer: BackendChoice
-    fallback_synthesizer: BackendChoice | None = None
+    stages: Mapping[str, BackendChoice]
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
+    capacity: int = 1  # sessions at once, as measured by `python -m benchmarks load`
 
+    @cached_property
     def backends(self) -> Backends:
-        """The backend objects; nothing is loaded."""
-        return Backends(
-            cast(RecognizerBackend, backend(self.recognizer)),
-            cast(TranslatorBackend, backend(self.translator)),
-            cast(SynthesizerBackend, backend(self.synthesizer)),
-            cast(SynthesizerBackend, backend(self.fallback_synthesizer)) if self.fallback_synthesizer else None,
-        )
+        """The backend objects, made once; nothing is loaded. Raises `BadInput` for an unknown class or setting."""
+        return backends_of(self.stages)
+
+    def with_setting(self, stage: str, key: str, value: object) -> Profile:
+        """Copy the profile with one setting of a stage's backend."""
+        choice = self.stages[stage]
+        return replace(self, stages={**self.stages, stage: replace(choice, settings={**choice.settings, key: value})})
+
+
+def selected_profile(name: str, config: Path | None, assignments: Sequence[str]) -> tuple[Profile, str]:
+    """Load the named profile, or for ``auto`` the best that can run; and a line about it."""
+    if name == "auto":
+        return choose_profile(config, assignments)
+    profile = load_profile(name, config, assignments)
+    return profile, f"profile {name}: {profile.summary}"
 
 
 def profiles_folder() -> Path:
@@ -124,29 +116,27 @@ def lacking(name: str, config: Path | None = None, assignments: Sequence[str] = 
 
 def what_is_missing(profile: Profile) -> list[Missing]:
     """What this machine lacks to run the profile, over its three stages; a fallback may be missing."""
-    return profile.backends().missing()
+    return profile.backends.missing()
 
 
 def require(profile: str, missing: Sequence[Missing]) -> None:
     """Raise `ModelError` with the fix if a profile lacks something that is used."""
     if missing:
-        raise ModelError(f"profile {profile} lacks {listed(missing)}; try: {fix_for(profile, missing)}")
+        raise ModelError(f"profile {profile} lacks {listed(missing)}", hint=fix_for(missing, profile), code="missing")
 
 
 def listed(missing: Iterable[Missing]) -> str:
-    """What is missing, each once."""
+    """Join what is missing, each once."""
     return ", ".join(dict.fromkeys(item.what for item in missing))
 
 
-def fix_for(profile: str, missing: Iterable[Missing]) -> str:
-    """The command that brings all that a profile lacks, whose name backends do not know.
-
-    Where one thing cannot be fetched no command helps, and it is the advice for that.
-    """
-    pull = "translate-live pull"
+def fix_for(missing: Iterable[Missing], profile: str) -> str:
+    """Join the steps that bring all that a profile lacks; where one thing cannot be fetched, the advice for that."""
+    missing = list(missing)
     if advice := [item.fix for item in missing if not item.fetchable]:
         return ", and ".join(dict.fromkeys(advice))
-    return " && ".join(dict.fromkeys(item.fix.replace(pull, f"{pull} {profile}") for item in missing))
+    fetch = f"{FETCH_MODELS} of the profile {profile}"
+    return " && ".join(dict.fromkeys(fetch if item.fix == FETCH_MODELS else item.fix for item in missing))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -191,12 +181,16 @@ def _overlay(settings: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str,
 
 
 def _resolve(name: str, settings: dict[str, Any]) -> Profile:
-    for stage in (*_STAGES, _FALLBACK):
-        if stage == _FALLBACK and settings.get(stage) is None:
+    stages: dict[str, BackendChoice] = {}
+    for stage, needed in STAGES.items():
+        choice = settings.pop(stage, None)
+        if choice is None and not needed:
             continue
-        choice = settings.get(stage)
         if not isinstance(choice, Mapping) or not isinstance(choice.get("use"), str):
             raise BadInput(f"profile {name}: {stage} needs 'use: module:Class'")
-        own = {key: value for key, value in choice.items() if key != "use"}
-        settings[stage] = {"use": choice["use"], "settings": own}
-    return options_from({"name": name, **settings}, Profile, f"profile {name}")
+        stages[stage] = BackendChoice(choice["use"], {key: value for key, value in choice.items() if key != "use"})
+    valid = [item.name for item in fields(Profile) if item.name != "stages"]
+    for key in settings:
+        if key not in valid:
+            raise BadInput(f"profile {name}: unknown setting {key!r}; {nearest(key, [*valid, *STAGES])}")
+    return replace(options_from({"name": name, **settings, "stages": {}}, Profile, f"profile {name}"), stages=stages)

@@ -1,42 +1,23 @@
 """The event log: every event of a session as a line of JSON, from which every latency is a subtraction.
 
-The first line, ``{"event": "session", …}``, says what ran. All times (``…_ns``) are integer nanoseconds on one monotonic
-clock: ``at_ns`` is when an event happened, the others when the audio they speak of was or is to be heard; ``start_ns`` of
-the first line is second 0 of the audio. Durations end in ``_ns`` too. Samples are not logged.
+The first line, ``{"event": "session", …}``, says what ran; the others hold `event_json.encode` and ``at_ns``, when it
+happened. All times are on one monotonic clock; ``start_ns`` of the first line is second 0 of the audio.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
-from pipeline.events import (
-    AudioChunk,
-    Busy,
-    DeviceBack,
-    DeviceLost,
-    Draft,
-    Event,
-    Fault,
-    Gap,
-    Lag,
-    LanguageChanged,
-    Notice,
-    ReadingUnit,
-    Skipped,
-    SpeechChunk,
-    Transcript,
-    Word,
-    text_of,
-)
-from pipeline.sinks.record_file import RecordFile
+from pipeline.events import AudioChunk, Event
+from pipeline.sinks.event_json import Record, encode, nanoseconds
+from pipeline.sinks.writing import RecordFile
 
-Record = dict[str, Any]
+_HINT = "an event log that a session wrote"
 
 
 class EventLog:
@@ -58,32 +39,32 @@ class EventLog:
         """Write one event; raises `DeviceError` if the file takes no more."""
         now = self._clock.now()
         if isinstance(event, AudioChunk):
-            await self._begin(now)
+            self._begin(now)
         elif self._start is None:
             self._early.append((now, event))
         else:
-            await self._write(now, self._start, event)
+            self._write(now, self._start, event)
 
     async def close(self) -> None:
         """Write what waited for audio that never came."""
         try:
-            await self._begin(self._clock.now())
+            self._begin(self._clock.now())
         finally:
             self._file.close()
 
-    async def _begin(self, now: float) -> None:
+    def _begin(self, now: float) -> None:
         if self._start is not None:
             return
         self._start = self._clock_time(0.0)
         first = {"event": "session", "at_ns": nanoseconds(now), "start_ns": nanoseconds(self._start), **self._about}
-        await self._file.add(_line(first))
+        self._file.add(_line(first))
         for moment, event in self._early:
-            await self._write(moment, self._start, event)
+            self._write(moment, self._start, event)
         self._early.clear()
 
-    async def _write(self, now: float, start: float, event: Event) -> None:
+    def _write(self, now: float, start: float, event: Event) -> None:
         head = {"event": type(event).__name__, "at_ns": nanoseconds(now)}
-        await self._file.add(_line(head | _record(event, lambda moment: nanoseconds(start + moment))))
+        self._file.add(_line(head | encode(event, lambda moment: nanoseconds(start + moment))))
 
 
 def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Record]:
@@ -100,16 +81,12 @@ def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Ite
                 if (record := _parsed(line)) is not None:
                     yield record
                 elif damaged is None:
-                    raise BadInput(f"{where} is no event; try: a file that --events wrote")
+                    raise BadInput(f"{where} is no event", hint=_HINT, code="event_log")
                 else:
                     damaged(where)
     except OSError as error:
-        raise BadInput(f"cannot read the event log {path}: {error.strerror}; try: a file that --events wrote") from error
-
-
-def nanoseconds(seconds: float) -> int | None:
-    """Seconds as integer nanoseconds; `None` for what is not finite, for which JSON has no word."""
-    return round(seconds * 1e9) if math.isfinite(seconds) else None
+        reason = f"cannot read the event log {path}: {error.strerror}"
+        raise BadInput(reason, hint=_HINT, code="event_log") from error
 
 
 def _parsed(line: str) -> Record | None:
@@ -123,78 +100,3 @@ def _parsed(line: str) -> Record | None:
 
 def _line(record: Record) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def _record(event: Event, at: Callable[[float], int | None]) -> Record:
-    """What is logged of an event; ``at`` puts a moment of the audio on the monotonic clock."""
-    match event:
-        case Transcript():
-            return {
-                "committed": _words(event.committed, at),
-                "tentative": text_of(event.tentative),
-                "language": event.language,
-                "heard_ns": at(event.heard_s),
-                "silence_ns": nanoseconds(event.silence_s),
-                "ended": event.ended,
-            }
-        case ReadingUnit():
-            return {
-                "unit": event.number,
-                "source": _words(event.source, at),
-                "text": event.text,
-                "language": event.language,
-                "target": event.target,
-                "start_ns": at(event.start),
-                "end_ns": at(event.end),
-                "heard_ns": at(event.heard_s),
-            }
-        case Draft():
-            return {"text": event.text, "language": event.language}
-        case SpeechChunk():
-            return {
-                "unit": event.unit,
-                "start_ns": at(event.start),
-                "duration_ns": nanoseconds(event.duration),
-                "last": event.last,
-            }
-        case AudioChunk():
-            return {"start_ns": at(event.start), "duration_ns": nanoseconds(event.duration)}
-        case Busy():
-            return {"stage": event.stage, "busy_ns": nanoseconds(event.seconds)}
-        case _:
-            return _notice_record(event, at)
-
-
-def _notice_record(event: Notice, at: Callable[[float], int | None]) -> Record:
-    match event:
-        case Lag():
-            return {
-                "unit": event.unit,
-                "start_ns": at(event.start),
-                "ear_voice_ns": nanoseconds(event.ear_voice_s),
-                "backlog_ns": nanoseconds(event.backlog_s),
-                "rate": event.rate,
-                "merged_into": event.merged_into,
-            }
-        case Gap():
-            return {"start_ns": at(event.start), "end_ns": at(event.end), "reason": event.reason}
-        case Skipped():
-            return {"first": event.first, "last": event.last, "reason": event.reason}
-        case LanguageChanged():
-            return {"language": event.language, "from_ns": at(event.at)}
-        case DeviceLost() | DeviceBack():
-            return {"name": event.name}
-        case Fault():
-            return {"stage": event.stage, "message": event.message, "fatal": event.fatal}
-
-
-def _words(words: tuple[Word, ...], at: Callable[[float], int | None]) -> list[Record]:
-    return [
-        {
-            "text": word.text,
-            "start_ns": at(word.start),
-            "end_ns": at(word.end),
-            "probability": round(word.probability, 4) if math.isfinite(word.probability) else None,
-        }
-        for word in words
-    ]

@@ -147,6 +147,11 @@ class Speaker:
         """Speech that waits to be played."""
         return self._playback.seconds
 
+    @property
+    def holding(self) -> bool:
+        """True while `put` waits for room: `QUEUED_S` of speech are being played."""
+        return self._playback.seconds > QUEUED_S and not self._player.away and not self._over
+
     async def put(self, event: Event) -> None:
         """Queue speech, or the original voice; waits while `QUEUED_S` of speech are queued.
 
@@ -155,7 +160,7 @@ class Speaker:
         self._loop = asyncio.get_running_loop()
         match event:
             case SpeechChunk():
-                while self._playback.seconds > QUEUED_S and not self._player.away and not self._over:
+                while self.holding:
                     self._moved.clear()
                     await self._moved.wait()
                 self._say(event)

@@ -16,7 +16,7 @@ from models.mt.apertium import backend as apertium
 from models.mt.apertium.backend import Apertium
 from models.mt.apertium.chain import commands_of
 from models.mt.apertium.stream_format import from_stream, to_stream
-from models.mt.terms.demands import demands
+from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import ModelError, Refused
 from pipeline.glossary.entries import Entry
@@ -212,7 +212,7 @@ async def test_every_term_that_was_heard_is_said_as_a_word_of_its_own():
         for text in cases:
             asked = with_terms(text)
             said = (await translator.translate(asked)).text
-            assert demands(asked.terms, "es").met(said), (text, said)
+            assert constraints_of(asked.terms, "es").met(said), (text, said)
             assert "qz" not in said
 
 

@@ -13,7 +13,7 @@ from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
 from models.mt.decoding import Decoder
 from models.mt.seq2seq import Seq2Seq
-from models.mt.terms.demands import demands
+from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
 from tests.tape import TapeRecorder
@@ -59,7 +59,7 @@ async def test_the_toy_translates_alone_as_in_a_batch_and_obeys_its_glossary():
             replace(request, terms=terms) for request in requests[:3] for terms in ((term,), (foreign, term), (banned,))
         ]
         for request, said in zip(asked, await asyncio.gather(*map(translator.translate, asked)), strict=True):
-            assert demands(request.terms, TARGET).met(said.text), (request, said)
+            assert constraints_of(request.terms, TARGET).met(said.text), (request, said)
 
 
 def test_the_toy_translates_the_same_with_recorded_steps_and_records_only_while_it_is_loaded(monkeypatch):
@@ -225,7 +225,7 @@ async def test_the_8_bit_model_translates_and_what_it_cannot_say_is_searched_in_
         source, target = pairs[0]
         terms = (Term("x", ("EBITDA",)), Term("y", (target.split()[0],), mode="ban"))
         forced = await translator.translate(TranslationRequest(source, SOURCE, TARGET, terms=terms))
-        assert demands(terms, TARGET).met(forced.text)
+        assert constraints_of(terms, TARGET).met(forced.text)
         begun = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix=target.split()[0]))
         assert begun.text.startswith(f"{target.split()[0]} ")
         with pytest.raises(BadInput, match="cut it into sentences"):

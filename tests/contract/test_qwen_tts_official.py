@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from benchmarks.qwen_tts import QwenTTS
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen_tts import QwenTTS
 from pipeline.errors import Refused
 from pipeline.events import AudioChunk, ReadingUnit
 

@@ -5,17 +5,16 @@ import random
 import pytest
 import torch
 
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import search
+from models.graph_capture import CudaRecorder
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
-from models.mt.steps.steppers import CausalStepper
+from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton
-from models.recording import CudaRecorder
 from tests.mt_models import END, random_model
 from tests.unit.test_mt_fixed_steps import DYNAMIC, SIZE, bias, poison, prompts
-from tests.unit.test_mt_terms import VOCABULARY, random_demands
+from tests.unit.test_mt_terms import VOCABULARY, random_constraints
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -63,13 +62,13 @@ def test_float32_texts_with_and_without_terms_are_those_of_the_cpu(kind):
     steps, draw = steps_of(there, True), random.Random(1)
     for count in (1, 4, 3):
         rows = prompts(draw, count, 30)
-        automata = [TermAutomaton(random_demands(draw), VOCABULARY) for _ in rows]
-        forced = [Asked(int(one.state(one.root).need) + 6, one, one.root) for one in automata]
-        for asked in ([Asked(12)] * count, forced):
+        automata = [TermAutomaton(random_constraints(draw), VOCABULARY) for _ in rows]
+        forced = [SearchRequest(int(one.state(one.root).need) + 6, one, one.root) for one in automata]
+        for asked in ([SearchRequest(12)] * count, forced):
             poison(steps)
             options = BeamOptions(4, (END,), early_stopping="never")
-            expected, _ = search(CausalStepper(here, rows, bias()), asked, options)
-            found, _ = search(CausalStepper(there, rows, bias().cuda(), steps), asked, options)
+            expected, _ = search(CausalStepModel(here, rows, bias()), asked, options)
+            found, _ = search(CausalStepModel(there, rows, bias().cuda(), steps), asked, options)
             assert [one[0].tokens for one in found] == [one[0].tokens for one in expected]
 
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.recording import CudaRecorder
+from models.graph_capture import CudaRecorder
 from models.tts.qwen3 import loading
+from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
-from models.tts.qwen3.recorded import Recorded
+from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.utterance import Utterance
 from tests.tape import Immediate
 
@@ -27,7 +27,7 @@ def speak(engine, role, texts, frames=FRAMES):
     spoken = []
     for seed, text in enumerate(texts):
         prompt = streaming(engine.model.config.tokens, opening, text, ended=False)
-        one = Utterance(prompt, None, engine.open_stream(), seed, False, Watch(frames, len(text)))
+        one = Utterance(prompt, None, engine.open_stream(), seed, False, StopCriteria(frames, len(text)))
         engine.add(one)
         spoken.append((one, []))
     while engine.busy:
@@ -82,7 +82,7 @@ def recorded_engine(folder, recorder, greedy=False):
     device = torch.device("cuda")
     loaded, text, _ = loading._load(folder, device, torch.bfloat16, SESSIONS, greedy, spare=1)
     with torch.inference_mode():
-        executor = Recorded(loaded, recorder(device), recorder(device))
+        executor = GraphExecutor(loaded, recorder(device), recorder(device))
         rows = loaded.rows
         caches = (*rows.memory.layers, *rows.scratch.layers, rows.pending, rows.text)
         for part in (*caches, *loaded.streams.memories):

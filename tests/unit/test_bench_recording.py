@@ -12,7 +12,7 @@ from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer,
 from pipeline.clock import LoopClock
 from pipeline.events import Word
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog, read_events
 
 WORDS = [Word(f" w{index}", 0.4 * index + 0.1, 0.4 * index + 0.4, 1.0) for index in range(20)]
@@ -43,7 +43,7 @@ def test_units_of_two_targets_with_the_same_numbers_stay_apart(models):
         spool = Spool(LoopClock())
         session = Session(models, SessionOptions(("en",), TARGETS, "es"), LoopClock())
         feeder = Feeder(AUDIO.samples, AUDIO.sample_rate, LoopClock(), live=True)
-        await session.run(feeder, [Outlet(spool)])
+        await session.run(feeder, [SinkQueue(spool)])
         origin = session.clock_time(0.0)
         recording = Recording.of(spool.events(), "es")
         return [recording.unit_rows(target, origin, computation_aware=True) for target in TARGETS]

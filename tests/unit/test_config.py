@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts import Missing
-from pipeline.errors import BadInput, ModelError
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.profiles.profile import choose_profile, digest, lacking, load_profile, profile_names, require, what_is_missing
 
 
 @pytest.mark.parametrize("name", profile_names())
 def test_every_profile_that_is_shipped_resolves_and_its_backends_can_be_asked(name: str) -> None:
     profile = load_profile(name)
-    backends = profile.backends()
+    backends = profile.backends
     assert profile.summary
     assert backends.recognizer.languages()
     assert backends.synthesizer.languages() is not None
@@ -66,7 +66,7 @@ def test_a_wrong_assignment_is_refused_with_the_valid_one(assignment: str, hint:
 )
 def test_a_wrong_backend_or_setting_is_refused(assignment: str, hint: str) -> None:
     with pytest.raises(BadInput, match=hint):
-        load_profile("offline", None, [assignment]).backends()
+        assert load_profile("offline", None, [assignment]).backends
 
 
 def test_an_unknown_profile_names_the_nearest() -> None:
@@ -103,8 +103,8 @@ def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
     config.write_text("synthesizer: {use: 'models.tts.espeak:Espeak', words_per_minute: 160}\n")
     again = tmp_path / "again.yaml"
     again.write_text("synthesizer: {use: 'models.tts.espeak:Espeak'}\n")
-    assert load_profile("offline", config).synthesizer.settings == {"words_per_minute": 160}
-    assert load_profile("offline", again).synthesizer.settings == {}
+    assert load_profile("offline", config).stages["synthesizer"].settings == {"words_per_minute": 160}
+    assert load_profile("offline", again).stages["synthesizer"].settings == {}
 
 
 def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
@@ -146,7 +146,7 @@ def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
 )
 def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
-        load_profile("offline", None, [assignment]).backends()
+        assert load_profile("offline", None, [assignment]).backends
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,15 @@ def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None
 )
 def test_a_setting_of_a_trained_model_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
-        load_profile("cpu", None, [assignment]).backends()
+        assert load_profile("cpu", None, [assignment]).backends
 
 
 def test_what_lacks_is_told_with_a_command_or_where_none_helps_with_advice() -> None:
-    model, package = Missing("a model", "translate-live pull"), Missing("a package", "pip install package")
+    model, package = Missing("a model", FETCH_MODELS), Missing("a package", "pip install package")
     with pytest.raises(
-        ModelError, match="^profile cpu lacks a package, a model; try: pip install package && translate-live pull cpu$"
+        ModelError,
+        match="^profile cpu lacks a package, a model; try: "
+        "pip install package && fetch the model files of the profile cpu$",
     ):
         require("cpu", [package, model, model])
     with pytest.raises(ModelError, match="^profile gpu lacks a GPU, a model; try: another profile$"):

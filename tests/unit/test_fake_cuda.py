@@ -13,11 +13,10 @@ from benchmarks.mt_speed import loaded_model
 from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, generation_config, model_config
 from models.mt.steps.fixed_step import Bucket, FixedStep
 from models.tts.qwen3.codec import load_codec
-from models.tts.qwen3.config import read_codec_config, read_model_config
+from models.tts.qwen3.config import POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.frame import load_speech_model
-from models.tts.qwen3.generation_config import read_generation_config
-from models.tts.qwen3.loading import POSITIONS, TEXT_CAPACITY
 from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.sampler import read_generation_config
 from models.tts.qwen3.speaker_encoder import load_speaker_encoder
 from tests.fake_cuda import CUDA, FakeTensors, fake_cuda, operations
 from tests.tape import NotRecordable

@@ -15,7 +15,9 @@ from models.mt.causal_lm import CausalLM
 from models.mt.router import Router
 from models.mt.seq2seq import Seq2Seq
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.tts.qwen3 import Qwen3TTS, codec, gpu_memory, loading
+from models.tts.qwen3 import Qwen3TTS
+from models.tts.qwen3.backend import estimated_memory
+from models.tts.qwen3.loading import load_engine
 from pipeline.doctor import gpu_memory as examined
 from pipeline.errors import ModelError
 from pipeline.profiles.gpu import ALLOWANCE, Gpu, NoGpu, gpus, need_of
@@ -59,15 +61,15 @@ def test_what_is_free_is_compared_with_what_is_needed(driver):
     driver("NVIDIA T4, 550.54, 15360, 9000\n")
     assert not examined(load_profile("gpu")).well
     assert examined(load_profile("gpu")).detail.endswith("; 9.4 GB are free")
-    smaller = need_of(load_profile("gpu", None, SETTINGS).backends())
-    assert ALLOWANCE < smaller.total < need_of(load_profile("gpu").backends()).total
+    smaller = need_of(load_profile("gpu", None, SETTINGS).backends)
+    assert ALLOWANCE < smaller.total < need_of(load_profile("gpu").backends).total
 
 
 def test_the_profile_fits_the_card_that_its_file_asks_for(no_driver):
-    need = need_of(load_profile("gpu").backends())
+    need = need_of(load_profile("gpu").backends)
     assert 8e9 < need.total < 16e9
     assert set(need.later) == {"weights of lmt-60-1.7b, by its name", "weights of madlad-400-3b, by its name"}
-    assert need_of(load_profile("cpu").backends()).total == 0
+    assert need_of(load_profile("cpu").backends).total == 0
 
 
 def test_drivers_tell_their_gpus_or_what_is_wrong(driver):
@@ -84,8 +86,8 @@ def test_drivers_tell_their_gpus_or_what_is_wrong(driver):
 async def test_the_estimate_is_what_the_engine_allocates(tmp_path):
     folder = write_checkpoint(tmp_path, geometry="tiny-equal")
     sessions = 3
-    expected = gpu_memory.gpu_memory(str(folder), folder, sessions, 4)
-    engine, _, encoder = loading.load_engine(folder, "cpu", "float32", sessions, greedy=False)
+    expected = estimated_memory(str(folder), folder, sessions, 4)
+    engine, _, encoder = load_engine(folder, "cpu", "float32", sessions, greedy=False)
     weights = [*tensors_in(engine.model), *tensors_in(engine.codec), *tensors_in(encoder)]
     caches = [*tensors_in(engine._rows), *tensors_in(engine._executor.loaded.streams)]
     taken = [sum({t.data_ptr(): t.nbytes for t in part}.values()) for part in (weights, caches)]
@@ -110,7 +112,7 @@ def test_the_estimate_is_what_recorded_translation_steps_keep(tmp_path, kind):
 
 
 def test_recorded_steps_of_a_model_that_is_not_here_are_of_an_unknown_size():
-    need = need_of(load_profile("gpu", None, ["translator.graphs=true"]).backends())
+    need = need_of(load_profile("gpu", None, ["translator.graphs=true"]).backends)
     assert (need.now["an unknown size for the recorded steps of hy-mt2-1.8b"], " or more: " in str(need)) == (0, True)
 
 
@@ -129,9 +131,7 @@ def tensors_in(part):
             yield from tensors_in(cell.cell_contents)
 
 
-def test_constants_are_those_of_the_engine_and_of_the_published_geometry():
-    assert (gpu_memory.POSITIONS, gpu_memory.TEXT_CAPACITY) == (loading.POSITIONS, loading.TEXT_CAPACITY)
-    assert gpu_memory.UNUSED == codec.UNUSED
+def test_constants_are_those_of_the_published_geometry():
     for size, geometry in (("0.6B", GEOMETRIES["0.6b"]), ("1.7B", GEOMETRIES["1.7b"])):
         root = model_config("base", geometry, dict.fromkeys(SPECIAL, 0))
         shapes = [*model_sizes(root).values(), *codec_sizes(codec_config(geometry)["decoder_config"]).values()]

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.mt.search.banks import Next, share_out
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import search
-from models.mt.search.top import top_of_beams
-from models.mt.steps.steppers import CausalStepper, Seq2SeqStepper
+from models.mt.search.beam_allocation import Extension, allocate_beams
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.device_transfer import topk_of_beams
+from models.mt.steps.step_models import CausalStepModel, Seq2SeqStepModel
 from tests.mt_models import END, Scripted, random_model
 
 NEW, LENGTHS, LONGEST, PAD = 10, (7, 5, 4, 7, 2, 6, 3), 7, 1
@@ -46,14 +45,16 @@ def test_equals_generate_of_transformers_in_630_cases(kind):
                 given |= {"eos_token_id": END, "pad_token_id": PAD}
                 if kind in ("qwen3", "hunyuan"):
                     expected, begin = model.generate(**padded(rows, left=True), **given), LONGEST
-                    stepper = CausalStepper(model, rows)
+                    step_model = CausalStepModel(model, rows)
                 else:
                     forced = torch.randint(3, size, (len(rows), cases % 4), generator=generator)
                     start = torch.full((len(rows), 1), model.config.decoder_start_token_id)
                     prefix = torch.cat([start, forced], 1)
                     expected = model.generate(**padded(rows, left=False), decoder_input_ids=prefix, **given)
-                    begin, stepper = prefix.shape[1], Seq2SeqStepper(model, rows, prefix.tolist())
-                found, _ = search(stepper, [Asked(NEW)] * len(rows), BeamOptions(beams, (END,), penalty, stopping))
+                    begin, step_model = prefix.shape[1], Seq2SeqStepModel(model, rows, prefix.tolist())
+                found, _ = search(
+                    step_model, [SearchRequest(NEW)] * len(rows), BeamOptions(beams, (END,), penalty, stopping)
+                )
                 for row, hypotheses in enumerate(found):
                     cases += 1
                     ours, theirs = list(hypotheses[0].tokens), expected.sequences[row, begin:].tolist()
@@ -70,10 +71,10 @@ def test_a_batch_equals_its_requests_one_by_one_and_permuted(kind):
 
     def best(order: list[int]) -> dict[int, tuple[tuple[int, ...], float]]:
         sources = [rows[row] for row in order]
-        stepper = (
-            CausalStepper(model, sources) if kind == "qwen3" else Seq2SeqStepper(model, sources, [[2, 7]] * len(order))
+        step_model = (
+            CausalStepModel(model, sources) if kind == "qwen3" else Seq2SeqStepModel(model, sources, [[2, 7]] * len(order))
         )
-        found, _ = search(stepper, [Asked(limits[row]) for row in order], BeamOptions(4, (END,)))
+        found, _ = search(step_model, [SearchRequest(limits[row]) for row in order], BeamOptions(4, (END,)))
         return {row: (one[0].tokens, one[0].score) for row, one in zip(order, found, strict=True)}
 
     together, permuted = best(list(range(7))), best([3, 1, 6, 0, 5, 2, 4])
@@ -91,7 +92,9 @@ def test_a_search_that_never_stops_early_finds_what_is_better_because_it_is_long
         found = {}
         for penalty in (8.0, -1.0):
             for stopping in (False, "never"):
-                (hypotheses,), steps = search(Scripted([seed]), [Asked(30)], BeamOptions(2, (END,), penalty, stopping))
+                (hypotheses,), steps = search(
+                    Scripted([seed]), [SearchRequest(30)], BeamOptions(2, (END,), penalty, stopping)
+                )
                 found[penalty, stopping] = hypotheses[0].score, steps
         assert found[-1.0, "never"] == found[-1.0, False], "what is longer cannot be better"
         assert found[8.0, "never"] >= found[8.0, False]
@@ -107,8 +110,8 @@ def test_a_repetition_is_not_generated_twice():
                 scores[row, 4 + len(history) % 3] = 0.0
             return scores.log_softmax(-1)
 
-    plain, _ = search(Stuck([1]), [Asked(24)], BeamOptions(1, (END,)))
-    strict, _ = search(Stuck([1]), [Asked(24)], BeamOptions(1, (END,), no_repeat=4))
+    plain, _ = search(Stuck([1]), [SearchRequest(24)], BeamOptions(1, (END,)))
+    strict, _ = search(Stuck([1]), [SearchRequest(24)], BeamOptions(1, (END,), no_repeat=4))
     assert len(windows(plain[0][0].tokens)) > len(set(windows(plain[0][0].tokens)))
     assert len(windows(strict[0][0].tokens)) == len(set(windows(strict[0][0].tokens)))
 
@@ -122,7 +125,7 @@ def windows(tokens: tuple[int, ...]) -> list[tuple[int, ...]]:
 def test_top_of_beams_is_topk_over_them_all(beams, length, count):
     generator = torch.Generator().manual_seed(length)
     scores, running = (torch.randn(3, beams, *shape, generator=generator) for shape in ((length,), ()))
-    values, places = top_of_beams(scores, running, count)
+    values, places = topk_of_beams(scores, running, count)
     sums = scores + running[:, :, None]
     assert torch.equal(values, sums.flatten(1).topk(count).values)
     assert torch.equal(sums.flatten(1).gather(1, places), values)
@@ -130,19 +133,19 @@ def test_top_of_beams_is_topk_over_them_all(beams, length, count):
 
 def test_beams_are_shared_by_score_by_worth_and_round_robin_over_the_banks():
     """The best text stays, half the beams are worth the most, and no bank has two of the others before each has one."""
-    left, toll = 9, 2.0
+    left, cost_per_term_token = 9, 2.0
     for seed in range(300):
         draw = random.Random(seed)
         beams, needs = draw.choice([1, 2, 4, 5, 8]), [draw.randint(0, 12) for _ in range(draw.randint(1, 14))]
         values = sorted((draw.uniform(-20.0, 0.0) for _ in needs), reverse=True)
         going = [
-            Next(value, value, 0, token, token, SimpleNamespace(need=need, least=min(need, 9 + need % 2)))
+            Extension(value, value, 0, token, token, SimpleNamespace(need=need, least=min(need, 9 + need % 2)))
             for token, (value, need) in enumerate(zip(values, needs, strict=True))
         ]
         able = [one for one in going if one.state.need <= left or one.state.least <= left]
-        chosen = share_out(going, left, toll, beams)
+        chosen = allocate_beams(going, left, cost_per_term_token, beams)
         assert len(set(map(id, chosen))) == len(chosen) == min(beams, len(able))
-        worth = sorted(able, key=lambda one: one.value - toll * one.state.need, reverse=True)
+        worth = sorted(able, key=lambda one: one.value - cost_per_term_token * one.state.need, reverse=True)
         best = able[: beams > 1]
         promising = [one for one in worth if one not in best][: (beams + 1) // 2 - len(best)]
         half = {id(one) for one in (*best, *promising)}

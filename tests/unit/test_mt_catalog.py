@@ -2,9 +2,8 @@
 
 import pytest
 
-from models.mt.catalog import CATALOG, entry_of
+from models.mt.catalog import CATALOG, NAMES, entry_of
 from models.mt.ctranslate2 import CTranslate2
-from models.mt.languages import NAMES
 from models.mt.router import Router
 from pipeline.contracts import TranslationRequest
 from pipeline.errors import BadInput, ModelError, NetworkError

@@ -1,8 +1,9 @@
 """The decoder on a model path that misbehaves: what fails its check is searched again, once, and the better is kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import pytest
 import torch
 
 from models.mt.decoding import NO_REPEAT, Decoder, Prompt
@@ -30,7 +31,7 @@ class Habits:
         number = {self.first: 0, self.later: 1}[script]
         return Prompt((number,), prefix, len(request.source.split()), group=len(prefix))
 
-    def stepper(self, prompts: Sequence[Prompt]):
+    def step_model(self, prompts: Sequence[Prompt], needed):
         self.searches.append(len(prompts))
         return Saying(
             [(self.first, self.later)[prompt.source[0]] for prompt in prompts], [len(one.target) for one in prompts]
@@ -123,3 +124,62 @@ def test_a_term_is_said_again_only_if_the_prefix_does_not_say_it():
     (said,) = Decoder(model, 4, 99).translate([ask("the green house is big", prefix="la casa", terms=terms)])
     assert said.text == "la casa verde es grande"
     assert model.searches == [1]
+
+
+@dataclass
+class Copying(Habits):
+    """Says what ``scripts`` has for a source; a source that it does not know is an error of the test."""
+
+    scripts: dict[str, str] = field(default_factory=dict)
+
+    def prompt(self, request: TranslationRequest) -> Prompt:
+        number = list(self.scripts).index(request.source)
+        prefix = tuple(PIECES.index(f" {word}".encode()) for word in request.prefix.split())
+        return Prompt((number,), prefix, len(request.source.split()), group=len(prefix))
+
+    def step_model(self, prompts: Sequence[Prompt], needed):
+        self.searches.append(len(prompts))
+        scripts = list(self.scripts.values())
+        return Saying([scripts[prompt.source[0]] for prompt in prompts], [len(one.target) for one in prompts])
+
+
+FREE, SWITCHED = "the green house is big", "the green Transformer is big"
+GLOSSARY = (Term("house", ("Transformer",), spans=((10, 15),)),)
+
+
+def test_a_term_that_the_model_would_not_say_is_said_where_its_source_words_stand():
+    model = Copying("", scripts={FREE: "la casa verde es grande", SWITCHED: "la Transformer verde es grande"})
+    said, plain = Decoder(model, 4, 99).translate([ask(FREE, terms=GLOSSARY), ask(FREE)])
+    assert (said.text, said.notices) == ("la Transformer verde es grande", ())
+    assert said.score == pytest.approx(plain.score, abs=0.1)
+    assert model.searches == [2, 3], "all ways are searched in one batch, and only for the text that lacks its term"
+
+
+def test_the_spans_of_terms_are_places_in_the_text_as_it_was_given():
+    model = Copying("", scripts={FREE: "la casa verde es grande", SWITCHED: "la Transformer verde es grande"})
+    term = replace(GLOSSARY[0], spans=((14, 19),))
+    (said,) = Decoder(model, 4, 99).translate([ask("  the\x07 \u200bgreen house  is big", terms=(term,))])
+    assert said.text == "la Transformer verde es grande"
+
+
+def test_terms_that_are_said_anyway_stay_in_the_source():
+    source, terms = "the house of the sun", (Term("house", ("casa",), spans=((4, 9),)), Term("sun", ("Transformer",)))
+    terms = (terms[0], replace(terms[1], spans=((17, 20),)))
+    scripts = {source: "la casa de sol", "the house of the Transformer": "la casa de Transformer"}
+    (said,) = Decoder(Copying("", scripts=scripts), 4, 99).translate([ask(source, terms=terms)])
+    assert (said.text, said.notices) == ("la casa de Transformer", ())
+
+
+def test_the_source_as_it_is_wins_where_the_other_is_no_likelier():
+    model = Copying("", scripts={FREE: "la casa verde es grande", SWITCHED: "sol sol sol sol sol"})
+    (said,) = Decoder(model, 4, 99).translate([ask(FREE, terms=GLOSSARY)])
+    assert {"Transformer", "casa"} <= set(said.text.split())
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_a_text_that_its_terms_spoil_is_reported_unless_it_is_a_draft(draft):
+    model = Copying("", scripts={FREE: "la casa verde es grande", SWITCHED: "la casa verde es grande"})
+    for terms in (GLOSSARY, (replace(GLOSSARY[0], spans=()),)):
+        (said,) = Decoder(model, 4, 99).translate([ask(FREE, terms=terms, draft=draft)])
+        assert "Transformer" in said.text
+        assert [("nats a token less likely" in one.message) for one in said.notices] == [True] * (not draft)

@@ -5,19 +5,18 @@ import random
 import pytest
 import torch
 
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.constrained_beam import search
-from models.mt.search.transfers import pack, unpack
+from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.device_transfer import pack, unpack
 from models.mt.steps.fixed_step import Bucket
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import prefill
-from models.mt.steps.steppers import CausalStepper
+from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton
 from pipeline.errors import ModelError
 from tests.mt_models import END, PIECES, random_model
 from tests.tape import NotRecordable, TapeRecorder
-from tests.unit.test_mt_terms import VOCABULARY, random_demands
+from tests.unit.test_mt_terms import VOCABULARY, random_constraints
 
 SIZE = len(PIECES)
 SIZES = [Bucket(rows, *length) for rows in (4, 8, 12) for length in ((6, 10), (9, 24))]
@@ -98,7 +97,7 @@ def test_few_kernels_do_the_same(kind, changes):
     moves = torch.tensor([[1, 1, 2, 2], [5, 6, 7, 8]])
     found = []
     for one in (model, light):
-        growing = CausalStepper(one, prompts(random.Random(2), 2, 9), bias())
+        growing = CausalStepModel(one, prompts(random.Random(2), 2, 9), bias())
         with torch.inference_mode():
             growing_scores = [growing.start(2, 4), *(growing.step(moves) for _ in range(3))]
         found.append([*growing_scores, *walk(FixedSteps(one, bias(), SIZES, TapeRecorder()), one, 6, seed=2)])
@@ -115,14 +114,14 @@ def test_a_search_finds_the_same_with_and_without_terms_in_poisoned_memory(kind,
     for count in (1, 3, 2, 12 // beams, 1):
         for constrained in (False, True):
             rows = prompts(draw, count, 9)
-            asked = [Asked(draw.randint(3, 10)) for _ in rows]
+            asked = [SearchRequest(draw.randint(3, 10)) for _ in rows]
             if constrained:
-                automata = [TermAutomaton(random_demands(draw), VOCABULARY) for _ in rows]
-                asked = [Asked(int(one.state(one.root).need) + 4, one, one.root) for one in automata]
+                automata = [TermAutomaton(random_constraints(draw), VOCABULARY) for _ in rows]
+                asked = [SearchRequest(int(one.state(one.root).need) + 4, one, one.root) for one in automata]
             poison(steps)
             options = BeamOptions(beams, (END,), early_stopping="never", no_repeat=4 * constrained)
-            expected, _ = search(CausalStepper(model, rows, bias()), asked, options)
-            found, number = search(CausalStepper(model, rows, bias(), steps), asked, options)
+            expected, _ = search(CausalStepModel(model, rows, bias()), asked, options)
+            found, number = search(CausalStepModel(model, rows, bias(), steps), asked, options)
             for ours, theirs in zip(found, expected, strict=True):
                 assert [(one.tokens, one.met) for one in ours] == [(one.tokens, one.met) for one in theirs]
                 assert [one.score for one in ours] == pytest.approx([one.score for one in theirs], abs=1e-4)
@@ -163,7 +162,7 @@ def test_what_is_larger_than_all_sizes_is_searched_without_them(count, longest, 
     steps = FixedSteps(model, bias(), SIZES, recorder)
     rows = [[5] * longest] * count
     found, expected = (
-        search(CausalStepper(model, rows, bias(), fixed), [Asked(limit)] * count, BeamOptions(4, (END,)))
+        search(CausalStepModel(model, rows, bias(), fixed), [SearchRequest(limit)] * count, BeamOptions(4, (END,)))
         for fixed in (steps, None)
     )
     assert found == expected

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.mt.apertium.protected_spans import ProtectedText, can_protect
-from models.mt.terms.demands import demands
+from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
@@ -71,7 +71,7 @@ def translated(source: str, terms: tuple[Term, ...], chain: Callable[[str], str]
 def test_every_term_is_said_as_often_as_it_was_heard_and_never_glued(chain: Callable[[str], str], source: str) -> None:
     terms = KNOWN.terms_in(source, "en", "es")
     said = translated(source, terms, chain)
-    assert demands(terms, "es").met(said), said
+    assert constraints_of(terms, "es").met(said), said
     assert not re.search(r"qz\w*", said.casefold().replace("qzb", "").replace("qzkb", "")), said
 
 

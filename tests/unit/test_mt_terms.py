@@ -5,7 +5,7 @@ import random
 import pytest
 
 from models.mt.terms.automaton import DEAD, REPEAT_NATS, SOFT_NATS, TermAutomaton
-from models.mt.terms.demands import Demands, demands
+from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
@@ -38,11 +38,11 @@ def random_terms(draw: random.Random) -> list[Term]:
     return terms
 
 
-def random_demands(draw: random.Random) -> Demands:
+def random_constraints(draw: random.Random) -> Constraints:
     """Demands that do not contradict each other."""
     while True:
         try:
-            return demands(random_terms(draw), draw.choice(["es", "tr", "zh"]))
+            return constraints_of(random_terms(draw), draw.choice(["es", "tr", "zh"]))
         except BadInput:
             continue
 
@@ -62,29 +62,29 @@ def random_demands(draw: random.Random) -> Demands:
     ],
 )
 def test_a_term_is_said_as_a_word_of_its_own_by_its_script(target, language, said, times):
-    (demand,) = demands([Term("x", (target,))], language).hard
-    assert demand.occurrences(said) == times
+    (constraint,) = constraints_of([Term("x", (target,))], language).hard
+    assert constraint.occurrences(said) == times
 
 
 def test_an_inflected_term_may_take_a_short_ending():
-    (demand,) = demands([Term("x", ("modelo",), inflect=True)], "es").hard
-    assert demand.occurrences("modelo modelos modelitos modelazos") == 2
+    (constraint,) = constraints_of([Term("x", ("modelo",), inflect=True)], "es").hard
+    assert constraint.occurrences("modelo modelos modelitos modelazos") == 2
 
 
 def test_spellings_are_taken_as_written_but_for_spaces_and_composition_and_those_that_say_a_shorter_one():
-    (demand,) = demands([Term("x", ("  New\n York ", "New York City", "York New", "Cafe\u0301"))], "en").hard
-    assert [form.text for form in demand.forms] == ["Café", "New York", "York New"]
+    (constraint,) = constraints_of([Term("x", ("  New\n York ", "New York City", "York New", "Cafe\u0301"))], "en").hard
+    assert [form.text for form in constraint.forms] == ["Café", "New York", "York New"]
 
 
 def test_what_was_committed_is_not_banned_any_more_but_what_ends_after_it_is():
-    banned = demands([Term("x", ("gran casa",), mode="ban")], "es")
+    banned = constraints_of([Term("x", ("gran casa",), mode="ban")], "es")
     said = "la gran casa"
     assert [banned.says_banned(said, start) for start in (0, len(said) - 1, len(said))] == [True, True, False]
     assert not banned.says_banned("gran cas", 0)
 
 
 def test_keep_says_the_source_and_bans_what_is_banned():
-    wanted = demands([Term("EBITDA", (), mode="keep"), Term("x", ("beneficio",), mode="ban")], "es")
+    wanted = constraints_of([Term("EBITDA", (), mode="keep"), Term("x", ("beneficio",), mode="ban")], "es")
     assert wanted.met("el EBITDA crece")
     assert not wanted.met("el ebitda crece")
     assert not wanted.met("el EBITDA es un beneficio")
@@ -93,18 +93,18 @@ def test_keep_says_the_source_and_bans_what_is_banned():
 
 def test_contradictions_and_unwritable_terms_are_refused_with_the_reason():
     with pytest.raises(BadInput, match="demands 'gran casa' and bans 'casa'"):
-        demands([Term("x", ("gran casa",)), Term("y", ("casa",), mode="ban")], "es")
+        constraints_of([Term("x", ("gran casa",)), Term("y", ("casa",), mode="ban")], "es")
     with pytest.raises(BadInput, match="no target"):
-        demands([Term("x", ())], "es")
+        constraints_of([Term("x", ())], "es")
     with pytest.raises(BadInput, match="'xyz' cannot be written"):
-        TermAutomaton(demands([Term("x", ("xyz",))], "es"), VOCABULARY)
+        TermAutomaton(constraints_of([Term("x", ("xyz",))], "es"), VOCABULARY)
 
 
 def test_the_automaton_knows_after_every_token_what_the_text_says():
     checks = 0
     for seed in range(400):
         draw = random.Random(seed)
-        wanted = random_demands(draw)
+        wanted = random_constraints(draw)
         automaton = TermAutomaton(wanted, VOCABULARY)
         state, tokens = automaton.root, []
         for _ in range(14):
@@ -130,7 +130,7 @@ def broken(tokens: list[int]) -> bool:
 def test_from_every_reachable_state_one_token_brings_all_terms_nearer():
     states = 0
     for seed in range(160):
-        automaton = TermAutomaton(random_demands(random.Random(1000 + seed)), VOCABULARY)
+        automaton = TermAutomaton(random_constraints(random.Random(1000 + seed)), VOCABULARY)
         frontier, seen = [automaton.root], {automaton.root}
         while frontier:
             number = frontier.pop()
@@ -153,7 +153,7 @@ def test_no_text_is_done_with_fewer_tokens_than_its_state_says():
     walks = 0
     for seed in range(300):
         draw = random.Random(2000 + seed)
-        automaton = TermAutomaton(random_demands(draw), VOCABULARY)
+        automaton = TermAutomaton(random_constraints(draw), VOCABULARY)
         states = [automaton.root]
         while len(states) < 40 and not automaton.state(states[-1]).met:
             following = automaton.step(states[-1], draw.randrange(3, len(PIECES)))
@@ -166,7 +166,7 @@ def test_no_text_is_done_with_fewer_tokens_than_its_state_says():
 
 
 def test_half_a_character_of_a_term_is_half_the_way():
-    automaton = TermAutomaton(demands([Term("x", ("模型",))], "zh"), VOCABULARY)
+    automaton = TermAutomaton(constraints_of([Term("x", ("模型",))], "zh"), VOCABULARY)
     states = [automaton.root]
     for piece in ("模".encode()[:2], "模".encode()[2:], "型".encode()):
         states.append(automaton.step(states[-1], PIECES.index(piece)))
@@ -174,7 +174,7 @@ def test_half_a_character_of_a_term_is_half_the_way():
 
 
 def test_a_soft_term_is_worth_more_with_each_letter_and_a_hard_one_too_many_less():
-    wanted = demands([Term("x", ("cc",)), Term("y", ("abc", "bb"), mode="soft")], "es")
+    wanted = constraints_of([Term("x", ("cc",)), Term("y", ("abc", "bb"), mode="soft")], "es")
     automaton = TermAutomaton(wanted, VOCABULARY)
 
     def worth(prefix: str) -> float:
@@ -189,15 +189,15 @@ def test_a_soft_term_is_worth_more_with_each_letter_and_a_hard_one_too_many_less
 
 
 def test_a_term_is_awkward_right_after_a_sentence():
-    automaton = TermAutomaton(demands([Term("x", ("abc",))], "es"), VOCABULARY)
+    automaton = TermAutomaton(constraints_of([Term("x", ("abc",))], "es"), VOCABULARY)
     texts = ("a.", "a?", 'a." ', "a.)", "a", "a. b", "a, ", '" a', "")
     assert [automaton.state(automaton.after(said)).awkward for said in texts] == [True] * 4 + [False] * 5
 
 
 def test_a_committed_prefix_counts():
-    automaton = TermAutomaton(demands([Term("x", ("abc",)), Term("y", ("ca",), mode="ban")], "es"), VOCABULARY)
+    automaton = TermAutomaton(constraints_of([Term("x", ("abc",)), Term("y", ("ca",), mode="ban")], "es"), VOCABULARY)
     assert automaton.state(automaton.after("a abc")).met
     assert not automaton.state(automaton.after("a ab")).met
     assert automaton.state(automaton.after("a ab")).need == 1
     assert automaton.state(automaton.after("ca abc")).met, "what was committed cannot be taken back"
-    assert END not in automaton.state(automaton.root).going_on
+    assert END not in automaton.state(automaton.root).continuing

@@ -65,7 +65,7 @@ def test_fewest_tokens_and_what_begins_a_text():
     assert vocabulary.completing("模".encode()[:1]) == "模".encode()[1:]
     assert vocabulary.completing(b"\xf0") == b""
     assert vocabulary.silent == [0]
-    assert sorted(vocabulary.gluing) == [1, 2, 3, 4, 5]
+    assert sorted(vocabulary.word_continuing) == [1, 2, 3, 4, 5]
 
 
 def test_tokens_by_what_they_contain_and_how_they_begin():
@@ -73,7 +73,7 @@ def test_tokens_by_what_they_contain_and_how_they_begin():
     vocabulary = Vocabulary([b"", b"a", b"xaby", b"ab", b"b", half, "模a".encode(), b"...a", b"\xff"])
     assert vocabulary.containing(b"ab") == [2, 3], "nothing that two tokens write together"
     assert vocabulary.containing(b"a") == [1, 2, 3, 6, 7]
-    assert vocabulary.parting == [6, 7, 8]
+    assert vocabulary.word_ending == [6, 7, 8]
     assert vocabulary.halves == [5]
 
 

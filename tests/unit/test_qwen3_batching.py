@@ -9,11 +9,11 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
+from models.tts.qwen3.cuda_graphs import GraphExecutor
+from models.tts.qwen3.eager import EagerExecutor, LoadedModel
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Loaded
-from models.tts.qwen3.guards import Ending, Watch
 from models.tts.qwen3.prompt import streaming, whole
-from models.tts.qwen3.recorded import Recorded
+from models.tts.qwen3.stop_criteria import Ending, StopCriteria
 from models.tts.qwen3.utterance import Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
 from tests.tape import Immediate
@@ -111,16 +111,18 @@ def engine_for(request, model, codec):
 
     def make(rows=2, streams=3, lookahead=1000):
         memory = codec.layout.allocate(streams + 1, CPU, torch.float32)
-        loaded = Loaded(model, codec, rows_for(model, rows), memory)
+        loaded = LoadedModel(model, codec, rows_for(model, rows), memory)
         with torch.inference_mode():
-            executor = Eager(loaded) if request.param == "eager" else Recorded(loaded, Immediate(), Immediate())
+            executor = (
+                EagerExecutor(loaded) if request.param == "eager" else GraphExecutor(loaded, Immediate(), Immediate())
+            )
         return Engine(executor, streams, lookahead)
 
     return make
 
 
 def utterance(model, engine, which, limit=FRAMES, ended=True):
-    return Utterance(prompt(model, TEXTS[which]), None, engine.open_stream(), which, ended, Watch(limit, 1))
+    return Utterance(prompt(model, TEXTS[which]), None, engine.open_stream(), which, ended, StopCriteria(limit, 1))
 
 
 def run(engine, turns=1000):
@@ -177,7 +179,7 @@ def test_cancel_at_every_stage_frees_the_row_and_leaves_no_trace(model, engine_f
 def test_an_utterance_rests_when_it_is_ahead_and_goes_on_when_it_is_taken(model, engine_for):
     engine = engine_for(lookahead=16)
     one = utterance(model, engine, 1, limit=60)
-    one.watch.tokens = 100
+    one.stop.tokens = 100
     engine.add(one)
     run(engine)
     assert len(one.codes) == 16
@@ -189,7 +191,7 @@ def test_an_utterance_rests_when_it_is_ahead_and_goes_on_when_it_is_taken(model,
 def test_speech_is_kept_from_ending_while_text_is_to_come(model, engine_for):
     engine = engine_for()
     open_prompt = streaming(model.config.tokens, opening(model, speaker=None), TEXTS[0][:1], ended=False)
-    one = Utterance(open_prompt, None, engine.open_stream(), 0, False, Watch(100, 1))
+    one = Utterance(open_prompt, None, engine.open_stream(), 0, False, StopCriteria(100, 1))
     engine.add(one)
     run(engine)
     assert (len(one.codes), one.ending, one.decoded) == (1, None, 1)  # it starves, and what was drawn has been heard
@@ -203,12 +205,12 @@ def test_speech_is_kept_from_ending_while_text_is_to_come(model, engine_for):
 
 
 def test_what_never_ends_is_ended_by_its_budget(model, engine_for, monkeypatch):
-    monkeypatch.setattr("models.tts.qwen3.guards.repeats", lambda _codes: False)
+    monkeypatch.setattr("models.tts.qwen3.stop_criteria.repeats", lambda _codes: False)
     engine = engine_for()
     one = Utterance(
-        whole(model.config.tokens, opening(model), [20, 21]), None, engine.open_stream(), 0, True, Watch(120, 2)
+        whole(model.config.tokens, opening(model), [20, 21]), None, engine.open_stream(), 0, True, StopCriteria(120, 2)
     )
     engine.add(one)
     spoken = run(engine)
-    assert len(one.codes) <= one.watch.budget
+    assert len(one.codes) <= one.stop.budget
     assert [part.ending for part in spoken if part.ending is not None] == [one.ending]

@@ -10,8 +10,8 @@ import torch
 from benchmarks.tts_checkpoint import write_checkpoint
 from benchmarks.tts_official import official_decoder, official_model
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec import UNUSED, load_codec
-from models.tts.qwen3.config import read_codec_config, read_model_config
+from models.tts.qwen3.codec import load_codec
+from models.tts.qwen3.config import CODEC_ENCODER, read_codec_config, read_model_config
 from models.tts.qwen3.prompt import (
     Reference,
     Speaker,
@@ -191,7 +191,7 @@ def codecs(tmp_path_factory):
     for dtype in (torch.float32, torch.float64):
         tensors = Tensors(folder / "speech_tokenizer", CPU, dtype)
         loaded[dtype] = official_decoder(folder, dtype), load_codec(tensors, read_codec_config(folder))
-        tensors.finish(UNUSED)
+        tensors.finish(CODEC_ENCODER)
     return loaded
 
 

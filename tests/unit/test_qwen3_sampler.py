@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from models.tts.qwen3.config import CODES
-from models.tts.qwen3.generation_config import Sampling
-from models.tts.qwen3.random_numbers import uniforms
-from models.tts.qwen3.sampler import draw, first_code_rules
+from models.tts.qwen3.sampler import Sampling, draw, first_code_rules, uniforms
 
 VOCABULARY, END = 3072, 2150
 

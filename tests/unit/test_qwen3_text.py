@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.tts_checkpoint import write_tokenizer
 from models.tts.qwen3.config import ControlTokens
-from models.tts.qwen3.text import GrowingText, TextTokenizer
-from models.tts.qwen3.units import Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.text_pieces import TextFailed, TextPieces, cut, speakable
+from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from pipeline.errors import ModelError
 
 TOKENS = ControlTokens(im_start=501, im_end=502, tts_pad=503, tts_bos=504, tts_eos=505,
@@ -125,7 +125,7 @@ async def test_text_is_taken_as_it_comes_put_back_and_taken_to_its_end():
             yield piece
             await asyncio.sleep(0)
 
-    pieces = Pieces()
+    pieces = TextPieces()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(pieces.read(text()))
         assert await pieces.take() == "one "
@@ -145,7 +145,7 @@ async def test_an_error_in_the_text_is_raised_after_all_that_came_before_it():
         yield "two"
         raise OSError("line cut")
 
-    pieces = Pieces()
+    pieces = TextPieces()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(pieces.read(broken()))
         assert await pieces.take() == "one two"

@@ -37,14 +37,17 @@ def said_by(turns: list[tuple[str, int]], named_by_word: bool) -> tuple[list[Wor
             at = len(words) * 0.3
             turn.append(Word(f" w{len(words)}", at, at + 0.3, 0.9, speaker if named_by_word else ""))
             words.append(turn[-1])
-        pieces.append(Transcript(tuple(turn), (), "en", words[-1].end, 0.0, False, speaker="" if named_by_word else speaker))
+        pieces.append(
+            Transcript(tuple(turn), (), "en", words[-1].end, 0.0, False, speaker="" if named_by_word else speaker)
+        )
     return words, pieces
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @settings(max_examples=40, deadline=None)
 @given(
-    turns=st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 12)), min_size=1, max_size=6), named_by_word=st.booleans()
+    turns=st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 12)), min_size=1, max_size=6),
+    named_by_word=st.booleans(),
 )
 def test_a_unit_is_of_one_speaker_and_says_which(policy, turns, named_by_word) -> None:
     words, pieces = said_by(turns, named_by_word)

@@ -14,10 +14,10 @@ from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import AudioChunk, Draft, Lag, LanguageChanged, ReadingUnit, Skipped, Transcript, Word
 from pipeline.languages import same_language
 from pipeline.policies.decision import PROBE
-from pipeline.profiles.profile import UnitSettings
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models as LoadedModels
 from pipeline.session import Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from tests.scripted import Keep, Models, Talk
 
 pytestmark = pytest.mark.looptime(noop_cycles=2)
@@ -103,7 +103,7 @@ async def meet(
     meeting, translator, keep = Meeting(turns), Shouting(ignores_prefix), Keep()
     asked = SessionOptions(languages, targets, spoken=targets[0], units=UnitSettings(policy=policy), **options)
     session = Session(LoadedModels(meeting, translator, Models(speech_per_character_s=0.01)), asked)
-    await session.run(Talk(meeting.seconds, live=False), [Outlet(keep)])
+    await session.run(Talk(meeting.seconds, live=False), [SinkQueue(keep)])
     return Outcome(keep, translator)
 
 

@@ -14,9 +14,9 @@ from pipeline import session as session_module
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.policies.pace import PaceOptions
-from pipeline.profiles.profile import UnitSettings
+from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
 
@@ -33,7 +33,7 @@ def make(scripted: Scripted | None = None, **options) -> tuple[Scripted, Keep, S
 
 
 async def run(session: Session, keep: Keep, seconds: float, live: bool = True) -> None:
-    await session.run(Talk(seconds, live), [Outlet(keep)])
+    await session.run(Talk(seconds, live), [SinkQueue(keep)])
 
 
 def committed_words(keep: Keep) -> list:
@@ -69,7 +69,7 @@ async def test_an_hour_in_order_with_a_flat_heap() -> None:
     _, _, session = make()
     numbers: list[int] = []
     keep = Keep(wanted=lambda event: isinstance(event, Lag) and numbers.append(event.unit), on_put=weigh)
-    await session.run(Talk(3600, step_s=1.0), [Outlet(keep)])
+    await session.run(Talk(3600, step_s=1.0), [SinkQueue(keep)])
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= 1500
     assert blocks[-1] - blocks[0] < 5_000  # of 100 bytes or so: half a megabyte
@@ -244,8 +244,10 @@ async def test_a_slow_live_view_misses_events_and_holds_nobody_up() -> None:
             await asyncio.sleep(5)
 
     _, keep, session = make()
-    async with asyncio.timeout(60 + 256 * 5 + 60):
-        await session.run(Talk(60), [Outlet(keep), Outlet(Stuck(), "newest")])
+    view = SinkQueue(Stuck(), "view")
+    async with asyncio.timeout(60 + 60):
+        await session.run(Talk(60), [SinkQueue(keep), view])
+    assert "Stuck was more than 30 s behind" in str(view.error)
     assert max(lag.ear_voice_s for lag in keep.of(Lag)) < 5
 
 
@@ -254,9 +256,9 @@ async def test_a_sink_that_fails_is_reported_and_the_others_go_on() -> None:
         if isinstance(event, ReadingUnit) and event.number == 2:
             raise OSError(28, "No space left on device")
 
-    broken = Outlet(Keep(on_put=full))
+    broken = SinkQueue(Keep(on_put=full))
     _, keep, session = make()
-    await session.run(Talk(60), [broken, Outlet(keep)])
+    await session.run(Talk(60), [broken, SinkQueue(keep)])
     assert isinstance(broken.error, OSError)
     assert ["No space left" in fault.message for fault in keep.of(Fault)] == [True]
     assert len(keep.of(ReadingUnit)) == 25
@@ -275,7 +277,7 @@ async def test_back_pressure_reaches_a_source_that_waits() -> None:
     _, keep, session = make(Scripted(translate_s=1000))
     with pytest.raises((TimeoutError, StageFailed)):
         async with asyncio.timeout(50):
-            await session.run(Endless(0, live=False), [Outlet(keep)])
+            await session.run(Endless(0, live=False), [SinkQueue(keep)])
     assert taken < session_module.AUDIO_CHUNKS + session_module.TRANSCRIPTS + 40
 
 

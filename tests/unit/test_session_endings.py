@@ -12,7 +12,7 @@ from pipeline.errors import DeviceError, StageFailed
 from pipeline.events import AudioChunk, DeviceLost, Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.lane import Lane
 from pipeline.session import CLOSE_NOW_S, CLOSE_S
-from pipeline.sinks.delivery import CHANNEL_SIZE, Outlet
+from pipeline.sinks.delivery import Budget, SinkQueue, size_of
 from pipeline.stages.recognize import FAILURES_ALLOWED, GRACE_S, STALL_S
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted
@@ -34,7 +34,7 @@ async def test_a_fast_run_keeps_slow_speech_near_its_audio() -> None:
             ahead.append(heard_s - event.start)
 
     _, _, session = make(Scripted(chunk_s=2.0, hear_s=0.0))
-    await session.run(Talk(300, live=False), [Outlet(Keep(on_put=watch))])
+    await session.run(Talk(300, live=False), [SinkQueue(Keep(on_put=watch))])
     assert max(ahead) < 30
 
 
@@ -46,8 +46,8 @@ async def test_a_sink_that_fails_while_the_last_events_are_delivered_harms_no_ot
                 raise OSError(28, "No space left on device")
 
     _, keep, session = make()
-    failing = Outlet(Late())
-    await session.run(Talk(14), [failing, Outlet(keep)])
+    failing = SinkQueue(Late())
+    await session.run(Talk(14), [failing, SinkQueue(keep)])
     assert isinstance(failing.error, OSError)
     assert keep.of(ReadingUnit)[-1].number == keep.of(SpeechChunk)[-1].unit
 
@@ -59,23 +59,23 @@ class NeverCloses(Keep):
 
 async def test_a_sink_that_cannot_be_closed_is_left_and_told_and_the_others_are_closed() -> None:
     _, keep, session = make()
-    outlets = [Outlet(NeverCloses()), Outlet(keep), Outlet(NeverCloses())]
+    queues = [SinkQueue(NeverCloses()), SinkQueue(keep), SinkQueue(NeverCloses())]
     async with asyncio.timeout(14 + 1.5 * CLOSE_S):
-        await session.run(Talk(14), outlets)
+        await session.run(Talk(14), queues)
     assert keep.closed == 1
-    assert [isinstance(outlet.error, DeviceError) for outlet in outlets] == [True, False, True]
-    assert f"NeverCloses could not be finished within {CLOSE_S:g} s" in str(outlets[0].error)
+    assert [isinstance(queue.error, DeviceError) for queue in queues] == [True, False, True]
+    assert f"NeverCloses could not be finished within {CLOSE_S:g} s" in str(queues[0].error)
 
 
 async def test_a_session_that_is_told_to_stop_now_waits_for_no_sink() -> None:
     _, keep, session = make()
-    outlets = [Outlet(NeverCloses()), Outlet(keep)]
+    queues = [SinkQueue(NeverCloses()), SinkQueue(keep)]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(5):
-            await session.run(Talk(60), outlets)
+            await session.run(Talk(60), queues)
     assert asyncio.get_running_loop().time() == pytest.approx(5 + CLOSE_NOW_S)
     assert keep.closed == 1
-    assert isinstance(outlets[0].error, DeviceError)
+    assert isinstance(queues[0].error, DeviceError)
 
 
 async def test_muting_while_the_sinks_are_drained_drops_speech_and_nothing_else() -> None:
@@ -87,14 +87,14 @@ async def test_muting_while_the_sinks_are_drained_drops_speech_and_nothing_else(
     _, keep, session = make()
     slow = Slow()
     async with asyncio.TaskGroup() as group:
-        group.create_task(session.run(Talk(14), [Outlet(slow), Outlet(keep)]))
+        group.create_task(session.run(Talk(14), [SinkQueue(slow), SinkQueue(keep)]))
         await asyncio.sleep(20)
         session.mute()
     assert slow.of(ReadingUnit) == keep.of(ReadingUnit)
     assert len(slow.of(SpeechChunk)) < len(keep.of(SpeechChunk))
 
 
-async def test_sinks_with_notices_and_full_channels_do_not_wait_for_themselves_or_each_other() -> None:
+async def test_sinks_with_notices_and_full_queues_do_not_wait_for_themselves_or_each_other() -> None:
     class Losing(Keep):
         def __init__(self) -> None:
             super().__init__()
@@ -106,13 +106,14 @@ async def test_sinks_with_notices_and_full_channels_do_not_wait_for_themselves_o
             if not isinstance(event, DeviceLost) and len(self.events) % 50 == 10:
                 self.notices.append(DeviceLost("headphones"))
 
+    small = Budget(max_bytes=100_000)
     first, second = Losing(), Losing()
     _, _, session = make()
     async with asyncio.timeout(3600):
-        await session.run(Talk(60, live=False), [Outlet(first), Outlet(second)])
+        await session.run(Talk(60, live=False), [SinkQueue(first, "file", small), SinkQueue(second, "file", small)])
     assert first.of(DeviceLost)
     assert len(first.of(DeviceLost)) == len(second.of(DeviceLost))
-    assert len(first.events) > CHANNEL_SIZE
+    assert sum(size_of(event) for event in first.of(SpeechChunk)) > 10 * small.max_bytes
 
 
 async def test_a_live_session_lasts_until_its_speech_has_been_played() -> None:

@@ -12,7 +12,7 @@ from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, Refused
 from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, SpeechChunk, Transcript, Word
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.sinks.delivery import Outlet
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.speak import whole
 from pipeline.voices.live_voice import ENROL_S, KEPT_S, REFINE_S, LiveVoice, _as_one
 from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ
@@ -226,7 +226,7 @@ async def test_in_a_session_the_voice_changes_and_no_unit_is_lost():
     kept = scripted.Keep()
     session = Session(Models(models, models, same), SessionOptions(("en",), ("es",), spoken="es"))
     async with asyncio.timeout(100):
-        await session.run(Fixed(30.0), [Outlet(same), Outlet(kept)])
+        await session.run(Fixed(30.0), [SinkQueue(same), SinkQueue(kept)])
     units = kept.of(ReadingUnit)
     spoken = [piece for piece in kept.of(SpeechChunk) if len(piece.samples)]
     levels = [round(float(np.median(piece.samples)), 2) for piece in spoken]

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from models.mt.search.banks import Next, share_out
+from models.mt.search.beam_allocation import Extension, allocate_beams
 from models.mt.terms.automaton import DEAD
 
 if TYPE_CHECKING:
-    from models.mt.search.beam_request import Asked, BeamOptions
-    from models.mt.terms.automaton import State
+    from models.mt.search.constrained_beam import BeamOptions, SearchRequest
+    from models.mt.terms.automaton import TermState
 
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3
 
-Group: TypeAlias = tuple[int, Sequence[int]]
-"""Tokens of a beam."""
+TokensOfBeam: TypeAlias = tuple[int, Sequence[int]]
+"""A beam, and tokens of it."""
 Seen: TypeAlias = tuple[int, Sequence[int], list[float]]
 """Tokens of a beam, and the scores of the hypotheses they would make."""
 Candidate: TypeAlias = tuple[float, int, int]
@@ -27,34 +27,36 @@ Candidate: TypeAlias = tuple[float, int, int]
 class Row:
     """The search of one request; `choose` is called once a step."""
 
-    def __init__(self, asked: Asked, options: BeamOptions) -> None:
-        self._asked, self._options, self._automaton = asked, options, asked.automaton
+    def __init__(self, request: SearchRequest, options: BeamOptions) -> None:
+        self._request, self._options, self._automaton = request, options, request.automaton
         self._histories: list[tuple[int, ...]] = [()] * options.beams
-        self._numbers = [asked.state] * options.beams
+        self._numbers = [request.state] * options.beams
         self._finished: list[tuple[tuple[int, ...], float, bool]] = []
-        self._tolls: list[float] = []
+        self._term_token_costs: list[float] = []
         self._length = 0
         self.scores = [0.0, *[FAR] * (options.beams - 1)]
         self.origins = list(range(options.beams))
         self.tokens = [options.ends[0]] * options.beams
         self.done = False
 
-    def wanted(self, width: int) -> list[Group]:
+    def wanted(self, width: int) -> list[TokensOfBeam]:
         """The tokens of each beam whose scores it wants to see, because they serve a term or may end the text."""
         if self.done or not self._automaton:
             return []
-        groups: list[Group] = []
+        groups: list[TokensOfBeam] = []
         for beam in self._alive(width):
             state = self._state(beam)
             tokens = state.helpful_now if self._waits(state) else state.all_helpful
             groups.append((beam, (*tokens, *self._options.ends) if state.met else tokens))
         return groups
 
-    def masked(self, width: int) -> list[Group]:
+    def masked(self, width: int) -> list[TokensOfBeam]:
         """The tokens of each beam that must not come next."""
         if self.done:
             return []
-        groups: list[Group] = [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
+        groups: list[TokensOfBeam] = (
+            [(beam, self._repeating(beam)) for beam in range(width)] if self._options.no_repeat else []
+        )
         if self._automaton:
             for beam in self._alive(width):
                 groups.append((beam, self._automaton.refused(self._numbers[beam])))
@@ -64,12 +66,12 @@ class Row:
     def choose(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> None:
         """Take the best candidates, best first: finished ones to the pool, the others as the next beams."""
         self._length += 1
-        left = self._asked.limit - self._length
+        left = self._request.limit - self._length
         if self._automaton:
             following = sorted(self._following(plain, wanted), key=attrgetter("value"), reverse=True)
             self._finish([(one.value, one.beam, one.token) for one in following if one.state.met], left)
             going = [one for one in following if one.token not in self._options.ends] if left > 0 else []
-            self._go_on_with_terms(self._share_out(going, wanted, left))
+            self._go_on_with_terms(self._allocate(going, wanted, left))
         else:
             self._finish(plain, left)
             running = [one for one in plain if one[2] not in self._options.ends]
@@ -81,18 +83,18 @@ class Row:
         best = max(range(len(self.scores)), key=lambda beam: self.scores[beam])
         return self._finished or [(self._histories[best], self._penalized(self.scores[best], self._length), False)]
 
-    def _state(self, beam: int) -> State:
+    def _state(self, beam: int) -> TermState:
         assert self._automaton
         return self._automaton.state(self._numbers[beam])
 
     def _alive(self, width: int) -> list[int]:
         return [beam for beam in range(width) if self.scores[beam] > FAR / 2]
 
-    def _waits(self, state: State) -> bool:
+    def _waits(self, state: TermState) -> bool:
         """Whether a term had better not begin here, and need not."""
-        return state.awkward and state.need < self._asked.limit - self._length
+        return state.awkward and state.need < self._request.limit - self._length
 
-    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> Iterable[Next]:
+    def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> Iterable[Extension]:
         """Where the best tokens lead, and the best of each beam that serve a term."""
         pool = {(beam, token): score for score, beam, token in plain}
         for beam, tokens, scores in wanted:
@@ -105,7 +107,7 @@ class Row:
             pool |= {(beam, token): score for score, token in best}
         return self._steps((score, beam, token) for (beam, token), score in pool.items())
 
-    def _steps(self, candidates: Iterable[Candidate]) -> Iterable[Next]:
+    def _steps(self, candidates: Iterable[Candidate]) -> Iterable[Extension]:
         """Where candidates lead, without those that may not be taken."""
         automaton, ends = self._automaton, self._options.ends
         assert automaton
@@ -115,7 +117,7 @@ class Row:
                 number = origin if token in ends else automaton.step(origin, token)
                 if number != DEAD:
                     state = automaton.state(number)
-                    yield Next(score + state.bonus, score, beam, token, number, state)
+                    yield Extension(score + state.bonus, score, beam, token, number, state)
 
     def _finish(self, following: Sequence[Candidate], left: int) -> None:
         """Move what ends now to the pool; as in transformers only if it ranks among the best ``beams``."""
@@ -127,9 +129,9 @@ class Row:
         pool.sort(key=lambda found: -found[1])
         del pool[beams:]
 
-    def _share_out(self, going: Sequence[Next], wanted: Sequence[Seen], left: int) -> list[Next]:
+    def _allocate(self, going: Sequence[Extension], wanted: Sequence[Seen], left: int) -> list[Extension]:
         """The next beams, one of which can certainly still say every term."""
-        chosen = share_out(going, left, self._toll(going), self._options.beams)
+        chosen = allocate_beams(going, left, self._cost_per_term_token(going), self._options.beams)
         if not any(one.state.need <= left for one in chosen):
             seen = [(score, beam, token) for beam, *both in wanted for token, score in zip(*both, strict=True)]
             reserve = self._steps(one for one in seen if one[2] not in self._options.ends)
@@ -137,21 +139,21 @@ class Row:
                 chosen[-1:] = [max(safe, key=lambda one: one.value)]
         return sorted(chosen, key=attrgetter("value"), reverse=True)
 
-    def _toll(self, going: Sequence[Next]) -> float:
+    def _cost_per_term_token(self, going: Sequence[Extension]) -> float:
         """What a token towards the terms costs, in nats: the mean over the steps so far of the cheapest."""
         needs = [self._state(beam).need for beam in range(self._options.beams)]
         costs = [self.scores[one.beam] - one.score for one in going if one.state.need < needs[one.beam]]
         if costs:
-            self._tolls.append(min(costs))
-        return self._mean_toll()
+            self._term_token_costs.append(min(costs))
+        return self._mean_cost()
 
-    def _mean_toll(self) -> float:
-        return sum(self._tolls) / len(self._tolls) if self._tolls else 0.0
+    def _mean_cost(self) -> float:
+        return sum(self._term_token_costs) / len(self._term_token_costs) if self._term_token_costs else 0.0
 
-    def _go_on_with_terms(self, chosen: Sequence[Next]) -> None:
+    def _go_on_with_terms(self, chosen: Sequence[Extension]) -> None:
         self._go_on([(one.score, one.beam, one.token) for one in chosen])
         missing = self._options.beams - len(chosen)
-        self._numbers = [one.number for one in chosen] + [self._asked.state] * missing
+        self._numbers = [one.number for one in chosen] + [self._request.state] * missing
 
     def _go_on(self, chosen: Sequence[Candidate]) -> None:
         missing = self._options.beams - len(chosen)
@@ -172,13 +174,13 @@ class Row:
             return True
         if self._automaton and options.early_stopping is not True and options.early_stopping != "never":
             return bool(self._finished) and self._penalized(self._best_hope(), self._length) <= self._finished[0][1]
-        hoped = self._asked.limit if options.early_stopping == "never" and options.length_penalty > 0 else self._length
-        return full and self._penalized(self.scores[0], hoped) <= self._finished[-1][1]
+        length = self._request.limit if options.early_stopping == "never" and options.length_penalty > 0 else self._length
+        return full and self._penalized(self.scores[0], length) <= self._finished[-1][1]
 
     def _best_hope(self) -> float:
         """The best score of what runs, after the toll for the terms it has still to say."""
-        toll = self._mean_toll()
-        return max(self.scores[beam] - toll * self._state(beam).need for beam in self._alive(len(self.scores)))
+        cost = self._mean_cost()
+        return max(self.scores[beam] - cost * self._state(beam).need for beam in self._alive(len(self.scores)))
 
     def _penalized(self, score: float, length: int) -> float:
         return score / float(length**self._options.length_penalty)
@@ -191,4 +193,4 @@ class Row:
         end = history[len(history) - size + 1 :]
         starts = range(len(history) - size + 1)
         seen = {history[start + size - 1] for start in starts if history[start : start + size - 1] == end}
-        return sorted(seen - self._state(beam).going_on) if self._automaton else sorted(seen)
+        return sorted(seen - self._state(beam).continuing) if self._automaton else sorted(seen)

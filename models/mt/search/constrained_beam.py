@@ -8,88 +8,101 @@ terms whose `need` at the start is not above the limit is met in every output.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from models.mt.search.beam_request import Asked, BeamOptions
-from models.mt.search.beam_row import FAR, Row, Seen
-from models.mt.search.top import top_of_beams
-from models.mt.search.transfers import Asking, ask, fetch
+import numpy as np
+from numpy.typing import NDArray
+
+from models.mt.search.beam_row import FAR, Row, Seen, TokensOfBeam
+from models.mt.search.host_transfer import Fetched, HostTransfer, Transfer
+from models.mt.search.step_model import FloatArray, StepModel
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from models.mt.terms.automaton import TermAutomaton
 
 
-class Stepper(Protocol):
-    """A model that continues the prompts of a batch, one token at a time.
+@dataclass(frozen=True, slots=True)
+class BeamOptions:
+    """Settings of a search, as in transformers' `GenerationConfig`, with ``no_repeat`` for its ``no_repeat_ngram_size``."""
 
-    ``start`` computes every prompt once and keeps what its ``beams`` continuations share; a step then moves only what was
-    generated since. Log-probabilities are float32 over the vocabulary; the search writes into them.
+    beams: int
+    ends: tuple[int, ...]
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    no_repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One request of a batch: at most ``limit`` tokens, its terms and the state its prefix leads to.
+
+    ``refused`` are tokens that must not come first.
     """
 
-    def start(self, beams: int, room: int) -> Tensor:
-        """Log-probabilities [requests, vocabulary] of the first token; up to ``room`` tokens will follow."""
-        ...
-
-    def step(self, moves: Tensor) -> Tensor:
-        """Log-probabilities [requests * beams, vocabulary] after one more token in every row.
-
-        ``moves`` int64 [2, requests * beams], on the device of the first: row i goes on from row ``moves[0, i]``, which is
-        of the same request, with the token ``moves[1, i]``.
-        """
-        ...
+    limit: int
+    automaton: TermAutomaton | None = None
+    state: int = 0
+    refused: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A finished continuation, its end token included if it has one; ``met``: it says every hard term."""
+    """A finished continuation, its end token included if it has one; ``met`` if it says every hard term."""
 
     tokens: tuple[int, ...]
     score: float
     met: bool
 
 
-def search(stepper: Stepper, asked: Sequence[Asked], options: BeamOptions) -> tuple[list[list[Hypothesis]], int]:
-    """The best hypotheses of every request, best first (at least one each), and the number of steps taken."""
-    import torch
-
-    rows = [Row(one, options) for one in asked]
-    with torch.inference_mode():
-        scores = stepper.start(options.beams, max(one.limit for one in asked))[:, None]
-        _refuse_first(scores, asked)
-        size, device, steps = scores.shape[-1], scores.device, 1
-        asking = ask(rows, 1, size, device)
+def search(
+    step_model: StepModel, requests: Sequence[SearchRequest], options: BeamOptions
+) -> tuple[list[list[Hypothesis]], int]:
+    """Return the best hypotheses of every request, best first (at least one each), and the number of steps taken."""
+    rows = [Row(request, options) for request in requests]
+    with _inference_mode():
+        scores = step_model.start(options.beams, max(request.limit for request in requests))[:, None]
+        transfer, size, steps = _transfer_of(scores), scores.shape[-1], 1
+        for row_scores, request in zip(scores, requests, strict=True):
+            if request.refused is not None:
+                transfer.refuse(row_scores[0], request.refused)
+        inputs = transfer.inputs(rows, 1, size)
         while True:
-            _advance(rows, scores, asking, options)
+            count = min(max(2, 1 + len(options.ends)) * options.beams, scores.shape[1] * size)
+            _choose(rows, inputs.groups, size, transfer.best(scores, inputs, count))
             if all(row.done for row in rows):
                 return [[Hypothesis(*found) for found in row.found()] for row in rows], steps
-            asking = ask(rows, options.beams, size, device)
-            scores = stepper.step(asking.moves).view(len(rows), options.beams, size)
+            inputs = transfer.inputs(rows, options.beams, size)
+            scores = step_model.step(inputs.moves).reshape(len(rows), options.beams, size)
             steps += 1
 
 
-def _refuse_first(scores: Tensor, asked: Sequence[Asked]) -> None:
-    for row, one in zip(scores, asked, strict=True):
-        if one.refused is not None:
-            row[0].index_fill_(0, one.refused.to(scores.device), 4 * FAR)
+def _inference_mode() -> AbstractContextManager[object]:
+    """Return torch's mode without gradients; a process that has not imported torch runs no model in torch."""
+    torch = sys.modules.get("torch")
+    return nullcontext() if torch is None else torch.inference_mode()
 
 
-def _advance(rows: Sequence[Row], scores: Tensor, asking: Asking, options: BeamOptions) -> None:
-    """Let every row choose its next tokens from log-probabilities [requests, beams or 1, vocabulary]."""
-    width, size = scores.shape[1:]
-    flat = scores.view(-1)
-    seen = flat.index_select(0, asking.seen) if len(asking.seen) else flat[:0]
-    if len(asking.masked):
-        flat.index_fill_(0, asking.masked, 4 * FAR)
-    count = min(max(2, 1 + len(options.ends)) * options.beams, width * size)
-    values, places, looked_up = fetch(*top_of_beams(scores, asking.running, count), seen)
+def _transfer_of(scores: FloatArray) -> Transfer:
+    if isinstance(scores, np.ndarray):
+        return HostTransfer()
+    from models.mt.search.device_transfer import DeviceTransfer
+
+    return DeviceTransfer(scores.device)
+
+
+def _choose(rows: Sequence[Row], groups: Sequence[Sequence[TokensOfBeam]], size: int, fetched: Fetched) -> None:
+    """Let every row choose its next tokens from the best values and those it looked up."""
+    values, places, looked_up = fetched
     known = iter(looked_up)
-    for row, groups, *top in zip(rows, asking.groups, values, places, strict=True):
-        wanted: list[Seen] = [
-            (beam, tokens, [row.scores[beam] + value for value in islice(known, len(tokens))]) for beam, tokens in groups
+    for row, wanted, *top in zip(rows, groups, values, places, strict=True):
+        seen: list[Seen] = [
+            (beam, tokens, [row.scores[beam] + value for value in islice(known, len(tokens))]) for beam, tokens in wanted
         ]
         if not row.done:
             best = [(value, *divmod(place, size)) for value, place in zip(*top, strict=True) if value > 2 * FAR]
-            row.choose(best, wanted)
+            row.choose(best, seen)

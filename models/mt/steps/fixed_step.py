@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.mt.steps.beam_cache import cache_of
-from models.mt.steps.log_probabilities import log_probabilities
+from models.mt.steps.step_models import log_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.graph_capture import Recorder
     from models.mt.steps.prefill import Model, Prefilled
-    from models.recording import Recorder
 
 Module: TypeAlias = Any  # torch is not analyzed
 
@@ -111,7 +111,7 @@ class FixedStep:
         self._positions[:used] = prefilled.next.repeat_interleave(beams, 0)
 
     def step(self, moves: Tensor) -> Tensor:
-        """See `Stepper.step`; what it returns is overwritten by the next step."""
+        """See `StepModel.step`; what it returns is overwritten by the next step."""
         used = moves.shape[1]
         self._moves[:, :used] = moves
         self._work()

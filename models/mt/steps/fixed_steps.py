@@ -13,7 +13,7 @@ from pipeline.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.recording import Recorder
+    from models.graph_capture import Recorder
 
 LEAST_ROWS = 4  # one text at beam 4; a step of fewer rows, such as a draft's one, reads the same weights and is not faster
 LENGTHS = ((160, 96), (320, 192))

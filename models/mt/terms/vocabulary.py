@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, takewhile
 
-from models.mt.terms.letters import is_letter
+from models.mt.terms.word_boundaries import is_letter
 
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # what half a character is read as
 NEVER_IN_TEXT = b"\xff"  # a byte that UTF-8 does not use
@@ -82,15 +82,15 @@ class Vocabulary:
         """What tokens can write to complete an unfinished character; empty if they cannot."""
         if partial not in self._completions:
             self._completions[partial] = b""
-            going_on = []
+            continuing = []
             for text in self._continuations:
                 whole = _finished(partial + text)
                 if whole:
                     self._completions[partial] = text
                     return text
                 if whole is None:
-                    going_on.append(text)
-            rests = ((text, self.completing(partial + text)) for text in going_on)
+                    continuing.append(text)
+            rests = ((text, self.completing(partial + text)) for text in continuing)
             self._completions[partial] = next((text + rest for text, rest in rests if rest), b"")
         return self._completions[partial]
 
@@ -133,12 +133,12 @@ class Vocabulary:
         ]
 
     @cached_property
-    def gluing(self) -> list[int]:
+    def word_continuing(self) -> list[int]:
         """Tokens that would lengthen a word which stands before them."""
         return [token for token, text in enumerate(self.written) if is_letter(text[:4].decode(errors="replace")[:1])]
 
     @cached_property
-    def parting(self) -> list[int]:
+    def word_ending(self) -> list[int]:
         """Tokens that would end a word which stands before them."""
         first = ((token, decode(text[:4])[0][:1]) for token, text in enumerate(self.written))
         return [token for token, letter in first if letter and not is_letter(letter)]

@@ -11,13 +11,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from models.downloads import ANOTHER_DISK, not_fetched
-from models.gpu_memory import number_bytes, on_gpu
-from models.tts.qwen3.config import ModelConfig, read_model_config
-from models.tts.qwen3.gpu_memory import gpu_memory
-from models.tts.qwen3.languages import LANGUAGES
-from models.tts.qwen3.refusals import refuse_cloning, refuse_preset, refuse_style
+from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.qwen3.config import (
+    CODEC_ENCODER,
+    LANGUAGES,
+    POSITIONS,
+    TEXT_CAPACITY,
+    ModelConfig,
+    read_codec_config,
+    read_model_config,
+)
+from models.tts.qwen3.errors import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import ModelError
+from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -26,46 +32,38 @@ _FILES = ("*.json", "*.txt", "*.safetensors", "speech_tokenizer/*")
 
 @dataclass(frozen=True, slots=True)
 class Qwen3TTS:
-    """Streams speech frame by frame with Qwen3-TTS 12 Hz (arXiv:2601.15621).
+    """Settings of Qwen3-TTS 12 Hz, which streams speech frame by frame (arXiv:2601.15621)."""
 
-    ``model`` is a Hugging Face id or a folder; ``device`` "auto", "cpu" or "cuda[:n]"; ``dtype`` "auto" (bfloat16 on CUDA,
-    float32 elsewhere), "bfloat16" or "float32"; ``voice`` a preset of the checkpoint; ``style`` an instruction, for
-    checkpoints that take one; ``seed`` of the random numbers; ``greedy`` for tests only (it loops); ``sessions`` how many
-    can speak at once: memory is allocated for so many when loading. A session's voice is renewed from its vector every
-    ``renew_after_s`` seconds of speech. ``graphs`` records all work as CUDA graphs when loading; off, for that has not been
-    run on a GPU.
-    """
-
-    model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"
-    device: str = "auto"
-    dtype: str = "auto"
-    voice: str = ""
-    style: str = ""
+    model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"  # Hugging Face id or folder
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:n"
+    dtype: str = "auto"  # "auto" (bfloat16 on CUDA, float32 elsewhere), "bfloat16" or "float32"
+    voice: str = ""  # a preset of the checkpoint
+    style: str = ""  # an instruction, for checkpoints that take one
     seed: int = 1
-    greedy: bool = False
-    sessions: int = 4
-    renew_after_s: float = 300.0
-    graphs: bool = False
+    greedy: bool = False  # for tests only: greedy speech loops
+    sessions: int = 4  # that speak at once; their memory is allocated when loading
+    renew_after_s: float = 300.0  # of speech, after which a session's voice is renewed from its vector
+    graphs: bool = False  # capture all work as CUDA graphs when loading; off, for that has not been run on a GPU
 
     def missing(self) -> Sequence[Missing]:
-        """Packages and model files that this machine lacks."""
+        """List the packages and model files that this machine lacks."""
         lacking = [name for name in _PACKAGES if find_spec(name) is None]
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
         if local_folder(self.model) is None:
-            return [Missing(f"the model {self.model}", "translate-live pull")]
+            return [Missing(f"the model {self.model}", FETCH_MODELS)]
         return []
 
     def languages(self) -> frozenset[str]:
-        """The ten languages it speaks."""
+        """Give the ISO 639-1 codes of the ten languages it speaks."""
         return frozenset(LANGUAGES)
 
     def presets(self) -> Collection[str]:
-        """The voices of a CustomVoice checkpoint; none of a Base one, which speaks with enrolled voices."""
+        """List the voices of a CustomVoice checkpoint; a Base one has none, it speaks in enrolled voices."""
         return sorted(self._config().speakers)
 
     def has_preset(self, name: str) -> bool:
-        """Whether the checkpoint has a voice of this name; case does not matter."""
+        """Tell if the checkpoint has a preset voice of this name, in any case."""
         return name.lower() in self._config().speakers
 
     def check_cloning(self) -> None:
@@ -80,10 +78,10 @@ class Qwen3TTS:
             raise refuse_style(config.kind, config.size)
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
+        """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        return gpu_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
+        return estimated_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
@@ -101,10 +99,10 @@ class Qwen3TTS:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
-        """Load the checkpoint and speak a few frames once, so that the first session does not wait for anything."""
-        from models.tts.qwen3.conductor import Conductor
+        """Load the checkpoint and speak a few frames, so that the first session waits for nothing."""
+        from models.tts.qwen3.engine_loop import EngineLoop
         from models.tts.qwen3.loading import load_engine
-        from models.tts.qwen3.synthesizer import Choices, Qwen3Synthesizer
+        from models.tts.qwen3.synthesizer import Qwen3Synthesizer, SynthesizerSettings
 
         folder = self.folder()
         self.check_style()
@@ -115,17 +113,17 @@ class Qwen3TTS:
             engine, text, encoder = await lane.run(
                 load_engine, folder, self.device, self.dtype, self.sessions, greedy=self.greedy, graphs=self.graphs
             )
-            conductor = Conductor(engine, lane)
-            choices = Choices(self.voice, self.style, self.seed, self.renew_after_s)
+            loop = EngineLoop(engine, lane)
+            settings = SynthesizerSettings(self.voice, self.style, self.seed, self.renew_after_s)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    conducting = tasks.create_task(conductor.run())
+                    turning = tasks.create_task(loop.run())
                     try:
-                        yield Qwen3Synthesizer(conductor, text, encoder, choices, tasks)
+                        yield Qwen3Synthesizer(loop, text, encoder, settings, tasks)
                     except Exception as error:  # a border: raised again below, and not as a group
                         failure = error
                     finally:
-                        conducting.cancel()
+                        turning.cancel()
             finally:
                 try:
                     await lane.free(engine.close)
@@ -135,12 +133,10 @@ class Qwen3TTS:
             raise failure
 
     def folder(self) -> Path:
-        """Where the checkpoint is; raises `ModelError` where it is not on this machine."""
+        """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
         folder = local_folder(self.model)
         if folder is None:
-            raise ModelError(
-                f"the model {self.model!r} is not here: run 'translate-live pull', or give a folder that holds it"
-            )
+            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
         return folder
 
     def _config(self) -> ModelConfig:
@@ -148,7 +144,7 @@ class Qwen3TTS:
 
 
 def local_folder(model: str) -> Path | None:
-    """Where the checkpoint's files are: a folder, or the newest snapshot in the Hugging Face cache."""
+    """Find the checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the Hugging Face cache."""
     folder = Path(model).expanduser()
     if (folder / "config.json").exists():
         return folder
@@ -157,3 +153,39 @@ def local_folder(model: str) -> Path | None:
     snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*/speech_tokenizer/config.json")
     found = sorted(snapshots, key=lambda path: path.stat().st_mtime)
     return found[-1].parent.parent if found else None
+
+
+_CODEC = 114_323_137  # numbers of the codec's decoder
+_PUBLISHED = {"0.6B": 914_643_008 + _CODEC, "1.7B": 1_928_677_440 + _CODEC}
+"""Numbers of a Base checkpoint; the others lack the speaker encoder, half a percent."""
+_PUBLISHED_SESSION = 28 * 2 * 8 * 128 * POSITIONS + 1_304_736
+"""Numbers that a session keeps: keys and values of 28 layers with 8 heads of 128, and its codec stream."""
+
+
+def estimated_memory(model: str, folder: Path | None, sessions: int, number_bytes: int) -> Mapping[str, int]:
+    """Estimate the bytes of weights and of the memory for ``sessions``, named with the source of the figure.
+
+    0 for a model that is not on this machine and whose name tells no published size.
+    """
+    if folder is not None:
+        codec = count_elements(folder / "speech_tokenizer", without=CODEC_ENCODER)
+        weights, session, source = count_elements(folder) + codec, _session(folder), "its files"
+    else:
+        weights = next((count for size, count in _PUBLISHED.items() if size in model), 0)
+        session, source = _PUBLISHED_SESSION, "its published geometry"
+    name = Path(model).name
+    if not weights:
+        return {f"an unknown size for {name}": 0}
+    return {
+        f"weights of {name}, from {source}": weights * number_bytes,
+        f"caches of {sessions} sessions": sessions * session * number_bytes,
+    }
+
+
+def _session(folder: Path) -> int:
+    """Count the numbers that a session keeps: keys and values of talker and codec, and its text."""
+    talker, codec = read_model_config(folder).talker, read_codec_config(folder)
+    window = codec.transformer
+    said = 2 * talker.layers * talker.kv_heads * talker.head_dim * POSITIONS
+    heard = 2 * window.layers * window.kv_heads * window.head_dim * (codec.window - 1)
+    return said + heard + (TEXT_CAPACITY + 1) * talker.hidden

@@ -1,22 +1,68 @@
-"""Checkpoint files: find them, read their tensors, and insist that every one is there and every one is used."""
+"""Checkpoint files: JSON objects and tensors taken by name, with errors that name what is missing or unused."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import ModelError, nearest
+
+if TYPE_CHECKING:  # settings are read where torch is not installed
+    import torch
+    from torch import Tensor
+
+Value = TypeVar("Value")
+
+
+class Section:
+    """JSON object whose keys are taken by name; a missing or ill-typed one is an error that names it and the file."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self.values, self.where = values, where
+
+    def take(self, key: str, kind: type[Value]) -> Value:
+        """Take the value of ``key``; an int is accepted where a float is meant."""
+        if key not in self.values:
+            raise ModelError(f"{self.where} has no {key!r}: this is not a Qwen3-TTS 12 Hz checkpoint, or it is damaged")
+        value = self.values[key]
+        if kind is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ModelError(f"{self.where}: {key!r} is {value!r}, {kind.__name__} expected")
+        return value
+
+    def integer(self, key: str) -> int:
+        """Take a whole number."""
+        return self.take(key, int)
+
+    def section(self, key: str) -> Section:
+        """Take a nested object."""
+        return Section(self.take(key, dict), f"{self.where}: {key}")
+
+
+def read_section(path: Path) -> Section:
+    """Read the object in a JSON file; raises `ModelError` for a file that is missing or holds something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as JSON ({error})", hint=DOWNLOAD_AGAIN) from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} does not hold a JSON object: this is not a Qwen3-TTS checkpoint")
+    return Section(values, str(path))
+
+
+DOWNLOAD_AGAIN = "delete the checkpoint and download it again"
+"""Hint of errors about a checkpoint that is incomplete or damaged."""
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class Tensors:
-    """Tensors of one folder's safetensors files, taken by name; what is never taken is an error at `finish`."""
+    """Tensors of one folder's safetensors files, taken by name; one that was never taken is an error at `finish`."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from safetensors import SafetensorError, safe_open
@@ -28,13 +74,13 @@ class Tensors:
             try:
                 self._files[name] = safe_open(str(folder / name), framework="pt", device=str(device))
             except FileNotFoundError:
-                raise ModelError(f"{folder / name} is missing: a shard of the checkpoint; download it again") from None
+                raise ModelError(f"{folder / name} is missing: a shard of the checkpoint", hint=DOWNLOAD_AGAIN) from None
             except (SafetensorError, OSError) as error:
-                raise ModelError(f"{folder / name} is damaged ({error}): delete it and download it again") from error
+                raise ModelError(f"{folder / name} is damaged ({error})", hint=DOWNLOAD_AGAIN) from error
             self._left.update(dict.fromkeys(self._files[name].keys(), name))
 
     def take(self, name: str, *size: int) -> Tensor:
-        """The tensor ``name``, which must have shape ``size``, on the device in the engine's type."""
+        """Read the tensor ``name``, which must have shape ``size``, onto the device in the engine's type."""
         if name not in self._left:
             raise ModelError(f"{self._folder}: tensor {name!r} is missing; {nearest(name, _close(name, self._left))}")
         tensor: Tensor = self._files[self._left.pop(name)].get_tensor(name)
@@ -59,12 +105,12 @@ def _files(folder: Path) -> list[str]:
         try:
             shards: Mapping[str, str] = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder / INDEX} cannot be read ({error!r}): download it again") from error
+            raise ModelError(f"{folder / INDEX} cannot be read ({error!r})", hint=DOWNLOAD_AGAIN) from error
         return sorted(set(shards.values()))
     return [SINGLE]
 
 
 def _close(name: str, names: Iterable[str]) -> list[str]:
-    """Names of the same part of the model, so that an error does not list hundreds."""
+    """Select names of the same part of the model, so that an error does not list hundreds."""
     part = name.rsplit(".", 3)[0]
     return [other for other in names if other.startswith(part)][:8]

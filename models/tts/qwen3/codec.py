@@ -1,4 +1,4 @@
-"""The 12.5 Hz codec's decoder as a stream: frames of 16 codes in, 1920 samples a frame out, exactly as if decoded at once.
+"""Decoder of the 12.5 Hz codec as a stream: frames of 16 codes in, 1920 samples a frame out, as if decoded at once.
 
 All state is kept, nothing is decoded twice. (Decoding again with 25 frames of left context, as is common, is not exact:
 the transformer looks back over 8 x 71 frames.)
@@ -13,31 +13,28 @@ import torch
 from torch import Tensor
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_layers import CausalConvolution, LayerLoader, Part
-from models.tts.qwen3.codec_state import CodecState, Layout
+from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, LayerLoader
+from models.tts.qwen3.codec_state import CodecLayout, CodecState
 from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
-
-UNUSED = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder.quantizer.rvq_rest.input_proj.")
-"""Tensors of the codec that only encoding needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodecDecoder:
-    """The loaded decoder."""
+    """Loaded decoder."""
 
     config: CodecConfig
-    layout: Layout
+    layout: CodecLayout
     codebooks: Tensor  # [16 * 2048, codebook width]
-    offsets: Tensor  # [16, 1], where each codebook begins
+    offsets: Tensor  # [16, 1]: first row of each codebook
     enter: CausalConvolution
     transformer: WindowTransformer
-    parts: Sequence[Part]
+    parts: Sequence[CodecLayer]
 
     def decode(self, state: CodecState, slots: Tensor, codes: Tensor) -> Tensor:
         """Decode the next frames of streams: ``codes`` int64 [rows, 16, frames] of ``slots`` int64 [rows].
 
-        Gives samples float32 [rows, frames * 1920] in -1..1 and moves the streams on.
+        Gives samples float32 [rows, frames * 1920] in -1..1 and advances the streams.
         """
         memories = state.gather(slots)
         latent = self.enter(self.codebooks[codes + self.offsets].sum(1), memories)
@@ -50,7 +47,7 @@ class CodecDecoder:
 
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
     """Take the decoder from the checkpoint's ``speech_tokenizer`` folder."""
-    layout = Layout()
+    layout = CodecLayout()
     load = LayerLoader(tensors, layout)
     codebooks = torch.cat([*_codebooks(tensors, "rvq_first", 1, config), *_codebooks(tensors, "rvq_rest", 15, config)])
     enter = load.convolution("decoder.pre_conv", config.latent, config.codebook_width, 3)
@@ -66,7 +63,7 @@ def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
 
 
 def _codebooks(tensors: Tensors, part: str, count: int, config: CodecConfig) -> list[Tensor]:
-    """Codebooks of a residual quantizer with its output projection folded in, [2048, codebook width] each."""
+    """Load the codebooks of a residual quantizer, output projection folded in, [2048, codebook width] each."""
     inner, prefix = config.codebook_width // 2, f"decoder.quantizer.{part}"
     project = tensors.take(f"{prefix}.output_proj.weight", config.codebook_width, inner, 1).squeeze(-1)
     books = []
@@ -77,9 +74,9 @@ def _codebooks(tensors: Tensors, part: str, count: int, config: CodecConfig) -> 
     return books
 
 
-def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[Part]:
-    """From 12.5 latents a second to samples."""
-    parts: list[Part] = []
+def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[CodecLayer]:
+    """Load the layers from 12.5 latents a second up to samples."""
+    parts: list[CodecLayer] = []
     for index, factor in enumerate(config.upsampling):
         parts.append(load.upsampling(f"decoder.upsample.{index}.0", config.latent, config.latent, factor, factor))
         parts.append(load.convnext(f"decoder.upsample.{index}.1", config.latent))

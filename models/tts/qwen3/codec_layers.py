@@ -1,4 +1,4 @@
-"""The codec decoder's causal convolutions, in a form that goes on where the last call stopped.
+"""Causal convolutions of the codec's decoder, each continuing at the end of the last call.
 
 Each takes [rows, steps, channels] and the list of memories, and replaces its own memory there. With channels last a
 convolution over few steps and every transposed one are plain matrix products, and the others need no change of layout.
@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_state import Layout
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.codec_state import CodecLayout
+from models.tts.qwen3.kernels import Linear, pack_linear
 
-Part = Callable[[Tensor, list[Tensor]], Tensor]
+CodecLayer = Callable[[Tensor, list[Tensor]], Tensor]
 
 _FEW = 2
 """Steps per input channel up to which it is faster to copy the inputs side by side for a product than to convolve."""
@@ -25,21 +25,21 @@ _FEW = 2
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a convolution of ``kernel`` steps must remember of its input: the last (kernel - 1) * dilation steps."""
+    """Input that a convolution of ``kernel`` steps keeps between calls: the last (kernel - 1) * dilation steps."""
 
     kernel: int
     dilation: int
     memory: int
 
     def before(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """``values`` with the past in front, which becomes the past of the next call."""
+        """Prepend the past to ``values`` [rows, steps, channels] and keep the end for the next call."""
         past = memories[self.memory]
         joined = torch.cat([past, values], 1)
         memories[self.memory] = joined[:, -past.shape[1] :]
         return joined
 
     def side_by_side(self, joined: Tensor, steps: int) -> Tensor:
-        """The inputs of each step: a view [rows, steps, kernel, channels]."""
+        """View the inputs of each step, [rows, steps, kernel, channels]."""
         rows, _, channels = joined.shape
         row, step, channel = joined.stride()
         return joined.as_strided((rows, steps, self.kernel, channels), (row, step, self.dilation * step, channel))
@@ -47,7 +47,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class CausalConvolution:
-    """A convolution that sees only the past."""
+    """Convolution that sees only the past."""
 
     weight: Tensor  # [outputs, inputs, 1, kernel], channels last
     bias: Tensor
@@ -55,7 +55,7 @@ class CausalConvolution:
     past: Past
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """[rows, steps, inputs] to [rows, steps, outputs]."""
+        """Map [rows, steps, inputs] to [rows, steps, outputs]."""
         steps, inputs = values.shape[1:]
         joined = self.past.before(values, memories)
         if steps <= _FEW * inputs:
@@ -67,33 +67,35 @@ class CausalConvolution:
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseConvolution:
-    """A causal convolution of each channel by itself."""
+    """Causal convolution of each channel by itself."""
 
     weight: Tensor  # [kernel, channels]
     bias: Tensor
     past: Past
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """The same shape."""
+        """Map [rows, steps, channels] to the same shape."""
         inputs = self.past.side_by_side(self.past.before(values, memories), values.shape[1])
         return (inputs * self.weight).sum(2) + self.bias
 
 
 @dataclass(frozen=True, slots=True)
 class Pointwise:
-    """A linear map of every step."""
+    """Linear map of every step."""
 
     product: Linear
 
     def __call__(self, values: Tensor, _memories: list[Tensor]) -> Tensor:
-        """[rows, steps, inputs] to [rows, steps, outputs]; has no memory."""
+        """Map [rows, steps, inputs] to [rows, steps, outputs]; has no memory."""
         return self.product(values)
 
 
 @dataclass(frozen=True, slots=True)
 class CausalUpsampling:
-    """A transposed convolution trimmed on the right, as a product: what a step adds to its own ``rate`` samples, and, where
-    the kernel is twice as long, to those of the next step. That is remembered.
+    """Transposed convolution trimmed on the right, as a product.
+
+    A step adds to its own ``rate`` samples and, if the kernel is twice as long, to those of the next step, which the
+    memory keeps.
     """
 
     product: Linear  # [..., inputs] to [..., (1 or 2) * rate * outputs]
@@ -101,7 +103,7 @@ class CausalUpsampling:
     memory: int | None
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """[rows, steps, inputs] to [rows, steps * rate, outputs]."""
+        """Map [rows, steps, inputs] to [rows, steps * rate, outputs]."""
         raised = self.product(values)
         if self.memory is not None:
             own, late = raised.chunk(2, -1)
@@ -113,13 +115,13 @@ class CausalUpsampling:
 
 @dataclass(frozen=True, slots=True)
 class Snake:
-    """x + sin(a x)^2 / b per channel (arXiv:2006.08195, with its own b as in BigVGAN)."""
+    """Activation x + sin(a x)^2 / b per channel (arXiv:2006.08195, with its own b as in BigVGAN)."""
 
     frequency: Tensor  # [channels]
     scale: Tensor
 
     def __call__(self, values: Tensor, _memories: list[Tensor]) -> Tensor:
-        """The same shape; has no memory."""
+        """Map [rows, steps, channels] to the same shape; has no memory."""
         return torch.addcmul(values, self.scale, torch.sin(values * self.frequency).square_())
 
 
@@ -134,7 +136,7 @@ class ConvNext:
     narrow: Linear  # scaled by the layer's gamma
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """The same shape."""
+        """Map [rows, steps, channels] to the same shape."""
         inner = self.depthwise(values, memories)
         inner = functional.layer_norm(inner, self.norm_weight.shape, self.norm_weight, self.norm_bias, 1e-6)
         return values + self.narrow(functional.gelu(self.widen(inner)))
@@ -142,12 +144,12 @@ class ConvNext:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """Parts beside a residual path."""
+    """Layers beside a residual path."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[CodecLayer, ...]
 
     def __call__(self, values: Tensor, memories: list[Tensor]) -> Tensor:
-        """The same shape."""
+        """Map [rows, steps, channels] to the same shape."""
         inner = values
         for part in self.parts:
             inner = part(inner, memories)
@@ -156,29 +158,29 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class LayerLoader:
-    """Takes layers from a checkpoint and reserves their memories."""
+    """Loader of layers from a checkpoint, which reserves their memories."""
 
     tensors: Tensors
-    layout: Layout
+    layout: CodecLayout
 
     def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
-        """A causal convolution."""
+        """Load a causal convolution."""
         weight, bias = self._convolution(name, outputs, inputs, kernel)
         image = weight.view(outputs, kernel, inputs).permute(0, 2, 1).unsqueeze(2)
         past = self._past(kernel, dilation, inputs)
         return CausalConvolution(image, bias, pack_linear(weight, bias), past)
 
     def depthwise(self, name: str, channels: int, kernel: int) -> DepthwiseConvolution:
-        """A causal convolution of each channel by itself."""
+        """Load a causal convolution of each channel by itself."""
         weight, bias = self._convolution(name, channels, 1, kernel)
         return DepthwiseConvolution(weight.T.contiguous(), bias, self._past(kernel, 1, channels))
 
     def pointwise(self, name: str, channels: int) -> Pointwise:
-        """A convolution of one step."""
+        """Load a convolution of one step."""
         return Pointwise(pack_linear(*self._convolution(name, channels, channels, 1)))
 
     def _convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[Tensor, Tensor]:
-        """Weight [outputs, kernel * inputs] and bias [outputs]."""
+        """Take weight [outputs, kernel * inputs] and bias [outputs]."""
         weight = self.tensors.take(f"{name}.conv.weight", outputs, inputs, kernel)
         return weight.transpose(1, 2).reshape(outputs, -1), self.tensors.take(f"{name}.conv.bias", outputs)
 
@@ -186,7 +188,7 @@ class LayerLoader:
         return Past(kernel, dilation, self.layout.add((kernel - 1) * dilation, channels))
 
     def upsampling(self, name: str, outputs: int, inputs: int, kernel: int, rate: int) -> CausalUpsampling:
-        """A transposed convolution, whose kernel is ``rate`` or twice that."""
+        """Load a transposed convolution, whose kernel is ``rate`` or twice that."""
         memory = self.layout.add(1, rate * outputs) if kernel > rate else None
         weight = self.tensors.take(f"{name}.conv.weight", inputs, outputs, kernel).permute(2, 1, 0)
         bias = self.tensors.take(f"{name}.conv.bias", outputs)
@@ -194,12 +196,12 @@ class LayerLoader:
         return CausalUpsampling(pack_linear(weight.reshape(kernel * outputs, inputs), biases), rate, memory)
 
     def snake(self, name: str, channels: int) -> Snake:
-        """A SnakeBeta activation; the checkpoint holds logarithms."""
+        """Load a SnakeBeta activation; the checkpoint holds logarithms."""
         frequency, scale = (self.tensors.take(f"{name}.{part}", channels).exp() for part in ("alpha", "beta"))
         return Snake(frequency, 1 / (scale + 1e-9))
 
     def convnext(self, name: str, width: int) -> ConvNext:
-        """A ConvNeXt block; its gamma is folded into the last product."""
+        """Load a ConvNeXt block; its gamma is folded into the last product."""
         take = self.tensors.take
         gamma = take(f"{name}.gamma", width)
         narrow = take(f"{name}.pwconv2.weight", width, width * 4) * gamma.unsqueeze(1)
@@ -212,7 +214,7 @@ class LayerLoader:
         )
 
     def residual_unit(self, name: str, channels: int, dilation: int) -> Residual:
-        """Two activated convolutions beside a residual path."""
+        """Load two activated convolutions beside a residual path."""
         return Residual(
             (
                 self.snake(f"{name}.act1", channels),

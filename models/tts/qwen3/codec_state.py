@@ -1,4 +1,4 @@
-"""The memory of codec streams: everything the decoder must know of the frames it has already decoded."""
+"""State of codec streams: all that the decoder keeps of the frames it has decoded."""
 
 from __future__ import annotations
 
@@ -25,27 +25,18 @@ class CodecState:
             memory[slot].zero_()
 
     def gather(self, slots: Tensor) -> list[Tensor]:
-        """Copies of the memories of ``slots`` int64 [rows]."""
+        """Copy the memories of ``slots`` int64 [rows]."""
         return [memory[slots] for memory in self.memories]
 
     def store(self, slots: Tensor, memories: Sequence[Tensor], frames: int) -> None:
-        """Put the memories after ``frames`` more frames back."""
+        """Store the memories after ``frames`` more frames."""
         for memory, new in zip(self.memories, memories, strict=True):
             memory[slots] = new
         self.position[slots] += frames
 
-    def save(self, slot: int) -> list[Tensor]:
-        """A copy of one stream's state, for `restore` into any slot."""
-        return [memory[slot].clone() for memory in (*self.memories, self.position)]
 
-    def restore(self, slot: int, saved: Sequence[Tensor]) -> None:
-        """Continue a saved stream in ``slot``."""
-        for memory, value in zip((*self.memories, self.position), saved, strict=True):
-            memory[slot] = value
-
-
-class Layout:
-    """Collects the shape of each memory while the decoder is built; its parts keep the index they are given."""
+class CodecLayout:
+    """Shapes of the memories, collected while the decoder is built; its layers keep the index they are given."""
 
     def __init__(self) -> None:
         self._shapes: list[tuple[int, ...]] = []
@@ -55,12 +46,7 @@ class Layout:
         self._shapes.append(shape)
         return len(self._shapes) - 1
 
-    @property
-    def elements(self) -> int:
-        """Numbers per stream."""
-        return sum(torch.Size(shape).numel() for shape in self._shapes)
-
     def allocate(self, slots: int, device: torch.device, dtype: torch.dtype) -> CodecState:
-        """State for ``slots`` streams, each at its beginning."""
+        """Allocate the state of ``slots`` streams, each at its beginning."""
         memories = [torch.zeros((slots, *shape), device=device, dtype=dtype) for shape in self._shapes]
         return CodecState(memories, torch.zeros(slots, dtype=torch.int64, device=device))

@@ -1,4 +1,4 @@
-"""The codec decoder's transformer: 8 layers that look back over a window of 72 frames."""
+"""Transformer of the codec's decoder: 8 layers with sliding-window attention over 72 frames."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import attend_masked, mask_of
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec_state import Layout
+from models.tts.qwen3.codec_state import CodecLayout
 from models.tts.qwen3.config import CodecConfig
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.qwen3.transformer import normalize, rotary_tables, rotate
 
 
@@ -32,16 +31,16 @@ class WindowLayer:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where the frames of one call stand: rotary angles of the keys and which of them each frame sees."""
+    """Positions of one call: rotary angles of the keys and the mask of those each frame sees."""
 
     cosines: Tensor  # [rows, window - 1 + steps, 1, head_dim]
     sines: Tensor
-    mask: Tensor  # which keys each frame sees, for `attend_masked`
+    mask: Tensor  # for `attend_masked`
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTransformer:
-    """The loaded transformer. Its memories are the last window - 1 keys, before rotation, and values."""
+    """Loaded transformer. Its memories are the last window - 1 keys, before rotation, and values."""
 
     config: CodecConfig
     layers: Sequence[WindowLayer]
@@ -52,7 +51,7 @@ class WindowTransformer:
     sines: Tensor
 
     def forward(self, values: Tensor, memories: list[Tensor], positions: Tensor) -> Tensor:
-        """``values`` [rows, steps, latent] after ``positions`` frames [rows] of each stream; gives the same shape."""
+        """Run ``values`` [rows, steps, latent] after ``positions`` frames [rows] of each stream; gives the same shape."""
         stream, eps = self.enter(values), self.config.transformer.norm_eps
         window = self._window(positions, values.shape[1])
         for layer in self.layers:
@@ -62,8 +61,11 @@ class WindowTransformer:
         return self.leave(normalize(stream, self.norm, eps))
 
     def _window(self, positions: Tensor, steps: int) -> Window:
-        """Keys are kept unrotated and turned at each call, so a stream may run for ever: past the end of the rotary table
-        it stands still there, and only differences of positions matter."""
+        """Place ``steps`` new frames after ``positions`` [rows].
+
+        Keys are kept unrotated and rotated at each call, so a stream may run without end: past the end of the rotary
+        table positions stay the same, and only their differences matter.
+        """
         past = self.config.window - 1
         first = positions.clamp(max=len(self.cosines) - steps).unsqueeze(1)
         keys = first + torch.arange(-past, steps, device=positions.device)
@@ -87,7 +89,7 @@ class WindowTransformer:
         return layer.output(attended.reshape(rows, steps, -1))
 
 
-def load_window_transformer(tensors: Tensors, layout: Layout, config: CodecConfig) -> WindowTransformer:
+def load_window_transformer(tensors: Tensors, layout: CodecLayout, config: CodecConfig) -> WindowTransformer:
     """Take the transformer from a checkpoint and reserve its memories."""
     shape, prefix, take = config.transformer, "decoder.pre_transformer", tensors.take
     inner = shape.heads * shape.head_dim

@@ -1,4 +1,4 @@
-"""The checkpoint's own description of itself: geometry, control tokens, languages, presets and sampling.
+"""Configuration of a checkpoint: geometry, control tokens, languages and presets.
 
 Everything is read from the checkpoint's JSON files. The defaults of the official package describe another model (20 layers,
 32 code groups), so a key that is missing is an error and never a guess.
@@ -8,16 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
-from models.tts.qwen3.json_section import Section, read_section
+from models.tts.qwen3.checkpoint import Section, read_section
 from pipeline.errors import ModelError
+
+LANGUAGES = {
+    "zh": "chinese",
+    "en": "english",
+    "fr": "french",
+    "de": "german",
+    "it": "italian",
+    "ja": "japanese",
+    "ko": "korean",
+    "pt": "portuguese",
+    "ru": "russian",
+    "es": "spanish",
+}
+"""ISO 639-1 code to the name in the checkpoint."""
+
 
 CODE_GROUPS = 16
 """Codes per frame: one of the talker, fifteen of the predictor."""
 
 CODES = 2048
 """Entries of each codebook; the talker's vocabulary has control tokens above."""
+
+POSITIONS = 1024
+"""Positions of one utterance, prompt and frames, that memory is allocated for."""
+
+TEXT_CAPACITY = 256
+"""Text tokens that follow a prompt."""
+
+CODEC_ENCODER = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder.quantizer.rvq_rest.input_proj.")
+"""Beginnings of the names of the codec's tensors that only encoding needs: they are not loaded."""
 
 _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
     "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
@@ -46,7 +71,7 @@ class TransformerShape:
 
 @dataclass(frozen=True, slots=True)
 class ControlTokens:
-    """Ids with a meaning: ``tts_*``, ``im_*`` on the text side, the others on the codec side."""
+    """Ids of control tokens: ``tts_*`` and ``im_*`` on the text side, the others on the codec side."""
 
     im_start: int
     im_end: int
@@ -79,10 +104,10 @@ class SpeakerEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One Qwen3-TTS checkpoint: ``kind`` is "base" (clones), "custom_voice" (presets) or "voice_design" (instructed)."""
+    """Configuration of one Qwen3-TTS checkpoint."""
 
-    kind: str
-    size: str
+    kind: str  # "base" (clones voices), "custom_voice" (has presets) or "voice_design" (takes instructions)
+    size: str  # "0b6" or "1b7"
     talker: TransformerShape
     predictor: TransformerShape
     vocabulary: int
@@ -96,7 +121,7 @@ class ModelConfig:
 
     @property
     def takes_style(self) -> bool:
-        """Whether it was trained to follow an instruction: VoiceDesign, and CustomVoice but for the small one."""
+        """True if it was trained to follow an instruction: VoiceDesign, and CustomVoice but for the small one."""
         return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != "0b6")
 
 
@@ -122,7 +147,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     if root.values.get("tokenizer_type") != "qwen3_tts_tokenizer_12hz":
         raise ModelError(
             f"{root.where}: tokenizer_type is {root.values.get('tokenizer_type')!r}; "
-            "this engine runs the 12 Hz checkpoints (qwen3_tts_tokenizer_12hz), such as Qwen/Qwen3-TTS-12Hz-1.7B-Base"
+            "this engine runs the 12 Hz checkpoints (qwen3_tts_tokenizer_12hz)",
+            hint="synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base",
         )
     kind = root.take("tts_model_type", str)
     if kind not in ("base", "custom_voice", "voice_design"):
@@ -165,9 +191,7 @@ def read_codec_config(folder: Path) -> CodecConfig:
         sample_rate=root.integer("output_sample_rate"),
         samples_per_frame=root.integer("decode_upsample_rate"),
     )
-    product = 1
-    for rate in (*config.upsampling, *config.rates):
-        product *= rate
+    product = prod((*config.upsampling, *config.rates))
     if product != config.samples_per_frame:
         raise ModelError(f"{root.where}: decode_upsample_rate is {config.samples_per_frame}, its layers give {product}")
     return config
@@ -206,7 +230,7 @@ def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
 
 
 def _shape(section: Section) -> TransformerShape:
-    """The geometry of a decoder stack; variants this engine does not compute are refused."""
+    """Read the geometry of a decoder stack; variants this engine does not compute are refused."""
     if section.values.get("attention_bias") or section.values.get("use_sliding_window"):
         raise ModelError(f"{section.where}: attention_bias and use_sliding_window are not supported")
     scaling = section.values.get("rope_scaling") or {}

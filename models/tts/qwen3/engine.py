@@ -12,20 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.tts.qwen3.execution import Drawn, Executor
+from models.tts.qwen3.eager import Executor, PendingFrames
 from models.tts.qwen3.frame import is_end
-from models.tts.qwen3.guards import Ending
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
-from models.tts.qwen3.schedule import Progress, choose, chunk
-from models.tts.qwen3.silence import silent_frames
-from models.tts.qwen3.utterance import Spoken, Utterance
+from models.tts.qwen3.stop_criteria import Ending
+from models.tts.qwen3.utterance import DecodedChunk, Utterance, UtteranceProgress, choose, chunk
+from models.tts.silence import silent_frames
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 
 
 class CannotBegin(Exception):
-    """An utterance that failed before its first frame, for instance for want of memory; the others are as they were."""
+    """Failure of an utterance before its first frame, for instance for want of memory; the others go on."""
 
     def __init__(self, utterance: Utterance) -> None:
         super().__init__("an utterance could not begin")
@@ -34,17 +33,17 @@ class CannotBegin(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A step under way: who draws in which row, and the way to their frames."""
+    """Step under way: its utterances with their rows, and the call that gives their frames."""
 
     utterances: Sequence[tuple[Utterance, int]]
-    drawn: Drawn
+    drawn: PendingFrames
 
 
 class Engine:
-    """The loaded model with its static memory."""
+    """Loaded model with its static memory, and the utterances it speaks."""
 
     def __init__(self, executor: Executor, sessions: int, lookahead: int) -> None:
-        """``sessions`` of the codec's streams are given out; a row rests when it is ``lookahead`` frames ahead."""
+        """Offer ``sessions`` codec streams; a row rests when it is ``lookahead`` frames ahead of its listener."""
         loaded = executor.loaded
         self.model, self.codec, self.device = loaded.model, loaded.codec, loaded.device
         self._executor, self._rows, self._ids = executor, loaded.rows, loaded.integers
@@ -59,7 +58,7 @@ class Engine:
         self._just_began = False
 
     def open_stream(self) -> int | None:
-        """A codec stream for a session; None when all are taken."""
+        """Take a codec stream for a session; None when all are taken."""
         if not self._free_streams:
             return None
         stream = self._free_streams.pop(0)
@@ -67,26 +66,26 @@ class Engine:
         return stream
 
     def close_stream(self, stream: int) -> None:
-        """Give a session's codec stream back; whatever still speaks on it stops."""
+        """Release a session's codec stream and stop the utterances on it."""
         for one in [*self._waiting, *self._active]:
             if one.stream == stream:
                 self.remove(one)
         self._free_streams.append(stream)
 
     def renew_stream(self, stream: int) -> None:
-        """Forget what was decoded, so that cut-off speech does not ring on."""
+        """Reset a codec stream, so that the next utterance does not begin with the echo of a cut-off one."""
         self._executor.clear_stream(stream)
 
     def add(self, utterance: Utterance) -> None:
-        """Take an utterance on; it begins when a row is free."""
+        """Queue an utterance; it begins when a row is free. Raises `ModelError` if it does not fit."""
         prompt = utterance.prompt
-        if len(prompt) + utterance.watch.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
+        if len(prompt) + utterance.stop.limit > self._rows.positions or len(prompt.trailing) > self._rows.text_capacity:
             raise ModelError(f"an utterance of {len(prompt)} prompt positions does not fit {self._rows.positions}")
         self._waiting.append(utterance)
 
     def add_text(self, utterance: Utterance, tokens: Sequence[int], ended: bool) -> None:
-        """More text of an utterance whose text was not ended."""
-        utterance.watch.tokens += len(tokens)
+        """Append text tokens to an utterance; ``ended`` closes its text."""
+        utterance.stop.tokens += len(tokens)
         utterance.text_ended = ended
         arrived = [*tokens, self.model.config.tokens.tts_eos] if ended else list(tokens)
         if utterance.row < 0:
@@ -97,7 +96,7 @@ class Engine:
             self._set_end(utterance)
 
     def remove(self, utterance: Utterance) -> None:
-        """Stop an utterance, wherever it is; idempotent."""
+        """Stop an utterance, waiting or active; idempotent."""
         if utterance in self._waiting:
             self._waiting.remove(utterance)
         if utterance in self._active:
@@ -109,18 +108,18 @@ class Engine:
             self._under_way = deque(going_on)
 
     def close(self) -> None:
-        """Wait for a step that nobody reads any more: it writes to memory that may go to others once this is unloaded."""
+        """Wait for steps under way: they write to memory that others may get once this is unloaded."""
         self._executor.finish()
 
     @property
     def busy(self) -> bool:
-        """Whether a turn would do something."""
+        """True if a turn would do something."""
         if self._under_way or (self._waiting and self._free_rows):
             return True
         return bool(self._able()) or any(self._due(one) for one in self._active)
 
-    def turn(self) -> list[Spoken]:
-        """Begin a waiting utterance or draw one frame of the others, by turns, and decode what is due.
+    def turn(self) -> list[DecodedChunk]:
+        """Begin a waiting utterance or draw a frame of the active ones, in alternation, and decode due chunks.
 
         Raises `CannotBegin`; then only that utterance has left.
         """
@@ -136,7 +135,7 @@ class Engine:
 
     def _able(self) -> list[int]:
         progress = [
-            Progress(one.row, one.drawing - one.taken, one.chunks > 0, one.has_text)
+            UtteranceProgress(one.row, one.drawing - one.taken, one.chunks > 0, one.has_text)
             for one in self._active
             if one.ending is None
         ]
@@ -166,14 +165,14 @@ class Engine:
             return
         end = utterance.fed + len(tokens)
         if end > self._rows.text_capacity:
-            raise ModelError(f"an utterance's text may have {self._rows.text_capacity} tokens; cut it into shorter units")
+            raise ModelError(f"an utterance's text may have {self._rows.text_capacity} tokens", hint="shorter units")
         self._rows.text[utterance.row, utterance.fed : end] = self.model.talker.embed_text(self._ids(tokens))
         utterance.fed = end
 
     def _set_end(self, utterance: Utterance) -> None:
-        """Say from which frame speech may end: not while text is to come, nor before text that came in pieces was fed."""
+        """Set the frame from which speech may end: after all text, and after text that came in pieces was fed."""
         floor = max(FIRST_END_FRAME, utterance.fed if utterance.in_pieces else 0)
-        ends = (floor, utterance.watch.overstay) if utterance.text_ended else (NEVER, NEVER)
+        ends = (floor, utterance.stop.overstay) if utterance.text_ended else (NEVER, NEVER)
         self._rows.end_here(utterance.row, *ends)
 
     def _step(self, able: list[int]) -> None:
@@ -192,7 +191,7 @@ class Engine:
         self._under_way.append(_Step([(one, one.row) for one in stepping], drawn))
 
     def _read(self, lag: int) -> None:
-        """Take note of what was drawn, but for the last ``lag`` steps, which may still be under way."""
+        """Read the drawn frames, except of the last ``lag`` steps, which may still be under way."""
         while len(self._under_way) > lag:
             step = self._under_way.popleft()
             drawn = step.drawn()
@@ -205,13 +204,13 @@ class Engine:
             utterance.ending = Ending.SPOKEN
             return
         utterance.codes.append(codes)
-        utterance.ending = utterance.watch.drawn(codes[0], utterance.text_ended)
+        utterance.ending = utterance.stop.drawn(codes[0], utterance.text_ended)
 
     def _due(self, utterance: Utterance) -> int:
         waiting = len(utterance.codes) - utterance.decoded
         return chunk(waiting, utterance.chunks, utterance.ending is not None or not utterance.has_text)
 
-    def _decode(self) -> list[Spoken]:
+    def _decode(self) -> list[DecodedChunk]:
         """Decode due chunks, those of equal size in one call; utterances that are over and decoded leave."""
         groups: dict[int, list[Utterance]] = {}
         for one in self._active:
@@ -221,23 +220,23 @@ class Engine:
         ended = [one for one in self._active if one.ending is not None and one.decoded == len(one.codes)]
         done = {id(one.utterance) for one in spoken if one.ending is not None}
         nothing = np.zeros(0, dtype=np.float32)
-        spoken += [Spoken(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
+        spoken += [DecodedChunk(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
         for one in ended:
             self.remove(one)
         return spoken
 
-    def _decode_group(self, group: list[Utterance], frames: int) -> list[Spoken]:
+    def _decode_group(self, group: list[Utterance], frames: int) -> list[DecodedChunk]:
         codes = [one.codes[one.decoded : one.decoded + frames] for one in group]
         decoded = self._executor.decode([one.stream for one in group], codes).numpy()
         return [self._heard(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
 
-    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> Spoken:
+    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> DecodedChunk:
         utterance.decoded += frames
         utterance.chunks += 1
         silent = silent_frames(samples, self.codec.config.samples_per_frame)
-        stop = utterance.watch.decoded(silent, utterance.text_ended)
+        stop = utterance.stop.decoded(silent, utterance.text_ended)
         if stop is not None and utterance.ending is None:
             utterance.ending = stop
             del utterance.codes[utterance.decoded :]
         over = utterance.ending if utterance.decoded == len(utterance.codes) else None
-        return Spoken(utterance, samples, frames, over)
+        return DecodedChunk(utterance, samples, frames, over)

@@ -1,7 +1,7 @@
-"""One frame of speech for a whole batch of rows, as one fixed sequence of tensor operations.
+"""Frame of speech for a batch of rows, as a fixed sequence of tensor operations.
 
-Nothing here depends on values: no ``.item()``, no loop over rows, no shape but the number of rows and the length of memory
-that is looked at. So one CUDA graph per such pair can hold the whole frame.
+Nothing here depends on values: no ``.item()``, no loop over rows, no shape but the number of rows and the attended cache
+length. So one CUDA graph per such pair can hold the whole frame.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from torch import Tensor
 
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODES, ModelConfig
-from models.tts.qwen3.generation_config import GenerationConfig
-from models.tts.qwen3.predictor import Predictor, load_predictor
-from models.tts.qwen3.random_numbers import uniforms
 from models.tts.qwen3.rows import Rows
-from models.tts.qwen3.sampler import FirstCodeRules, draw, first_code_rules
-from models.tts.qwen3.talker import Talker, load_talker
+from models.tts.qwen3.sampler import FirstCodeRules, GenerationConfig, draw, first_code_rules, uniforms
+from models.tts.qwen3.talker import Predictor, Talker, load_predictor, load_talker
 
 END_BIAS_PER_FRAME = 1.0
 """Added to the end's logit for each frame past a row's ``overstay``: an end that the model has all but excluded (1e-14, as
@@ -76,7 +73,7 @@ class SpeechModel:
 
 
 def is_end(code: int) -> bool:
-    """Whether a drawn first code ends speech: the only one beyond the codebook that is ever drawn."""
+    """Tell if a drawn first code ends speech: it is the only one beyond the codebook that is ever drawn."""
     return code >= CODES
 
 

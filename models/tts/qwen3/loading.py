@@ -1,4 +1,4 @@
-"""From a checkpoint folder to an engine that is warm."""
+"""Loading of a checkpoint folder into an engine that is warm."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from pathlib import Path
 
 import torch
 
-from models.cuda_attention import leave_out_cudnn_attention
-from models.cuda_stream import take_stream
-from models.recording import CudaRecorder
+from models.cuda_stream import leave_out_cudnn_attention, take_stream
+from models.graph_capture import CudaRecorder
 from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.codec import UNUSED, load_codec
-from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
-from models.tts.qwen3.config import read_codec_config, read_model_config
+from models.tts.qwen3.codec import load_codec
+from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
+from models.tts.qwen3.cuda_graphs import GraphExecutor
+from models.tts.qwen3.eager import EagerExecutor, Executor, LoadedModel
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.execution import Eager, Executor, Loaded
+from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
 from models.tts.qwen3.frame import load_speech_model
-from models.tts.qwen3.generation_config import GenerationConfig, read_generation_config
-from models.tts.qwen3.guards import Watch
 from models.tts.qwen3.prompt import Opening, whole
-from models.tts.qwen3.recorded import Recorded
 from models.tts.qwen3.rows import allocate_rows
+from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.stop_criteria import StopCriteria
+from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from pipeline.errors import BadInput, ModelError
-
-POSITIONS = 1024
-"""Prompt and frames of one utterance."""
-
-TEXT_CAPACITY = 256
-"""Text tokens that follow a prompt."""
 
 _WARM_UP_FRAMES = 16  # every size of codec chunk occurs
 
@@ -39,9 +32,9 @@ _WARM_UP_FRAMES = 16  # every size of codec chunk occurs
 def load_engine(
     folder: Path, device_name: str, dtype_name: str, sessions: int, *, greedy: bool, graphs: bool = False
 ) -> tuple[Engine, TextTokenizer, SpeakerEncoder | None]:
-    """Load everything of a checkpoint, allocate memory for ``sessions`` and speak once.
+    """Load a checkpoint, allocate memory for ``sessions`` and speak once.
 
-    With ``graphs`` all work is recorded as CUDA graphs, where ``device`` is one. Call it, and the engine, on one thread.
+    With ``graphs`` all work is captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
     device = _device(device_name)
@@ -54,15 +47,16 @@ def load_engine(
         _warm_up(engine, text)
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}: close other programs on it, "
-            "lower 'sessions', or use Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
+            hint="close other programs on it, a lower synthesizer.sessions, or "
+            "synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base",
         ) from error
     return engine, text, encoder
 
 
 def _load(
     folder: Path, device: torch.device, dtype: torch.dtype, sessions: int, greedy: bool, *, spare: int
-) -> tuple[Loaded, TextTokenizer, SpeakerEncoder | None]:
+) -> tuple[LoadedModel, TextTokenizer, SpeakerEncoder | None]:
     config, generation, codec_config = read_model_config(folder), read_generation_config(folder), read_codec_config(folder)
     if greedy:
         generation = GenerationConfig(
@@ -75,37 +69,37 @@ def _load(
         tensors.finish()
         codec_tensors = Tensors(folder / "speech_tokenizer", device, dtype)
         codec = load_codec(codec_tensors, codec_config)
-        codec_tensors.finish(UNUSED)
+        codec_tensors.finish(CODEC_ENCODER)
     # Outside of inference mode: what is allocated in it can be written to only in it.
     rows = allocate_rows(config, sessions, POSITIONS, TEXT_CAPACITY, model.talker.code_table)
     streams = codec.layout.allocate(sessions + spare, device, dtype)
-    return Loaded(model, codec, rows, streams), TextTokenizer(folder, config.tokens), encoder
+    return LoadedModel(model, codec, rows, streams), TextTokenizer(folder, config.tokens), encoder
 
 
-def _executor(loaded: Loaded, recorded: bool) -> Executor:
-    """What does the work."""
+def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
+    """Choose the executor and move this thread's work to a CUDA stream of its own."""
     device = loaded.device
     take_stream(device)
     if not recorded:
-        return Eager(loaded)
+        return EagerExecutor(loaded)
     try:
         with torch.inference_mode():
-            return Recorded(loaded, CudaRecorder(device), CudaRecorder(device))
+            return GraphExecutor(loaded, CudaRecorder(device), CudaRecorder(device))
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise ModelError(f"the work cannot be recorded as CUDA graphs ({error}): set 'graphs' to false") from error
+        raise ModelError(f"the work does not fit CUDA graphs ({error})", hint="synthesizer.graphs=false") from error
 
 
 def _warm_up(engine: Engine, text: TextTokenizer) -> None:
-    """Speak once and forget it: kernels are chosen and memory is taken now, not while someone waits."""
+    """Speak once and discard it: kernels are chosen and memory is taken now, not while someone waits."""
     language = next(iter(engine.model.config.languages.values()))
     ids = text.encode("hello")
     prompt = whole(engine.model.config.tokens, Opening(text.role, language, None), ids)
     stream = engine.open_stream()
     if stream is None:
-        raise BadInput("'sessions' must be at least 1")
-    utterance = Utterance(prompt, None, stream, 0, True, Watch(_WARM_UP_FRAMES, len(ids)))
+        raise BadInput("synthesizer.sessions must be at least 1")
+    utterance = Utterance(prompt, None, stream, 0, True, StopCriteria(_WARM_UP_FRAMES, len(ids)))
     engine.add(utterance)
     while engine.busy:
         engine.turn()
@@ -121,7 +115,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device {name!r}: this machine has no CUDA GPU that torch can use; set device to cpu or auto")
+        raise ModelError(f"device {name!r}: torch finds no CUDA GPU here", hint="synthesizer.device=auto")
     return device
 
 

@@ -1,4 +1,4 @@
-"""The prompt of an utterance: which text token and which codes stand at each position. Pure, no model.
+"""Prompts of utterances: the text token and the codes of each position. Pure, no model.
 
 The model reads two lanes added position by position. The layouts are those it was trained on; mixing them (the whole text
 in the prompt and text in the frames after it) makes it read the sentence twice.
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from models.tts.qwen3.config import CODE_GROUPS, ControlTokens
 
 ABSENT = -1
-"""Nothing of this lane at this position."""
+"""Marker of a position without a token in this lane."""
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """``text`` [positions] and ``codes`` [positions, 16] with `ABSENT` where there is nothing.
+    """Prompt: ``text`` [positions] and ``codes`` [positions, 16], `ABSENT` at positions without any.
 
-    ``speaker_at`` is where the speaker's vector is added, None if there is none; ``trailing`` text tokens are added to the
-    frames that follow, one each, and then ``tts_pad`` for ever.
+    ``speaker_at`` is the position of the speaker's vector, None if there is none; ``trailing`` text tokens are added to
+    the frames that follow, one each, and ``tts_pad`` to all later ones.
     """
 
     text: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """Speech with its text, in whose voice and manner the model goes on: codes [frames, 16]."""
+    """Speech with its text, whose voice and manner the model continues: codes [frames, 16]."""
 
     text: tuple[int, ...]
     codes: Codes
@@ -47,14 +47,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks, for the prompt: a preset's row in the codec table, or a vector added where the row would be."""
+    """Speaker of a prompt: a preset's row in the codec table, or None for a vector added in its place."""
 
     row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What begins every prompt: role tokens, the language's tag (None: let the model guess), speaker and instruction."""
+    """Beginning of every prompt: role tokens, language tag (None: the model guesses), speaker and instruction."""
 
     role: tuple[int, int, int]
     language: int | None
@@ -63,7 +63,7 @@ class Opening:
 
 
 def streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], ended: bool = True) -> Prompt:
-    """Text arrives with the frames: the prompt holds its first token only. ``ended``: all text is there, close it."""
+    """Lay out a prompt whose text arrives with the frames: it holds the first token only; ``ended`` closes the text."""
     lanes = _open(tokens, opening)
     lanes.add(text[0], tokens.bos)
     trailing = (*text[1:], tokens.tts_eos) if ended else tuple(text[1:])
@@ -71,7 +71,7 @@ def streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], ende
 
 
 def whole(tokens: ControlTokens, opening: Opening, text: Sequence[int]) -> Prompt:
-    """All of the text in the prompt."""
+    """Lay out a prompt that holds all of the text."""
     lanes = _open(tokens, opening)
     for token in (*text, tokens.tts_eos):
         lanes.add(token, tokens.pad)
@@ -80,7 +80,7 @@ def whole(tokens: ControlTokens, opening: Opening, text: Sequence[int]) -> Promp
 
 
 def continued(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
-    """All of the text in the prompt, after a reference's text; then the reference's speech, which the model continues."""
+    """Lay out a prompt with a reference's text, all of the text, then the reference's speech, which the model continues."""
     lanes = _open(tokens, opening)
     for token in (*reference.text, *text, tokens.tts_eos):
         lanes.add(token, tokens.pad)
@@ -91,7 +91,7 @@ def continued(tokens: ControlTokens, opening: Opening, text: Sequence[int], refe
 
 
 def continued_streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
-    """The text laid over the reference's speech; what is longer than it trails. (The official package's default.)"""
+    """Lay the text over the reference's speech; the rest of it trails. (The official package's default.)"""
     lanes = _open(tokens, opening)
     lane = [*reference.text, *text, tokens.tts_eos]
     length = len(reference.codes) + 1
@@ -104,7 +104,7 @@ def continued_streaming(tokens: ControlTokens, opening: Opening, text: Sequence[
 
 
 class _Lanes:
-    """The two lanes while they are being laid."""
+    """Lanes of a prompt under construction."""
 
     def __init__(self) -> None:
         self._text: list[int] = []
@@ -112,7 +112,7 @@ class _Lanes:
         self.speaker_at: int | None = None
 
     def add(self, text: int, codes: int | Codes) -> None:
-        """One position: a text token and a control token or a whole frame."""
+        """Append a position: a text token and a control token or a whole frame."""
         frame = codes
         if isinstance(codes, int):
             frame = np.full(CODE_GROUPS, ABSENT, dtype=np.int64)
@@ -124,7 +124,7 @@ class _Lanes:
         return Prompt(np.array(self._text, dtype=np.int64), np.stack(self._codes), self.speaker_at, trailing)
 
     def add_speaker(self, text: int, speaker: Speaker) -> None:
-        """The speaker's position."""
+        """Append the speaker's position."""
         if speaker.row is None:
             self.speaker_at = len(self._text)
         self.add(text, ABSENT if speaker.row is None else speaker.row)

@@ -1,4 +1,4 @@
-"""The static memory of utterances in progress: one row each, in buffers that are allocated once.
+"""Static memory of utterances in progress: one row each, in buffers that are allocated once.
 
 An utterance joins in the lowest free row at any frame and leaves at any frame. Nothing of a row is read by another, and a
 row is cleared before it is used, so it leaves no trace.
@@ -16,28 +16,28 @@ from models.tts.qwen3.config import CODE_GROUPS, ModelConfig, TransformerShape
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 
 NEVER = 2**62
-"""A frame that is not reached: speech may not end before it."""
+"""Frame number beyond all others: speech may not end before it."""
 
 
 Part = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """For each layer of a decoder stack [rows, positions, 2 * kv_heads, head_dim]: a position's keys, then its values."""
+class KeyValueCache:
+    """Cache of a decoder stack, a layer [rows, positions, 2 * kv_heads, head_dim]: a position's keys, then its values."""
 
     layers: Sequence[Tensor]
     _parts: dict[tuple[int, int, int, int], Part] = field(default_factory=dict, repr=False)
 
     @property
     def positions(self) -> int:
-        """How many there is room for."""
+        """Number of positions of a row."""
         return int(self.layers[0].shape[1])
 
     def part(self, layer: int, rows: int, begin: int, end: int) -> Part:
-        """Of the first ``rows``: keys, and values, up to ``end``, and both from ``begin``, where new ones are written.
+        """View the first ``rows``: keys and values up to ``end``, and both from ``begin``, to write new ones.
 
-        The views are made once: the predictor asks for the same ones in every frame.
+        The views are made once: the predictor uses the same ones in every frame.
         """
         key = (layer, rows, begin, end)
         if key not in self._parts:
@@ -52,45 +52,45 @@ class Memory:
 
 
 def keys_and_values(both: Tensor) -> tuple[Tensor, Tensor]:
-    """The parts of [rows, steps, 2 * kv_heads, head_dim]."""
+    """Split [rows, steps, 2 * kv_heads, head_dim] in two."""
     keys, values = both.chunk(2, 2)
     return keys, values
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Buffers [rows, ...] on the device; ``text`` holds embedded rows, one a frame, the last of which is always padding."""
+    """Buffers [rows, ...] on the device."""
 
-    memory: Memory
-    scratch: Memory  # the predictor's: 16 positions, new in every frame
+    memory: KeyValueCache
+    scratch: KeyValueCache  # the predictor's: 16 positions, new in every frame
     pending: Tensor  # [rows, hidden]: the last frame's codes, embedded
-    position: Tensor  # int64 [rows]: where the next step stands
+    position: Tensor  # int64 [rows]: of the next step
     frame: Tensor  # int64 [rows]: frames drawn
-    text: Tensor  # [rows, text capacity + 1, hidden]
+    text: Tensor  # [rows, text capacity + 1, hidden]: embedded, one a frame; the last is always padding
     seen: Tensor  # bool [rows, vocabulary]: codes drawn
     seed: Tensor  # int64 [rows]
     end_floor: Tensor  # int64 [rows]: the first frame at which speech may end
     overstay: Tensor  # int64 [rows]: the frame from which the end is made ever likelier
-    stepping: Tensor  # bool [rows]: whether the next step counts
+    stepping: Tensor  # bool [rows]: the next step counts
     codes: Tensor  # int64 [rows, 16]: the last frame
 
     @property
     def capacity(self) -> int:
-        """Utterances at once."""
+        """Number of utterances at once."""
         return len(self.position)
 
     @property
     def positions(self) -> int:
-        """Prompt and frames of one utterance."""
+        """Number of positions of one utterance, prompt and frames."""
         return self.memory.positions
 
     @property
     def text_capacity(self) -> int:
-        """Text tokens that can follow a prompt."""
+        """Number of text tokens that can follow a prompt."""
         return int(self.text.shape[1]) - 1
 
     def clear(self, row: int, seed: int, padding: Tensor) -> None:
-        """Make ``row`` as new; ``padding`` [hidden] is what an ended text reads as."""
+        """Reset ``row``; ``padding`` [hidden] is the embedded text after its end."""
         for values in (self.pending, self.position, self.frame, self.seen, self.stepping, self.codes):
             values[row].zero_()
         self.text[row] = padding
@@ -98,27 +98,27 @@ class Rows:
         self.end_here(row, FIRST_END_FRAME, NEVER)
 
     def end_here(self, row: int, floor: int, overstay: int) -> None:
-        """Say from which frame ``row`` may end, and from which its end is made ever likelier."""
+        """Set the frame from which ``row`` may end, and that from which its end is made ever likelier."""
         self.end_floor[row].fill_(floor)  # an assigned number is copied from the host, and that waits for the device
         self.overstay[row].fill_(overstay)
 
     def clear_positions(self, row: int, begin: int, end: int) -> None:
-        """Zero a range of the row's keys and values: what attention weighs with 0 must at least be a number."""
+        """Zero a range of the row's keys and values: NaN times a weight of 0 would still be NaN."""
         self.memory.clear(row, begin, end)
 
 
 def allocate_rows(config: ModelConfig, capacity: int, positions: int, text_capacity: int, like: Tensor) -> Rows:
-    """Buffers for ``capacity`` utterances of at most ``positions`` positions and ``text_capacity`` trailing text tokens.
+    """Allocate buffers for ``capacity`` utterances of ``positions`` positions and ``text_capacity`` trailing text tokens.
 
-    On the device of ``like`` and in its type.
+    They have the device and type of ``like``.
     """
 
     def zeros(*size: int, dtype: torch.dtype = torch.int64) -> Tensor:
         return torch.zeros((capacity, *size), device=like.device, dtype=dtype)
 
-    def memory(shape: TransformerShape, length: int) -> Memory:
+    def memory(shape: TransformerShape, length: int) -> KeyValueCache:
         size = (length, 2 * shape.kv_heads, shape.head_dim)
-        return Memory([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
+        return KeyValueCache([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
 
     return Rows(
         memory=memory(config.talker, positions),

@@ -1,4 +1,4 @@
-"""One session's speech: reading units in, samples out, in one voice and one breath."""
+"""Speech of one session: reading units in, samples out, continuous in voice and manner."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.guards import Watch
-from models.tts.qwen3.history import History, Said
+from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.errors import refusing_when_full
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
-from models.tts.qwen3.refusals import refusing_when_full
-from models.tts.qwen3.silence import Edges, pause_s
-from models.tts.qwen3.text import GrowingText, TextTokenizer
-from models.tts.qwen3.units import MOST_TOKENS, Pieces, TextFailed, cut, speakable
+from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.stop_criteria import StopCriteria
+from models.tts.qwen3.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cut, speakable
+from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
+from models.tts.silence import EdgeTrim, pause_s
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 MOST_FRAMES = 375
-"""Frames of one utterance, 30 s: what is longer does not end by itself."""
+"""Most frames of one utterance, 30 s: a longer one would not end by itself."""
 
 _ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Manner:
-    """How a session speaks: what its prompts begin with, whose vector they carry, and the seed of its random numbers."""
+class VoicePrompt:
+    """Voice of a session: the beginning of its prompts, the speaker's vector [hidden], and a seed."""
 
     opening: Opening
     speaker: Tensor | None
@@ -38,37 +38,37 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Session:
-    """What one session has of its own: what it said, its codec stream, and the task group its readers run in."""
+class SpeechSession:
+    """State of one session: its speech so far, its codec stream, and the task group its readers run in."""
 
-    history: History
+    history: ReferenceHistory
     stream: int
     tasks: asyncio.TaskGroup
 
 
 class StreamedSpeech:
-    """Speaks a session's units one after the other.
+    """Speaker of a session's units, one after the other.
 
     The first comes from the voice alone, with its text as it arrives; later ones continue the session's own speech, for
-    which all of their text must be there. The codec's stream goes on from unit to unit.
+    which all of their text must be there. The codec's stream continues from unit to unit.
     """
 
-    def __init__(self, conductor: Conductor, text: TextTokenizer, manner: Manner, session: Session) -> None:
-        self._conductor, self._text, self._manner = conductor, text, manner
+    def __init__(self, loop: EngineLoop, text: TextTokenizer, voice: VoicePrompt, session: SpeechSession) -> None:
+        self._loop, self._text, self._voice = loop, text, voice
         self._history, self._stream, self._tasks = session.history, session.stream, session.tasks
-        self._rate = conductor.engine.codec.config.sample_rate
-        self._tokens = conductor.engine.model.config.tokens
+        self._rate = loop.engine.codec.config.sample_rate
+        self._tokens = loop.engine.model.config.tokens
         self._plays_until_s = 0.0
         self._one_at_a_time = asyncio.Lock()
 
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
         """Speak one unit; closing the iterator stops it within a frame.
 
-        Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and what
-        ``text`` raised once all before it has been spoken.
+        Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and the error of
+        ``text`` once all text before it has been spoken.
         """
         async with self._one_at_a_time:
-            pieces = Pieces()
+            pieces = TextPieces()
             reading = self._tasks.create_task(pieces.read(text))
             try:
                 async with aclosing(self._speak(pieces)) as speech:
@@ -83,7 +83,7 @@ class StreamedSpeech:
             finally:
                 reading.cancel()
 
-    async def _speak(self, pieces: Pieces) -> AsyncGenerator[Samples]:
+    async def _speak(self, pieces: TextPieces) -> AsyncGenerator[Samples]:
         while text := await pieces.take():
             if not pieces.ended and self._may_wait():
                 text += await pieces.take_all()
@@ -95,12 +95,12 @@ class StreamedSpeech:
                         yield samples
 
     def _may_wait(self) -> bool:
-        """Whether the rest of the text can be waited for: it can continue what was said, and that is still playing."""
+        """Tell if there is time to wait for the rest of the text: speech that it can continue is still playing."""
         playing = asyncio.get_running_loop().time() < self._plays_until_s
         return playing and self._history.reference(self._text.encode) is not None
 
     def _head(self, text: str) -> tuple[str, str]:
-        """As much of a long text as fits an utterance, up to a good place to cut it, and the rest."""
+        """Split a long text into as much as fits an utterance, up to a good place to cut it, and the rest."""
         begin = len(text) - len(text.lstrip())
         end = begin + len((cut(text, self._length) or [""])[0])
         return text[:end], text[end:]
@@ -109,12 +109,12 @@ class StreamedSpeech:
         return len(self._text.encode(text))
 
     async def _speak_whole(self, text: str) -> AsyncGenerator[Samples]:
-        """Speak a text that is all there; once more with other random numbers if no sound came."""
+        """Speak a complete text; once more with other random numbers if no sound came."""
         if not speakable(text):
             return
         ids = self._text.encode(text)
         for attempt in range(_ATTEMPTS):
-            edges = Edges(self._rate)
+            edges = EdgeTrim(self._rate)
             utterance = self._utterance(self._whole_prompt(ids), ids, attempt)
             async with aclosing(self._listen(utterance, [text], edges)) as speech:
                 async for samples in speech:
@@ -122,15 +122,17 @@ class StreamedSpeech:
             if edges.begun:
                 return
             self._history.forget()
-        raise ModelError(f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts: show it as text, or try another voice")
+        raise ModelError(
+            f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
+        )
 
     def _whole_prompt(self, ids: list[int]) -> Prompt:
         reference = self._history.reference(self._text.encode)
         if reference is None:
-            return whole(self._tokens, self._manner.opening, ids)
-        return continued(self._tokens, self._manner.opening, ids, reference)
+            return whole(self._tokens, self._voice.opening, ids)
+        return continued(self._tokens, self._voice.opening, ids, reference)
 
-    async def _speak_growing(self, text: str, pieces: Pieces) -> AsyncGenerator[Samples]:
+    async def _speak_growing(self, text: str, pieces: TextPieces) -> AsyncGenerator[Samples]:
         """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""
         growing, certain = GrowingText(self._text), list[int]()
         certain += growing.append(text)
@@ -143,51 +145,51 @@ class StreamedSpeech:
                 async for samples in speech:
                     yield samples
             return
-        prompt = streaming(self._tokens, self._manner.opening, certain, ended=False)
+        prompt = streaming(self._tokens, self._voice.opening, certain, ended=False)
         utterance, said = self._utterance(prompt, certain, 0, text_ended=False), [text]
         feeding = self._tasks.create_task(self._feed(utterance, growing, pieces, said))
         try:
-            async with aclosing(self._listen(utterance, said, Edges(self._rate))) as speech:
+            async with aclosing(self._listen(utterance, said, EdgeTrim(self._rate))) as speech:
                 async for samples in speech:
                     yield samples
             await feeding
         finally:
             feeding.cancel()
 
-    async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: Pieces, said: list[str]) -> None:
-        """Give an utterance its text as it comes, up to one utterance's worth, and close it."""
-        add = self._conductor.engine.add_text
+    async def _feed(self, utterance: Utterance, growing: GrowingText, pieces: TextPieces, said: list[str]) -> None:
+        """Feed an utterance its text as it comes, up to one utterance's worth, and close it."""
+        add = self._loop.engine.add_text
         with suppress(TextFailed):  # raised again where the text is read next; what came before is spoken
-            while utterance.watch.tokens < MOST_TOKENS and (more := await pieces.take()):
+            while utterance.stop.tokens < MOST_TOKENS and (more := await pieces.take()):
                 if self._length(more) > MOST_TOKENS:
                     more, rest = self._head(more)
                     pieces.put_back(rest)
                 said.append(more)
-                await self._conductor.call(add, utterance, growing.append(more), False)
-        await self._conductor.call(add, utterance, growing.close(), True)
+                await self._loop.call(add, utterance, growing.append(more), False)
+        await self._loop.call(add, utterance, growing.close(), True)
 
     def _utterance(self, prompt: Prompt, ids: list[int], attempt: int, text_ended: bool = True) -> Utterance:
-        seed = self._manner.seed + attempt
-        return Utterance(prompt, self._manner.speaker, self._stream, seed, text_ended, Watch(MOST_FRAMES, len(ids)))
+        seed = self._voice.seed + attempt
+        return Utterance(prompt, self._voice.speaker, self._stream, seed, text_ended, StopCriteria(MOST_FRAMES, len(ids)))
 
-    async def _listen(self, utterance: Utterance, said: list[str], edges: Edges) -> AsyncGenerator[Samples]:
-        """An utterance's samples, without the silence around them; what ended well is remembered."""
-        hearing = await self._conductor.begin(utterance)
+    async def _listen(self, utterance: Utterance, said: list[str], edges: EdgeTrim) -> AsyncGenerator[Samples]:
+        """Yield an utterance's samples without the silence around them; add it to the history if it ended well."""
+        queue = await self._loop.begin(utterance)
         over = False
         try:
             while not over:
-                spoken = await hearing.take()
+                spoken = await queue.take()
                 over = spoken.ending is not None
                 if len(samples := edges.pass_on(spoken.samples)):
                     yield samples
-                self._conductor.taken(hearing, spoken.frames)
+                self._loop.taken(queue, spoken.frames)
         finally:
-            await self._conductor.end(hearing)
+            await self._loop.end(queue)
             if not over:  # cut off in mid-speech: the next utterance must not begin with its echo
-                await self._conductor.free(self._conductor.engine.renew_stream, self._stream)
+                await self._loop.free(self._loop.engine.renew_stream, self._stream)
         clean = utterance.ending is not None and utterance.ending.clean
         if clean and edges.begun:
-            self._history.add(Said("".join(said).strip(), utterance.frames))
+            self._history.add(SpokenUnit("".join(said).strip(), utterance.frames))
         else:
             self._history.forget()
         if len(samples := edges.finish(pause_s("".join(said)), broken_off=not clean)):

@@ -1,4 +1,4 @@
-"""The loaded synthesizer: voices in, sessions out."""
+"""Loaded synthesizer: enrols voices and opens sessions."""
 
 from __future__ import annotations
 
@@ -11,48 +11,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.conductor import Conductor
-from models.tts.qwen3.config import ModelConfig
-from models.tts.qwen3.history import History
-from models.tts.qwen3.languages import LANGUAGES
+from models.tts.qwen3.config import LANGUAGES, ModelConfig
+from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.errors import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
 from models.tts.qwen3.prompt import Opening, Speaker
-from models.tts.qwen3.reference_clip import check_clip
-from models.tts.qwen3.refusals import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
-from models.tts.qwen3.speaker_encoder import SpeakerEncoder
-from models.tts.qwen3.speaking import Manner, Session, StreamedSpeech
-from models.tts.qwen3.text import TextTokenizer
+from models.tts.qwen3.reference_history import ReferenceHistory
+from models.tts.qwen3.speaker_encoder import SpeakerEncoder, check_clip
+from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
+from models.tts.qwen3.tokenizer import TextTokenizer
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import DeviceError, Refused
 from pipeline.events import AudioChunk
 
 SPEAKER = "speaker"
-"""The array of an enrolled `Voice`: the speaker's vector, float32 [talker's width]."""
+"""Name of the array of an enrolled `Voice`: the speaker's vector, float32 [talker's width]."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """What the profile chose: preset voice, style in words, seed, and how often a session's voice is renewed."""
+class SynthesizerSettings:
+    """Settings of the profile that concern sessions."""
 
-    voice: str
-    style: str
+    voice: str  # preset, or empty
+    style: str  # instruction, or empty
     seed: int
-    renew_after_s: float
+    renew_after_s: float  # of speech, after which a session's voice is renewed from its vector
 
 
 class Qwen3Synthesizer:
-    """Speaks the ten languages in enrolled voices (Base), preset voices (CustomVoice) or described ones (VoiceDesign)."""
+    """Synthesizer of ten languages in enrolled (Base), preset (CustomVoice) or described voices (VoiceDesign)."""
 
     def __init__(
         self,
-        conductor: Conductor,
+        loop: EngineLoop,
         text: TextTokenizer,
         encoder: SpeakerEncoder | None,
-        choices: Choices,
+        settings: SynthesizerSettings,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        self._conductor, self._text, self._encoder = conductor, text, encoder
-        self._choices, self._tasks = choices, tasks
-        self._config = conductor.engine.model.config
+        self._loop, self._text, self._encoder = loop, text, encoder
+        self._settings, self._tasks = settings, tasks
+        self._config = loop.engine.model.config
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice from 3 to 15 s of speech; only Base checkpoints can.
@@ -65,7 +63,7 @@ class Qwen3Synthesizer:
             raise refuse_cloning(self._config.kind)
         samples = check_clip(audio, encoder.config.sample_rate)
         with refusing_when_full("to learn a voice"):
-            vector = await self._conductor.call(_encode, encoder, samples)
+            vector = await self._loop.call(_encode, encoder, samples)
         return Voice("enrolled", {SPEAKER: vector})
 
     @asynccontextmanager
@@ -76,15 +74,15 @@ class Qwen3Synthesizer:
         sessions as there is memory for are open; those go on.
         """
         with refusing_when_full("for another session"):
-            manner = self._manner(voice, language)
-        history = History(language, round(self._choices.renew_after_s * self._frame_rate))
+            prompt = self._voice_prompt(voice, language)
+        history = ReferenceHistory(language, round(self._settings.renew_after_s * self._frame_rate))
         async with self._stream() as stream:
-            yield StreamedSpeech(self._conductor, self._text, manner, Session(history, stream, self._tasks))
+            yield StreamedSpeech(self._loop, self._text, prompt, SpeechSession(history, stream, self._tasks))
 
     @asynccontextmanager
     async def _stream(self) -> AsyncIterator[int]:
-        """A codec stream of the engine; given back also where the caller is cancelled while it gets it."""
-        engine, taken = self._conductor.engine, list[int]()
+        """Lend a codec stream of the engine; released even if the caller is cancelled while it gets it."""
+        engine, taken = self._loop.engine, list[int]()
 
         def take() -> None:
             if (stream := engine.open_stream()) is not None:
@@ -92,30 +90,30 @@ class Qwen3Synthesizer:
 
         try:
             with refusing_when_full("for another session"):
-                await self._conductor.call(take)
+                await self._loop.call(take)
             if not taken:
                 raise DeviceError(
-                    "the speech model has memory for no further session: close one, or raise its 'sessions' setting"
+                    "the speech model has memory for no further session", hint="close one, or a larger synthesizer.sessions"
                 )
             yield taken[0]
         finally:
             for stream in taken:
-                await self._conductor.free(engine.close_stream, stream)
+                await self._loop.free(engine.close_stream, stream)
 
     @property
     def _frame_rate(self) -> float:
-        codec = self._conductor.engine.codec.config
+        codec = self._loop.engine.codec.config
         return codec.sample_rate / codec.samples_per_frame
 
-    def _manner(self, voice: Voice | None, language: str) -> Manner:
+    def _voice_prompt(self, voice: Voice | None, language: str) -> VoicePrompt:
         name = LANGUAGES.get(language)
         if name is None or name not in self._config.languages:
             raise refuse_language(language)
-        chosen = voice if voice is not None else Voice(self._choices.voice)
+        chosen = voice if voice is not None else Voice(self._settings.voice)
         preset = chosen.name.lower() if SPEAKER not in chosen.arrays else ""
         tag = self._config.languages[_dialect(self._config, preset, name)]
         opening = Opening(self._text.role, tag, self._speaker(chosen, preset), self._instruction())
-        return Manner(opening, self._vector(chosen), self._choices.seed)
+        return VoicePrompt(opening, self._vector(chosen), self._settings.seed)
 
     def _speaker(self, voice: Voice, preset: str) -> Speaker | None:
         if SPEAKER in voice.arrays:
@@ -135,16 +133,17 @@ class Qwen3Synthesizer:
         if self._encoder is None or vector.shape != (width,):
             raise Refused(
                 f"the voice {voice.name!r} was enrolled with another model (vector of {vector.numel()} numbers, this one "
-                f"takes {width if self._encoder else 'presets only'}): enrol it again with this model"
+                f"takes {width if self._encoder else 'presets only'})",
+                hint="enrol it again with this model",
             )
         return vector  # not yet on the device: what is asked of it is asked by the thread that owns the model
 
     def _instruction(self) -> tuple[int, ...]:
-        return self._text.instruction(self._choices.style) if self._choices.style else ()
+        return self._text.instruction(self._settings.style) if self._settings.style else ()
 
 
 def _dialect(config: ModelConfig, preset: str, language: str) -> str:
-    """Two presets speak Chinese in a dialect that has a language tag of its own."""
+    """Replace Chinese by the dialect of a preset that has a language tag of its own."""
     return config.dialects.get(preset, language) if language == "chinese" else language
 
 

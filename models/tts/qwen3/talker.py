@@ -1,25 +1,26 @@
-"""The talker: from the text lane and the codec lane to the first code of each frame."""
+"""Talker, which gives the first code of each frame, and code predictor, which draws the fifteen others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import attend_flash, attend_masked, has_flash, mask_of
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Linear, attend_flash, attend_masked, has_flash, mask_of, pack_linear
 from models.tts.qwen3.prompt import ABSENT, Prompt
-from models.tts.qwen3.rows import Memory, keys_and_values
+from models.tts.qwen3.rows import KeyValueCache, keys_and_values
+from models.tts.qwen3.sampler import Sampling, draw
 from models.tts.qwen3.transformer import Stack, load_stack
 
 
 @dataclass(frozen=True, slots=True)
 class Talker:
-    """The loaded talker with every embedding table of both lanes."""
+    """Loaded talker with every embedding table of both lanes."""
 
     stack: Stack
     head: Linear
@@ -27,20 +28,18 @@ class Talker:
     text_inner: Linear
     text_outer: Linear
     code_table: Tensor  # [vocabulary + 15 * 2048, hidden]: the talker's codes, then those of each predicted codebook
-    code_offsets: Tensor  # [16], where each codebook begins in it
+    code_offsets: Tensor  # [16]: first row of each codebook in it
 
     def embed_text(self, tokens: Tensor) -> Tensor:
-        """Text ids [n] as rows of the talker's width [n, hidden]."""
+        """Embed text ids [n] in the talker's width, [n, hidden]."""
         return self.text_outer(functional.silu(self.text_inner(self.text_table[tokens])))
 
     def embed_frames(self, codes: Tensor) -> Tensor:
-        """Whole frames [..., 16] as the sum of their codes' embeddings [..., hidden]."""
+        """Embed whole frames [..., 16] as the sum of their codes' embeddings [..., hidden]."""
         return self.code_table[codes + self.code_offsets].sum(-2)
 
     def embed_prompt(self, prompt: Prompt, speaker: Tensor | None) -> Tensor:
-        """A prompt as embeddings [positions, hidden]; ``speaker`` [hidden], from any
-        device, goes where the prompt leaves room for it.
-        """
+        """Embed a prompt, [positions, hidden]; ``speaker`` [hidden], from any device, is added at its position."""
         device = self.code_table.device
         text = torch.as_tensor(prompt.text, device=device)
         codes = torch.as_tensor(prompt.codes, device=device)
@@ -51,7 +50,7 @@ class Talker:
             embedded[prompt.speaker_at] += speaker.to(embedded)
         return embedded
 
-    def prefill(self, embedded: Tensor, memory: Memory, row: Tensor) -> Tensor:
+    def prefill(self, embedded: Tensor, memory: KeyValueCache, row: Tensor) -> Tensor:
         """Run a prompt [positions, hidden] on the empty ``row`` int64 [1]; gives the hidden states [positions, hidden]."""
         count = embedded.shape[0]
         visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
@@ -64,10 +63,10 @@ class Talker:
         angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
         return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
 
-    def step(self, inputs: Tensor, positions: Tensor, memory: Memory, length: int) -> Tensor:
-        """One position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives hidden states [rows, hidden].
+    def step(self, inputs: Tensor, positions: Tensor, memory: KeyValueCache, length: int) -> Tensor:
+        """Run a position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives states [rows, hidden].
 
-        Only the first ``length`` positions of ``memory`` are looked at: all of ``positions`` are below it. Writes every
+        Attends to the first ``length`` positions of ``memory``: all of ``positions`` are below it. Writes every
         row's keys and values at its position, which is harmless where a row does not advance: the next write is there too.
         """
         count = inputs.shape[0]
@@ -108,4 +107,67 @@ def load_talker(tensors: Tensors, config: ModelConfig, positions: int) -> Talker
         text_outer=linear("talker.text_projection.linear_fc2", hidden, width),
         code_table=torch.cat(tables),
         code_offsets=torch.tensor(offsets).to(tables[0].device),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Loaded predictor. Every frame is a sequence of its own of 16 positions, so no state outlives a frame."""
+
+    stack: Stack
+    heads: Sequence[Linear]
+    project: Linear | None  # from the talker's width; None where the widths are equal
+    input_table: Tensor  # the talker's code table, projected
+    code_offsets: Tensor
+    sampling: Sampling
+    first_mask: Tensor  # of the two positions that begin a frame
+
+    def complete(self, hidden: Tensor, first: Tensor, uniform: Tensor, memory: KeyValueCache) -> Tensor:
+        """Draw codes [rows, 16] of a frame from ``hidden`` [rows, talker's width], first code and ``uniform`` [rows, 16].
+
+        ``memory`` is scratch for at least as many rows, of 16 positions.
+        """
+        start = hidden if self.project is None else self.project(hidden)
+        inputs = torch.stack([start, self.input_table[first]], 1)
+        codes = [first]
+        begin = 0
+        for group, head in enumerate(self.heads, 1):
+            last = self._run(inputs, begin, memory)[:, -1]
+            codes.append(draw(head(last).float(), uniform[:, group], self.sampling))
+            begin += inputs.shape[1]
+            inputs = self.input_table[codes[-1] + self.code_offsets[group]].unsqueeze(1)
+        return torch.stack(codes, 1)
+
+    def _run(self, inputs: Tensor, begin: int, memory: KeyValueCache) -> Tensor:
+        rows, steps, _ = inputs.shape
+        end = begin + steps
+        mask = self.first_mask if steps > 1 else None  # a single step sees all that is there
+
+        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
+            keys, values, new = memory.part(layer, rows, begin, end)
+            new.copy_(both)
+            return attend_masked(queries, keys, values, mask)
+
+        angles = self.stack.cosines[begin:end, None], self.stack.sines[begin:end, None]
+        return self.stack.forward(inputs, angles, attend)
+
+
+def load_predictor(tensors: Tensors, config: ModelConfig, talker: Talker, sampling: Sampling) -> Predictor:
+    """Take the predictor from a checkpoint; its input tables are the talker's, projected once for all."""
+    prefix, shape = "talker.code_predictor", config.predictor
+    project, table = None, talker.code_table
+    if shape.hidden != config.talker.hidden:
+        weight = tensors.take(f"{prefix}.small_to_mtp_projection.weight", shape.hidden, config.talker.hidden)
+        project = pack_linear(weight, tensors.take(f"{prefix}.small_to_mtp_projection.bias", shape.hidden))
+        table = project(table)
+    first_visible = torch.ones(1, 2, 2, dtype=torch.bool, device=table.device).tril()
+    names = [f"{prefix}.lm_head.{group}.weight" for group in range(CODE_GROUPS - 1)]
+    return Predictor(
+        stack=load_stack(tensors, f"{prefix}.model", shape, CODE_GROUPS),
+        heads=[pack_linear(tensors.take(name, CODES, shape.hidden)) for name in names],
+        project=project,
+        input_table=table,
+        code_offsets=talker.code_offsets,
+        sampling=sampling,
+        first_mask=mask_of(first_visible, shape.groups, table.dtype),
     )

@@ -1,4 +1,4 @@
-"""The decoder stack that talker and code predictor share: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
+"""Decoder stack of talker and code predictor: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
 
 Qwen3 technical report, arXiv:2505.09388. The checkpoint's three-axis rotary positions (mrope) are equal on all axes for
 text and speech, which makes them plain rotary positions.
@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.attention import Attend
 from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.config import TransformerShape
-from models.tts.qwen3.linear import Linear, pack_linear
+from models.tts.qwen3.kernels import Attend, Linear, pack_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A loaded decoder stack."""
+    """Loaded decoder stack."""
 
     shape: TransformerShape
     layers: Sequence[Layer]
@@ -44,13 +43,13 @@ class Stack:
     sines: Tensor
 
     def angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [rows, steps, 1, head_dim] for ``positions`` [rows, steps]."""
+        """Look up cosines and sines [rows, steps, 1, head_dim] of ``positions`` [rows, steps]."""
         return self.cosines[positions].unsqueeze(2), self.sines[positions].unsqueeze(2)
 
     def forward(self, inputs: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
-        """Run ``inputs`` [rows, steps, hidden] turned by ``angles``; gives the same shape, normalized.
+        """Run ``inputs`` [rows, steps, hidden] at the rotary ``angles``; gives the same shape, normalized.
 
-        ``attend`` keeps the keys and values; it decides what each step sees.
+        ``attend`` stores the keys and values and masks what each step must not see.
         """
         stream = inputs
         for index, layer in enumerate(self.layers):
@@ -104,7 +103,7 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
 
 
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm over the last axis (arXiv:1910.07467): computed in float32 as in training, scaled in the values' type."""
+    """Apply RMSNorm over the last axis (arXiv:1910.07467), in float32 as in training, scaled in the values' type."""
     if values.is_cuda:  # torch has a kernel for it
         return functional.rms_norm(values, weight.shape, weight, eps)
     exact = values if values.dtype == torch.float32 else values.float()
@@ -114,7 +113,7 @@ def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def normalize_heads(heads: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm of the first of ``heads`` [rows, steps, n, dim], as many as ``weight`` [normed heads, dim] has rows."""
+    """Apply RMSNorm to the first of ``heads`` [rows, steps, n, dim], as many as ``weight`` [normed heads, dim] has rows."""
     if heads.is_cuda:  # all of them: the kernel would first copy what lies apart
         return weight * functional.rms_norm(heads, heads.shape[-1:], None, eps)[:, :, : len(weight)]
     return normalize(heads[:, :, : len(weight)], weight, eps)
@@ -122,12 +121,12 @@ def normalize_heads(heads: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 @cache
 def _as_tensor(number: float) -> Tensor:
-    """torch's CPU operators convert a number at each call."""
+    """Convert a number once: torch's CPU operators convert it at each call."""
     return torch.tensor(number)
 
 
 def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Tables [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training.
+    """Make tables [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training.
 
     Cosines, and sines whose first half is negated, as `rotate` needs them.
     """
@@ -137,5 +136,5 @@ def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, 
 
 
 def rotate(values: Tensor, cosines: Tensor, sines: Tensor, out: Tensor | None = None) -> Tensor:
-    """Turn each pair (i, i + head_dim / 2) of the last axis by its angle; the result stands in ``out`` if that is given."""
+    """Rotate each pair (i, i + head_dim / 2) of the last axis by its angle, into ``out`` if that is given."""
     return torch.addcmul(values * cosines, values.roll(values.shape[-1] // 2, -1), sines, out=out)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pipeline.profiles.selection import speaking as fitting
 from safetensors.torch import load_file, save_file
 
 from benchmarks.tts_checkpoint import write_checkpoint
@@ -18,7 +19,6 @@ from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk
 from pipeline.profiles.profile import load_profile
-from pipeline.profiles.selection import speaking as fitting
 from tests.qwen3_sessions import RATE, clip, heard, load
 
 
@@ -26,7 +26,7 @@ from tests.qwen3_sessions import RATE, clip, heard, load
 def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so():
     profile, notice = fitting(load_profile("gpu"), "ca")
     assert notice == "Qwen3TTS does not speak Catalan (ca): Espeak will, in its own voice"
-    assert isinstance(profile.backends().synthesizer, Espeak)
+    assert isinstance(profile.backends.synthesizer, Espeak)
     assert fitting(load_profile("gpu"), "ja")[1] is None
 
 
@@ -147,7 +147,7 @@ async def test_another_models_checkpoint_is_refused(tmp_path):
 async def test_what_is_missing_is_said_with_the_fix(tmp_path, folder):
     absent = Qwen3TTS(model=str(tmp_path / "nowhere"))
     assert "nowhere" in absent.missing()[0].what
-    with pytest.raises(ModelError, match="pull"):
+    with pytest.raises(ModelError, match="not on this machine; try: fetch the model files"):
         await load(tmp_path / "nowhere")
     with pytest.raises(BadInput, match="bfloat16"):
         await load(folder, dtype="float12")

@@ -54,7 +54,9 @@ async def test_text_that_fails_raises_after_what_came_before_it_was_spoken(backe
 
 async def test_mute_speech_is_tried_once_more_and_then_told(backend, monkeypatch):
     seeds = []
-    monkeypatch.setattr(speaking.Edges, "begun", property(lambda _self: False, lambda _self, _value: None), raising=False)
+    monkeypatch.setattr(
+        speaking.EdgeTrim, "begun", property(lambda _self: False, lambda _self, _value: None), raising=False
+    )
     inner = speaking.StreamedSpeech._utterance
 
     def counted_seeds(self, prompt, ids, attempt, text_ended=True):
@@ -70,7 +72,7 @@ async def test_mute_speech_is_tried_once_more_and_then_told(backend, monkeypatch
 
 async def test_an_engine_that_fails_fails_the_unit_and_not_the_next(backend, monkeypatch):
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        engine = synthesizer._conductor.engine
+        engine = synthesizer._loop.engine
         with monkeypatch.context() as broken:
             broken.setattr(engine, "turn", lambda: 1 / 0)
             with pytest.raises(ModelError, match="division"):
@@ -96,14 +98,14 @@ async def test_a_session_that_is_cancelled_while_it_opens_or_closes_keeps_no_mem
             await leave.wait()
 
     async with backend.load() as synthesizer, asyncio.TaskGroup() as others:
-        engine = synthesizer._conductor.engine
+        engine = synthesizer._loop.engine
         open_stream = engine.open_stream
         if moment == "opening":
             engine.open_stream = slow(open_stream)
         cancelled = others.create_task(session(synthesizer))
         if moment == "closing":
             await opened.wait()
-            others.create_task(synthesizer._conductor.call(slow(int)))  # the model works for somebody else
+            others.create_task(synthesizer._loop.call(slow(int)))  # the model works for somebody else
         await asyncio.to_thread(began.wait, 10)
         leave.set()
         for _ in range(3):
@@ -133,7 +135,7 @@ async def test_a_gpu_without_memory_refuses_new_sessions_and_keeps_those_that_ru
         first = await anext(speech)
         with monkeypatch.context() as memory:
             memory.setattr("models.tts.qwen3.synthesizer._encode", full)
-            memory.setattr(synthesizer._conductor.engine, "open_stream", full)
+            memory.setattr(synthesizer._loop.engine, "open_stream", full)
             with pytest.raises(DeviceError, match="no memory left to learn a voice.*go on; try: close other programs"):
                 await synthesizer.enrol(clip())
             with pytest.raises(DeviceError, match="no memory left for another session"):
@@ -163,14 +165,14 @@ async def test_what_is_under_way_is_waited_for_before_its_memory_is_given_away(b
 
 async def test_a_gpu_that_is_too_small_is_told_when_it_loads(backend, monkeypatch):
     monkeypatch.setattr("models.tts.qwen3.loading.allocate_rows", full)
-    with pytest.raises(ModelError, match="2 sessions does not fit.*lower 'sessions'.*0.6B"):
+    with pytest.raises(ModelError, match="2 sessions does not fit.*; try: .*lower synthesizer.sessions.*0.6B"):
         async with backend.load():
             pass
 
 
 async def test_a_unit_for_which_there_is_no_memory_is_told_and_the_next_one_is_spoken(backend, monkeypatch):
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        engine = synthesizer._conductor.engine
+        engine = synthesizer._loop.engine
         with monkeypatch.context() as memory:
             memory.setattr(type(engine.model), "begin", full)
             with pytest.raises(DeviceError, match="no memory left to speak this.*sessions=1"):
@@ -181,7 +183,7 @@ async def test_a_unit_for_which_there_is_no_memory_is_told_and_the_next_one_is_s
 
 async def test_an_utterance_that_cannot_begin_leaves_those_that_speak_as_they_were(backend, monkeypatch):
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        engine = synthesizer._conductor.engine
+        engine = synthesizer._loop.engine
         async with synthesizer.open(None, "en") as alone:
             expected = await heard(alone, 0, "hello world")
         async with synthesizer.open(None, "de") as late:

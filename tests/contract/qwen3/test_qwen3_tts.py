@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.tts.qwen3 import Qwen3TTS, speaking
-from models.tts.qwen3.conductor import LOOKAHEAD_FRAMES
+from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
 from pipeline.errors import DeviceError
 from tests.qwen3_sessions import FRAME, FRAMES, RATE, clip, heard, pieces, unit
 
@@ -62,7 +62,7 @@ async def test_pieces_are_joined_as_they_come(backend, monkeypatch):
         spoken = " ".join("".join(said).strip() for _, said in fed)
         assert spoken.split() == ["hello", "world,", *["my"] * 100, "end"]
         first, said = fed[0]
-        assert (first.in_pieces, first.watch.tokens) == (True, session._length("".join(said)))
+        assert (first.in_pieces, first.stop.tokens) == (True, session._length("".join(said)))
 
 
 async def test_a_session_that_ends_stops_what_still_speaks(backend):
@@ -70,7 +70,7 @@ async def test_a_session_that_ends_stops_what_still_speaks(backend):
         async with synthesizer.open(None, "en") as session:
             speech = session.say(unit(), pieces("hello world"))
             await anext(speech)
-        assert synthesizer._conductor.engine._active == []
+        assert synthesizer._loop.engine._active == []
         await speech.aclose()
 
 
@@ -83,7 +83,7 @@ async def test_cancel_stops_at_once_and_the_next_unit_is_as_new(backend):
                 async with aclosing(session.say(unit(1), pieces("hello world"))) as speech:
                     for _ in range(taken):
                         await anext(speech)
-                engine = synthesizer._conductor.engine
+                engine = synthesizer._loop.engine
                 assert (engine.busy, engine._active, len(engine._free_rows)) == (False, [], 2)
             np.testing.assert_allclose(await heard(session, 2, "one more"), expected, atol=1e-5)
 
@@ -104,25 +104,25 @@ async def test_a_task_that_is_cancelled_mid_unit_frees_everything(backend):
             listening.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await listening
-        assert len(synthesizer._conductor.engine._free_rows) == 2
-        assert len(synthesizer._conductor.engine._free_streams) == 2
+        assert len(synthesizer._loop.engine._free_rows) == 2
+        assert len(synthesizer._loop.engine._free_streams) == 2
 
 
 async def quiet(synthesizer):
     """Wait until the engine has nothing more to do."""
-    conductor = synthesizer._conductor
-    while await conductor.call(lambda: conductor.engine.busy):
+    loop = synthesizer._loop
+    while await loop.call(lambda: loop.engine.busy):
         pass
 
 
 async def test_a_slow_listener_holds_the_speech_back(backend, monkeypatch):
     monkeypatch.setattr(speaking, "MOST_FRAMES", 200)
-    monkeypatch.setattr("models.tts.qwen3.guards.repeats", lambda _codes: False)
+    monkeypatch.setattr("models.tts.qwen3.stop_criteria.repeats", lambda _codes: False)
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         speech = session.say(unit(), pieces("hello world " * 5))
         await anext(speech)
         await quiet(synthesizer)
-        assert 16 <= len(synthesizer._conductor.engine._active[0].codes) <= LOOKAHEAD_FRAMES
+        assert 16 <= len(synthesizer._loop.engine._active[0].codes) <= LOOKAHEAD_FRAMES
         await speech.aclose()
 
 
@@ -135,7 +135,7 @@ async def test_later_units_continue_the_sessions_own_speech(backend, monkeypatch
         return inner(tokens, opening, ids, reference)
 
     monkeypatch.setattr(speaking, "continued", kept)
-    monkeypatch.setattr("models.tts.qwen3.guards.Ending.clean", property(lambda _self: True))
+    monkeypatch.setattr("models.tts.qwen3.stop_criteria.Ending.clean", property(lambda _self: True))
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for number, text in enumerate(("hello", "world.", "hello world")):
             await heard(session, number, text)
@@ -148,7 +148,7 @@ async def test_later_units_continue_the_sessions_own_speech(backend, monkeypatch
 def raw(monkeypatch):
     """What the codec gave before silence was cut, and the codes it was given, utterance by utterance."""
     samples, utterances = [], []
-    passed, uttered = speaking.Edges.pass_on, speaking.StreamedSpeech._utterance
+    passed, uttered = speaking.EdgeTrim.pass_on, speaking.StreamedSpeech._utterance
 
     def pass_on(self, some):
         samples.append(some)
@@ -158,7 +158,7 @@ def raw(monkeypatch):
         utterances.append(uttered(self, *arguments, **options))
         return utterances[-1]
 
-    monkeypatch.setattr(speaking.Edges, "pass_on", pass_on)
+    monkeypatch.setattr(speaking.EdgeTrim, "pass_on", pass_on)
     monkeypatch.setattr(speaking.StreamedSpeech, "_utterance", utterance)
     return samples, utterances
 
@@ -168,7 +168,7 @@ async def test_units_are_joined_without_a_seam_as_if_decoded_at_once(backend, ra
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for number, text in enumerate(("hello world", "one more", "and one")):
             await heard(session, number, text)
-        codec = synthesizer._conductor.engine.codec
+        codec = synthesizer._loop.engine.codec
     codes = torch.from_numpy(np.concatenate([one.frames for one in utterances])).T.unsqueeze(0)
     with torch.inference_mode():
         state = codec.layout.allocate(1, torch.device("cpu"), torch.float32)
@@ -178,7 +178,7 @@ async def test_units_are_joined_without_a_seam_as_if_decoded_at_once(backend, ra
 
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_a_renewed_session_speaks_again_from_its_voice_alone(folder, raw, monkeypatch, renewed):
-    monkeypatch.setattr("models.tts.qwen3.guards.Ending.clean", property(lambda _self: True))
+    monkeypatch.setattr("models.tts.qwen3.stop_criteria.Ending.clean", property(lambda _self: True))
     _, utterances = raw
     backend = Qwen3TTS(model=str(folder), device="cpu", sessions=1, renew_after_s=0.5 if renewed else 300.0)
     async with backend.load() as synthesizer:

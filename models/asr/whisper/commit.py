@@ -1,0 +1,176 @@
+"""Commit policies: how many words of a hypothesis can no longer change. Pure: evidence in, a count out.
+
+* ``align``: a word is settled when its alignment ends well before the audio does (AlignAtt, Papi et al. 2023, applied after
+  decoding as in StreamAtt, Papi et al. 2024). CTranslate2 aligns by dynamic time warping, whose last word ends anywhere and
+  whose invented words have no length: the last word is held, and words need probability and duration.
+* ``local_agreement``: a word is settled when two hypotheses agree on it (LocalAgreement-2, Liu et al. 2020).
+* ``hybrid``: either of them.
+* ``hold``: all but the last words (wait-k family), the baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from models.asr.whisper.hallucination_filter import is_echo, is_invented, is_real, is_said_already, loop_begin
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis
+from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.window import Window
+from models.asr.whisper.words import UNSPACED, whole_words
+from pipeline.errors import check_range
+
+STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is committed
+
+PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOptions:
+    """When a word is settled; seconds and probabilities.
+
+    Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
+    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``weak_s``), in two hypotheses whose audio ends
+    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold``
+    policy keeps back. After a pause everything up to the last word with ``flush_probability`` is settled.
+    """
+
+    gate_s: float = 0.4
+    gate_probability: float = 0.6
+    gate_duration_s: float = 0.04
+    agreement_s: float = 0.12
+    agreement_apart_s: float = 0.3
+    weak_s: float = 0.4
+    hold_words: int = 2
+    flush_probability: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("gate_probability", "flush_probability"):
+            check_range(name, getattr(self, name), 0, 1)
+        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
+            check_range(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The tail of a hypothesis, heard up to ``audio_end``, and what one said that ended ``agreement_apart_s`` earlier."""
+
+    words: Sequence[HeardWord]
+    audio_end: float
+    previous: Sequence[str]
+
+
+Policy = Callable[[Evidence, CommitOptions], int]
+
+
+def hybrid(evidence: Evidence, options: CommitOptions) -> int:
+    """Alignment or agreement, word by word; the first unsettled word stops."""
+    return _leading(
+        evidence,
+        lambda index: _passes_gate(evidence, index, options) or _is_agreed(evidence, index, options),
+    )
+
+
+def align(evidence: Evidence, options: CommitOptions) -> int:
+    """The alignment gate alone."""
+    return _leading(evidence, lambda index: _passes_gate(evidence, index, options))
+
+
+def local_agreement(evidence: Evidence, options: CommitOptions) -> int:
+    """Agreement of two hypotheses alone."""
+    return _leading(evidence, lambda index: _is_agreed(evidence, index, options))
+
+
+def hold(evidence: Evidence, options: CommitOptions) -> int:
+    """All but the last ``hold_words``."""
+    return max(0, len(evidence.words) - options.hold_words)
+
+
+def flush(words: Sequence[HeardWord], options: CommitOptions) -> int:
+    """After a pause: everything up to the last word that is not mere noise."""
+    sure = [index for index, word in enumerate(words) if word.probability >= options.flush_probability]
+    return sure[-1] + 1 if sure else 0
+
+
+POLICIES: Mapping[PolicyName, Policy] = {
+    "hybrid": hybrid,
+    "local_agreement": local_agreement,
+    "align": align,
+    "hold": hold,
+}
+
+
+def _leading(evidence: Evidence, settled: Callable[[int], bool]) -> int:
+    return next((index for index in range(len(evidence.words)) if not settled(index)), len(evidence.words))
+
+
+def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool:
+    word = evidence.words[index]
+    return (
+        index < len(evidence.words) - 1
+        and word.end <= evidence.audio_end - options.gate_s
+        and word.probability >= options.gate_probability
+        and word.end - word.start >= options.gate_duration_s
+    )
+
+
+def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
+    word = evidence.words[index]
+    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.weak_s
+    return (
+        index < len(evidence.previous)
+        and evidence.previous[index] == word.text
+        and word.end <= evidence.audio_end - distance_s
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Committer:
+    """Decides with one policy and one vocabulary; keeps no state."""
+
+    policy: PolicyName
+    options: CommitOptions
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def plausible(self, hypothesis: Hypothesis, window: Window, bare: bool) -> list[HeardWord] | None:
+        """The words after the committed ones, less what was invented.
+
+        None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
+        """
+        heard = hypothesis.words
+        # Before any filter: copies that lie in silence would be dropped, and the first of them believed.
+        kept = loop_begin([] if bare else window.words, heard)
+        if kept is not None and not bare:
+            return None
+        if kept is not None and not is_real(heard[kept:]):
+            heard = heard[:kept]
+        words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
+        if hypothesis.language not in UNSPACED:
+            words = whole_words(words)
+        if bare:
+            words = [word for word in words if (word.start + word.end) / 2 > window.frontier]
+        while words and is_said_already(words[0], window.words):
+            words.pop(0)
+        if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary.text):
+            return []
+        return words
+
+    def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
+        """How many words the policy settles; never the last one, which may be the beginning of a longer word."""
+        previous = window.older_tail(self.options.agreement_apart_s)
+        return min(POLICIES[self.policy](Evidence(words, window.end, previous), self.options), max(0, len(words) - 1))
+
+    def count_at_pause(self, words: Sequence[HeardWord]) -> int:
+        """How many words are settled when speech has stopped."""
+        return flush(words, self.options)
+
+    def count_by_age(self, words: Sequence[HeardWord], window: Window) -> int:
+        """How many words are old enough to be taken when the policy has settled none for too long."""
+        old = [word.end <= window.end - STALLED_AFTER_S for word in words]
+        return old.index(False) if False in old else len(old)
+
+
+def _trimmed(word: HeardWord, window: Window) -> HeardWord:
+    start, end = window.voiced_part(word.start, word.end)
+    return replace(word, start=start, end=end)

@@ -1,0 +1,98 @@
+"""The files of trained models: one table of them, and where they lie on this machine. Nothing here uses the network."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from models.downloads import length
+from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS, BadInput, nearest
+
+FOLDER_VARIABLE = "TRANSLATE_LIVE_MODELS"
+VOICES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
+"""The language of a voice by the first letter of its file, as Kokoro names its voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a model: its path in the model's folder, its bytes and SHA-256, its license and who has it.
+
+    ``hub`` is ``REPOSITORY@REVISION/path`` or empty; ``packages`` are the pieces of it in package registries,
+    ``PACKAGE==VERSION/path`` or ``npm:PACKAGE@VERSION/path``, one after the other.
+    """
+
+    model: str
+    path: str
+    size: int
+    sha256: str
+    license: str
+    hub: str = ""
+    packages: tuple[str, ...] = ()
+
+    def needed(self, languages: Collection[str]) -> bool:
+        """Return whether the model needs it for these languages (ISO 639-1): voices serve one language each."""
+        folder, _, name = self.path.rpartition("/")
+        return folder != "voices" or VOICES[name[0]] in languages
+
+
+@cache
+def table() -> Mapping[str, tuple[ModelFile, ...]]:
+    """Return the files of each model by its name."""
+    read = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    found: dict[str, tuple[ModelFile, ...]] = {}
+    for group in read["group"]:
+        for line in group["files"]:
+            path, size, sha256 = line.split()
+            packages = tuple(piece.format(path=path) for piece in group.get("packages", ()))
+            hub = group.get("hub", "").format(path=path)
+            file = ModelFile(group["model"], path, int(size), sha256, group["license"], hub, packages)
+            found[file.model] = (*found.get(file.model, ()), file)
+    return found
+
+
+def models_folder() -> Path:
+    """Return the folder with a folder for each model: TRANSLATE_LIVE_MODELS, or one in the user's cache."""
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "translate-live" / "models"
+
+
+def lacking(name: str, languages: Collection[str] = ()) -> list[ModelFile]:
+    """Return the model's files that are not on this machine; raises `BadInput` for a model that is not in the table.
+
+    Files in a folder that the user named are used as they are; elsewhere one of another size is not the file.
+    """
+    if name not in table():
+        raise BadInput(f"{name!r} is no model of the table; {nearest(name, table())}")
+    folder, as_it_is = models_folder() / name, FOLDER_VARIABLE in os.environ
+
+    def there(file: ModelFile) -> bool:
+        found = length(folder / file.path)
+        return found > 0 if as_it_is else found == file.size
+
+    return [file for file in table()[name] if file.needed(languages) and not there(file)]
+
+
+def find(name: str, languages: Collection[str] = ()) -> Path | None:
+    """Return the folder of a model that is all there, its voices for these languages included; else None."""
+    return None if lacking(name, languages) else models_folder() / name
+
+
+def missing(name: str, languages: Collection[str] = ()) -> list[Missing]:
+    """Return what lacks of a model on this machine, for a backend's own ``missing``."""
+    files = lacking(name, languages)
+    if not files:
+        return []
+    size = megabytes(sum(file.size for file in files))
+    what = "" if len(files) == len(table()[name]) else f"{', '.join(file.path for file in files[:3])} of "
+    return [Missing(f"{what}the model {name} ({size})", FETCH_MODELS)]
+
+
+def megabytes(size: int) -> str:
+    """Word a number of bytes."""
+    return f"{max(1, round(size / 1e6))} MB"

@@ -1,0 +1,120 @@
+"""The arrays of a step of the search, in numpy; those of torch are in `models.mt.search.device_transfer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.mt.search.beam_row import FAR, Row, TokensOfBeam
+
+if TYPE_CHECKING:
+    from models.mt.search.step_model import FloatArray, IntArray
+
+CHUNKS = 128  # about the root of a vocabulary
+Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
+"""The best values [requests, count], largest first, where they stand in a request's beams, and the values to look up."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepInputs:
+    """What the rows need of a step, on the model's device.
+
+    ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
+    are places in its scores [requests, width, vocabulary] as one row: those whose values a row looks up (``groups``), and
+    those it may not take. ``running`` float32 [requests, width] are the scores of the beams.
+    """
+
+    groups: Sequence[Sequence[TokensOfBeam]]
+    moves: IntArray
+    seen: IntArray
+    masked: IntArray
+    running: FloatArray
+
+
+class Transfer(Protocol):
+    """What passes between the search and the arrays of one model."""
+
+    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+        """Return what ``rows`` need of the next step, whose scores are [requests, width, size]."""
+        ...
+
+    def refuse(self, scores: FloatArray, tokens: NDArray[np.int64]) -> None:
+        """Keep ``tokens`` out of the log-probabilities [vocabulary] of one row."""
+        ...
+
+    def best(self, scores: FloatArray, inputs: StepInputs, count: int) -> Fetched:
+        """Return what was looked up, and the ``count`` best of ``scores`` [requests, width, size] but for the masked."""
+        ...
+
+
+class HostTransfer:
+    """The `Transfer` of models in numpy."""
+
+    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+        """See `Transfer.inputs`."""
+        beams = len(rows[0].tokens)
+        origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
+        moves = np.array([origins, [token for row in rows for token in row.tokens]], np.int64)
+        wanted = [row.wanted(width) for row in rows]
+        seen, masked = (
+            np.array(places(groups, width, size), np.int64) for groups in (wanted, [row.masked(width) for row in rows])
+        )
+        return StepInputs(wanted, moves, seen, masked, np.array([row.scores[:width] for row in rows], np.float32))
+
+    def refuse(self, scores: NDArray[np.float32], tokens: NDArray[np.int64]) -> None:
+        """See `Transfer.refuse`."""
+        scores[tokens] = 4 * FAR
+
+    def best(self, scores: NDArray[np.float32], inputs: StepInputs, count: int) -> Fetched:
+        """See `Transfer.best`."""
+        scores = np.ascontiguousarray(scores)
+        flat = scores.reshape(-1)
+        seen = flat[inputs.seen]
+        flat[inputs.masked] = 4 * FAR
+        values, found = topk_of_beams(scores, inputs.running, count)
+        return values.tolist(), found.tolist(), seen.tolist()
+
+
+def places(groups: Sequence[Sequence[TokensOfBeam]], width: int, size: int) -> list[int]:
+    """Return where the groups' tokens stand in scores [requests, width, size] as one row."""
+    starts = [((row * width + beam) * size, tokens) for row, asked in enumerate(groups) for beam, tokens in asked]
+    return [start + token for start, tokens in starts for token in tokens]
+
+
+def topk_of_beams(
+    scores: NDArray[np.float32], running: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the largest of ``scores + running`` [requests, count], largest first, and where they stand.
+
+    ``scores`` is [requests, beams, vocabulary]; ``running`` [requests, beams]. The largest entries lie in the chunks with
+    the largest maxima, so the scores are read once and only a few chunks are ranked. A chunk is every n-th entry, for numpy
+    takes maxima of whole lines of memory at once.
+    """
+    requests, beams, size = scores.shape
+    length = size // CHUNKS
+    if count > CHUNKS or not length:
+        return _topk((scores + running[:, :, None]).reshape(requests, -1), np.arange(beams * size)[None], count)
+    whole = length * CHUNKS
+    peaks = scores[:, :, :whole].reshape(requests, beams, length, CHUNKS).max(2) + running[:, :, None]
+    best = np.argpartition(peaks.reshape(requests, -1), -count)[:, -count:]
+    starts = best // CHUNKS * size + best % CHUNKS
+    chunks = (starts[:, :, None] + np.arange(length) * CHUNKS).reshape(requests, -1)
+    ends = (np.arange(beams)[:, None] * size + np.arange(whole, size)).reshape(-1)
+    places = np.concatenate([chunks, np.broadcast_to(ends, (requests, len(ends)))], 1)
+    values = np.take_along_axis(scores.reshape(requests, -1), places, 1)
+    return _topk(values + np.take_along_axis(running, places // size, 1), places, count)
+
+
+def _topk(
+    values: NDArray[np.float32], places: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the largest of each line, largest first, and their places; among equal ones the first place comes first."""
+    picked = np.argpartition(values, -count)[:, -count:]
+    values = np.take_along_axis(values, picked, 1)
+    places = np.take_along_axis(np.broadcast_to(places, (len(values), places.shape[1])), picked, 1)
+    order = np.lexsort((places, -values))
+    return np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)

@@ -1,0 +1,128 @@
+"""What a glossary demands of a target text, and whether a text meets it.
+
+The check reads the finished text only and knows nothing of tokens, so it also judges the search.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from models.mt.terms.word_boundaries import is_letter
+from pipeline.contracts import Term
+from pipeline.errors import BadInput
+from pipeline.scripts import SPACELESS, SUFFIXING
+
+INFLECTION_LETTERS = 3  # an ending such as -s, -es, -ern
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One spelling of a term: whether letters may touch it on the left, and how many may follow it."""
+
+    text: str
+    left: bool
+    right: bool
+    endings: int = 0
+
+    def at(self, text: str, start: int) -> bool:
+        """Whether the form stands in ``text`` at ``start`` as a word of its own."""
+        if not text.startswith(self.text, start) or (self.left and is_letter(text[start - 1 : start] if start else "")):
+            return False
+        if not self.right:
+            return True
+        end = start + len(self.text)
+        ending = next((place for place, letter in enumerate(text[end:]) if not is_letter(letter)), len(text) - end)
+        return ending <= self.endings
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One term: any of ``forms``, at least ``count`` times."""
+
+    forms: tuple[Form, ...]
+    count: int
+
+    def occurrences(self, text: str) -> int:
+        """How often the text says it."""
+        return sum(any(form.at(text, start) for form in self.forms) for start in range(len(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What one request asks of its translation."""
+
+    hard: tuple[Constraint, ...] = ()
+    soft: tuple[Constraint, ...] = ()
+    banned: tuple[Form, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.hard or self.soft or self.banned)
+
+    def met(self, text: str) -> bool:
+        """Whether every hard term is said and nothing banned is."""
+        return all(constraint.occurrences(text) >= constraint.count for constraint in self.hard) and not self.says_banned(
+            text
+        )
+
+    def says_banned(self, text: str, start: int = 0) -> bool:
+        """Whether something banned ends after ``start``; what was committed before cannot be taken back."""
+        return any(
+            form.at(text, place)
+            for form in self.banned
+            for place in range(max(0, start + 1 - len(form.text)), len(text) - len(form.text) + 1)
+        )
+
+    def repeated(self, text: str) -> int:
+        """How many hard terms are said more often than demanded."""
+        return sum(constraint.occurrences(text) > constraint.count for constraint in self.hard)
+
+
+def constraints_of(terms: Iterable[Term], language: str) -> Constraints:
+    """The demands of ``terms`` on a text in ``language``; raises `BadInput` for terms that contradict each other."""
+    hard: list[Constraint] = []
+    soft: list[Constraint] = []
+    banned: list[Form] = []
+    for term in terms:
+        spellings = term.targets or ((term.source,) if term.mode == "keep" else ())
+        forms = tuple(_forms(spellings, language, term.inflect and term.mode != "ban"))
+        if not forms:
+            raise BadInput(f"the glossary term {term.source!r} has no target to say")
+        match term.mode:
+            case "ban":
+                banned += forms
+            case "soft":
+                soft.append(Constraint(forms, term.count))
+            case _:
+                hard.append(Constraint(forms, term.count))
+    _refuse_contradictions(hard, banned)
+    return Constraints(tuple(hard), tuple(soft), tuple(banned))
+
+
+def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[Form]:
+    """The spellings as forms, without those that contain a shorter one: saying them says the shorter."""
+    texts = {unicodedata.normalize("NFC", " ".join(spelling.split())) for spelling in spellings} - {""}
+    kept: list[Form] = []
+    primary = language.split("-", maxsplit=1)[0]
+    spaced, free = primary not in SPACELESS, primary in SUFFIXING
+    for text in sorted(texts, key=lambda text: (len(text), text)):
+        form = Form(
+            text,
+            left=spaced or is_letter(text[0]),
+            right=(spaced or is_letter(text[-1])) and not free,
+            endings=INFLECTION_LETTERS if inflect else 0,
+        )
+        if not any(shorter.at(text, place) for shorter in kept for place in range(len(text))):
+            kept.append(form)
+    yield from kept
+
+
+def _refuse_contradictions(hard: Sequence[Constraint], banned: Sequence[Form]) -> None:
+    for constraint in hard:
+        for form in constraint.forms:
+            for ban in banned:
+                if any(ban.at(form.text, place) for place in range(len(form.text))):
+                    raise BadInput(
+                        f"the glossary demands {form.text!r} and bans {ban.text!r}, which it contains; remove one of them"
+                    )

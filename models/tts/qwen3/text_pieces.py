@@ -1,0 +1,94 @@
+"""Text of one reading unit: read in pieces as it comes, cut where it is too long for one utterance."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+
+MOST_TOKENS = 60
+"""Most tokens of one utterance, about 15 s of speech: the voice drifts in longer ones."""
+
+_CUTS = (r"(?<=[.!?…。！？])\s*", r"(?<=[,;:،，、；：])\s*", r"\s+", r"")  # noqa: RUF001
+
+
+class TextFailed(Exception):
+    """End of the unit's text by ``error``; all text before it has been taken."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class TextPieces:
+    """Buffer of a unit's text between its reader and its speaker."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._unread = ""
+        self._error: Exception | None = None
+        self._news = asyncio.Event()
+
+    async def read(self, text: AsyncIterator[str]) -> None:
+        """Read to the end; an error is raised to the one who takes the text."""
+        try:
+            async for piece in text:
+                self._unread += piece
+                self._news.set()
+        except Exception as error:  # a border: `take` raises it again
+            self._error = error
+        finally:
+            self.ended = True
+            self._news.set()
+
+    async def take(self) -> str:
+        """Wait for more text, or for the end; gives the text since the last call."""
+        while not self._unread and not self.ended:
+            self._news.clear()
+            await self._news.wait()
+        taken, self._unread = self._unread, ""
+        if not taken and self._error is not None:
+            raise TextFailed(self._error)
+        return taken
+
+    def put_back(self, text: str) -> None:
+        """Put text back, to be taken first at the next call."""
+        self._unread = text + self._unread
+
+    async def take_all(self) -> str:
+        """Wait for the end; gives the rest."""
+        taken = ""
+        while more := await self.take():
+            taken += more
+        return taken
+
+
+def speakable(text: str) -> bool:
+    """Tell if there is anything to pronounce: a letter or a digit."""
+    return any(letter.isalnum() for letter in text)
+
+
+def cut(text: str, length: Callable[[str], int], most: int = MOST_TOKENS) -> list[str]:
+    """Split ``text`` into parts of at most ``most`` tokens, after sentences, else clauses, else words, else anywhere."""
+    return [part for part in _cut(text.strip(), length, most, 0) if part]
+
+
+def _cut(text: str, length: Callable[[str], int], most: int, rank: int) -> list[str]:
+    if length(text) <= most or rank == len(_CUTS) or len(text) < 2:
+        return [text]
+    parts: list[str] = []
+    for piece in _pieces(text, _CUTS[rank]):
+        for small in _cut(piece, length, most, rank + 1):
+            if parts and length(parts[-1] + small) <= most:
+                parts[-1] += small
+            else:
+                parts.append(small)
+    return [part.strip() for part in parts] if rank == 0 else parts
+
+
+def _pieces(text: str, pattern: str) -> list[str]:
+    """Split the text after each match."""
+    if not pattern:
+        return list(text)
+    ends = [match.end() for match in re.finditer(pattern, text) if match.end() > 0]
+    return [text[begin:end] for begin, end in zip([0, *ends], [*ends, len(text)], strict=True) if end > begin]

@@ -1,0 +1,52 @@
+"""Hints of errors in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.errors import FETCH_MODELS, ModelError, NetworkError, TranslateLiveError
+
+_BY_CODE = {
+    "language": "another --profile, see translate-live languages --all",
+    "spoken_language": "--no-speech, or --speak another",
+    "nothing_to_translate": "another language with --to (and --captions-language source for captions of what is said)",
+    "style": "--profile gpu --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice",
+    "unknown_voice": "translate-live voices list, or to add it translate-live voices add CLIP --name NAME --consent FILE",
+    "unknown_preset": "translate-live voices list",
+    "event_log": "a file that --events wrote",
+    "no_voices": "translate-live voices add --help",
+    "voice_broken": "translate-live voices add CLIP --name NAME --consent FILE --replace",
+    "voice_needs_enrolment": "translate-live voices add CLIP --name NAME --consent FILE --replace --keep-clip",
+    "voice_taken": "--replace, or another --name",
+}
+_BY_KIND: dict[type[TranslateLiveError], str] = {
+    ModelError: "translate-live doctor",
+    NetworkError: "check the connection; models that are already here need none",
+}
+"""For errors that come from libraries and know no step of their own; all others say themselves what to do, or need not."""
+
+_SETTING = re.compile(
+    r"(?<![\w.-])((?:recognizer|translator|synthesizer|fallback_synthesizer|units|pace)\.[\w.]+=|capacity=)"
+)
+_FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?")
+_OPTIONS = {
+    "a recording of consent,": "--consent FILE,",
+    "a text of consent": "--consent-text",
+    "a text to say": "--text TEXT",
+}
+_PROFILE = re.compile(r"\bthe profile ([a-z]\w*)")
+
+
+def next_step(error: TranslateLiveError, profile: str = "auto") -> str:
+    """Give the step that an error advises, with commands and options; empty if there is none."""
+    general = next((step for kind, step in _BY_KIND.items() if isinstance(error, kind)), "")
+    return _BY_CODE.get(error.code) or worded(error.hint, profile) or general
+
+
+def worded(hint: str, profile: str = "auto") -> str:
+    """Put a hint into options and commands, for the profile that was in use."""
+    used = "PROFILE" if profile == "auto" else profile
+    text = _FETCH.sub(lambda found: f"translate-live pull {found[1] or used}", hint)
+    for phrase, option in _OPTIONS.items():
+        text = text.replace(phrase, option)
+    return _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))

@@ -1,0 +1,164 @@
+"""The models of a profile, loaded once and shared by all sessions of a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from pipeline.clock import Clock
+from pipeline.contracts import Backend, TranslationRequest, Translator
+from pipeline.errors import StageFailed, TranslateLiveError
+from pipeline.profiles.profile import Profile, load_profile
+from pipeline.request import ResolvedRequest, SessionRequest, resolve
+from pipeline.session import Models, Session, SessionOptions
+from pipeline.voices.record import SAME
+from pipeline.voices.same_voice import SameVoice
+
+SPEAKING = ("recognizer", "translator", "synthesizer")
+"""The stages of a session that speaks."""
+
+
+class Engine:
+    """A profile's loaded models; `session` gives each listener a `Session` of its own on them.
+
+    Use: ``async with Engine.load("cpu") as engine: session = await engine.session(SessionRequest(("es",)))``.
+    """
+
+    def __init__(self, profile: Profile, tasks: asyncio.TaskGroup) -> None:
+        self.profile = profile
+        self._models = {stage: Shared(backend, tasks) for stage, backend in profile.backends.items()}
+        self._warming: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._warm: set[str] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, profile: Profile | str, stages: Iterable[str] = SPEAKING) -> AsyncIterator[Engine]:
+        """Load the models of these stages side by side, and free all at the end.
+
+        Those of other stages are loaded when a session first needs them. Raises `BadInput` for an unknown profile and
+        `ModelError` for a model that cannot be loaded.
+        """
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            engine = cls(load_profile(profile) if isinstance(profile, str) else profile, tasks)
+            try:
+                loading = (engine.model(stage) for stage in stages)
+                for loaded in await asyncio.gather(*loading, return_exceptions=True):
+                    if isinstance(loaded, BaseException):
+                        raise loaded
+                yield engine
+            except Exception as error:  # of a model or of the caller: a task group would wrap it
+                failure = error
+            finally:
+                for shared in engine._models.values():
+                    shared.free()
+        if failure is not None:
+            raise failure
+
+    def capacity(self) -> int:
+        """Count the sessions that the profile carries at once (measured by ``python -m benchmarks load``)."""
+        return self.profile.capacity
+
+    async def session(self, request: SessionRequest | ResolvedRequest, clock: Clock | None = None) -> Session:
+        """Prepare one listener's session; its models are loaded and warm when this returns.
+
+        Raises what `resolve` raises, and `Refused` or `StageFailed` from a model that cannot do what is asked.
+        """
+        models, options = await self.prepare(request)
+        same_voice = [models.synthesizer] if isinstance(models.synthesizer, SameVoice) else []
+        return Session(models, options, clock, same_voice)
+
+    async def prepare(self, request: SessionRequest | ResolvedRequest) -> tuple[Models, SessionOptions]:
+        """The models and options of one session; raises as `session`."""
+        resolved = request if isinstance(request, ResolvedRequest) else resolve(request, self.profile)
+        asked = resolved.request
+        models = await self.models(resolved.synthesizer)
+        synthesizer = models.synthesizer
+        options = SessionOptions(
+            languages=asked.languages,
+            targets=asked.targets,
+            spoken=asked.spoken,
+            spoken_as=resolved.spoken_as,
+            voice=await resolved.voice.ready(synthesizer) if resolved.voice and synthesizer else None,
+            glossary=asked.glossary,
+            units=asked.units or self.profile.units,
+            pace=asked.pace or self.profile.pace,
+            same_language=asked.same_language,
+            hints=asked.hints,
+        )
+        await self._warm_up(models.translator, options.pairs())
+        if synthesizer is not None and asked.voice == SAME:
+            models = replace(models, synthesizer=SameVoice(synthesizer))
+        return models, options
+
+    async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
+        """The loaded model of a stage; raises what loading it raises."""
+        return await self._models[stage].get()
+
+    async def models(self, synthesizer: str | None = None) -> Models:
+        """The loaded models, with the synthesizer of the stage that is named, if one is."""
+        speaking = await self.model(synthesizer) if synthesizer else None
+        return Models(await self.model("recognizer"), await self.model("translator"), speaking)
+
+    async def _warm_up(self, translator: Translator, pairs: Sequence[tuple[str, str]]) -> None:
+        """Translate a word into each target that no session had before, from the first language that is known."""
+        first: dict[str, str] = {}
+        for source, target in pairs:
+            first.setdefault(target, source)
+        for target, source in first.items():
+            pair = f"{source}>{target}"
+            async with self._warming[pair]:
+                if source and pair not in self._warm:
+                    await warm_up(translator, source, target)
+                    self._warm.add(pair)
+
+
+async def warm_up(translator: Translator, source: str, target: str) -> None:
+    """Translate a word, so that what is refused or slow at first is so before audio comes; raises `StageFailed`."""
+    try:
+        await translator.translate(TranslationRequest("one", source, target))
+    except TranslateLiveError:
+        raise
+    except Exception as error:  # the border to the model
+        raise StageFailed("translate", error) from error
+
+
+class Shared:
+    """A model that is loaded when it is first asked for, by a task that holds it until it is freed."""
+
+    def __init__(self, backend: Backend[object], tasks: asyncio.TaskGroup) -> None:
+        self._backend = backend
+        self._tasks = tasks
+        self._freed = asyncio.Event()
+        self._loaded: asyncio.Future[object] | None = None
+        self._holding: asyncio.Task[None] | None = None
+
+    async def get(self) -> object:
+        """The model; raises what loading it raises, and the next call tries again."""
+        if self._loaded is None:
+            self._loaded = asyncio.get_running_loop().create_future()
+            self._holding = self._tasks.create_task(self._hold(self._loaded))
+        return await asyncio.shield(self._loaded)
+
+    def free(self) -> None:
+        """Let the model go, or give up loading it."""
+        self._freed.set()
+        if self._holding is not None and self._loaded is not None and not self._loaded.done():
+            self._holding.cancel()
+
+    async def _hold(self, loaded: asyncio.Future[object]) -> None:
+        try:
+            async with self._backend.load() as model:
+                loaded.set_result(model)
+                await self._freed.wait()
+        except Exception as error:  # the border to the model: whoever asked for it gets the error
+            if loaded.done():
+                raise
+            self._loaded = None
+            loaded.set_exception(error)
+        finally:
+            loaded.cancel()

@@ -1,0 +1,117 @@
+"""The table of model files, and finding them on this machine."""
+
+import hashlib
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import model_files
+from models.model_files import FOLDER_VARIABLE, ModelFile, find, missing, models_folder, table
+from pipeline.errors import FETCH_MODELS, BadInput
+
+WEIGHTS = os.environ.get("TRANSLATE_LIVE_WEIGHTS", "")
+MODEL, PORTUGUESE, ENGLISH = (
+    ModelFile("toy", path, 4, "0" * 64, "MIT") for path in ("model.bin", "voices/pf_dora.bin", "voices/af_heart.bin")
+)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(model_files, "table", lambda: {"toy": (MODEL, PORTUGUESE, ENGLISH)})
+    return tmp_path / "translate-live" / "models"
+
+
+def write(folder: Path, file: ModelFile, data: bytes = b"1234") -> None:
+    path = folder / file.model / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_every_file_has_a_license_a_hash_and_a_source():
+    files = [file for group in table().values() for file in group]
+    assert {"whisper-base", "whisper-tiny.en", "bergamot-enpt", "bergamot-pten", "kokoro"} <= set(table())
+    assert len({(file.model, file.path) for file in files}) == len(files)
+    for file in files:
+        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert file.license in {"MIT", "MPL-2.0", "Apache-2.0"}
+        assert file.hub or file.packages
+        assert re.fullmatch(r"|[\w-]+/[\w.-]+@[0-9a-f]{40}/.+", file.hub)
+        assert all(re.fullmatch(r"(npm:[\w-]+@|[\w-]+==)[\d.]+/.+", piece) for piece in file.packages)
+
+
+def test_every_voice_has_a_language():
+    voices = [file for file in table()["kokoro"] if file.path.startswith("voices/")]
+    assert len(voices) == 54
+    assert {file.path for file in voices if file.needed({"pt"})} == {f"voices/{name}.bin" for name in PORTUGUESE_VOICES}
+    assert not any(file.needed({"de"}) for file in voices)
+
+
+PORTUGUESE_VOICES = ("pf_dora", "pm_alex", "pm_santa")
+
+
+@pytest.mark.skipif(not WEIGHTS, reason="TRANSLATE_LIVE_WEIGHTS names no folder with trained weights")
+@pytest.mark.parametrize("name", ["whisper-base", "whisper-tiny.en", "bergamot-enpt", "bergamot-pten", "kokoro"])
+def test_the_table_tells_the_truth_about_trained_weights(name):
+    for file in table()[name]:
+        path = Path(WEIGHTS, name, file.path)
+        assert path.stat().st_size == file.size
+        with path.open("rb") as opened:
+            assert hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256, file.path
+
+
+def test_a_model_is_found_with_the_voices_that_are_asked_for(cache):
+    assert find("toy") is None
+    write(cache, MODEL)
+    assert find("toy") == cache / "toy"
+    assert find("toy", {"pt"}) is None
+    write(cache, PORTUGUESE)
+    assert find("toy", {"pt"}) == cache / "toy"
+    assert find("toy", {"pt", "en"}) is None
+
+
+def test_what_lacks_is_told_with_its_size_and_what_mends_it(cache):
+    assert [item.what for item in missing("toy", {"en", "pt"})] == ["the model toy (1 MB)"]
+    write(cache, MODEL)
+    (item,) = missing("toy", {"en", "pt"})
+    assert item.what == "voices/pf_dora.bin, voices/af_heart.bin of the model toy (1 MB)"
+    assert item.fix == FETCH_MODELS
+    assert not missing("toy")
+
+
+def test_a_file_of_another_size_is_not_the_file(cache):
+    write(cache, MODEL, b"123")
+    assert find("toy") is None
+
+
+def test_a_folder_that_the_user_names_is_used_as_it_is(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "mine"))
+    assert models_folder() == tmp_path / "mine"
+    write(tmp_path / "mine", MODEL, b"quantized otherwise")
+    assert find("toy") == tmp_path / "mine" / "toy"
+    write(tmp_path / "mine", MODEL, b"")
+    assert find("toy") is None
+
+
+def test_an_unknown_model_is_told_with_the_nearest(cache):
+    with pytest.raises(BadInput, match="did you mean 'toy'"):
+        find("toys")
+
+
+def test_finding_uses_no_network(cache, monkeypatch):
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket"))
+    assert find("toy") is None
+    assert missing("toy")
+
+
+def test_the_hub_library_is_told_to_send_nothing_about_us():
+    code = "import models, huggingface_hub.constants as hub; print(hub.HF_HUB_DISABLE_TELEMETRY)"
+    environment = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert said.stdout == "True\n"
