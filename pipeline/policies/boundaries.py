@@ -28,7 +28,7 @@ def attached(words: Sequence[Word], index: int) -> bool:
     if not 0 < index < len(words):
         return False
     before, after = words[index - 1].text, words[index].text
-    return not (before[-1:].isspace() or after[:1].isspace() or is_unspaced(before[-1:]) or is_unspaced(after[:1]))
+    return not (before[-1:].isspace() or after[:1].isspace() or is_unspaced(before[-1:]) or is_unspaced(after))
 
 
 def may_go_on(words: Sequence[Word]) -> bool:

@@ -19,8 +19,9 @@ from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
 from models.gpu_memory import on_gpu
-from pipeline.contracts import Missing, Progress
-from pipeline.errors import BadInput, ModelError, check_range
+from models.model_files import table
+from pipeline.contracts import FetchOptions, Missing, Progress
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice
 from pipeline.lane import Lane
 
@@ -78,10 +79,10 @@ class FasterWhisper:
         if absent:
             return absent
         if self.device == "cuda" and not _gpus():
-            absent.append(Missing("a CUDA GPU", "a profile that needs none, as --profile cpu", fetchable=False))
+            absent.append(Missing("a CUDA GPU", "a profile that needs none, such as the profile cpu", fetchable=False))
         folder = find(self.model, self.cache)
         if folder is None:
-            absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
+            absent.append(Missing(f"the Whisper model {self.model}", FETCH_MODELS))
         elif lacking(folder):
             what = f"{', '.join(lacking(folder))} in {folder}"
             absent.append(Missing(what, "copy the whole model there", fetchable=False))
@@ -99,16 +100,23 @@ class FasterWhisper:
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
-        download(self.model, self.cache, progress)
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the model, from any source where its files are in the table of model files, else from the hub."""
+        from models.fetch import fetch
+
+        if not self.cache and (name := f"whisper-{self.model}") in table():
+            fetch(name, progress, source=options.source)
+        else:
+            download(self.model, self.cache, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[WhisperRecognizer]:
         """Load on a thread of its own, warm up, share among sessions; never uses the network."""
         folder = find(self.model, self.cache)
         if folder is None:
-            raise ModelError(
-                f"the Whisper model {self.model} is not on this machine: translate-live pull, or name a folder"
-            )
+            raise ModelError(f"the Whisper model {self.model} is not on this machine", hint=FETCH_MODELS)
         with Lane("whisper") as lane:
             engine = await lane.run(self._load_engine, folder)
             options, notices = self._fitting(engine, folder)
