@@ -263,3 +263,17 @@ def test_words_for_which_a_sentence_adds_nothing_are_not_shown_as_its_translatio
     assert [word for unit in units for word in unit.source] == words
     assert [unit.text.strip(",") for unit in units] == [*said, ""]
     assert units[-1].language == language
+
+
+def comma_later(request: TranslationRequest) -> Translation:
+    """Shout; the fourth word ends the sentence, or has a comma if more was heard."""
+    words = request.source.upper().replace(",", "").split()
+    text = " ".join(words[:4]) + ("." if len(words) <= 4 else ", " + " ".join(words[4:]))
+    return Translation(text if text.startswith(request.prefix) else request.prefix)
+
+
+def test_a_comma_that_the_next_words_bring_is_said_before_them() -> None:
+    words = pieces_of("please close the window, because the children freeze")
+    units = units_of(POLICIES["agreement"](), heard_by_word(words), comma_later)
+    assert "".join(unit.text for unit in units) == "PLEASE CLOSE THE WINDOW, BECAUSE THE CHILDREN FREEZE"
+    assert units[0].text == "PLEASE CLOSE THE WINDOW,"
