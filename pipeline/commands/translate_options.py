@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
-from pipeline.languages import code_of
+from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format

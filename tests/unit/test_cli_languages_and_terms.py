@@ -148,6 +148,21 @@ def test_what_cannot_be_is_refused(translate, options, said):
     assert "loading models" not in err
 
 
+def test_what_cannot_be_served_is_refused_before_models_or_voices_are_asked_for(translate):
+    write_profile(recognizer={"lacks": "weights"}, synthesizer={"lacks": "espeak-ng"})
+    for options in (["--to", "ja"], ["--to", "ca", "--out", "a.wav"], ["--to", "ja", "--voice", "nobody"]):
+        code, _, err = translate(*options)
+        assert (code, "weights" in err, "nobody" in err) == (2, False, False), err
+    assert translate("--to", "es")[0] == 4
+
+
+def test_a_language_goes_by_any_of_its_names_and_is_told_only_where_it_is_taken_as_another(translate):
+    for name in ("spa", "español", "Spanish"):
+        code, out, err = translate("--from", "eng", "--to", name)
+        assert (code, "is taken as" in err) == (0, False)
+        assert out.split() == words("es")
+
+
 TERMS = {"word1 word2": {"es": "término", "ca": "terme"}, "word4": "cuatro"}
 
 
