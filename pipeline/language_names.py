@@ -24,14 +24,20 @@ _SCRIPTS = {"traditional": "Hant", "simplified": "Hans", "latin america": "419"}
 
 def code_of(text: str) -> str:
     """Give our code of a language that is named by a code or a name; raises `BadInput` with the nearest that is one."""
-    cleaned = text.strip()
-    tag = canonical(cleaned) if _is_tag(cleaned) and is_language(cleaned) else ""
-    if code := _named(cleaned) or tag or _own_names().get(_folded(cleaned)):
+    if code := language_of(text):
         return code
+    cleaned = text.strip()
     spoken = spoken_in(cleaned)
     meant = f"did you mean {spoken!r}? " if spoken else did_you_mean(cleaned, language_names().values())
     valid = "valid: codes such as en, es or pt-BR, and names such as Spanish"
     raise BadInput(f"{text!r} is no language; {meant}{valid}; try: translate-live languages")
+
+
+def language_of(text: str) -> str:
+    """Give our code of a language that is named by a code or a name; empty if it is none."""
+    cleaned = text.strip()
+    tag = canonical(cleaned) if _is_tag(cleaned) and is_language(cleaned) else ""
+    return _named(cleaned) or tag or _own_names().get(_folded(cleaned), "")
 
 
 def spoken_in(country: str) -> str:

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
+        help="terms that must be said so: .csv, .txt, .yaml, .json, .tbx, .tmx or .xlf; repeatable",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(

@@ -29,7 +29,7 @@ class Plan:
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
     profile = _profile(options, tell)
-    glossary = load_glossary(options.glossary)
+    glossary = load_glossary(options.glossary, options.request.languages, options.request.targets, tell)
     if options.mic:
         choose(options.in_device, "input", list_devices())
     to_speaker, hint = speech_to_speaker(options, _has_speaker)
