@@ -115,6 +115,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     )
     text.add_argument("--captions-language", choices=["source", "target", "both"], help="what they show (target)")
     text.add_argument(
+        "--captions-time", choices=["source", "speech"], help="show them when it was said, or is spoken (source)"
+    )
+    text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )
     text.add_argument(

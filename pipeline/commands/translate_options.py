@@ -14,7 +14,7 @@ from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
-from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
+from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.speech_file import RECORDED
 from pipeline.voices.record import SAME
 
@@ -45,6 +45,7 @@ class TranslateOptions:
     voice_style: str | None
     captions: tuple[CaptionFile, ...]
     captions_language: Shown
+    captions_time: Timed
     events: Path | None
     record: Path | None
     sinks: tuple[str, ...]
@@ -92,6 +93,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         voice_style=arguments.voice_style,
         captions=captions,
         captions_language=shown,
+        captions_time=arguments.captions_time or "source",
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
@@ -123,6 +125,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
+        ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
     ):
         if given and not there:
@@ -135,6 +138,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--speak", arguments.speak),
         ("--original", arguments.original),
         ("--max-lag", arguments.max_lag),
+        ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:
             raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
