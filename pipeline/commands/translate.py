@@ -63,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
-    languages.add_argument(
-        "--to", required=True, metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)"
-    )
+    languages.add_argument("--to", metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)")
     languages.add_argument("--speak", metavar="LANG", help="which one of several is spoken (the first)")
     languages.add_argument(
         "--glossary",
@@ -93,7 +91,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
     speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")
-    speech.add_argument("--consent", action="store_true", help="the speaker consents to --voice same")
+    speech.add_argument("--speaker-consents", action="store_true", help="whoever is heard agrees to --voice same")
     speech.add_argument("--voice-style", metavar="TEXT", help="how to speak, for models that take it, as: calm and warm")
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"

@@ -57,6 +57,8 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     """Check the arguments; raises `BadInput` for what contradicts itself."""
     files: list[str] = arguments.files
     _check_input(arguments, files)
+    if not arguments.to:
+        raise BadInput("the following arguments are required: --to", hint="translate-live --help")
     if not 0.0 <= arguments.original <= 1.0:
         raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
@@ -146,13 +148,13 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
 
 def _check_consent(arguments: argparse.Namespace) -> None:
     """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
-    if arguments.voice == SAME and not arguments.consent:
+    if arguments.voice == SAME and not arguments.speaker_consents:
         raise BadInput(
-            "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
-            "when everybody who speaks has agreed"
+            "--voice same copies the voice of whoever is heard, which needs their consent",
+            hint="--voice same --speaker-consents, when everybody who speaks has agreed",
         )
-    if arguments.consent and arguments.voice != SAME:
-        raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
+    if arguments.speaker_consents and arguments.voice != SAME:
+        raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
 
 
 def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:

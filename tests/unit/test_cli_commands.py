@@ -1,6 +1,7 @@
 """The other commands, the help, and how fast it comes."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -85,6 +86,10 @@ def test_the_help_names_every_command_and_examples(capsys):
         (["talk", "--to", "es"], "'talk' is no file and no command; valid: devices", "translate-live --help"),
         (["talk.wav"], "the following arguments are required: --to", "translate-live --help"),
         (["a.wav", "--to", "es", "--captoins", "a"], "unknown option --captoins; did you mean '--captions'?", "--help"),
+        (["a.wav", "--too", "es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
+        (["a.wav", "--too=es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
+        (["voices", "add", "--nam", "me"], "unknown option --nam; did you mean '--name'?", "voices add --help"),
+        (["translat"], "'translat' is no file and no command; valid: ", "translate-live --help"),
         (["a.wav", "--to", "es", "--bogus"], "unknown option --bogus", "translate-live --help"),
     ],
 )
@@ -94,6 +99,52 @@ def test_a_word_that_is_misspelt(words, said, step, capsys):
     assert said in error
     assert step in advice
     assert "bogus" not in error or error.endswith("--bogus")
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"]])
+def test_alone_it_prints_the_help(words, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    said = capsys.readouterr().out
+    assert said.startswith("usage: translate-live (FILE")
+    assert "-V, --version" in said
+    assert "translate-live translate" not in said
+
+
+@pytest.mark.parametrize(("words", "named"), [(["pull"], "pull"), (["voices", "add"], "voices add")])
+def test_help_for_a_command(words, named, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["help", *words])
+    assert capsys.readouterr().out.startswith(f"usage: translate-live {named} ")
+
+
+@pytest.mark.parametrize("words", [["-V"], ["--version"], ["talk.wav", "--version"]])
+def test_the_version(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talk.wav").touch()
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    assert capsys.readouterr().out.startswith("translate-live 0")
+
+
+def test_a_log_file_has_the_traceback_and_the_screen_has_not(tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        assert main(["languages", "--profile", "nowhere", "--log-file", str(log)]) == 2
+    finally:
+        for handler in set(logging.getLogger().handlers) - set(before[0]):
+            handler.close()
+            logging.getLogger().removeHandler(handler)
+        logging.getLogger().setLevel(before[1])
+    assert "Traceback" in log.read_text()
+    assert "no profile 'nowhere'" in log.read_text()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_log_file_that_cannot_be(tmp_path, capsys):
+    assert main(["languages", "--log-file", str(tmp_path / "no" / "log")]) == 3
+    assert "log: No such file or directory" in capsys.readouterr().err
 
 
 def test_languages_by_what_serves_them_or_that_nothing_does(config, capsys):

@@ -290,7 +290,7 @@ def test_the_fallback_speaks_what_the_first_voice_cannot(translate):
 
 
 def test_a_chosen_voice_gives_way_to_the_fallback(translate):
-    code, _, err = translate("--to", "de", "--out", "speech.wav", "--voice", "same", "--consent")
+    code, _, err = translate("--to", "de", "--out", "speech.wav", "--voice", "same", "--speaker-consents")
     assert (code, "in its own voice" in err) == (0, True)
 
 
