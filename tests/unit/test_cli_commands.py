@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.contracts import Missing
+from pipeline.doctor import Finding
 from pipeline.errors import FETCH_MODELS
 from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
@@ -230,13 +232,40 @@ def doctor(config: Path, *words: str) -> int:
     return main(["doctor", "--profile", "cpu", "--config", str(config), *words])
 
 
-def test_doctor_runs_every_stage(config, capsys):
+HERE = [Finding(what, True, "there", needed=False) for what in ("microphone", "speaker", "GPU")]
+
+
+def test_doctor_runs_every_stage(config, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.doctor.machine", lambda: HERE)
     assert doctor(config) == 0
     said = capsys.readouterr().out
     assert "ok   speak" in said
     assert "ok   recognize  heard 'word0" in said
     assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
     assert said.splitlines()[-1] == "all is well"
+
+
+def test_doctor_says_what_is_not_there_although_all_that_is_needed_works(config, monkeypatch, capsys):
+    gone = [replace(finding, well=False, detail="gone", fix="plug one in") for finding in HERE]
+    monkeypatch.setattr("pipeline.doctor.machine", lambda: gone)
+    assert doctor(config) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "profile cpu works; there is no microphone, no speaker, no GPU"
+    assert said.count("plug one in") == 1
+
+
+def test_doctor_says_a_fact_a_line_and_a_lack_once(config, monkeypatch, capsys):
+    lacks = [("gpu", [Missing("a GPU", "", fetchable=False), Missing("a model", ""), Missing("a model", "")])]
+    monkeypatch.setattr("pipeline.profiles.profile.lacking", lambda *_: lacks)
+    doctor(config, "--set", "recognizer.lacks=sphinx", "--set", "translator.lacks=sphinx")
+    said = capsys.readouterr().out
+    indent = " " * 16
+    assert f"none profile    gpu is better, and lacks\n{indent}a GPU\n{indent}a model\n" in said
+    assert said.count("apt-get install sphinx") == 1
+    table = [line for line in said.splitlines() if line.startswith(indent) and " GB " in line]
+    assert len(table) == 7
+    assert all(line[16:23].strip().replace(".", "").isdigit() or " GB" in line[16:24] for line in table)
+    assert max(map(len, said.splitlines())) < 120
 
 
 def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monkeypatch, capsys):
