@@ -9,4 +9,6 @@ COMMANDS = {
     "pull": "download the models of a profile",
     "summary": "compute latencies from an event log",
     "voices": "keep the voices that translations are spoken with",
+    "completion": "print completion for bash, zsh or fish",
+    "man": "print the manual page",
 }
