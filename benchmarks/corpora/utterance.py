@@ -12,7 +12,7 @@ import msgspec
 
 from benchmarks.atomic import write_text
 from pipeline.errors import BadInput
-from pipeline.languages import is_language
+from pipeline.languages import language_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ def checked(dataset: DataSet) -> DataSet:
         why = ", ".join(f"{count} x {kind}" for kind, count in Issues(list(dataset.issues)).counts().items())
         raise BadInput(f"nothing in {dataset.name} can be used: {why or 'its table has no rows'}. `data check` lists all")
     codes = {code for item in dataset.utterances for code in (item.source_language, item.target_language)}
-    unknown = [Issue("unknown language", code, dropped=False) for code in sorted(codes) if not is_language(code)]
+    others = sorted(code for code in codes if code.lower().partition("-")[0] not in language_names())
+    unknown = [Issue("unknown language", code, dropped=False) for code in others]
     return replace(dataset, issues=(*dataset.issues, *unknown))
 
 
