@@ -48,7 +48,7 @@ def measure(names: str, folder: Path | None) -> Mapping[str, float]:
     """Kokoro in three languages, then Piper and eSpeak in English where they are here; gives the figures."""
     if names != "kokoro":
         raise BadInput(f"no trained voices {names!r}; valid: kokoro")
-    weights = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS") or models_folder())
+    weights = folder or models_folder()
     for needed in ("kokoro/model.onnx", "whisper-base/model.bin"):
         if not (weights / needed).is_file():
             raise ModelError(f"{weights / needed} is not there", hint=FETCH_MODELS)
