@@ -100,7 +100,7 @@ class Session:
         self._failed: list[tuple[str, Exception]] = []
 
     async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
-        """SessionContext to the end; what is queued for the sinks is delivered also after an error.
+        """Run to the end; what is queued for the sinks is delivered also after an error.
 
         Raises `StageFailed` from the error of the stage that ended the session, and `Refused` if a model cannot do what
         the options ask.
@@ -205,7 +205,7 @@ class Session:
             stages.create_task(self._stage(name, work, output))
 
     async def _stage(self, name: str, work: Coroutine[Any, Any, None], output: Channel[Any] | None) -> None:
-        """SessionContext a stage: note its error under its name, and end its output channel when it is done."""
+        """Run a stage: note its error under its name, and end its output channel when it is done."""
         try:
             await work
         except asyncio.CancelledError:
