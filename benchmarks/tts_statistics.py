@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.kokoro import ESPEAK_VOICES, PRESETS, SYMBOLS, TIED
+from models.tts.kokoro import ESPEAK_VOICES, PRESETS, SYMBOLS
 from models.tts.kokoro_graph import DURATIONS, FRAMES, SOURCE, STATISTICS, STYLE
 from models.tts.onnx_parts import OnnxFile
 from models.tts.onnx_voice import open_graph, outputs_of, program
@@ -122,7 +122,7 @@ def pooled(tensors: Sequence[str], measured: Sequence[Measured], lengths: Sequen
 
 
 async def _phonemes(language: str) -> list[str]:
-    phonemizer = Phonemizer(program(), ESPEAK_VOICES[language], {} if language == "en" else TIED)
+    phonemizer = Phonemizer(program(), ESPEAK_VOICES[language])
     said = [await phonemizer.phonemes(sentence) for sentence in SENTENCES[language]]
     await phonemizer.close()
     return said

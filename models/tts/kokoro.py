@@ -6,7 +6,7 @@ voices are licensed under Apache-2.0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,6 @@ PRESETS = {"en": "af_heart", "es": "ef_dora", "fr": "ff_siwis", "hi": "hf_alpha"
 """The voice of each language; all are Apache-2.0, as the 48 others, which speak these languages with their own accent."""
 
 ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
-TIED = {
-    "a^ɪ": "I", "a^ʊ": "W", "d^z": "ʣ", "d^ʒ": "ʤ", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "s^s": "S", "t^s": "ʦ", "t^ʃ": "ʧ",
-    "ɔ^ɪ": "Y",
-}  # fmt: skip
-"""Its symbols for phonemes of two letters; English, which it learned from another dictionary, is as clear without them."""
-
 _RUNS = {
     1: ";:,.!?", 9: '—…"()“” \u0303ʣʥʦʨᵝꭧAI', 31: "O", 33: "Q", 35: "ST", 39: "W", 41: "Yᵊabcdef",
     50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ", 92: "ɡ", 99: "ɥ", 101: "ɨɪʝ",
@@ -163,11 +157,6 @@ class _Speaker:
     language: str
     british: bool = False
     sample_rate: int = SAMPLE_RATE
-
-    @property
-    def symbols(self) -> Mapping[str, str]:
-        """Its own symbols for phonemes of two letters."""
-        return {} if self.language == "en" else TIED
 
     @property
     def most_phonemes(self) -> int:

@@ -54,11 +54,6 @@ class Speaker(Protocol):
         ...
 
     @property
-    def symbols(self) -> Mapping[str, str]:
-        """Its own symbols for phonemes of two letters, as `Phonemizer` takes them."""
-        ...
-
-    @property
     def language(self) -> str:
         """Code of the language that it speaks."""
         ...
@@ -92,7 +87,7 @@ class OnnxSynthesizer:
         if voice is not None and voice.arrays:
             raise cannot_clone(self.name)
         speaker = self.speaker(voice, language)
-        phonemizer = Phonemizer(program(), speaker.espeak_voice, speaker.symbols)
+        phonemizer = Phonemizer(program(), speaker.espeak_voice)
         await phonemizer.start()
         spoken_text(own_script("5 km", speaker.language), speaker.language)  # words are loaded before the first unit
         try:

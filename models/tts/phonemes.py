@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pipeline.errors import ModelError
 
@@ -23,14 +23,10 @@ _MARKS = re.compile(rf"((?:(?!(?<=\d)[.,:](?=\d))[{re.escape(PUNCTUATION)}])+\s*
 
 
 class Phonemizer:
-    """Phonemes in the International Phonetic Alphabet, from one process of ``program`` with the voice ``language``.
+    """Phonemes in the International Phonetic Alphabet, from one process of ``program`` with the voice ``language``."""
 
-    ``symbols`` are a model's own for phonemes of two letters, which have a ^ between them.
-    """
-
-    def __init__(self, program: str, language: str, symbols: Mapping[str, str] | None = None) -> None:
-        self._command = [program, "-q", "--ipa", "--tie=^", "-b", "1", "-v", language]
-        self._symbols = symbols or {}
+    def __init__(self, program: str, language: str) -> None:
+        self._command = [program, "-q", "--ipa", "-b", "1", "-v", language]
         self._process: asyncio.subprocess.Process | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -51,9 +47,7 @@ class Phonemizer:
         except BaseException:  # also cancelled: what the process still says belongs to no text
             await self.close()
             raise
-        for tied, symbol in self._symbols.items():
-            said = said.replace(tied, symbol)
-        return re.sub(r"\s+", " ", said.replace("^", "")).strip()
+        return re.sub(r"\s+", " ", said).strip()
 
     async def start(self) -> None:
         """Start the process; raises `ModelError` where it does not read phonemes."""

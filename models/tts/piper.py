@@ -176,11 +176,6 @@ class _Speaker:
         return str(self.config["espeak"]["voice"])
 
     @property
-    def symbols(self) -> Mapping[str, str]:
-        """None: it reads two letters."""
-        return {}
-
-    @property
     def language(self) -> str:
         """Its language."""
         return _language(self.config)

@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from models.tts import kokoro_graph, onnx_voice
 from models.tts.espeak import Espeak
-from models.tts.kokoro import PRESETS, SYMBOLS, TIED, Kokoro
+from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
 from models.tts.phonemes import cut
@@ -124,14 +124,6 @@ async def test_every_voice_speaks_every_language_and_is_heard(kokoro):
         async with synthesizer.open(Voice("pf_dora"), "es") as speaking:
             loud = sound(await said(speaking, "banana"))
     np.testing.assert_allclose(loud, 6 * quiet, rtol=1e-5)  # the folder's sixth voice, of one sixth more each
-
-
-async def test_phonemes_of_two_letters_are_one_symbol_but_in_english(kokoro):
-    async with kokoro.load() as synthesizer:
-        for language, text, expected in [("it", "dolce grazie", "dˈolʧe ɡrˈaʦje"), ("en", "church", "tʃˈɜːtʃ")]:
-            async with synthesizer.open(Voice("bf_emma"), language) as speaking:
-                assert await speaking.phonemizer.phonemes(text) == expected
-    assert all(len(symbol) == 1 and symbol in SYMBOLS for symbol in TIED.values())
 
 
 async def test_a_british_voice_reads_british_phonemes(kokoro):
