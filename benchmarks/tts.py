@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--graphs", action="store_true", help="ours as CUDA graphs, recorded beforehand; on a GPU only")
     parser.add_argument("--weights", metavar="kokoro", help="trained voices instead: recognized again, and their cost")
     parser.add_argument(
-        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_MODELS)"
     )
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
