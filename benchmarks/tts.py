@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure, print a table, give the figures."""
     if arguments.weights:
-        return tts_weights.measure(arguments.weights, arguments.weights_folder)
+        return tts_weights.measure(arguments.weights, arguments.weights_folder, arguments.save)
     if arguments.frames < 2 or arguments.rounds < 1:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
     for peer in arguments.peer:
