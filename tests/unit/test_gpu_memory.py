@@ -45,9 +45,9 @@ def no_driver(monkeypatch):
 
 
 def test_a_machine_without_a_gpu_is_told_what_the_gpu_profile_needs(no_driver):
-    finding = examined(load_profile("offline"))
+    finding = examined(load_profile("cpu"))
     assert (finding.well, finding.needed) == (True, False)
-    assert finding.detail.startswith("profile offline needs none; profile gpu needs about ")
+    assert finding.detail.startswith("profile cpu needs none; profile gpu needs about ")
     for part in ("large-v3-turbo", "hy-mt2-1.8b", "Qwen3-TTS-12Hz-1.7B-Base", "4 sessions", "not measured"):
         assert part in finding.detail
     assert finding.detail.endswith("here is none: no NVIDIA driver")

@@ -46,8 +46,8 @@ class Bergamot:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        check_range("threads", self.threads, 1)
-        check_range("term_beams", self.term_beams, 1)
+        for name in ("term_beams", "threads"):
+            check_range(name, getattr(self, name), 1)
         check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def directions(self) -> frozenset[Pair]:
