@@ -137,7 +137,7 @@ def test_three_minutes_of_session_lose_nothing_and_keep_their_memory():
 
 
 def test_the_memory_of_a_long_session_counts_its_programs():
-    profile = load_profile("cpu")
+    profile = load_profile("cpu", None, ["synthesizer.use=models.tts.espeak:Espeak"])
     if what_is_missing(profile):
         pytest.skip("no trained weights: translate-live pull cpu")
     row = memory_of_an_hour(profile, ["young", "man"], "en", "pt", hours=0.01)

@@ -44,6 +44,7 @@ async def test_the_summary_of_a_known_session(tmp_path):
         median_unit_words=2,
         words_lost=0,
         words_doubled=1,
+        words_unspoken=1,
         units_spoken=2,
         units_skipped=1,
         first_audio_s=2.5,
