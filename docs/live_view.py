@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.terminal_theme import TerminalTheme
 
 from pipeline.events import Busy, Draft, Event, Lag, ReadingUnit, Transcript, Word
 from pipeline.sinks.live_view import REDRAW_S, LiveView
@@ -20,6 +21,18 @@ SAID = {
     "es": ("La biblioteca abre a las nueve,", "y los primeros visitantes ya esperan fuera."),
 }
 DRAFTS = {"pt": "Alguns deles vieram", "es": "Algunos de ellos han venido"}
+NORMAL = [
+    (0, 0, 0),
+    (205, 70, 70),
+    (90, 180, 90),
+    (200, 170, 60),
+    (90, 130, 220),
+    (180, 100, 180),
+    (80, 190, 200),
+    (230, 230, 230),
+]
+BRIGHT = [(125, 125, 130), *NORMAL[1:]]
+THEME = TerminalTheme((24, 25, 30), (236, 236, 236), NORMAL, BRIGHT)
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)  # fonts of a server: an image should ask nobody
 
 
@@ -53,7 +66,7 @@ def session() -> list[Event]:
 
 async def picture() -> str:
     """Draw the view as SVG."""
-    console = Console(record=True, file=io.StringIO(), force_terminal=True, width=112, color_system="truecolor")
+    console = Console(record=True, file=io.StringIO(), force_terminal=True, width=84, color_system="truecolor")
     clock = ScriptedClock()
     view = LiveView(console, clock, "en", tuple(SAID), scroll=False)
     *before, last = session()
@@ -63,7 +76,7 @@ async def picture() -> str:
     await clock.sleep_until(REDRAW_S)
     await view.put(last)
     title = "translate-live --mic --to pt,es > talk.txt"
-    return FONT_FACE.sub("", console.export_svg(title=title, unique_id="live"))
+    return FONT_FACE.sub("", console.export_svg(title=title, unique_id="live", theme=THEME))
 
 
 if __name__ == "__main__":

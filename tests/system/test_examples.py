@@ -58,6 +58,16 @@ async def test_a_file_becomes_speech_captions_and_text(tmp_path, capsys):
     assert "word0" in captions
 
 
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert code
+    here = code[1].replace('"cpu"', "PROFILE").replace('"talk.mp3"', repr(str(TALK))).replace('("pt"', '("es"')
+    monkeypatch.chdir(tmp_path)
+    exec(compile(here.replace('spoken="pt"', 'spoken="es"'), "README.md", "exec"), {"PROFILE": scripted()})
+    assert soundfile.info("talk.pt.wav").duration >= soundfile.info(TALK).duration
+    assert "WORD0" in Path("talk.vtt").read_text()
+
+
 async def test_pushed_audio_becomes_events_as_json(capsys):
     example = runpy.run_path(str(EXAMPLES / "push_audio.py"))
     seconds = 5
