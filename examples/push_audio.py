@@ -19,9 +19,7 @@ RATE_HZ = 16_000
 
 
 class JsonLines:
-    """A sink that prints events, but not their audio; a slow reader would be closed, and told, as a server's client."""
-
-    delivery = "client"
+    """A sink that prints events, but not their audio."""
 
     async def put(self, event: Event) -> None:
         """Print one event."""
@@ -41,11 +39,14 @@ async def push(source: PushSource, pcm: BinaryIO) -> None:
 
 async def translate(pcm: BinaryIO, target: str, profile: Profile | str = "cpu") -> None:
     """Translate a stream of 16 kHz PCM into text."""
+    queue = SinkQueue(JsonLines())  # kind="client" for a reader over a network: over its budget it is closed, and told
     source = PushSource(RATE_HZ, live=False)  # live=True: what cannot be kept up with is skipped, and told as a Gap
     async with Engine.load(profile, ("recognizer", "translator")) as engine, asyncio.TaskGroup() as tasks:
         session = await engine.session(SessionRequest(targets=(target,)))
         tasks.create_task(push(source, pcm))
-        await session.run(source, [SinkQueue(JsonLines())])
+        await session.run(source, [queue])
+    if queue.error is not None:
+        raise queue.error  # a sink that fails does not end the session
 
 
 if __name__ == "__main__":
