@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pipeline
+from pipeline.cli import main
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
 from tests.scripted import Talk
@@ -121,6 +122,35 @@ async def test_the_backend_and_the_sink_of_the_documentation_work(documented, tm
     assert texts[0].startswith("WORD0")
     assert texts[-1].endswith("!")
     assert not {"AudioChunk", "SpeechChunk"} & {event["event"] for event in events}
+
+
+@pytest.fixture
+def command(documented, tmp_path, monkeypatch):
+    """Run the main command on scripted models, with the modules of the documentation at hand."""
+    documented("add-a-backend.md", "my_models")
+    documented("add-a-sink.md", "my_sinks")
+    monkeypatch.setenv("MY_EVENTS", str(tmp_path / "mine.jsonl"))
+    profile = tmp_path / "scripted.yaml"
+    uses = {"recognizer": "Scripted", "translator": "Scripted", "synthesizer": "ScriptedVoice"}
+    stages = {stage: {"use": f"tests.scripted_backends:{use}"} for stage, use in uses.items()}
+    profile.write_text(json.dumps({"summary": "scripted models", **stages}))
+    return lambda *words: main([str(TALK), "--from", "en", "--to", "es", "--config", str(profile), "--no-speech", *words])
+
+
+def test_the_commands_of_the_guides_run(command, tmp_path, capsys):
+    assert command("--set", "translator.use=my_models:Upper", "--sink", "my_sinks:JsonFile") == 0
+    assert capsys.readouterr().out.startswith("WORD0")
+    events = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text().splitlines()]
+    assert {"Transcript", "ReadingUnit"} <= {event["event"] for event in events}
+
+
+@pytest.mark.parametrize("name", ["my_sinks:Missing", "no_such_module:Sink", "my_sinks"])
+def test_a_sink_that_is_none_is_refused_before_anything_is_heard(command, tmp_path, capsys, name):
+    assert command("--sink", name) == 2
+    said = capsys.readouterr()
+    assert f"error: no sink {name!r}" in said.err
+    assert said.out == ""
+    assert not (tmp_path / "mine.jsonl").exists()
 
 
 def test_every_public_name_can_be_imported_and_no_other():
