@@ -28,7 +28,7 @@ from pipeline.errors import (
     did_you_mean,
     nearest,
 )
-from pipeline.version import version
+from pipeline.version import check_packages, version
 
 INTERRUPTED = 130
 
@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     arguments: argparse.Namespace | None = None
     try:
+        check_packages()
         command, arguments = parse(words)
         exit_code = command.run(arguments)
         sys.stdout.flush()
