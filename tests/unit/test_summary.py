@@ -68,6 +68,7 @@ async def test_the_summary_of_a_known_session(tmp_path):
         "fastest speech": "1.20 times its own rate",
         "real-time factor, recognize": "0.200",
         "words doubled": "1",
+        "words not spoken": "1",
         "faults": "1",
     }
 
