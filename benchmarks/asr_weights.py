@@ -32,7 +32,7 @@ TERMS = (
     "Sir John Middleton", "Mrs. Jennings", "Devonshire", "Lucy Steele", "Delaford", "Cleveland", "Berkeley Street",
     "Robert Ferrars", "Miss Grey", "Palmer", "Whitwell", "Combe Magna",
 )  # fmt: skip
-WRITTEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint"}
+WRITTEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "i'm": "i am"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Whole:
 
 
 def normalized(text: str) -> list[str]:
-    """Words in lower case without punctuation, abbreviated titles written out."""
+    """Words in lower case without punctuation, titles and "I'm" written out."""
     words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower().replace("’", "'"))
-    return [WRITTEN.get(word, word) for word in words]
+    return [part for word in words for part in WRITTEN.get(word, word).split()]
 
 
 def errors(said: Sequence[str], heard: Sequence[str]) -> int:
