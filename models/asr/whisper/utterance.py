@@ -137,15 +137,11 @@ class Utterance:
         window.remember(self._tail)
 
     def _deaf_after_pause(self) -> bool:
-        """Forget the speech before a short pause if nothing is heard after it, and decode `again`: Whisper may end there."""
-        resumed, self._resumed = self._resumed, None
-        if resumed is None:
+        """Forget the speech before a short pause if no word is heard after it, and decode `again`."""
+        if self._resumed is None or self.window.voiced_s(self._resumed) < HEARD_AFTER_PAUSE_S:
             return False
-        if self.window.voiced_s(resumed) < HEARD_AFTER_PAUSE_S:
-            self._resumed = resumed
-            return False
-        self._cut(resumed)
-        self.again = True
+        self._cut(self._resumed)
+        self._resumed, self.again = None, True
         return True
 
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
