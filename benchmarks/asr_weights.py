@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         tasks = {
             pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each)): name
             for name, folder in zip(names, folders, strict=True)
-            for part in PARTS
+            for part in arguments.parts.split(",")
         }
         for task in as_completed(tasks):
             figures |= {f"{tasks[task]}_{key}": value for key, value in task.result().items()}
