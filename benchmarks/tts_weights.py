@@ -16,7 +16,7 @@ import jiwer
 import numpy as np
 import soxr
 
-from benchmarks.scorers.spoken_words import HZ, plain
+from benchmarks.scorers.spoken_words import plain
 from benchmarks.tts_sentences import SENTENCES
 from models.model_files import models_folder
 from models.tts.espeak import Espeak
@@ -26,6 +26,7 @@ from pipeline.contracts import Speaking, SynthesizerBackend
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.events import ReadingUnit, Samples
 
+HZ = 16_000  # which Whisper hears
 UNIT_WORDS = 4
 """Words of a reading unit, over which the time to first sound is measured."""
 
@@ -43,11 +44,11 @@ class Spoken:
     cpu_s: float
 
 
-def measure(names: str, folder: Path | None) -> Mapping[str, float]:
+def measure(names: str, folder: Path | None, save: Callable[[Mapping[str, float]], None]) -> Mapping[str, float]:
     """Kokoro in three languages, then Piper and eSpeak in English where they are here; gives the figures."""
     if names != "kokoro":
         raise BadInput(f"no trained voices {names!r}; valid: kokoro")
-    weights = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS") or models_folder())
+    weights = folder or models_folder()
     for needed in ("kokoro/model.onnx", "whisper-base/model.bin"):
         if not (weights / needed).is_file():
             raise ModelError(f"{weights / needed} is not there", hint=FETCH_MODELS)
@@ -56,6 +57,7 @@ def measure(names: str, folder: Path | None) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     for language in SENTENCES:
         figures |= _system("kokoro", kokoro, language, transcribe)
+        save(figures)
     figures |= {name.removesuffix("_kokoro"): value for name, value in figures.items() if name.endswith("_kokoro")}
     with patch("models.tts.kokoro.statistics_of", return_value=None):  # its vocoder then needs the whole piece
         figures |= _system("kokoro_whole", kokoro, "en", transcribe)
