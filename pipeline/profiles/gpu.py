@@ -71,7 +71,7 @@ def gpus() -> list[Gpu]:
     """The GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        raise NoGpu("no NVIDIA driver", "the profile gpu needs one; the others do not")
+        raise NoGpu("no NVIDIA driver", "needed by the gpu profile alone")
     try:
         said = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -20,7 +20,8 @@ def backend_name(backend: object) -> str:
 
 
 def _model(backend: object) -> str:
-    return PurePath(getattr(backend, "model", "")).name
+    name = PurePath(getattr(backend, "model", "")).name
+    return "" if name.endswith(".onnx") else name  # a file in a folder that the backend's name tells already
 
 
 def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
