@@ -20,6 +20,7 @@ LAYERS = [
     {"stages", "voices"},
     {"session", "request"},
     {"engine"},
+    {"server"},
     {"doctor", "commands"},
     {"cli", "__main__"},
 ]
