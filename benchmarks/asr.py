@@ -9,13 +9,13 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import asr_cost, asr_folder, asr_redecoding, asr_scripted, asr_toy
+from benchmarks import asr_cost, asr_folder, asr_redecoding, asr_scripted, asr_toy, asr_weights
 from benchmarks.asr_scoring import summarize
 from benchmarks.tone_language import SAMPLE_RATE
-from models.asr.whisper.policy import POLICIES
+from models.asr.whisper.commit import POLICIES
 from pipeline.errors import BadInput
 
-PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES or --audio FOLDER"
+PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES, --weights NAMES or --audio FOLDER"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--soak", type=float, metavar="HOURS", help="memory and time per update over simulated hours")
     parser.add_argument("--quiet", type=float, metavar="MINUTES", help="silence, noise and tones: words and engine calls")
     parser.add_argument("--cost", metavar="SIZES", help="cost of one update at these sizes, random weights (tiny,small,…)")
+    parser.add_argument("--weights", metavar="NAMES", help="trained weights beside the same fed whole (base,tiny.en,…)")
+    parser.add_argument(
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+    )
+    parser.add_argument("--speech", type=Path, metavar="DIR", help="with --weights: more recordings with transcripts.tsv")
+    parser.add_argument(
+        "--words", type=int, default=asr_weights.LEAST_WORDS, help="with --weights: words said (default 600)"
+    )
+    parser.add_argument(
+        "--each", type=int, default=10, help="with --weights: recordings of each speaker in librispeech-other (default 10)"
+    )
     parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
     parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")
     parser.add_argument("--model", default="small", help="with --audio: the model (default small)")
@@ -51,6 +62,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         figures |= asr_scripted.quiet(arguments.quiet)
     if arguments.cost:
         figures |= asr_cost.measure(arguments.cost.split(","), arguments.device, arguments.compute_type)
+    if arguments.weights:
+        figures |= asr_weights.measure(arguments)
     if arguments.audio:
         figures |= asr_folder.measure(arguments)
     if not figures:

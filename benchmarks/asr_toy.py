@@ -14,11 +14,11 @@ from benchmarks.atomic import write_bytes
 from benchmarks.tone_language import SAMPLE_RATE, Speech, Spoken, sample_words, synthesize
 from models.asr.vad import WINDOW_SAMPLES
 from models.asr.whisper import FasterWhisper
+from models.asr.whisper.commit import POLICIES, PolicyName
 from models.asr.whisper.hypothesis import Decoder, Engine, Hypothesis, Job
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.policy import POLICIES, PolicyName
 from pipeline.events import AudioChunk, Samples
 
 MODEL = Path(__file__).parents[1] / "tests" / "toy_whisper"

@@ -18,7 +18,7 @@ from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.folder import RunFolder
 from benchmarks.runs.row import Row
 from benchmarks.runs.scoring import emission
-from pipeline.policies.stability import SPACELESS
+from pipeline.scripts import SPACELESS
 
 Pair = tuple[Utterance, Row]
 

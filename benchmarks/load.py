@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from benchmarks.load_models import open_speech, open_translation, open_voices
 from benchmarks.load_playback import Trial
+from benchmarks.load_scripted import measure_sessions
 from benchmarks.load_search import trials
 from benchmarks.load_sessions import run_trial
 from benchmarks.mt_speed import GEOMETRIES as TRANSLATORS
@@ -36,12 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--most", type=int, default=256, help="most sessions to try; memory is taken for so many (256)")
     parser.add_argument("--graphs", action="store_true", help="both as CUDA graphs, recorded beforehand; on a GPU only")
     parser.add_argument("--seconds", type=float, default=12.0, help="how long each number of sessions is watched (12)")
+    parser.add_argument("--scripted", action="store_true", help="sessions of scripted models in one loop, without a device")
+    parser.add_argument("--sessions", type=int, default=20, help="how many scripted sessions at once (20)")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure, print a line for each number of sessions, give the figures."""
     if not 1 <= arguments.least <= arguments.most or arguments.seconds <= 0:
         raise BadInput("--least must be 1 to --most, and --seconds above 0")
+    if arguments.scripted:
+        return measure_sessions(arguments.sessions, arguments.seconds)
     try:
         return asyncio.run(_run(arguments))
     except BaseExceptionGroup as group:  # a border: what failed first, and not as a group

@@ -1,7 +1,8 @@
 """Translation: glossary obedience and load, cost of constrained search, speed at real geometry, reading-unit policy.
 
 ``terms`` and ``control`` and ``policy`` take a minute or two on a CPU; ``speed`` builds a model of the given geometry with
-random weights. The GPU figures (``--device cuda``) need no other command.
+random weights. The GPU figures (``--device cuda``) need no other command. With ``--weights bergamot`` trained models are
+measured instead: quality, terms, cost and reading units.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from benchmarks import mt_policy
+from benchmarks.mt_bergamot import bergamot_figures
 from benchmarks.mt_control import control_figures
 from benchmarks.mt_glossary import glossary_figures
 from benchmarks.mt_speed import GEOMETRIES, speed_figures
@@ -22,6 +24,7 @@ PARTS = ("terms", "control", "policy", "speed")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help=f"what to measure ({' '.join(PARTS)})")
+    parser.add_argument("--weights", choices=("bergamot",), help="measure trained weights, in TRANSLATE_LIVE_WEIGHTS")
     parser.add_argument("--sentences", type=int, default=120, help="sentences a kind of term (120)")
     parser.add_argument("--geometry", nargs="+", choices=tuple(GEOMETRIES), default=("0.6b",), help="for speed (0.6b)")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="texts at once, for speed (1 8)")
@@ -39,6 +42,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         "speed": lambda: _speed(arguments),
     }
     figures: dict[str, float] = {}
+    if arguments.weights:
+        parts, arguments.parts = {arguments.weights: bergamot_figures}, [arguments.weights]
     for part in arguments.parts:
         print(part, flush=True)
         for more in parts[part]():

@@ -7,7 +7,7 @@ all sessions share. State of one stream lives in what ``open()`` gives and ends 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar, runtime_checkable
@@ -95,11 +95,9 @@ class Listening(Protocol):
 
     async def hear(self, audio: AudioChunk) -> Transcript:
         """Take the next 16 kHz chunk, of any length; the same audio gives the same words however it is cut."""
-        ...
 
     async def finish(self) -> Transcript:
         """Commit what is left; idempotent."""
-        ...
 
 
 @runtime_checkable
@@ -108,7 +106,6 @@ class Expecting(Protocol):
 
     def expect(self, vocabulary: Sequence[str]) -> None:
         """Expect these words from the next audio on, in place of those before; likeliest last."""
-        ...
 
 
 class Recognizer(Protocol):
@@ -116,7 +113,6 @@ class Recognizer(Protocol):
 
     def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AbstractAsyncContextManager[Listening]:
         """Begin a stream. No language: detect any; several: detect among them. ``vocabulary`` is words to expect."""
-        ...
 
 
 class Translator(Protocol):
@@ -124,7 +120,6 @@ class Translator(Protocol):
 
     async def translate(self, request: TranslationRequest) -> Translation:
         """Translate one request."""
-        ...
 
 
 @runtime_checkable
@@ -133,7 +128,6 @@ class TermChecking(Protocol):
 
     async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
         """Raise `BadInput` that names a term it cannot be held to; no source language: still to be detected."""
-        ...
 
 
 class Speaking(Protocol):
@@ -141,7 +135,6 @@ class Speaking(Protocol):
 
     def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``. Closing cancels."""
-        ...
 
 
 class Synthesizer(Protocol):
@@ -149,11 +142,9 @@ class Synthesizer(Protocol):
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice from 3 to 15 s of speech; raises `Refused` where the backend cannot."""
-        ...
 
     def open(self, voice: Voice | None, language: str) -> AbstractAsyncContextManager[Speaking]:
         """Begin a session's speech; no voice: the backend's preset for the language."""
-        ...
 
 
 class Source(Protocol):
@@ -172,11 +163,9 @@ class Sink(Protocol):
 
     async def put(self, event: Event) -> None:
         """Take one event; raising ends this sink, not the session."""
-        ...
 
     async def close(self) -> None:
         """Finish what was begun; called once, also after an error."""
-        ...
 
 
 Delivery = Literal["file", "view", "client"]
@@ -197,7 +186,6 @@ class Holding(Protocol):
     @property
     def holding(self) -> bool:
         """True while `put` waits on purpose."""
-        ...
 
 
 class Backend(Protocol[Loaded_co]):
@@ -205,15 +193,12 @@ class Backend(Protocol[Loaded_co]):
 
     def missing(self) -> Sequence[Missing]:
         """What this machine lacks to run it (packages, programs, model files); cheap, loads nothing."""
-        ...
 
     def pull(self, progress: Progress) -> None:
         """Download what it needs; nothing to do for a backend without model files."""
-        ...
 
     def load(self) -> AbstractAsyncContextManager[Loaded_co]:
         """Load the model, warm it up, and free all of it at the end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +219,6 @@ class Fetching(Protocol):
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download what lacks; raises `NetworkError`, `ModelError`, and `BadInput` for a source that is none."""
-        ...
 
 
 class RecognizerBackend(Backend[Recognizer], Protocol):
@@ -242,7 +226,6 @@ class RecognizerBackend(Backend[Recognizer], Protocol):
 
     def languages(self) -> frozenset[str]:
         """The languages it recognizes, as ISO 639-1 codes (639-3 where there is none)."""
-        ...
 
 
 class TranslatorBackend(Backend[Translator], Protocol):
@@ -250,7 +233,6 @@ class TranslatorBackend(Backend[Translator], Protocol):
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The (source, target) languages it translates."""
-        ...
 
 
 class SynthesizerBackend(Backend[Synthesizer], Protocol):
@@ -258,7 +240,28 @@ class SynthesizerBackend(Backend[Synthesizer], Protocol):
 
     def languages(self) -> frozenset[str]:
         """The languages it speaks."""
-        ...
+
+
+@runtime_checkable
+class KnowsVoices(Protocol):
+    """A synthesizer backend that can say, without loading, which voices it has; asked where `missing` is empty."""
+
+    def presets(self) -> Collection[str]:
+        """The voices it brings: names that `Voice` may have without arrays."""
+
+    def has_preset(self, name: str) -> bool:
+        """True for the name of a preset, in any spelling or variant that it takes."""
+
+    def check_cloning(self) -> None:
+        """Raise `Refused`, naming what can, where it cannot learn a voice."""
+
+
+@runtime_checkable
+class TakesStyle(Protocol):
+    """A synthesizer backend with a ``style`` that only some of its models take."""
+
+    def check_style(self) -> None:
+        """Raise `Refused`, naming what can, where its model takes none."""
 
 
 @runtime_checkable
@@ -267,7 +270,6 @@ class UsesGpu(Protocol):
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
-        ...
 
 
 @runtime_checkable
@@ -276,7 +278,6 @@ class UsesGpuLater(Protocol):
 
     def gpu_memory_later(self) -> Mapping[str, int]:
         """Bytes by what takes them, once that is loaded as well."""
-        ...
 
 
 @runtime_checkable
@@ -285,7 +286,6 @@ class Extendable(Protocol):
 
     def how_to_add(self, source: str, target: str) -> str:
         """Give the command that may bring a pair."""
-        ...
 
 
 @runtime_checkable
@@ -294,4 +294,3 @@ class Routed(Protocol):
 
     def tiers(self) -> Sequence[TranslatorBackend]:
         """List the backends it chooses from, best first."""
-        ...

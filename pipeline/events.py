@@ -153,8 +153,9 @@ class ReadingUnit:
     audio had been heard when the unit was cut. Units are numbered from 0 within a session and ``target``, the language that
     was asked for, which the translate stage fills in; ``language`` is that of ``text``, the source's where there is no
     translation. ``text`` keeps a leading space where the unit continues a sentence of a language that writes spaces, so
-    texts concatenate. It is empty where the speaker spoke the target language and that was to be muted. All its words are
-    of one ``speaker``, if speakers are told apart.
+    texts concatenate. It is empty if the unit before says its words, too (then ``language`` is the target), if the
+    translator left them out, or if the speaker spoke the target language and that was to be muted. All its words are of
+    one ``speaker``, if speakers are told apart.
     """
 
     number: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class Hints:
@@ -32,6 +33,11 @@ class Hints:
         for changed in self._changed:
             changed()
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call ``changed`` after each addition, from the thread that adds."""
+    @contextmanager
+    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Call ``changed`` after each addition, within."""
         self._changed.append(changed)
+        try:
+            yield
+        finally:
+            self._changed.remove(changed)

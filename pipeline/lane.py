@@ -26,12 +26,19 @@ class Lane:
 
     async def run(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Run one call; raises what it raises."""
+        return await self.stoppable(_nothing, call, *args, **kwargs)
+
+    async def stoppable(
+        self, stop: Callable[[], None], call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Run one call that ends soon after ``stop``, which is called when the caller is cancelled."""
         job = self._pool.submit(call, *args, **kwargs)
         waiting = asyncio.wrap_future(job)
         try:
             await asyncio.wait([waiting])
         except asyncio.CancelledError:
             job.cancel()  # no effect on a call that has begun
+            stop()
             await _finished(waiting)
             raise
         return waiting.result()
@@ -62,6 +69,10 @@ class Lane:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    """Let the call come to its end."""
 
 
 async def _finished(waiting: asyncio.Future[Result]) -> None:

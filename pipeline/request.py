@@ -60,7 +60,7 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     ]
     spoken = targets[request.spoken] if request.spoken else None
     if request.voice == SAME:
-        check_cloning(profile)
+        check_cloning(backends.synthesizer)
     voice = chosen_voice(request.voice, profile, VoiceStore()) if request.voice not in {None, SAME} else None
     synthesizer = (backends.synthesizer_for(spoken) or "synthesizer") if spoken else None
     if spoken and synthesizer == "fallback_synthesizer":

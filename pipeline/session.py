@@ -114,8 +114,8 @@ class Session:
                 )
                 speaking = await self._open_speech(opened)
                 await self._check_terms()
-                self._options.hints.watch(lambda: self._expect(listening))
                 self._expect(listening)
+                opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
                 await self._run_stages(source, listening, speaking)
         finally:
             await self._close_sinks()
@@ -235,7 +235,7 @@ class Session:
     def _vocabulary(self) -> tuple[str, ...]:
         """List words for the recognizer to expect, likeliest last: source terms of the glossary, then hints."""
         languages = self._options.languages or ("",)
-        terms = [term for one in languages for term in self._glossary.vocabulary(one)]
+        terms = [term for one in languages for term in self._options.glossary.vocabulary(one)]
         return tuple(dict.fromkeys([*terms, *self._options.hints.words]))
 
     def _expect(self, listening: Listening) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import BadInput
-from pipeline.policies.stability import SPACELESS
+from pipeline.scripts import SPACELESS
 
 
 @dataclass(frozen=True, slots=True)

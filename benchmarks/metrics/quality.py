@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.policies.stability import SPACELESS
+from pipeline.scripts import SPACELESS
 
 Terms = Sequence[tuple[str, str]]
 """(source term, target term) pairs."""

@@ -19,7 +19,7 @@ from benchmarks.metrics.statistics import bootstrap, mean, percentile
 from benchmarks.metrics.text_latency import long_form, resegment, short_form
 from benchmarks.runs.row import Row, physics
 from pipeline.errors import BadInput
-from pipeline.policies.stability import SPACELESS
+from pipeline.scripts import SPACELESS
 
 FEEDER_LIMIT_MS = 10.0
 LEAST_DOCUMENTS = 5

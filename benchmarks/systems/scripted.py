@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from pipeline.contracts import Translation, TranslationRequest, Voice
+from pipeline.contracts import Missing, Progress, Translation, TranslationRequest, Voice
 from pipeline.errors import Refused
 from pipeline.events import AudioChunk, ReadingUnit, SpeechChunk, Transcript, Word
+from pipeline.profiles.backends import BackendChoice
+from pipeline.profiles.profile import Profile
 
 SPEECH_HZ = 16_000
 
@@ -117,3 +120,44 @@ def tone(duration_s: float, frequency_hz: float = 220.0) -> np.ndarray:
     """A tone of a third of full scale, float32 [n] at `SPEECH_HZ`."""
     moments = np.arange(max(1, round(duration_s * SPEECH_HZ))) / SPEECH_HZ
     return (np.sin(2 * np.pi * frequency_hz * moments) / 3).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedBackend:
+    """Any stage of a profile by a script: hears a word each half second, translates into capitals, speaks a tone."""
+
+    stage: Literal["recognizer", "translator", "synthesizer"] = "recognizer"
+
+    def missing(self) -> list[Missing]:
+        """Nothing is needed."""
+        return []
+
+    def pull(self, progress: Progress) -> None:
+        """Nothing is downloaded."""
+
+    def languages(self) -> frozenset[str]:
+        """English is heard; English, German and Spanish are spoken."""
+        return frozenset({"en"} if self.stage == "recognizer" else {"en", "de", "es"})
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """From English to German and Spanish."""
+        return frozenset({("en", "de"), ("en", "es")})
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[ScriptedRecognizer | ScriptedTranslator | ScriptedSynthesizer]:
+        """Give the stage's model."""
+        match self.stage:
+            case "recognizer":
+                sentence = [f" w{index}{'.' if index % 10 == 9 else ''}" for index in range(10)]
+                yield ScriptedRecognizer([Word(sentence[n % 10], n * 0.5, n * 0.5 + 0.4, 1.0) for n in range(7200)])
+            case "translator":
+                yield ScriptedTranslator(str.upper)
+            case "synthesizer":
+                yield ScriptedSynthesizer()
+
+
+def scripted_profile() -> Profile:
+    """Make a profile whose stages are all scripted."""
+    use = "benchmarks.systems.scripted:ScriptedBackend"
+    stages = {stage: BackendChoice(use, {"stage": stage}) for stage in ("recognizer", "translator", "synthesizer")}
+    return Profile("scripted", "scripted models", stages, capacity=1000)

@@ -1,4 +1,4 @@
-"""Where speech is: Silero VAD v6 on a stream, and the speech starts and ends that follow from it.
+"""Voice activity: Silero VAD v6 on a stream, and the starts and ends of speech that follow from it.
 
 The network is the ONNX file that faster-whisper ships (https://github.com/snakers4/silero-vad, MIT): it maps 512 samples at
 16 kHz, the 64 before them and an LSTM state to the probability that somebody speaks.
@@ -24,6 +24,38 @@ WINDOW_SAMPLES = 512
 WINDOW_S = WINDOW_SAMPLES / SAMPLE_RATE  # 0.032 s
 CONTEXT_SAMPLES = 64
 STATE_SIZE = 128
+NOISE_RISE_DB = 3.0 * WINDOW_S  # 3 dB a second
+NOISE_MARGIN_DB = 6.0
+LOWEST_FLOOR_DB = -90.0
+AUDIBLE_DB = -35.0  # Silero misses speech that is much quieter
+PEAK_FALL_DB = 1.0 * WINDOW_S  # 1 dB a second
+
+
+class SpeechDetector(Protocol):
+    """Speech probabilities of one stream, one for each 512 samples at 16 kHz."""
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """One probability for each window that ``samples`` complete."""
+        ...
+
+
+class NoiseFloor:
+    """Noise level of one stream in dB below full scale: the least level heard, which rises by 3 dB a second.
+
+    Tracking the minimum needs no speech detector (Martin 2001, minimum statistics, without its bias compensation).
+    """
+
+    level_db = np.inf
+
+    def hear(self, level_db: float) -> float:
+        """Take the level of the next window; gives the noise level."""
+        self.level_db = min(level_db, self.level_db + NOISE_RISE_DB)
+        return self.level_db
+
+
+def level_of(samples: Samples) -> float:
+    """Level of ``samples`` [n] in dB below full scale; -120 for digital silence."""
+    return float(10 * np.log10(np.mean(np.square(samples)) + 1e-12)) if len(samples) else -120.0
 
 
 def model_file() -> Path:
@@ -33,8 +65,8 @@ def model_file() -> Path:
         for file in sorted(Path(folder, "assets").glob("silero_vad_v6*.onnx")):
             return file
     raise ModelError(
-        "the voice activity model silero_vad_v6.onnx was not found; it is part of the Python package faster-whisper "
-        "(1.2.1 or later): pip install faster-whisper"
+        "the voice activity model silero_vad_v6.onnx was not found; it is part of the Python package faster-whisper 1.2.1",
+        hint="pip install faster-whisper",
     )
 
 
@@ -57,14 +89,19 @@ def _session() -> _Network:
 
 
 class StreamingVad:
-    """Speech probabilities of one 16 kHz stream.
+    """Speech probabilities of one 16 kHz stream by Silero.
 
-    Windows quieter than ``floor_db`` (dB below full scale) count as silence: on near-silence the network is unreliable.
+    Windows that do not rise 6 dB above the noise count as silence, but never those above ``floor_db``, and always those
+    below -90 dB (both below full scale). Where the loudest windows stay below -35 dB, the network hears up to
+    ``most_gain_db`` more.
     """
 
-    def __init__(self, floor_db: float = -60.0) -> None:
+    def __init__(self, floor_db: float = -60.0, most_gain_db: float = 30.0) -> None:
+        self._most_gain_db = most_gain_db
         self._session = _session()
-        self._floor_power = 10.0 ** (floor_db / 10)
+        self._floor_db = floor_db
+        self._noise = NoiseFloor()
+        self._peak_db = LOWEST_FLOOR_DB
         self._hidden = np.zeros((1, 1, STATE_SIZE), np.float32)
         self._cell = np.zeros((1, 1, STATE_SIZE), np.float32)
         self._waiting = np.zeros(CONTEXT_SAMPLES, np.float32)  # the context, then what fills no window yet
@@ -85,10 +122,44 @@ class StreamingVad:
 
     def _probability(self, window: Samples) -> float:
         # One window a call: a batch is rounded differently, and the result would depend on the cut.
-        inputs = {"input": window[np.newaxis], "h": self._hidden, "c": self._cell}
+        level_db = level_of(window[CONTEXT_SAMPLES:])
+        self._peak_db = max(level_db, self._peak_db - PEAK_FALL_DB)
+        gain = np.float32(10 ** (min(self._most_gain_db, max(0.0, AUDIBLE_DB - self._peak_db)) / 20))
+        inputs = {"input": gain * window[np.newaxis], "h": self._hidden, "c": self._cell}
         speech, self._hidden, self._cell = self._session.run(None, inputs)
-        power = float(np.mean(np.square(window[CONTEXT_SAMPLES:])))
-        return float(speech.item()) if power > self._floor_power else 0.0
+        lowest_db = max(LOWEST_FLOOR_DB, self._noise.hear(level_db) + NOISE_MARGIN_DB)
+        return float(speech.item()) if level_db > min(lowest_db, self._floor_db) else 0.0
+
+
+class Loudness:
+    """Speech detector that takes whatever is louder than ``floor_db`` (dB below full scale) for speech.
+
+    For sounds that Silero rightly refuses, like the tone language of the tests, and for hardware gates.
+    """
+
+    def __init__(self, floor_db: float = -30.0) -> None:
+        self._floor_power = 10.0 ** (floor_db / 10)
+        self._rest = np.zeros(0, np.float32)
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """1 for a loud window, 0 for a quiet one."""
+        audio = np.concatenate([self._rest, samples])
+        count = len(audio) // WINDOW_SAMPLES
+        self._rest = audio[count * WINDOW_SAMPLES :].copy()
+        windows = audio[: count * WINDOW_SAMPLES].reshape(count, WINDOW_SAMPLES)
+        loud: NDArray[np.float32] = (np.mean(np.square(windows), axis=1) > self._floor_power).astype(np.float32)
+        return loud
+
+
+@dataclass(frozen=True, slots=True)
+class SileroSpeech:
+    """Silero over a whole recording, as a backend that is found by name; ``floor_db`` as for `StreamingVad`."""
+
+    floor_db: float = -60.0
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """The speech probability of each whole 32 ms of 16 kHz audio [n]; raises `ModelError` without its model file."""
+        return StreamingVad(self.floor_db).probabilities(samples)
 
 
 def cleaned(samples: Samples) -> Samples:

@@ -157,6 +157,7 @@ class Decoder:
                     f"{self._longest_source} are possible; cut it into sentences"
                 )
             constraints = constraints_of(request.terms, request.target_language)
+            refuse_unwritable(constraints.hard, self._architecture.vocabulary)
             return _Work(given, request, prompt, constraints, best=request.prefix)
         except TranslateLiveError as error:
             return error
@@ -249,7 +250,8 @@ class Decoder:
                 work.met = self._meets(work, work.best)
 
     def _stricter(self, work: _Work) -> TranslationRequest:
-        digits = tuple(Term(number, (number,)) for number in lost_numbers(work.request.source, work.best))
+        lost = lost_numbers(work.request.source, work.best)
+        digits = tuple(Term(number, (number,)) for number in lost if self._architecture.vocabulary.writes(number))
         return replace(work.request, context=(), terms=(*work.request.terms, *digits))
 
     def _translation(self, work: _Work) -> Translation:

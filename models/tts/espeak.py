@@ -1,4 +1,4 @@
-"""eSpeak NG: the synthesizer that is a Debian package and speaks a hundred languages on any CPU."""
+"""eSpeak NG, a program of Debian: formant synthesis of a hundred languages on any CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from functools import cache
 
 import numpy as np
 
+from models.tts.phonemes import INSTALL
 from models.tts.silence import SilenceTrim
+from models.tts.spoken_text import spoken_text
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import BadInput, ModelError, Refused, nearest
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -40,7 +42,7 @@ class Espeak:
     def missing(self) -> Sequence[Missing]:
         """The program, if it is not there."""
         found = self._path() is not None
-        return [] if found else [Missing(f"the program {self.program}", "apt-get install espeak-ng")]
+        return [] if found else [Missing(f"the program {self.program}", INSTALL)]
 
     def languages(self) -> frozenset[str]:
         """The languages of its voices, without their regions; none where the program is missing."""
@@ -51,7 +53,7 @@ class Espeak:
         return self._voices()
 
     def has_preset(self, name: str) -> bool:
-        """Whether eSpeak has this voice, and its variant if one is named; the program itself ignores unknown variants."""
+        """Tell if eSpeak has this voice, and its variant if one is named; the program itself ignores unknown variants."""
         base, plus, variant = name.partition("+")
         return base in self._voices() and (not plus or variant in _variants_of(str(self._path())))
 
@@ -68,11 +70,11 @@ class Espeak:
         if not 80 <= self.words_per_minute <= 450:
             raise BadInput(f"words_per_minute is {self.words_per_minute}; eSpeak speaks 80 to 450 words per minute")
         for lack in self.missing():
-            raise ModelError(f"{lack.what} not found; {lack.fix}")
+            raise ModelError(f"{lack.what} not found", hint=lack.fix)
         yield _Synthesizer(self)
 
     def voice_of(self, voice: Voice | None, language: str) -> str:
-        """The name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that eSpeak does not have."""
+        """Name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that eSpeak does not have."""
         if voice is not None and voice.arrays:
             raise _cannot_clone()
         voices = self._voices()
@@ -86,10 +88,10 @@ class Espeak:
         return code
 
     def command(self, voice: str) -> list[str]:
-        """The command that speaks UTF-8 text from its input, without a pause at the end."""
+        """Command that speaks UTF-8 text from its input, without a pause at the end."""
         path = self._path()
         if path is None:
-            raise ModelError(f"the program {self.program} not found; apt-get install espeak-ng")
+            raise ModelError(f"the program {self.program} not found", hint=INSTALL)
         return [path, "-v", voice, "-s", str(self.words_per_minute), "-b", "1", "-z", "--stdin", "--stdout"]
 
     def _path(self) -> str | None:
@@ -102,30 +104,29 @@ class Espeak:
 
 @cache
 def _voices_of(path: str) -> frozenset[str]:
-    """The language codes of the program's own voices (MBROLA voices need data that is not there)."""
+    """Language codes of the program's own voices (MBROLA voices need data that is not there)."""
     lines = (line.split() for line in _listed(path, "--voices"))
     return frozenset(fields[1] for fields in lines if len(fields) >= 5 and not fields[4].startswith("mb/"))
 
 
 @cache
 def _variants_of(path: str) -> frozenset[str]:
-    """What a voice's name can have after a plus sign."""
+    """Variants that a voice's name can have after a plus sign."""
     return frozenset(variant for line in _listed(path, "--voices=variant") for variant in re.findall(r"!v/(\S+)", line))
 
 
 def _listed(path: str, option: str) -> list[str]:
-    """A table that the program prints, without its head."""
+    """Lines of a table that the program prints, without its head."""
     try:
         said = subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise ModelError(
-            f"{path} does not list its voices ({error}); try: apt-get install --reinstall espeak-ng"
-        ) from error
+        again = "apt-get install --reinstall espeak-ng"
+        raise ModelError(f"{path} does not list its voices ({error})", hint=again) from error
     return said.splitlines()[1:]
 
 
 def _cannot_clone() -> Refused:
-    return Refused("eSpeak cannot clone a voice; the gpu profile (Qwen3-TTS) can; try: --profile gpu, or a preset voice")
+    return Refused("eSpeak cannot clone a voice; Qwen3-TTS can", hint="the profile gpu, or a preset voice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class _Synthesizer:
     @asynccontextmanager
     async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
         """Begin to speak; what still runs at the end is killed."""
-        speaking = _Speaking(self.backend, self.backend.voice_of(voice, language))
+        speaking = _Speaking(self.backend, self.backend.voice_of(voice, language), language)
         try:
             yield speaking
         finally:
@@ -149,9 +150,10 @@ class _Synthesizer:
 class _Speaking:
     """One session's speech, a process for each unit."""
 
-    def __init__(self, backend: Espeak, voice: str) -> None:
+    def __init__(self, backend: Espeak, voice: str, language: str) -> None:
         self._backend = backend
         self._voice = voice
+        self._language = language
         self._running: set[asyncio.subprocess.Process] = set()
 
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
@@ -159,7 +161,7 @@ class _Speaking:
 
         Raises `ModelError` when the program fails or is killed, also in the middle.
         """
-        spoken = speakable("".join([piece async for piece in text]))
+        spoken = spoken_text("".join([piece async for piece in text]), self._language)
         if not spoken:
             yield SpeechChunk(unit.number, np.zeros(0, np.float32), RATE_HZ, last=True)
             return
@@ -187,7 +189,7 @@ class _Speaking:
                 process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
             )
         except OSError as error:
-            raise ModelError(f"{command[0]} could not be started ({error}); apt-get install espeak-ng") from error
+            raise ModelError(f"{command[0]} could not be started ({error})", hint=INSTALL) from error
         self._running.add(program)
         return program
 
@@ -222,7 +224,7 @@ class _Speaking:
 
 
 async def _pcm(program: asyncio.subprocess.Process, count: int) -> AsyncIterator[Samples]:
-    """Its 16-bit samples, ``count`` at a time, as they come."""
+    """Samples of the program's output, ``count`` at a time, as they come."""
     assert program.stdout is not None
     ended = False
     while not ended:
@@ -235,10 +237,4 @@ async def _pcm(program: asyncio.subprocess.Process, count: int) -> AsyncIterator
 
 
 def _failed(program: asyncio.subprocess.Process, what: str) -> ModelError:
-    return ModelError(f"eSpeak (process {program.pid}) failed: {what}; try: echo hello | espeak-ng --stdin")
-
-
-def speakable(text: str) -> str:
-    """Text as eSpeak can read it: no control characters, and no ``[[``, after which it would read phonemes."""
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return re.sub(r"\[(?=\[)", "[ ", text).strip()
+    return ModelError(f"eSpeak (process {program.pid}) failed: {what}", hint="echo hello | espeak-ng --stdin")

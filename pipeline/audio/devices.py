@@ -1,4 +1,4 @@
-"""Which audio devices there are, and choosing one by name (indices change when something is plugged in)."""
+"""Audio devices, and choosing one by name (indices change when something is plugged in)."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Device:
     default_output: bool = False
 
     def channels(self, direction: Direction) -> int:
-        """How many channels it has in that direction."""
+        """Number of channels in that direction."""
         return self.inputs if direction == "input" else self.outputs
 
     def is_default(self, direction: Direction) -> bool:
-        """Whether the system uses it when none is named."""
+        """True if the system uses it when none is named."""
         return self.default_input if direction == "input" else self.default_output
 
 
@@ -55,11 +55,11 @@ def portaudio() -> ModuleType:
     try:
         sounddevice = importlib.import_module("sounddevice")  # loads and starts PortAudio
     except ImportError as error:
-        raise DeviceError("the Python package sounddevice is missing; try: pip install sounddevice") from error
+        raise DeviceError("the Python package sounddevice is missing", hint="pip install sounddevice") from error
     except OSError as error:
         raise DeviceError(
-            "PortAudio, which reaches microphones and speakers, is not installed; files work without it; "
-            "try: sudo apt-get install libportaudio2 (macOS: brew install portaudio)"
+            "PortAudio, which reaches microphones and speakers, is not installed; files work without it",
+            hint="sudo apt-get install libportaudio2 (macOS: brew install portaudio)",
         ) from error
     return sounddevice
 
@@ -84,8 +84,8 @@ def list_devices() -> list[Device]:
 
 
 _WITHOUT: dict[Direction, str] = {
-    "input": "a recording: translate-live FILE --to LANGUAGE",
-    "output": "write a file: --out FILE.wav",
+    "input": "a recording",
+    "output": "a file for the speech",
 }
 
 
@@ -96,7 +96,7 @@ def choose(name: str | None, direction: Direction, devices: Sequence[Device]) ->
     """
     usable = [device for device in devices if device.channels(direction)]
     if not usable:
-        raise DeviceError(f"this machine has no audio {direction} device; try: plug one in, or {_WITHOUT[direction]}")
+        raise DeviceError(f"this machine has no audio {direction} device", hint=f"plug one in, or {_WITHOUT[direction]}")
     if name is None:
         return next((device for device in usable if device.is_default(direction)), usable[0])
     wanted = name.casefold()

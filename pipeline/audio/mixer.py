@@ -41,7 +41,7 @@ class Track:
         self._expected_s = 0.0  # where the next piece starts if it continues the last one
 
     def place(self, samples: Samples, sample_rate: int, start_s: float, last: bool = False) -> list[Piece]:
-        """Where in the output which samples go; ``last`` ends the piece, so that the next one need not continue it."""
+        """Pieces for the output, on its grid; ``last`` ends the piece, so that the next one need not continue it."""
         placed = []
         if self._resampler and (self._resampler.from_hz != sample_rate or abs(start_s - self._expected_s) >= TOLERANCE_S):
             placed += self.finish()
@@ -55,7 +55,7 @@ class Track:
         return placed
 
     def finish(self) -> list[Piece]:
-        """What the resampler still holds."""
+        """The rest that the resampler holds."""
         if self._resampler is None:
             return []
         rest = self._resampler.process(np.zeros(0, np.float32), last=True)

@@ -32,7 +32,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=quality)
 
     def process(self, samples: Samples, last: bool = False) -> Samples:
-        """What can be given so far of mono float32 [n]; with ``last`` all of it, and the stream is over."""
+        """Resample mono float32 [n] as far as it is known yet; with ``last`` to its end, and the stream is over."""
         if self._stream is None:
             return samples
         return cast(Samples, self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last))

@@ -28,7 +28,7 @@ class InputStream(Protocol):
     overflowed: bool  # whether the device lost samples because the last `read` came too late
 
     def read(self) -> Samples:
-        """What came since the last call, maybe nothing; raises `DeviceError` when the device is gone."""
+        """Samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
         ...
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class OutputStream(Protocol):
     sample_rate: int
 
     def room(self) -> int:
-        """How many samples can be written at once; raises `DeviceError` when the device is gone."""
+        """Number of samples that can be written at once; raises `DeviceError` when the device is gone."""
         ...
 
     def write(self, samples: Samples) -> None:
@@ -188,11 +188,11 @@ def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - soun
                 reason = error
             else:
                 return stream
-        raise DeviceError(f"{device.name} cannot be opened: {reason}; try: close other programs that use it")
+        raise DeviceError(f"{device.name} cannot be opened: {reason}", hint="close other programs that use it")
 
 
 def _stopped(name: str, error: Exception) -> DeviceError:
-    return DeviceError(f"{name} stopped: {error}; try: translate-live devices")
+    return DeviceError(f"{name} stopped: {error}", hint="one of the devices that are there now")
 
 
 def _alive(stream: Any, name: str) -> Any:  # noqa: ANN401

@@ -14,6 +14,10 @@ _BY_CODE = {
     "unknown_voice": "translate-live voices list, or to add it translate-live voices add CLIP --name NAME --consent FILE",
     "unknown_preset": "translate-live voices list",
     "event_log": "a file that --events wrote",
+    "no_voices": "translate-live voices add --help",
+    "voice_broken": "translate-live voices add CLIP --name NAME --consent FILE --replace",
+    "voice_needs_enrolment": "translate-live voices add CLIP --name NAME --consent FILE --replace --keep-clip",
+    "voice_taken": "--replace, or another --name",
 }
 _BY_KIND: dict[type[TranslateLiveError], str] = {
     ModelError: "translate-live doctor",
@@ -25,6 +29,11 @@ _SETTING = re.compile(
     r"(?<![\w.-])((?:recognizer|translator|synthesizer|fallback_synthesizer|units|pace)\.[\w.]+=|capacity=)"
 )
 _FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?")
+_OPTIONS = {
+    "a recording of consent,": "--consent FILE,",
+    "a text of consent": "--consent-text",
+    "a text to say": "--text TEXT",
+}
 _PROFILE = re.compile(r"\bthe profile ([a-z]\w*)")
 
 
@@ -38,4 +47,6 @@ def worded(hint: str, profile: str = "auto") -> str:
     """Put a hint into options and commands, for the profile that was in use."""
     used = "PROFILE" if profile == "auto" else profile
     text = _FETCH.sub(lambda found: f"translate-live pull {found[1] or used}", hint)
+    for phrase, option in _OPTIONS.items():
+        text = text.replace(phrase, option)
     return _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))

@@ -167,7 +167,7 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
     outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
     for path in filter(None, outputs):
         if _is_standard_output(path):
-            raise BadInput(f"{path} is standard output, where the translation goes; try: a file, or a pipe made by mkfifo")
+            raise BadInput(f"{path} is standard output, where the translation goes; try: a file")
     if arguments.out is not None:
         sound_format(arguments.out)
     for file in captions:

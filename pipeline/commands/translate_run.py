@@ -25,8 +25,8 @@ from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.lazy_file import Output
-from pipeline.sinks.session_recording import Recording
+from pipeline.sinks.lazy_file import LazyFile
+from pipeline.sinks.session_recording import SessionRecording
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.sinks.writing import check_folder
@@ -117,13 +117,13 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
     if plan.to_speaker:
         yield Speaker(options.out_device, options.original)
     if options.out is not None:
-        yield Output(options.out, partial(SpeechFile, original=options.original))
+        yield LazyFile(options.out, partial(SpeechFile, original=options.original))
     if options.record is not None:
-        yield Output(options.record, Recording, check_folder)
+        yield LazyFile(options.record, SessionRecording, check_folder)
     for file in plan.captions:
-        yield Output(file.path, partial(Captions, shown=options.captions_language, target=file.target))
+        yield LazyFile(file.path, partial(Captions, shown=options.captions_language, target=file.target))
     if options.events is not None:
-        yield Output(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
+        yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
     for name in options.sinks:
         yield own_sink(name)
 

@@ -160,7 +160,7 @@ def _presets(profile: Profile) -> str:
     who = f"profile {profile.name}, {backend_name(synthesizer)}"
     if missing := synthesizer.missing():
         return f"presets of {who}: not known yet, it lacks {listed(missing)}"
-    known = knows_voices(profile)
+    known = knows_voices(synthesizer)
     names = sorted(known.presets()) if known else []
     voices = ", ".join(names) or "none; it speaks with enrolled voices"
     return fill(f"presets of {who}: {voices}", 78, subsequent_indent="  ", break_on_hyphens=False)

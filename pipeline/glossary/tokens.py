@@ -15,15 +15,8 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import takewhile
 
-_UNSPACED = (
-    (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x2E80, 0x312F),  # CJK radicals, kana, bopomofo
-    (0x31A0, 0x9FFF),  # kana extensions, Han
-    (0xF900, 0xFAFF),  # Han compatibility
-    (0x20000, 0x323AF),  # Han extensions
-)
-_SUFFIXING = frozenset({"ko", "tr", "fi", "hu", "et", "kk", "uz", "az", "ky", "mn", "tk", "tt", "eu", "ka"})
+from pipeline.scripts import SUFFIXING, is_unspaced
+
 _LONGEST_SUFFIX = 6  # letters, such as Turkish -lerden
 _SHORTEST_INFLECTED = 4  # letters; shorter words must be equal
 _SHORTEST_MISHEARD = 6  # letters; one wrong letter in fewer is another word
@@ -54,9 +47,8 @@ class Token:
 @lru_cache(maxsize=1 << 14)
 def _kind(character: str) -> str:
     """ "letter" of a word, "alone" (a token by itself), "sign" (only after letters, as in C++) or "space"."""
-    place = ord(character)
     if unicodedata.category(character)[0] in "LMN" or character == "_":
-        return "alone" if any(first <= place <= last for first, last in _UNSPACED) else "letter"
+        return "alone" if is_unspaced(character) else "letter"
     return "sign" if character in "+#" else "space"
 
 
@@ -108,7 +100,7 @@ def same(term: Token, heard: Token, language: str, final: bool) -> bool:
     """True if ``heard`` is the ``term``'s word, inflected or not; a ``final`` one may carry a suffix in some languages."""
     if term.folded == heard.folded:
         return True
-    if final and language in _SUFFIXING and len(term.folded) > 1 and heard.folded.startswith(term.folded):
+    if final and language in SUFFIXING and len(term.folded) > 1 and heard.folded.startswith(term.folded):
         return len(heard.folded) <= len(term.folded) + _LONGEST_SUFFIX
     if min(len(term.folded), len(heard.folded)) < _SHORTEST_INFLECTED or not (term.folded + heard.folded).isalpha():
         return False

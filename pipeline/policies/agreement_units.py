@@ -22,21 +22,24 @@ from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import same_language
+from pipeline.policies.boundaries import without_late_words, word_count
 from pipeline.policies.candidates import Candidate, Span
 from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
 from pipeline.policies.drafts import Drafts
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
+from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
-from pipeline.policies.stability import Continuation, Hypotheses, committable, continuation, speakable
+from pipeline.policies.stability import Continuation, Hypotheses, continuation, speakable, without_late_marks
 
 
 class AgreementUnits:
     """Units by agreement of two hypotheses under deadlines; see the module.
 
     Every committed word lands in exactly one unit, in order, but words without a letter or digit. Committed text only
-    grows, and the texts of a sentence's units concatenate to it. Source words of a unit that says only the agreed part of a
-    translation are its share of the span, at least one and not all.
+    grows, and the texts of a sentence's units concatenate to it, but for closing punctuation that comes late, which is not
+    said. Source words of a unit that says only a part of a translation are its share of the span (see `Choice`), at least
+    one and not all. A unit has no text if its words were said before, or if no translation of them is left to say.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class AgreementUnits:
         self._ends.hear(self._sentence, transcript, self._language, final)
 
     def ask(self) -> tuple[TranslationRequest, ...]:
-        """The next question: a finished sentence at once, a candidate or a draft when it is time."""
+        """Ask the next question: a finished sentence at once, a candidate or a draft when it is time."""
         if self._question is None:
             self._question = self._next_question()
             if self._question is not None:
@@ -98,7 +101,7 @@ class AgreementUnits:
         return Reading(draft=self._drafts.update(self._sentence.said, texts[0], self._now_s))
 
     def fail(self) -> Reading:
-        """The words of the last question, as they were heard; the sentence goes on behind them."""
+        """Give the words of the last question, as they were heard; the sentence goes on behind them."""
         question, self._question = self._question, None
         assert question is not None
         if question.kind == "probe":
@@ -147,7 +150,10 @@ class AgreementUnits:
     def _read_sentence(self, question: Question, text: str) -> Reading:
         end = question.candidate.index
         rest = continuation(self._sentence.said, text) or ""
-        unit = self._unit(end - self._sentence.covered, rest) if speakable(rest) else self._source_unit(end)
+        if speakable(rest):
+            unit = self._unit(end - self._sentence.covered, rest)
+        else:
+            unit = self._unit_without_text(end) if self._sentence.said else self._source_unit(end)
         self._finish(end)
         return Reading((unit,), self._drafts.clear())
 
@@ -160,23 +166,30 @@ class AgreementUnits:
         return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
 
     def _release(self, question: Question, rests: Sequence[Continuation]) -> tuple[ReadingUnit, ...]:
-        """The unit that agreement, the deadline or an overdue span allows now, if any; only committed words are said."""
+        """Give the unit that agreement, the deadline or an overdue span allows now; only committed words are said."""
         candidate, committed, everything = (rests[place] for place in question.places)
-        decision = decide(self._evidence(question, candidate, committed, everything), self._options)
+        evidence = self._evidence(question, candidate, committed, everything)
+        decision = decide(evidence, self._options)
         if not decision.units:
             return ()
-        whole = decision.units == len(candidate.units)
-        own = same_language(question.requests[0].source_language, self._target)  # its own translation, so prefixes hold
-        if self._forces_prefix is None and not own and (decision.of_committed or not whole):
+        request = question.requests[question.places[0]]
+        release = Choice(
+            words=self._sentence.words[: question.candidate.index],
+            covered=self._sentence.covered,
+            source=request.source,
+            terms=request.terms,
+            said=self._sentence.said,
+            chosen=committed if decision.of_committed else candidate,
+            units=len(candidate.units),
+            everything=everything,
+        ).release(decision.units, evidence.continuable, evidence.overdue)
+        if release is None:
+            return ()
+        own = same_language(request.source_language, self._target)  # its own translation, so prefixes hold
+        if self._forces_prefix is None and not own and (decision.of_committed or not release.whole):
             self._must_probe = True
             return ()
-        rest = committed if decision.of_committed else candidate
-        end = rest.units[decision.units - 1].end
-        text = committable(self._sentence.said, rest.text, end, question.requests[0].terms)
-        if not speakable(text):
-            return ()
-        count = question.candidate.index - self._sentence.covered
-        return (self._whole(count, text) if whole else self._part(count, decision.units / len(candidate.units), text),)
+        return ((self._whole if release.whole else self._unit)(release.count, release.text),)
 
     def _evidence(
         self, question: Question, candidate: Continuation, committed: Continuation, everything: Continuation
@@ -188,7 +201,7 @@ class AgreementUnits:
             units=len(candidate.units),
             agreed=candidate.common(before if candidate is everything else everything),
             committed_agreed=min(len(candidate.units), committed.common(before if committed is everything else everything)),
-            words=question.candidate.index - self._sentence.covered,
+            words=word_count(self._sentence.words[self._sentence.covered : question.candidate.index]),
             age=span.age,
             overdue=span.overdue,
             clause=question.candidate.clause,
@@ -196,12 +209,8 @@ class AgreementUnits:
             continuable=self._forces_prefix is not False and len(span.heard) <= self._options.max_sentence_words,
         )
 
-    def _part(self, count: int, share: float, text: str) -> ReadingUnit:
-        """A first part of the candidate's translation, and its share of the words, but not all of them."""
-        return self._unit(min(max(1, round(count * share)), count - 1), text)
-
     def _whole(self, count: int, text: str) -> ReadingUnit:
-        """All of the candidate's translation."""
+        """Say all of the candidate's translation."""
         unit = self._unit(count, text)
         self._sentence.closed = self._sentence.covered
         if self._forces_prefix is False or len(self._sentence.heard) > self._options.max_sentence_words:
@@ -209,12 +218,21 @@ class AgreementUnits:
         return unit
 
     def _unit(self, count: int, text: str) -> ReadingUnit:
-        return self._covering(self._sentence.cover(count, text), text, self._target)
+        return self._covering(self._sentence.cover(count, text), without_late_marks(text), self._target)
+
+    def _unit_without_text(self, end: int) -> ReadingUnit:
+        """Cover words to which the sentence's translation adds nothing to what was said.
+
+        If a part of it was held back, that was said for them; else nothing was, and they are not translated.
+        """
+        said = self._sentence.covered > self._sentence.closed
+        language = self._target if said else self._sentence.heard[self._sentence.covered].language
+        return self._covering(self._sentence.cover(end - self._sentence.covered, ""), "", language)
 
     def _source_unit(self, end: int) -> ReadingUnit:
         language = self._sentence.heard[self._sentence.covered].language
         words = self._sentence.cover(end - self._sentence.covered, "")
-        return self._covering(words, text_of(words), language)
+        return self._covering(words, text_of(without_late_words(words)), language)
 
     def _covering(self, words: tuple[Word, ...], text: str, language: str) -> ReadingUnit:
         self._number += 1
@@ -227,7 +245,7 @@ class AgreementUnits:
         )
 
     def _translate_alone(self) -> None:
-        """The translator ignored the prefix: begin anew behind what was said."""
+        """Begin anew behind what was said, because the translator ignored the prefix."""
         self._forces_prefix = False
         self._finish(self._sentence.covered)
         self._tried, self._asked_s = None, -math.inf
@@ -237,7 +255,7 @@ class AgreementUnits:
         self._hypotheses = Hypotheses()
 
     def _request(self, words: Sequence[Word], draft: bool = False) -> TranslationRequest:
-        source = text_of(words)
+        source = text_of(without_late_words(words))
         heard = self._sentence.heard
         language = heard[0].language if heard else self._language
         terms = self._glossary.terms_in(source, language, self._target)

@@ -1,15 +1,18 @@
 """Places where a reading unit may end: proposed by pauses, punctuation and the words, forbidden by what belongs together.
 
-A boundary at ``index`` lies before ``words[index]``; ``len(words)`` is the end of what is known.
+A boundary at ``index`` lies before ``words[index]``; ``len(words)`` is the end of what is known. A recognizer may give a
+word in pieces, of which only the first has a leading space: they are one word here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pipeline.events import Word, text_of
-from pipeline.policies.stability import CLAUSE_END, SENTENCE_END
+from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS, speakable
 from pipeline.policies.wordlists import WordLists
+from pipeline.scripts import SENTENCE_END, is_unspaced
 
 _EDGES = " \"'“”‘’«»()[]「」『』" + SENTENCE_END + CLAUSE_END  # noqa: RUF001
 _CLOSING = "\"'”’»)]」』"  # noqa: RUF001
@@ -17,9 +20,44 @@ _PAIRS = {"(": ")", "[": "]", "“": "”", "«": "»", "「": "」", "『": "�
 _WIDE_S = 0.3  # a pause that says everything a pause inside a clause can say
 
 
-def plain(word: Word) -> str:
+_UNFINISHED = re.compile(r"\W?\d[\d.,:/-]*|.*\w-\w*")  # a number, "state-of"
+
+
+def attached(words: Sequence[Word], index: int) -> bool:
+    """True if ``words[index]`` goes on with the word before it: no space between, in a script that writes spaces."""
+    if not 0 < index < len(words):
+        return False
+    before, after = words[index - 1].text, words[index].text
+    return not (before[-1:].isspace() or after[:1].isspace() or is_unspaced(before[-1:]) or is_unspaced(after))
+
+
+def may_go_on(words: Sequence[Word]) -> bool:
+    """True if more pieces of the last word may follow: it is a number, or has a hyphen."""
+    return bool(words) and _UNFINISHED.fullmatch(words[-1].text.strip()) is not None
+
+
+def word_count(words: Sequence[Word]) -> int:
+    """Count the words, each with all its pieces once."""
+    return sum(not attached(words, index) for index in range(len(words)))
+
+
+def without_late_words(words: Sequence[Word]) -> Sequence[Word]:
+    """Drop the words at the start that are only closing punctuation: it came late, and belongs to what was said before."""
+    late = (not speakable(word.text) and word.text.strip()[:1] in CLOSING_MARKS for word in words)
+    return words[next((index for index, one in enumerate(late) if not one), len(words)) :]
+
+
+def plain(text: str) -> str:
     """Spell a word as the lists have it: without case, space and punctuation."""
-    return word.text.strip(_EDGES).casefold()
+    return text.strip(_EDGES).casefold()
+
+
+def _word_before(words: Sequence[Word], index: int) -> str:
+    """Join the pieces of the word that ends before ``index``."""
+    start = index - 1
+    while attached(words, start):
+        start -= 1
+    return text_of(words[start:index])
 
 
 def gap_before(words: Sequence[Word], index: int) -> float:
@@ -31,7 +69,7 @@ def gap_before(words: Sequence[Word], index: int) -> float:
 
 def ends_sentence(words: Sequence[Word], index: int, lists: WordLists) -> bool:
     """True if punctuation before ``index`` ends a sentence: not that of an abbreviation, an initial or "3." "5"."""
-    text = words[index - 1].text.strip().rstrip(_CLOSING)
+    text = _word_before(words, index).rstrip(_CLOSING)
     if not text or text[-1] not in SENTENCE_END:
         return False
     if text[-1] != ".":
@@ -48,17 +86,17 @@ def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLi
         return True
     if gap_before(words, index) >= pause_s:
         return True
-    if index < len(words) and plain(words[index]) in lists.conjunctions:
+    if index < len(words) and plain(words[index].text) in lists.conjunctions:
         return True
-    return plain(words[index - 1]).endswith(lists.clause_final) if lists.clause_final else False
+    return plain(_word_before(words, index)).endswith(lists.clause_final) if lists.clause_final else False
 
 
 def dangles(words: Sequence[Word], index: int, lists: WordLists) -> bool:
     """True if the word before ``index`` belongs to what follows: a function word, a number going on, an open bracket."""
-    last = plain(words[index - 1])
+    last = plain(_word_before(words, index))
     if last in lists.function_words:
         return True
-    following = plain(words[index]) if index < len(words) else None
+    following = plain(words[index].text) if index < len(words) else None
     if _numeral(last, lists) and (following is None or _numeral(following, lists)):
         return True
     return _inside_brackets(text_of(words[:index]))
@@ -73,12 +111,16 @@ def _inside_brackets(text: str) -> bool:
 
 
 def least_harmful(words: Sequence[Word], first: int, lists: WordLists) -> int:
-    """Find the best place from ``first`` on: at a wide gap, before a conjunction, nothing dangling; late if in doubt."""
+    """Find the best place from ``first`` on: at a wide gap, before a conjunction, nothing dangling; late if in doubt.
+
+    Inside a word there is none (0 if nothing else is left); between two numbers only as a last resort.
+    """
 
     def merit(index: int) -> tuple[float, int]:
-        before, after = plain(words[index - 1]), plain(words[index])
+        before, after = plain(_word_before(words, index)), plain(words[index].text)
         gap = min(_WIDE_S, gap_before(words, index)) / _WIDE_S
         opens = 0.6 * (after in lists.conjunctions) + 0.3 * (after in lists.function_words)
-        return gap + opens - 1.0 * (before in lists.function_words), index
+        parts = 1.0 * (before in lists.function_words) + 3.0 * (_numeral(before, lists) and _numeral(after, lists))
+        return gap + opens - parts, index
 
-    return max(range(first, len(words)), key=merit)
+    return max((index for index in range(first, len(words)) if not attached(words, index)), key=merit, default=0)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pipeline.events import Word
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import dangles, ends_clause, gap_before
+from pipeline.policies.boundaries import attached, dangles, ends_clause, gap_before, may_go_on, word_count
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.sentence import Heard
-from pipeline.policies.stability import SPACELESS
 from pipeline.policies.wordlists import word_lists
+from pipeline.scripts import SPACELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Span:
         if allowed and (self.age >= 1.0 or self._long()):
             return Candidate(allowed[0], clause=False)
         if self.overdue:
-            unbroken = (index for index in places if not self._breaks_term(known, index))
+            unbroken = (index for index in places if not self._breaks_word_or_term(known, index))
             return next((Candidate(index, clause=False) for index in unbroken), None)
         return None
 
@@ -88,7 +88,7 @@ class Span:
         words = [heard.word for heard in self.heard[self.start : end]]
         if self.language in SPACELESS:
             return sum(character.isalnum() for word in words for character in word.text)
-        return len(words)
+        return word_count(words)
 
     def _long(self) -> bool:
         limit = self.options.max_characters if self.language in SPACELESS else self.options.max_words
@@ -102,7 +102,9 @@ class Span:
             return True
         if last.word.probability < self.options.min_probability and self.now_s - last.committed_s < self.options.doubt_s:
             return True
-        return dangles(known, index, word_lists(self.language)) or self._breaks_term(known, index)
+        return dangles(known, index, word_lists(self.language)) or self._breaks_word_or_term(known, index)
 
-    def _breaks_term(self, known: Sequence[Word], index: int) -> bool:
+    def _breaks_word_or_term(self, known: Sequence[Word], index: int) -> bool:
+        if attached(known, index) or (index == len(known) and self.silence_s < self.options.pause_s and may_go_on(known)):
+            return True
         return self.glossary.pending_at_end(known[:index], self.language, self.target_language, known[index:])

@@ -13,9 +13,20 @@ from pipeline.contracts import Translation, TranslationRequest
 from pipeline.errors import check_range
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import dangles, ends_clause, ends_sentence, gap_before, least_harmful
-from pipeline.policies.stability import SPACELESS, speakable
+from pipeline.policies.boundaries import (
+    attached,
+    dangles,
+    ends_clause,
+    ends_sentence,
+    gap_before,
+    least_harmful,
+    may_go_on,
+    without_late_words,
+    word_count,
+)
+from pipeline.policies.stability import speakable, without_late_marks
 from pipeline.policies.wordlists import WordLists, word_lists
+from pipeline.scripts import SENTENCE_END, SPACELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,11 @@ class _Span:
     continues: bool
     heard_s: float
 
+    @property
+    def text(self) -> str:
+        """The words without punctuation that belongs to the unit before."""
+        return text_of(without_late_words(self.words))
+
 
 class PauseUnits:
     """Units from pauses, punctuation and a word limit; each is translated alone, once, with the glossary terms heard in it.
@@ -123,7 +139,7 @@ class PauseUnits:
         """Give one request for each unit that is cut and not yet translated."""
         if not self._asked:
             self._asked, self._waiting = tuple(self._waiting), []
-        return tuple(self._request(text_of(span.words), span.language) for span in self._asked)
+        return tuple(self._request(span.text, span.language) for span in self._asked)
 
     def read(self, translations: Sequence[Translation]) -> Reading:
         """Give one unit for each translation; an empty one leaves the source's words to be shown."""
@@ -144,7 +160,7 @@ class PauseUnits:
 
     def _unit(self, span: _Span, text: str) -> ReadingUnit:
         language = self._target if speakable(text) else span.language
-        spoken = text if speakable(text) else text_of(span.words)
+        spoken = without_late_marks(text).strip() if speakable(text) else span.text
         space = " " if span.continues and language not in SPACELESS else ""
         self._number += 1
         return ReadingUnit(
@@ -176,7 +192,9 @@ class PauseUnits:
         words = tuple(self._open[:index])
         if not speakable(text_of(words)):
             return False
-        self._waiting.append(_Span(words, self._language, self._speaker, self._continues, self._heard_s))
+        late = text_of(words[: len(words) - len(without_late_words(words))])
+        continues = self._continues and not any(mark in SENTENCE_END for mark in late)
+        self._waiting.append(_Span(words, self._language, self._speaker, continues, self._heard_s))
         del self._open[:index]
         self._continues = not sentence
         return True
@@ -185,19 +203,19 @@ class PauseUnits:
 def cut_of(words: Sequence[Word], options: PauseOptions, lists: WordLists) -> tuple[int, bool]:
     """Count the ``words`` that make a unit now that the last of them is known (0: none); True if a sentence ends there."""
     last = len(words) - 1
-    if ends_sentence(words, last + 1, lists):
+    if ends_sentence(words, last + 1, lists) and not may_go_on(words):
         return last + 1, True
-    if last:
-        if gap_before(words, last) >= options.sentence_pause_s:
+    count, least = word_count(words), _index_after(words, options.min_words)
+    if last and not attached(words, last):
+        if gap_before(words, last) >= options.sentence_pause_s or ends_sentence(words, last, lists):
             return last, True
-        if (
-            last >= options.min_words
-            and not dangles(words, last, lists)
-            and ends_clause(words, last, options.pause_s, lists)
-        ):
+        if last >= least and not dangles(words, last, lists) and ends_clause(words, last, options.pause_s, lists):
             return last, False
-    if last + 1 > options.min_words and (
-        len(words) >= options.max_words or words[last].end - words[0].start >= options.max_span_s
-    ):
-        return least_harmful(words, options.min_words, lists), False
-    return 0, False
+    grown = count >= options.max_words or words[last].end - words[0].start >= options.max_span_s
+    return (least_harmful(words, least, lists) if grown and count > options.min_words else 0), False
+
+
+def _index_after(words: Sequence[Word], count: int) -> int:
+    """Find the boundary after the first ``count`` whole words."""
+    begins = [index for index in range(len(words)) if not attached(words, index)]
+    return begins[count] if count < len(begins) else len(words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.events import Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import ends_sentence, gap_before
+from pipeline.policies.boundaries import attached, ends_sentence, gap_before, may_go_on, without_late_words
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.stability import speakable, stability_units
 from pipeline.policies.wordlists import word_lists
@@ -105,7 +105,7 @@ class SentenceEnds:
         """Add the committed words, spoken in ``language``."""
         heard = sentence.heard
         first = max(1, len(heard))
-        for word in transcript.committed:
+        for word in transcript.committed if heard else without_late_words(transcript.committed):
             self.speaker = transcript.speaker_of(word) or self.speaker
             heard.append(Heard(word, language, transcript.heard_s, speaker=self.speaker))
         known = [*sentence.words, *transcript.tentative]
@@ -120,6 +120,8 @@ class SentenceEnds:
         language, speaker = heard[index - 1].language, heard[index - 1].speaker
         if index < len(heard) and (heard[index].language != language or speaker not in {"", heard[index].speaker}):
             return True
+        if attached(known, index) or (index == len(known) and may_go_on(known)):
+            return False
         if gap_before(known, index) >= self.options.sentence_pause_s:
             return not self.glossary.pending_at_end(known[:index], language, self.target_language, known[index:])
         return ends_sentence(known, index, word_lists(language))

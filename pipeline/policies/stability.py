@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from pipeline.contracts import Term
+from pipeline.scripts import IDEOGRAPHS, RUNNING_ON, SENTENCE_END
 
-SPACELESS = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo"})
-"""Languages that write no space between words."""
-
-SENTENCE_END = ".?!…。？！؟।۔"  # noqa: RUF001
 CLAUSE_END = ",;:—،؛，、；："  # noqa: RUF001
 
-_IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_RUNNING_ON = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
-_LAST_OF_WORD = re.compile(rf"[^\W{_IDEOGRAPH}{_RUNNING_ON}]")
-_PIECE = re.compile(rf"[{_IDEOGRAPH}]|[^\s{_IDEOGRAPH}]+")
+_LAST_OF_WORD = re.compile(rf"[^\W{IDEOGRAPHS}{RUNNING_ON}]")
+_PIECE = re.compile(rf"[{IDEOGRAPHS}]|[^\s{IDEOGRAPHS}]+")
+
+CLOSING_MARKS = SENTENCE_END + CLAUSE_END + "”’»)]」』"  # noqa: RUF001
+"""Punctuation that can only end something; straight quotes may begin it."""
+_LATE_MARKS = re.compile(rf"\s*(?:[{re.escape(CLOSING_MARKS)}]+\s*)+(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,16 @@ def speakable(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
+def without_late_marks(text: str) -> str:
+    """Drop the closing punctuation of what was said before from the start of ``text``; a space before or after it stays."""
+    late = _LATE_MARKS.match(text)
+    if late is None:
+        return text
+    return " " * any(map(str.isspace, late.group())) + text[late.end() :].lstrip()
+
+
 def stability_units(text: str) -> list[Unit]:
-    """The units of ``text``; punctuation belongs to the unit before it, or to the first, and is not compared."""
+    """Divide ``text`` into its units; punctuation belongs to the unit before it, or to the first, and is not compared."""
     units: list[Unit] = []
     for piece in _PIECE.finditer(text):
         if speakable(piece.group()):
@@ -84,12 +91,12 @@ def continuation(prefix: str, text: str) -> str | None:
 
 
 def without_end(text: str) -> str:
-    """The text without the punctuation and spaces at its end."""
+    """Drop the punctuation and spaces at the end of a text."""
     return text.rstrip(SENTENCE_END + CLAUSE_END + " ")
 
 
 def without_split(text: str, end: int, terms: Sequence[Term]) -> int:
-    """The latest place up to ``end`` that is not inside one of the terms' spellings."""
+    """Find the latest place up to ``end`` that is not inside one of the terms' spellings."""
     spellings = [target for term in terms if term.mode in {"hard", "keep"} for target in term.targets]
     place = end
     while True:
@@ -105,7 +112,7 @@ def without_split(text: str, end: int, terms: Sequence[Term]) -> int:
 
 
 def committable(said: str, rest: str, end: int, terms: Sequence[Term]) -> str:
-    """``rest`` up to ``end``, as it may follow what was ``said``: no term split, no closing punctuation of what goes on."""
+    """Cut ``rest`` at ``end``, as it may follow what was ``said``: no term split, no closing punctuation."""
     whole = said + rest
     cut = without_split(whole, len(said) + end, terms)
     bare = len(without_end(whole[:cut]))

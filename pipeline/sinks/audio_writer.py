@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import Samples
 from pipeline.sinks.writing import cannot_go_on, cannot_write, create, reason_by_space
-
-if TYPE_CHECKING:
-    from soundfile import SoundFile
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _UPDATE_HEADER_AUTO = 0x1061  # SFC_SET_UPDATE_HEADER_AUTO of sndfile.h: the header is right after every write
@@ -23,28 +18,13 @@ WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
 
 
 def sound_format(path: Path) -> str:
-    """The format that the file's suffix names; raises `BadInput` for any other, and for one that a pipe cannot carry."""
+    """The format that the file's suffix names; raises `BadInput` for any other."""
     try:
-        kind = FORMATS[path.suffix.lower()]
+        return FORMATS[path.suffix.lower()]
     except KeyError:
         raise BadInput(
             f"{path}: speech is written as WAV or FLAC, so its name must end in {' or '.join(FORMATS)}"
         ) from None
-    if kind == "WAV" and path.is_fifo():
-        raise BadInput(f"{path} is a pipe, and WAV begins with its length, which is known last; try: a pipe named .flac")
-    return kind
-
-
-def sixteen_bits(samples: Samples) -> npt.NDArray[np.int16]:
-    """Samples as they are written; what is outside of -1..1 is clipped."""
-    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
-
-
-def described(file: SoundFile, comment: str) -> SoundFile:
-    """A new file that says what it is and what wrote it."""
-    file.comment = comment
-    file.software = "translate-live"
-    return file
 
 
 class AudioWriter:
@@ -63,7 +43,8 @@ class AudioWriter:
         self._bytes = 0
         self._claim = create(self.path, private=private)  # soundfile opens it once more
         try:
-            self._file = described(soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind), comment)
+            self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind)
+            self._file.comment, self._file.software = comment, "translate-live"
         except (OSError, soundfile.SoundFileError) as error:
             self._release()
             hidden = getattr(error, "code", None) == _SYSTEM_ERROR
@@ -76,9 +57,9 @@ class AudioWriter:
         import soundfile  # noqa: PLC0415
 
         if self._wav and self._bytes + 2 * len(samples) > WAV_LIMIT_BYTES:
-            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold; try: a .flac file")
+            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold", hint="a .flac file")
         try:
-            self._file.write(sixteen_bits(samples))
+            self._file.write(np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16))
         except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
             raise cannot_go_on(self.path, getattr(error, "strerror", None) or reason_by_space(self.path)) from error
         self._bytes += 2 * len(samples)

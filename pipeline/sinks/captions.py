@@ -13,7 +13,7 @@ from pysubs2 import SSAEvent, SSAFile, make_time
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, ReadingUnit, Transcript
 from pipeline.sinks.cues import Cue, CueLayout
-from pipeline.sinks.record_file import RecordFile
+from pipeline.sinks.writing import RecordFile
 
 Shown = Literal["source", "target", "both"]
 
@@ -30,7 +30,7 @@ def caption_format(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CaptionFile:
-    """Where captions go, and which target's units they show."""
+    """A caption file and the target language whose units it shows."""
 
     path: Path
     target: str
@@ -73,23 +73,23 @@ class Captions:
                 cues = self._layout.heard(event.heard_s)
             case _:
                 cues = []
-        await self._write(cues)
+        self._write(cues)
 
     async def close(self) -> None:
         """Write the last cue."""
         try:
-            await self._write(self._layout.finish())
+            self._write(self._layout.finish())
         finally:
             self._file.close()
 
-    async def _write(self, cues: list[Cue]) -> None:
+    def _write(self, cues: list[Cue]) -> None:
         if self._begin:
-            await self._file.add(self._begin)
+            self._file.add(self._begin)
             self._begin = ""
         for cue in cues:
             if text := self._text(cue):
                 self._number += 1
-                await self._file.add(_formatted(self._format, self._number, cue, text))
+                self._file.add(_formatted(self._format, self._number, cue, text))
 
     def _text(self, cue: Cue) -> str:
         match self._shown:

@@ -10,10 +10,9 @@ from pipeline.clock import Clock
 from pipeline.contracts import Delivery, Sink
 from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.sinks.background_text import unwritable
-from pipeline.sinks.figures import Outcome
-from pipeline.sinks.legible import legible
+from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.live_view import LiveView
-from pipeline.sinks.plain_text import minutes, notice_line, unit_line
+from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
 
 
 class TranslationLines:
@@ -50,11 +49,11 @@ class PlainView:
     def __init__(self, out: TextIO, target: str) -> None:
         self._out = out
         self._target = target
-        self._outcome = Outcome(target)
+        self._figures = SessionFigures(target)
 
     async def put(self, event: Event) -> None:
         """Print the source words of a unit, or a notice."""
-        self._outcome.take(event)
+        self._figures.take(event)
         if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {legible(text_of(event.source))}")
         elif line := notice_line(event):
@@ -62,7 +61,7 @@ class PlainView:
 
     async def close(self) -> None:
         """Nothing is held back; say what came of it."""
-        if line := self._outcome.line():
+        if line := self._figures.line():
             self._print(line)
 
     def _print(self, line: str) -> None:

@@ -14,7 +14,7 @@ from itertools import count, pairwise
 from unicodedata import combining, east_asian_width
 
 from pipeline.events import ReadingUnit, text_of
-from pipeline.sinks.legible import legible
+from pipeline.sinks.plain_text import legible
 
 LINE_COLUMNS = 42
 SHORTEST_S = 1.0

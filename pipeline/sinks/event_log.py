@@ -15,7 +15,7 @@ from pipeline.clock import Clock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Event
 from pipeline.sinks.event_json import Record, encode, nanoseconds
-from pipeline.sinks.record_file import RecordFile
+from pipeline.sinks.writing import RecordFile
 
 _HINT = "an event log that a session wrote"
 
@@ -39,32 +39,32 @@ class EventLog:
         """Write one event; raises `DeviceError` if the file takes no more."""
         now = self._clock.now()
         if isinstance(event, AudioChunk):
-            await self._begin(now)
+            self._begin(now)
         elif self._start is None:
             self._early.append((now, event))
         else:
-            await self._write(now, self._start, event)
+            self._write(now, self._start, event)
 
     async def close(self) -> None:
         """Write what waited for audio that never came."""
         try:
-            await self._begin(self._clock.now())
+            self._begin(self._clock.now())
         finally:
             self._file.close()
 
-    async def _begin(self, now: float) -> None:
+    def _begin(self, now: float) -> None:
         if self._start is not None:
             return
         self._start = self._clock_time(0.0)
         first = {"event": "session", "at_ns": nanoseconds(now), "start_ns": nanoseconds(self._start), **self._about}
-        await self._file.add(_line(first))
+        self._file.add(_line(first))
         for moment, event in self._early:
-            await self._write(moment, self._start, event)
+            self._write(moment, self._start, event)
         self._early.clear()
 
-    async def _write(self, now: float, start: float, event: Event) -> None:
+    def _write(self, now: float, start: float, event: Event) -> None:
         head = {"event": type(event).__name__, "at_ns": nanoseconds(now)}
-        await self._file.add(_line(head | encode(event, lambda moment: nanoseconds(start + moment))))
+        self._file.add(_line(head | encode(event, lambda moment: nanoseconds(start + moment))))
 
 
 def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Record]:
@@ -81,11 +81,12 @@ def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Ite
                 if (record := _parsed(line)) is not None:
                     yield record
                 elif damaged is None:
-                    raise BadInput(f"{where} is no event", hint=_HINT)
+                    raise BadInput(f"{where} is no event", hint=_HINT, code="event_log")
                 else:
                     damaged(where)
     except OSError as error:
-        raise BadInput(f"cannot read the event log {path}: {error.strerror}", hint=_HINT) from error
+        reason = f"cannot read the event log {path}: {error.strerror}"
+        raise BadInput(reason, hint=_HINT, code="event_log") from error
 
 
 def _parsed(line: str) -> Record | None:

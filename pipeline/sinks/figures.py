@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.events import Event, Fault, Lag, ReadingUnit, Skipped, Transcript
 
 
-class Outcome:
+class SessionFigures:
     """Counts while a session runs; times are seconds of source audio.
 
     ``units`` are those of ``target`` (none: of all); ``first_audio_s`` is from the first word's beginning to the first

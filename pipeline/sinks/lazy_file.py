@@ -1,4 +1,4 @@
-"""A file that is not touched before its session has begun, or a pipe that is opened at once."""
+"""A file that is not touched before its session has begun."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pipeline.events import Event, Fault
 from pipeline.sinks.writing import check_file
 
 
-class Output:
+class LazyFile:
     """A sink in front of one that writes ``path``, which is opened, and with that made or emptied, by the first event.
 
     A session that is refused, or fails before there is anything but a `Fault`, leaves no trace. ``check`` raises at once
-    where the path cannot be written. A pipe has nothing to lose, and that nobody reads it is to be known at once.
+    where the path cannot be written.
     """
 
     def __init__(self, path: Path, opener: Callable[[Path], Sink], check: Callable[[Path], None] = check_file) -> None:
         check(path)
         self.path = path
         self._opener = opener
-        self._sink: Sink | None = opener(path) if path.is_fifo() else None
+        self._sink: Sink | None = None
 
     async def put(self, event: Event) -> None:
         """Hand an event on; raises what opening the sink raises."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from pipeline.clock import Clock
 from pipeline.contracts import Delivery
 from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, text_of
-from pipeline.sinks.figures import Outcome
-from pipeline.sinks.legible import legible
-from pipeline.sinks.plain_text import minutes, notice_line, unit_line
+from pipeline.sinks.figures import SessionFigures
+from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -81,7 +80,7 @@ class LiveView:
         from rich.live import Live  # noqa: PLC0415 - loads slowly
 
         self.status = Status()
-        self._outcome = Outcome(spoken or targets[0])
+        self._figures = SessionFigures(spoken or targets[0])
         self._console = console
         self._clock = clock
         self._source = source
@@ -96,7 +95,7 @@ class LiveView:
     async def put(self, event: Event) -> None:
         """Show an event, at the next redraw."""
         self.status.take(event)
-        self._outcome.take(event)
+        self._figures.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
             self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
         if line := notice_line(event):
@@ -110,7 +109,7 @@ class LiveView:
         """Draw the last state and leave it on the screen, and below it what came of the session."""
         self._draw()
         self._live.stop()
-        if line := self._outcome.line():
+        if line := self._figures.line():
             self._console.print(line, markup=False, highlight=False)
 
     def _draw(self) -> None:

@@ -1,9 +1,17 @@
-"""What happened in a session as single lines for people."""
+"""Events as single lines for people, safe to show: a terminal or a caption file would obey control characters."""
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageChanged, ReadingUnit, Skipped
-from pipeline.sinks.legible import legible
+
+
+def legible(text: str) -> str:
+    """The text in one line, without control characters and half characters (lone surrogates)."""
+    if not text.isprintable():
+        text = "".join(" " if category(character) in {"Cc", "Cs"} else character for character in text)
+    return " ".join(text.split())
 
 
 def notice_line(event: Event) -> str | None:

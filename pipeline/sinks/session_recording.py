@@ -1,4 +1,4 @@
-"""``--record DIR``: the original and its translation as two files on one clock."""
+"""The original and its translation as two files on one clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.sinks.writing import cannot_write
 ORIGINAL, TRANSLATED = RECORDED = ("original.wav", "translated.wav")
 
 
-class Recording:
+class SessionRecording:
     """A `Sink` that writes ``original.wav``, at the source's rate, and ``translated.wav`` into ``folder``.
 
     Both begin at stream time 0, with silence where audio was lost, and are readable by their owner only. The folder is

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from pipeline.sinks.event_json import Record
-from pipeline.sinks.figures import Outcome, percentile, seconds
+from pipeline.sinks.figures import SessionFigures, percentile, seconds
 
 __all__ = ["Record", "Summary", "is_whole", "percentile", "summarize", "table"]
 
@@ -77,11 +77,11 @@ def summarize(records: Iterable[Record]) -> Summary:
         if record["event"] not in {"Draft", "SpeechChunk"}:
             kinds.setdefault(record["event"], []).append(record)
     transcripts, lags = kinds.get("Transcript", []), kinds.get("Lag", [])
-    outcome = _outcome(kinds)
+    figures = _figures(kinds)
     words = [word for transcript in transcripts for word in transcript["committed"]]
     by_target = _by_target(kinds)
     units = by_target[_main_target(kinds, by_target)] if by_target else []
-    spans_s, audio_s = outcome.spans_s, outcome.audio_s
+    spans_s, audio_s = figures.spans_s, figures.audio_s
     waiting = _waiting(transcripts, by_target.values())
     lost, doubled = _coverage(words[: len(words) - waiting], by_target.values())
     return Summary(
@@ -93,8 +93,8 @@ def summarize(records: Iterable[Record]) -> Summary:
         words_doubled=doubled,
         words_waiting=waiting,
         units_spoken=len({lag["unit"] for lag in lags}),
-        units_skipped=outcome.skipped,
-        first_audio_s=outcome.first_audio_s,
+        units_skipped=figures.skipped,
+        first_audio_s=figures.first_audio_s,
         ear_voice_span_p50_s=percentile(spans_s, 50),
         ear_voice_span_p90_s=percentile(spans_s, 90),
         lag_p95_s=percentile(spans_s, 95),
@@ -139,9 +139,9 @@ def _length(summary: Summary) -> str:
     return "an unknown length" if summary.words and not summary.audio_s else f"{summary.audio_s:.1f} s"
 
 
-def _outcome(kinds: dict[str, list[Record]]) -> Outcome:
+def _figures(kinds: dict[str, list[Record]]) -> SessionFigures:
     """What a session counts while it runs, counted again from its log; without its first line no audio has a length."""
-    outcome = Outcome()
+    figures = SessionFigures()
     begun = "session" in kinds
     start_ns = kinds["session"][0]["start_ns"] if begun else 0
 
@@ -150,12 +150,12 @@ def _outcome(kinds: dict[str, list[Record]]) -> Outcome:
 
     for transcript in kinds.get("Transcript", []):
         heard_s = moment(transcript["heard_ns"]) if begun else math.nan
-        outcome.hear(heard_s, [moment(word["start_ns"]) for word in transcript["committed"]])
+        figures.hear(heard_s, [moment(word["start_ns"]) for word in transcript["committed"]])
     for lag in kinds.get("Lag", []):
-        outcome.speak(moment(lag["start_ns"]), lag["ear_voice_ns"] / _PER_S)
+        figures.speak(moment(lag["start_ns"]), lag["ear_voice_ns"] / _PER_S)
     for skip in kinds.get("Skipped", []):
-        outcome.skip(skip["first"], skip["last"])
-    return outcome
+        figures.skip(skip["first"], skip["last"])
+    return figures
 
 
 def _wall_s(kinds: dict[str, list[Record]]) -> float:

@@ -1,30 +1,28 @@
-"""Files to be written: making them, and knowing beforehand whether that can work."""
+"""Files to be written: making them, checking beforehand that this can work, and files of whole records."""
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from pipeline.errors import DeviceError
+from pipeline.errors import BadInput, DeviceError
 
-LITTLE_BYTES = 1 << 20
-"""What a disk that is full may say is free: blocks of others."""
+LITTLE_BYTES = 1 << 20  # that a full disk may still call free: blocks of others
 
 
 def create(path: Path, *, private: bool) -> int:
     """A descriptor of a new or emptied file, which only its owner may read if ``private``.
 
     As long as it is open, nobody else gets one: two sessions that write one file would leave neither's. Raises
-    `DeviceError`.
+    `DeviceError`, and `BadInput` for a named pipe.
     """
+    _refuse_pipe(path)
     try:
         if private and path.is_file():
             path.chmod(0o600)  # it may be open to others; those of another owner are refused before they are emptied
-        unread = os.O_NONBLOCK if path.is_fifo() else 0  # a pipe without a reader is refused: it would be waited for
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | unread, 0o600 if private else 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600 if private else 0o666)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -46,13 +44,15 @@ def _claim(path: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise DeviceError(f"another session is writing {path}; try: another name, or wait until it has ended") from error
+        hint = "another name, or wait until it has ended"
+        raise DeviceError(f"another session is writing {path}", hint=hint) from error
     except OSError:
         return
 
 
 def check_file(path: Path) -> None:
-    """Raise `DeviceError` if no file can be written there; leaves everything as it is."""
+    """Raise `DeviceError` if no file can be written there, `BadInput` for a named pipe; leaves everything as it is."""
+    _refuse_pipe(path)
     try:
         if path.is_file() or path.is_dir():
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -77,10 +77,7 @@ def check_folder(path: Path) -> None:
 def cannot_write(path: Path, error: Exception) -> DeviceError:
     """The error for a file or folder that cannot be made, with what to do."""
     folder = path.parent
-    reason = reason_of(error)
-    if path.is_fifo() and isinstance(error, OSError) and error.errno == errno.ENXIO:
-        reason, step = "nobody reads this pipe", "start its reader first"
-    elif path.is_dir():
+    if path.is_dir():
         step = "the name of a file"
     elif isinstance(error, NotADirectoryError | FileExistsError):
         step = "another name: a file has the name of the folder"
@@ -90,25 +87,62 @@ def cannot_write(path: Path, error: Exception) -> DeviceError:
         step = f"a folder you may write to, or chmod u+w {path if path.exists() else folder}"
     else:
         step = "another disk, or another place"
-    return DeviceError(f"cannot write {path}: {reason}; try: {step}")
+    return DeviceError(f"cannot write {path}: {reason_of(error)}", hint=step)
 
 
 def cannot_go_on(path: Path, reason: str) -> DeviceError:
     """The error for a file that takes no more."""
-    return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid; try: another disk")
+    return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid", hint="another disk")
 
 
 def reason_of(error: Exception) -> str:
-    """What the system says of a file that could not be written."""
+    """The system's reason why a file could not be written."""
     return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
 
 
 def reason_by_space(path: Path) -> str:
-    """Why a file could not be written where a library has hidden what the system said: by the space that is left."""
+    """A reason guessed from the space that is left, for a library that hides the system's."""
     free = shutil.disk_usage(path.resolve().parent).free
     return "the disk is full" if free < LITTLE_BYTES else "the disk may be full, or the file at a limit of its size"
+
+
+def _refuse_pipe(path: Path) -> None:
+    if path.is_fifo():
+        raise BadInput(f"{path} is a named pipe, and only files are written", hint="the name of a file")
 
 
 def _check_room(folder: Path) -> None:
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+class RecordFile:
+    """A new file to which records are added, each with one system call and without a buffer of our own.
+
+    A killed process leaves every record it wrote, since the operating system holds them; a record that cannot be written
+    whole is taken back. ``private`` lets only the owner read it. Raises `DeviceError` where the file cannot be made or a
+    record cannot be added, and `BadInput` for a named pipe.
+    """
+
+    def __init__(self, path: Path, *, private: bool = False) -> None:
+        self.path = path
+        self._descriptor = create(path, private=private)
+        self._length = 0
+
+    def add(self, record: str) -> None:
+        """Append one record, whole or not at all."""
+        data = record.encode(errors="replace")
+        try:
+            if os.write(self._descriptor, data) < len(data):  # the disk became full half-way: the next call says why
+                os.ftruncate(self._descriptor, self._length)
+                os.lseek(self._descriptor, self._length, os.SEEK_SET)
+                raise cannot_go_on(self.path, "the disk is full")
+        except OSError as error:
+            raise cannot_go_on(self.path, reason_of(error)) from error
+        self._length += len(data)
+
+    def close(self) -> None:
+        """Give the file back; idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -6,22 +6,25 @@ import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault, Notice, Samples
 from pipeline.lane import Lane
-from pipeline.sources.downmix import mono
 
 if TYPE_CHECKING:
+    from av import AudioFrame
     from av.container import InputContainer
 
 MISSING_S, MISSING_SHARE = 0.5, 0.05  # a file that ends so far before the length it states was cut short
 EXACT = {"flac"}
 """Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
+WEIGHTS = {"FC": 1.0, "FL": 0.5**0.5, "FR": 0.5**0.5, "LFE": 0.0, "LFE2": 0.0}
+"""Of channels in a mix (ITU-R BS.775): the center carries the speech of films; others, and unnamed ones, have 0.5."""
 
 
 class AudioFile:
@@ -124,20 +127,22 @@ def _probe(path: Path) -> tuple[int, float | None, bool]:
     import av  # noqa: PLC0415
 
     if not path.exists():
-        raise BadInput(f"{path}: there is no such file; try: another path")
+        raise BadInput(f"{path}: there is no such file", hint="another path")
     if not path.is_file():
-        raise BadInput(f"{path} is no file but a folder or device; try: an audio or video file, or - for raw PCM on stdin")
+        hint = "an audio or video file, or raw PCM on standard input"
+        raise BadInput(f"{path} is no file but a folder or device", hint=hint)
     if path.stat().st_size == 0:
-        raise BadInput(f"{path} is empty; try: a file with audio in it")
+        raise BadInput(f"{path} is empty", hint="a file with audio in it")
     if not os.access(path, os.R_OK):
-        raise BadInput(f"{path} may not be read by this user; try: chmod u+r {path}")
+        raise BadInput(f"{path} may not be read by this user", hint=f"chmod u+r {path}")
     try:
         with av.open(str(path)) as container:
             return *_stated(path, container), container.format.name in EXACT
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(
             f"{path} holds no audio that FFmpeg can decode ({error.strerror}); valid are WAV, FLAC, MP3, "
-            "Ogg, M4A, MP4, MKV and all else it knows; try: one of them, or raw PCM through a pipe and - as the file"
+            "Ogg, M4A, MP4, MKV and all else it knows",
+            hint="one of them, or raw PCM on standard input",
         ) from error
 
 
@@ -157,7 +162,7 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
     import av  # noqa: PLC0415
 
     if not container.streams.audio:
-        raise BadInput(f"{path} has no audio stream; try: a file with sound")
+        raise BadInput(f"{path} has no audio stream", hint="a file with sound")
     stream = container.streams.audio[0]
     for packet in container.demux(stream):
         try:
@@ -167,11 +172,11 @@ def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
         for frame in frames:
             if frame.samples and frame.sample_rate:
                 return frame.sample_rate, _stated_length_s(container)
-    raise BadInput(f"{path} holds no audio samples, it may be truncated; try: to fetch or record it again")
+    raise BadInput(f"{path} holds no audio samples, it may be truncated", hint="to fetch or record it again")
 
 
 def _is_cut_short(path: Path) -> bool:
-    """Whether a WAV file is shorter than its header says (FFmpeg takes the length from the file's size)."""
+    """True for a WAV file that is shorter than its header says (FFmpeg takes the length from the file's size)."""
     with path.open("rb") as file:
         header = file.read(12)
     if header[:4] != b"RIFF" or header[8:] != b"WAVE":
@@ -179,3 +184,28 @@ def _is_cut_short(path: Path) -> bool:
     stated = int.from_bytes(header[4:8], "little")
     streamed = stated in (0, 0xFFFFFFFF) or stated >= 0x7FFFFFF0  # written to a pipe, whose header could not be updated
     return not streamed and path.stat().st_size + 1 < stated + 8
+
+
+def mono(frame: AudioFrame) -> Samples:
+    """The weighted mean of the frame's channels, float32 [n]; integers scaled to -1..1."""
+    values = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    planes = values if frame.format.is_planar else values.reshape(-1, channels).T
+    floats = _scaled(planes)
+    if channels == 1:
+        return np.asarray(floats[0])
+    weights: Samples = np.array([WEIGHTS.get(channel.name, 0.5) for channel in frame.layout.channels], np.float32)
+    if not weights.any():
+        weights[:] = 1
+    return np.asarray((weights / weights.sum()) @ floats, np.float32)
+
+
+def _scaled(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Integers of any width to -1..1 in float32; floats as they are."""
+    match values.dtype.kind:
+        case "u":  # 8-bit PCM, whose middle is 128
+            return (values.astype(np.float32) - np.float32(128)) / np.float32(128)
+        case "i":
+            return (values / -float(np.iinfo(values.dtype).min)).astype(np.float32)
+        case _:
+            return values.astype(np.float32)

@@ -26,7 +26,7 @@ OpenInput = Callable[[str | None, int], InputStream]
 
 
 class Capture:
-    """What the microphone's thread does: read, deliver, and survive the loss of the device.
+    """The work of the microphone's thread: read, deliver, and survive the loss of the device.
 
     ``deliver`` gets chunks of about `BLOCK_S` and notices in order. Time is counted in samples while the device runs and by
     the timer while it is away, so that stream time goes on and the audio that nobody heard is a `Gap`.

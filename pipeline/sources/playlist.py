@@ -15,7 +15,7 @@ from pipeline.events import AudioChunk, Notice
 GAP_S = 0.6  # between two recordings: a pause after which an utterance is over
 
 
-class Track(Protocol):
+class RecordedSource(Protocol):
     """A source of one sample rate, whose ``notices`` are complete when it has ended."""
 
     live: bool
@@ -31,7 +31,7 @@ class Playlist:
     What a track has to say about itself comes when it has been heard.
     """
 
-    def __init__(self, tracks: Sequence[Track], clock: Clock, gap_s: float = GAP_S) -> None:
+    def __init__(self, tracks: Sequence[RecordedSource], clock: Clock, gap_s: float = GAP_S) -> None:
         self.live = tracks[0].live
         self.sample_rate = max(track.sample_rate for track in tracks)  # a lower one would muffle the others
         self._tracks = tracks
@@ -52,7 +52,7 @@ class Playlist:
             while track.notices:
                 yield track.notices.pop(0)
 
-    async def _heard(self, track: Track, start: float) -> AsyncGenerator[AudioChunk, None]:
+    async def _heard(self, track: RecordedSource, start: float) -> AsyncGenerator[AudioChunk, None]:
         """The track's chunks at our rate, placed from ``start`` on."""
         resampler, given = Resampler(track.sample_rate, self.sample_rate), 0
         async with aclosing(cast(AsyncGenerator[AudioChunk, None], aiter(track))) as chunks:

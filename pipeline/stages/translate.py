@@ -10,7 +10,7 @@ from dataclasses import replace
 from pipeline.channel import Channel
 from pipeline.contracts import Translation, TranslationRequest, Translator
 from pipeline.errors import ModelError, told
-from pipeline.events import Busy, Fault, ReadingUnit, Transcript
+from pipeline.events import Busy, Fault, ReadingUnit, Skipped, Transcript
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pause_units import Reading, UnitPolicy
 from pipeline.stages.control import Run, Stamped
@@ -54,9 +54,15 @@ class Translating:
                     await self._run.show(replace(reading.draft, text="") if muted else reading.draft)
 
     def wants_spoken(self, unit: ReadingUnit) -> bool:
-        """True if a unit is a translation, or its own language is to be spoken, too."""
-        own = same_language(unit.source_language, unit.target)
-        return unit.language == unit.target and (not own or self._same_language == "speak")
+        """True if a unit has a text to say that is a translation, or its own language is to be spoken, too."""
+        if not unit.text or unit.language != unit.target:
+            return False
+        return self._same_language == "speak" or not same_language(unit.source_language, unit.target)
+
+    @staticmethod
+    def is_missing(unit: ReadingUnit) -> bool:
+        """True if a unit should have been translated and is not."""
+        return unit.language != unit.target and not same_language(unit.source_language, unit.target)
 
     def _without_muted(self, unit: ReadingUnit) -> ReadingUnit:
         """Drop the text of a unit that is muted: its words are accounted for, but neither shown nor spoken."""
@@ -125,10 +131,14 @@ async def translate(
             await units.taken()
         async for unit in translating.read(stamped.item, final):
             await run.show(unit)
-            if unit.target == spoken and translating.wants_spoken(unit):
+            if unit.target != spoken:
+                continue
+            if translating.wants_spoken(unit):
                 if units.full:
                     run.time.held_up()
                 await units.send(replace(stamped, item=unit))  # type: ignore[arg-type]
+            elif translating.is_missing(unit):
+                await run.show(Skipped(unit.number, unit.number, "there is no translation of its words"))
         run.time.translated(stamped.item.heard_s)
 
     generation = 0

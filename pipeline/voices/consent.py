@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from pipeline.contracts import Recognizer
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Samples, Word, text_of
 from pipeline.languages import language_name
+from pipeline.scripts import IDEOGRAPHS
 from pipeline.voices.quality import FINDER_HZ
 from pipeline.voices.record import Consent
 from pipeline.voices.recording import resampled
-from pipeline.voices.reference_clip import Heard
-from pipeline.voices.sentences import consent_sentence
-from pipeline.voices.statement import AGREEMENT, agreement, agrees, names
+from pipeline.voices.reference_clip import AnalysedRecording
 
 SHORTEST_S = 1.5  # of speech: no statement is shorter
+AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longer of both
+PRODUCT = "translate live"
+
+_PRODUCT_SPELLINGS = re.compile(r"translate\W*live")
+_SINGLY = f"{IDEOGRAPHS}가-힯"  # Hangul too: recognizers put its spaces where they like
+_TOKEN = re.compile(rf"[{_SINGLY}]|[^\W_{_SINGLY}]+")
+# fmt: off
+_NEGATIONS = frozenset({
+    "not", "never", "don", "dont", "disagree", "refuse", "nicht", "kein", "keine", "nie", "niemals", "pas", "jamais", "non",
+    "mai", "no", "nunca", "jamas", "nao", "не", "нет", "никогда", "不", "没", "沒", "ん", "ぬ", "않", "안",
+})
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What the speaker is to say: ``who`` speaks, in which language, and the text; ``own`` if the user gave it."""
+    """The text that the speaker must say to consent."""
 
-    who: str
+    who: str  # the speaker
     language: str
     text: str
-    own: bool
+    own: bool  # given by the user, not our sentence
 
 
 def statement_for(name: str, language: str, who: str, own_text: str | None) -> Statement:
@@ -38,42 +54,43 @@ def statement_for(name: str, language: str, who: str, own_text: str | None) -> S
     """
     if own_text is not None:
         if not names(own_text, name):
-            raise BadInput(f"--consent-text must name translate-live and {name!r}, as: {consent_sentence('en', name)}")
+            raise BadInput(f"a consent must name translate-live and {name!r}, as: {consent_sentence('en', name)}")
         return Statement(who, language, own_text, own=True)
     sentence = consent_sentence(language, name)
     if sentence is None:
         raise BadInput(
-            f"there is no statement in {language_name(language)} yet; "
-            f"try: --consent-text with what the speaker says, naming translate-live and {name}"
+            f"there is no statement in {language_name(language)} yet",
+            hint=f"a text of consent with what the speaker says, naming translate-live and {name}",
         )
     return Statement(who, language, sentence, own=False)
 
 
 def missing_consent(statement: Statement) -> BadInput:
-    """The error for an enrolment without consent: what to record."""
-    return BadInput(f"a voice is copied only with its owner's consent; try: {how_to(statement)}")
+    """The error for an enrolment without consent, with what to record."""
+    return BadInput("a voice is copied only with its owner's consent", hint=how_to(statement), code="consent")
 
 
 def how_to(statement: Statement) -> str:
-    """How to give consent."""
-    return f'--consent FILE, in which they say: "{statement.text}"'
+    """The hint that says what to record."""
+    return f'a recording of consent, in which they say: "{statement.text}"'
 
 
-async def given_consent(statement: Statement, found: Heard, recognizer: Recognizer | None) -> Consent:
+async def given_consent(statement: Statement, found: AnalysedRecording, recognizer: Recognizer | None) -> Consent:
     """The record of a consent; raises `BadInput` where the recording is no statement.
 
     Without a ``recognizer`` for the language the user must have confirmed the text (``own``).
     """
     path = found.recording.path
     if found.speech_s < SHORTEST_S:
-        raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent; try: {how_to(statement)}")
+        raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent", hint=how_to(statement))
     if recognizer is not None:
         samples = resampled(found.recording.samples, found.recording.sample_rate, FINDER_HZ)
         _refuse_other(path, statement, await recognized(recognizer, samples, statement))
     elif not statement.own:
         raise BadInput(
             f"this profile does not hear {language_name(statement.language)}, so the consent cannot be checked; "
-            f'confirm what is said in {path}; try: --consent-text "{statement.text}"'
+            f"confirm what is said in {path}",
+            hint=f'a text of consent "{statement.text}"',
         )
     return Consent(
         who=statement.who,
@@ -85,7 +102,7 @@ async def given_consent(statement: Statement, found: Heard, recognizer: Recogniz
 
 
 async def recognized(recognizer: Recognizer, samples: Samples, statement: Statement) -> str:
-    """What a recognizer hears in a 16 kHz recording."""
+    """Recognize the text of a 16 kHz recording."""
     words: list[Word] = []
     half_second = FINDER_HZ // 2
     async with recognizer.open([statement.language], ["translate-live"]) as listening:
@@ -101,7 +118,8 @@ def _refuse_other(path: Path, statement: Statement, said: str) -> None:
         return
     raise BadInput(
         f'{path} is no consent: "{said}" was heard, {agreement(statement.text, said):.0%} of the statement and '
-        f"{AGREEMENT:.0%} are needed; record it again, slowly and clearly; try: {how_to(statement)}"
+        f"{AGREEMENT:.0%} are needed; record it again, slowly and clearly",
+        hint=how_to(statement),
     )
 
 
@@ -114,3 +132,57 @@ def sha256_of(path: Path) -> str:
     """The hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tokens(text: str) -> list[str]:
+    """Words without case, accents and punctuation, or characters where words are not spaced; one spelling of our name."""
+    plain = "".join(
+        character for character in unicodedata.normalize("NFKD", text) if unicodedata.category(character) != "Mn"
+    )
+    plain = unicodedata.normalize("NFC", plain).casefold()
+    return _TOKEN.findall(_PRODUCT_SPELLINGS.sub(f" {PRODUCT} ", plain))
+
+
+def agreement(statement: str, heard: str) -> float:
+    """Share of the statement that was said and nothing else, 0..1: words in common, in order, of the longer of both."""
+    wanted, said = tokens(statement), tokens(heard)
+    common = [0] * (len(said) + 1)
+    for token in wanted:  # longest common subsequence
+        diagonal = 0
+        for place, other in enumerate(said, 1):
+            above = common[place]
+            common[place] = diagonal + 1 if token == other else max(above, common[place - 1])
+            diagonal = above
+    return common[-1] / max(len(wanted), len(said), 1)
+
+
+def agrees(statement: str, heard: str) -> bool:
+    """True if the statement was said: enough of its words, and no denial that it does not contain."""
+    denied = (set(tokens(heard)) - set(tokens(statement))) & _NEGATIONS
+    return agreement(statement, heard) >= AGREEMENT and not denied
+
+
+def names(statement: str, name: str) -> bool:
+    """True if a statement names translate-live and the voice."""
+    said = f" {' '.join(tokens(statement))} "
+    return f" {PRODUCT} " in said and f" {' '.join(tokens(name))} " in said
+
+
+def consent_sentence(language: str, name: str) -> str | None:
+    """The statement to be read aloud, which names translate-live and the voice; none in a language we do not write."""
+    sentence = _sentences().get(language, {}).get("consent")
+    return sentence.format(name=name) if sentence else None
+
+
+def preview_sentence(language: str) -> str | None:
+    """A sentence that shows how a voice sounds."""
+    return _sentences().get(language, {}).get("preview")
+
+
+@cache
+def _sentences() -> Mapping[str, Mapping[str, str]]:
+    import yaml  # noqa: PLC0415  a file, not code: read when a sentence is first asked for
+
+    text = (files("pipeline.voices") / "sentences.yaml").read_text(encoding="utf-8")
+    sentences: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return sentences

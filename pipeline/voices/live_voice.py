@@ -36,12 +36,12 @@ class LiveVoice:
 
     @property
     def speech_s(self) -> float:
-        """How much speech is collected."""
+        """Seconds of speech that were collected."""
         return sum(chunk.duration for chunk in self._collected)
 
     @property
     def done(self) -> bool:
-        """Whether the last clip was given: nothing is kept any more."""
+        """True when the last clip was given: nothing is kept any more."""
         return not self._learn_at_s
 
     def hear(self, chunk: AudioChunk) -> None:
@@ -76,7 +76,7 @@ class LiveVoice:
         return clip
 
     def _cut(self, start_s: float, end_s: float) -> list[AudioChunk]:
-        """What was heard in a span."""
+        """Cut out the audio of a span."""
         cut: list[AudioChunk] = []
         for chunk in self._audio:
             rate = chunk.sample_rate
@@ -100,7 +100,7 @@ def _as_one(chunks: Sequence[AudioChunk]) -> Samples:
 
 
 def _stretches(words: Sequence[Word]) -> list[tuple[float, float]]:
-    """Where words are that were surely heard, with a margin; words with a short pause between them are one stretch."""
+    """Spans of words that were surely heard, with a margin; words with a short pause between them are one span."""
     stretches: list[tuple[float, float]] = []
     for word in words:
         if word.probability < SURE:

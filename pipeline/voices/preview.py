@@ -16,33 +16,33 @@ from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.stages.speak import whole
 from pipeline.voices.choice import ChosenVoice, chosen_voice
-from pipeline.voices.sentences import preview_sentence
+from pipeline.voices.consent import preview_sentence
 from pipeline.voices.store import VoiceStore
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A wish to hear a voice: in which language and what it says (if not what suits it), and where to."""
+    """A request to hear a voice."""
 
-    name: str
-    language: str | None = None
-    text: str | None = None
-    out: Path | None = None
+    name: str  # of an enrolled voice or a preset
+    language: str | None = None  # none: the voice's own, if it can be spoken
+    text: str | None = None  # none: a sentence of ours
+    out: Path | None = None  # none: the speaker
     out_device: str | None = None
 
 
-async def preview(wish: Preview, profile: Profile, store: VoiceStore) -> None:
+async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None:
     """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
-    chosen = chosen_voice(wish.name, profile, store)
+    chosen = chosen_voice(request.name, profile, store)
     backend = profile.backends.synthesizer
     require(profile.name, backend.missing())
-    language = _language(wish, chosen, backend.languages())
-    text = preview_sentence(language) if wish.text is None else wish.text
+    language = _language(request, chosen, backend.languages())
+    text = preview_sentence(language) if request.text is None else request.text
     if text is None:
-        raise BadInput(f"there is no sentence to say in {language_name(language)} yet; try: --text TEXT")
+        raise BadInput(f"there is no sentence to say in {language_name(language)} yet", hint="a text to say")
     if not any(character.isalnum() for character in text):
-        raise BadInput(f"--text {text!r} holds no word to say")
-    sink = SpeechFile(wish.out) if wish.out else Speaker(wish.out_device)
+        raise BadInput(f"the text {text!r} holds no word to say")
+    sink = SpeechFile(request.out) if request.out else Speaker(request.out_device)
     try:
         async with backend.load() as synthesizer:
             await _say(text, synthesizer, await chosen.ready(synthesizer), language, sink)
@@ -61,11 +61,11 @@ async def _say(text: str, synthesizer: Synthesizer, voice: Voice, language: str,
             spoken_s += chunk.duration
 
 
-def _language(wish: Preview, chosen: ChosenVoice, spoken: frozenset[str]) -> str:
-    """The language asked for, else that of the voice, else English, else any; raises `BadInput` if it is not spoken."""
+def _language(request: Preview, chosen: ChosenVoice, spoken: frozenset[str]) -> str:
+    """Choose the language asked for, else the voice's, else English, else any; raises `BadInput` if it is not spoken."""
     own = chosen.record.language if chosen.record else "en"
-    if wish.language is None:
+    if request.language is None:
         return next((language for language in (own, "en", *sorted(spoken)) if language in spoken), own)
-    if wish.language not in spoken:
-        raise BadInput(f"this profile does not speak {wish.language!r}; it speaks {', '.join(sorted(spoken))}")
-    return wish.language
+    if request.language not in spoken:
+        raise BadInput(f"this profile does not speak {request.language!r}; it speaks {', '.join(sorted(spoken))}")
+    return request.language

@@ -1,4 +1,4 @@
-"""What a recording is like: where its speech is, how far above the noise, and whether it is clipped (pure)."""
+"""The quality of a recording: its speech, signal-to-noise ratio and clipping (pure)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SpeechFinder(Protocol):
 
 
 def speech_windows(probabilities: NDArray[np.float32]) -> Windows:
-    """Which windows are speech; between both thresholds a window is like the one before it."""
+    """Flag the windows of speech; between both thresholds a window is like the one before it."""
     flags = np.zeros(len(probabilities), np.bool_)
     speaking = False
     for number, probability in enumerate(probabilities):
@@ -67,12 +67,12 @@ def decibels(power: float) -> float:
 
 
 def level_db(power: NDArray[np.float64], speech: Windows) -> float:
-    """How loud the speech is, in dB below full scale."""
+    """Level of the speech, in dB below full scale."""
     return decibels(float(power[speech].mean())) if speech.any() else decibels(0.0)
 
 
 def signal_to_noise_db(power: NDArray[np.float64], speech: Windows) -> float:
-    """How far speech lies above the noise of its pauses; above that of its quietest tenth where there are no pauses."""
+    """Signal-to-noise ratio of speech against its pauses; against its quietest tenth where there are no pauses."""
     pauses = power[~widened(speech, 2) & (power > _INAUDIBLE)]
     loud = float(power[speech].mean())
     noise = float(np.median(pauses) if len(pauses) >= _FEWEST_PAUSES else np.percentile(power[speech], 10))

@@ -1,4 +1,4 @@
-"""What is known of an enrolled voice, and the names that a voice may have."""
+"""The record of an enrolled voice, and the names that a voice may have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from pipeline.errors import BadInput
 
 SAME = "same"
-"""``--voice same``: the live speaker's own voice."""
+"""The name that stands for the live speaker's own voice."""
 
 _RESERVED = frozenset({SAME, "auto", "none", "preset"})
 _NAME = re.compile(r"[^\W_][\w-]{0,39}")  # no dot, slash or space: a name is also a folder
@@ -18,21 +18,18 @@ _NAME = re.compile(r"[^\W_][\w-]{0,39}")  # no dot, slash or space: a name is al
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Who agreed to the copy of their voice, when (ISO 8601, UTC), with which ``statement``, in which recording.
-
-    ``checked`` is "heard" where the recording was recognized as the statement, "confirmed" where only the user says so.
-    """
+    """A speaker's agreement to the copy of their voice."""
 
     who: str
-    when: str
-    statement: str
-    sha256: str
-    checked: Literal["heard", "confirmed"]
+    when: str  # ISO 8601, UTC
+    statement: str  # the text that was said
+    sha256: str  # of the recording
+    checked: Literal["heard", "confirmed"]  # recognized in the recording, or said only by the user to be there
 
 
 @dataclass(frozen=True, slots=True)
 class ArraysFile:
-    """What one model learned of a voice: a safetensors file beside the record, and its SHA-256."""
+    """A voice as one model learned it: a safetensors file beside the record, and its SHA-256."""
 
     file: str
     sha256: str
@@ -40,19 +37,16 @@ class ArraysFile:
 
 @dataclass(frozen=True, slots=True)
 class VoiceRecord:
-    """An enrolled voice: the ``language`` it was recorded in, seconds of speech, when, and the consent.
-
-    ``arrays`` are kept by the model that made them; ``clip`` is the file of the speech itself, where it was kept.
-    """
+    """An enrolled voice."""
 
     name: str
-    language: str
-    speech_s: float
+    language: str  # of the recording
+    speech_s: float  # in the recording
     snr_db: float
-    enrolled: str
+    enrolled: str  # ISO 8601, UTC
     consent: Consent
-    arrays: dict[str, ArraysFile] = field(default_factory=dict)
-    clip: str | None = None
+    arrays: dict[str, ArraysFile] = field(default_factory=dict)  # by the model that made them
+    clip: str | None = None  # the file of the speech itself, where it was kept
     format: Literal[1] = 1
 
 
@@ -64,5 +58,5 @@ def checked_name(name: str) -> str:
             f"{name!r} cannot name a voice; valid: a letter or digit, then up to 39 letters, digits, - and _, as anna-2"
         )
     if normal.casefold() in _RESERVED:
-        raise BadInput(f"the name {name!r} has a meaning of its own (--voice {normal.casefold()}); choose another")
+        raise BadInput(f"the name {name!r} has a meaning of its own", hint="another name")
     return normal

@@ -15,20 +15,17 @@ from pipeline.events import Fault, Samples
 from pipeline.sources.files import AudioFile
 
 LONGEST_S = 60.0
-"""What is longer is no clip: nobody knows which part of it is meant, and who else speaks in it."""
+"""A longer recording is no clip: nobody knows which part of it is meant, and who else speaks in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """What was read: mono ``samples`` float32 [n] at the file's own rate, and what was wrong with the file.
-
-    The samples lie around zero: the offset of a cheap sound card is not heard, but would be taken for noise.
-    """
+    """A file that was read."""
 
     path: Path
-    samples: Samples
-    sample_rate: int
-    faults: tuple[str, ...]
+    samples: Samples  # mono, around zero: the offset of a cheap sound card is not heard, but would be taken for noise
+    sample_rate: int  # the file's own
+    faults: tuple[str, ...]  # of the file
 
 
 async def read_recording(path: Path) -> Recording:
@@ -46,13 +43,13 @@ async def read_recording(path: Path) -> Recording:
 
 
 def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """The whole of ``samples`` float32 [n] at another rate."""
+    """Resample the whole of ``samples`` float32 [n]."""
     return Resampler(from_hz, to_hz).process(samples, last=True)
 
 
 def _refuse_long(path: Path, seconds: float) -> None:
     if seconds > LONGEST_S:
         raise BadInput(
-            f"{path} is longer than {LONGEST_S:.0f} s; a clip of one person with 3 to 15 s of speech is wanted; "
-            f"try: ffmpeg -ss 10 -t 12 -i {path} clip.wav"
+            f"{path} is longer than {LONGEST_S:.0f} s; a clip of one person with 3 to 15 s of speech is wanted",
+            hint=f"ffmpeg -ss 10 -t 12 -i {path} clip.wav",
         )

@@ -1,4 +1,4 @@
-"""From a recording to the seconds of speech that a voice is learned from, with advice on what would be better (pure)."""
+"""The seconds of speech in a recording that a voice is learned from, with advice on what would be better (pure)."""
 
 from __future__ import annotations
 
@@ -23,21 +23,17 @@ _FADE_S = 0.005
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceClip:
-    """Speech without its pauses: ``audio`` at `VOICE_HZ`, as long as `LONGEST_S` at most.
+    """Speech without its pauses."""
 
-    ``speech_s`` is how much speech the recording held, ``snr_db`` how far it lay above the noise; ``advice`` says what a
-    better recording would do.
-    """
-
-    audio: AudioChunk
-    speech_s: float
+    audio: AudioChunk  # at `VOICE_HZ`, at most `LONGEST_S`
+    speech_s: float  # in the whole recording
     snr_db: float
-    advice: tuple[str, ...]
+    advice: tuple[str, ...]  # for a better recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """A recording and what was found in it."""
+class AnalysedRecording:
+    """A recording, and its speech, level and noise."""
 
     recording: Recording
     speech: Windows
@@ -46,11 +42,11 @@ class Heard:
 
     @property
     def speech_s(self) -> float:
-        """How much of it is speech."""
+        """Seconds of speech in it."""
         return int(self.speech.sum()) * WINDOW_S
 
 
-def heard(recording: Recording, finder: SpeechFinder) -> Heard:
+def analyse(recording: Recording, finder: SpeechFinder) -> AnalysedRecording:
     """Find the speech in a recording; raises `BadInput` where it is silent or holds none."""
     path, samples = recording.path, recording.samples
     if not len(samples) or quality.decibels(float(np.square(samples).max())) < SILENT_DB:
@@ -63,11 +59,11 @@ def heard(recording: Recording, finder: SpeechFinder) -> Heard:
     level = quality.level_db(power, speech)
     if level < SILENT_DB:
         raise BadInput(f"{path} is almost silent: speech at {level:.0f} dB; speak nearer to the microphone")
-    return Heard(recording, speech, level, quality.signal_to_noise_db(power, speech))
+    return AnalysedRecording(recording, speech, level, quality.signal_to_noise_db(power, speech))
 
 
-def reference_clip(found: Heard) -> ReferenceClip:
-    """What a voice is learned from; raises `BadInput` for a recording that is too short, clipped or noisy."""
+def reference_clip(found: AnalysedRecording) -> ReferenceClip:
+    """Cut out what a voice is learned from; raises `BadInput` for a recording that is too short, clipped or noisy."""
     recording = found.recording
     clipped = quality.clipped_share(recording.samples)
     _refuse_bad(found, clipped)
@@ -78,7 +74,7 @@ def reference_clip(found: Heard) -> ReferenceClip:
     return ReferenceClip(AudioChunk(voice, VOICE_HZ, 0.0), found.speech_s, found.snr_db, _advice(found, clipped))
 
 
-def _refuse_bad(found: Heard, clipped: float) -> None:
+def _refuse_bad(found: AnalysedRecording, clipped: float) -> None:
     path = found.recording.path
     if found.speech_s < SHORTEST_S:
         raise BadInput(
@@ -124,7 +120,7 @@ def _raised(samples: Samples, level_db: float) -> Samples:
     return samples * np.float32(max(1.0, gain))
 
 
-def _advice(found: Heard, clipped: float) -> tuple[str, ...]:
+def _advice(found: AnalysedRecording, clipped: float) -> tuple[str, ...]:
     advice = [*found.recording.faults]
     if clipped > SLIGHTLY_CLIPPED:
         advice.append(f"slightly clipped ({clipped:.2%}): a lower microphone level would be better")

@@ -1,4 +1,4 @@
-"""``--voice same``: the translation speaks with the voice of whoever is heard."""
+"""The live speaker's own voice: the translation speaks with the voice of whoever is heard."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Changing:
             voice = self._same.voice
             await self._opened.aclose()  # first, for there may be memory for one session only
             self._speaking = await self._opened.enter_async_context(self._synthesizer.open(voice, self._language))
-            self._voice = voice  # only now: what could not be opened is opened at the next try, what is closed never used
+            self._voice = voice  # set last: if opening fails, the next unit retries
         async with aclosing(self._speaking.say(unit, text)) as chunks:
             async for chunk in chunks:
                 yield chunk

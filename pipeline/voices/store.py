@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contracts import Voice
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput, DeviceError, nearest
 from pipeline.events import AudioChunk
 from pipeline.sinks.audio_writer import AudioWriter
-from pipeline.voices.folder import data_folder
-from pipeline.voices.private_files import make_private_folder, write_private, writing
 from pipeline.voices.record import ArraysFile, VoiceRecord, checked_name
 
 RECORD = "voice.json"
+OVERRIDE = "TRANSLATE_LIVE_DATA"  # environment variable with the folder for what this user made
 CLIP_COMMENT = "reference clip of a voice enrolled in translate-live; private"
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -43,13 +45,13 @@ class VoiceStore:
         return sorted(path.parent.name for path in self.folder.glob(f"*/{RECORD}"))
 
     def has(self, name: str) -> bool:
-        """Whether a voice of this name is there; not for what is no name."""
+        """True if a voice of this name is there."""
         with suppress(BadInput):
             return self._record(name).is_file()
         return False
 
     def record(self, name: str) -> VoiceRecord:
-        """What is known of a voice; raises `BadInput` with the nearest names for one that is not there."""
+        """Read the record of a voice; raises `BadInput` with the nearest names for one that is not there."""
         self._require(name)
         return _decoded(self._record(name))
 
@@ -60,9 +62,9 @@ class VoiceStore:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise BadInput(f"{path} cannot be read ({error.strerror}); {_again(record.name)}") from error
+            raise _broken(f"{path} cannot be read ({error.strerror})") from error
         if hashlib.sha256(data).hexdigest() != kept.sha256:
-            raise BadInput(f"{path} is not what was stored; {_again(record.name)}")
+            raise _broken(f"{path} is not what was stored")
         from safetensors.numpy import load  # noqa: PLC0415 - only where a voice is used
 
         return Voice(record.name, load(data))
@@ -110,8 +112,9 @@ class VoiceStore:
     def _require(self, name: str) -> None:
         if not self.has(name):
             names = self.names()
-            known = nearest(name, names) if names else "none is enrolled; try: translate-live voices add --help"
-            raise BadInput(f"there is no enrolled voice {name!r}; {known}")
+            if not names:
+                raise BadInput(f"there is no voice {name!r}, none is enrolled", hint="to enrol one", code="no_voices")
+            raise BadInput(f"there is no enrolled voice {name!r}; {nearest(name, names)}", code="no_enrolled_voice")
 
     def _place(self, name: str) -> Path:
         return self.folder / checked_name(name).casefold()
@@ -150,12 +153,68 @@ def _decoded(path: Path) -> VoiceRecord:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=VoiceRecord)
     except (OSError, msgspec.DecodeError) as error:
-        raise BadInput(f"{path} is broken ({error}); {_again(name)}") from error
+        raise _broken(f"{path} is broken ({error})") from error
     files = [kept.file for kept in record.arrays.values()] + ([record.clip] if record.clip else [])
     if record.name.casefold() != name or any(Path(file).name != file for file in files):
-        raise BadInput(f"{path} is broken (it names files of another folder); {_again(name)}")
+        raise _broken(f"{path} is broken (it names files of another folder)")
     return record
 
 
-def _again(name: str) -> str:
-    return f"enrol it again; try: translate-live voices add CLIP --name {name} --consent CONSENT --replace"
+def _broken(message: str) -> BadInput:
+    return BadInput(message, hint="to enrol the voice again", code="voice_broken")
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a `DeviceError` that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DeviceError(f"the voice in {place} cannot be written: {reason}", hint=f"{OVERRIDE}=FOLDER") from error
+
+
+def make_private_folder(folder: Path) -> None:
+    """A folder with mode 0700, also where it was there with another."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put a file with mode 0600 in place at once: at every moment, also after a crash, it is the old or the new one."""
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last: it belongs to the folder. Not every system can do this."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def data_folder() -> Path:
+    """The folder for what this user made: $TRANSLATE_LIVE_DATA, else the system's place (XDG base directories)."""
+    if chosen := os.environ.get(OVERRIDE):
+        return Path(chosen).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        parent = home / "Library" / "Application Support"
+    else:
+        parent = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return parent / "translate-live"

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.tts.espeak import Espeak, speakable
+from models.tts.espeak import Espeak
 from models.tts.silence import QUIET, SilenceTrim
+from models.tts.spoken_text import spoken_text
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
@@ -74,7 +75,7 @@ async def test_odd_texts_end_with_a_last_chunk(text):
         chunks = await said(speaking, text)
         assert [chunk.last for chunk in chunks].count(True) == 1
         assert chunks[-1].last
-        assert len(sound(chunks)) < (8 * 22050 if speakable(text) else 1)
+        assert len(sound(chunks)) < (8 * 22050 if spoken_text(text, "es") else 1)
         assert len(sound(await said(speaking, "hola"))) > 0.2 * 22050
 
 
@@ -121,10 +122,10 @@ async def test_leaving_or_cancelling_kills_the_process():
 
 async def test_what_it_cannot_do_is_refused_with_what_can():
     async with Espeak().load() as synthesizer:
-        with pytest.raises(Refused, match="gpu profile"):
+        with pytest.raises(Refused, match="Qwen3-TTS can; try: the profile gpu"):
             await synthesizer.enrol(AudioChunk(np.zeros(48_000, np.float32), 16_000, 0.0))
         for voice, language, error, text in [
-            (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "gpu profile"),
+            (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "the profile gpu"),
             (Voice("nobody"), "es", BadInput, "valid: "),
             (Voice("es+nobody"), "es", BadInput, r"no voice 'es\+nobody'"),
             (None, "xx", Refused, "valid: "),
@@ -150,7 +151,7 @@ def test_presets_are_known_without_speaking():
     assert [Espeak().has_preset(name) for name in ("es", "es+f3", "es+nobody", "es+", "nobody", "", "../es")] == [
         True, True, False, False, False, False, False
     ]  # fmt: skip
-    with pytest.raises(Refused, match="gpu profile"):
+    with pytest.raises(Refused, match="Qwen3-TTS can; try: the profile gpu"):
         Espeak().check_cloning()
 
 
@@ -174,5 +175,7 @@ def test_trimming_keeps_all_sound_however_it_comes(levels, size):
     np.testing.assert_array_equal(kept, expected)
 
 
-def test_speakable_text_has_no_commands():
-    assert speakable("[[h@\nl[[[o\0") == "[ [h@ l[ [ [o"
+async def test_amounts_are_written_out_for_the_language_of_the_voice():
+    async with Espeak().load() as synthesizer, synthesizer.open(Voice("es+f3"), "es") as speaking:
+        written, spoken = await said(speaking, ", 5 € **y** 20 km"), await said(speaking, "5 euros y 20 kilómetros")
+        np.testing.assert_array_equal(sound(written), sound(spoken))

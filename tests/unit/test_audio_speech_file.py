@@ -1,14 +1,10 @@
-import asyncio
-import contextlib
 import errno
-import io
 import os
 import resource
 import stat
 import threading
 from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -16,8 +12,7 @@ import soundfile
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Draft, SpeechChunk
 from pipeline.sinks.audio_writer import AudioWriter
-from pipeline.sinks.pipe import READER_S
-from pipeline.sinks.session_recording import Recording
+from pipeline.sinks.session_recording import SessionRecording
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.sinks.writing import check_file
 
@@ -162,60 +157,11 @@ def test_a_file_on_a_full_disk_is_named_with_the_reason_that_soundfile_hides(tmp
         SpeechFile(tmp_path / "a.wav")
 
 
-def test_a_pipe_that_nobody_reads_is_refused_and_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "a.flac")
-    with pytest.raises(DeviceError, match="nobody reads this pipe; try: start its reader first"):
-        SpeechFile(tmp_path / "a.flac")
-
-
-def test_wav_is_refused_for_a_pipe_with_what_a_pipe_can_carry(tmp_path):
-    os.mkfifo(tmp_path / "a.wav")
-    with pytest.raises(BadInput, match=r"a\.wav is a pipe, and WAV .*; try: a pipe named \.flac"):
-        SpeechFile(tmp_path / "a.wav")
-
-
-async def talk_for(seconds, file):
-    """Noise, which no code makes smaller, a second at a time."""
-    for second in range(seconds):
-        noise = np.random.default_rng(second).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
-        await file.put(SpeechChunk(second, noise, RATE_HZ, True, second))
-    await file.close()
-
-
-async def test_a_slow_reader_of_a_pipe_gets_what_a_file_would_hold(tmp_path):
-    os.mkfifo(tmp_path / "pipe.flac")
-    reading = os.open(tmp_path / "pipe.flac", os.O_RDONLY | os.O_NONBLOCK)
-    file = SpeechFile(tmp_path / "pipe.flac")
-    got = bytearray()
-    async with asyncio.TaskGroup() as group:
-        talking = group.create_task(talk_for(5, file))
-        while not talking.done():
-            with contextlib.suppress(BlockingIOError):
-                got += os.read(reading, 1000)
-            await asyncio.sleep(0)
-    while data := os.read(reading, 100_000):
-        got += data
-    os.close(reading)
-    await talk_for(5, SpeechFile(tmp_path / "file.flac"))
-    whole, _ = soundfile.read(tmp_path / "file.flac", dtype="int16")
-    with av.open(io.BytesIO(bytes(got))) as heard_of:
-        pieces = [frame.to_ndarray()[0] for frame in heard_of.decode(audio=0)]
-        assert heard_of.metadata["comment"].startswith("AI-generated speech")
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
-
-
-@pytest.mark.looptime
-async def test_a_reader_of_a_pipe_that_takes_nothing_does_not_hold_the_speech_up_for_ever(tmp_path):
-    os.mkfifo(tmp_path / "a.flac")
-    reading = os.open(tmp_path / "a.flac", os.O_RDONLY | os.O_NONBLOCK)
-    file = SpeechFile(tmp_path / "a.flac")
-    with pytest.raises(DeviceError, match=r"a\.flac any more: its reader takes no more; all after \d+ bytes is lost; try:"):
-        await talk_for(60, file)
-    assert asyncio.get_running_loop().time() == READER_S
-    with pytest.raises(DeviceError, match="its reader takes no more"):
-        await file.close()
-    assert asyncio.get_running_loop().time() == READER_S
-    os.close(reading)
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(BadInput, match=r"is a named pipe, and only files are written; try: the name of a file$"):
+        SpeechFile(tmp_path / name)
 
 
 def test_a_wav_file_ends_before_its_header_overflows(tmp_path, monkeypatch):
@@ -229,7 +175,7 @@ def test_a_wav_file_ends_before_its_header_overflows(tmp_path, monkeypatch):
 
 async def test_a_recording_is_two_private_files_on_one_clock(tmp_path):
     folder = tmp_path / "new" / "folder"
-    recording = Recording(folder)
+    recording = SessionRecording(folder)
     await recording.put(heard(0, 1.0))
     await recording.put(heard(3, 1.0))  # the microphone was away for two seconds
     await recording.put(said(1.5, 1.0))
@@ -244,7 +190,7 @@ async def test_a_recording_is_two_private_files_on_one_clock(tmp_path):
 
 
 async def test_the_original_is_on_disk_as_soon_as_it_was_heard(tmp_path):
-    recording = Recording(tmp_path)
+    recording = SessionRecording(tmp_path)
     await recording.put(heard(0, 1.0))
     assert soundfile.info(tmp_path / "original.wav").frames == 16_000
     await recording.close()
@@ -253,4 +199,4 @@ async def test_the_original_is_on_disk_as_soon_as_it_was_heard(tmp_path):
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DeviceError, match="File exists; try: another name"):
-        Recording(tmp_path / "file")
+        SessionRecording(tmp_path / "file")

@@ -172,7 +172,7 @@ def stalled(clock, writing, data):
 
 @pytest.mark.parametrize("rate_hz", [0, -1, 10_000_000])
 def test_impossible_rates_are_refused(rate_hz):
-    with pytest.raises(BadInput, match="--rate"):
+    with pytest.raises(BadInput, match="is no sample rate; valid are 4000 to 384000 Hz"):
         StandardInput(rate_hz, clock=LoopClock())
 
 

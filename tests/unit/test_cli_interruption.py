@@ -97,38 +97,6 @@ def test_a_first_signal_drains_although_nobody_reads_what_is_told(tmp_path):
     assert_valid(tmp_path)
 
 
-@pytest.fixture
-def stuffed(tmp_path):
-    """Makes a named pipe that is open for reading, but full, and never read."""
-    opened: list[int] = []
-
-    def make(name: str) -> str:
-        os.mkfifo(tmp_path / name)
-        opened.append(os.open(tmp_path / name, os.O_RDWR | os.O_NONBLOCK))
-        fill(opened[-1])
-        return name
-
-    yield make
-    for descriptor in opened:
-        os.close(descriptor)
-
-
-@pytest.mark.parametrize("option", ["out", "captions", "events"])
-def test_a_first_signal_ends_a_session_one_of_whose_readers_takes_nothing(tmp_path, stuffed, option):
-    files = {"out": "out.wav", "captions": "out.srt", "events": "out.jsonl"}
-    name = stuffed({"out": "pipe.flac", "captions": "pipe.vtt", "events": "pipe.jsonl"}[option])
-    process = started(tmp_path, TALKING, **{option: name})
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 3
-    *_, error, step = errors.splitlines()
-    assert error == (f"error: cannot write {tmp_path / name} any more: its reader takes no more; all after 0 bytes is lost")
-    assert step.startswith("try: ")
-    assert "Traceback" not in errors
-    del files[option]
-    assert_valid(tmp_path, *files.values())
-
-
 def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
     process = started(tmp_path, HANGING)
     process.send_signal(signal.SIGINT)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, Skipped, Transcript, Word
 from pipeline.sinks.event_log import EventLog, read_events
-from pipeline.sinks.figures import Outcome
+from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.summary import summarize
 from tests.scripted import SetClock
 
@@ -38,19 +38,19 @@ TALK = [
 
 
 async def test_the_last_line_has_the_figures_of_the_summary(tmp_path):
-    outcome, clock = Outcome("es"), SetClock()
+    figures, clock = SessionFigures("es"), SetClock()
     log = EventLog(tmp_path / "log", {"to": ["ca", "es"], "spoken": "es"}, clock, lambda moment: 12_345.678 + moment)
     for event in TALK:
-        outcome.take(event)
+        figures.take(event)
         await log.put(event)
     await log.close()
     summary = summarize(read_events(tmp_path / "log"))
-    assert outcome.line() == (
+    assert figures.line() == (
         f"heard {summary.audio_s:.1f} s, {summary.units} units, {summary.units_skipped} skipped; ear-voice span "
         f"p50 {summary.ear_voice_span_p50_s:.2f} s, p90 {summary.ear_voice_span_p90_s:.2f} s; "
         f"first audio {summary.first_audio_s:.2f} s"
     )
-    assert outcome.line().startswith(
+    assert figures.line().startswith(
         "heard 10.1 s, 3 units, 1 skipped; ear-voice span p50 1.75 s, p90 2.80 s; first audio 2.25"
     )
 
@@ -66,7 +66,7 @@ async def test_the_last_line_has_the_figures_of_the_summary(tmp_path):
     ],
 )
 def test_a_session_without_speech_has_no_figures_of_it(events, line):
-    outcome = Outcome("es")
+    figures = SessionFigures("es")
     for event in events:
-        outcome.take(event)
-    assert outcome.line() == line
+        figures.take(event)
+    assert figures.line() == line

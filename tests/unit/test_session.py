@@ -150,6 +150,16 @@ async def test_one_unit_that_fails_twice_is_shown_in_its_own_words_and_not_spoke
     assert unit_words(keep) == committed_words(keep)
 
 
+@pytest.mark.parametrize("faults", [{"raise_at": {"translate": {3, 4}}}, {"garbage_at": {"translate": {3}}}])
+@pytest.mark.parametrize("spoken", ["es", None])
+async def test_what_is_not_spoken_because_it_is_not_translated_is_told(faults: dict, spoken: str | None) -> None:
+    _, keep, session = make(Scripted(faults=Faults(**faults)), spoken=spoken)
+    await run(session, keep, 60)
+    (shown,) = [unit for unit in keep.of(ReadingUnit) if unit.language == "en"]
+    told = [(skip.first, skip.last) for skip in keep.of(Skipped)]
+    assert told == ([(shown.number, shown.number)] if spoken else [])
+
+
 async def test_a_unit_whose_speech_fails_twice_is_skipped_with_a_fault_and_the_rest_goes_on() -> None:
     _, keep, session = make(Scripted(faults=Faults(raise_at={"say": {2, 3}})))
     await run(session, keep, 60)

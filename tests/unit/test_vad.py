@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.asr import vad
-from models.asr.vad import SAMPLE_RATE, WINDOW_S, WINDOW_SAMPLES, Endpointer, EndpointOptions, StreamingVad
+from models.asr.vad import (
+    SAMPLE_RATE,
+    WINDOW_S,
+    WINDOW_SAMPLES,
+    Endpointer,
+    EndpointOptions,
+    NoiseFloor,
+    StreamingVad,
+    level_of,
+)
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
 PROBABILITIES = st.lists(st.floats(0, 1), max_size=200)
@@ -60,16 +69,18 @@ def test_streams_share_the_network_but_no_state(speech, whole):
     np.testing.assert_array_equal(np.concatenate(mixed), whole[:40])
 
 
-def test_agrees_with_the_batched_network_of_faster_whisper(speech, whole):
+def test_agrees_with_the_batched_network_of_faster_whisper(speech):
     from faster_whisper.vad import get_vad_model
 
+    whole = StreamingVad(most_gain_db=0.0).probabilities(speech)
     usable = speech[: len(whole) * WINDOW_SAMPLES]
     reference = np.ravel(get_vad_model()(usable.copy()))
-    loud = np.sqrt(np.mean(usable.reshape(-1, WINDOW_SAMPLES) ** 2, axis=1)) > 1e-3
+    levels = np.sqrt(np.mean(usable.reshape(-1, WINDOW_SAMPLES) ** 2, axis=1))
+    loud, silent = levels > 1e-3, levels < 10 ** (-90 / 20)
     # faster-whisper gives every window the context of the one before, too, and starts from silence.
     np.testing.assert_allclose(whole[loud], reference[loud], atol=1e-3)
-    assert not whole[~loud].any()
-    assert reference[~loud].all(), "on near-silence the network is never sure"
+    assert not whole[silent].any()
+    assert reference[silent].all(), "on near-silence the network is never sure"
 
 
 def test_bad_samples_are_silence_and_the_array_is_left_alone():
@@ -142,3 +153,25 @@ def test_hesitant_probabilities_neither_start_nor_break_silence():
     assert Endpointer().hear([0.9, 0.1] * 50) == [], "clicks"
     assert [p.kind for p in Endpointer().hear([0.9] * 5 + [0.2] + [0.45] * 40)] == ["start", "soft_end", "end"]
     assert [p.kind for p in Endpointer(EndpointOptions(start_s=0.2)).hear([0.9] * 5 + [0.1] * 40)] == []
+
+
+@pytest.mark.parametrize("gain_db", [-20, -35, -45])
+def test_quiet_speech_is_found_where_loud_speech_is(speech, gain_db):
+    noise = 10 ** (-60 / 20) * np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
+    loud, quiet = (StreamingVad().probabilities((speech + noise) * 10 ** (gain / 20)) for gain in (0.0, gain_db))
+    assert np.mean(quiet >= 0.5) == pytest.approx(np.mean(loud >= 0.5), abs=0.08)
+
+
+@pytest.mark.parametrize("level_db", [-95, -75, -62, -40])
+def test_noise_is_no_speech_at_any_level_also_after_digital_silence(level_db):
+    noise = 10 ** (level_db / 20) * np.random.default_rng(0).standard_normal(10 * SAMPLE_RATE)
+    audio = np.concatenate([np.zeros(SAMPLE_RATE), noise]).astype(np.float32)
+    assert not np.any(StreamingVad().probabilities(audio) >= 0.35)
+
+
+def test_the_noise_floor_falls_at_once_and_rises_slowly():
+    floor = NoiseFloor()
+    assert [floor.hear(-50.0), floor.hear(-70.0)] == [-50.0, -70.0]
+    levels = [floor.hear(-30.0) for _ in range(round(10 / WINDOW_S))]
+    assert levels[-1] == pytest.approx(-40.0, abs=0.2)
+    assert level_of(np.zeros(512, np.float32)) == pytest.approx(-120.0)

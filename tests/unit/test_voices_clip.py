@@ -10,12 +10,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.asr.speech_finder import SileroSpeech
+from models.asr.vad import SileroSpeech
 from pipeline.errors import BadInput
 from pipeline.voices import quality
 from pipeline.voices.quality import WINDOW_S
 from pipeline.voices.recording import Recording, read_recording, resampled
-from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded, heard, reference_clip
+from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, analyse, faded, reference_clip
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
 HZ = 16_000
@@ -42,7 +42,7 @@ def recording(samples, sample_rate=HZ):
 
 
 def clip_of(samples, sample_rate=HZ, finder=None):
-    return reference_clip(heard(recording(samples, sample_rate), finder or SileroSpeech()))
+    return reference_clip(analyse(recording(samples, sample_rate), finder or SileroSpeech()))
 
 
 def noise(count, level, seed=0):
@@ -191,7 +191,7 @@ async def test_any_format_is_read(tmp_path, speech, name, rate, channels):
     read = await read_recording(tmp_path / name)
     assert read.sample_rate == rate
     assert len(read.samples) / rate == pytest.approx(6, abs=0.15)
-    assert 4.5 < reference_clip(heard(read, SileroSpeech())).speech_s < 6
+    assert 4.5 < reference_clip(analyse(read, SileroSpeech())).speech_s < 6
 
 
 def write(path, samples, rate):
@@ -240,7 +240,7 @@ def spy(read):
 async def test_the_offset_of_a_cheap_sound_card_is_no_noise(tmp_path, speech):
     path = tmp_path / "clip.wav"
     soundfile.write(path, 0.8 * speech[: 10 * HZ] + 0.05, HZ)
-    assert heard(await read_recording(path), SileroSpeech()).snr_db > 20
+    assert analyse(await read_recording(path), SileroSpeech()).snr_db > 20
 
 
 @pytest.mark.parametrize("content", [b"", b"no audio at all, but a text that someone gave by mistake\n" * 50])

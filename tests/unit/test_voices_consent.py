@@ -10,11 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput
-from pipeline.voices.consent import given_consent, statement_for
+from pipeline.voices.consent import (
+    agreement,
+    agrees,
+    consent_sentence,
+    given_consent,
+    names,
+    preview_sentence,
+    statement_for,
+    tokens,
+)
 from pipeline.voices.recording import read_recording
-from pipeline.voices.reference_clip import Heard, heard
-from pipeline.voices.sentences import consent_sentence, preview_sentence
-from pipeline.voices.statement import agreement, agrees, names, tokens
+from pipeline.voices.reference_clip import AnalysedRecording, analyse
 from tests.scripted_voices import Reader
 
 LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko"]
@@ -41,8 +48,8 @@ class Always:
 
 
 @pytest.fixture
-async def found() -> Heard:
-    return heard(await read_recording(SPEECH), Always())
+async def found() -> AnalysedRecording:
+    return analyse(await read_recording(SPEECH), Always())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -115,7 +122,7 @@ async def test_another_text_says_what_was_heard_and_what_to_say(found):
 
 
 async def test_where_nothing_recognizes_it_the_user_confirms_the_text(found):
-    with pytest.raises(BadInput, match="does not hear German.*--consent-text"):
+    with pytest.raises(BadInput, match="does not hear German.*; try: a text of consent"):
         await given_consent(statement_for("anna", "de", "anna", None), found, None)
     own = "Ja, translate-live darf meine Stimme als anna verwenden."
     consent = await given_consent(statement_for("anna", "de", "anna", own), found, None)
@@ -136,13 +143,13 @@ def test_a_text_must_name_the_product_and_the_voice(text):
 
 
 def test_a_language_without_a_sentence_asks_for_a_text():
-    with pytest.raises(BadInput, match="no statement in Swedish yet.*--consent-text"):
+    with pytest.raises(BadInput, match="no statement in Swedish yet.*; try: a text of consent"):
         statement_for("anna", "sv", "anna", None)
 
 
 async def test_a_moment_of_speech_is_no_consent(tmp_path):
     path = tmp_path / "yes.wav"
     soundfile.write(path, np.sin(np.arange(16_000) * 0.2) * 0.3, 16_000)
-    found = heard(await read_recording(path), Always())
+    found = analyse(await read_recording(path), Always())
     with pytest.raises(BadInput, match=r"1.0 s of speech, which is no consent"):
         await given_consent(statement_for("anna", "en", "anna", None), found, Reader(""))

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk
-from pipeline.voices.folder import data_folder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
-from pipeline.voices.store import RECORD, VoiceStore
+from pipeline.voices.store import RECORD, VoiceStore, data_folder
 
 CONSENT = Consent("Anna Smith", "2026-11-21T02:00:00+00:00", "I agree", "0" * 64, "heard")
 CLIP = AudioChunk(np.sin(np.arange(72_000) * 0.05).astype(np.float32) * 0.5, 24_000, 0.0)
@@ -103,7 +102,7 @@ def test_removing_leaves_nothing(store):
 
 
 def test_an_unknown_voice_names_the_nearest(store):
-    with pytest.raises(BadInput, match="none is enrolled.*voices add"):
+    with pytest.raises(BadInput, match="no voice 'anna', none is enrolled; try: to enrol one"):
         store.record("anna")
     store.add(record(), "toy", arrays(1))
     with pytest.raises(BadInput, match="did you mean 'anna'"):
@@ -130,7 +129,7 @@ def test_a_failure_at_any_step_leaves_the_old_voice_or_none(store, monkeypatch, 
 
     for name in ("mkstemp", "replace", "fsync"):
         place = "tempfile" if name == "mkstemp" else "os"
-        monkeypatch.setattr(f"pipeline.voices.private_files.{place}.{name}", failing(getattr(__import__(place), name)))
+        monkeypatch.setattr(f"pipeline.voices.store.{place}.{name}", failing(getattr(__import__(place), name)))
     done = False
     with suppress(DeviceError, KeyboardInterrupt):
         store.add(record(), "toy", arrays(2), CLIP)
@@ -160,7 +159,7 @@ def test_changed_or_missing_files_are_told(store):
     store.add(record(), "toy", arrays(1))
     (array_file,) = (store.folder / "anna").glob("*.safetensors")
     array_file.write_bytes(array_file.read_bytes()[:-1] + b"x")
-    with pytest.raises(BadInput, match="is not what was stored.*--replace"):
+    with pytest.raises(BadInput, match="is not what was stored; try: to enrol the voice again"):
         value_of(store)
     array_file.unlink()
     with pytest.raises(BadInput, match="cannot be read"):
@@ -171,7 +170,7 @@ def test_changed_or_missing_files_are_told(store):
 def test_a_broken_record_says_how_to_mend_it_and_can_be_removed(store, content):
     store.add(record(), "toy", arrays(1))
     (store.folder / "anna" / RECORD).write_bytes(content)
-    with pytest.raises(BadInput, match="broken.*voices add CLIP --name anna"):
+    with pytest.raises(BadInput, match="broken.*; try: to enrol the voice again"):
         store.record("anna")
     store.remove("anna")
     assert store.names() == []

@@ -104,7 +104,7 @@ class Exhausted:
 
 @pytest.mark.parametrize("failures", [1, 2])
 def test_a_full_gpu_gets_one_more_try(engine, failures):
-    full = CTranslate2Engine(Exhausted(engine._model, failures), engine._tokenizer, 3000)
+    full = CTranslate2Engine(Exhausted(engine._model, failures), engine._tokenizer, 3000, adaptive=True)
     if failures == 1:
         assert full.decode([job(engine, 1)]) == engine.decode([job(engine, 1)])
     else:
@@ -172,6 +172,20 @@ def test_without_alignment_heads_the_upper_half_of_the_decoder_is_guessed(tmp_pa
         with_guessed_heads(headless)
 
 
+@pytest.mark.parametrize(("cores", "wanted", "threads"), [(2, 0, 2), (16, 0, 4), (2, 3, 3)])
+def test_no_more_threads_than_cores_are_started_unless_they_are_asked_for(folder, monkeypatch, cores, wanted, threads):
+    import ctranslate2
+
+    started = []
+    whisper = ctranslate2.models.Whisper
+    monkeypatch.setattr("models.asr.whisper.loading.usable_cores", lambda: cores)
+    monkeypatch.setattr(
+        ctranslate2.models, "Whisper", lambda *args, **settings: started.append(settings) or whisper(*args, **settings)
+    )
+    load_engine(folder, Placement("cpu", threads=wanted), 0.0, 1)
+    assert started[0]["intra_threads"] == threads
+
+
 def test_devices_and_compute_types_that_are_not_there_are_named(folder):
     assert choose_compute_type("cpu", "auto") == "int8"
     with pytest.raises(BadInput, match="int8_float32"):
@@ -181,3 +195,44 @@ def test_devices_and_compute_types_that_are_not_there_are_named(folder):
     if not ctranslate2.get_cuda_device_count():
         with pytest.raises(ModelError, match="device=cpu"):
             load_engine(folder, Placement("cuda"), 0.0, 1)
+
+
+@pytest.mark.parametrize("context", [0, 67, 192])
+def test_the_context_takes_no_room_from_the_text(engine, context):
+    """A model that never ends by itself must give as many tokens after a long context as after none."""
+
+    class Endless:
+        """Forbids the end of text and notes how many tokens come."""
+
+        def __init__(self, model):
+            self._model, self.lengths = model, []
+
+        def generate(self, encoded, prompts, **settings):
+            end = [engine._end]
+            found = self._model.generate(
+                encoded, prompts, **settings | {"suppress_tokens": settings["suppress_tokens"] + end}
+            )
+            self.lengths += [len(one.sequences_ids[0]) for one in found]
+            return found
+
+        def __getattr__(self, name):
+            return getattr(self._model, name)
+
+    endless = Endless(engine._model)
+    told = CTranslate2Engine(endless, engine._tokenizer, 3000)
+    told.decode([replace(job(engine, 1, [" one", " two"]), context=(engine.encode_text(" four")[0],) * context)])
+    assert endless.lengths[0] >= 2 + 12
+
+
+def test_whatever_the_library_refuses_is_a_model_error(engine):
+    class Refusing:
+        n_mels, is_multilingual = 80, True
+
+        def encode(self, batch):
+            raise ValueError("The maximum decoding length must be > 0")
+
+        def __getattr__(self, name):
+            return getattr(engine._model, name)
+
+    with pytest.raises(ModelError, match="maximum decoding length"):
+        CTranslate2Engine(Refusing(), engine._tokenizer, 3000).decode([job(engine, 1)])

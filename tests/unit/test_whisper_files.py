@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.random_whisper import build
 from models.asr.whisper import FasterWhisper
-from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
+from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.model_files import REPOSITORIES, download, find, lacking, repository
 from pipeline.errors import BadInput, ModelError, NetworkError
 

@@ -18,8 +18,9 @@ from benchmarks.scripted_speech import (
 )
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.listening import WhisperRecognizer
+from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.overload import FRUGAL_WINDOW_S
+from models.asr.whisper.vocabulary import Vocabulary
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane
@@ -116,6 +117,7 @@ async def test_two_streams_on_one_engine_hear_what_each_hears_alone():
         """Hears either script: the first word of a window says which, as sound would."""
 
         n_mels, window_s, languages = 0, 30.0, frozenset({"en"})
+        encode_text = tuple
         batches: list[int] = []
 
         def decode(self, jobs):
@@ -225,7 +227,19 @@ async def test_every_update_knows_the_languages_and_as_many_of_the_expected_word
     slow = Slow(engine, 0.0)
     expected = [" Kubernetes ", "Helm", " ", "Helm", *(f"word{number}" for number in range(200))]
     async with recognizer(engine, slow).open(languages, expected) as listening:
-        await listening.hear(chunk(audio, 0, len(audio)))
+        heard = await listening.hear(chunk(audio, 0, len(audio)))
     assert {job.allowed for job in slow.jobs} == {allowed}
+    (fault,) = (notice for notice in heard.notices if isinstance(notice, Fault))
+    assert "128 of the 202 terms" in fault.message
     (context,) = {job.context for job in slow.jobs}
     assert context == ("Kubernetes", "Helm", *(f"word{number}" for number in range(126)))
+
+
+def test_a_term_that_was_said_is_expected_before_those_that_were_not():
+    terms = [f"term{number:03}" for number in range(300)]
+    vocabulary = Vocabulary(terms, lambda text: tuple(text.strip(" .").split(", ")))
+    assert vocabulary.tokens == tuple(terms[:128])
+    vocabulary.hear([" Then", " Term002,", " and", " Term", "250,", " it", " was"])
+    rest = [term for term in terms if term not in {"term250", "term002"}]
+    assert vocabulary.tokens == ("term250", "term002", *rest[:126])
+    assert not Vocabulary(terms[:5], tuple).notices

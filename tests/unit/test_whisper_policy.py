@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scripted_speech import NoFeatures
+from models.asr.whisper.commit import POLICIES, CommitOptions, Evidence, align, flush, hold, hybrid, local_agreement
 from models.asr.whisper.hypothesis import HeardWord
-from models.asr.whisper.policy import POLICIES, CommitOptions, Evidence, align, flush, hold, hybrid, local_agreement
 from models.asr.whisper.window import Window
 
 OPTIONS = CommitOptions()

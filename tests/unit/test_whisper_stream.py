@@ -24,9 +24,9 @@ from benchmarks.scripted_speech import (
     write_script,
 )
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
+from models.asr.whisper.commit import POLICIES
+from models.asr.whisper.hallucination_filter import token_budget
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.policy import POLICIES
-from models.asr.whisper.sanity import token_budget
 from models.asr.whisper.stream import CONTEXT_PAUSE_S
 from models.asr.whisper.utterance import CONTEXT_TOKENS
 from pipeline.events import Gap

@@ -20,7 +20,8 @@ from benchmarks.scripted_speech import (
     render,
     write_script,
 )
-from models.asr.whisper.hypothesis import HeardWord
+from models.asr.whisper.commit import CommitOptions, Committer
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
 from models.asr.whisper.window import KEPT_WORDS, Window
@@ -120,12 +121,84 @@ def test_what_never_settles_is_decoded_without_what_leads_the_decoder_and_then_g
     assert jobs[lost + 1].start == pytest.approx(gap.end, abs=0.01)
 
 
-def test_voice_without_words_is_heard_on_in_short_windows_and_is_no_loss():
+def test_voice_without_words_is_heard_on_in_short_windows_decoded_bare_and_told_as_gaps():
     options, engine = StreamOptions(), ScriptedEngine(())
     heard = listen(open_stream(options), engine, render([ScriptedWord(1, 0.2, 40.0)], 40.0), repeat(4800))
     assert max(end - start for start, end in engine.windows) <= options.window_s + 2 * options.step_s
     assert engine.windows[-1][1] == pytest.approx(40.0)
-    assert not any(transcript.committed or transcript.notices for transcript in heard)
+    assert not any(transcript.committed for transcript in heard)
+    gaps = [notice for transcript in heard for notice in transcript.notices]
+    assert all(isinstance(gap, Gap) and gap.reason == "unrecognized" for gap in gaps)
+    assert gaps[0].start < 0.3
+    assert [before.end for before in gaps[:-1]] == pytest.approx([after.start for after in gaps[1:]], abs=0.02)
+    assert gaps[-1].end == pytest.approx(40.0, abs=0.1)
+
+
+class Deaf(ScriptedEngine):
+    """Says "end of text" after a prefix of more words than it likes, like tiny.en after a full stop of its own."""
+
+    def __init__(self, script, patience, from_s=0.0, bare_too=False):
+        super().__init__(script)
+        self.patience, self.from_s, self.bare_too = patience, from_s, bare_too
+
+    def _decode(self, job):
+        heard = super()._decode(job)
+        deaf = len(job.prefix) > self.patience or (self.bare_too and not job.prefix)
+        return replace(heard, words=()) if deaf and job.end > self.from_s else heard
+
+
+def test_a_decoder_that_goes_deaf_after_a_prefix_is_asked_without_it_and_loses_nothing():
+    script = write_script(5, 60, Manner(pauses=0.0))
+    heard = listen(open_stream(StreamOptions()), Deaf(script, 5), render(script, script[-1].end + 0.5), repeat(4800))
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+
+
+def test_speech_that_is_not_heard_without_prefix_either_is_told_as_a_gap():
+    script = write_script(5, 60, Manner(pauses=0.0))
+    engine = Deaf(script, 0, from_s=10.0, bare_too=True)
+    heard = listen(open_stream(StreamOptions()), engine, render(script, script[-1].end + 0.5), repeat(4800))
+    words = [word for transcript in heard for word in transcript.committed]
+    gaps = [notice for transcript in heard for notice in transcript.notices]
+    assert [word.text for word in words] == [word.text for word in script[: len(words)]]
+    lost = [word for word in script[len(words) :] if not any(gap.start <= word.start + 0.05 <= gap.end for gap in gaps)]
+    assert not lost
+
+
+def test_a_loop_in_the_silence_after_speech_is_seen_before_its_copies_are_dropped():
+    window = Window(0, NoFeatures())
+    for piece in range(94):
+        window.push(np.zeros(512, np.float32), 1.0 if piece < 84 else 0.1)
+    window.commit([HeardWord(" ever", 0.9, 1.9, 0.7, (1,)), HeardWord(" failed", 1.9, 2.36, 0.9, (2,))])
+    copies = [HeardWord(text, 2.98, 2.98, 0.97, (3,)) for _ in range(8) for text in (" failed", " ever")]
+    loop = Hypothesis((HeardWord(" ever", 2.4, 2.98, 0.64, (3,)), *copies), "en")
+    assert Committer("hybrid", CommitOptions()).plausible(loop, window, bare=False) is None
+
+
+def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
+    """After a forced word the decoder may go on with a mark or with the rest of that word."""
+    window = window_of("#" * 60)
+    window.commit([HeardWord(" noise", 1.1, 1.5, 0.9, (1,))])
+    committer = Committer("hybrid", CommitOptions())
+
+    def heard(*texts, language="en"):
+        words = [HeardWord(text, 1.5 + 0.2 * n, 1.7 + 0.2 * n, 0.9, (n + 5,)) for n, text in enumerate(texts)]
+        return [(word.text, word.tokens) for word in committer.plausible(Hypothesis(tuple(words), language), window, False)]
+
+    assert heard("-est", " of") == [(" est", (5,)), (" of", (6,))]
+    assert heard(",", " and", " so") == [(" and", (5, 6)), (" so", (7,))], "the mark leads the decoder, unseen"
+    assert heard(",") == []
+    assert heard("一", "二", language="zh") == [("一", (5,)), ("二", (6,))]
+
+
+def test_a_word_is_settled_only_when_another_one_follows():
+    window = window_of("#" * 120)
+    committer = Committer("hybrid", CommitOptions())
+    words = [HeardWord(" 3", 1.1, 1.5, 0.9, (1,)), HeardWord(" noise", 1.5, 2.0, 0.9, (2,))]
+    window.remember(words)
+    window.push(np.zeros(16_000, np.float32), 1.0)
+    assert committer.committed_count(words, window) == 1
+    assert committer.committed_count(words[:1], window) == 0
+    assert committer.count_at_pause(words) == 2
 
 
 def test_an_utterance_has_one_language_which_is_told_before_its_first_word():
@@ -155,3 +228,24 @@ def test_an_utterance_has_one_language_which_is_told_before_its_first_word():
     assert {language for language, *_ in told[begun:changed]} == {"de"}
     assert {language for language, *_ in told[changed:]} == {"en"}
     assert sum(job.detect for job in jobs) < 10, "a language that is settled is not asked for again"
+
+
+@pytest.mark.parametrize(("pause_s", "together"), [(1.2, True), (3.5, False)])
+def test_speech_after_a_short_pause_is_decoded_with_what_came_before_it(pause_s, together):
+    """Alone it would begin like a text: with a capital, and with whatever fits half a sentence."""
+    first = write_script(3, 12, Manner(pauses=0.0, repeats=0.0))
+    shift_s = first[-1].end + pause_s - first[0].start
+    script = [*first, *(replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in first)]
+    stream, engine, jobs, heard = open_stream(StreamOptions()), ScriptedEngine(script), [], []
+    stream.feed(render(script, script[-1].end + 1.0))
+    while not stream.exhausted:
+        while (job := stream.job()) is not None:
+            jobs.append(job)
+            stream.accept(engine.decode([job])[0], 0.0)
+        heard.append(stream.take())
+        stream.finish()
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+    assert sum(transcript.ended for transcript in heard) == 2
+    after = next(job for job in jobs if job.end > script[12].start)
+    assert bool(after.prefix) == together
+    assert (after.start < first[-1].start) == together

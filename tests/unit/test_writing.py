@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DeviceError
-from pipeline.sinks.writing import cannot_write, check_file, check_folder, create
+from pipeline.errors import BadInput, DeviceError
+from pipeline.sinks.writing import RecordFile, cannot_write, check_file, check_folder, create
 
 
 @pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o644)])
@@ -58,6 +58,40 @@ def test_what_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
             check(path)
 
 
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    before = os.listdir("/proc/self/fd")
+    for refuse in (check_file, lambda path: create(path, private=True), RecordFile):
+        for path in (tmp_path / "pipe", tmp_path / "link"):
+            with pytest.raises(BadInput) as refused:
+                refuse(path)
+            assert str(refused.value) == f"{path} is a named pipe, and only files are written; try: the name of a file"
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_record_that_cannot_be_written_is_told_and_the_file_is_given_back(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    file = RecordFile(tmp_path / "full")
+    with pytest.raises(DeviceError, match="full any more: No space left on device; what was written stays valid"):
+        file.add("a record\n")
+    file.close()
+    file.close()
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = RecordFile(tmp_path / "log")
+    file.add("one\n")
+    write = os.write
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        with pytest.raises(DeviceError, match="the disk is full"):
+            file.add("two\n")
+    file.add("three\n")
+    file.close()
+    assert (tmp_path / "log").read_text() == "one\nthree\n"
+
+
 @pytest.mark.parametrize(
     ("name", "code", "step"),
     [
@@ -67,14 +101,10 @@ def test_what_cannot_be_is_refused_beforehand(tmp_path: Path) -> None:
         ("log", errno.EACCES, "a folder you may write to, or chmod u+w {}"),
         ("file", errno.EACCES, "a folder you may write to, or chmod u+w {}/file"),
         ("log", errno.ENOSPC, "another disk, or another place"),
-        ("pipe", errno.ENXIO, "start its reader first"),
-        ("pipe", errno.ENOSPC, "another disk, or another place"),
-        ("log", errno.ENXIO, "another disk, or another place"),
     ],
 )
 def test_what_to_do_depends_on_what_went_wrong(tmp_path: Path, name: str, code: int, step: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
-    os.mkfifo(tmp_path / "pipe")
     error = OSError(code, os.strerror(code))
     assert str(cannot_write(tmp_path / name, error)).endswith(f"; try: {step.format(tmp_path)}")

@@ -9,20 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from models.asr.vad import StreamingVad
+from models.asr.vad import Loudness, SpeechDetector, StreamingVad
 from models.asr.whisper.alignment_heads import has_alignment_heads
 from models.asr.whisper.batching import BatchedEngine
-from models.asr.whisper.gpu_memory import gpu_memory
 from models.asr.whisper.hypothesis import Engine
-from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3
+from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.model_files import download, find, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
-from models.asr.whisper.voice import Loudness
 from models.gpu_memory import on_gpu
-from pipeline.contracts import Missing, Progress
-from pipeline.errors import BadInput, ModelError, check_range
+from models.model_files import table
+from pipeline.contracts import FetchOptions, Missing, Progress
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice
 from pipeline.lane import Lane
 
@@ -33,6 +32,12 @@ NO_HEADS = (
     "words are committed when two hypotheses agree (local_agreement)"
 )
 
+_MILLIONS = {
+    "tiny": 39, "base": 74, "small": 244, "medium": 769, "large-v1": 1550, "large-v2": 1550, "large-v3": 1550,
+    "large": 1550, "large-v3-turbo": 809, "turbo": 809,
+}  # fmt: skip
+"""Parameters by name (README of openai/whisper); models of English alone are as large."""
+
 
 @dataclass(frozen=True, slots=True)
 class FasterWhisper:
@@ -41,7 +46,8 @@ class FasterWhisper:
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
     on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): less
     work on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
-    kept, if not where the model hub keeps them. ``voice``: what finds speech.
+    kept, if not where the model hub keeps them. ``voice``: the speech detector; ``floor_db``: what is louder (dB below full
+    scale) is never too quiet for it, and what is quieter only where it does not rise above the noise.
     """
 
     model: str = "small"
@@ -54,6 +60,7 @@ class FasterWhisper:
     encoder_window_s: float = 0.0
     cache: str = ""
     voice: Literal["silero", "loudness"] = "silero"
+    floor_db: float = -60.0
     stream: StreamOptions = field(default_factory=StreamOptions)
 
     def __post_init__(self) -> None:
@@ -61,6 +68,7 @@ class FasterWhisper:
         check_range("threads", self.threads, 0)
         check_range("beam_size", self.beam_size, 1)
         check_range("batch", self.batch, 1)
+        check_range("floor_db", self.floor_db, -120, 0)
         check_range("encoder_window_s", self.encoder_window_s, 0, WHISPER_S)
 
     def missing(self) -> Sequence[Missing]:
@@ -71,10 +79,10 @@ class FasterWhisper:
         if absent:
             return absent
         if self.device == "cuda" and not _gpus():
-            absent.append(Missing("a CUDA GPU", "a profile that needs none, as --profile cpu", fetchable=False))
+            absent.append(Missing("a CUDA GPU", "a profile that needs none, such as the profile cpu", fetchable=False))
         folder = find(self.model, self.cache)
         if folder is None:
-            absent.append(Missing(f"the Whisper model {self.model}", "translate-live pull"))
+            absent.append(Missing(f"the Whisper model {self.model}", FETCH_MODELS))
         elif lacking(folder):
             what = f"{', '.join(lacking(folder))} in {folder}"
             absent.append(Missing(what, "copy the whole model there", fetchable=False))
@@ -88,26 +96,35 @@ class FasterWhisper:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
-        return gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
+        return _gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
-        download(self.model, self.cache, progress)
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the model, from any source where its files are in the table of model files, else from the hub."""
+        from models.fetch import fetch
+
+        if not self.cache and (name := f"whisper-{self.model}") in table():
+            fetch(name, progress, source=options.source)
+        else:
+            download(self.model, self.cache, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[WhisperRecognizer]:
         """Load on a thread of its own, warm up, share among sessions; never uses the network."""
         folder = find(self.model, self.cache)
         if folder is None:
-            raise ModelError(
-                f"the Whisper model {self.model} is not on this machine: translate-live pull, or name a folder"
-            )
+            raise ModelError(f"the Whisper model {self.model} is not on this machine", hint=FETCH_MODELS)
         with Lane("whisper") as lane:
             engine = await lane.run(self._load_engine, folder)
             options, notices = self._fitting(engine, folder)
-            voice = StreamingVad if self.voice == "silero" else Loudness
             batched = BatchedEngine(engine, lane, self.batch)
-            yield WhisperRecognizer(engine, batched, options, voice, log_mel_features(engine), notices)
+            yield WhisperRecognizer(engine, batched, options, self._detector, log_mel_features(engine), notices)
+
+    def _detector(self) -> SpeechDetector:
+        return StreamingVad(self.floor_db) if self.voice == "silero" else Loudness()
 
     def _load_engine(self, folder: Path) -> Engine:
         placement = Placement(self.device, self.device_index, self.compute_type, self.threads)
@@ -130,3 +147,15 @@ def _gpus() -> int:
     import ctranslate2
 
     return int(ctranslate2.get_cuda_device_count())
+
+
+def _gpu_memory(model: str, folder: Path | None, compute_type: str) -> Mapping[str, int]:
+    """Bytes of the weights, with where the figure comes from; 0 where neither file nor name tell."""
+    name = Path(model).name
+    if folder is not None and (folder / "model.bin").is_file():
+        return {f"weights of Whisper {name}, from its file": (folder / "model.bin").stat().st_size}
+    number_bytes = 1 if "int8" in compute_type else 4 if compute_type == "float32" else 2
+    parameters = _MILLIONS.get(name.removesuffix(".en"), 0) * 1_000_000
+    if not parameters:
+        return {f"an unknown size for Whisper {name}": 0}
+    return {f"weights of Whisper {name}, from its published size": parameters * number_bytes}

@@ -13,11 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.asr.whisper.ctranslate2_types import (
+    Aligned,
+    Encoded,
+    NativeModel,
+    NativeTokenizer,
+    Splitter,
+    new_splitter,
+    storage_view,
+)
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, Tokens
-from models.asr.whisper.languages import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
+from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
-from models.asr.whisper.native import Aligned, Encoded, NativeModel, NativeTokenizer, Splitter, new_splitter, storage_view
-from models.asr.whisper.words import split_words
+from models.asr.whisper.words import UNSPACED, split_words
 from pipeline.errors import ModelError
 
 # fmt: off
@@ -26,7 +34,10 @@ CONTROL_TOKENS = (
 )
 # fmt: on
 MAX_POSITIONS = 448
+MAX_TEXT_TOKENS = MAX_POSITIONS // 2  # prefix and new words; the other half is for the context and control tokens
 ALIGNMENTS_PER_SECOND = 50
+SILENT_S = 1.0  # of silence after the audio: without it words are invented at its end
+LEAST_WIDTH_S = 5.0
 SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, and OpenAI's Whisper does too
 
 
@@ -41,14 +52,18 @@ class Timing:
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to. It belongs to one thread: give it a lane.
+    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. It belongs to one thread: give it
+    a lane.
     """
 
-    def __init__(self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1) -> None:
+    def __init__(
+        self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1, adaptive: bool = False
+    ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._frames = frames
         self._beam_size = beam_size
+        self._adaptive = adaptive
         self._splitters: dict[str, Splitter] = {}
         self._end = self._splitter("en").eot
         self._suppressed = _suppressed(self._splitter("en"), tokenizer)
@@ -76,19 +91,19 @@ class CTranslate2Engine:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
-        """Decode a batch; when CUDA runs out of memory, once more, then `ModelError`."""
+        """Decode a batch; when CUDA runs out of memory, once more. Raises `ModelError` for whatever CTranslate2 refuses."""
         try:
             return self._decode(jobs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if "out of memory" not in str(error):
                 raise ModelError(f"the recognizer failed: {error}") from error
         gc.collect()
         try:
             return self._decode(jobs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise ModelError(
-                f"the GPU ran out of memory while recognizing ({error}); take a smaller model "
-                "(--set recognizer.model=small), --set recognizer.compute_type=int8_float16, or fewer sessions"
+                f"the GPU ran out of memory while recognizing ({error})",
+                hint="a smaller model (recognizer.model=small), recognizer.compute_type=int8_float16, or fewer sessions",
             ) from error
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
@@ -106,11 +121,18 @@ class CTranslate2Engine:
 
     def encode(self, features: Sequence[Spectrogram]) -> Encoded:
         """One encoder pass over windows filled up to equal width; the output stays on the device."""
-        batch = np.full((len(features), self.n_mels, self._frames), SILENT_FEATURE, np.float32)
+        longest = max(window.shape[1] for window in features)
+        frames = self._width(longest) if self._adaptive else self._frames
+        batch = np.full((len(features), self.n_mels, frames), SILENT_FEATURE, np.float32)
         for row, window in zip(batch, features, strict=True):
-            width = min(self._frames, window.shape[1])
+            width = min(frames, window.shape[1])
             row[:, :width] = window[:, :width]
         return self._model.encode(storage_view(batch))
+
+    def _width(self, frames: int) -> int:
+        """Frames to compute for a window of ``frames``: whole seconds, at least one of them silent."""
+        seconds = -(-(frames + round(SILENT_S / FRAME_S)) * FRAME_S // 1)
+        return min(self._frames, round(max(LEAST_WIDTH_S, seconds) / FRAME_S))
 
     def detect(self, encoded: Encoded, jobs: Sequence[Job]) -> list[dict[str, float]]:
         """Probabilities among the languages that each job allows; empty if no job asks."""
@@ -130,12 +152,14 @@ class CTranslate2Engine:
             [*self._start(job, language), self._splitter(language).no_timestamps, *job.prefix_tokens]
             for job, language in zip(jobs, languages, strict=True)
         ]
-        budgets = [len(job.prefix_tokens) + job.max_new_tokens for job in jobs]
+        budgets = [min(MAX_TEXT_TOKENS, len(job.prefix_tokens) + job.max_new_tokens) for job in jobs]
+        contexts = [len(prompt) - len(job.prefix_tokens) for prompt, job in zip(prompts, jobs, strict=True)]
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=1 if jobs[0].greedy else self._beam_size,
-            max_length=min(MAX_POSITIONS, 2 * max(budgets)),  # CTranslate2 halves it, and counts the prefix
+            beam_size=self._beam_size if jobs[0].thorough and not jobs[0].greedy else 1,
+            # CTranslate2 generates min(max_length / 2, max_length - tokens before the text), the prefix included.
+            max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
             suppress_tokens=self._suppressed,
             return_no_speech_prob=True,
@@ -176,7 +200,7 @@ class CTranslate2Engine:
             begin, at = at, at + len(piece)
             if at < len(times):
                 forced.append((float(times[begin]), float(times[at])))
-        for text, piece in split_words(tokens[at:], self._splitter(language)):
+        for text, piece in split_words(tokens[at:], self._splitter(language), language not in UNSPACED):
             begin, at = at, at + len(piece)
             probability = float(np.mean(timing.probabilities[begin:at]))
             words.append(HeardWord(text, float(times[begin]), float(times[at]), probability, piece))

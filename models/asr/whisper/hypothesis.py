@@ -31,6 +31,7 @@ class Job:
     ``features`` [n_mels, frames] begin at ``start`` and stand for ``end - start`` seconds. The output is made to begin with
     ``prefix``, the tokens of the committed words in the window, word by word; ``context`` is text before the window.
     ``language`` None: the engine takes the likeliest of ``allowed``. ``detect``: tell the languages' probabilities.
+    ``greedy``: without beam search; ``thorough``: what is heard will be committed, so as well as the engine can.
     """
 
     start: float
@@ -43,6 +44,7 @@ class Job:
     detect: bool = False
     max_new_tokens: int = 64
     greedy: bool = False
+    thorough: bool = False
 
     @property
     def prefix_tokens(self) -> list[int]:
@@ -100,6 +102,6 @@ class Decoder(Protocol):
         ...
 
 
-def batch_key(job: Job) -> tuple[int, bool, bool]:
+def batch_key(job: Job) -> tuple[int, bool, bool, bool]:
     """Jobs with equal keys can be decoded together: same context length, all or none with a prefix, same search."""
-    return len(job.context), bool(job.prefix), job.greedy
+    return len(job.context), bool(job.prefix), job.greedy, job.thorough

@@ -1,9 +1,22 @@
-"""Which language is spoken: evidence over several updates, decided slowly, changed only where an utterance begins."""
+"""Languages that Whisper knows, and detection of the spoken one.
+
+Evidence is gathered over several updates, decided slowly, and asked for again in long utterances.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp, log
+
+_CODES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy id is it "
+    "ja jv ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn "
+    "so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh"
+)
+LANGUAGES = frozenset(_CODES.split())
+SINCE_LARGE_V3 = frozenset({"yue"})
+
+_OWN_CODES = {"jv": "jw"}
 
 LEAST_SPEECH_S = 1.0  # below this, detection is guessing
 PATIENCE_S = 3.0
@@ -11,7 +24,18 @@ SURE = 0.8
 SURE_OF_CHANGE = 0.9
 NEEDED = 2
 """Updates that must say the same."""
+ASKED_AGAIN_S = 4.0  # after a decision, in an utterance that goes on
 FLOOR = 1e-6
+
+
+def whisper_code(language: str) -> str:
+    """Whisper's own code for an ISO code."""
+    return _OWN_CODES.get(language, language)
+
+
+def iso_code(code: str) -> str:
+    """The ISO code for one of Whisper's."""
+    return next((iso for iso, own in _OWN_CODES.items() if own == code), code)
 
 
 class LanguageTracker:
@@ -23,66 +47,76 @@ class LanguageTracker:
     def __init__(self, allowed: Sequence[str]) -> None:
         self._fixed = len(allowed) == 1
         self.language: str | None = allowed[0] if self._fixed else None
-        self._evidence: dict[str, float] = {}
-        self._count = 0
         self.begin_utterance()
 
     def begin_utterance(self) -> None:
         """A pause has ended: the language may be another from here on."""
         self.settled = self._fixed
-        self._agreeing, self._challenger = 0, ""
+        self._ask_from_s = 0.0 if self.language is None else LEAST_SPEECH_S
+        self._doubt(0.0)
 
     def asks(self, speech_s: float) -> bool:
-        """Whether the next update should detect the language."""
-        return not self.settled and (speech_s >= LEAST_SPEECH_S or self.language is None)
+        """True if the next update should detect the language."""
+        return not self._fixed and speech_s >= self._ask_from_s
 
     def observe(self, probabilities: Mapping[str, float], speech_s: float, last: bool) -> bool:
-        """Weigh one update; ``last``: the utterance is over, decide now. Gives whether the language changed."""
-        if self.settled or not probabilities:
+        """Weigh one update and return True if the language changed; ``last``: the utterance is over, decide now."""
+        if self._fixed or not probabilities:
             self.settled = self.settled or (last and self.language is not None)
             return False
-        if self.language is None:
-            return self._choose(probabilities, speech_s, last)
-        return self._challenge(probabilities, speech_s, last)
+        best = max(probabilities, key=lambda code: probabilities[code])
+        if self.settled:
+            if best == self.language or probabilities[best] < SURE_OF_CHANGE:
+                self._ask_from_s = speech_s + ASKED_AGAIN_S
+                return False
+            self._doubt(speech_s - LEAST_SPEECH_S)
+            self.settled = False
+        return self._weigh(probabilities, best, speech_s, last)
 
     @property
     def guess(self) -> str | None:
         """The language, or the likeliest so far."""
-        if self.language is not None or not self._evidence:
-            return self.language
-        return max(self._evidence, key=lambda code: self._evidence[code])
+        return self.language or self._likeliest
 
-    def _choose(self, probabilities: Mapping[str, float], speech_s: float, last: bool) -> bool:
-        """The first decision, on the accumulated log-probabilities."""
+    @property
+    def _likeliest(self) -> str | None:
+        return max(self._evidence, key=lambda code: self._evidence[code]) if self._evidence else None
+
+    def _doubt(self, since_s: float) -> None:
+        """Forget the evidence of the last decision; patience lasts from ``since_s`` of the speech on."""
+        self._evidence: dict[str, float] = {}
+        self._count = self._agreeing = 0
+        self._challenger = ""
+        self._since_s = since_s
+
+    def _weigh(self, probabilities: Mapping[str, float], best: str, speech_s: float, last: bool) -> bool:
+        """Decide if ``NEEDED`` updates agree, on the accumulated log-probabilities when patience ends."""
         self._count += 1
         for code, probability in probabilities.items():
             self._evidence[code] = self._evidence.get(code, 0.0) + log(max(probability, FLOOR))
-        best = max(self._evidence, key=lambda code: self._evidence[code])
-        share = _share(self._evidence, best, self._count)
-        heard = speech_s >= LEAST_SPEECH_S
-        self._agreeing = self._agreeing + 1 if heard and share >= SURE else 0
-        if not (last or speech_s >= PATIENCE_S or self._agreeing >= NEEDED):
-            return False
-        self.language, self.settled, self._agreeing = best, True, 0
-        return True
-
-    def _challenge(self, probabilities: Mapping[str, float], speech_s: float, last: bool) -> bool:
-        """Whether this utterance is in another language than the last."""
-        best = max(probabilities, key=lambda code: probabilities[code])
-        if best == self.language or probabilities[best] < SURE_OF_CHANGE:
-            self.settled = last or speech_s >= LEAST_SPEECH_S
-            self._agreeing = 0
-            return False
-        self._agreeing = self._agreeing + 1 if best == self._challenger else 1
+        first = self.language is None
+        if first:
+            best = self._likeliest or best
+        share = self._share(best) if first else probabilities[best]
+        if best == self.language and share >= SURE:
+            return self._settle(best, speech_s)
+        sure = speech_s >= LEAST_SPEECH_S and share >= (SURE if first else SURE_OF_CHANGE)
+        self._agreeing = (self._agreeing + 1 if best == self._challenger or first else 1) if sure else 0
         self._challenger = best
-        if self._agreeing < NEEDED:
-            self.settled = last
-            return False
-        self.language, self.settled, self._agreeing = best, True, 0
-        return True
+        if self._agreeing >= NEEDED:
+            return self._settle(best, speech_s)
+        if last or speech_s - self._since_s >= PATIENCE_S:
+            likeliest = self._likeliest or best
+            return self._settle(likeliest if first or self._share(likeliest) >= SURE else self.language, speech_s)
+        return False
 
+    def _settle(self, language: str | None, speech_s: float) -> bool:
+        """Decide, and return True if the language is another than before."""
+        changed = language != self.language
+        self.language, self.settled, self._ask_from_s = language, True, speech_s + ASKED_AGAIN_S
+        return changed
 
-def _share(evidence: Mapping[str, float], code: str, count: int) -> float:
-    """The share of one language in the geometric means of the observed probabilities."""
-    means = {name: exp(value / count) for name, value in evidence.items()}
-    return means[code] / sum(means.values())
+    def _share(self, code: str) -> float:
+        """Share of one language in the geometric means of the observed probabilities."""
+        means = {name: exp(value / self._count) for name, value in self._evidence.items()}
+        return means[code] / sum(means.values())

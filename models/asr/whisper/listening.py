@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from models.asr.vad import cleaned
-from models.asr.whisper.hypothesis import Decoder, Engine, Tokens
+from models.asr.vad import SpeechDetector, cleaned
+from models.asr.whisper.hypothesis import Decoder, Engine
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.voice import VoiceActivity
+from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest
 from pipeline.events import AudioChunk, Notice, Transcript
 
-VOCABULARY_TOKENS = 128  # of the 448 positions that context, committed and new words share
 TOLERANCE_S = 0.02  # sources that compute their times in floating point
 
 
@@ -28,7 +27,7 @@ class WhisperRecognizer:
     engine: Engine
     batched: Decoder
     options: StreamOptions
-    voice: Callable[[], VoiceActivity]
+    detector: Callable[[], SpeechDetector]
     features: Callable[[], Features]
     notices: tuple[Notice, ...] = ()
 
@@ -36,7 +35,7 @@ class WhisperRecognizer:
     async def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AsyncIterator[WhisperListening]:
         """Begin a stream; raises `Refused` for a language the model does not know.
 
-        ``vocabulary`` is a hint: the first of its words, up to 128 tokens, are given to the model as context.
+        ``vocabulary`` is a hint: as many of its terms as have room are given to the model as context; see `Vocabulary`.
         """
         for language in languages:
             if language not in self.engine.languages:
@@ -45,8 +44,9 @@ class WhisperRecognizer:
                     f"{nearest(language, self.engine.languages)}"
                 )
         allowed = tuple(languages) or tuple(sorted(self.engine.languages))
-        expectation = Expectation(allowed, *_expected(self.engine, vocabulary))
-        yield WhisperListening(Stream(self.options, expectation, self.voice, self.features), self.batched, self.notices)
+        expected = Vocabulary(vocabulary, self.engine.encode_text)
+        stream = Stream(self.options, Expectation(allowed, expected), self.detector, self.features)
+        yield WhisperListening(stream, self.batched, (*self.notices, *expected.notices))
 
 
 def log_mel_features(engine: Engine) -> Callable[[], Features]:
@@ -116,19 +116,6 @@ class WhisperListening:
         transcript = self._stream.take()
         opening, self._opening = self._opening, ()
         return replace(transcript, notices=opening + transcript.notices) if opening else transcript
-
-
-def _expected(engine: Engine, vocabulary: Sequence[str]) -> tuple[str, Tokens]:
-    """As many of the words to expect, in their order, as the context has room for: as text and as tokens."""
-    text = ""
-    tokens: Tokens = ()
-    for word in dict.fromkeys(term.strip() for term in vocabulary if term.strip()):
-        longer = f"{text}, {word}" if text else word
-        encoded = engine.encode_text(f" {longer}.")
-        if len(encoded) > VOCABULARY_TOKENS:
-            break
-        text, tokens = longer, encoded
-    return text, tokens
 
 
 def _joined(heard: Sequence[Transcript]) -> Transcript:

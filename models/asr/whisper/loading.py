@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -10,21 +11,23 @@ import numpy as np
 
 from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
+from models.asr.whisper.ctranslate2_types import NativeModel, NativeTokenizer
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.model_files import lacking, read_settings
-from models.asr.whisper.native import NativeModel, NativeTokenizer
 from pipeline.errors import BadInput, ModelError, nearest
 
 Device = Literal["auto", "cpu", "cuda"]
 
 FRAMES_PER_SECOND = 100
+WHOLE_S = 30.0
+MOST_THREADS = 4  # one update gains little from more, and the other stages compute too
 PREFERRED = {"cpu": ("int8", "int8_float32", "float32"), "cuda": ("float16", "bfloat16", "int8_float16", "float32")}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model computes. ``threads`` 0: CTranslate2 decides."""
+    """Device and number format of a model. ``threads`` 0: as many as there are cores, at most 4."""
 
     device: Device = "auto"
     device_index: int = 0
@@ -48,7 +51,8 @@ def load_engine(folder: Path, placement: Placement, encoder_window_s: float, bea
     if encoder_window_s > seconds:
         raise BadInput(f"encoder_window_s {encoder_window_s:g} is more than this model hears at once: at most {seconds:g}")
     frames = round((encoder_window_s or seconds) * FRAMES_PER_SECOND)
-    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size)
+    adaptive = choose_device(placement.device) == "cpu" and seconds == WHOLE_S
+    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size, adaptive)
 
 
 def warm_up(engine: CTranslate2Engine) -> None:
@@ -66,6 +70,11 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     import ctranslate2
 
     return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_compute_type(device: str, wanted: str) -> str:
@@ -94,7 +103,7 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
             device=device,
             device_index=placement.device_index,
             compute_type=choose_compute_type(device, placement.compute_type),
-            intra_threads=placement.threads,
+            intra_threads=placement.threads or min(MOST_THREADS, usable_cores()),
         )
     except (RuntimeError, ValueError) as error:
         raise ModelError(_explained(folder, str(error))) from error

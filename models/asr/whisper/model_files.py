@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from models.downloads import UNWRITABLE, not_fetched
+from models.model_files import find as kept
+from models.model_files import table
 from pipeline.contracts import Progress
 from pipeline.errors import BadInput, TranslateLiveError, nearest
 
@@ -48,6 +50,8 @@ def find(model: str, cache: str = "") -> Path | None:
     """
     if _is_folder(model):
         return Path(model).expanduser()
+    if not cache and (name := f"whisper-{model}") in table() and (fetched := kept(name)):
+        return fetched
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository(model), "config.json", cache_dir=cache or None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.asr.vad import WINDOW_S, EndpointOptions
-from models.asr.whisper.overload import KEPT_S
-from models.asr.whisper.policy import CommitOptions, PolicyName
+from models.asr.whisper.commit import CommitOptions, PolicyName
+from models.asr.whisper.load_shedding import KEPT_S
 from pipeline.errors import check_range
 
 WHISPER_S = 30.0  # what its encoder hears at once
@@ -14,11 +14,13 @@ WHISPER_S = 30.0  # what its encoder hears at once
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """How to listen; seconds.
+    """Settings of a stream; seconds.
 
     An update each ``step_s`` on a window of at most ``window_s``, trimmed so that ``keep_s`` stay. Nothing committed for
-    ``stall_s`` of speech: what is old is taken. More than ``max_lag_s`` behind: skip to live. ``padding_s`` is heard before
-    an onset. ``carry_context``: committed words that left the window help to decode what follows.
+    ``stall_s`` of speech: the window is decoded bare, then told as a gap. More than ``max_lag_s`` behind: skip to live.
+    An onset is heard from ``padding_s`` before it and up to ``reach_s`` more where it is louder than the noise.
+    Speech that goes on after a pause of ``resume_s`` at most is heard together with the last ``keep_s`` before it.
+    ``carry_context``: committed words that left the window help to decode what follows.
     """
 
     step_s: float = 0.5
@@ -27,9 +29,11 @@ class StreamOptions:
     stall_s: float = 6.0
     max_lag_s: float = 6.0
     padding_s: float = 0.2
+    reach_s: float = 0.6
     policy: PolicyName = "hybrid"
     commit: CommitOptions = field(default_factory=CommitOptions)
     endpoints: EndpointOptions = field(default_factory=EndpointOptions)
+    resume_s: float = 2.0
     carry_context: bool = False
 
     def __post_init__(self) -> None:
@@ -39,3 +43,5 @@ class StreamOptions:
         check_range("stall_s", self.stall_s, self.step_s)
         check_range("max_lag_s", self.max_lag_s, KEPT_S)
         check_range("padding_s", self.padding_s, 0, 10)
+        check_range("reach_s", self.reach_s, 0, 10)
+        check_range("resume_s", self.resume_s, 0, 10)

@@ -8,19 +8,19 @@ an engine's error or a cancelled call loses nothing: the same job is given out a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from models.asr.vad import Endpoint
-from models.asr.whisper.ear import Ear, Piece
+from models.asr.vad import Endpoint, SpeechDetector
+from models.asr.whisper.audio_buffer import Piece, VoicedAudioBuffer
+from models.asr.whisper.commit import Committer
+from models.asr.whisper.hallucination_filter import token_budget
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
 from models.asr.whisper.language import LanguageTracker
+from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S, KEPT_S, Degradation, LoadShedding
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.overload import FRUGAL_WINDOW_S, KEPT_S, Overload, Relief
-from models.asr.whisper.sanity import token_budget
-from models.asr.whisper.settle import Settler
 from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
-from models.asr.whisper.voice import VoiceActivity
+from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
@@ -29,11 +29,10 @@ CONTEXT_PAUSE_S = 5.0  # after a longer pause what was said before is no longer 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Languages to choose among (one: given), and words to expect, as text and as tokens."""
+    """Languages to choose among (one: given), and terms to expect."""
 
     languages: tuple[str, ...]
-    vocabulary: str = ""
-    tokens: Tokens = ()
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,47 +51,48 @@ class Stream:
         self,
         options: StreamOptions,
         expectation: Expectation,
-        voice: Callable[[], VoiceActivity],
+        detector: Callable[[], SpeechDetector],
         features: Callable[[], Features],
     ) -> None:
         self._options = options
         self._expectation = expectation
         self._new_features = features
         self._language = LanguageTracker(expectation.languages)
-        self._settler = Settler(options.policy, options.commit, expectation.vocabulary)
+        self._committer = Committer(options.policy, options.commit, expectation.vocabulary)
         self._limits = Limits(options.window_s, options.step_s, options.keep_s, options.stall_s)
-        self._ear = Ear(voice, options.endpoints, options.padding_s)
-        self._overload = Overload(options.max_lag_s)
+        self._audio = VoicedAudioBuffer(detector, options.endpoints, options.padding_s, options.reach_s)
+        self._load = LoadShedding(options.max_lag_s)
         self._output = Output()
         self._utterance: Utterance | None = None
+        self._resting: Utterance | None = None  # ended a moment ago: speech that follows soon goes on in its window
         self._update: _Update | None = None
         self._due = 0  # sample at which the next update happens
         self._flush_due = False  # speech has stopped: decode what it left
         self._flushed = False  # that was done, and nobody has spoken since
         self._closing = False  # the utterance ends after the flush
         self._skip_due = False  # the stream jumps to live after the flush
-        self._relief = Relief()
+        self._degradation = Degradation()
         self._context: Tokens = ()
         self._finishing = self._ended = False
 
     @property
     def heard_s(self) -> float:
         """How far the stream was heard."""
-        return self._ear.position / SAMPLE_RATE
+        return self._audio.position / SAMPLE_RATE
 
     @property
     def arrived_s(self) -> float:
         """How far audio has arrived."""
-        return (self._ear.position + self._ear.waiting) / SAMPLE_RATE
+        return (self._audio.position + self._audio.waiting) / SAMPLE_RATE
 
     @property
     def exhausted(self) -> bool:
         """Whether a finished stream was heard to its end."""
-        return self._utterance is None and self._ear.waiting == 0
+        return self._utterance is None and self._audio.waiting == 0
 
     def feed(self, samples: Samples) -> None:
         """Take the next samples, 16 kHz."""
-        self._ear.feed(samples)
+        self._audio.feed(samples)
 
     def finish(self) -> None:
         """No more audio comes: what has arrived is to be heard to its end."""
@@ -100,7 +100,8 @@ class Stream:
 
     def restart(self, at_s: float) -> None:
         """The audio goes on at ``at_s`` after a hole; for a stream that was finished and is exhausted."""
-        self._ear.restart(round(at_s * SAMPLE_RATE))
+        self._rest_no_longer()
+        self._audio.restart(round(at_s * SAMPLE_RATE))
         self._finishing = False
 
     def job(self) -> Job | None:
@@ -118,7 +119,7 @@ class Stream:
         if update is None or utterance is None:
             raise RuntimeError("a hypothesis came that nobody asked for")
         self._update = None
-        self._overload.observe(cost_s)
+        self._load.observe(cost_s)
         if self._is_other_language(hypothesis, utterance, update.last):
             return
         utterance.settle(hypothesis, update.last, update.bare, self._language.settled)
@@ -126,7 +127,7 @@ class Stream:
             return
         if update.last:
             self._flush_due, self._flushed = False, True
-        utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._relief.frugal else self._options.window_s)
+        utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._degradation.frugal else self._options.window_s)
         self._schedule()
         if self._skip_due:
             self._skip()
@@ -134,17 +135,19 @@ class Stream:
     def take(self) -> Transcript:
         """What was brought since the last time."""
         output = self._output
+        self._expectation.vocabulary.hear(word.text for word in output.committed)
         transcript = Transcript(
             committed=tuple(output.committed),
             tentative=output.tentative,
             language=self._language.guess or "",
             heard_s=self.heard_s,
-            silence_s=self._ear.silence_s,
+            silence_s=self._audio.silence_s,
             ended=self._ended,
-            notices=tuple(output.notices),
+            notices=(*output.notices, *self._audio.notices),
         )
         output.committed.clear()
         output.notices.clear()
+        self._audio.notices.clear()
         self._ended = False
         return transcript
 
@@ -154,14 +157,14 @@ class Stream:
             return False
         if self._flush_due or utterance.again:
             return True
-        return not self._flushed and self._ear.position >= self._due and utterance.worth_decoding
+        return not self._flushed and self._audio.position >= self._due and utterance.worth_decoding
 
     def _new_update(self) -> _Update:
         utterance, window = self._current, self._current.window
-        self._relief = self._overload.relief(
+        self._degradation = self._load.degradation(
             0.0 if self._finishing else self.arrived_s - self.heard_s, self._options.step_s
         )
-        if self._relief.skip:
+        if self._degradation.skip:
             self._skip_due = self._flush_due = True
         bare = utterance.bare_next
         job = Job(
@@ -169,20 +172,21 @@ class Stream:
             end=window.end,
             features=window.features.matrix(),
             prefix=() if bare else tuple(word.tokens for word in window.words),
-            context=() if bare else self._expectation.tokens + self._carried(),
+            context=() if bare else self._expectation.vocabulary.tokens + self._carried(),
             language=self._language.language,
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
-            greedy=self._relief.frugal,
+            greedy=self._degradation.frugal,
+            thorough=self._flush_due,
         )
         return _Update(job, self._flush_due, bare)
 
     def _is_other_language(self, hypothesis: Hypothesis, utterance: Utterance, last: bool) -> bool:
         """Weigh the language; whether the hypothesis is in one that turned out wrong, and must be decoded again."""
-        patience_over = utterance.speech_s > self._options.stall_s
-        if self._language.observe(hypothesis.languages, utterance.speech_s, last or patience_over):
-            self._output.notices.append(LanguageChanged(self._language.language or "", utterance.began))
+        if self._language.observe(hypothesis.languages, utterance.speech_s, last):
+            at = max(utterance.began, utterance.window.frontier)
+            self._output.notices.append(LanguageChanged(self._language.language or "", at))
             utterance.forget_language()
             self._context = ()
         return self._language.language not in (None, hypothesis.language)
@@ -192,13 +196,17 @@ class Stream:
         if self._closing:
             self._close()
             return False
-        heard = self._ear.listen()
+        heard = self._audio.listen()
         if heard is None:
             return self._finishing and self._hear_the_rest()
         piece, endpoints = heard
+        if self._resting is not None:
+            self._resting.push(piece)
+            if self._resting.silence_s > self._options.resume_s:
+                self._rest_no_longer()
         if self._utterance is not None:
             self._utterance.push(piece)
-            if self._flushed and self._ear.silence_s == 0:
+            if self._flushed and self._audio.silence_s == 0:
                 self._flushed = False
                 self._schedule()
         for endpoint in endpoints:
@@ -215,32 +223,36 @@ class Stream:
                 self._closing = True  # its soft end has come before or with it
 
     def _begin(self) -> None:
-        """Speech has begun a moment ago: open a window a little before."""
-        pieces = self._ear.recent
-        window = Window(pieces[0].start_sample, self._new_features())
-        self._utterance = Utterance(window, self._settler, self._limits, self._output)
+        """Go on in the window before a short pause, or open one a little before the onset that was just found."""
+        pieces = self._audio.onset()
         self._language.begin_utterance()
-        if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
-            self._context = ()
-        for piece in pieces:
-            self._utterance.push(piece)
+        if self._resting is not None:
+            self._utterance, self._resting = self._resting, None
+            self._utterance.resume(pieces[0].start_sample / SAMPLE_RATE)
+        else:
+            window = Window(pieces[0].start_sample, self._new_features())
+            self._utterance = Utterance(window, self._committer, self._limits, self._output)
+            if self.heard_s - self._output.frontier > CONTEXT_PAUSE_S:
+                self._context = ()
+            for piece in pieces:
+                self._utterance.push(piece)
         self._flushed = False
         self._schedule()
 
     def _schedule(self) -> None:
         """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
-        now, step = self._ear.position, round(self._options.step_s * SAMPLE_RATE)
+        now, step = self._audio.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
-        if self._relief.at_once:
+        if self._degradation.at_once:
             room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
-            self._due = max(self._due, min(now + self._ear.waiting, room))
+            self._due = max(self._due, min(now + self._audio.waiting, room))
 
     def _hear_the_rest(self) -> bool:
         """The end of the audio: what is shorter than a piece, one last decode, and the end of the utterance."""
         if self._utterance is None:
-            self._ear.rest()
+            self._audio.rest()
             return False
-        rest: Piece = self._ear.rest()
+        rest: Piece = self._audio.rest()
         if len(rest.samples):
             self._utterance.push(rest)
         self._flush_due = not self._flushed
@@ -249,19 +261,30 @@ class Stream:
 
     def _close(self) -> None:
         """The utterance is over; what is still tentative was noise."""
-        self._context = self._carried(whole=True)
+        if len(self._expectation.languages) == 1 and self._current.rest():
+            self._resting = self._utterance  # a language to be detected is better heard without the sound before the pause
+        else:
+            self._context = self._carried(whole=True)
         self._utterance = None
         self._output.tentative = ()
         self._closing = self._flushed = False
         self._ended = True
 
+    def _rest_no_longer(self) -> None:
+        """A pause has become long, or audio is missing: what follows begins a window of its own."""
+        if self._resting is not None:
+            self._utterance, self._resting = self._resting, None
+            self._context = self._carried(whole=True)
+            self._utterance = None
+
     def _skip(self) -> None:
         """Jump to the newest audio and say what is lost."""
         begin_s = self.heard_s
-        self._ear.skip(max(0, self._ear.waiting - round(KEPT_S * SAMPLE_RATE)))
+        self._audio.skip(max(0, self._audio.waiting - round(KEPT_S * SAMPLE_RATE)))
         self._output.notices.append(Gap(begin_s, self.heard_s, "overload"))
         self._skip_due = False
         self._close()
+        self._rest_no_longer()
 
     def _carried(self, whole: bool = False) -> Tokens:
         """Tokens of committed words before the window, or with ``whole`` up to now; none unless context is carried."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.asr.whisper.ear import Piece
+from models.asr.whisper.audio_buffer import Piece
+from models.asr.whisper.commit import Committer
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
-from models.asr.whisper.settle import Settler
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
 
@@ -15,6 +15,8 @@ CONTEXT_TOKENS = 64
 PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
+UNHEARD_S = 0.6  # voice without a word that is worth another decode
+LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
 
 @dataclass(slots=True)
@@ -50,13 +52,13 @@ class Limits:
 class Utterance:
     """Speech from an onset until a long pause."""
 
-    def __init__(self, window: Window, settler: Settler, limits: Limits, output: Output) -> None:
+    def __init__(self, window: Window, committer: Committer, limits: Limits, output: Output) -> None:
         self.window = window
         self.began = window.start
         self.again = False  # the newest hypothesis is not believed: decode the same audio once more
         self.bare_next = False  # the next decode is without prefix and context
         self.history: Tokens = ()  # of committed words that left the window, the newest
-        self._settler = settler
+        self._committer = committer
         self._limits = limits
         self._output = output
         self._tail: list[HeardWord] = []
@@ -79,6 +81,30 @@ class Utterance:
         """How much audio follows the committed words."""
         return self.window.end - self.window.frontier
 
+    @property
+    def _unheard_s(self) -> float:
+        """How much voice follows the committed words."""
+        return self.window.voiced_s(self.window.frontier)
+
+    @property
+    def silence_s(self) -> float:
+        """How much audio follows the last piece of voice."""
+        return self.window.silence_s
+
+    def rest(self) -> bool:
+        """Keep the last ``keep_s`` of an utterance that has ended; False if no committed word is in them."""
+        gap = self.window.widest_gap(keep_words=1, keep_s=self._limits.keep_s / 2)
+        if gap is not None and self.window.end - self.window.start > self._limits.keep_s:
+            self._cut(gap.middle)
+        too_long = self.window.end - self.window.start > 2 * self._limits.keep_s
+        return bool(self.window.words) and not too_long
+
+    def resume(self, at: float) -> None:
+        """Speech goes on at ``at`` after a short pause."""
+        self.began = at
+        self.again = self.bare_next = False
+        self._moved, self._stalled = self.window.end, 0
+
     def push(self, piece: Piece) -> None:
         """Add the next audio."""
         self.window.push(piece.samples, piece.voice)
@@ -88,24 +114,27 @@ class Utterance:
         """Commit what is settled and show the rest, or ask to decode `again`. ``last``: speech has stopped."""
         window = self.window
         window.refresh(hypothesis.forced)
-        words = self._settler.believed(hypothesis, window, bare)
-        self.again = self.bare_next = words is None
-        if words is None:
+        words = self._committer.plausible(hypothesis, window, bare)
+        self.again = self.bare_next = False
+        if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
+            self.again = self.bare_next = True
             return
         self._unheard_voice = False
         count = self._count(words, last) if may_commit else 0
         self._commit(words[:count])
         self._tail = [word for word in words[count:] if word.end > window.start]
-        if not words:
+        if not words and self._unheard_s < UNHEARD_S:
             self._moved, self._stalled = window.end, 0
+        if last and not words and self._unheard_s >= LOST_S:
+            self._lose(window.end)
         self._output.show(self._tail, window.end)
         window.remember(self._tail)
 
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
         """How many of the words are settled."""
         if last:
-            return self._settler.settled_by_pause(words)
-        return self._settler.settled(words, self.window) or self._break_stall(words)
+            return self._committer.count_at_pause(words)
+        return self._committer.committed_count(words, self.window) or self._break_stall(words)
 
     def trim(self, window_s: float) -> None:
         """Keep the window below ``window_s``.
@@ -140,10 +169,12 @@ class Utterance:
         self._moved, self._stalled = self.window.end, 0
 
     def _break_stall(self, words: Sequence[HeardWord]) -> int:
-        """Words were heard but none settled for too long: how many to take as they are."""
-        if not words or self.window.end - self._moved <= self._limits.stall_s:
+        """Nothing settled for too long, whether words or only voice was heard: how many words to take as they are."""
+        if self.window.end - self._moved <= self._limits.stall_s:
             return 0
-        count = self._settler.settled_by_age(words, self.window)
+        if not words and self._unheard_s < UNHEARD_S:
+            return 0
+        count = self._committer.count_by_age(words, self.window)
         self._stalled += not count
         if self._stalled > 2 * FRUITLESS_UPDATES:
             self._lose(self.window.end - self._limits.keep_s)
@@ -165,7 +196,7 @@ class Utterance:
 
     def _lose(self, until: float) -> None:
         """Give up audio whose words could not be settled, and say so."""
-        begin = max(self.window.frontier, self._output.frontier)
+        begin = max(self.window.start, self._output.frontier)
         if until <= begin:
             return
         self._output.notices.append(Gap(begin, until, "unrecognized"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
-from models.asr.vad import WINDOW_SAMPLES
+from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord
 from models.asr.whisper.log_mel import HOP_SAMPLES, SAMPLE_RATE, Spectrogram
 from pipeline.events import Samples
@@ -52,6 +52,7 @@ class Window:
         self.start_sample = self._end_sample = self._voice_start = start_sample
         self.features = features
         self.words: list[HeardWord] = []
+        self._committed_until = 0.0
         self._voice: list[float] = []
         self._tails: list[tuple[float, tuple[str, ...]]] = []
 
@@ -67,8 +68,11 @@ class Window:
 
     @property
     def frontier(self) -> float:
-        """Where the last committed word in it ends by the newest alignment."""
-        return max(self.start, self.words[-1].end) if self.words else self.start
+        """Where the last committed word ends by the newest alignment, but not later than it did when it was committed.
+
+        When a model stops early, the alignment stretches its last word over speech that has no words yet.
+        """
+        return max(self.start, min(self.words[-1].end, self._committed_until)) if self.words else self.start
 
     def push(self, samples: Samples, voice: float) -> None:
         """Add the next 512 samples (at the very end of a stream: fewer), of which ``voice`` is the speech probability."""
@@ -81,6 +85,17 @@ class Window:
         first = int(((start - margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         last = int(((end + margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         return any(voice >= VOICED for voice in self._voice[max(0, first) : max(0, last + 1)])
+
+    def voiced_s(self, start: float) -> float:
+        """How much voice there is from ``start`` to the end."""
+        first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
+        return sum(voice >= VOICED for voice in self._voice[first:]) * WINDOW_S
+
+    @property
+    def silence_s(self) -> float:
+        """How much audio follows the last voice."""
+        voiced = next((index for index, voice in enumerate(reversed(self._voice)) if voice >= VOICED), len(self._voice))
+        return voiced * WINDOW_S
 
     def voiced_part(self, start: float, end: float) -> tuple[float, float]:
         """The longest stretch of voice in a span; the span itself where there is none.
@@ -106,6 +121,7 @@ class Window:
     def commit(self, words: Sequence[HeardWord]) -> None:
         """The first words of the newest hypothesis are settled: older hypotheses go on after them, or contradict them."""
         self.words.extend(words)
+        self._committed_until = words[-1].end if words else self._committed_until
         texts = tuple(word.text for word in words)
         self._tails = [(end, tail[len(texts) :]) for end, tail in self._tails if tail[: len(texts)] == texts]
 

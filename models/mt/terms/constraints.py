@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.mt.terms.word_boundaries import SUFFIXING, UNSPACED_LANGUAGES, is_letter
+from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
+from pipeline.scripts import SPACELESS, SUFFIXING
 
 INFLECTION_LETTERS = 3  # an ending such as -s, -es, -ern
 
@@ -104,7 +105,7 @@ def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[F
     texts = {unicodedata.normalize("NFC", " ".join(spelling.split())) for spelling in spellings} - {""}
     kept: list[Form] = []
     primary = language.split("-", maxsplit=1)[0]
-    spaced, free = primary not in UNSPACED_LANGUAGES, primary in SUFFIXING
+    spaced, free = primary not in SPACELESS, primary in SUFFIXING
     for text in sorted(texts, key=lambda text: (len(text), text)):
         form = Form(
             text,

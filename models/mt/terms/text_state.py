@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from models.mt.terms.banned_terms import BannedTerms
 from models.mt.terms.constraints import Constraint, Form
-from models.mt.terms.word_boundaries import SENTENCE_ENDS, is_letter
+from models.mt.terms.word_boundaries import is_letter
+from pipeline.scripts import SENTENCE_END
 
 _CLOSING = " \"'”’»)」』"
 
@@ -72,7 +73,7 @@ class TextReader:
                 node, after_letter = node[1:], is_letter(node[0])
             if letter in self._endings:
                 self._count(node, after_letter, counts, pending)
-            ended = letter in SENTENCE_ENDS or (ended and letter in _CLOSING)
+            ended = letter in SENTENCE_END or (ended and letter in _CLOSING)
         return TextState(node, after_letter, tuple(counts), tuple(sorted(pending)), b"", ended, open_ban)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What to give up when decoding is slower than speech, step by step; the last step is announced, never silent."""
+"""Load shedding when decoding is slower than speech, step by step; the last step is announced, never silent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from statistics import median
 SPARSE_LAG_S = 1.5
 FRUGAL_LAG_S = 3.0
 KEPT_S = 3.0
-"""How much of the waiting audio is still heard after a skip."""
+"""Waiting audio that is still heard after a skip."""
 FRUGAL_WINDOW_S = 8.0
 SLOW_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Relief:
-    """How to do the next update: for all that waits, with the cheapest search and short windows, or after a skip."""
+class Degradation:
+    """Cheaper ways to do the next update: for all that waits, by the cheapest search on a short window, or after a skip."""
 
     at_once: bool = False
     frugal: bool = False
@@ -24,8 +24,8 @@ class Relief:
 
 
 @dataclass(slots=True)
-class Overload:
-    """Watches what updates cost. An engine that can catch up needs no relief, however much audio waits.
+class LoadShedding:
+    """Watch of the cost of updates. An engine that can catch up needs none, however much audio waits.
 
     Above 1.5 s of waiting audio an update takes all that waits, above 3 s the search is greedy and the window short, above
     ``max_lag_s`` the stream jumps to 3 s before the newest audio.
@@ -38,9 +38,9 @@ class Overload:
         """Note how long an update took."""
         self._costs_s.append(cost_s)
 
-    def relief(self, waiting_s: float, step_s: float) -> Relief:
+    def degradation(self, waiting_s: float, step_s: float) -> Degradation:
         """What to do with ``waiting_s`` of audio behind the update that is due."""
         slow = bool(self._costs_s) and median(self._costs_s) > SLOW_SHARE * step_s
         if not slow or waiting_s <= SPARSE_LAG_S:
-            return Relief()
-        return Relief(at_once=True, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)
+            return Degradation()
+        return Degradation(at_once=True, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)

@@ -11,11 +11,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.asr.whisper.hypothesis import HeardWord
+from models.asr.whisper.hallucination_filter import is_echo, is_invented, is_real, is_said_already, loop_begin
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis
+from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.window import Window
+from models.asr.whisper.words import UNSPACED, whole_words
 from pipeline.errors import check_range
+
+STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is committed
 
 PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
 
@@ -25,7 +31,7 @@ class CommitOptions:
     """When a word is settled; seconds and probabilities.
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
+    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``weak_s``), in two hypotheses whose audio ends
     ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold``
     policy keeps back. After a pause everything up to the last word with ``flush_probability`` is settled.
     """
@@ -35,13 +41,14 @@ class CommitOptions:
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
+    weak_s: float = 0.4
     hold_words: int = 2
     flush_probability: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("gate_probability", "flush_probability"):
             check_range(name, getattr(self, name), 0, 1)
-        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "hold_words"):
+        for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
             check_range(name, getattr(self, name), 0)
 
 
@@ -110,9 +117,60 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
 
 def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
-    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
+    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.weak_s
     return (
         index < len(evidence.previous)
         and evidence.previous[index] == word.text
         and word.end <= evidence.audio_end - distance_s
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Committer:
+    """Decides with one policy and one vocabulary; keeps no state."""
+
+    policy: PolicyName
+    options: CommitOptions
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def plausible(self, hypothesis: Hypothesis, window: Window, bare: bool) -> list[HeardWord] | None:
+        """The words after the committed ones, less what was invented.
+
+        None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
+        """
+        heard = hypothesis.words
+        # Before any filter: copies that lie in silence would be dropped, and the first of them believed.
+        kept = loop_begin([] if bare else window.words, heard)
+        if kept is not None and not bare:
+            return None
+        if kept is not None and not is_real(heard[kept:]):
+            heard = heard[:kept]
+        words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
+        if hypothesis.language not in UNSPACED:
+            words = whole_words(words)
+        if bare:
+            words = [word for word in words if (word.start + word.end) / 2 > window.frontier]
+        while words and is_said_already(words[0], window.words):
+            words.pop(0)
+        if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary.text):
+            return []
+        return words
+
+    def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
+        """How many words the policy settles; never the last one, which may be the beginning of a longer word."""
+        previous = window.older_tail(self.options.agreement_apart_s)
+        return min(POLICIES[self.policy](Evidence(words, window.end, previous), self.options), max(0, len(words) - 1))
+
+    def count_at_pause(self, words: Sequence[HeardWord]) -> int:
+        """How many words are settled when speech has stopped."""
+        return flush(words, self.options)
+
+    def count_by_age(self, words: Sequence[HeardWord], window: Window) -> int:
+        """How many words are old enough to be taken when the policy has settled none for too long."""
+        old = [word.end <= window.end - STALLED_AFTER_S for word in words]
+        return old.index(False) if False in old else len(old)
+
+
+def _trimmed(word: HeardWord, window: Window) -> HeardWord:
+    start, end = window.voiced_part(word.start, word.end)
+    return replace(word, start=start, end=end)

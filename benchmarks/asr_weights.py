@@ -1,0 +1,212 @@
+"""Trained weights: streaming recognition beside the same weights fed whole with beam 5, on easy and on hard speech."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import asr_material
+from benchmarks.asr_clock import Heard, VirtualClock
+from benchmarks.asr_material import Recording, joined
+from benchmarks.asr_scoring import align
+from benchmarks.metrics.statistics import percentile
+from models.asr.whisper.loading import Placement, load_engine, warm_up
+from models.asr.whisper.log_mel import SAMPLE_RATE
+from models.asr.whisper.model_files import find
+from pipeline.errors import FETCH_MODELS, ModelError
+from pipeline.events import Gap, LanguageChanged
+
+LEAST_WORDS = 600
+LOST_RUN = 3
+"""Words in a row that the whole recording gives and the stream does not, to count as lost."""
+TERMS = (
+    "Dashwood", "Barton Park", "Norland", "Willoughby", "Colonel Brandon", "Edward Ferrars", "Marianne", "Elinor",
+    "Sir John Middleton", "Mrs. Jennings", "Devonshire", "Lucy Steele", "Delaford", "Cleveland", "Berkeley Street",
+    "Robert Ferrars", "Miss Grey", "Palmer", "Whitwell", "Combe Magna",
+)  # fmt: skip
+WRITTEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The words of a recording that was fed whole, and when each ended."""
+
+    words: tuple[str, ...]
+    ends_s: tuple[float, ...]
+
+
+def normalized(text: str) -> list[str]:
+    """Words in lower case without punctuation, abbreviated titles written out."""
+    words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower().replace("’", "'"))
+    return [WRITTEN.get(word, word) for word in words]
+
+
+def errors(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Words substituted, deleted and inserted."""
+    return sum(i is None or j is None or said[i] != heard[j] for i, j in align(said, heard))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """The figures of each model; those of the first also without its name before them."""
+    names = arguments.weights.split(",")
+    figures: dict[str, float] = {}
+    for name in names:
+        found = _measure_one(_folder(name, arguments.weights_folder), arguments)
+        figures |= {f"{name}_{key}": value for key, value in found.items()}
+        if name == names[0]:
+            figures |= found
+        arguments.save(figures)
+    return figures
+
+
+def _folder(name: str, folder: Path | None) -> Path:
+    given = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nonexistent"))
+    found = next((path for path in (given / f"whisper-{name}", given / name) if path.is_dir()), None) or find(name)
+    if found is None:
+        raise ModelError(f"no Whisper weights {name!r} in {given} nor among the downloaded models", hint=FETCH_MODELS)
+    return found
+
+
+def _measure_one(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    engine = load_engine(folder, Placement("cpu", threads=1), 0.0, 1)
+    warm_up(engine)
+    clock, whole = VirtualClock(engine), _whole_decoder(folder)
+    folders = [asr_material.SPEECH, *([arguments.speech] if arguments.speech else [])]
+    recordings = asr_material.transcribed(folders)
+    print(f"{folder.name}:")
+    figures = _talks(clock, whole, asr_material.talks(recordings, arguments.words))
+    hard = asr_material.untranscribed(arguments.speech / "librispeech-other", arguments.each) if arguments.speech else []
+    if hard:
+        figures |= _hard(clock, whole, hard)
+    figures |= _stress(clock, whole, joined(recordings[:3]))
+    if len(engine.languages) > 1:
+        figures |= _language_change(clock, recordings[0])
+    return figures
+
+
+def _whole_decoder(folder: Path) -> Callable[[Recording], Whole]:
+    import faster_whisper  # noqa: PLC0415  (loads slowly)
+
+    model: Any = faster_whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def decode(recording: Recording) -> Whole:
+        segments, _ = model.transcribe(recording.samples, language="en", beam_size=5, word_timestamps=True)
+        spoken = [(text, word.end) for segment in segments for word in segment.words for text in normalized(word.word)]
+        return Whole(tuple(text for text, _ in spoken), tuple(float(end) for _, end in spoken))
+
+    return decode
+
+
+def _latencies(whole: Whole, heard: Heard) -> list[float]:
+    """Clock from the end of a word, as the whole recording tells it, to its commit; of the words that are equal."""
+    commits = [(text, at) for word, at in heard.words for text in normalized(word.text)]
+    pairs = align(whole.words, [text for text, _ in commits])
+    return [
+        commits[j][1] - whole.ends_s[i]
+        for i, j in pairs
+        if i is not None and j is not None and whole.words[i] == commits[j][0]
+    ]
+
+
+def _talks(clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]) -> dict[str, float]:
+    said = wrong = wrong_offline = wrong_terms = fragments = words = 0
+    latencies: list[float] = []
+    cpu_s = seconds = 0.0
+    for talk in talks:
+        reference, offline, heard = normalized(talk.transcript), whole(talk), clock.hear(talk.samples)
+        told = clock.hear(talk.samples, terms=TERMS)
+        said += len(reference)
+        wrong += errors(reference, normalized(heard.text))
+        wrong_offline += errors(reference, offline.words)
+        wrong_terms += errors(reference, normalized(told.text))
+        fragments += sum(not word.text.startswith(" ") for word, _ in heard.words)
+        words += len(heard.words)
+        latencies += _latencies(offline, heard)
+        cpu_s, seconds = cpu_s + heard.cpu_s, seconds + heard.seconds
+        print(f"  {said} words: {wrong} wrong, {wrong_offline} whole, {wrong_terms} with {len(TERMS)} terms", flush=True)
+    figures = {
+        "words": float(said),
+        "wer_offline": wrong_offline / said,
+        "wer_streaming": wrong / said,
+        "wer_above_offline": (wrong - wrong_offline) / said,
+        "wer_with_20_terms": wrong_terms / said,
+        "fragments": float(fragments),
+        "commit_aware_p50_s": percentile(latencies, 50),
+        "commit_aware_p95_s": percentile(latencies, 95),
+        "cpu_s_per_audio_s": cpu_s / seconds,
+    }
+    print("  " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
+    return figures
+
+
+def _hard(clock: VirtualClock, whole: Callable[[Recording], Whole], hard: Iterable[Recording]) -> dict[str, float]:
+    """Speech without transcript: words that differ from those of the whole recording."""
+    differing = words = 0
+    cpu_s = seconds = 0.0
+    latencies: list[float] = []
+    for recording in hard:
+        offline, heard = whole(recording), clock.hear(recording.samples)
+        differing += errors(offline.words, normalized(heard.text))
+        words += len(offline.words)
+        latencies += _latencies(offline, heard)
+        cpu_s, seconds = cpu_s + heard.cpu_s, seconds + heard.seconds
+        print(f"  other: {differing} of {words} words differ ({recording.name})", flush=True)
+    return {
+        "differs_from_whole_other": differing / words,
+        "words_other": float(words),
+        "commit_aware_p50_s_other": percentile(latencies, 50),
+        "commit_aware_p95_s_other": percentile(latencies, 95),
+        "cpu_s_per_audio_s_other": cpu_s / seconds,
+    }
+
+
+def _stress(clock: VirtualClock, whole: Callable[[Recording], Whole], speech: Recording) -> dict[str, float]:
+    """Hard ways to hear the same speech: errors of both, and words that the stream lost without a notice."""
+    figures: dict[str, float] = {}
+    lost = 0
+    reference = normalized(speech.transcript)
+    for name, recording in asr_material.stressed(speech).items():
+        offline, heard = whole(recording), clock.hear(recording.samples)
+        wrong, wrong_offline = errors(reference, normalized(heard.text)), errors(reference, offline.words)
+        lost_here = _lost(offline, heard)
+        lost += lost_here
+        figures |= {
+            f"stress_{name}_wer": wrong / len(reference),
+            f"stress_{name}_wer_offline": wrong_offline / len(reference),
+        }
+        kinds = sorted({type(notice).__name__ for notice in heard.notices})
+        print(f"  {name}: {wrong} of {len(reference)} wrong, {wrong_offline} whole, {lost_here} lost, {kinds}", flush=True)
+    return figures | {"words_lost_silently": float(lost)}
+
+
+def _lost(offline: Whole, heard: Heard) -> int:
+    """Words that the whole recording gives, of runs the stream has nothing for, outside its gaps."""
+    gaps = [notice for notice in heard.notices if isinstance(notice, Gap)]
+    pairs = align(offline.words, normalized(heard.text))
+    lost, run = 0, 0
+    for i, j in [*pairs, (None, 0)]:
+        covered = i is not None and any(gap.start - 0.5 <= offline.ends_s[i] <= gap.end + 0.5 for gap in gaps)
+        if i is not None and j is None and not covered:
+            run += 1
+            continue
+        lost += run if run >= LOST_RUN else 0
+        run = 0
+    return lost
+
+
+def _language_change(clock: VirtualClock, english: Recording) -> Mapping[str, float]:
+    """English, a pause of 2 s and German by eSpeak NG: 1 if the change was told before the sentence was over."""
+    german = asr_material.german()
+    if german is None:
+        return {}
+    talk = joined([english, Recording("german", german)], (0.5, 2.0, 0.5))
+    heard = clock.hear(talk.samples, languages=())
+    changes = [notice for notice in heard.notices if isinstance(notice, LanguageChanged)]
+    print(f"  language change: {[change.language for change in changes]} {heard.text[-80:]!r}", flush=True)
+    begun_s = len(english.samples) / SAMPLE_RATE
+    return {"language_change_told": float(any(one.language == "de" and one.at > begun_s for one in changes))}

@@ -1,0 +1,65 @@
+"""Terms to expect, as many as a Whisper prompt has room for (Radford et al. 2023, section 2.3: text before the window)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from models.asr.whisper.hypothesis import Tokens
+from pipeline.events import Fault
+
+VOCABULARY_TOKENS = 128  # of the 224 positions before the text, which carried context and control tokens share
+NEWEST_CHARACTERS = 200
+"""Length of the committed text in which said terms are looked for; longer than any term."""
+
+
+class Vocabulary:
+    """Terms in the order of their likelihood: those said last, then the order in which they were given.
+
+    ``text`` and ``tokens`` are what the model is told; ``left_out`` counts the terms that do not fit.
+    """
+
+    def __init__(self, terms: Sequence[str] = (), encode: Callable[[str], Tokens] | None = None) -> None:
+        self._terms = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
+        self._encode = encode or (lambda _text: ())
+        self._newest = ""
+        self._choose()
+
+    @property
+    def notices(self) -> tuple[Fault, ...]:
+        """A notice if terms are left out."""
+        if not self.left_out:
+            return ()
+        told = len(self._terms) - self.left_out
+        message = (
+            f"the recognizer can be told {told} of the {len(self._terms)} terms to expect at a time: "
+            "those said last come first, then the order of the glossary"
+        )
+        return (Fault("recognize", message, fatal=False),)
+
+    def hear(self, texts: Iterable[str]) -> None:
+        """Move the terms in newly committed text to the front."""
+        if not self.left_out:
+            return
+        self._newest = (self._newest + "".join(texts).lower())[-NEWEST_CHARACTERS:]
+        said = sorted(
+            (term for term in self._terms if term.lower() in self._newest),
+            key=lambda term: -self._newest.rfind(term.lower()),
+        )
+        if said and said != self._terms[: len(said)]:
+            self._newest = ""
+            self._terms = said + [term for term in self._terms if term not in said]
+            self._choose()
+
+    def _choose(self) -> None:
+        def length(count: int) -> int:
+            return len(self._encode(_prompt(self._terms[:count])))
+
+        fitting = bisect_right(range(1, len(self._terms) + 1), VOCABULARY_TOKENS, key=length)
+        self.left_out = len(self._terms) - fitting
+        self.text = ", ".join(self._terms[:fitting])
+        self.tokens = self._encode(_prompt(self._terms[:fitting])) if fitting else ()
+
+
+def _prompt(terms: Sequence[str]) -> str:
+    return f" {', '.join(terms)}."

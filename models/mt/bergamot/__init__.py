@@ -1,0 +1,1 @@
+"""Bergamot and Firefox translation models: Marian students in 8 bits, in numpy alone."""

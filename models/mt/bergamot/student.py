@@ -1,0 +1,82 @@
+"""One student with its tokenizers and shortlist, as the decoder needs an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.mt.bergamot.marian_file import read_marian_file
+from models.mt.bergamot.network import Network
+from models.mt.bergamot.shortlist import read_shortlist
+from models.mt.bergamot.step_model import StudentStepModel
+from models.mt.decoding import Prompt
+from models.mt.search.step_model import never_written
+from models.mt.terms.token_bytes import from_sentencepiece
+from models.mt.terms.vocabulary import Vocabulary
+from pipeline.contracts import TranslationRequest
+from pipeline.errors import ModelError
+
+SentencePiece: TypeAlias = Any  # sentencepiece is not analyzed
+
+
+class Student:
+    """The model of a folder: reads single texts, begins with a prefix, and scores what source and terms call for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `ModelError` for files that are missing, damaged or do not belong together."""
+        self._network = Network(read_marian_file(_file(folder, "model.*.bin")))
+        shared = next(folder.glob("vocab.*.spm"), None)
+        self._source = _tokenizer(shared or _file(folder, "srcvocab.*.spm"))
+        self._target = self._source if shared else _tokenizer(_file(folder, "trgvocab.*.spm"))
+        self._shared = shared is not None
+        if self._target.vocab_size() != self._network.vocabulary:
+            raise ModelError(f"the model and the vocabulary in {folder} do not belong together", hint="fetch both again")
+        listed = next(folder.glob("lex.*.bin"), None)
+        self._shortlist = read_shortlist(listed, self._network.vocabulary) if listed else None
+        self.vocabulary = Vocabulary(list(_pieces(self._target)))
+        self.ends: tuple[int, ...] = (self._target.eos_id(),)
+        self._written = np.isfinite(never_written(self.vocabulary, self.ends))
+
+    def prompt(self, request: TranslationRequest) -> Prompt:
+        """Return the request as tokens."""
+        source, prefix = self._source.encode(request.source), self._target.encode(request.prefix)
+        return Prompt((*source, self._source.eos_id()), tuple(prefix), len(source), group=len(prefix))
+
+    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StudentStepModel:
+        """Return what continues these prompts, whose prefixes have one length."""
+        sources, prefixes = [prompt.source for prompt in prompts], [prompt.target for prompt in prompts]
+        tokens = [self._tokens(source, needed) for source in sources]
+        return StudentStepModel(self._network, sources, prefixes, tokens)
+
+    def _tokens(self, source: Sequence[int], needed: Collection[int]) -> NDArray[np.int64]:
+        """Return the tokens to score: the source's shortlist and what is needed, of all that write something."""
+        if self._shortlist is None:
+            return np.flatnonzero(self._written)
+        tokens = self._shortlist.of(source, (*needed, *(source if self._shared else ())))
+        return tokens[self._written[tokens]]
+
+
+def _tokenizer(path: Path) -> SentencePiece:
+    import sentencepiece
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{path} cannot be read as a vocabulary: {error}", hint="fetch the file again") from error
+
+
+def _pieces(tokenizer: SentencePiece) -> Iterator[bytes]:
+    """Give what each token writes; nothing for those that only steer."""
+    for token in range(tokenizer.vocab_size()):
+        silent = tokenizer.is_control(token) or tokenizer.is_unknown(token) or tokenizer.is_unused(token)
+        yield b"" if silent else from_sentencepiece(tokenizer.id_to_piece(token))
+
+
+def _file(folder: Path, pattern: str) -> Path:
+    if found := next(folder.glob(pattern), None):
+        return found
+    raise ModelError(f"{folder} has no file {pattern}: it is no model of Bergamot or Firefox")

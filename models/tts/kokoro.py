@@ -1,0 +1,176 @@
+"""Kokoro-82M: neural voices for six languages on a CPU, without torch (https://huggingface.co/hexgrad/Kokoro-82M).
+
+StyleTTS 2 (Li et al., 2023) with an iSTFTNet vocoder (Kaneko et al., 2022), 82 million weights in 8 bits, 24 kHz. Model and
+voices are licensed under Apache-2.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.model_files import models_folder
+from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
+from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
+from models.tts.phonemes import PUNCTUATION
+from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
+from pipeline.events import Samples
+from pipeline.lane import Lane
+
+SAMPLE_RATE = 24_000
+STYLE_SIZE = 256
+MOST_TOKENS = 510  # as many styles has a voice: one for each number of tokens
+PRESETS = {"en": "af_heart", "es": "ef_dora", "fr": "ff_siwis", "hi": "hf_alpha", "it": "if_sara", "pt": "pf_dora"}
+"""The voice of each language; all are Apache-2.0, as the 48 others, which speak these languages with their own accent."""
+
+ESPEAK_VOICES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
+_RUNS = {
+    1: ";:,.!?", 9: '—…"()“” \u0303ʣʥʦʨᵝꭧAI', 31: "O", 33: "Q", 35: "ST", 39: "W", 41: "Yᵊabcdef",
+    50: "hijklmnopqrstuvwxyzɑɐɒæ", 75: "βɔɕç", 80: "ɖðʤə", 85: "ɚɛɜ", 90: "ɟ", 92: "ɡ", 99: "ɥ", 101: "ɨɪʝ",
+    110: "ɯɰŋɳɲɴø", 118: "ɸθœ", 123: "ɹ", 125: "ɾɻ", 128: "ʁɽʂʃʈʧ", 135: "ʊʋ", 138: "ʌɣɤ", 142: "χʎ", 147: "ʒʔ",
+    156: "ˈˌː", 162: "ʰ", 164: "ʲ", 169: "↓", 171: "→↗↘", 177: "ᵻ",
+}  # fmt: skip
+SYMBOLS = {symbol: first + place for first, run in _RUNS.items() for place, symbol in enumerate(run)}
+"""The number of each symbol in the model's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kokoro:
+    """Speaks with Kokoro-82M at ``speed`` (0.5 to 2), computed by ``threads`` (0: half of the cores, at most all).
+
+    ``folder`` (empty: where model files are kept) holds ``model``, an ONNX graph, and ``voices``: NAME.bin, float32
+    [510, 1, 256]. Of the silence after a unit at most ``pause_s`` is kept.
+    """
+
+    folder: str = ""
+    model: str = "model.onnx"
+    threads: int = 0
+    speed: float = 1.0
+    pause_s: float = 0.08
+
+    def missing(self) -> Sequence[Missing]:
+        """The program eSpeak NG, the graph and a voice, where they are not there; a language may still lack its voice."""
+        lacks = lacking(self._root / self.model)
+        return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
+
+    def languages(self) -> frozenset[str]:
+        """The languages with a voice of their own whose phonemes eSpeak NG gives."""
+        return frozenset(PRESETS)
+
+    def presets(self) -> Sequence[str]:
+        """The voices in the folder, as ``af_heart``: language, sex, name."""
+        return sorted(file.stem for file in (self._root / "voices").glob("*.bin"))
+
+    def has_preset(self, name: str) -> bool:
+        """Tell if a voice of this name is in the folder."""
+        return name in self.presets()
+
+    def check_cloning(self) -> None:
+        """Raise `Refused`: Kokoro has presets only."""
+        raise cannot_clone("Kokoro")
+
+    def pull(self, progress: Progress) -> None:
+        """Download the model and the voices of its six languages."""
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the model and the voices for the target languages, unless there is a folder of one's own."""
+        from models.fetch import fetch
+
+        languages = sorted(self.languages() & set(options.targets)) if options.targets else sorted(PRESETS)
+        if languages and not self.folder:
+            fetch("kokoro", progress, languages, options.source)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Load the graph and say one sound, which makes the first unit as fast as the others."""
+        check_range("speed", self.speed, 0.5, 2)
+        for lack in self.missing():
+            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        with Lane("speak") as lane:
+            graph = await lane.run(load_kokoro, self._root / self.model, self.threads)
+            names = _names(graph, self._root / self.model)
+
+            def speaker(voice: Voice | None, language: str) -> _Speaker:
+                return self._speaker(graph, names, voice, language)
+
+            await lane.run(list, speaker(Voice(self.presets()[0]), "en").say("a", None))
+            yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro")
+
+    def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:
+        base = language.partition("-")[0]
+        if base not in PRESETS:
+            raise Refused(f"Kokoro does not speak {language!r}; {nearest(language, PRESETS)}")
+        name = (voice.name if voice is not None else "") or PRESETS[base]
+        if not self.has_preset(name) and name == PRESETS[base]:
+            raise ModelError(f"Kokoro's voice for {base}, {name}, is not on this machine", hint=FETCH_MODELS)
+        if not self.has_preset(name):
+            raise BadInput(f"Kokoro has no voice {name!r}; {nearest(name, self.presets())}")
+        file = self._voice_file(name)
+        styles = np.fromfile(file, "<f4")
+        if not len(styles) or len(styles) % STYLE_SIZE or not np.isfinite(styles).all():
+            raise ModelError(f"{file} is no voice of Kokoro: it holds {len(styles)} numbers", hint=FETCH_MODELS)
+        statistics = statistics_of(name, graph.tensors)
+        british = name.startswith("b")
+        return _Speaker(graph, names, styles.reshape(-1, STYLE_SIZE), statistics, self.speed, base, british)
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.folder).expanduser() if self.folder else models_folder() / "kokoro"
+
+    def _voice_file(self, name: str) -> Path:
+        return self._root / "voices" / f"{name}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The graph's inputs, which exports name in two ways; some take the speed as an integer."""
+
+    tokens: str
+    speed_kind: type[np.float32] | type[np.int32]
+
+
+def _names(graph: KokoroGraph, file: Path) -> _Names:
+    kinds = {item.name: item.type for item in graph.text.get_inputs()}
+    tokens = next((name for name in ("tokens", "input_ids") if name in kinds), "")
+    if not tokens or kinds.keys() != {tokens, "style", "speed"}:
+        raise ModelError(f"{file} is no Kokoro: its inputs are {', '.join(sorted(kinds))}", hint=FETCH_MODELS)
+    return _Names(tokens, np.float32 if kinds["speed"] == "tensor(float)" else np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """A voice: ``styles`` [n, 256], of which row n - 1 is for n tokens, and statistics of its speech if they are known."""
+
+    graph: KokoroGraph
+    names: _Names
+    styles: NDArray[np.float32]
+    statistics: Statistics | None
+    speed: float
+    language: str
+    british: bool = False
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def espeak_voice(self) -> str:
+        """The eSpeak voice whose phonemes it reads."""
+        return "en-gb" if self.british and self.language == "en" else ESPEAK_VOICES[self.language]
+
+    def say(self, phonemes: str, options: object) -> Iterator[Samples]:
+        """Samples of one utterance; none where no symbol is known that makes a sound."""
+        symbols = [symbol for symbol in phonemes if symbol in SYMBOLS][:MOST_TOKENS]
+        silent = len(symbols) - len("".join(symbols).rstrip(PUNCTUATION + " "))
+        if not any(symbol.isalpha() for symbol in symbols):
+            return
+        inputs = {
+            self.names.tokens: np.array([[0, *(SYMBOLS[symbol] for symbol in symbols), 0]], np.int64),
+            "style": self.styles[min(len(symbols), len(self.styles)) - 1][np.newaxis],
+            "speed": np.array([self.speed], self.names.speed_kind),
+        }
+        yield from self.graph.say(inputs, self.statistics, silent, options)

@@ -1,0 +1,115 @@
+"""Kokoro's graph in two parts, so that speech leaves window by window: 96 % of its work is the vocoder.
+
+The vocoder (iSTFTNet, Kaneko et al., 2022) normalizes its activations by their mean and variance over the whole utterance
+(adaptive instance normalization), which no window knows. They differ little between utterances of a voice, so statistics
+measured over some of its sentences take their place, as in batch normalization. What a window then computes depends on a
+few frames around it only: a stream is the same as the whole, and silence at the borders need not be computed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tts.onnx_parts import OnnxFile
+from models.tts.onnx_voice import Graph, Inputs, open_graph, outputs_of
+from pipeline.errors import FETCH_MODELS, ModelError
+from pipeline.events import Samples
+
+FRAME_SAMPLES = 300  # at 24 kHz: 12.5 ms
+CONTEXT_FRAMES = 4  # on each side of a window; more changes nothing that its 8 bits do not
+WINDOWS = (40, 48, 60, 80, 112)  # frames: each is played while the next is computed at 0.6 of real time
+LEAD_FRAMES = 12  # of silence are computed before the first symbol, whose sound begins up to 10 frames before it
+TAIL_FRAMES = 18  # from the beginning of the last symbol that sounds; its sound ended within 12 in five languages
+STATISTICS = Path(__file__).with_name("kokoro_statistics.npz")
+
+FRAMES = "/decoder/decoder/decode.3/Div_4_output_0"  # [1, 512, n]
+SOURCE = "/decoder/decoder/generator/Concat_3_output_0"  # [1, 22, 60 n + 1], spectrum of the harmonic source
+STYLE = "/decoder/Slice_output_0"  # [1, 128]
+DURATIONS = "/encoder/Clip_output_0"  # of tokens, in pairs of frames
+SOURCE_RATE = 60
+_VOCODER_INPUTS = (FRAMES, SOURCE, STYLE)
+
+Statistics = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class KokoroGraph:
+    """The loaded model. ``stream`` is its vocoder with statistics as inputs, ``whole`` the one that reckons its own.
+
+    A file of another export has no such parts: ``text`` is all of it then, and gives the samples.
+    """
+
+    text: Graph
+    stream: Graph | None = None
+    whole: Graph | None = None
+    tensors: tuple[str, ...] = ()
+
+    def say(self, inputs: Inputs, statistics: Statistics | None, silent: int, options: object = None) -> Iterator[Samples]:
+        """Samples of one utterance, window by window where ``statistics`` are known, else at once.
+
+        The last ``silent`` symbols are punctuation, of which no sound comes.
+        """
+        if self.stream is None or self.whole is None:
+            yield outputs_of(self.text, None, inputs, options)[0].ravel()
+            return
+        names = (*_VOCODER_INPUTS, DURATIONS)
+        frames, source, style, durations = outputs_of(self.text, names, inputs, options)
+        if statistics is None:
+            given = {FRAMES: frames, SOURCE: source, STYLE: style}
+            yield outputs_of(self.whole, None, given, options)[0].ravel()
+            return
+        lengths, slowness = 2 * durations.ravel().astype(int), 1 / min(1.0, float(inputs["speed"][0]))
+        begin = max(0, int(lengths[0] - LEAD_FRAMES * slowness))
+        end = min(frames.shape[2], int(lengths[: len(lengths) - 2 - silent].sum() + TAIL_FRAMES * slowness))
+        for first, last in windows(begin, end):
+            left, right = max(0, first - CONTEXT_FRAMES), min(frames.shape[2], last + CONTEXT_FRAMES)
+            part = source[:, :, left * SOURCE_RATE : right * SOURCE_RATE + 1]
+            given = {FRAMES: frames[:, :, left:right], SOURCE: part, STYLE: style, **statistics}
+            samples = outputs_of(self.stream, None, given, options)[0].ravel()
+            yield samples[(first - left) * FRAME_SAMPLES :][: (last - first) * FRAME_SAMPLES]
+
+
+def windows(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """First frame and the one after the last of each window; the last is no shorter than the context."""
+    sizes = iter(WINDOWS)
+    while begin < end:
+        last = begin + next(sizes, WINDOWS[-1])
+        last = end if end - last < CONTEXT_FRAMES else last
+        yield begin, last
+        begin = last
+
+
+def load_kokoro(file: Path, threads: int) -> KokoroGraph:
+    """The model of a file; raises `ModelError` where it is none."""
+    try:
+        parts = OnnxFile(data := file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
+    names = (*_VOCODER_INPUTS, DURATIONS)
+    if not parts.has((*names, "audio")):
+        return KokoroGraph(open_graph(file, data, threads))
+    tensors = tuple(parts.outputs_of("ReduceMean", set(_VOCODER_INPUTS), {"audio"}))
+
+    def graph(inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+        return open_graph(file, parts.part(inputs, outputs), threads)
+
+    return KokoroGraph(
+        graph(parts.inputs, names),
+        graph((*_VOCODER_INPUTS, *tensors), ["audio"]),
+        graph(_VOCODER_INPUTS, ["audio"]),
+        tensors,
+    )
+
+
+def statistics_of(voice: str, tensors: Sequence[str]) -> Statistics | None:
+    """Means and variances [1, channels, 1], a vocoder's ``tensors``, for a voice; none where they were not measured."""
+    with np.load(STATISTICS) as stored:
+        if voice not in stored or len(stored["channels"]) != len(tensors):
+            return None
+        parts = np.split(stored[voice].astype(np.float32), np.cumsum(stored["channels"])[:-1])
+    return {name: part.reshape(1, -1, 1) for name, part in zip(tensors, parts, strict=True)}

@@ -1,0 +1,139 @@
+"""Parts of an ONNX graph as graphs of their own, cut out of the file's bytes without the package onnx.
+
+An ONNX file is a protocol buffer (https://onnx.ai/onnx/repo-docs/IR.html): a model holds a graph, a graph its nodes and
+weights. A part is what leads from some tensors to others; weights are copied as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+_GRAPH, _NODE, _WEIGHT, _INPUT, _OUTPUT = 7, 1, 5, 11, 12
+_FLOAT_TENSOR = b"\x12\x04\x0a\x02\x08\x01"  # ValueInfoProto.type: a tensor of float32 of any shape
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    field: bytes
+
+
+class OnnxFile:
+    """Nodes and weights of a model file's bytes; raises `ValueError` where they are no ONNX model."""
+
+    def __init__(self, data: bytes) -> None:
+        self._head: list[bytes] = []  # all but the graph: versions and operator sets
+        graph = memoryview(b"")
+        for number, value, field in _fields(memoryview(data)):
+            if number == _GRAPH:
+                graph = value
+            else:
+                self._head.append(bytes(field))
+        self._nodes: list[_Node] = []
+        self._weights: dict[str, bytes] = {}
+        self._inputs: dict[str, bytes] = {}
+        for number, value, field in _fields(graph):
+            if number == _NODE:
+                self._nodes.append(_node(value, bytes(field)))
+            elif number == _WEIGHT:
+                self._weights[_text(value, 8)] = bytes(field)
+            elif number == _INPUT:
+                self._inputs[_text(value, 1)] = bytes(field)
+        self._producer = {output: node for node in self._nodes for output in node.outputs}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the file's inputs."""
+        return tuple(self._inputs)
+
+    def has(self, tensors: Sequence[str]) -> bool:
+        """Tell if nodes give all these tensors."""
+        return self._producer.keys() >= set(tensors)
+
+    def outputs_of(self, kind: str, inputs: Set[str], outputs: Set[str]) -> list[str]:
+        """First outputs of the nodes of a kind that lead from some tensors to others, in the file's order."""
+        return [node.outputs[0] for node in self._between(inputs, outputs) if node.kind == kind]
+
+    def part(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+        """A model from ``inputs`` to ``outputs``; those that are no inputs of the file are float32 of any shape."""
+        nodes = self._between(set(inputs), set(outputs))
+        used = {name for node in nodes for name in node.inputs}
+        fields = [node.field for node in nodes]
+        fields += [_field(2, b"part")]
+        fields += [field for name, field in self._weights.items() if name in used]
+        fields += [self._inputs.get(name) or _field(_INPUT, _value_info(name)) for name in inputs]
+        fields += [_field(_OUTPUT, _value_info(name)) for name in outputs]
+        return b"".join([*self._head, _field(_GRAPH, b"".join(fields))])
+
+    def _between(self, inputs: Set[str], outputs: Set[str]) -> list[_Node]:
+        needed, wanted = set[int](), list(outputs)
+        while wanted:
+            name = wanted.pop()
+            node = None if name in inputs else self._producer.get(name)
+            if node is not None and id(node) not in needed:
+                needed.add(id(node))
+                wanted += node.inputs
+        return [node for node in self._nodes if id(node) in needed]
+
+
+def _node(value: memoryview, field: bytes) -> _Node:
+    texts: Mapping[int, list[str]] = {1: [], 2: [], 4: []}
+    for number, text, _ in _fields(value):
+        if number in texts:
+            texts[number].append(bytes(text).decode())
+    return _Node("".join(texts[4]), tuple(texts[1]), tuple(texts[2]), field)
+
+
+def _value_info(name: str) -> bytes:
+    return _field(1, name.encode()) + _FLOAT_TENSOR
+
+
+def _text(message: memoryview, wanted: int) -> str:
+    return next((bytes(value).decode() for number, value, _ in _fields(message) if number == wanted), "")
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """A field of bytes."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """Number, value (empty for numbers) and whole of each field; raises `ValueError` where bytes are no message."""
+    at = 0
+    while at < len(message):
+        start = at
+        key, at = _read_varint(message, at)
+        size = {1: 8, 5: 4}.get(key & 7, 0)
+        if key & 7 == 0:
+            _, at = _read_varint(message, at)
+        elif key & 7 == 2:
+            size, at = _read_varint(message, at)
+        elif not size:
+            raise ValueError(f"no protocol buffer: wire type {key & 7} at byte {start}")
+        if at + size > len(message):
+            raise ValueError(f"no protocol buffer: a field of {size} bytes at byte {start} of {len(message)}")
+        yield key >> 3, message[at : at + size], message[start : at + size]
+        at += size
+
+
+def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        if at >= len(message) or shift > 63:
+            raise ValueError("no protocol buffer: a number has no end")
+        byte = message[at]
+        number |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return number, at

@@ -1,0 +1,185 @@
+"""Voices that are ONNX graphs from phonemes to samples: one session's speech with Kokoro or Piper."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tts.phonemes import INSTALL, Phonemizer, cut
+from models.tts.silence import SilenceTrim
+from models.tts.spoken_text import spoken_text
+from pipeline.contracts import Missing, Speaking, Voice
+from pipeline.errors import FETCH_MODELS, ModelError, Refused
+from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
+from pipeline.lane import Lane
+
+CHUNK_S = 0.1
+CLAUSE_PAUSE_S = 0.15  # between the pieces of one unit
+MOST_PHONEMES = 60  # of a piece: about 4 s, which is how long its first sound takes at most
+PROGRAM = "espeak-ng"
+
+Inputs = Mapping[str, NDArray[Any]]
+
+
+class Graph(Protocol):
+    """An onnxruntime.InferenceSession."""
+
+    def run(self, outputs: Sequence[str] | None, inputs: Inputs, options: object = None) -> list[NDArray[Any]]:
+        """The named outputs, or all."""
+        ...
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Name, type and shape of each input."""
+        ...
+
+
+class Speaker(Protocol):
+    """A voice of a loaded graph."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+        ...
+
+    @property
+    def espeak_voice(self) -> str:
+        """Name of the eSpeak voice."""
+        ...
+
+    @property
+    def language(self) -> str:
+        """Code of the language that it speaks."""
+        ...
+
+    def say(self, phonemes: str, options: object) -> Iterator[Samples]:
+        """Samples of one utterance as they are computed; none where it knows none of the phonemes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSynthesizer:
+    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language or raises."""
+
+    lane: Lane
+    speaker: Callable[[Voice | None, str], Speaker]
+    pause_s: float
+    name: str
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Refused: these graphs have presets only."""
+        raise cannot_clone(self.name)
+
+    @asynccontextmanager
+    async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
+        """Begin to speak; the session's eSpeak process ends with it."""
+        if voice is not None and voice.arrays:
+            raise cannot_clone(self.name)
+        speaker = self.speaker(voice, language)
+        phonemizer = Phonemizer(program(), speaker.espeak_voice)
+        await phonemizer.start()
+        try:
+            yield _Speaking(self, speaker, phonemizer)
+        finally:
+            await phonemizer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaking:
+    model: OnnxSynthesizer
+    speaker: Speaker
+    phonemizer: Phonemizer
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        """Synthesize one unit in pieces of whole clauses; the whole text is awaited first, as intonation needs its end.
+
+        Closing ends the run of the graph. Raises `ModelError` where eSpeak or the graph fails.
+        """
+        rate = self.speaker.sample_rate
+        words = spoken_text("".join([piece async for piece in text]), self.speaker.language)
+        phonemes = await self.phonemizer.phonemes(words) if words else ""
+        size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
+        for piece in cut(phonemes, MOST_PHONEMES):
+            trim = SilenceTrim(rate, CLAUSE_PAUSE_S)
+            async for samples in self._computed(piece):
+                sound = trim.add(samples)
+                if len(sound) and len(pause):
+                    sound, pause = np.concatenate([pause, sound]), pause[:0]
+                for start in range(0, len(sound), size):
+                    yield SpeechChunk(unit.number, sound[start : start + size], rate, last=False)
+            pause = trim.end() if len(trim.end()) else pause
+        yield SpeechChunk(unit.number, pause[: int(self.model.pause_s * rate)], rate, last=True)
+
+    async def _computed(self, phonemes: str) -> AsyncIterator[Samples]:
+        """Samples of one piece, each run of a graph when they are asked for; cancelling ends the run."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+
+        def stop() -> None:
+            options.terminate = True
+
+        runs = self.speaker.say(phonemes, options)
+        while (samples := await self.model.lane.stoppable(stop, _next, runs)) is not None:
+            yield samples
+
+
+def _next(runs: Iterator[Samples]) -> Samples | None:
+    return next(runs, None)
+
+
+def open_graph(file: Path, model: bytes, threads: int) -> Graph:
+    """A session of onnxruntime on the CPU for a model of a file, with at most as many threads as cores.
+
+    Raises `ModelError` for a broken file.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads_for(threads), 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the recognizer needs the cores meanwhile
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the border to onnxruntime, whose errors have no class in common
+        raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
+    return cast(Graph, session)
+
+
+def outputs_of(graph: Graph, names: Sequence[str] | None, inputs: Inputs, options: object) -> list[NDArray[np.float32]]:
+    """A graph's outputs of these names, or all; raises `ModelError` where it fails."""
+    try:
+        return graph.run(names, inputs, options)
+    except Exception as error:  # the border to onnxruntime, whose errors have no class in common
+        raise ModelError(f"the voice model failed: {error}") from error
+
+
+def threads_for(asked: int) -> int:
+    """As many threads as asked, up to the cores of this process; 0: half of the cores, for the other stages need some."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(asked, cores) if asked else max(1, min(4, cores // 2))
+
+
+def program() -> str:
+    """The path of eSpeak NG; raises `ModelError` where it is missing."""
+    if (path := shutil.which(PROGRAM)) is None:
+        raise ModelError(f"the program {PROGRAM} not found", hint=INSTALL)
+    return path
+
+
+def lacking(*files: Path) -> list[Missing]:
+    """List eSpeak NG and these model files where they are not there."""
+    lacks = [] if shutil.which(PROGRAM) else [Missing(f"the program {PROGRAM}", INSTALL)]
+    return [*lacks, *(Missing(f"the model file {file}", FETCH_MODELS) for file in files if not file.is_file())]
+
+
+def cannot_clone(name: str) -> Refused:
+    """The refusal of a voice that is no preset."""
+    return Refused(f"{name} cannot clone a voice; Qwen3-TTS can", hint="the profile gpu, or a preset voice")

@@ -1,0 +1,111 @@
+"""Phonemes of text from the program eSpeak NG, which is started, never linked: it is GPL-3.0-or-later.
+
+One process a session stays warm and reads a line at a time, so that a unit costs 2 to 10 ms, not a program's start. Text
+goes to it between its punctuation, which is put back afterwards, for a voice model reads pauses and intonation from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+from pipeline.errors import ModelError
+
+INSTALL = "apt-get install espeak-ng"
+PUNCTUATION = ';:,.!?¡¿—…"«»“”()'
+MOST_CHARACTERS = 240  # of a line: the program reads up to 999 bytes, 4 a character
+_ASK = "[[ttttttttt]]"  # phonemes in eSpeak's own notation, which no text says
+_ANSWER = "ttttttttt"
+_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9-]+)?\)")  # "(en)": a word that it read in another language
+_MARKS = re.compile(rf"((?:(?!(?<=\d)[.,:](?=\d))[{re.escape(PUNCTUATION)}])+\s*)")  # but not that inside a number
+
+
+class Phonemizer:
+    """Phonemes in the International Phonetic Alphabet, from one process of ``program`` with the voice ``language``."""
+
+    def __init__(self, program: str, language: str) -> None:
+        self._command = [program, "-q", "--ipa", "-b", "1", "-v", language]
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def phonemes(self, text: str) -> str:
+        """Phonemes of text with its punctuation; raises `ModelError` where the program fails, and starts it anew then."""
+        said = ""
+        try:
+            for piece in _MARKS.split(text):
+                if not piece.strip() or piece[0] in PUNCTUATION:
+                    said += piece
+                else:
+                    lines = [await self._line(line) for line in _lines(piece)]
+                    said += f"{' ' if piece[0].isspace() else ''}{' '.join(lines)}{' ' if piece[-1].isspace() else ''}"
+        except BaseException:  # also cancelled: what the process still says belongs to no text
+            await self.close()
+            raise
+        return re.sub(r"\s+", " ", said).strip()
+
+    async def start(self) -> None:
+        """Start the process; raises `ModelError` where it does not read phonemes."""
+        pipe = asyncio.subprocess.PIPE
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
+            )
+        except OSError as error:
+            raise ModelError(f"{self._command[0]} could not be started ({error})", hint=INSTALL) from error
+
+    async def close(self) -> None:
+        """End the process, if it runs."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        assert process.stdout is not None
+        await process.stdout.read()  # `wait` waits for the pipe's end, which a full one hides: cpython#119710
+        await process.wait()
+
+    async def _line(self, text: str) -> str:
+        """Phonemes of one line: all that the program says before it answers the mark that follows the text."""
+        if self._process is None:
+            await self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        clauses: list[str] = []
+        try:
+            self._process.stdin.write(f"{text}\n{_ASK}\n".encode(errors="replace"))
+            await self._process.stdin.drain()
+            while (clause := (await self._process.stdout.readuntil()).decode().strip()) != _ANSWER:
+                clauses.append(clause)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            what = f"eSpeak (process {self._process.pid}) gave no phonemes with the voice {self._command[-1]}"
+            raise ModelError(what, hint=f"echo hello | {self._command[0]} -q --ipa") from error
+        return _SWITCH.sub("", " ".join(filter(None, clauses))).replace("\u200d", "")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Text in lines that the program takes whole, cut at blanks, else anywhere."""
+    rest = " ".join(text.split())
+    while len(rest) > MOST_CHARACTERS:
+        at = rest.rfind(" ", 1, MOST_CHARACTERS)
+        at = at if at > 0 else MOST_CHARACTERS
+        yield rest[:at].strip()
+        rest = rest[at:].strip()
+    if rest:
+        yield rest
+
+
+def cut(phonemes: str, most: int) -> list[str]:
+    """Phonemes in pieces: of more than ``most`` symbols each, cut after clauses, else at blanks; twice ``most`` at most."""
+    pieces, rest = [], phonemes
+    while len(rest) > most:
+        ends = [mark.end() for mark in re.finditer(r"[;:,.!?…—]+\s", rest[: 2 * most])]
+        at = min((end for end in ends if end >= most // 3), key=lambda end: abs(end - most), default=0)
+        at = at or rest.find(" ", most, 2 * most) + 1 or rest.rfind(" ", 1, most) + 1 or 2 * most
+        pieces.append(rest[:at].strip())
+        rest = rest[at:].strip()
+    return [piece for piece in (*pieces, rest) if piece]

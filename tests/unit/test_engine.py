@@ -1,0 +1,246 @@
+"""An engine: models loaded once, side by side, and sessions on them that know nothing of each other."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from pipeline.contracts import Missing
+from pipeline.engine import Engine
+from pipeline.errors import BadInput, ModelError, StageFailed
+from pipeline.events import ReadingUnit, SpeechChunk
+from pipeline.glossary.entries import Entry
+from pipeline.glossary.glossary import Glossary
+from pipeline.hints import Hints
+from pipeline.policies.pace import PaceOptions
+from pipeline.profiles.backends import BackendChoice
+from pipeline.profiles.profile import Profile
+from pipeline.request import SessionRequest, resolve
+from pipeline.sinks.delivery import Budget, SinkQueue
+from tests.scripted import Keep, Models, Talk
+from tests.scripted_backends import OtherVoice, Scripted, ScriptedVoice, Tagging
+
+HERE = "tests.scripted_backends"
+
+
+def profile(**stages: str) -> Profile:
+    uses = {"recognizer": "Scripted", "translator": "Tagging", "synthesizer": "ScriptedVoice", **stages}
+    return Profile("scripted", "", {stage: BackendChoice(f"{HERE}:{use}") for stage, use in uses.items()})
+
+
+def engine_of(**backends: object) -> Profile:
+    """A profile whose backends are these objects."""
+    made = profile(**({"fallback_synthesizer": "OtherVoice"} if "fallback_synthesizer" in backends else {}))
+    made.__dict__["backends"] = replace(made.backends, **backends)
+    return made
+
+
+@dataclass(frozen=True)
+class Slow(Scripted):
+    """Loads in two seconds, and counts."""
+
+    log: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def load(self):
+        self.log.append("loading")
+        await asyncio.sleep(2.0)
+        self.log.append("loaded")
+        try:
+            yield Models()
+        finally:
+            self.log.append("freed")
+
+
+@dataclass(frozen=True)
+class Broken(Scripted):
+    @asynccontextmanager
+    async def load(self):
+        raise ModelError("it is damaged")
+        yield
+
+
+@pytest.mark.looptime
+async def test_models_are_loaded_side_by_side_and_freed() -> None:
+    slow = [Slow(), Slow(), Slow()]
+    began = asyncio.get_running_loop().time()
+    stages = dict(zip(("recognizer", "translator", "synthesizer"), slow, strict=True))
+    async with Engine.load(engine_of(**stages)):
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2.0)
+    assert [one.log for one in slow] == [["loading", "loaded", "freed"]] * 3
+
+
+@pytest.mark.looptime
+async def test_a_model_that_cannot_be_loaded_is_the_error_itself_and_the_others_are_freed() -> None:
+    slow = Slow()
+    with pytest.raises(ModelError, match="it is damaged"):
+        async with Engine.load(engine_of(recognizer=slow, translator=Broken())):
+            pytest.fail("it was loaded")
+    assert slow.log == ["loading", "loaded", "freed"]
+
+
+@pytest.mark.looptime
+async def test_an_error_of_the_caller_comes_out_as_it_is() -> None:
+    slow = Slow()
+    with pytest.raises(KeyError):
+        async with Engine.load(engine_of(recognizer=slow)):
+            raise KeyError("mine")
+    assert slow.log[-1] == "freed"
+
+
+@pytest.mark.looptime
+async def test_loading_is_given_up_when_it_is_cancelled() -> None:
+    slow = Slow()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0), Engine.load(engine_of(recognizer=slow)):
+            pytest.fail("it was loaded")
+    assert slow.log == ["loading"]
+
+
+def glossary(source: str, target: str) -> Glossary:
+    return Glossary([Entry(source, (target,), "g", 1)])
+
+
+async def heard(engine: Engine, request: SessionRequest, seconds: float = 12.0) -> Keep:
+    keep = Keep()
+    await (await engine.session(request)).run(Talk(seconds), [SinkQueue(keep)])
+    return keep
+
+
+def said(keep: Keep) -> str:
+    return "".join(unit.text for unit in keep.of(ReadingUnit))
+
+
+@pytest.mark.looptime
+async def test_two_sessions_at_once_share_models_and_no_word() -> None:
+    """Other targets, glossaries, voices and pace, side by side on one engine."""
+    async with Engine.load(profile(fallback_synthesizer="OtherVoice")) as engine:
+        one = SessionRequest(("es",), spoken="es", glossary=glossary("word3", "uno"))
+        other = SessionRequest(("de",), spoken="de", glossary=glossary("word3", "eins"), pace=PaceOptions(max_lag_s=3.0))
+        spanish, german = await asyncio.gather(heard(engine, one), heard(engine, other))
+    assert "[uno]" in said(spanish)
+    assert "[eins]" in said(german)
+    assert not {"[eins]", "de-word1"} & set(said(spanish).split())
+    assert not {"[uno]", "es-word1"} & set(said(german).split())
+    assert spanish.of(SpeechChunk)
+    assert german.of(SpeechChunk)
+
+
+@pytest.mark.looptime
+async def test_a_client_that_takes_nothing_harms_no_other_session() -> None:
+    class Stuck:
+        async def put(self, event):
+            await asyncio.Event().wait()
+
+        async def close(self):
+            pass
+
+    async with Engine.load(profile()) as engine:
+        request = SessionRequest(("es",), spoken="es")
+        alone = await heard(engine, request, 60.0)
+        stuck = SinkQueue(Stuck(), "client", Budget(max_bytes=2**16, max_age_s=5.0))
+        keep = Keep()
+        session = await engine.session(request)
+        beside, _ = await asyncio.gather(heard(engine, request, 60.0), session.run(Talk(60.0), [stuck, SinkQueue(keep)]))
+    assert said(beside) == said(alone) == said(keep)
+    assert stuck.error is not None
+
+
+@pytest.mark.looptime
+async def test_a_fallback_voice_is_loaded_when_a_session_first_needs_it() -> None:
+    @dataclass(frozen=True)
+    class Fallback(Slow):
+        def languages(self):
+            return frozenset({"de"})
+
+    fallback = Fallback()
+    async with Engine.load(engine_of(fallback_synthesizer=fallback, synthesizer=ScriptedVoice())) as engine:
+        await engine.session(SessionRequest(("es",), spoken="es"))
+        assert fallback.log == []
+        await asyncio.gather(*(engine.session(SessionRequest(("de",), spoken="de")) for _ in range(3)))
+        assert fallback.log == ["loading", "loaded"]
+    assert fallback.log[-1] == "freed"
+
+
+@pytest.mark.looptime
+async def test_a_pair_is_warmed_up_once_a_process() -> None:
+    models = Models()
+
+    @dataclass(frozen=True)
+    class Counting(Tagging):
+        @asynccontextmanager
+        async def load(self):
+            yield models
+
+    async with Engine.load(engine_of(translator=Counting())) as engine:
+        requests = [SessionRequest(("es",), ("en",)), SessionRequest(("es",), ("en",)), SessionRequest(("de",), ("en",))]
+        await asyncio.gather(*map(engine.session, requests))
+    assert models.faults.calls["translate"] == 2
+
+
+async def test_what_the_translator_refuses_is_known_before_audio_comes() -> None:
+    @dataclass(frozen=True)
+    class Failing(Tagging):
+        async def translate(self, request):
+            raise RuntimeError("it broke")
+
+    async with Engine.load(engine_of(translator=Failing())) as engine:
+        with pytest.raises(StageFailed, match="translate stage failed: it broke"):
+            await engine.session(SessionRequest(("es",), ("en",)))
+
+
+@pytest.mark.looptime
+async def test_hints_reach_the_recognizer_and_the_translation_while_a_session_runs() -> None:
+    expected: list[tuple[str, ...]] = []
+
+    class Expecting(Models):
+        def open(self, *asked):
+            return self._open(*asked)
+
+        @asynccontextmanager
+        async def _open(self, *asked):
+            async with Models.open(self, *asked) as stream:
+                stream.expect = lambda words: expected.append(tuple(words))
+                yield stream
+
+    @dataclass(frozen=True)
+    class Hearing(Scripted):
+        @asynccontextmanager
+        async def load(self):
+            yield Expecting()
+
+    hints = Hints(["Ana"])
+    async with Engine.load(engine_of(recognizer=Hearing())) as engine:
+        session = await engine.session(SessionRequest(("es",), hints=hints, glossary=glossary("word3", "tres")))
+        keep = Keep(on_put=lambda event: hints.add(["word20"], keep=True) if len(keep.events) == 5 else None)
+        await session.run(Talk(12.0), [SinkQueue(keep)])
+    assert expected[0] == ("word3", "Ana")
+    assert expected[-1] == ("word3", "Ana", "word20")
+    assert "(word20)" in said(keep)
+
+
+def test_a_request_is_checked_without_loading() -> None:
+    with pytest.raises(BadInput, match="does not translate .* to 'xx'") as refused:
+        resolve(SessionRequest(("xx",)), profile())
+    assert refused.value.code == "language"
+    with pytest.raises(ModelError, match="lacks a voice") as lacking:
+        resolve(SessionRequest(("es",), spoken="es"), engine_of(synthesizer=OtherVoice(lacks="a voice")))
+    assert lacking.value.code == "missing"
+    resolved = resolve(SessionRequest(("es-MX",), spoken="es-MX"), profile())
+    assert (resolved.request.targets, resolved.request.spoken) == (("es",), "es")
+    assert resolved.targets_by_name == {"es-MX": "es"}
+    assert resolved.notices == ("es-MX is taken as es: this profile knows Spanish only",)
+
+
+def test_the_step_that_a_missing_model_advises_names_no_command() -> None:
+    missing = Missing("a model", "fetch the model files")
+
+    @dataclass(frozen=True)
+    class Lacking(ScriptedVoice):
+        def missing(self):
+            return [missing]
+
+    with pytest.raises(ModelError) as lacking:
+        resolve(SessionRequest(("es",), spoken="es"), engine_of(synthesizer=Lacking()))
+    assert lacking.value.hint == "fetch the model files of the profile scripted"
