@@ -51,6 +51,11 @@ class Asked:
     start_ms: int = 0  # stream time of the first sample, after a resume
     first_unit: int = 0
 
+    def session(self) -> tuple[object, ...]:
+        """The wishes that only a new session can fulfil."""
+        languages = self.target, self.further, self.sources, self.same_language
+        return *languages, self.speak, self.voice, self.glossary
+
     def request(self, *, speak: bool) -> SessionRequest:
         """The wishes as an engine takes them."""
         return SessionRequest(

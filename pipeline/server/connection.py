@@ -150,8 +150,10 @@ class Connection:
             await self._leave(Rejected("rate_limited", f"more than {PER_S:g} events a second"), TOO_FAST)
 
     async def _hear(self, pcm: bytes) -> None:
-        if self._finishing:
+        if self._finishing is not None and self._finishing.code == DONE:
             raise Rejected("invalid_event", "the session is being closed")
+        if self._finishing is not None:  # by us: the client cannot know yet
+            return
         if self._source is None:
             self._source = self._begin(self._dialect.asked)
         await self._source.feed(pcm)
@@ -159,13 +161,12 @@ class Connection:
     def _change(self, asked: Asked) -> None:
         """Take new wishes; in mid-talk, if they need another session, it follows the one that runs."""
         before = self._dialect.asked
-        changed = asked.request(speak=True) != before.request(speak=True) or asked.speak != before.speak
         resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
         self._dialect.asked = asked
         self._writer.put(self._dialect.updated())
         if asked.extensions and not before.extensions:
             self._renew()
-        if self._source is not None and changed and not self._finishing:
+        if self._source is not None and asked.session() != before.session() and not self._finishing:
             self._source.end()
             self._source = self._begin(asked)
 
