@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--each", type=int, default=10, help="with --weights: recordings of each speaker in librispeech-other (default 10)"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="with --weights: parts measured at a time (default 1)")
     parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
     parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")
     parser.add_argument("--model", default="small", help="with --audio: the model (default small)")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.asr.vad import SpeechDetector, StreamingVad, cleaned
-from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
+from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.listening import log_mel_features
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
@@ -42,7 +42,7 @@ class Heard:
 class VirtualClock:
     """Hears audio with one engine; ``now`` is the clock of the stream at work."""
 
-    engine: CTranslate2Engine
+    engine: Engine
     options: StreamOptions = field(default_factory=StreamOptions)
     detector: type[SpeechDetector] = StreamingVad
 

@@ -6,7 +6,9 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.events import Gap, LanguageChanged
 
 LEAST_WORDS = 600
+PARTS = ("talks", "other", "stress", "terms", "language")
 LOST_RUN = 3
 """Words in a row that the whole recording gives and the stream does not, to count as lost."""
 TERMS = (
@@ -54,13 +57,18 @@ def errors(said: Sequence[str], heard: Sequence[str]) -> int:
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """The figures of each model; those of the first also without its name before them."""
     names = arguments.weights.split(",")
+    folders = [_folder(name, arguments.weights_folder) for name in names]
     figures: dict[str, float] = {}
-    for name in names:
-        found = _measure_one(_folder(name, arguments.weights_folder), arguments)
-        figures |= {f"{name}_{key}": value for key, value in found.items()}
-        if name == names[0]:
-            figures |= found
-        arguments.save(figures)
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+        tasks = {
+            pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each)): name
+            for name, folder in zip(names, folders, strict=True)
+            for part in PARTS
+        }
+        for task in as_completed(tasks):
+            figures |= {f"{tasks[task]}_{key}": value for key, value in task.result().items()}
+            figures |= {} if tasks[task] != names[0] else task.result()
+            arguments.save(figures)
     return figures
 
 
@@ -72,21 +80,33 @@ def _folder(name: str, folder: Path | None) -> Path:
     return found
 
 
-def _measure_one(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    engine = load_engine(folder, Placement("cpu", threads=1), 0.0, 1)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One part of the measurement with one model, which a process of its own can do."""
+
+    part: str
+    folder: Path
+    speech: Path | None
+    words: int
+    each: int
+
+
+def _do(task: _Task) -> Mapping[str, float]:
+    engine = load_engine(task.folder, Placement("cpu", threads=1), 0.0, 1)
     warm_up(engine)
-    clock, whole = VirtualClock(engine), _whole_decoder(folder)
-    folders = [asr_material.SPEECH, *([arguments.speech] if arguments.speech else [])]
-    recordings = asr_material.transcribed(folders)
-    print(f"{folder.name}:")
-    figures = _talks(clock, whole, asr_material.talks(recordings, arguments.words))
-    hard = asr_material.untranscribed(arguments.speech / "librispeech-other", arguments.each) if arguments.speech else []
-    if hard:
-        figures |= _hard(clock, whole, hard)
-    figures |= _stress(clock, whole, joined(recordings[:3]))
-    if len(engine.languages) > 1:
-        figures |= _language_change(clock, recordings[0])
-    return figures
+    clock, whole = VirtualClock(engine), _whole_decoder(task.folder)
+    recordings = asr_material.transcribed([asr_material.SPEECH, *([task.speech] if task.speech else [])])
+    match task.part:
+        case "talks":
+            return _talks(clock, whole, asr_material.talks(recordings, task.words))
+        case "terms":
+            return _terms(clock, asr_material.talks(recordings, task.words))
+        case "other":
+            folder = task.speech / "librispeech-other" if task.speech else None
+            return _hard(clock, whole, asr_material.untranscribed(folder, task.each) if folder else [])
+        case "stress":
+            return _stress(clock, whole, joined(recordings[:3]))
+    return _language_change(clock, recordings[0]) if len(engine.languages) > 1 else {}
 
 
 def _whole_decoder(folder: Path) -> Callable[[Recording], Whole]:
@@ -114,27 +134,23 @@ def _latencies(whole: Whole, heard: Heard) -> list[float]:
 
 
 def _talks(clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]) -> dict[str, float]:
-    said = wrong = wrong_offline = wrong_terms = fragments = words = 0
+    said = wrong = wrong_offline = fragments = 0
     latencies: list[float] = []
     cpu_s = seconds = 0.0
     for talk in talks:
         reference, offline, heard = normalized(talk.transcript), whole(talk), clock.hear(talk.samples)
-        told = clock.hear(talk.samples, terms=TERMS)
         said += len(reference)
         wrong += errors(reference, normalized(heard.text))
         wrong_offline += errors(reference, offline.words)
-        wrong_terms += errors(reference, normalized(told.text))
         fragments += sum(not word.text.startswith(" ") for word, _ in heard.words)
-        words += len(heard.words)
         latencies += _latencies(offline, heard)
         cpu_s, seconds = cpu_s + heard.cpu_s, seconds + heard.seconds
-        print(f"  {said} words: {wrong} wrong, {wrong_offline} whole, {wrong_terms} with {len(TERMS)} terms", flush=True)
+        print(f"  {said} words: {wrong} wrong, {wrong_offline} whole", flush=True)
     figures = {
         "words": float(said),
         "wer_offline": wrong_offline / said,
         "wer_streaming": wrong / said,
         "wer_above_offline": (wrong - wrong_offline) / said,
-        "wer_with_20_terms": wrong_terms / said,
         "fragments": float(fragments),
         "commit_aware_p50_s": percentile(latencies, 50),
         "commit_aware_p95_s": percentile(latencies, 95),
@@ -142,6 +158,16 @@ def _talks(clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequ
     }
     print("  " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
     return figures
+
+
+def _terms(clock: VirtualClock, talks: Sequence[Recording]) -> dict[str, float]:
+    """The same talks with a glossary."""
+    said = wrong = 0
+    for talk in talks:
+        reference, heard = normalized(talk.transcript), clock.hear(talk.samples, terms=TERMS)
+        said, wrong = said + len(reference), wrong + errors(reference, normalized(heard.text))
+        print(f"  {said} words with {len(TERMS)} terms: {wrong} wrong", flush=True)
+    return {"wer_with_20_terms": wrong / said}
 
 
 def _hard(clock: VirtualClock, whole: Callable[[Recording], Whole], hard: Iterable[Recording]) -> dict[str, float]:
@@ -156,6 +182,8 @@ def _hard(clock: VirtualClock, whole: Callable[[Recording], Whole], hard: Iterab
         latencies += _latencies(offline, heard)
         cpu_s, seconds = cpu_s + heard.cpu_s, seconds + heard.seconds
         print(f"  other: {differing} of {words} words differ ({recording.name})", flush=True)
+    if not words:
+        return {}
     return {
         "differs_from_whole_other": differing / words,
         "words_other": float(words),
@@ -168,35 +196,35 @@ def _hard(clock: VirtualClock, whole: Callable[[Recording], Whole], hard: Iterab
 def _stress(clock: VirtualClock, whole: Callable[[Recording], Whole], speech: Recording) -> dict[str, float]:
     """Hard ways to hear the same speech: errors of both, and words that the stream lost without a notice."""
     figures: dict[str, float] = {}
-    lost = 0
+    silently = 0
     reference = normalized(speech.transcript)
     for name, recording in asr_material.stressed(speech).items():
         offline, heard = whole(recording), clock.hear(recording.samples)
         wrong, wrong_offline = errors(reference, normalized(heard.text)), errors(reference, offline.words)
-        lost_here = _lost(offline, heard)
-        lost += lost_here
+        lost_here = lost(offline, heard)
+        silently += lost_here
         figures |= {
             f"stress_{name}_wer": wrong / len(reference),
             f"stress_{name}_wer_offline": wrong_offline / len(reference),
         }
         kinds = sorted({type(notice).__name__ for notice in heard.notices})
         print(f"  {name}: {wrong} of {len(reference)} wrong, {wrong_offline} whole, {lost_here} lost, {kinds}", flush=True)
-    return figures | {"words_lost_silently": float(lost)}
+    return figures | {"words_lost_silently": float(silently)}
 
 
-def _lost(offline: Whole, heard: Heard) -> int:
+def lost(offline: Whole, heard: Heard) -> int:
     """Words that the whole recording gives, of runs the stream has nothing for, outside its gaps."""
     gaps = [notice for notice in heard.notices if isinstance(notice, Gap)]
     pairs = align(offline.words, normalized(heard.text))
-    lost, run = 0, 0
+    count, run = 0, 0
     for i, j in [*pairs, (None, 0)]:
         covered = i is not None and any(gap.start - 0.5 <= offline.ends_s[i] <= gap.end + 0.5 for gap in gaps)
         if i is not None and j is None and not covered:
             run += 1
             continue
-        lost += run if run >= LOST_RUN else 0
+        count += run if run >= LOST_RUN else 0
         run = 0
-    return lost
+    return count
 
 
 def _language_change(clock: VirtualClock, english: Recording) -> Mapping[str, float]:

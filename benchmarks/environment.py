@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 # fmt: off
 PACKAGES = (
     "av", "ctranslate2", "faster-whisper", "flash-attn", "huggingface-hub", "jiwer", "matplotlib", "msgspec", "numpy",
-    "omnisteval", "onnxruntime", "pocketsphinx", "psutil", "pysubs2", "python-stretch", "qwen-tts", "sacrebleu",
+    "omnisteval", "onnxruntime", "psutil", "pysubs2", "qwen-tts", "sacrebleu",
     "safetensors", "sentencepiece", "sounddevice", "soundfile", "soxr", "tokenizers", "torch", "torchaudio",
     "transformers", "translate-live", "triton",
 )
 # fmt: on
-PROGRAMS = {"espeak-ng": ["espeak-ng", "--version"], "apertium": ["apertium", "-V"], "ffmpeg": ["ffmpeg", "-version"]}
+PROGRAMS = {"espeak-ng": ["espeak-ng", "--version"], "ffmpeg": ["ffmpeg", "-version"]}
 THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
 """How the variables begin that say how many threads compute and how they wait for each other: both move every time."""
 

@@ -1,64 +1,32 @@
-"""The same decoder with all the audio at once: what streaming costs in accuracy is the difference."""
+"""The same weights with all the audio at once, beam 5: what streaming costs in accuracy is the difference."""
 
 from __future__ import annotations
 
-import re
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import soxr
 
 from benchmarks.corpora.audio import CORPUS_HZ
+from models.asr.whisper import FasterWhisper
+from models.asr.whisper.model_files import find
 from pipeline.events import Samples
 
-
-class _Hypothesis(Protocol):
-    hypstr: str
-
-
-class WholeDecoder(Protocol):
-    """What is used of PocketSphinx's decoder."""
-
-    def start_utt(self) -> None:
-        """Begin an utterance."""
-        ...
-
-    def process_raw(self, data: bytes, no_search: bool, full_utt: bool) -> int:
-        """Decode 16-bit samples at 16 kHz; ``full_utt`` normalizes over all of them."""
-        ...
-
-    def end_utt(self) -> None:
-        """Finish."""
-        ...
-
-    def hyp(self) -> _Hypothesis | None:
-        """The words."""
-        ...
+Transcribe = Callable[[Samples, int, str], str]
+"""Gives the text of mono samples [n], their rate and language."""
 
 
-class DecoderMaker(Protocol):
-    """A recognizer backend whose decoder can be had without a stream."""
+def whole_decoder(backend: object) -> Transcribe | None:
+    """Load the weights of a recognizer backend into the reference library; none for another backend than Whisper."""
+    folder = find(backend.model, backend.cache) if isinstance(backend, FasterWhisper) else None
+    if folder is None:
+        return None
+    import faster_whisper  # noqa: PLC0415  (loads slowly)
 
-    def decoder(self) -> WholeDecoder:
-        """A new decoder."""
-        ...
+    model: Any = faster_whisper.WhisperModel(str(folder), compute_type="int8")
 
+    def transcribe(samples: Samples, rate: int, language: str) -> str:
+        segments, _ = model.transcribe(soxr.resample(samples, rate, CORPUS_HZ), language=language, beam_size=5)
+        return "".join(segment.text for segment in segments)
 
-def maker_of(backend: object) -> DecoderMaker | None:
-    """The backend, if its decoder can be fed whole."""
-    return cast(DecoderMaker, backend) if hasattr(backend, "decoder") else None
-
-
-def transcribe_whole(maker: DecoderMaker, samples: Samples, rate: int, batch_mean: bool = False) -> str:
-    """The words of a recording, by a new decoder that hears all of it in one call.
-
-    It normalizes as it does live; with ``batch_mean`` by the cepstral mean over the whole recording, which nobody who
-    listens to a speaker can know.
-    """
-    audio = np.clip(soxr.resample(samples, rate, CORPUS_HZ), -1, 1)
-    decoder = maker.decoder()
-    decoder.start_utt()
-    decoder.process_raw((audio * 32767).astype("<i2").tobytes(), False, batch_mean)
-    decoder.end_utt()
-    hypothesis = decoder.hyp()
-    return re.sub(r"\(\d+\)", "", hypothesis.hypstr) if hypothesis else ""
+    return transcribe

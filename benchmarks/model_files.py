@@ -7,10 +7,8 @@ takes a while, so a hash is kept in the user's cache under the file's path, size
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -99,17 +97,6 @@ def _listed(name: str, place: Path, hashes: Hashes) -> list[ModelFile]:
     return [ModelFile(f"{name}/ ({len(files)} files)", size, hashlib.sha256(lines.encode()).hexdigest())]
 
 
-def _pocketsphinx(chosen: Any) -> Iterable[Place]:  # noqa: ANN401  (backends of several classes, imported where used)
-    own = Path(importlib.import_module("pocketsphinx").get_model_path()) / "en-us"
-    for given, default in (
-        (chosen.acoustic_model, "en-us"),
-        (chosen.language_model, "en-us.lm.bin"),
-        (chosen.dictionary, "cmudict-en-us.dict"),
-    ):
-        yield Path(given or default).name, Path(given) if given else own / default
-    yield from _voice_detector()
-
-
 def _whisper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.asr.whisper.model_files import find  # noqa: PLC0415
 
@@ -142,14 +129,8 @@ def _tiers(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
         yield from _checkpoint(tier)
 
 
-def _apertium(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    """The mode files of the installed pairs, and the data that their commands name."""
-    named: dict[str, Path] = {}
-    for mode in chosen.installed().values():
-        words = shlex.split(mode.read_text(encoding="utf-8"))
-        for path in (mode, *(Path(word) for word in words if word.startswith("/"))):
-            named[f"{path.parent.name}/{path.name}"] = path
-    return sorted(named.items())
+def _bergamot(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    return sorted((folder.name, folder) for folder in chosen._folders().values())  # noqa: SLF001
 
 
 def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
@@ -161,6 +142,20 @@ def _espeak(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
         yield "espeak-ng-data", Path(found[1].strip())
 
 
+def _kokoro(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    yield "kokoro", Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "kokoro"
+
+
+def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.model_files import models_folder  # noqa: PLC0415
+
+    folder = Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "piper"
+    own = chosen.model.endswith(".onnx")
+    yield Path(chosen.model).name, Path(chosen.model).expanduser() if own else folder / f"{chosen.model}.onnx"
+
+
 def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.tts.qwen3.backend import local_folder  # noqa: PLC0415
 
@@ -169,14 +164,15 @@ def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
 
 
 FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
-    "models.asr.pocketsphinx:PocketSphinx": _pocketsphinx,
     "models.asr.whisper:FasterWhisper": _whisper,
-    "models.mt.apertium:Apertium": _apertium,
+    "models.mt.bergamot.backend:Bergamot": _bergamot,
     "models.mt.causal_lm:CausalLM": _checkpoint,
     "models.mt.seq2seq:Seq2Seq": _checkpoint,
     "models.mt.ctranslate2:CTranslate2": _int8,
     "models.mt.router:Router": _tiers,
     "models.tts.espeak:Espeak": _espeak,
+    "models.tts.kokoro:Kokoro": _kokoro,
+    "models.tts.piper:Piper": _piper,
     "models.tts.qwen3:Qwen3TTS": _qwen,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }

@@ -32,10 +32,13 @@ FLUENT_NATS, FLUENT_CHRF = 1.0, 5.0  # what a term may cost the text: of its sco
 def everyday() -> list[Sentence]:
     """Read the sentences."""
     rows = (line.split("\t") for line in (EVERYDAY / "en-pt.tsv").read_text(encoding="utf-8").splitlines())
-    return [
-        Sentence(english, portuguese, tuple((one.split("=")[0], one.split("=")[1]) for one in terms.split("; ")))
-        for english, portuguese, terms in rows
-    ]
+    return [Sentence(english, portuguese, tuple(_term_pairs(terms))) for english, portuguese, terms in rows]
+
+
+def _term_pairs(terms: str) -> Iterator[tuple[str, str]]:
+    for one in filter(None, terms.split("; ")):
+        source, _, target = one.partition("=")
+        yield source, target
 
 
 def bergamot_figures() -> Iterator[Mapping[str, float]]:
@@ -50,8 +53,9 @@ def bergamot_figures() -> Iterator[Mapping[str, float]]:
         for beams, decoder in decoders.items():
             yield _shown(_quality_and_cost(decoder, sentences, beams, backends[beams]))
         yield _shown(_equality(decoders[1], sentences))
-        yield _shown(_terms(decoders[4], sentences))
-        yield from map(_shown, unit_figures(decoders[4], sentences))
+        usual = PairsDecoder(Bergamot(folder).decoder, backends[4].directions())
+        yield _shown(_terms(usual, sentences))
+        yield from map(_shown, unit_figures(usual, sentences))
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:

@@ -34,35 +34,35 @@ _SPEAKER = "speaker"
 
 @dataclass(frozen=True, slots=True)
 class QwenTTS:
-    """Speaks with the official package. Settings as of `Qwen3TTS`; ``most_frames`` bounds a unit, 12.5 a second."""
+    """Settings of the official package's backend, named as in `Qwen3TTS`."""
 
     model: str = "Qwen/Qwen3-TTS-12Hz-1.7B-Base"
     device: str = "cpu"
     dtype: str = "float32"
     voice: str = ""
-    most_frames: int = 375
+    most_frames: int = 375  # of a unit, 12.5 a second
 
     def missing(self) -> Sequence[Missing]:
-        """Packages and model files that this machine lacks."""
+        """List the packages and model files that this machine lacks."""
         lacking = [name for name in ("qwen_tts", "librosa") if find_spec(name) is None]
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[qwen-tts]'")]
         return Qwen3TTS(self.model).missing()
 
     def languages(self) -> frozenset[str]:
-        """The ten languages it speaks."""
+        """Give the ISO 639-1 codes of the ten languages it speaks."""
         return frozenset(LANGUAGES)
 
     def presets(self) -> Collection[str]:
-        """As of `Qwen3TTS`."""
+        """See `Qwen3TTS.presets`."""
         return Qwen3TTS(self.model).presets()
 
     def has_preset(self, name: str) -> bool:
-        """As of `Qwen3TTS`."""
+        """See `Qwen3TTS.has_preset`."""
         return Qwen3TTS(self.model).has_preset(name)
 
     def check_cloning(self) -> None:
-        """As of `Qwen3TTS`."""
+        """See `Qwen3TTS.check_cloning`."""
         Qwen3TTS(self.model).check_cloning()
 
     def pull(self, progress: Progress) -> None:
@@ -79,7 +79,7 @@ class QwenTTS:
 
 
 class OfficialSynthesizer:
-    """The official model; sessions take turns on it."""
+    """Synthesizer of the official model; sessions take turns on it."""
 
     def __init__(self, model: Any, lane: Lane, preset: str, most_frames: int) -> None:  # noqa: ANN401 - untyped package
         self._model, self._lane, self._preset, self._most_frames = model, lane, preset, most_frames
@@ -104,7 +104,7 @@ class OfficialSynthesizer:
 
 
 class OfficialSpeaking:
-    """One session; every unit is spoken on its own."""
+    """Speaker of one session; every unit is spoken on its own."""
 
     def __init__(self, model: Any, lane: Lane, voice: Voice, language: str, most_frames: int) -> None:  # noqa: ANN401
         self._model, self._lane, self._voice = model, lane, voice

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What runs, on what, on which clock."""
     parser.add_argument(
         "--system",
-        default="profile:offline",
+        default="profile:cpu",
         help="profile:NAME, scripted[:LOAD], command:PROGRAM ARGUMENTS, websocket:URL, or replay:DIR of event logs",
     )
     parser.add_argument("--override", action="append", default=[], metavar="A.B=C", help="override a profile's setting")

@@ -13,7 +13,7 @@ from benchmarks.corpora.audio import CORPUS_HZ, read_audio, speech_bounds_s, wri
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.utterance import Issues, Utterance
-from benchmarks.fed_whole import DecoderMaker, maker_of, transcribe_whole
+from benchmarks.fed_whole import Transcribe, whole_decoder
 from benchmarks.long_session import hour_figures
 from benchmarks.memory import Memory
 from benchmarks.metrics import speech_latency
@@ -34,10 +34,10 @@ from pipeline.sinks.summary import Summary, summarize
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure, on what."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="recordings and transcripts.tsv (file, language, …)")
-    parser.add_argument("--profile", default="offline", help="the profile to measure (offline)")
+    parser.add_argument("--profile", default="cpu", help="the profile to measure (cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")
     parser.add_argument("--from", dest="source", default="en", metavar="XX", help="spoken language (en)")
-    parser.add_argument("--to", dest="target", default="es", metavar="XX", help="target language (es)")
+    parser.add_argument("--to", dest="target", default="pt", metavar="XX", help="target language (pt)")
     parser.add_argument("--fast", action="store_true", help="only as fast as possible: no latencies at real-time pace")
     parser.add_argument("--no-hour", action="store_true", help="leave out the hour of scripted session")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep event logs and the speech of every recording here")
@@ -69,10 +69,10 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
             paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
             paced += [await bench.interpret(talk, "real", audio)] if real_time else []
     figures = {**_speed(fast), **_accuracy(utterances, fast), **_accuracy([talk], [fast_talk], "talk_")}
-    if maker := maker_of(profile.backends.recognizer):
+    if transcribe := whole_decoder(profile.backends.recognizer):
         recordings = [read_audio(Path(utterance.audio)) for utterance in utterances]
-        figures |= _against_whole(maker, utterances, recordings, figures["wer"])
-        figures |= _against_whole(maker, [talk], [(audio, CORPUS_HZ)], figures["talk_wer"], "talk_")
+        figures |= _against_whole(transcribe, utterances, recordings, figures["wer"])
+        figures |= _against_whole(transcribe, [talk], [(audio, CORPUS_HZ)], figures["talk_wer"], "talk_")
     if paced:
         spoken_talk = speech_latency.figures([paced[-1][0]])
         figures |= _latency([row for row, _ in paced]) | {"talk_" + name: value for name, value in spoken_talk.items()}
@@ -131,20 +131,17 @@ def _accuracy(utterances: Sequence[Utterance], runs: Sequence[tuple[Row, Summary
 
 
 def _against_whole(
-    maker: DecoderMaker,
+    transcribe: Transcribe,
     utterances: Sequence[Utterance],
     recordings: Sequence[tuple[Samples, int]],
     wer: float,
     prefix: str = "",
 ) -> dict[str, float]:
-    """Word error rate of the same decoder fed each recording whole, and how much worse streaming is."""
-    figures: dict[str, float] = {}
-    transcripts = [utterance.transcript for utterance in utterances]
-    for batch_mean, suffix in ((False, ""), (True, "_batch_mean")):
-        heard = [transcribe_whole(maker, samples, rate, batch_mean) for samples, rate in recordings]
-        whole = word_error_rate(transcripts, heard, utterances[0].source_language)
-        figures |= {f"{prefix}wer_fed_whole{suffix}": whole, f"{prefix}wer_above_whole{suffix}": wer - whole}
-    return figures
+    """Word error rate of the same weights fed each recording whole, and how much worse streaming is."""
+    language = utterances[0].source_language
+    heard = [transcribe(samples, rate, language) for samples, rate in recordings]
+    whole = word_error_rate([utterance.transcript for utterance in utterances], heard, language)
+    return {f"{prefix}wer_fed_whole": whole, f"{prefix}wer_above_whole": wer - whole}
 
 
 def _latency(rows: Sequence[Row]) -> dict[str, float]:

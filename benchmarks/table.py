@@ -49,7 +49,7 @@ SHOWN = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure, and where the results go."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="recordings and transcripts.tsv")
-    parser.add_argument("--system", default="profile:offline", help="the system to measure (profile:offline)")
+    parser.add_argument("--system", default="profile:cpu", help="the system to measure (profile:cpu)")
     parser.add_argument("--from", dest="source", default="en", metavar="XX", help="spoken language (en)")
     parser.add_argument("--to", dest="target", default="es", metavar="XX", help="target language (es)")
     parser.add_argument("--clock", choices=("real", "virtual"), default="real", help="the clock (real)")
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Two runs, scored and drawn; figures of the talk begin with ``talk_``, those of the hour with ``hour_``."""
     kind, _, profile = arguments.system.partition(":")
     if arguments.hour and kind != "profile":
-        raise BadInput(f"--hour is for profiles, not for {arguments.system}; try: --system profile:offline")
+        raise BadInput(f"--hour is for profiles, not for {arguments.system}; try: --system profile:cpu")
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
     talk = as_talk(dataset.utterances, arguments.out, arguments.talk)
     figures: dict[str, float] = {}
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         prefix = "" if name == "recordings" else "talk_"
         figures |= {prefix + key: value for key, value in columns[name].items()}
     if arguments.hour:
-        columns["hour"] = _hour(load_profile(profile or "offline"), dataset.utterances)
+        columns["hour"] = _hour(load_profile(profile or "cpu"), dataset.utterances)
         figures |= {"hour_" + key: value for key, value in columns["hour"].items()}
     write_text(arguments.out / "table.md", table(columns))
     print(table(columns))

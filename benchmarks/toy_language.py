@@ -26,7 +26,7 @@ class ToyTranslator:
 
     ``verb_final``: the verb goes to the end of its clause. ``unsure``: a word gets a wrong ending until the next is known,
     every fifth until three are, unless the sentence is over. ``forces_prefix``: the answer begins with the request's
-    prefix, then says what that does not; otherwise the prefix is ignored, as Apertium does.
+    prefix, then says what that does not; otherwise the prefix is ignored, as translators without prefixes do.
     """
 
     verb_final: bool = True

@@ -2,7 +2,7 @@
 
 All speak the same text greedily from the same checkpoint and may not end before the last frame; on a CPU the official
 package's codes must be equal. Random weights are taken to cost the time of trained ones. "Per frame" is the whole way from
-text to samples, divided by frames.
+text to samples, divided by frames. With ``--weights kokoro``: Kokoro, Piper and eSpeak with trained weights instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import tts_weights
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
     Timing,
@@ -49,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--streams", type=int, action="append", help="utterances at once, may be repeated; 0: skip this part"
     )
     parser.add_argument("--graphs", action="store_true", help="ours as CUDA graphs, recorded beforehand; on a GPU only")
+    parser.add_argument("--weights", metavar="kokoro", help="trained voices instead: recognized again, and their cost")
+    parser.add_argument(
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+    )
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
     )
@@ -56,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure, print a table, give the figures."""
+    if arguments.weights:
+        return tts_weights.measure(arguments.weights, arguments.weights_folder)
     if arguments.frames < 2 or arguments.rounds < 1:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
     for peer in arguments.peer:

@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.device import timed
 from models.tts.qwen3.codec_layers import CausalConvolution
 from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.utterance import chunk
+from models.tts.qwen3.utterance import chunk_size
 from pipeline.errors import ModelError
 
 _GPU_BYTES, _CPU_BYTES = 2 * 2**30, 512 * 2**20  # far more than any cache holds
@@ -62,7 +62,7 @@ def codec_calls(frames: int) -> int:
     """How often the codec is called for an utterance of so many frames."""
     calls = decoded = 0
     for drawn in range(1, frames + 1):
-        while size := chunk(drawn - decoded, calls, drawn == frames):
+        while size := chunk_size(drawn - decoded, calls, drawn == frames):
             calls, decoded = calls + 1, decoded + size
     return calls
 

@@ -281,14 +281,6 @@ class UsesGpuLater(Protocol):
 
 
 @runtime_checkable
-class Extendable(Protocol):
-    """A translator backend whose languages are packages of the system."""
-
-    def how_to_add(self, source: str, target: str) -> str:
-        """Give the command that may bring a pair."""
-
-
-@runtime_checkable
 class Routed(Protocol):
     """A translator backend over several, each for pairs of its own."""
 

@@ -49,14 +49,16 @@ class Faults:
 
 @dataclass
 class Models:
-    """One word a ``word_s``, an utterance every ``words`` of them; each call takes virtual time."""
+    """One word a ``word_s``, an utterance every ``words`` of them, by the next of ``speakers``; calls take virtual time."""
 
     word_s: float = 0.4
     words: int = 6
     hear_s: float = 0.01
     translate_s: float = 0.05
     chunk_s: float = 0.02
+    first_sound_s: float = 0.0
     speech_per_character_s: float = 0.05
+    speakers: Sequence[str] = ("",)
     faults: Faults = field(default_factory=Faults)
     opened: int = 0
     closed: int = 0
@@ -99,8 +101,9 @@ class _Stream:
         return self._transcript(words)
 
     def _word(self, number: int) -> Word:
-        width = self._models.word_s
-        return Word(f" word{number}", number * width, (number + 0.8) * width, 1.0)
+        width, speakers = self._models.word_s, self._models.speakers
+        speaker = speakers[number // self._models.words % len(speakers)]
+        return Word(f" word{number}", number * width, (number + 0.8) * width, 1.0, speaker)
 
     def _transcript(self, words: Sequence[Word]) -> Transcript:
         ended = bool(words) and self._said % self._models.words == 0
@@ -113,6 +116,7 @@ class _Stream:
         whole = "".join([piece async for piece in text])
         garbage = await self._models.faults.call("say")
         left = max(1, round(len(whole) * self._models.speech_per_character_s * HZ))
+        await asyncio.sleep(self._models.first_sound_s)
         while left:
             await asyncio.sleep(self._models.chunk_s)
             size = min(left, HZ // 2)

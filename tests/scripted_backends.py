@@ -30,9 +30,6 @@ class Scripted:
     def pairs(self) -> frozenset[tuple[str, str]]:
         return frozenset({("en", "es"), ("en", "ca")})
 
-    def how_to_add(self, source: str, target: str) -> str:
-        return f"apt-get install scripted-{source}-{target}"
-
     def pull(self, progress: Callable[[str, float], None]) -> None:
         for step in range(11):
             progress("model.bin", step / 10)

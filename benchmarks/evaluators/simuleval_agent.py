@@ -1,4 +1,4 @@
-"""Our pipeline as a SimulEval agent: ``simuleval --agent benchmarks/evaluators/simuleval_agent.py --profile offline …``."""
+"""Our pipeline as a SimulEval agent: ``simuleval --agent benchmarks/evaluators/simuleval_agent.py --profile cpu …``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TranslateLiveAgent(SpeechToTextAgent):
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:
         """Which profile and languages."""
-        parser.add_argument("--profile", default="offline")
+        parser.add_argument("--profile", default="cpu")
         parser.add_argument("--source-language", default="en")
         parser.add_argument("--target-language", default="es")
 

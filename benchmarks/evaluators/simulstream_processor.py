@@ -23,7 +23,7 @@ class TranslateLiveProcessor(SpeechProcessor):
     def load_model(cls, config: SimpleNamespace) -> None:
         """Load the profile once for all streams."""
         source, target = getattr(config, "source_language", "en"), getattr(config, "target_language", "es")
-        cls.stepwise = Stepwise(Setup(getattr(config, "profile", "offline"), source, target))
+        cls.stepwise = Stepwise(Setup(getattr(config, "profile", "cpu"), source, target))
 
     def __init__(self, config: SimpleNamespace) -> None:
         super().__init__(config)

@@ -29,9 +29,9 @@ RECOGNIZER_HZ = 16_000
 class Setup:
     """What to run: a profile's name, or ``scripted`` for a word every 0.4 s that stands for itself."""
 
-    profile: str = "offline"
+    profile: str = "cpu"
     source: str = "en"
-    target: str = "es"
+    target: str = "pt"
 
 
 class Stepwise:

@@ -16,7 +16,7 @@ PACKAGES = {
     # mweralign (GPL-3.0-or-later) is what simulstream cuts at the sentences with; it is used here alone, never shipped.
     "simulstream": ["simulstream==1.0.0", "omnisteval>=0.1.10", "mweralign==1.4.1"],
 }
-OURS = ["numpy>=2", "soxr", "soundfile", "PyYAML", "msgspec", "python-stretch", "psutil"]
+OURS = ["numpy>=2", "soxr", "soundfile", "PyYAML", "msgspec", "psutil"]
 
 
 def environment(name: str) -> Path:

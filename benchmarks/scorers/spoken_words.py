@@ -1,8 +1,7 @@
 """Whether the translated speech can be understood: a recognizer's words of it against the text that was spoken.
 
-``pip install faster-whisper jiwer``; the model by SPOKEN_WORDS_MODEL: a Whisper name or folder (small), or ``pocketsphinx``
-(``pip install pocketsphinx jiwer soundfile soxr``; English, and its model is in the package). This tells faults of the
-speech from those of the text; an error of the recognizer counts as well, so compare within one recognizer only.
+``pip install faster-whisper jiwer``; the model by SPOKEN_WORDS_MODEL: a Whisper name or folder (small). This tells faults
+of the speech from those of the text; an error of the recognizer counts as well, so compare within one recognizer only.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import sys
 from collections.abc import Callable
 
 MODEL = os.environ.get("SPOKEN_WORDS_MODEL", "small")
-HZ = 16_000
 
 
 def main() -> None:
@@ -21,10 +19,9 @@ def main() -> None:
     try:
         import jiwer  # noqa: PLC0415
 
-        transcribe = pocketsphinx() if MODEL == "pocketsphinx" else whisper()
+        transcribe = whisper()
     except ImportError as error:
-        packages = "pocketsphinx jiwer soundfile soxr" if MODEL == "pocketsphinx" else "faster-whisper jiwer"
-        sys.exit(f"{error.name} is missing in this environment: pip install {packages}")
+        sys.exit(f"{error.name} is missing in this environment: pip install faster-whisper jiwer")
     items = [item for line in sys.stdin if (item := json.loads(line))["audio"] and plain(item["spoken"])]
     heard = [plain(transcribe(item["audio"], item["language"])) for item in items]
     wanted = [plain(item["spoken"]) for item in items]
@@ -38,36 +35,11 @@ def whisper() -> Callable[[str, str], str]:
     try:
         model = WhisperModel(MODEL)
     except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(
-            f"the Whisper model {MODEL} cannot be loaded ({error}): set SPOKEN_WORDS_MODEL to a folder or pocketsphinx"
-        )
+        sys.exit(f"the Whisper model {MODEL} cannot be loaded ({error}): set SPOKEN_WORDS_MODEL to a folder")
 
     def transcribe(file: str, language: str) -> str:
         segments, _ = model.transcribe(file, language=language, beam_size=1, temperature=0.0)
         return "".join(segment.text for segment in segments)
-
-    return transcribe
-
-
-def pocketsphinx() -> Callable[[str, str], str]:
-    """PocketSphinx with the English model of its package, a fresh decoder for each recording."""
-    import soundfile  # noqa: PLC0415
-    import soxr  # noqa: PLC0415
-    from pocketsphinx import Decoder  # noqa: PLC0415
-
-    def transcribe(file: str, language: str) -> str:
-        if language != "en":
-            sys.exit(
-                f"PocketSphinx knows English only, this speech is {language!r}: set SPOKEN_WORDS_MODEL to a Whisper model"
-            )
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-        audio = soxr.resample(samples.mean(axis=1), rate, HZ)
-        decoder = Decoder(samprate=HZ, loglevel="FATAL")
-        decoder.start_utt()
-        decoder.process_raw((audio.clip(-1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
-        decoder.end_utt()
-        hypothesis = decoder.hyp()
-        return hypothesis.hypstr if hypothesis else ""
 
     return transcribe
 

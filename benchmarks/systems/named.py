@@ -17,11 +17,11 @@ KINDS = ("profile", "scripted", "command", "websocket", "replay")
 
 
 def system_named(name: str, overrides: Sequence[str] = ()) -> System:
-    """The system of a name like ``profile:offline``; raises `BadInput` for one that is not known."""
+    """The system of a name like ``profile:cpu``; raises `BadInput` for one that is not known."""
     kind, _, rest = name.partition(":")
     match kind:
         case "profile":
-            return ProfileSystem(rest or "offline", overrides)
+            return ProfileSystem(rest or "cpu", overrides)
         case "scripted":
             return ScriptSystem(_load(rest))
         case "command" if rest:
@@ -31,7 +31,7 @@ def system_named(name: str, overrides: Sequence[str] = ()) -> System:
         case "replay" if rest:
             return ReplaySystem(Path(rest))
         case _:
-            raise BadInput(f"--system {name}: {nearest(kind, KINDS)}; as in profile:offline or websocket:ws://host/path")
+            raise BadInput(f"--system {name}: {nearest(kind, KINDS)}; as in profile:cpu or websocket:ws://host/path")
 
 
 def _load(text: str) -> float:

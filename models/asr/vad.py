@@ -170,7 +170,7 @@ def cleaned(samples: Samples) -> Samples:
 
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
-    """When speech begins and ends. Probabilities 0..1, durations in seconds.
+    """Thresholds for the begin and end of speech. Probabilities 0..1, durations in seconds.
 
     Speech begins after ``start_s`` at or above ``speech_probability``. Silence begins below ``silence_probability`` and is
     broken only at ``speech_probability`` again; after ``soft_end_s`` of it speech may have ended, after ``end_s`` it has.
@@ -220,12 +220,12 @@ class Endpointer:
 
     @property
     def heard_s(self) -> float:
-        """How far the stream was heard."""
+        """Stream time up to which the stream was heard."""
         return self._origin_s + self._windows * WINDOW_S
 
     @property
     def silence_s(self) -> float:
-        """How long it has been silent; 0 while somebody speaks."""
+        """Length of the silence so far; 0 while somebody speaks."""
         return 0.0 if self._silent_since_s is None else self.heard_s - self._silent_since_s
 
     def hear(self, probabilities: Iterable[float] | NDArray[np.float32]) -> list[Endpoint]:

@@ -1,10 +1,9 @@
 """Concurrent requests of all sessions and targets, translated together by the one thread that owns the model.
 
-What arrives while the model is busy makes the next batch. An idle model answers at once, except where that has lately
-parted company: one sentence goes to several targets in the same few milliseconds, and if the first leaves alone, the others
-wait a whole translation for it. So once somebody came less than a window too late, for a second a batch leaves only when
-its first has waited a window. A lone session is never late, and requests that come at random hardly are: they do not wait.
-No task of its own runs: whoever waits and finds the model free leads the next batch.
+Requests that arrive while the model is busy form the next batch. If a request recently arrived just after a batch left,
+batches wait for up to ``window_s`` during the next second: one sentence goes to several targets within a few milliseconds,
+and a target that just misses its batch waits a whole translation. A lone session is never late and does not wait.
+No task of its own runs: the first waiter that gets the lock runs the batch.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from typing import Protocol
 
 from models.mt.catalog import Entry
 from pipeline.contracts import Term, Translation, TranslationRequest
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, check_range
 from pipeline.lane import Lane
 
 Outcome = Translation | Exception
-COMPANY_S = 1.0  # for so long company is expected after it was seen
+COMPANY_S = 1.0  # for so long others are expected after one came too late
 
 
 class BatchDecoder(Protocol):
     """A model that translates batches; blocking."""
 
     def translate(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
-        """A translation, or its own error, for every request; all are drafts or none is."""
+        """Translate every request, or give the error that is its own; all are drafts or none is."""
         ...
 
     def check(self, terms: Iterable[Term], language: str) -> None:
@@ -49,7 +48,7 @@ class BatchedTranslator:
 
     def __init__(self, lane: Lane, decoder: BatchDecoder, limit: int, window_s: float = 0.005) -> None:
         self._lane, self._decoder, self._limit, self._window_s = lane, decoder, limit, window_s
-        self._left_s = self._company_s = -inf  # when the last batch left, and when company was last seen
+        self._left_s = self._company_s = -inf  # when the last batch left, and when a request last came too late
         self._waiting: list[_Job] = []  # one for each caller that waits
         self._model = asyncio.Lock()
 
@@ -92,7 +91,7 @@ class BatchedTranslator:
                 self._waiting.remove(job)
 
     async def _collect(self) -> None:
-        """Wait for company, if it is expected, until the first has waited a window."""
+        """Wait for others, if they are expected, until the first has waited a window."""
         now = asyncio.get_running_loop().time
         first, alone = self._waiting[0], len(self._waiting)
         if now() - self._company_s < COMPANY_S and alone < self._limit:
@@ -102,7 +101,7 @@ class BatchedTranslator:
         self._left_s = now()
 
     def _within_memory(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
-        """The batch whole, or in two halves if memory ran out."""
+        """Translate the batch whole, or in two halves if memory ran out."""
         try:
             return self._decoder.translate(requests)
         except (MemoryError, RuntimeError) as error:
@@ -116,8 +115,8 @@ class BatchedTranslator:
             if not _out_of_memory(error):
                 raise
             raise ModelError(
-                f"out of memory while translating {half} texts at once; close other programs that use the device, set a "
-                "smaller `batch` or fewer `beams`, or choose a smaller model"
+                f"out of memory while translating {half} texts at once",
+                hint="close other programs that use the device, or set a smaller `batch`, fewer `beams` or a smaller model",
             ) from error
 
 
@@ -125,11 +124,18 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
+def check_settings(beams: int, batch: int, longest_source: int, window_ms: float) -> None:
+    """Raise `BadInput` for a setting that no backend can use."""
+    for name, value in (("beams", beams), ("batch", batch), ("longest_source", longest_source)):
+        check_range(name, value, 1)
+    check_range("window_ms", window_ms, 0)
+
+
 @asynccontextmanager
 async def ready_translator(
     load: Callable[[], BatchDecoder], entry: Entry, batch: int, window_ms: float
 ) -> AsyncIterator[BatchedTranslator]:
-    """A translator of at most ``batch`` texts at once over the decoder that ``load`` gives, on the thread that owns it."""
+    """Load a decoder into a thread of its own, warm it up and translate at most ``batch`` texts at once with it."""
     with Lane("translate") as lane:
         decoder = await lane.run(load)
         await lane.run(warm_up, decoder, entry)

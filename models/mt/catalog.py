@@ -1,4 +1,4 @@
-"""The translation models that are known by name: where they come from, whom they serve, and under what license."""
+"""The translation models that are known by name: their repositories, languages and licenses."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Entry:
     directions: frozenset[tuple[str, str]] = frozenset()  # where not every language goes into every other
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """All (source, target) languages it translates."""
+        """Return all (source, target) languages it translates."""
         return self.directions or frozenset((a, b) for a in self.languages for b in self.languages if a != b)
 
     def code(self, language: str) -> str:
-        """The model's own code of a language."""
+        """Return the model's own code of a language."""
         return self.codes.get(language, language)
 
     def accept(self, source: str, target: str) -> None:
@@ -124,7 +124,7 @@ CATALOG: Mapping[str, Entry] = {
 
 
 def entry_of(model: str, kind: Literal["causal", "seq2seq"], prompt: str | None, languages: Collection[str]) -> Entry:
-    """The catalog's entry of that name, or one for a folder or repository of the user's.
+    """Return the catalog's entry of that name, or one for a folder or repository of the user's.
 
     ``languages`` are codes, all translated into each other, or directions such as ``en>es``. Raises `BadInput`.
     """
@@ -154,5 +154,5 @@ def _names(kind: str) -> list[str]:
 
 
 def name_of(code: str) -> str:
-    """The English name of a language; its code where no name is known."""
+    """Return the English name of a language; its code where no name is known."""
     return NAMES.get(code, code)

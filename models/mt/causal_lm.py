@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
 from models.graph_capture import CudaRecorder, Recorder
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
-from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.checkpoint import (
+    load_checkpoint,
+    missing_chat_template,
+    missing_checkpoint,
+    missing_packages,
+    pull_checkpoint,
+)
 from models.mt.decoding import Decoder, Prompt
 from models.mt.gpu_memory import gpu_memory, recorded_memory
 from models.mt.prompts import PROMPTS, Chat
@@ -22,12 +28,12 @@ from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, check_range, nearest
+from pipeline.errors import BadInput, ModelError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.search.step_model import StepModel
+    from models.mt.search.model_interface import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class CausalLM:
     ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of
     `models.mt.prompts.PROMPTS`) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are
     translated at once, ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits
-    for company where that is expected (`models.mt.batching`).
+    for others where they are expected (`models.mt.batching`).
 
     ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.steps.fixed_steps`); on a CPU
     it changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
@@ -56,27 +62,26 @@ class CausalLM:
     graphs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def entry(self) -> Entry:
-        """What is known about the model; raises `BadInput`."""
+        """Describe the model; raises `BadInput`."""
         entry = entry_of(self.model, "causal", self.prompt, self.languages)
         if entry.prompt not in PROMPTS:
             raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, PROMPTS)}")
         return entry
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it."""
-        return missing_packages() or missing_checkpoint(self.entry().repository, "translate-live pull")
+        """Name what this machine lacks to run it."""
+        repository = self.entry().repository
+        return missing_packages() or missing_checkpoint(repository) or missing_chat_template(repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
         return self.entry().pairs()
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes that it will take of a GPU, by what takes them; none on a CPU."""
+        """Return the bytes that it will take of a GPU, by what takes them; none on a CPU."""
         if not on_gpu(self.device):
             return {}
         steps = recorded_memory(self.entry(), self.dtype, self.batch * self.beams) if self.graphs else {}
@@ -91,7 +96,7 @@ class CausalLM:
         return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
-        """The loaded model; blocking. Raises `ModelError`."""
+        """Load the model; blocking. Raises `ModelError`."""
         entry = self.entry()
         model, tokenizer = load_checkpoint(entry.repository, "causal", self.device, self.dtype)
         on_cuda = model.device.type == "cuda"
@@ -116,17 +121,17 @@ class CausalArchitecture:
         self._fixed = _recorded(model, self._never, rows, recorder) if recorder else None
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        """Return the request as tokens; raises `BadInput` for a pair the model does not translate."""
         return self._chat.prompt(request)
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
-        """Ready to continue these prompts."""
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
+        """Return what continues these prompts."""
         tokens = [(*prompt.source, *prompt.target) for prompt in prompts]
         return CausalStepModel(self._model, tokens, self._never, self._fixed)
 
 
 def _recorded(model: Model, bias: Tensor, rows: int, recorder: Recorder) -> FixedSteps:
-    """Raises `ModelError` for a model whose configuration does not say how long a text it reads."""
+    """Record the steps; raises `ModelError` for a model whose configuration does not say how long a text it reads."""
     if (positions := getattr(model.config, "max_position_embeddings", None)) is None:
-        raise ModelError(f"{type(model).__name__} does not say how many positions it has: set `graphs: false`")
+        raise ModelError(f"{type(model).__name__} does not say how many positions it has", hint="translator.graphs=false")
     return FixedSteps(model, bias, buckets(rows, positions), recorder)

@@ -12,29 +12,43 @@ from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import BadInput, ModelError, NetworkError
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError
 
 if TYPE_CHECKING:
     import torch
 
 Loaded: TypeAlias = Any  # transformers is not analyzed
 PACKAGES = ("torch", "transformers", "safetensors")
+CHAT_MODEL = "a model that was trained to be asked in a chat, such as translator.model=lmt-60-1.7b"
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
-    """The Python packages that are not installed."""
+    """Name the Python packages that are not installed."""
     fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'cpu'}]'"
     return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
 
 
-def missing_checkpoint(repository: str, fix: str) -> list[Missing]:
-    """What lacks of a checkpoint on this machine, told without loading it."""
-    return [] if local_folder(repository) else [Missing(f"the model {repository}", fix)]
+def missing_checkpoint(repository: str) -> list[Missing]:
+    """Name a checkpoint that is not on this machine; loads nothing."""
+    return [] if local_folder(repository) else [Missing(f"the model {repository}", FETCH_MODELS)]
+
+
+def missing_chat_template(repository: str) -> list[Missing]:
+    """Name the chat template that a checkpoint on this machine lacks, without which it cannot be asked."""
+    folder = local_folder(repository)
+    if folder is None or (folder / "chat_template.jinja").is_file() or '"chat_template"' in _tokenizer_config(folder):
+        return []
+    return [Missing(f"a chat template in {repository}", CHAT_MODEL, fetchable=False)]
+
+
+def _tokenizer_config(folder: Path) -> str:
+    file = folder / "tokenizer_config.json"
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def local_folder(repository: str) -> Path | None:
-    """Where the checkpoint lies, if it is all there: a configuration and weights."""
+    """Return the folder of a checkpoint that is all there: a configuration and weights; else None."""
     if not (folder := Path(repository).expanduser()).is_dir():
         if find_spec("huggingface_hub") is None:
             return None
@@ -76,10 +90,10 @@ def pull_checkpoint(repository: str, progress: Progress) -> None:
 
 
 def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:
-    """The model (``kind``: ``causal`` or ``seq2seq``), for this thread to run, and its tokenizer; raises `ModelError`."""
+    """Load a model (``causal`` or ``seq2seq``), for this thread to run, and its tokenizer; raises `ModelError`."""
     folder = local_folder(repository)
     if folder is None:
-        raise ModelError(f"the model {repository} is not on this machine; run `translate-live pull` first")
+        raise ModelError(f"the model {repository} is not on this machine", hint=FETCH_MODELS)
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     chosen = choose_device(device)
@@ -89,20 +103,20 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
         model = loader.from_pretrained(folder, local_files_only=True, dtype=_dtype(dtype, chosen))
         model = model.to(chosen).eval()
     except Exception as error:  # a damaged file raises whatever its parser raises
-        raise ModelError(f"cannot load {folder}: {error}; delete the folder and run `translate-live pull` again") from error
+        raise ModelError(f"cannot load {folder}: {error}", hint=f"delete the folder, then {FETCH_MODELS}") from error
     leave_out_cudnn_attention()
     take_stream(model.device)
     return model, tokenizer
 
 
 def choose_device(device: str) -> str:
-    """``auto`` as what is there; raises `ModelError` for a device that is not."""
+    """Return the device of a setting, where ``auto`` takes the best; raises `ModelError` for one that is not there."""
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError("no CUDA device is usable here; set `device: cpu`, or repair the driver (`translate-live doctor`)")
+        raise ModelError("no CUDA device is usable here", hint="translator.device=cpu, or repair the driver")
     return device
 
 

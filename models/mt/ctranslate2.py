@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry
 from models.mt.causal_lm import CausalLM
 from models.mt.checkpoint import local_folder, missing_packages
 from models.mt.int8_decoding import Int8Decoder
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import ModelError, check_range
+from pipeline.errors import FETCH_MODELS, ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +39,32 @@ class CTranslate2:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def exact(self) -> CausalLM:
-        """The same checkpoint in torch."""
+        """Return the same checkpoint in torch."""
         return CausalLM(self.model, self.prompt, self.languages, "cpu", "float32", self.beams, 1, self.longest_source)
 
     def entry(self) -> Entry:
-        """What is known about the model; raises `BadInput`."""
+        """Describe the model; raises `BadInput`."""
         return self.exact().entry()
 
     def folder(self) -> Path:
-        """Where the 8-bit model is kept."""
+        """Return the folder of the 8-bit model."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         name = self.entry().name.strip("/").replace("/", "--")
         return Path(self.converted).expanduser() if self.converted else cache / "translate-live" / f"{name}-int8"
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it."""
+        """Name what this machine lacks to run it."""
         packages = missing_packages(("ctranslate2", "torch", "transformers", "safetensors"))
         if lacking := packages or self.exact().missing():
             return lacking
         ready = (self.folder() / "model.bin").is_file()
-        return [] if ready else [Missing(f"the 8-bit form of {self.model}", "translate-live pull")]
+        return [] if ready else [Missing(f"the 8-bit form of {self.model}", FETCH_MODELS)]
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
         return self.entry().pairs()
 
     def pull(self, progress: Progress) -> None:
@@ -97,6 +95,6 @@ class CTranslate2:
             generator = ctranslate2.Generator(str(self.folder()), **settings)
             tokenizer = AutoTokenizer.from_pretrained(local_folder(self.entry().repository), local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"cannot load {self.folder()}: {error}; delete it and run `translate-live pull`") from error
+            raise ModelError(f"cannot load {self.folder()}: {error}", hint=f"delete it, then {FETCH_MODELS}") from error
         limits = {"beams": self.beams, "longest_source": self.longest_source}
         return Int8Decoder(generator, tokenizer, self.entry(), **limits, exact=self.exact().decoder)

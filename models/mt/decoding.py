@@ -1,4 +1,4 @@
-"""From requests to translations: search, check, constrain what failed the check, and try what looks wrong once more.
+"""Translation of requests: search, check, constrain what failed the check, and try what looks wrong once more.
 
 A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
 text searched again with the terms inside the search, which then cannot leave them out: in one batch from the source as it
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.mt.code_switching import code_switched
 from models.mt.quality_checks import lost_numbers, problems
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
-from models.mt.search.step_model import StepModel
+from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.continuations import refuse_unwritable
@@ -42,7 +42,7 @@ _JOINERS = "\u200c\u200d"  # they spell words in Persian and the Indic scripts, 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A request as tokens: what the model reads, what its answer begins with, and how long the source itself is."""
+    """A request as tokens: those the model reads, those its answer begins with, and the number of those of the source."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -51,7 +51,7 @@ class Prompt:
 
 
 def clean(text: str) -> str:
-    """The text in one line, without control characters and anything a model would take for its own marks."""
+    """Return the text in one line, without control characters and anything a model would take for its own marks."""
     kept = (letter if _readable(letter) else " " for letter in _SPECIAL.sub(" ", text))
     return " ".join("".join(kept).split())
 
@@ -61,13 +61,13 @@ def _readable(letter: str) -> bool:
 
 
 def token_limit(prompt: Prompt) -> int:
-    """How many tokens a translation may take before it counts as one that does not end."""
+    """Return the number of tokens after which a translation counts as one that does not end."""
     whole = int(TOKENS_PER_SOURCE_TOKEN * prompt.source_length) + SPARE_TOKENS
     return max(LEAST_TOKENS, whole - len(prompt.target))
 
 
 def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
-    """The text of a committed prefix and the tokens after it; end tokens write nothing."""
+    """Return the text of a committed prefix and the tokens after it; end tokens write nothing."""
     text = text_of_tokens(tokens, vocabulary.written)
     return (prefix + text).rstrip() if prefix else text.strip()
 
@@ -79,26 +79,27 @@ def check_terms(terms: Iterable[Term], language: str, vocabulary: Vocabulary) ->
 
 
 class Architecture(Protocol):
-    """What the decoder needs of a model."""
+    """A model as the decoder needs it."""
 
     vocabulary: Vocabulary
     ends: tuple[int, ...]
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for what the model cannot take."""
+        """Return the request as tokens; raises `BadInput` for what the model cannot take."""
         ...
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Return what continues these prompts, which are of one group.
 
-        ``needed`` are the ends and what their terms may need: a model that scores a part of the vocabulary scores them too.
+        ``needed`` are for each prompt the ends and the tokens that its terms may need: a model that scores only a part of
+        the vocabulary scores them too, in searches without constraints as well, so that their scores can be compared.
         """
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """One request on its way: ``best`` is the best text so far, ``met`` whether it says what it must."""
+    """A request on its way: ``best`` is the best text so far, and ``met`` tells whether that says what it must."""
 
     given: TranslationRequest
     request: TranslationRequest  # cleaned, so the spans of its terms are those of ``given``
@@ -113,21 +114,25 @@ class _Work:
 
 
 class Decoder:
-    """Translates batches of requests with one model; blocking, to be called by the model's own thread only."""
+    """A `BatchDecoder` over one model; blocking, to be called by the model's own thread only."""
 
-    def __init__(self, architecture: Architecture, beams: int, longest_source: int) -> None:
-        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens."""
-        self._architecture, self._beams, self._longest_source = architecture, beams, longest_source
+    def __init__(self, architecture: Architecture, beams: int, longest_source: int, term_beams: int = 0) -> None:
+        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens.
+
+        ``term_beams`` (0: as many) are those of the second search, of texts that lack their terms or look wrong.
+        """
+        self._architecture, self._longest_source = architecture, longest_source
+        self._beams, self._term_beams = beams, term_beams or beams
         self._ends = {(end,) for end in architecture.ends}
         self._automaton = lru_cache(maxsize=32)(self._build)
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
-        """A translation for every request, or the error that is its own; all drafts or all units."""
+        """Translate every request, or give the error that is its own; all are drafts or all are units."""
         outcomes = [self._prepare(request) for request in requests]
         works = [outcome for outcome in outcomes if isinstance(outcome, _Work)]
         for work in works:
             work.met = not work.request.source  # nothing to say: the prefix stands
-        self._search([work for work in works if work.request.source])
+        self._search([work for work in works if work.request.source], self._beams)
         self._obey([work for work in works if not work.met])
         doubtful = [work for work in works if not work.request.draft and self._faults(work, work.best)]
         self._try_again(doubtful)
@@ -154,7 +159,8 @@ class Decoder:
             if prompt.source_length > self._longest_source:
                 raise BadInput(
                     f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                    f"{self._longest_source} are possible; cut it into sentences"
+                    f"{self._longest_source} are possible",
+                    hint="cut it into sentences",
                 )
             constraints = constraints_of(request.terms, request.target_language)
             refuse_unwritable(constraints.hard, self._architecture.vocabulary)
@@ -162,21 +168,25 @@ class Decoder:
         except TranslateLiveError as error:
             return error
 
-    def _search(self, works: Sequence[_Work], no_repeat: int = 0) -> None:
+    def _search(self, works: Sequence[_Work], beams: int, no_repeat: int = 0) -> None:
         """Search all works, one batch for each group of prompts, and keep the best text of each that says its terms."""
         ordered = sorted(works, key=lambda work: hash(work.prompt.group))
         for _, group in groupby(ordered, key=lambda work: work.prompt.group):
             batch = list(group)
-            beams = 1 if all(work.request.draft for work in batch) else self._beams
-            options = BeamOptions(beams, self._architecture.ends, no_repeat=no_repeat)
+            drafts = all(work.request.draft for work in batch)
+            options = BeamOptions(1 if drafts else beams, self._architecture.ends, no_repeat=no_repeat)
             requests = [self._ask(work) for work in batch]
-            needed = frozenset(self._architecture.ends).union(*(one.automaton.tokens for one in requests if one.automaton))
+            needed = [self._needed(work) for work in batch]
             step_model = self._architecture.step_model([work.prompt for work in batch], needed)
             found, _ = search(step_model, requests, options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
                 work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
                 self._keep(work)
+
+    def _needed(self, work: _Work) -> frozenset[int]:
+        terms = self._automaton(work.constraints).tokens if work.constraints else ()
+        return frozenset((*self._architecture.ends, *terms))
 
     def _obey(self, works: Sequence[_Work]) -> None:
         """Search works again so that they say their terms, and keep the likeliest text of each that does.
@@ -185,7 +195,7 @@ class Decoder:
         """
         free = [work.score for work in works]
         tries = [[replace(work, constrained=True), *self._switched(work)] for work in works]
-        self._search(list(chain.from_iterable(tries)))
+        self._search(list(chain.from_iterable(tries)), self._term_beams)
         for work, tried, score in zip(works, tries, free, strict=True):
             chosen = max(tried, key=lambda one: (one.met, one.score))
             work.best, work.score, work.met, work.found = chosen.best, chosen.score, chosen.met, chosen.found
@@ -238,7 +248,7 @@ class Decoder:
         tries = [one for one in again if isinstance(one, _Work)]
         for one in tries:
             one.constrained = True
-        self._search(tries, no_repeat=NO_REPEAT)
+        self._search(tries, self._term_beams, no_repeat=NO_REPEAT)
         for (work, text, score, met), second in zip(first, again, strict=True):
             if isinstance(second, _Work):
                 candidates = [(text, score), *second.found]

@@ -1,4 +1,4 @@
-"""What a translation model takes of a GPU, from its files or, before it is downloaded, from the size in its name."""
+"""GPU memory of a translation model, from its files or, before it is downloaded, from the size in its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
 
 
 def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
-    """Bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
+    """Return the bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
     folder = local_folder(entry.repository)
     if folder is not None and (count := count_elements(folder)):
         return {f"weights of {entry.name}, from its files": count * number_bytes(dtype)}
@@ -26,7 +26,7 @@ def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
 
 
 def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
-    """Bytes of what the recorded steps of searches of up to ``rows`` rows keep: keys and values, and scores.
+    """Return the bytes that the recorded steps of searches of up to ``rows`` rows keep: keys and values, and scores.
 
     0 before the model is downloaded, for its configuration tells. Raises `ModelError` for one that does not.
     """
@@ -41,5 +41,6 @@ def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
         most, positions = room(buckets(rows, shape["max_position_embeddings"]))
         scores = 4 * most * shape["vocab_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'} does not tell its geometry ({error!r}): set `graphs: false`") from error
+        config = folder / "config.json"
+        raise ModelError(f"{config} does not tell its geometry ({error!r})", hint="translator.graphs=false") from error
     return {f"{what}, from its configuration": positions * position * number_bytes(dtype) + scores}

@@ -1,4 +1,4 @@
-"""From requests to translations with a search that cannot be constrained: check, look among the eight best, fall back."""
+"""Translation with a search that cannot be constrained: check, look among the eight best, fall back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Found: TypeAlias = tuple[str, float]
 
 
 class Int8Decoder:
-    """Translates batches with a CTranslate2 generator; ``exact`` loads the decoder for what it cannot be made to say."""
+    """A `BatchDecoder` over a CTranslate2 generator; ``exact`` loads the decoder for what that cannot be made to say."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Int8Decoder:
         return self._load_exact()
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
-        """A translation for every request, or the error that is its own; all drafts or all units."""
+        """Translate every request, or give the error that is its own; all are drafts or all are units."""
         outcomes: list[Translation | Exception] = [Translation(request.prefix) for request in requests]
         asked: dict[int, tuple[TranslationRequest, Prompt]] = {}
         for number, request in enumerate(requests):
@@ -71,7 +71,8 @@ class Int8Decoder:
         if prompt.source_length > self._longest_source:
             raise BadInput(
                 f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                f"{self._longest_source} are possible; cut it into sentences"
+                f"{self._longest_source} are possible",
+                hint="cut it into sentences",
             )
         return prompt
 
@@ -96,7 +97,7 @@ class Int8Decoder:
         ]
 
     def _judge(self, request: TranslationRequest, prompt: Prompt, first: Found) -> Translation | Exception:
-        """The first text if it passes, else the best of eight that does, else what the exact search finds."""
+        """Return the first text if it passes, else the best of eight that does, else what the exact search finds."""
         if self._obeys(request, first[0]) and (request.draft or not self._faults(request, first[0])):
             return Translation(*first)
         (best,) = self._generate([(request, prompt)], BEST, BEST)
@@ -104,7 +105,7 @@ class Int8Decoder:
         return Translation(*passing[0]) if passing else self._exact.translate([request])[0]
 
     def _obeys(self, request: TranslationRequest, text: str) -> bool:
-        """Whether it says its terms and leaves the last committed word as it is."""
+        """Return whether it says its terms and leaves the last committed word as it is."""
         wanted, end = constraints_of(request.terms, request.target_language), len(request.prefix)
         said = all(constraint.occurrences(text) >= constraint.count for constraint in wanted.hard)
         lengthened = bool(end) and is_letter(text[end - 1]) and is_letter(text[end : end + 1])

@@ -1,17 +1,19 @@
-"""What each family of models is asked, in the words it was trained on."""
+"""Prompts of chat models, in the words each family was trained on, and their tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from models.mt.catalog import Entry, name_of
+from models.mt.checkpoint import CHAT_MODEL
 from models.mt.decoding import Prompt
 from models.mt.terms.token_bytes import Tokenizer
 from pipeline.contracts import TranslationRequest
+from pipeline.errors import ModelError
 
 
 def hy_mt2(request: TranslationRequest) -> str:
-    """Hy-MT2's translation task, with its terminology and background forms (Tencent-Hunyuan/Hy-MT2, README)."""
+    """Word Hy-MT2's translation task, with its terminology and background forms (Tencent-Hunyuan/Hy-MT2, README)."""
     target = name_of(request.target_language)
     terms = [(term.source, (term.targets or (term.source,))[0]) for term in request.terms if term.mode != "ban"]
     parts = []
@@ -35,13 +37,13 @@ def hy_mt2(request: TranslationRequest) -> str:
 
 
 def lmt(request: TranslationRequest) -> str:
-    """LMT-60's translation task (NiuTrans/LMT, README); it was trained on single sentences, so context is left out."""
+    """Word LMT-60's translation task (NiuTrans/LMT, README), without context: it was trained on single sentences."""
     source, target = name_of(request.source_language), name_of(request.target_language)
     return f"Translate the following text from {source} into {target}.\n{source}: {request.source}\n{target}: "
 
 
 def plain(request: TranslationRequest) -> str:
-    """A task any chat model understands."""
+    """Word a task that any chat model understands."""
     source, target = name_of(request.source_language), name_of(request.target_language)
     return f"Translate from {source} into {target}. Output only the translation.\n\n{request.source}"
 
@@ -54,10 +56,13 @@ class Chat:
     """The chat of one model, in its own template."""
 
     def __init__(self, tokenizer: Tokenizer, entry: Entry) -> None:
+        """Raises `ModelError` for a model that has no template."""
+        if not tokenizer.chat_template:
+            raise ModelError(f"{entry.name} has no chat template, so it cannot be asked to translate", hint=CHAT_MODEL)
         self._tokenizer, self._entry = tokenizer, entry
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        """Return the request as tokens; raises `BadInput` for a pair the model does not translate."""
         self._entry.accept(request.source_language, request.target_language)
         asked = [{"role": "user", "content": PROMPTS[self._entry.prompt](request)}]
         source = self._tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=True, return_dict=False)

@@ -1,4 +1,4 @@
-"""What is wrong with a translation, judged from the two texts alone.
+"""Checks of a translation by its two texts alone.
 
 Translation models fail in known ways: they stop early, repeat themselves, copy the source, answer it like a chat partner,
 drift into another script, and lose numbers. Each check is cheap and says nothing about quality.
@@ -37,18 +37,18 @@ _LATIN = "en es fr de it pt nl sv da no nb fi et lv lt pl cs sk sl hr hu ro tr v
 
 
 def problems(source: str, target: str, source_language: str, target_language: str) -> tuple[str, ...]:
-    """What is wrong with ``target`` as a translation of ``source``, in words; nothing if it may pass."""
+    """Tell in words what is wrong with ``target`` as a translation of ``source``; nothing if it may pass."""
     return tuple(_problems(source, target, source_language, target_language))
 
 
 def numbers(text: str) -> Counter[str]:
-    """The numbers written in digits, without their separators (one between two digits), in any script's digits."""
+    """Return the numbers written in digits, without their separators (one between two digits), in any script's digits."""
     digits = (re.sub(r"\D", "", found) for found in _NUMBER.findall(text))
     return Counter("".join(str(unicodedata.digit(digit)) for digit in number) for number in digits)
 
 
 def lost_numbers(source: str, target: str) -> tuple[str, ...]:
-    """Numbers of the source that the target does not write; those below 13 may have become words."""
+    """Return the numbers of the source that the target does not write; those below 13 may have become words."""
     missing = numbers(source) - numbers(target)
     joined = "".join(str(unicodedata.digit(letter)) for letter in target if letter.isdigit())
     return tuple(number for number in missing if int(number) > 12 and number not in joined)
@@ -81,17 +81,17 @@ def _problems(source: str, target: str, source_language: str, target_language: s
 
 
 def is_word(letter: str) -> bool:
-    """Whether a character is a letter or digit of any script."""
+    """Return whether a character is a letter or digit of any script."""
     return unicodedata.category(letter)[0] in "LMN"
 
 
 def _weight(text: str) -> float:
-    """Length in letters of an alphabet; a character of a script without spaces says about three letters' worth."""
+    """Return the length in letters of an alphabet; one of a script without spaces says about three letters' worth."""
     return sum(3.0 if not is_letter(letter) else 1.0 for letter in text if is_word(letter))
 
 
 def _loop(text: str) -> str | None:
-    """A phrase said four times in a row (a word of few letters: six times)."""
+    """Return a phrase that is said four times in a row (a word of few letters: six times)."""
     words = text.casefold().split()
     if len(words) < 4:
         found = re.search(r"(.{2,20}?)\1{4,}", text)
@@ -107,7 +107,7 @@ def _loop(text: str) -> str | None:
 
 
 def _copied(source: str, target: str) -> bool:
-    """Whether the target is the source again; names and numbers of one to three words may be."""
+    """Return whether the target is the source again; names and numbers of one to three words may be."""
     said, given = (re.findall(r"\w+", text.casefold()) for text in (target, source))
     if len(set(given)) <= 3 and len(source) < 24:
         return False
@@ -116,8 +116,10 @@ def _copied(source: str, target: str) -> bool:
 
 
 def _foreign(text: str, language: str) -> bool:
-    """Whether less than a third of the letters are of the language's script (languages in Latin: more than two thirds
-    are of none)."""
+    """Return whether less than a third of the letters are of the language's script.
+
+    For languages in Latin: whether more than two thirds are of another script that is known.
+    """
     letters = [letter for letter in text if unicodedata.category(letter)[0] == "L"]
     if len(letters) < 8:
         return False

@@ -37,19 +37,19 @@ class Router:
     graphs: bool = False
 
     def tiers(self) -> list[Tier]:
-        """The backends of the models, in order."""
+        """Return the backends of the models, in order."""
         return [self._tier(model) for model in self.models]
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run the first model."""
+        """Name what this machine lacks to run the first model."""
         return self.tiers()[0].missing()
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages that any of the models translates."""
+        """Return the (source, target) languages that any of the models translates."""
         return frozenset().union(*(tier.pairs() for tier in self.tiers()))
 
     def model_for(self, source: str, target: str) -> Tier:
-        """The first model that translates a pair (no source: from any); raises `BadInput` that lists what there is."""
+        """Return the first model that translates a pair (no source: from any); raises `BadInput` with the choices."""
         for tier in self.tiers():
             if any(pair == (source or pair[0], target) for pair in tier.pairs()):
                 return tier
@@ -58,11 +58,11 @@ class Router:
         raise BadInput(f"nothing translates from {source!r} to {target!r}; {nearest(wrong, known)}")
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
+        """Return the bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
         return self.tiers()[0].gpu_memory()
 
     def gpu_memory_later(self) -> Mapping[str, int]:
-        """Bytes that the other models take as well once a pair needs them."""
+        """Return the bytes that the other models take as well once a pair needs them."""
         return dict(chain.from_iterable(tier.gpu_memory().items() for tier in self.tiers()[1:]))
 
     def pull(self, progress: Progress) -> None:
@@ -72,7 +72,7 @@ class Router:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[RoutedTranslator]:
-        """A translator that loads each model once, when it is needed, and frees all at the end."""
+        """Load each model once, when it is needed, and free all at the end."""
         async with AsyncExitStack() as loaded:
             yield RoutedTranslator(self, loaded)
 
@@ -110,7 +110,7 @@ class RoutedTranslator:
         async with self._loading[tier]:
             if tier not in self._translators:
                 if missing := tier.missing():
-                    needs = "; ".join(f"{one.what} ({one.fix})" for one in missing)
-                    raise ModelError(f"to translate from {source!r} to {target!r} there is need of {needs}")
+                    what, fix = ", ".join(one.what for one in missing), " && ".join({one.fix: None for one in missing})
+                    raise ModelError(f"translating from {source!r} to {target!r} needs {what}", hint=fix)
                 self._translators[tier] = await self._loaded.enter_async_context(tier.load())
         return self._translators[tier]

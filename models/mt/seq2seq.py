@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
-from models.mt.batching import BatchedTranslator, ready_translator
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
@@ -19,10 +19,10 @@ from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.token_bytes import Tokenizer, token_bytes
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, check_range, nearest
+from pipeline.errors import BadInput, ModelError, nearest
 
 if TYPE_CHECKING:
-    from models.mt.search.step_model import StepModel
+    from models.mt.search.model_interface import StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +43,26 @@ class Seq2Seq:
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "longest_source"):
-            check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def entry(self) -> Entry:
-        """What is known about the model; raises `BadInput`."""
+        """Describe the model; raises `BadInput`."""
         entry = entry_of(self.model, "seq2seq", self.prompt, self.languages)
         if entry.prompt not in LANGUAGE_TAGS:
             raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, LANGUAGE_TAGS)}")
         return entry
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it."""
+        """Name what this machine lacks to run it."""
         packages = missing_packages(("torch", "transformers", "safetensors", "sentencepiece"))
-        return packages or missing_checkpoint(self.entry().repository, "translate-live pull")
+        return packages or missing_checkpoint(self.entry().repository)
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
         return self.entry().pairs()
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes that it will take of a GPU, by what takes them; none on a CPU."""
+        """Return the bytes that it will take of a GPU, by what takes them; none on a CPU."""
         return gpu_memory(self.entry(), self.dtype) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
@@ -76,14 +74,14 @@ class Seq2Seq:
         return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
-        """The loaded model; blocking. Raises `ModelError`."""
+        """Load the model; blocking. Raises `ModelError`."""
         entry = self.entry()
         model, tokenizer = load_checkpoint(entry.repository, "seq2seq", self.device, self.dtype)
         return Decoder(Seq2SeqArchitecture(model, tokenizer, entry), self.beams, self.longest_source)
 
 
 class Seq2SeqArchitecture:
-    """An encoder-decoder model as the decoder needs it: marks and source to read, marks and prefix to begin with."""
+    """An encoder-decoder model as the decoder needs it: tags and source to read, tags and prefix to begin with."""
 
     def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
         self._model, self._tokenizer, self._entry = model, tokenizer, entry
@@ -92,7 +90,7 @@ class Seq2SeqArchitecture:
         self._never = never(self.vocabulary, self.ends, model.device)
 
     def prompt(self, request: TranslationRequest) -> Prompt:
-        """The request as tokens; raises `BadInput` for a pair the model does not translate."""
+        """Return the request as tokens; raises `BadInput` for a pair the model does not translate."""
         self._entry.accept(request.source_language, request.target_language)
         codes = self._entry.code(request.source_language), self._entry.code(request.target_language)
         tags = LANGUAGE_TAGS[self._entry.prompt](*codes)
@@ -109,7 +107,7 @@ class Seq2SeqArchitecture:
         target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
         return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StepModel:
-        """Ready to continue these prompts, whose targets have one length."""
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
+        """Return ready to continue these prompts, whose targets have one length."""
         sources = [prompt.source for prompt in prompts]
         return Seq2SeqStepModel(self._model, sources, [prompt.target for prompt in prompts], self._never)

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.tts.phonemes import INSTALL
 from models.tts.silence import SilenceTrim
-from models.tts.spoken_text import spoken_text
+from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import BadInput, ModelError, Refused, nearest
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -161,7 +161,8 @@ class _Speaking:
 
         Raises `ModelError` when the program fails or is killed, also in the middle.
         """
-        spoken = spoken_text("".join([piece async for piece in text]), self._language)
+        whole = own_script("".join([piece async for piece in text]), self._language)
+        spoken = spoken_text(whole, self._language)
         if not spoken:
             yield SpeechChunk(unit.number, np.zeros(0, np.float32), RATE_HZ, last=True)
             return

@@ -25,6 +25,7 @@ from pipeline.lane import Lane
 
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
+MOST_AT_ONCE, MOST_STREAMED = 60, 120  # symbols, 4 and 8 s
 MOST_TOKENS = 510  # as many styles has a voice: one for each number of tokens
 PRESETS = {"en": "af_heart", "es": "ef_dora", "fr": "ff_siwis", "hi": "hf_alpha", "it": "if_sara", "pt": "pf_dora"}
 """The voice of each language; all are Apache-2.0, as the 48 others, which speak these languages with their own accent."""
@@ -156,6 +157,11 @@ class _Speaker:
     language: str
     british: bool = False
     sample_rate: int = SAMPLE_RATE
+
+    @property
+    def most_phonemes(self) -> int:
+        """Symbols of one utterance: fewer where its first sound waits for all of it."""
+        return MOST_AT_ONCE if self.statistics is None else MOST_STREAMED
 
     @property
     def espeak_voice(self) -> str:

@@ -8,8 +8,9 @@ few frames around it only: a stream is the same as the whole, and silence at the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +40,16 @@ Statistics = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class KokoroGraph:
-    """The loaded model. ``stream`` is its vocoder with statistics as inputs, ``whole`` the one that reckons its own.
+    """The loaded model. ``stream`` is its vocoder with statistics, ``tensors``, as inputs.
 
-    A file of another export has no such parts: ``text`` is all of it then, and gives the samples.
+    ``whole`` loads the vocoder that reckons its own. A file of another export has no such parts: ``text`` is all of it and
+    gives the samples.
     """
 
     text: Graph
     stream: Graph | None = None
-    whole: Graph | None = None
     tensors: tuple[str, ...] = ()
+    whole: Callable[[], Graph] | None = None
 
     def say(self, inputs: Inputs, statistics: Statistics | None, silent: int, options: object = None) -> Iterator[Samples]:
         """Samples of one utterance, window by window where ``statistics`` are known, else at once.
@@ -61,7 +63,7 @@ class KokoroGraph:
         frames, source, style, durations = outputs_of(self.text, names, inputs, options)
         if statistics is None:
             given = {FRAMES: frames, SOURCE: source, STYLE: style}
-            yield outputs_of(self.whole, None, given, options)[0].ravel()
+            yield outputs_of(self.whole(), None, given, options)[0].ravel()
             return
         lengths, slowness = 2 * durations.ravel().astype(int), 1 / min(1.0, float(inputs["speed"][0]))
         begin = max(0, int(lengths[0] - LEAD_FRAMES * slowness))
@@ -86,24 +88,26 @@ def windows(begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 def load_kokoro(file: Path, threads: int) -> KokoroGraph:
     """The model of a file; raises `ModelError` where it is none."""
-    try:
-        parts = OnnxFile(data := file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
+    parts = _parts(file)
     names = (*_VOCODER_INPUTS, DURATIONS)
     if not parts.has((*names, "audio")):
-        return KokoroGraph(open_graph(file, data, threads))
+        return KokoroGraph(open_graph(file, file.read_bytes(), threads))
     tensors = tuple(parts.outputs_of("ReduceMean", set(_VOCODER_INPUTS), {"audio"}))
+    text = open_graph(file, parts.part(parts.inputs, names), threads)
+    stream = open_graph(file, parts.part((*_VOCODER_INPUTS, *tensors), ["audio"]), threads)
 
-    def graph(inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
-        return open_graph(file, parts.part(inputs, outputs), threads)
+    @cache
+    def whole() -> Graph:
+        return open_graph(file, _parts(file).part(_VOCODER_INPUTS, ["audio"]), threads)
 
-    return KokoroGraph(
-        graph(parts.inputs, names),
-        graph((*_VOCODER_INPUTS, *tensors), ["audio"]),
-        graph(_VOCODER_INPUTS, ["audio"]),
-        tensors,
-    )
+    return KokoroGraph(text, stream, tensors, whole)
+
+
+def _parts(file: Path) -> OnnxFile:
+    try:
+        return OnnxFile(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
 
 
 def statistics_of(voice: str, tensors: Sequence[str]) -> Statistics | None:

@@ -33,13 +33,13 @@ class OnnxFile:
             else:
                 self._head.append(bytes(field))
         self._nodes: list[_Node] = []
-        self._weights: dict[str, bytes] = {}
+        self._weights: dict[str, memoryview] = {}
         self._inputs: dict[str, bytes] = {}
         for number, value, field in _fields(graph):
             if number == _NODE:
                 self._nodes.append(_node(value, bytes(field)))
             elif number == _WEIGHT:
-                self._weights[_text(value, 8)] = bytes(field)
+                self._weights[_text(value, 8)] = field
             elif number == _INPUT:
                 self._inputs[_text(value, 1)] = bytes(field)
         self._producer = {output: node for node in self._nodes for output in node.outputs}
@@ -61,7 +61,7 @@ class OnnxFile:
         """A model from ``inputs`` to ``outputs``; those that are no inputs of the file are float32 of any shape."""
         nodes = self._between(set(inputs), set(outputs))
         used = {name for node in nodes for name in node.inputs}
-        fields = [node.field for node in nodes]
+        fields: list[bytes | memoryview] = [node.field for node in nodes]
         fields += [_field(2, b"part")]
         fields += [field for name, field in self._weights.items() if name in used]
         fields += [self._inputs.get(name) or _field(_INPUT, _value_info(name)) for name in inputs]

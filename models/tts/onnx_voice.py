@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.tts.phonemes import INSTALL, Phonemizer, cut
 from models.tts.silence import SilenceTrim
-from models.tts.spoken_text import spoken_text
+from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Speaking, Voice
 from pipeline.errors import FETCH_MODELS, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -23,7 +23,6 @@ from pipeline.lane import Lane
 
 CHUNK_S = 0.1
 CLAUSE_PAUSE_S = 0.15  # between the pieces of one unit
-MOST_PHONEMES = 60  # of a piece: about 4 s, which is how long its first sound takes at most
 PROGRAM = "espeak-ng"
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -59,6 +58,11 @@ class Speaker(Protocol):
         """Code of the language that it speaks."""
         ...
 
+    @property
+    def most_phonemes(self) -> int:
+        """Symbols of one utterance, above which a unit is cut after clauses."""
+        ...
+
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
         """Samples of one utterance as they are computed; none where it knows none of the phonemes."""
         ...
@@ -85,6 +89,7 @@ class OnnxSynthesizer:
         speaker = self.speaker(voice, language)
         phonemizer = Phonemizer(program(), speaker.espeak_voice)
         await phonemizer.start()
+        spoken_text(own_script("5 km", speaker.language), speaker.language)  # words are loaded before the first unit
         try:
             yield _Speaking(self, speaker, phonemizer)
         finally:
@@ -103,10 +108,11 @@ class _Speaking:
         Closing ends the run of the graph. Raises `ModelError` where eSpeak or the graph fails.
         """
         rate = self.speaker.sample_rate
-        words = spoken_text("".join([piece async for piece in text]), self.speaker.language)
+        language = self.speaker.language
+        words = spoken_text(own_script("".join([piece async for piece in text]), language), language)
         phonemes = await self.phonemizer.phonemes(words) if words else ""
         size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
-        for piece in cut(phonemes, MOST_PHONEMES):
+        for piece in cut(phonemes, self.speaker.most_phonemes):
             trim = SilenceTrim(rate, CLAUSE_PAUSE_S)
             async for samples in self._computed(piece):
                 sound = trim.add(samples)
@@ -150,6 +156,7 @@ def open_graph(file: Path, model: bytes, threads: int) -> Graph:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the border to onnxruntime, whose errors have no class in common
         raise ModelError(f"{file} is no voice model that onnxruntime can read ({error})", hint=FETCH_MODELS) from error
+    session._model_bytes = None  # it would keep them for fallback to other devices
     return cast(Graph, session)
 
 

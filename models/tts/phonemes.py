@@ -17,6 +17,7 @@ PUNCTUATION = ';:,.!?¡¿—…"«»“”()'
 MOST_CHARACTERS = 240  # of a line: the program reads up to 999 bytes, 4 a character
 _ASK = "[[ttttttttt]]"  # phonemes in eSpeak's own notation, which no text says
 _ANSWER = "ttttttttt"
+_SAME = str.maketrans({"।": ".", "॥": ".", "–": "—"})  # noqa: RUF001  (marks that voice models know by another sign)
 _SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9-]+)?\)")  # "(en)": a word that it read in another language
 _MARKS = re.compile(rf"((?:(?!(?<=\d)[.,:](?=\d))[{re.escape(PUNCTUATION)}])+\s*)")  # but not that inside a number
 
@@ -27,12 +28,17 @@ class Phonemizer:
     def __init__(self, program: str, language: str) -> None:
         self._command = [program, "-q", "--ipa", "-b", "1", "-v", language]
         self._process: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def phonemes(self, text: str) -> str:
         """Phonemes of text with its punctuation; raises `ModelError` where the program fails, and starts it anew then."""
+        async with self._one_at_a_time:
+            return await self._phonemes(text)
+
+    async def _phonemes(self, text: str) -> str:
         said = ""
         try:
-            for piece in _MARKS.split(text):
+            for piece in _MARKS.split(text.translate(_SAME)):
                 if not piece.strip() or piece[0] in PUNCTUATION:
                     said += piece
                 else:
@@ -100,12 +106,14 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def cut(phonemes: str, most: int) -> list[str]:
-    """Phonemes in pieces: of more than ``most`` symbols each, cut after clauses, else at blanks; twice ``most`` at most."""
+    """Phonemes in pieces of about ``most`` symbols, cut after clauses; within one only above ``2 * most``, at a blank."""
     pieces, rest = [], phonemes
-    while len(rest) > most:
+    while len(rest) > most * 1.25:
         ends = [mark.end() for mark in re.finditer(r"[;:,.!?…—]+\s", rest[: 2 * most])]
-        at = min((end for end in ends if end >= most // 3), key=lambda end: abs(end - most), default=0)
-        at = at or rest.find(" ", most, 2 * most) + 1 or rest.rfind(" ", 1, most) + 1 or 2 * most
+        ends = [end for end in ends if most // 3 <= end <= len(rest) - most // 4]
+        if not ends and len(rest) <= 2 * most:
+            break
+        at = min(ends, key=lambda end: abs(end - most)) if ends else rest.rfind(" ", most // 3, 2 * most) + 1 or 2 * most
         pieces.append(rest[:at].strip())
         rest = rest[at:].strip()
     return [piece for piece in (*pieces, rest) if piece]

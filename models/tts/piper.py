@@ -163,6 +163,7 @@ class _Speaker:
     graph: Graph
     config: Mapping[str, Any]
     takes_speaker: bool
+    most_phonemes: int = 120  # 8 s, which take a second
 
     @property
     def sample_rate(self) -> int:

@@ -31,18 +31,10 @@ _SCRIPTS = {
 }  # fmt: skip
 """How a letter's Unicode name begins, and the scripts with such letters. Latin and Greek ones are read in any language."""
 
-_CURRENCIES = {
-    "R$": "BRL",
-    "US$": "USD",
-    "$": "USD",
-    "€": "EUR",
-    "£": "GBP",
-    "¥": "JPY",
-    "₹": "INR",
-    "₽": "RUB",
-    "₩": "KRW",
-    "₴": "UAH",
-}
+_SIGNS = {
+    "R$": "BRL", "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW",
+}  # fmt: skip
+_CURRENCIES = _SIGNS | {code: code for code in (*_SIGNS.values(), "CHF", "CAD", "AUD", "CNY")}
 _UNITS = {
     "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second", "mph": "speed-mile-per-hour",
     "km": "length-kilometer", "m": "length-meter",
@@ -69,10 +61,10 @@ _OF = {"es": "de", "pt": "de", "fr": "de", "it": "di"}  # "5 millones de euros"
 
 _NUMBER = r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*"
 _SIGN = "|".join(re.escape(sign) for sign in _CURRENCIES)
-_BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(\s{_LARGE}\b)?")
+_BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(?!\w)(\s{_LARGE}\b)?")
 _AFTER = re.compile(rf"({_NUMBER})(\s{_LARGE})?\s?({_SIGN})(?!\w)")
 _MEASURE = re.compile(
-    rf"(?<![\w.,])({_NUMBER})\s?({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w²³/])"
+    rf"(?<![\w.,$€£¥₹])({_NUMBER})\s?({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w²³/])"
 )
 _DATE = re.compile(r"(?<![\w-])(\d{4})-(\d{2})-(\d{2})(?![\w-])")
 _HALVES = {"1/2": "½", "1/4": "¼", "3/4": "¾"}
@@ -81,10 +73,9 @@ _HALVES = {"1/2": "½", "1/4": "¼", "3/4": "¾"}
 def spoken_text(text: str, language: str) -> str:
     """Text to be read in ``language`` (a code such as pt or pt-BR); empty where nothing of it can be said.
 
-    Letters of scripts that the language does not use are dropped, and so are punctuation at the beginning that closed what
-    was said before, emoji and notes, which nobody said.
+    Punctuation at the beginning that closed what was said before is dropped, and so are emoji and notes: nobody said them.
     """
-    base = re.split(r"[-_+]", language)[0]
+    base = _base(language)
     script = _script(base)
     plain = "".join(char for char in _without_markup(text) if _readable(char, script))
     if any(char.isdigit() for char in plain):
@@ -93,6 +84,21 @@ def spoken_text(text: str, language: str) -> str:
     plain = re.sub(r"\s+([.,;:!?…])", r"\1", " ".join(plain.split()))
     plain = re.sub(r"^(?:[\s,;:.!?…)\]}»”—–]|-(?!\d))+", "", plain)
     return plain if any(char.isalnum() for char in plain) else ""
+
+
+def own_script(text: str, language: str) -> str:
+    """Text without letters of other scripts than the language's, which eSpeak NG would name one by one."""
+    script = _script(_base(language))
+
+    def known(char: str) -> bool:
+        scripts = _SCRIPTS.get(name(char, "").partition(" ")[0]) if category(char)[0] in "LM" else None
+        return scripts is None or script in scripts  # an empty one is in all
+
+    return "".join(filter(known, text))
+
+
+def _base(language: str) -> str:
+    return re.split(r"[-_+]", language)[0]
 
 
 def _without_markup(text: str) -> str:
@@ -105,11 +111,10 @@ def _without_markup(text: str) -> str:
 def _readable(char: str, script: str) -> bool:
     """Tell if a character is said, or heard as a pause, by a voice of a language in this script (empty: not known)."""
     kind = category(char)
-    if kind[0] in "LM":
-        scripts = _SCRIPTS.get(name(char, "").partition(" ")[0])
-        return char not in "\ufe0e\ufe0f\u20e3" and (scripts is None or script in scripts)  # an empty one is in all
     if char in "\u200c\u200d":
         return script not in {"", "Latn"}  # they join letters of Persian and Hindi, and emoji
+    if char in "\ufe0e\ufe0f\u20e3":
+        return False
     return char.isspace() or not (kind[0] == "C" or kind == "Sk" or (kind == "So" and char not in _READ_SYMBOLS))
 
 

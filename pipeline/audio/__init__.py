@@ -1,1 +1,1 @@
-"""Files, microphones and speakers."""
+"""Audio devices and samples: streams, resampling, stretching, mixing."""

@@ -51,7 +51,7 @@ class Device:
 
 
 def portaudio() -> ModuleType:
-    """The sounddevice module; raises `DeviceError` naming the package that is missing."""
+    """Import the sounddevice module; raises `DeviceError` naming the package that is missing."""
     try:
         sounddevice = importlib.import_module("sounddevice")  # loads and starts PortAudio
     except ImportError as error:
@@ -65,7 +65,7 @@ def portaudio() -> ModuleType:
 
 
 def list_devices() -> list[Device]:
-    """All devices, as PortAudio knew them at its start or the last `refresh`."""
+    """List all devices, as PortAudio knew them at its start or the last `refresh`."""
     with PORTAUDIO_LOCK:
         sounddevice = portaudio()
         default_input, default_output = sounddevice.default.device
@@ -90,7 +90,7 @@ _WITHOUT: dict[Direction, str] = {
 
 
 def choose(name: str | None, direction: Direction, devices: Sequence[Device]) -> Device:
-    """The device whose name is or contains ``name`` in any case; without a name the default, else the first.
+    """Choose the device whose name is or contains ``name`` in any case; without a name the default, else the first.
 
     Raises `DeviceError` that lists what there is when none or several match.
     """

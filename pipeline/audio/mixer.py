@@ -19,7 +19,7 @@ Piece = tuple[int, Samples]
 
 
 def limited(samples: Samples) -> Samples:
-    """The samples within -1..1: untouched up to `KNEE`, then bent towards 1, so that two voices together do not crackle."""
+    """Limit samples to -1..1: untouched up to `KNEE`, then bent towards 1, so that two voices together do not crackle."""
     size = np.abs(samples)
     if not (size > KNEE).any():
         return samples
@@ -41,7 +41,7 @@ class Track:
         self._expected_s = 0.0  # where the next piece starts if it continues the last one
 
     def place(self, samples: Samples, sample_rate: int, start_s: float, last: bool = False) -> list[Piece]:
-        """Pieces for the output, on its grid; ``last`` ends the piece, so that the next one need not continue it."""
+        """Resample samples to pieces on the output's grid; ``last`` ends the piece, which the next need not continue."""
         placed = []
         if self._resampler and (self._resampler.from_hz != sample_rate or abs(start_s - self._expected_s) >= TOLERANCE_S):
             placed += self.finish()
@@ -55,7 +55,7 @@ class Track:
         return placed
 
     def finish(self) -> list[Piece]:
-        """The rest that the resampler holds."""
+        """Give the rest that the resampler holds."""
         if self._resampler is None:
             return []
         rest = self._resampler.process(np.zeros(0, np.float32), last=True)
@@ -99,13 +99,13 @@ class Timeline:
             self._add_original(self._original.place(chunk.samples, chunk.sample_rate, chunk.start))
 
     def take(self) -> Iterator[Samples]:
-        """The samples that are final by now, in blocks of at most `BLOCK_S`."""
+        """Give the samples that are final by now, in blocks of at most `BLOCK_S`."""
         heard = self._original.end if self._gain else self._heard_end
         known = min(heard, self._speech.end)
         return self._blocks(max(known, max(heard, self._speech.end) - self._patience))
 
     def finish(self) -> Iterator[Samples]:
-        """All that is left, in blocks."""
+        """Give all that is left, in blocks."""
         self._pieces += self._speech.finish()
         self._add_original(self._original.finish())
         return self._blocks(max(self._heard_end, self._speech.end, self._original.end))
@@ -114,7 +114,7 @@ class Timeline:
         self._pieces += [(start, np.float32(self._gain) * samples) for start, samples in pieces]
 
     def _blocks(self, end: int) -> Iterator[Samples]:
-        """Everything from the last sample taken to ``end``."""
+        """Mix everything from the last sample taken to ``end``."""
         while self._taken < end:
             block_end = min(end, self._taken + round(BLOCK_S * self.sample_rate))
             block = self._mixed(self._taken, block_end)
@@ -123,7 +123,7 @@ class Timeline:
             yield limited(block) if self._gain else np.clip(block, -1, 1)
 
     def _mixed(self, begin: int, end: int) -> Samples:
-        """The sum of all pieces between two output samples."""
+        """Sum all pieces between two output samples."""
         block = np.zeros(end - begin, np.float32)
         for start, samples in self._pieces:
             first, last = max(start, begin), min(start + len(samples), end)

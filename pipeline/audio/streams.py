@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from pipeline.audio.devices import OPEN_STREAMS, PORTAUDIO_LOCK, Device, Direction, choose, list_devices, portaudio, refresh
 from pipeline.errors import DeviceError
-from pipeline.events import Samples
+from pipeline.events import DeviceBack, DeviceLost, Samples
 
+RETRY_S = 1.0  # between attempts to open a lost device again
 INPUT_LATENCY_S = 0.1
 OUTPUT_LATENCY_S = 0.1  # what is in the device cannot be taken back: cancel to silence must stay under 150 ms
 
@@ -28,7 +31,7 @@ class InputStream(Protocol):
     overflowed: bool  # whether the device lost samples because the last `read` came too late
 
     def read(self) -> Samples:
-        """Samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
+        """Read the samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
         ...
 
     def close(self) -> None:
@@ -43,7 +46,7 @@ class OutputStream(Protocol):
     sample_rate: int
 
     def room(self) -> int:
-        """Number of samples that can be written at once; raises `DeviceError` when the device is gone."""
+        """Count the samples that can be written at once; raises `DeviceError` when the device is gone."""
         ...
 
     def write(self, samples: Samples) -> None:
@@ -59,7 +62,7 @@ class Timer(Protocol):
     """Time on a device's thread; asyncio's clocks belong to their loop."""
 
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Give monotonic seconds."""
         ...
 
     def wait(self, seconds: float) -> bool:
@@ -78,7 +81,7 @@ class ThreadTimer:
         self._stopped = threading.Event()
 
     def now(self) -> float:
-        """`time.monotonic`."""
+        """Give `time.monotonic`."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> bool:
@@ -109,6 +112,41 @@ def _find(name: str | None, direction: Direction, attempt: int) -> Device:
     return choose(name, direction, list_devices())
 
 
+Stream = TypeVar("Stream", InputStream, OutputStream)
+
+
+def opened_again(
+    stream: Stream,
+    reopen: Callable[[int], Stream],
+    wait: Callable[[float], bool],
+    tell: Callable[[DeviceLost | DeviceBack], None],
+    worked_s: float,
+) -> Stream | None:
+    """Free a lost device's stream and open it again; none if ``wait``, which sleeps, says that the session is over.
+
+    One that worked for `RETRY_S` may just have been reset and is opened at once, without a word; else every `RETRY_S`,
+    and its loss and return are told. ``reopen`` is given the number of the attempt.
+    """
+    stream.close()
+    if worked_s >= RETRY_S and (again := _opened_or_none(reopen, 0)) is not None:
+        return again
+    tell(DeviceLost(stream.name))
+    for attempt in count(1):
+        if wait(RETRY_S):
+            break
+        if (again := _opened_or_none(reopen, attempt)) is not None:
+            tell(DeviceBack(stream.name))
+            return again
+    return None
+
+
+def _opened_or_none(reopen: Callable[[int], Stream], attempt: int) -> Stream | None:
+    try:
+        return reopen(attempt)
+    except DeviceError:
+        return None
+
+
 class PortAudioInput:
     """A PortAudio input stream without callback."""
 
@@ -120,7 +158,7 @@ class PortAudioInput:
         OPEN_STREAMS.append(self)
 
     def read(self) -> Samples:
-        """All that waits; of two channels the mean."""
+        """Read all that waits; of two channels the mean."""
         with PORTAUDIO_LOCK:
             stream = _alive(self._stream, self.name)
             try:
@@ -147,7 +185,7 @@ class PortAudioOutput:
         OPEN_STREAMS.append(self)
 
     def room(self) -> int:
-        """PortAudio's own count."""
+        """Give PortAudio's own count."""
         with PORTAUDIO_LOCK:
             try:
                 return int(_alive(self._stream, self.name).write_available)
@@ -172,7 +210,7 @@ class PortAudioOutput:
 
 
 def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - sounddevice has no types
-    """A running stream of one channel, or of two where the hardware has no single one."""
+    """Start a stream of one channel, or of two where the hardware has no single one."""
     with PORTAUDIO_LOCK:
         sounddevice = portaudio()
         kind = sounddevice.InputStream if direction == "input" else sounddevice.OutputStream

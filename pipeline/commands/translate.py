@@ -73,8 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable; the profile offline can only "
-        "keep words as they are and say exact phrases",
+        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(

@@ -15,7 +15,7 @@ from pipeline.languages import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
-from pipeline.sinks.session_recording import RECORDED
+from pipeline.sinks.speech_file import RECORDED
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"

@@ -20,16 +20,13 @@ from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
 from pipeline.profiles.profile import digest
 from pipeline.session import Session
-from pipeline.sinks.background_text import BackgroundText
 from pipeline.sinks.captions import Captions
-from pipeline.sinks.console import console_sinks
+from pipeline.sinks.console import BackgroundText, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.lazy_file import LazyFile
-from pipeline.sinks.session_recording import SessionRecording
 from pipeline.sinks.speaker import Speaker
-from pipeline.sinks.speech_file import SpeechFile
-from pipeline.sinks.writing import check_folder
+from pipeline.sinks.speech_file import SessionRecording, SpeechFile
+from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.files import AudioFile
 from pipeline.sources.microphone import Microphone
 from pipeline.sources.playlist import Playlist

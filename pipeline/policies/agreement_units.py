@@ -7,7 +7,7 @@ Adaptive Segmentation Policy for Simultaneous Translation") with local agreement
 sequence-to-sequence speech recognition and translation by partial hypothesis selection"), evaluated at clause boundaries,
 under deadlines.
 
-A translator that ignores the prefix (Apertium) is found out by an answer that does not begin with it, and by one probe
+A translator that ignores the prefix is found out by an answer that does not begin with it, and by one probe
 before anything that could not be taken up again is said. From then on each unit is translated alone, whole, and nothing is
 held back: what was said is exactly what its words mean alone, so nothing is revised, lost or said twice.
 """

@@ -21,7 +21,7 @@ class PaceOptions:
     max_rate: float = 1.25
     max_breath_s: float = 8.0  # of speech of units that are merged
     max_lag_s: float = 8.0  # of speech behind its words; a unit that is later, and makes the next as late, is skipped
-    lead_s: float = 0.6  # before the end of the speech before it, a unit is planned, so that synthesis has time to begin
+    lead_s: float = 0.6  # before the speech before it ends, a unit is planned; more if synthesis is slower to begin
 
     def __post_init__(self) -> None:
         check_range("easy_backlog_s", self.easy_backlog_s, 0)
@@ -34,7 +34,7 @@ class PaceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A unit that waits to be spoken: the end of its source words, the time it was ready, the length of its speech."""
+    """A unit that waits to be spoken: the end of its source words, the earliest time it can sound, its length in speech."""
 
     end: float
     ready: float
@@ -52,7 +52,7 @@ class Plan:
 
 
 def plan(waiting: Sequence[Waiting], start: float, options: PaceOptions) -> Plan:
-    """Decide for the units that wait, oldest first, when the next speech would begin at ``start`` (>= ``now``).
+    """Decide for the units that wait, oldest first, when the next speech would sound at ``start``, synthesis included.
 
     The newest unit is never skipped: when lag has another cause than waiting speech, skipping could not cure it.
     """
@@ -84,6 +84,30 @@ def rate_for(backlog_s: float, options: PaceOptions) -> float:
     span_s = max(options.full_backlog_s - options.easy_backlog_s, 1e-9)
     hurry = min(1.0, max(0.0, (backlog_s - options.easy_backlog_s) / span_s))
     return 1.0 + hurry * (options.max_rate - 1.0)
+
+
+class FirstSound:
+    """Estimate of a synthesizer's time from text to first sound, in seconds, learned from every unit.
+
+    Mean and mean deviation as TCP keeps them of its round-trip time (Jacobson 1988, "Congestion avoidance and control").
+    """
+
+    def __init__(self) -> None:
+        self.mean_s = 0.0
+        self._deviation_s = 0.0
+        self._learned = False
+
+    def lead_s(self, least_s: float) -> float:
+        """Give the time before it is to sound at which a unit must be given to the synthesizer, ``least_s`` or more."""
+        return max(least_s, self.mean_s + 2 * self._deviation_s)
+
+    def learn(self, seconds: float) -> None:
+        """Take in the time that a unit took."""
+        if not self._learned:
+            self.mean_s, self._deviation_s, self._learned = seconds, seconds / 2, True
+            return
+        self._deviation_s += (abs(seconds - self.mean_s) - self._deviation_s) / 4
+        self.mean_s += (seconds - self.mean_s) / 8
 
 
 class SpeechLength:

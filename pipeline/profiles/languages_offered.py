@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from pipeline.contracts import Extendable, Routed, TranslatorBackend
+from pipeline.contracts import Routed, TranslatorBackend
 from pipeline.errors import BadInput
 from pipeline.languages import LanguageRow, language_table, same_language
 from pipeline.profiles.backends import Backends
@@ -98,13 +98,10 @@ def _check_target(backends: Backends, spoken: Sequence[str], target: str) -> Non
     possible = targets_of(backends, sources)
     if target not in possible:
         from_them = f" from {_list(sources)}" if sources else ""
-        hint, code = _ANOTHER, "language"
-        if isinstance(backends.translator, Extendable) and sources:
-            hint, code = backends.translator.how_to_add(sources[0], target), ""
         raise BadInput(
             f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}",
-            hint=hint,
-            code=code,
+            hint=_ANOTHER,
+            code="language",
         )
 
 

@@ -19,7 +19,8 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.backends import STAGES, BackendChoice, Backends, backends_of, options_from
 
-AUTO_ORDER = ("gpu", "cpu", "offline")
+STAGES_NEEDED = {stage for stage, needed in STAGES.items() if needed}
+AUTO_ORDER = ("gpu", "cpu")
 """The profiles ``auto`` tries, best first."""
 
 
@@ -46,7 +47,13 @@ class Profile:
 
 
 def selected_profile(name: str, config: Path | None, assignments: Sequence[str]) -> tuple[Profile, str]:
-    """Load the named profile, or for ``auto`` the best that can run; and a line about it."""
+    """Load the named profile, or for ``auto`` the best that can run; and a line about it.
+
+    A ``config`` that names every stage is a profile of its own, called by the file, unless another is named under it.
+    """
+    if name == "auto" and config is not None and (own := _read(config)).keys() >= STAGES_NEEDED:
+        profile = _resolve(config.stem, _assigned(own, assignments))
+        return profile, f"profile {profile.name}: {profile.summary or config}"
     if name == "auto":
         return choose_profile(config, assignments)
     profile = load_profile(name, config, assignments)
@@ -75,9 +82,7 @@ def load_profile(name: str, config: Path | None = None, assignments: Sequence[st
     settings = _read(profiles_folder() / f"{name}.yaml")
     if config is not None:
         settings = _overlay(settings, _read(config))
-    for assignment in assignments:
-        settings = _overlay(settings, _parse(assignment))
-    return _resolve(name, settings)
+    return _resolve(name, _assigned(settings, assignments))
 
 
 def digest(profile: Profile) -> str:
@@ -166,6 +171,13 @@ def _parse(assignment: str) -> dict[str, Any]:
     for key in reversed(path.split(".")):
         value = {key: value}
     return cast(dict[str, Any], value)
+
+
+def _assigned(settings: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Lay ``a.b=value`` assignments over settings."""
+    for assignment in assignments:
+        settings = _overlay(settings, _parse(assignment))
+    return dict(settings)
 
 
 def _overlay(settings: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

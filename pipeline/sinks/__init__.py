@@ -1,1 +1,1 @@
-"""What a session leaves for people and programs: captions, the live console, the event log and its summary."""
+"""Sinks, which take events: speaker, sound files, captions, console and event log; and their delivery."""

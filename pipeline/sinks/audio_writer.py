@@ -18,7 +18,7 @@ WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
 
 
 def sound_format(path: Path) -> str:
-    """The format that the file's suffix names; raises `BadInput` for any other."""
+    """Give the format that the file's suffix names; raises `BadInput` for any other."""
     try:
         return FORMATS[path.suffix.lower()]
     except KeyError:

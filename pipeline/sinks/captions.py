@@ -21,7 +21,7 @@ SUFFIXES = {".srt": "srt", ".vtt": "vtt"}
 
 
 def caption_format(path: Path) -> str:
-    """The subtitle format that the file's suffix names; raises `BadInput` for any other."""
+    """Give the subtitle format that the file's suffix names; raises `BadInput` for any other."""
     try:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
@@ -37,7 +37,7 @@ class CaptionFile:
 
 
 def caption_files(paths: Iterable[Path], targets: Sequence[str], shown: Shown) -> tuple[CaptionFile, ...]:
-    """The files that are written: the paths as they are, or one for each of several targets, as talk.es.vtt.
+    """Name the files that are written: the paths as they are, or one for each of several targets, as talk.es.vtt.
 
     What was said is the same for all targets, so a path for the source alone stays one file.
     """
@@ -102,7 +102,7 @@ class Captions:
 
 
 def _formatted(suffix: str, number: int, cue: Cue, text: str) -> str:
-    """One cue as it stands in the file, with the blank line after it."""
+    """Format one cue as it stands in the file, with the blank line after it."""
     text = text.replace("\\", "/")  # a backslash would begin one of pysubs2's line marks
     text = escape(text, quote=False) if suffix == "vtt" else text.replace("-->", "→")
     subtitles = SSAFile()

@@ -1,4 +1,4 @@
-"""How reading units become caption cues: pure, so that no reader has to wait, hurry or guess.
+"""Caption cues from reading units (pure), so that no reader has to wait, hurry or guess.
 
 A cue shows at most two lines of 42 columns in each language for 1 to 6 s, at the time its source was said, and never
 together with another. The figures are those of subtitling practice (BBC subtitle guidelines; Netflix timed text style
@@ -24,12 +24,12 @@ COLUMNS_PER_S = 17.0
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is shown from ``start`` to ``end``: each text is one or two lines, or empty."""
+    """Captions at one time."""
 
     start: float
     end: float
-    source: str
-    target: str
+    source: str  # one or two lines, or empty
+    target: str  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Piece:
         return _Piece(self.start, max(self.end, other.end), self.source + other.source, self.target + other.target)
 
     def reading_time_s(self) -> float:
-        """Seconds that a reader needs for the longer of the two texts."""
+        """Reckon the seconds that a reader needs for the longer of the two texts."""
         return max(columns("".join(text).strip()) for text in (self.source, self.target)) / COLUMNS_PER_S
 
 
@@ -64,17 +64,17 @@ class CueLayout:
         self._free_from = 0.0
 
     def add(self, unit: ReadingUnit) -> list[Cue]:
-        """Take the next unit; the cues that became final."""
+        """Take the next unit; gives the cues that became final."""
         return [cue for piece in _pieces(unit) for cue in self._add(piece)]
 
     def heard(self, heard_s: float) -> list[Cue]:
-        """Audio was heard up to ``heard_s``: a held cue that could stay no longer is final."""
+        """Give the held cue if it could stay no longer, since audio was heard up to ``heard_s``."""
         if self._held is None or heard_s < self._end(self._held, math.inf):
             return []
         return self.finish()
 
     def finish(self) -> list[Cue]:
-        """The held cue, if any."""
+        """Give the held cue, if any."""
         cues = [self._place(self._held, math.inf)] if self._held else []
         self._held = None
         return cues
@@ -97,14 +97,14 @@ class CueLayout:
         return min(max(min(wanted, before), start + SHORTEST_S), start + LONGEST_S)
 
     def _place(self, piece: _Piece, before: float) -> Cue:
-        """The cue of a piece, gone ``before`` the next begins if that leaves it the shortest time."""
+        """Make the cue of a piece, gone ``before`` the next begins if that leaves it the shortest time."""
         start, end = self._start(piece), self._end(piece, before)
         self._free_from = end
         return Cue(start, end, _lines(piece.source) or "", _lines(piece.target) or "")
 
 
 def _pieces(unit: ReadingUnit) -> Iterator[_Piece]:
-    """The unit in as few equal pieces as fit a cue each; its time is divided evenly."""
+    """Split a unit into as few equal pieces as fit a cue each; its time is divided evenly."""
     source, target = _tokens(text_of(unit.source)), _tokens(unit.text)
     if not source and not target:
         return
@@ -122,13 +122,13 @@ def _pieces(unit: ReadingUnit) -> Iterator[_Piece]:
 
 
 def _parts(tokens: Sequence[str], number: int) -> list[tuple[str, ...]]:
-    """The tokens in ``number`` runs of about the same length."""
+    """Split tokens into ``number`` runs of about the same length."""
     cuts = [round(len(tokens) * index / number) for index in range(number + 1)]
     return [tuple(tokens[start:end]) for start, end in pairwise(cuts)]
 
 
 def _tokens(text: str) -> list[str]:
-    """The words, each with the space before it; one that is wider than a line (or unspaced script) in several tokens."""
+    """Split a text into words with the space before them, and those wider than a line (or unspaced script) further."""
     tokens = []
     for word in legible(text).split():
         token = " "
@@ -142,7 +142,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _lines(tokens: Sequence[str]) -> str | None:
-    """The tokens in one line, or in two of the most equal width; `None` if they do not fit."""
+    """Join tokens in one line, or in two of the most equal width; `None` if they do not fit."""
     whole = "".join(tokens).strip()
     if columns(whole) <= LINE_COLUMNS:
         return whole
@@ -154,5 +154,5 @@ def _lines(tokens: Sequence[str]) -> str | None:
 
 
 def columns(text: str) -> int:
-    """Width in terminal columns: wide East Asian characters take two, combining marks none."""
+    """Measure a text in terminal columns: wide East Asian characters take two, combining marks none."""
     return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pipeline.contracts import ChoosesDelivery, Delivery, Holding, Sink
@@ -18,7 +19,7 @@ GRACE_S = 0.5  # for a sink to end when it is cancelled; one that does not is le
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bounds of what waits for one sink."""
+    """Bounds of the events that wait for one sink."""
 
     max_bytes: int = 8 * 2**20  # about 30 s of original and speech at 48 and 24 kHz
     max_age_s: float = 30.0  # longest that one `put` may take; for a client, the age of the oldest event
@@ -70,6 +71,7 @@ class SinkQueue:
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._closed_at: float | None = None
         self._begun: float | None = None  # since when the sink's `put` has been under way
+        self._held_at = -inf  # when it last held on purpose
         self._feeding: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._notices = sink.notices if isinstance(sink, Reporting) else []
@@ -192,17 +194,17 @@ class SinkQueue:
 
     def _late_at(self) -> float:
         """The loop's time at which the sink is late, if its `put` has not ended by then."""
-        now = _now()
-        begun = now if self._begun is None else self._begun
-        ended = self._closed_at if self.kind == "view" and self._closed_at is not None else now
-        return min(begun, ended) + self.budget.max_age_s
+        since = _now() if self._begun is None else self._begun
+        if self.kind == "view" and self._closed_at is not None:
+            since = max(self._held_at, min(since, self._closed_at))
+        return since + self.budget.max_age_s
 
     def _refuse_late(self) -> None:
         """Close the sink if it is late."""
         if self._begun is None or self._late_at() > _now():
             return
         if isinstance(self.sink, Holding) and self.sink.holding:
-            self._begun = _now()
+            self._begun = self._held_at = _now()
             return
         age = f"{self.budget.max_age_s:g} s"
         stuck = DeviceError(
@@ -229,7 +231,7 @@ class SinkQueue:
 
 
 def size_of(event: Event) -> int:
-    """Bytes that an event occupies while it waits, estimated from its samples and words."""
+    """Estimate the bytes that an event occupies while it waits, from its samples and words."""
     match event:
         case AudioChunk() | SpeechChunk():
             return EVENT_BYTES + event.samples.nbytes
@@ -242,7 +244,7 @@ def size_of(event: Event) -> int:
 
 
 def _replaceable(event: Event) -> object | None:
-    """A key that is equal for events of which the later makes the earlier needless; none for what must not be lost."""
+    """Give a key that is equal for events of which the later makes the earlier needless; none for what must not be lost."""
     match event:
         case Draft():
             return Draft, event.language
@@ -257,7 +259,7 @@ def _replaceable(event: Event) -> object | None:
 
 
 def _newest(items: deque[Queued]) -> list[Queued]:
-    """The items without those that a later one replaces, oldest first."""
+    """Keep the items that no later one replaces, oldest first."""
     seen: set[object] = set()
     kept: list[Queued] = []
     for item in reversed(items):

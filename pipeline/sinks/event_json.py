@@ -55,12 +55,12 @@ Moment = Callable[[float], int | None]
 
 
 def nanoseconds(seconds: float) -> int | None:
-    """Seconds as integer nanoseconds; `None` for what is not finite, for which JSON has no word."""
+    """Convert seconds to integer nanoseconds; `None` for what is not finite, for which JSON has no word."""
     return round(seconds * 1e9) if math.isfinite(seconds) else None
 
 
 def encode(event: Event, at: Moment = nanoseconds) -> Record:
-    """An event as a JSON object; ``at`` puts stream times on the reader's clock (default: nanoseconds of stream time)."""
+    """Encode an event as a JSON object; ``at`` puts stream times on the reader's clock (default: as they are)."""
     return {"event": type(event).__name__, **_fields(event, at)}
 
 

@@ -1,4 +1,4 @@
-"""What came of a session, in the figures that its last line, `summary` and a benchmark share."""
+"""Figures of a session, shared by its last line, `summary` and benchmarks."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from pipeline.events import Event, Fault, Lag, ReadingUnit, Skipped, Transcript
 
 
 class SessionFigures:
-    """Counts while a session runs; times are seconds of source audio.
-
-    ``units`` are those of ``target`` (none: of all); ``first_audio_s`` is from the first word's beginning to the first
-    speech, and each of ``spans_s`` an ear-voice span: from the end of a unit's last source word to the beginning of its
-    speech. NaN where nothing was heard or said.
-    """
+    """Counters of a running session, for the units of ``target`` (none: all); times are seconds of source audio."""
 
     def __init__(self, target: str = "") -> None:
         self.audio_s = 0.0
         self.words = 0
         self.units = 0
         self.skipped = 0
-        self.spans_s: list[float] = []
-        self.first_audio_s = math.nan
+        self.spans_s: list[float] = []  # ear-voice spans: from the end of a unit's last source word to its speech
+        self.first_audio_s = math.nan  # from the beginning of the first word to the first speech
         self._target = target
         self._first_word_s = math.nan
         self._ran = self._failed = False
@@ -42,7 +37,7 @@ class SessionFigures:
                 self._failed = True
 
     def hear(self, heard_s: float, starts_s: Sequence[float]) -> None:
-        """The audio was heard so far, and words that begin then were committed."""
+        """Count audio that was heard so far, and committed words by their beginnings."""
         self._ran = True
         if heard_s > self.audio_s and math.isfinite(heard_s):
             self.audio_s = heard_s
@@ -51,17 +46,17 @@ class SessionFigures:
         self.words += len(starts_s)
 
     def speak(self, start_s: float, span_s: float) -> None:
-        """The speech of a unit begins at ``start_s``, ``span_s`` after its source words ended."""
+        """Count the speech of a unit, which begins at ``start_s``, ``span_s`` after its source words ended."""
         if not self.spans_s:
             self.first_audio_s = start_s - self._first_word_s
         self.spans_s.append(span_s)
 
     def skip(self, first: int, last: int) -> None:
-        """The units from ``first`` to ``last`` are not spoken."""
+        """Count the units from ``first`` to ``last`` as not spoken."""
         self.skipped += last - first + 1
 
     def line(self) -> str | None:
-        """What a user is told in the end; nothing of a session that has not run or failed before a word was heard."""
+        """Format the figures; none of a session that has not run or failed before a word was heard."""
         if not self.words:
             nothing = self._ran and not self._failed
             return f"no speech was heard in {self.audio_s:.1f} s of audio" if nothing else None
@@ -74,11 +69,11 @@ class SessionFigures:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The nearest-rank percentile: a value that occurred; NaN of nothing."""
+    """Give the nearest-rank percentile: a value that occurred; NaN of nothing."""
     ordered = sorted(values)
     return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1] if ordered else math.nan
 
 
 def seconds(value: float) -> str:
-    """Seconds for people; a dash where they are unknown."""
+    """Format seconds for people; a dash where they are unknown."""
     return "-" if math.isnan(value) else f"{value:.2f} s"

@@ -21,7 +21,7 @@ TAIL_CHARACTERS = 160  # of committed text on screen: about two lines; more is i
 
 @dataclass(slots=True)
 class Status:
-    """What is known of a session at one moment, translations by target language; bounded however long it lasts."""
+    """The state of a session at one moment, translations by target language; bounded however long it lasts."""
 
     heard_s: float = 0.0
     source: str = ""
@@ -49,7 +49,7 @@ class Status:
                 self.busy_s[event.stage] = event.seconds
 
     def line(self) -> str:
-        """Where the session stands: time, lag, and how long each stage's last call took."""
+        """Format time, lag, and how long each stage's last call took."""
         parts = [minutes(self.heard_s)]
         if self.lag is not None:
             parts.append(f"lag {self.lag.ear_voice_s:.1f} s")

@@ -8,14 +8,14 @@ from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageC
 
 
 def legible(text: str) -> str:
-    """The text in one line, without control characters and half characters (lone surrogates)."""
+    """Put a text in one line, without control characters and half characters (lone surrogates)."""
     if not text.isprintable():
         text = "".join(" " if category(character) in {"Cc", "Cs"} else character for character in text)
     return " ".join(text.split())
 
 
 def notice_line(event: Event) -> str | None:
-    """A notice as one line for people; `None` for events that are none, and for `Lag`, which the status shows."""
+    """Format a notice as one line for people; `None` for events that are none, and for `Lag`, which the status shows."""
     match event:
         case Gap():
             return f"not heard: {minutes(event.start)} to {minutes(event.end)}, {legible(event.reason)}"
@@ -36,11 +36,11 @@ def notice_line(event: Event) -> str | None:
 
 
 def unit_line(unit: ReadingUnit, several: bool) -> str:
-    """A unit's text as one line, begun with its target language if there are ``several``; empty if there is none."""
+    """Format a unit's text as one line, begun with its target language if there are ``several``; empty if there is none."""
     text = legible(unit.text)
     return f"{unit.target}: {text}" if text and several else text
 
 
 def minutes(seconds: float) -> str:
-    """Stream time as m:ss."""
+    """Format stream time as m:ss."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,4 +1,4 @@
-"""What a speaker plays next: queued speech without clicks, and the original voice under it."""
+"""The queue of a speaker: speech without clicks, and the original voice under it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Playback:
 
     @property
     def seconds(self) -> float:
-        """Speech that waits."""
+        """Seconds of speech that wait."""
         return self._queued / self.sample_rate
 
     def add(self, samples: Samples, last: bool) -> None:
@@ -64,7 +64,7 @@ class Playback:
                 self._original_queued -= len(self._original.popleft())
 
     def take(self, length: int) -> Samples:
-        """The next ``length`` samples, silence where nothing is to be said."""
+        """Take the next ``length`` samples, silence where nothing is to be said."""
         with self._lock:
             speech = self._next_speech(length)
             return limited(speech + self._next_original(length)) if self._original_queued else speech
@@ -87,7 +87,7 @@ class Playback:
         return block
 
     def _may_play(self) -> bool:
-        """Whether the unit goes on, or another one, or the rest of this one, has come in far enough to begin."""
+        """True if the unit goes on, or another one, or the rest of this one, has come in far enough to begin."""
         if self._playing and not self._speech:
             self.underruns += 1
             self._playing, self._resuming = False, True
@@ -103,7 +103,7 @@ class Playback:
         return piece * ramp
 
     def _fade_out(self, block: Samples, filled: int) -> None:
-        """From the last sample to silence in `FADE_S`, so that an end never clicks."""
+        """Fade from the last sample to silence in `FADE_S`, so that an end never clicks."""
         level = block[filled - 1] if filled else self._level
         if filled < len(block) and level:
             ramp = level * np.linspace(1, 0, self._fade + 1, dtype=np.float32)[1:]

@@ -10,9 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.audio.reopening import opened_again
 from pipeline.audio.resampling import Resampler
-from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output
+from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, SpeechChunk
 from pipeline.sinks.playback import Playback
@@ -27,7 +26,7 @@ OpenOutput = Callable[[str | None, int], OutputStream]
 
 
 class Player:
-    """What the speaker's thread does: keep the device fed, and survive its loss.
+    """The work of the speaker's thread: keep the device fed, and survive its loss.
 
     While the device is away, speech is dropped: it would be late. The thread ends when the timer is stopped, or after
     `finish` when everything has been played.
@@ -139,12 +138,12 @@ class Speaker:
 
     @property
     def underruns(self) -> int:
-        """How often speech stopped coming in the middle of a unit."""
+        """Number of times that speech stopped coming in the middle of a unit."""
         return self._playback.underruns
 
     @property
     def queued_s(self) -> float:
-        """Speech that waits to be played."""
+        """Seconds of speech that wait to be played."""
         return self._playback.seconds
 
     @property
@@ -211,7 +210,7 @@ class Speaker:
             self._playback.hear(self._gain * samples)
 
     def _run(self) -> None:
-        """The thread."""
+        """Run the player; the thread."""
         try:
             self._player.run()
         except Exception as error:  # the border of the thread: `put` raises it
@@ -222,7 +221,7 @@ class Speaker:
             self._on_loop(self._ended.set)
 
     def _told(self, notice: Notice | None) -> None:
-        """From the thread: keep a notice, and wake a `put` that waits for room."""
+        """Keep a notice, and wake a `put` that waits for room; called by the thread."""
         if notice is not None:
             self.notices.append(notice)
         self._on_loop(self._moved.set)

@@ -1,4 +1,4 @@
-"""What a session did, computed from its event log alone: the same figures for a user, a table and a benchmark."""
+"""The summary of a session, computed from its event log alone: the same figures for people and benchmarks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Summary:
     faults: int = 0
 
     def figures(self) -> dict[str, float]:
-        """All figures by name; those of stages as ``rtf_recognize`` and so on."""
+        """Give all figures by name; those of stages as ``rtf_recognize`` and so on."""
         named = {name: value for name, value in asdict(self).items() if name != "stage_rtf"}
         return named | {f"rtf_{stage}": value for stage, value in self.stage_rtf.items()}
 
@@ -59,11 +59,11 @@ _READ: dict[str, tuple[str, ...]] = {
     "Skipped": ("first", "last"),
     "Busy": ("stage", "busy_ns"),
 }
-"""What is read of each kind of event, besides ``at_ns``."""
+"""Fields that are read of each kind of event, besides ``at_ns``."""
 
 
 def is_whole(record: Record) -> bool:
-    """Whether an event has all that a summary reads of it."""
+    """True if an event has all the fields that a summary reads."""
     words = [*record.get("committed", []), *record.get("source", [])]
     return all(key in record for key in ("at_ns", *_READ.get(record["event"], ()))) and all(
         isinstance(word, dict) and {"text", "start_ns"} <= word.keys() for word in words
@@ -71,7 +71,7 @@ def is_whole(record: Record) -> bool:
 
 
 def summarize(records: Iterable[Record]) -> Summary:
-    """The figures of the session whose log this is; one pass, in memory only what is needed."""
+    """Reckon the figures of a session from its log; one pass, in memory only what is needed."""
     kinds: dict[str, list[Record]] = {}
     for record in records:
         if record["event"] not in {"Draft", "SpeechChunk"}:
@@ -107,7 +107,7 @@ def summarize(records: Iterable[Record]) -> Summary:
 
 
 def table(summary: Summary) -> str:
-    """The figures for people, a line each."""
+    """Format the figures for people, a line each."""
     first_s = summary.first_audio_s
     rows = [
         ("words heard", f"{summary.words} in {_length(summary)} of audio"),
@@ -135,12 +135,12 @@ def table(summary: Summary) -> str:
 
 
 def _length(summary: Summary) -> str:
-    """How much audio was heard, which is not known without the log's first line."""
+    """Format the length of audio, which is not known without the log's first line."""
     return "an unknown length" if summary.words and not summary.audio_s else f"{summary.audio_s:.1f} s"
 
 
 def _figures(kinds: dict[str, list[Record]]) -> SessionFigures:
-    """What a session counts while it runs, counted again from its log; without its first line no audio has a length."""
+    """Count again from the log what a session counted; without the log's first line no audio has a length."""
     figures = SessionFigures()
     begun = "session" in kinds
     start_ns = kinds["session"][0]["start_ns"] if begun else 0
@@ -159,7 +159,7 @@ def _figures(kinds: dict[str, list[Record]]) -> SessionFigures:
 
 
 def _wall_s(kinds: dict[str, list[Record]]) -> float:
-    """From the first audio to the last event."""
+    """Reckon the seconds from the first audio to the last event."""
     ends = [records[-1]["at_ns"] for records in kinds.values()]
     return float(max(ends) - kinds["session"][0]["at_ns"]) / _PER_S
 
@@ -172,7 +172,7 @@ def _stage_rtf(calls: Iterable[Record], audio_s: float) -> dict[str, float]:
 
 
 def _by_target(kinds: dict[str, list[Record]]) -> dict[str, list[Record]]:
-    """The units of each target language, those without any included; older logs tell targets by the text's language."""
+    """Group units by target language, those without any included; older logs tell targets by the text's language."""
     sessions = kinds.get("session", [])
     units: dict[str, list[Record]] = {target: [] for session in sessions for target in session.get("to", [])}
     for unit in kinds.get("ReadingUnit", []):
@@ -181,13 +181,13 @@ def _by_target(kinds: dict[str, list[Record]]) -> dict[str, list[Record]]:
 
 
 def _main_target(kinds: dict[str, list[Record]], targets: Iterable[str]) -> str:
-    """The target that is spoken, else the first."""
+    """Choose the target that is spoken, else the first."""
     spoken = [session.get("spoken") for session in kinds.get("session", [])]
     return next(target for target in [*spoken, *targets] if target in set(targets))
 
 
 def _waiting(transcripts: Sequence[Record], targets: Iterable[Sequence[Record]]) -> int:
-    """How many words, at the end of a log that a running session writes or a killed one left, no unit covers."""
+    """Count the last words that no unit covers, of a log that a running session writes or a killed one left."""
     if not transcripts or transcripts[-1].get("ended", True):
         return 0
     covered = {_key(word) for units in targets for unit in units for word in unit["source"]}
@@ -196,7 +196,7 @@ def _waiting(transcripts: Sequence[Record], targets: Iterable[Sequence[Record]])
 
 
 def _coverage(words: Iterable[Record], targets: Iterable[Sequence[Record]]) -> tuple[int, int]:
-    """How many recognized words no unit of a target covers, and how many are covered twice; the worst target counts."""
+    """Count recognized words that no unit of a target covers, and those covered twice; the worst target counts."""
     heard = Counter(_key(word) for word in words)
     counts = [Counter(_key(word) for unit in units for word in unit["source"]) for units in targets] or [Counter()]
     lost = max((heard - counted).total() for counted in counts)

@@ -1,19 +1,22 @@
-"""Files to be written: making them, checking beforehand that this can work, and files of whole records."""
+"""Files to be written: making them, checking beforehand that this can work, making them late, and adding whole records."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.contracts import Sink
 from pipeline.errors import BadInput, DeviceError
+from pipeline.events import Event, Fault
 
 LITTLE_BYTES = 1 << 20  # that a full disk may still call free: blocks of others
 
 
 def create(path: Path, *, private: bool) -> int:
-    """A descriptor of a new or emptied file, which only its owner may read if ``private``.
+    """Open a new or emptied file, which only its owner may read if ``private``.
 
     As long as it is open, nobody else gets one: two sessions that write one file would leave neither's. Raises
     `DeviceError`, and `BadInput` for a named pipe.
@@ -75,7 +78,7 @@ def check_folder(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: Exception) -> DeviceError:
-    """The error for a file or folder that cannot be made, with what to do."""
+    """Make the error for a file or folder that cannot be made, with what to do."""
     folder = path.parent
     if path.is_dir():
         step = "the name of a file"
@@ -91,17 +94,17 @@ def cannot_write(path: Path, error: Exception) -> DeviceError:
 
 
 def cannot_go_on(path: Path, reason: str) -> DeviceError:
-    """The error for a file that takes no more."""
+    """Make the error for a file that takes no more."""
     return DeviceError(f"cannot write {path} any more: {reason}; what was written stays valid", hint="another disk")
 
 
 def reason_of(error: Exception) -> str:
-    """The system's reason why a file could not be written."""
+    """Give the system's reason why a file could not be written."""
     return getattr(error, "strerror", None) or str(error).strip() or "not everything could be written"
 
 
 def reason_by_space(path: Path) -> str:
-    """A reason guessed from the space that is left, for a library that hides the system's."""
+    """Guess the reason from the space that is left, for a library that hides the system's."""
     free = shutil.disk_usage(path.resolve().parent).free
     return "the disk is full" if free < LITTLE_BYTES else "the disk may be full, or the file at a limit of its size"
 
@@ -146,3 +149,29 @@ class RecordFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class LazyFile:
+    """A sink in front of one that writes ``path``, which is opened, and with that made or emptied, by the first event.
+
+    A session that is refused, or fails before there is anything but a `Fault`, leaves no trace. ``check`` raises at once
+    where the path cannot be written.
+    """
+
+    def __init__(self, path: Path, opener: Callable[[Path], Sink], check: Callable[[Path], None] = check_file) -> None:
+        check(path)
+        self.path = path
+        self._opener = opener
+        self._sink: Sink | None = None
+
+    async def put(self, event: Event) -> None:
+        """Hand an event on; raises what opening the sink raises."""
+        if self._sink is None and not isinstance(event, Fault):
+            self._sink = self._opener(self.path)
+        if self._sink is not None:
+            await self._sink.put(event)
+
+    async def close(self) -> None:
+        """Finish the file, if there is one."""
+        if self._sink is not None:
+            await self._sink.close()

@@ -1,1 +1,1 @@
-"""Sources of audio: microphone, files, standard input, calls."""
+"""Sources of audio: microphone, files, standard input, a program that pushes."""

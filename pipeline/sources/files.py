@@ -24,7 +24,7 @@ MISSING_S, MISSING_SHARE = 0.5, 0.05  # a file that ends so far before the lengt
 EXACT = {"flac"}
 """Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
 WEIGHTS = {"FC": 1.0, "FL": 0.5**0.5, "FR": 0.5**0.5, "LFE": 0.0, "LFE2": 0.0}
-"""Of channels in a mix (ITU-R BS.775): the center carries the speech of films; others, and unnamed ones, have 0.5."""
+"""Weights of channels in a mix (ITU-R BS.775): the center carries the speech of films; others have 0.5."""
 
 
 class AudioFile:
@@ -59,7 +59,7 @@ class AudioFile:
         self._report(heard / self.sample_rate)
 
     def _chunks(self) -> Generator[Samples, None, None]:
-        """The whole file in chunks of one length, the last one shorter."""
+        """Cut the whole file into chunks of one length, the last one shorter."""
         waiting, size = [np.zeros(0, np.float32)], 0
         for samples in self._decoded():
             waiting.append(samples)
@@ -73,7 +73,7 @@ class AudioFile:
             yield np.concatenate(waiting)
 
     def _decoded(self) -> Iterator[Samples]:
-        """Mono samples frame by frame, up to where the file can be read."""
+        """Decode mono samples frame by frame, up to where the file can be read."""
         import av  # noqa: PLC0415
 
         with av.open(str(self._path)) as container:
@@ -93,7 +93,7 @@ class AudioFile:
                 self._fault(f"reading it failed ({error}); it is heard up to there")
 
     def _cleaned(self, samples: Samples) -> Samples:
-        """Silence for what is no number, and the range that everybody after us relies on."""
+        """Replace what is no number by silence, and keep to the range that everybody after us relies on."""
         finite = np.isfinite(samples)
         if not finite.all():
             self.invalid_samples += int(np.count_nonzero(~finite))
@@ -120,7 +120,7 @@ class AudioFile:
 
 
 def _probe(path: Path) -> tuple[int, float | None, bool]:
-    """Sample rate and stated length of a file that can be heard, and whether that length is exact.
+    """Find sample rate and stated length of a file that can be heard, and if that length is exact.
 
     Raises `BadInput` that says why it cannot.
     """
@@ -147,7 +147,7 @@ def _probe(path: Path) -> tuple[int, float | None, bool]:
 
 
 def _stated_length_s(container: InputContainer) -> float | None:
-    """The length of the audio stream, which may be shorter than the pictures beside it."""
+    """Give the length of the audio stream, which may be shorter than the pictures beside it."""
     import av  # noqa: PLC0415
 
     stream = container.streams.audio[0]
@@ -158,7 +158,7 @@ def _stated_length_s(container: InputContainer) -> float | None:
 
 
 def _stated(path: Path, container: InputContainer) -> tuple[int, float | None]:
-    """Sample rate and stated length, once a first sample could be decoded."""
+    """Find sample rate and stated length, once a first sample could be decoded."""
     import av  # noqa: PLC0415
 
     if not container.streams.audio:
@@ -187,7 +187,7 @@ def _is_cut_short(path: Path) -> bool:
 
 
 def mono(frame: AudioFrame) -> Samples:
-    """The weighted mean of the frame's channels, float32 [n]; integers scaled to -1..1."""
+    """Mix a decoded frame's channels by weight, float32 [n]; integers are scaled to -1..1."""
     values = frame.to_ndarray()
     channels = frame.layout.nb_channels
     planes = values if frame.format.is_planar else values.reshape(-1, channels).T
@@ -201,7 +201,7 @@ def mono(frame: AudioFrame) -> Samples:
 
 
 def _scaled(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Integers of any width to -1..1 in float32; floats as they are."""
+    """Scale integers of any width to -1..1 in float32; floats stay as they are."""
     match values.dtype.kind:
         case "u":  # 8-bit PCM, whose middle is 128
             return (values.astype(np.float32) - np.float32(128)) / np.float32(128)

@@ -10,9 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.audio.reopening import opened_again
 from pipeline.audio.resampling import Resampler
-from pipeline.audio.streams import InputStream, ThreadTimer, Timer, open_input
+from pipeline.audio.streams import InputStream, ThreadTimer, Timer, open_input, opened_again
 from pipeline.channel import Channel
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, Gap, Notice, Samples

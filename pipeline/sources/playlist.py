@@ -53,7 +53,7 @@ class Playlist:
                 yield track.notices.pop(0)
 
     async def _heard(self, track: RecordedSource, start: float) -> AsyncGenerator[AudioChunk, None]:
-        """The track's chunks at our rate, placed from ``start`` on."""
+        """Resample the track's chunks to our rate, placed from ``start`` on."""
         resampler, given = Resampler(track.sample_rate, self.sample_rate), 0
         async with aclosing(cast(AsyncGenerator[AudioChunk, None], aiter(track))) as chunks:
             async for chunk in chunks:

@@ -78,13 +78,13 @@ class StandardInput:
             yield Fault("source", "standard input ended in the middle of a sample, which was left out", False)
 
     def _read(self) -> bytes | None:
-        """The bytes that are there, b"" at the end, None when nothing came: a blocking read could not be cancelled."""
+        """Read the bytes that are there; b"" at the end, None when nothing came: a blocking read could not be cancelled."""
         ready, _, _ = select.select([self._descriptor], [], [], PATIENCE_S)
         return os.read(self._descriptor, self._bytes) if ready else None
 
 
 def samples_of(begin: bytes, sample_rate: int) -> bytes | None:
-    """The samples in what came first of a stream; None while it ends within a header.
+    """Find the samples in what came first of a stream; None while it ends within a header.
 
     Raises `BadInput` for what begins as another sound file does, or as WAV of another form than mono 16-bit PCM.
     """
@@ -99,7 +99,7 @@ def samples_of(begin: bytes, sample_rate: int) -> bytes | None:
 
 
 def _samples_of_wav(begin: bytes, sample_rate: int) -> bytes | None:
-    """Chunk by chunk: a name of four bytes, the length of what follows, and that, filled up to an even length."""
+    """Skip the header of a WAV stream, a list of chunks: name (4 bytes), length, and data filled up to an even length."""
     at = 12
     while at < _LONGEST_BYTES:
         name, length, inside = begin[at : at + 4], begin[at + 4 : at + 8], at + 8

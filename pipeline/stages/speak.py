@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
-from pipeline.audio.stretch import stretched
+from pipeline.audio.stretch import Stretch
 from pipeline.channel import Channel, ChannelClosed
 from pipeline.contracts import Speaking
 from pipeline.errors import ModelError, told
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
-from pipeline.policies.pace import PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
 from pipeline.stages.control import Run, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
@@ -37,6 +38,11 @@ def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
     )
 
 
+def _of_one_speaker(units: Sequence[Stamped[ReadingUnit]]) -> int:
+    """Count the units at the beginning that have the speaker of the first."""
+    return len(list(takewhile(lambda stamped: stamped.item.speaker == units[0].item.speaker, units)))
+
+
 class Speech:
     """Speech of one session: its units one after the other, with their lag kept in bounds."""
 
@@ -49,6 +55,7 @@ class Speech:
         self._clock = run.clock
         self._show = run.show
         self._length = SpeechLength()
+        self._first_sound = FirstSound()
         self._free_at = 0.0  # stream time at which all speech so far has been played
         self._failures = 0
 
@@ -67,10 +74,10 @@ class Speech:
             if self._unwanted(units.waiting()[0]):
                 continue
             waiting = [stamped for stamped in units.waiting() if stamped.item.heard_s <= moment]
-            start = max(moment, self._free_at)
+            start = max(moment + self._first_sound.mean_s, self._free_at)
             decided = plan([self._as_waiting(stamped.item) for stamped in waiting], start, self._options)
             await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
-            await self._say(units.take(decided.take), decided)
+            await self._say(units.take(_of_one_speaker(units.waiting()[: decided.take])), decided)
 
     async def _silence(self) -> None:
         """Wait until all that was said has been played: the session, and its sinks, must not end before."""
@@ -82,7 +89,7 @@ class Speech:
         """Wait until what is being spoken is nearly over, or not wanted any more; give the stream time."""
         generation, moment = self._control.generation, self._time.now()
         while True:
-            goal = max(head.heard_s, self._free_at - self._options.lead_s)
+            goal = max(head.heard_s, self._free_at - self._first_sound.lead_s(self._options.lead_s))
             moment = await self._time.reach(min(goal, moment + _LOOK_S))
             if self._control.generation != generation or self._control.muted:
                 self._free_at = moment  # what was being spoken was flushed
@@ -94,7 +101,7 @@ class Speech:
         return self._control.muted or self._control.stale(stamped)
 
     def _as_waiting(self, unit: ReadingUnit) -> Waiting:
-        return Waiting(unit.end, unit.heard_s, self._length.estimate_s(unit.text))
+        return Waiting(unit.end, unit.heard_s + self._first_sound.mean_s, self._length.estimate_s(unit.text))
 
     async def _drop(self, unwanted: Sequence[Stamped[ReadingUnit]]) -> None:
         await self._skip(unwanted, "muted" if self._control.muted else "skipped to live")
@@ -125,7 +132,7 @@ class Speech:
         await self._show(Skipped(group.units[0].number, group.units[-1].number, "it could not be spoken"))
 
     async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
-        began = self._clock.now()
+        asked_s, began = self._time.now(), self._clock.now()
         waited_s = 0.0
         async with aclosing(self._chunks(group)) as chunks:
             async for chunk in chunks:
@@ -134,6 +141,8 @@ class Speech:
                     self._free_at = self._time.now()
                     await self._drop(stamped)
                     return
+                if len(chunk.samples) and not group.natural_s:
+                    self._first_sound.learn(self._time.now() - asked_s)
                 await self._play(group, chunk)
                 began = self._clock.now()
         await self._show(Busy("speak", waited_s))
@@ -181,13 +190,10 @@ class SpokenGroup:
         self.unit = merged(units)
         self.audible = False
         self.natural_s = 0.0
-        self._held: list[Samples] = []
+        self._stretch: Stretch | None = None
 
     def played(self, chunk: SpeechChunk) -> Samples:
-        """Give what can be played now that ``chunk`` is there: itself, or the whole group at its end if it is hurried."""
+        """Give what can be played now that ``chunk`` is there: itself, or less and later if it is hurried."""
         self.natural_s += chunk.duration
-        if self.plan.rate == 1.0:
-            return chunk.samples
-        self._held.append(chunk.samples)
-        speech = np.concatenate(self._held if chunk.last else [np.zeros(0, np.float32)])
-        return stretched(speech, self.plan.rate, chunk.sample_rate)
+        self._stretch = self._stretch or Stretch(self.plan.rate, chunk.sample_rate)
+        return self._stretch.push(chunk.samples, chunk.last)

@@ -11,7 +11,7 @@ from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
-from pipeline.voices.recording import read_recording
+from pipeline.voices.reference_clip import read_recording
 from pipeline.voices.store import VoiceStore
 
 

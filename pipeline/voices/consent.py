@@ -19,8 +19,7 @@ from pipeline.languages import language_name
 from pipeline.scripts import IDEOGRAPHS
 from pipeline.voices.quality import FINDER_HZ
 from pipeline.voices.record import Consent
-from pipeline.voices.recording import resampled
-from pipeline.voices.reference_clip import AnalysedRecording
+from pipeline.voices.reference_clip import AnalysedRecording, resampled
 
 SHORTEST_S = 1.5  # of speech: no statement is shorter
 AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longer of both
@@ -48,7 +47,7 @@ class Statement:
 
 
 def statement_for(name: str, language: str, who: str, own_text: str | None) -> Statement:
-    """The statement for a voice: our sentence in the speaker's language, or the user's own text.
+    """Choose the statement for a voice: our sentence in the speaker's language, or the user's own text.
 
     Raises `BadInput` for a text that names neither translate-live nor the voice, and where there is no text to say.
     """
@@ -66,17 +65,17 @@ def statement_for(name: str, language: str, who: str, own_text: str | None) -> S
 
 
 def missing_consent(statement: Statement) -> BadInput:
-    """The error for an enrolment without consent, with what to record."""
+    """Make the error for an enrolment without consent, with what to record."""
     return BadInput("a voice is copied only with its owner's consent", hint=how_to(statement), code="consent")
 
 
 def how_to(statement: Statement) -> str:
-    """The hint that says what to record."""
+    """Word the hint that says what to record."""
     return f'a recording of consent, in which they say: "{statement.text}"'
 
 
 async def given_consent(statement: Statement, found: AnalysedRecording, recognizer: Recognizer | None) -> Consent:
-    """The record of a consent; raises `BadInput` where the recording is no statement.
+    """Make the record of a consent; raises `BadInput` where the recording is no statement.
 
     Without a ``recognizer`` for the language the user must have confirmed the text (``own``).
     """
@@ -124,18 +123,18 @@ def _refuse_other(path: Path, statement: Statement, said: str) -> None:
 
 
 def utc_now() -> str:
-    """This moment, ISO 8601 in UTC, to the second."""
+    """Give this moment, ISO 8601 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file's bytes."""
+    """Hash a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tokens(text: str) -> list[str]:
-    """Words without case, accents and punctuation, or characters where words are not spaced; one spelling of our name."""
+    """Split a text into words without case and accents, or characters where words are not spaced; our name spelt once."""
     plain = "".join(
         character for character in unicodedata.normalize("NFKD", text) if unicodedata.category(character) != "Mn"
     )
@@ -144,7 +143,7 @@ def tokens(text: str) -> list[str]:
 
 
 def agreement(statement: str, heard: str) -> float:
-    """Share of the statement that was said and nothing else, 0..1: words in common, in order, of the longer of both."""
+    """Reckon how much of the statement alone was said, 0..1: words in common, in order, of the longer of both."""
     wanted, said = tokens(statement), tokens(heard)
     common = [0] * (len(said) + 1)
     for token in wanted:  # longest common subsequence
@@ -169,13 +168,13 @@ def names(statement: str, name: str) -> bool:
 
 
 def consent_sentence(language: str, name: str) -> str | None:
-    """The statement to be read aloud, which names translate-live and the voice; none in a language we do not write."""
+    """Give the statement to be read aloud, which names translate-live and the voice; none in a language we do not write."""
     sentence = _sentences().get(language, {}).get("consent")
     return sentence.format(name=name) if sentence else None
 
 
 def preview_sentence(language: str) -> str | None:
-    """A sentence that shows how a voice sounds."""
+    """Give a sentence that shows how a voice sounds."""
     return _sentences().get(language, {}).get("preview")
 
 

@@ -14,8 +14,7 @@ from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, statement_for, utc_now
 from pipeline.voices.quality import SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
-from pipeline.voices.recording import read_recording
-from pipeline.voices.reference_clip import AnalysedRecording, ReferenceClip, analyse, reference_clip
+from pipeline.voices.reference_clip import AnalysedRecording, ReferenceClip, analyse, read_recording, reference_clip
 from pipeline.voices.store import VoiceStore
 
 # A speech model's speaker vectors were not trained to tell speakers apart, and no trained weights were at hand to find a

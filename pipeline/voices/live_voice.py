@@ -9,8 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.events import AudioChunk, Samples, Transcript, Word
-from pipeline.voices.recording import resampled
-from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded
+from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded, resampled
 
 ENROL_S = 5.0
 REFINE_S = 12.0
@@ -64,7 +63,7 @@ class LiveVoice:
             self._audio.popleft()
 
     def due(self) -> AudioChunk | None:
-        """The speech to learn from now, if a length was reached: mono at `VOICE_HZ`, at most `LONGEST_S` of it."""
+        """Give the speech to learn from now, if a length was reached: mono at `VOICE_HZ`, at most `LONGEST_S` of it."""
         reached = [length for length in self._learn_at_s if length <= self.speech_s]
         if not reached:
             return None
@@ -88,7 +87,7 @@ class LiveVoice:
 
 
 def _as_one(chunks: Sequence[AudioChunk]) -> Samples:
-    """The chunks one after the other at `VOICE_HZ`; those that were heard without a gap stay as they are."""
+    """Join the chunks one after the other at `VOICE_HZ`; those that were heard without a gap stay as they are."""
     runs = [[chunk] for chunk in chunks[:1]]
     for before, chunk in pairwise(chunks):
         if chunk.sample_rate == before.sample_rate and abs(chunk.start - before.end) < 1.5 / chunk.sample_rate:
@@ -100,7 +99,7 @@ def _as_one(chunks: Sequence[AudioChunk]) -> Samples:
 
 
 def _stretches(words: Sequence[Word]) -> list[tuple[float, float]]:
-    """Spans of words that were surely heard, with a margin; words with a short pause between them are one span."""
+    """List the spans of words that were surely heard, with a margin; words with a short pause between them are one span."""
     stretches: list[tuple[float, float]] = []
     for word in words:
         if word.probability < SURE:

@@ -42,19 +42,19 @@ def speech_windows(probabilities: NDArray[np.float32]) -> Windows:
 
 
 def widened(windows: Windows, by: int) -> Windows:
-    """The windows and ``by`` more on both sides of each."""
+    """Add ``by`` windows on both sides of each."""
     reach = np.ones(2 * by + 1)
     return np.convolve(windows, reach)[by : by + len(windows)] > 0.5 if len(windows) else windows
 
 
 def spans(windows: Windows) -> list[tuple[int, int]]:
-    """The runs of set windows, as (first, end)."""
+    """List the runs of set windows, as (first, end)."""
     steps = np.diff(np.concatenate([[0], windows.astype(np.int8), [0]]))
     return list(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))
 
 
 def powers(samples: Samples, count: int, sample_rate: int) -> NDArray[np.float64]:
-    """Mean square of each of the first ``count`` windows of a recording."""
+    """Give the mean square of each of the first ``count`` windows of a recording."""
     window = round(WINDOW_S * sample_rate)
     whole = np.zeros(count * window)
     whole[: len(samples)] = samples[: len(whole)]
@@ -62,17 +62,17 @@ def powers(samples: Samples, count: int, sample_rate: int) -> NDArray[np.float64
 
 
 def decibels(power: float) -> float:
-    """Power as dB below full scale, not lower than -90."""
+    """Convert power to dB below full scale, not lower than -90."""
     return float(10 * np.log10(max(power, _INAUDIBLE)))
 
 
 def level_db(power: NDArray[np.float64], speech: Windows) -> float:
-    """Level of the speech, in dB below full scale."""
+    """Measure the level of the speech, in dB below full scale."""
     return decibels(float(power[speech].mean())) if speech.any() else decibels(0.0)
 
 
 def signal_to_noise_db(power: NDArray[np.float64], speech: Windows) -> float:
-    """Signal-to-noise ratio of speech against its pauses; against its quietest tenth where there are no pauses."""
+    """Measure the signal-to-noise ratio of speech against its pauses; without pauses, against its quietest tenth."""
     pauses = power[~widened(speech, 2) & (power > _INAUDIBLE)]
     loud = float(power[speech].mean())
     noise = float(np.median(pauses) if len(pauses) >= _FEWEST_PAUSES else np.percentile(power[speech], 10))
@@ -80,7 +80,7 @@ def signal_to_noise_db(power: NDArray[np.float64], speech: Windows) -> float:
 
 
 def clipped_share(samples: Samples) -> float:
-    """The share of samples in flat tops: three or more in a row within 1.5 % of the peak.
+    """Measure the share of samples in flat tops: three or more in a row within 1.5 % of the peak.
 
     Measured on speech: at most 0.00006 as recorded, 0.001 to 0.007 when its peaks are cut to 1/1.5, 0.006 to 0.035 at 1/2.
     """
@@ -92,7 +92,7 @@ def clipped_share(samples: Samples) -> float:
 
 
 def gated(samples: Samples, sample_rate: int, speech: Windows) -> Samples:
-    """The samples with what lies between the words turned down to `GATE_GAIN`, without steps that could be heard."""
+    """Turn what lies between the words down to `GATE_GAIN`, without steps that could be heard."""
     gains = np.where(widened(speech, 2), 1.0, GATE_GAIN)
     centers = (np.arange(len(gains)) + 0.5) * WINDOW_S * sample_rate
     return (samples * np.interp(np.arange(len(samples)), centers, gains)).astype(np.float32)

@@ -51,7 +51,7 @@ class VoiceRecord:
 
 
 def checked_name(name: str) -> str:
-    """The name in one spelling (NFC); raises `BadInput` for what is no name."""
+    """Put a name in one spelling (NFC); raises `BadInput` for what is no name."""
     normal = unicodedata.normalize("NFC", name)
     if not _NAME.fullmatch(normal):
         raise BadInput(

@@ -1,24 +1,66 @@
-"""The seconds of speech in a recording that a voice is learned from, with advice on what would be better (pure)."""
+"""Recordings, and the seconds of speech in them that a voice is learned from, with advice on what would be better."""
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from pipeline.audio.resampling import Resampler
+from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
-from pipeline.events import AudioChunk, Samples
+from pipeline.events import AudioChunk, Fault, Samples
+from pipeline.sources.files import AudioFile
 from pipeline.voices import quality
 from pipeline.voices.quality import PAD_WINDOWS, WINDOW_S, SpeechFinder, Windows
-from pipeline.voices.recording import Recording, resampled
 
 VOICE_HZ = 24_000  # what speaker encoders hear: up to 12 kHz
 SHORTEST_S, LONGEST_S = 3.0, 15.0  # of speech
+RECORDING_S = 60.0  # of a longer one nobody knows which part is meant, and who else speaks in it
 SILENT_DB, QUIET_DB, WANTED_DB = -50.0, -35.0, -26.0
 UNUSABLE_SNR_DB, POOR_SNR_DB, CLEAN_SNR_DB = 8.0, 20.0, 40.0
 CLIPPED, SLIGHTLY_CLIPPED = 0.002, 0.0005
 _HEADROOM = 0.9
 _FADE_S = 0.005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A file that was read."""
+
+    path: Path
+    samples: Samples  # mono, around zero: the offset of a cheap sound card is not heard, but would be taken for noise
+    sample_rate: int  # the file's own
+    faults: tuple[str, ...]  # of the file
+
+
+async def read_recording(path: Path) -> Recording:
+    """Read a file of at most `RECORDING_S`; raises `BadInput` for a longer one and for what is no audio."""
+    file = AudioFile(path, realtime=False, clock=LoopClock())
+    _refuse_long(path, file.duration_s or 0.0)
+    pieces = [np.zeros(0, np.float32)]
+    async with aclosing(aiter(file)) as chunks:  # type: ignore[type-var]
+        async for chunk in chunks:
+            pieces.append(chunk.samples)
+            _refuse_long(path, chunk.end)
+    faults = tuple(notice.message.removeprefix(f"{path}: ") for notice in file.notices if isinstance(notice, Fault))
+    samples = np.concatenate(pieces)
+    return Recording(path, samples - samples.mean() if len(samples) else samples, file.sample_rate, faults)
+
+
+def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Resample the whole of ``samples`` float32 [n]."""
+    return Resampler(from_hz, to_hz).process(samples, last=True)
+
+
+def _refuse_long(path: Path, seconds: float) -> None:
+    if seconds > RECORDING_S:
+        raise BadInput(
+            f"{path} is longer than {RECORDING_S:.0f} s; a clip of one person with 3 to 15 s of speech is wanted",
+            hint=f"ffmpeg -ss 10 -t 12 -i {path} clip.wav",
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +135,7 @@ def _refuse_bad(found: AnalysedRecording, clipped: float) -> None:
 
 
 def _without_pauses(samples: Samples, speech: Windows) -> Samples:
-    """The stretches of speech with their edges, faded into each other's silence, up to `LONGEST_S`."""
+    """Join the stretches of speech with their edges, faded into each other's silence, up to `LONGEST_S`."""
     window = round(WINDOW_S * VOICE_HZ)
     stretches = quality.spans(quality.widened(speech, PAD_WINDOWS))
     joined = np.concatenate([faded(samples[first * window : end * window]) for first, end in stretches])
@@ -102,7 +144,7 @@ def _without_pauses(samples: Samples, speech: Windows) -> Samples:
 
 
 def faded(samples: Samples) -> Samples:
-    """The samples with 5 ms of fade at both ends, so that stretches can be joined without a click."""
+    """Fade 5 ms at both ends, so that stretches can be joined without a click."""
     length = min(round(_FADE_S * VOICE_HZ), len(samples) // 2)
     shaped = samples.copy()
     if length:
@@ -113,7 +155,7 @@ def faded(samples: Samples) -> Samples:
 
 
 def _raised(samples: Samples, level_db: float) -> Samples:
-    """Quiet speech at a usual level: encoders cut their spectrogram off at a fixed floor."""
+    """Raise quiet speech to a usual level: encoders cut their spectrogram off at a fixed floor."""
     if level_db >= QUIET_DB:
         return samples
     gain = min(10 ** ((WANTED_DB - level_db) / 20), _HEADROOM / max(float(np.abs(samples).max()), 1e-6))

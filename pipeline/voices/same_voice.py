@@ -39,7 +39,7 @@ class SameVoice:
                     await self._learn(clip)
 
     async def close(self) -> None:
-        """Nothing is kept: the voice ends with its session."""
+        """Do nothing: the voice ends with its session."""
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice as the synthesizer does."""

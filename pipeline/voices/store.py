@@ -41,7 +41,7 @@ class VoiceStore:
         self.folder = folder or data_folder() / "voices"
 
     def names(self) -> list[str]:
-        """The names of all voices, also of those whose record is broken."""
+        """List the names of all voices, also of those whose record is broken."""
         return sorted(path.parent.name for path in self.folder.glob(f"*/{RECORD}"))
 
     def has(self, name: str) -> bool:
@@ -56,7 +56,7 @@ class VoiceStore:
         return _decoded(self._record(name))
 
     def voice(self, record: VoiceRecord, model: str) -> Voice:
-        """The voice as ``model`` learned it; raises `BadInput` where its file is missing or was changed."""
+        """Load the voice as ``model`` learned it; raises `BadInput` where its file is missing or was changed."""
         kept = record.arrays[model]
         path = self._place(record.name) / kept.file
         try:
@@ -70,7 +70,7 @@ class VoiceStore:
         return Voice(record.name, load(data))
 
     def clip_path(self, record: VoiceRecord) -> Path | None:
-        """The speech itself, where it was kept."""
+        """Give the file of the speech itself, where it was kept."""
         return self._place(record.name) / record.clip if record.clip else None
 
     def add(self, record: VoiceRecord, model: str, arrays: Arrays, clip: AudioChunk | None = None) -> VoiceRecord:
@@ -148,7 +148,7 @@ def _tidy(place: Path) -> None:
 
 
 def _decoded(path: Path) -> VoiceRecord:
-    """The record in a file; raises `BadInput` for one that is broken or points elsewhere."""
+    """Read the record in a file; raises `BadInput` for one that is broken or points elsewhere."""
     name = path.parent.name
     try:
         record = msgspec.json.decode(path.read_bytes(), type=VoiceRecord)
@@ -175,7 +175,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def make_private_folder(folder: Path) -> None:
-    """A folder with mode 0700, also where it was there with another."""
+    """Make a folder with mode 0700, also where it was there with another."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
 
@@ -207,7 +207,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def data_folder() -> Path:
-    """The folder for what this user made: $TRANSLATE_LIVE_DATA, else the system's place (XDG base directories)."""
+    """Find the folder for what this user made: $TRANSLATE_LIVE_DATA, else the system's place (XDG base directories)."""
     if chosen := os.environ.get(OVERRIDE):
         return Path(chosen).expanduser()
     home = Path.home()

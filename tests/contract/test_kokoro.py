@@ -11,6 +11,8 @@ import numpy as np
 import onnxruntime
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto
 
 from models.tts import kokoro_graph, onnx_voice
@@ -18,6 +20,7 @@ from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
+from models.tts.phonemes import cut
 from models.tts.piper import VOICES, Piper
 from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import FetchOptions, Voice
@@ -98,6 +101,15 @@ async def test_odd_texts_end_with_a_last_chunk_and_the_next_unit_speaks(kokoro, 
         assert [chunk.last for chunk in chunks].count(True) == 1
         assert chunks[-1].last
         np.testing.assert_array_equal(sound(await said(speaking, "hola")), before)
+
+
+async def test_units_at_once_get_their_own_sound(kokoro):
+    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        texts = ["hola, amigos", "la casa grande", "uno, dos, tres"]
+        apart = [sound(await said(speaking, text)) for text in texts]
+        together = await asyncio.gather(*(said(speaking, text) for text in texts))
+    for one, other in zip(apart, together, strict=True):
+        np.testing.assert_array_equal(sound(other), one)
 
 
 async def test_every_voice_speaks_every_language_and_is_heard(kokoro):
@@ -249,6 +261,23 @@ async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypat
     np.testing.assert_array_equal(whole, expected)
 
 
+@given(st.text("ab ,.", max_size=400), st.integers(12, 60))
+def test_phonemes_are_cut_into_pieces_and_none_is_lost(phonemes, most):
+    pieces = cut(phonemes, most)
+    assert "".join(pieces).replace(" ", "") == phonemes.replace(" ", "")
+    assert all(0 < len(piece) <= 2 * most for piece in pieces)
+
+
+def test_phonemes_are_cut_after_clauses_rather_than_within():
+    clause = "la kasa es muj grande, "
+    assert cut(clause * 6, 60) == [(clause * 3).strip()] * 2
+    assert cut("la kasa es muj grande i bonita, muj kara i bonita", 36) == [
+        "la kasa es muj grande i bonita,",
+        "muj kara i bonita",
+    ]
+    assert cut("la kasa es muj grande i muj bonita", 30) == ["la kasa es muj grande i muj bonita"]
+
+
 def test_every_frame_is_in_one_window():
     for end in (0, 1, 3, 41, 44, 45, 400, 5000):
         cuts = list(windows(3, end))
@@ -326,8 +355,32 @@ async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_wi
                 pass
 
 
-def test_the_symbols_are_those_of_the_published_model():
-    table = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro", "vocab.json")
-    if not table.exists():
+@pytest.fixture
+def weights():
+    folder = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro")
+    if not folder.exists():
         pytest.skip("no weights: set TRANSLATE_LIVE_WEIGHTS to their folder")
-    assert json.loads(table.read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+    return folder
+
+
+def test_the_symbols_are_those_of_the_published_model(weights):
+    if not (weights / "vocab.json").exists():
+        pytest.skip("these weights came without vocab.json")
+    assert json.loads((weights / "vocab.json").read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+
+
+async def test_trained_windows_are_the_whole_and_hold_all_of_its_sound(weights, monkeypatch):
+    text = "The meeting starts at half past nine."
+    async with Kokoro(str(weights), threads=1).load() as synthesizer, synthesizer.open(None, "en") as speaking:
+        phonemes = await speaking.phonemizer.phonemes(text)
+        stream = np.concatenate(list(speaking.speaker.say(phonemes, None)))
+        for name, frames in {"WINDOWS": (10**6,), "LEAD_FRAMES": 10**6, "TAIL_FRAMES": 10**6}.items():
+            monkeypatch.setattr(kokoro_graph, name, frames)
+        (whole,) = speaking.speaker.say(phonemes, None)
+    begin = int(np.argmax(np.correlate(whole, stream[:12_000], "valid")))
+    loud = np.flatnonzero(np.abs(whole) > QUIET)
+    assert begin <= loud[0]
+    assert begin + len(stream) >= loud[-1]
+    same = whole[begin : begin + len(stream)]
+    noise = np.square(stream - same).mean() / np.square(same).mean()
+    assert 10 * np.log10(noise) < -12  # 8 bits are scaled anew in each window

@@ -91,7 +91,7 @@ def test_a_model_without_a_number_of_positions_translates_but_is_not_recorded(mo
     del model.config.max_position_embeddings
     monkeypatch.delattr(type(model.config), "max_position_embeddings", raising=False)  # transformers 5 has a usual number
     assert Decoder(CausalArchitecture(model, tokenizer, entry, 32), 4, 512).translate(request)[0].text
-    with pytest.raises(ModelError, match="Qwen3.*positions.*`graphs: false`"):
+    with pytest.raises(ModelError, match="Qwen3.*positions.*translator.graphs=false"):
         CausalArchitecture(model, tokenizer, entry, 32, TapeRecorder())
 
 
@@ -131,7 +131,7 @@ async def test_bad_requests_get_errors_of_their_own_and_harm_nobody_else():
 async def test_a_missing_model_is_named_and_a_damaged_one_is_a_typed_error(tmp_path):
     absent = CausalLM(model=str(tmp_path / "none"), languages=("en", "es"))
     assert "none" in absent.missing()[0].what
-    with pytest.raises(ModelError, match="translate-live pull"):
+    with pytest.raises(ModelError, match="is not on this machine; try: fetch the model files"):
         async with absent.load():
             pass
     for file in TOY.iterdir():
@@ -140,6 +140,20 @@ async def test_a_missing_model_is_named_and_a_damaged_one_is_a_typed_error(tmp_p
     with pytest.raises(ModelError, match="cannot load"):
         async with CausalLM(model=str(tmp_path), languages=("en", "es")).load():
             pass
+
+
+async def test_a_model_without_a_chat_template_is_refused_in_words(tmp_path):
+    for file in TOY.iterdir():
+        if file.name != "chat_template.jinja":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    base = CausalLM(model=str(tmp_path), languages=("en>es",), device="cpu")
+    (lacks,) = base.missing()
+    assert "chat template" in lacks.what
+    assert not lacks.fetchable
+    with pytest.raises(ModelError, match="has no chat template, so it cannot be asked.*try: a model that was trained"):
+        async with base.load():
+            pass
+    assert BACKEND.missing() == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pipeline.languages import language_name
 print(json.dumps({
     "from": [pipeline.__file__, models.__file__, str(profiles_folder())],
     "profiles": profile_names(),
-    "summary": load_profile("offline").summary,
+    "summary": load_profile("cpu").summary,
     "name": language_name("es"),
     "tops": sorted(path.name for path in Path(sys.path[0]).iterdir()),
 }))
@@ -73,4 +73,4 @@ def test_the_source_archive_can_run_the_demo_and_the_benchmarks(tmp_path):
         names = {name.partition("/")[2] for name in files.getnames()}
     talk = {str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks" / "data" / "speech").iterdir()}
     assert talk
-    assert talk | {"Makefile", "configs/offline.yaml", "benchmarks/evaluators/check.py"} <= names
+    assert talk | {"Makefile", "configs/cpu.yaml", "benchmarks/evaluators/check.py"} <= names

@@ -12,8 +12,7 @@ import soundfile
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Draft, SpeechChunk
 from pipeline.sinks.audio_writer import AudioWriter
-from pipeline.sinks.session_recording import SessionRecording
-from pipeline.sinks.speech_file import SpeechFile
+from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.writing import check_file
 
 RATE_HZ = 24_000

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from pipeline.errors import DeviceError
-from pipeline.sinks import background_text
-from pipeline.sinks.background_text import BackgroundText
+from pipeline.sinks import console
+from pipeline.sinks.console import BackgroundText
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ async def write_on(text: BackgroundText) -> None:
 
 @pytest.mark.parametrize("view", [False, True])
 async def test_what_waits_is_bounded_and_a_failed_session_is_left(pipe, monkeypatch, view):
-    monkeypatch.setattr(background_text, "END_S", 0.05)
-    monkeypatch.setattr(background_text, "WAITING", 20)
-    monkeypatch.setattr(background_text, "WAITING_OF_VIEW", 20)
+    monkeypatch.setattr(console, "END_S", 0.05)
+    monkeypatch.setattr(console, "WAITING", 20)
+    monkeypatch.setattr(console, "WAITING_OF_VIEW", 20)
     _, out = pipe
 
     async def write() -> None:

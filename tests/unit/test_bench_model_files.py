@@ -1,7 +1,6 @@
 """The files of a profile's models are told with their hashes, and hashed once."""
 
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import yaml
 
 from benchmarks import model_files
 from benchmarks.model_files import FINDERS, Hashes
-from models.asr.pocketsphinx import PocketSphinx
+from models.asr.whisper import FasterWhisper
 from pipeline.contracts import Missing
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import load_profile, profiles_folder
@@ -27,7 +26,8 @@ def cache(tmp_path, monkeypatch):
 def toys():
     whisper = BackendChoice("models.asr.whisper:FasterWhisper", {"model": str(TOYS / "toy_whisper")})
     mt = BackendChoice("models.mt.causal_lm:CausalLM", {"model": str(TOYS / "toy_mt"), "languages": ["en>es"]})
-    return replace(load_profile("offline"), recognizer=whisper, translator=mt)
+    cpu = load_profile("cpu")
+    return replace(cpu, stages={**cpu.stages, "recognizer": whisper, "translator": mt})
 
 
 def test_each_file_has_its_name_size_and_hash():
@@ -74,11 +74,10 @@ def test_every_backend_of_a_profile_is_known_and_any_other_is_said_not_to_be():
         for stage in yaml.safe_load(file.read_text()).values():
             if isinstance(stage, dict) and "use" in stage:
                 assert stage["use"] in FINDERS
-    foreign = replace(toys(), recognizer=BackendChoice("my_package:Mine"))
+    foreign = replace(toys(), stages={"recognizer": BackendChoice("my_package:Mine")})
     assert model_files.model_files(foreign)["recognizer"] is None
 
 
 def test_what_is_missing_has_no_files_and_is_left_for_loading_to_tell(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    monkeypatch.setattr(PocketSphinx, "missing", lambda self: [Missing("pocketsphinx", "pip install pocketsphinx")])
-    assert model_files.model_files(load_profile("offline"))["recognizer"] is None
+    monkeypatch.setattr(FasterWhisper, "missing", lambda self: [Missing("the model", "fetch the model files")])
+    assert model_files.model_files(load_profile("cpu"))["recognizer"] is None

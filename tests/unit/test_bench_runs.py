@@ -326,7 +326,7 @@ async def test_a_recorded_log_gives_the_figures_of_its_session(tmp_path, utteran
         row_of([], audio, "es")
 
 
-@pytest.mark.parametrize("name", ["profle:offline", "command", "websocket:http://x", "scripted:fast", "replay:/nowhere"])
+@pytest.mark.parametrize("name", ["profle:cpu", "command", "websocket:http://x", "scripted:fast", "replay:/nowhere"])
 def test_unknown_systems_are_told(name):
     with pytest.raises(BadInput):
         system_named(name)

@@ -33,5 +33,5 @@ def test_two_runs_and_an_hour_of_the_profile_that_was_named(tmp_path: Path, monk
 
 
 def test_an_hour_is_of_a_profile_alone(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="try: --system profile:offline"):
+    with pytest.raises(BadInput, match="try: --system profile:cpu"):
         table.run(arguments(tmp_path, "--hour", "--system", "command:x"))

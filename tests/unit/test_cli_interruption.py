@@ -39,7 +39,7 @@ def started(folder: Path, backends: dict, **other: str) -> subprocess.Popen:
             "--to",
             "es",
             "--profile",
-            "offline",
+            "cpu",
             "--realtime",
             *words,
         ],

@@ -28,6 +28,8 @@ SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
+    "fallback_synthesizer": None,
+    "units": {"policy": "pauses"},
 }
 SECONDS = 6.0
 
@@ -52,7 +54,7 @@ def translate(talk, config, capsys):
     """Run the command on the talk; gives exit code, standard output and standard error."""
 
     def run(*options: object, files: tuple[object, ...] = (talk,), to: str = "es") -> tuple[int, str, str]:
-        words = [*files, "--to", to, "--profile", "offline", "--config", config, *options]
+        words = [*files, "--to", to, "--profile", "cpu", "--config", config, *options]
         code = main([str(word) for word in words])
         said = capsys.readouterr()
         return code, said.out, said.err
@@ -118,7 +120,7 @@ def test_all_outputs_at_once(translate, tmp_path):
         assert [word for word in shown.split() if word.isupper()] == out.split()
         assert "word0" in shown
     session, *events = read_events(outputs["log.jsonl"])
-    assert (session["profile"], session["from"], session["to"]) == ("offline", ["en"], ["es"])
+    assert (session["profile"], session["from"], session["to"]) == ("cpu", ["en"], ["es"])
     assert {"Transcript", "ReadingUnit", "SpeechChunk", "Lag", "Busy"} <= {event["event"] for event in events}
     assert all((tmp_path / "kept" / name).stat().st_size > 1000 for name in ("original.wav", "translated.wav"))
 
@@ -148,7 +150,7 @@ def test_several_files_are_one_talk(translate, talk, tmp_path):
 
 def test_standard_input(config, talk):
     pcm = np.zeros(32_000, np.int16).tobytes()
-    words = ["-", "--to", "es", "--rate", "8000", "--profile", "offline", "--config", str(config), "-q"]
+    words = ["-", "--to", "es", "--rate", "8000", "--profile", "cpu", "--config", str(config), "-q"]
     ended = subprocess.run([sys.executable, "-m", "pipeline", *words], input=pcm, capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert len(ended.stdout.split()) == 10
@@ -181,7 +183,7 @@ def test_standard_input(config, talk):
         (["--set", "pace.max_lag=3"], "did you mean 'max_lag_s'?"),
         (["--set", "pace"], "expected key.key=value"),
         (["--config", "missing.yaml"], "missing.yaml"),
-        (["--profile", "ofline"], "did you mean 'offline'?"),
+        (["--profile", "cpuu"], "did you mean 'cpu'?"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line_and_with_what_to_do_if_it_knows(translate, in_folder, options, said):
@@ -212,7 +214,7 @@ def test_an_error_that_says_all_is_followed_by_no_advice_to_read_the_help(transl
         (("talk.wav", "devices"), "es", "the command 'devices' comes first"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
         (("talk.wav",), "fr-CA", "to 'fr-CA'"),
-        (("talk.wav",), "de", "try: apt-get install scripted-en-de"),
+        (("talk.wav",), "de", "try: another --profile, see translate-live languages --all"),
         (("talk.wav",), "en", "already speaks 'en'"),
         (("scripted.yaml",), "es", "scripted.yaml"),
     ],
@@ -254,7 +256,7 @@ def test_a_named_pipe_is_refused_before_models_load(translate, tmp_path, option,
 @pytest.mark.parametrize("kind", [subprocess.PIPE, "file"])
 def test_standard_output_is_for_the_translation(config, talk, in_folder, option, kind):
     (in_folder / option.partition("=")[2]).symlink_to("/dev/stdout")
-    words = [talk, "--to", "es", "--profile", "offline", "--config", config, option]
+    words = [talk, "--to", "es", "--profile", "cpu", "--config", config, option]
     with open(in_folder / "all", "w") as file:
         ended = subprocess.run(
             [sys.executable, "-m", "pipeline", *map(str, words)], stdout=file if kind == "file" else kind,
@@ -329,7 +331,7 @@ def test_a_missing_program_is_named_with_its_package(translate, config, tmp_path
     set_backend(config, "synthesizer", lacks="espeak-ng")
     code, _, err = translate("--out", tmp_path / "a.wav")
     assert code == 4
-    assert only_errors(err) == ["error: profile offline lacks espeak-ng", "try: apt-get install espeak-ng"]
+    assert only_errors(err) == ["error: profile cpu lacks espeak-ng", "try: apt-get install espeak-ng"]
     assert not (tmp_path / "a.wav").exists()
     assert translate()[0] == 0  # text needs no voice
 
@@ -359,7 +361,7 @@ def test_a_translator_that_breaks_before_any_audio(translate, config):
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_a_closed_standard_stream_is_nobodys_file(config, talk, tmp_path, closed):
-    words = [talk, "--to", "es", "--profile", "offline", "--config", config, "--captions", tmp_path / "a.srt"]
+    words = [talk, "--to", "es", "--profile", "cpu", "--config", config, "--captions", tmp_path / "a.srt"]
     shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pipeline", *map(str, words)]
     ended = subprocess.run(shell, capture_output=True, timeout=20, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -369,14 +371,14 @@ def test_a_closed_standard_stream_is_nobodys_file(config, talk, tmp_path, closed
 
 
 def test_standard_input_that_is_closed_is_empty(config):
-    words = ["-", "--to", "es", "--profile", "offline", "--config", str(config)]
+    words = ["-", "--to", "es", "--profile", "cpu", "--config", str(config)]
     shell = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "pipeline", *words]
     ended = subprocess.run(shell, capture_output=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout) == (0, b"")
 
 
 def test_standard_output_on_a_full_disk_is_told(config, talk):
-    words = [talk, "--to", "es", "--profile", "offline", "--config", config]
+    words = [talk, "--to", "es", "--profile", "cpu", "--config", config]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "pipeline", *map(str, words)],
@@ -391,7 +393,7 @@ def test_standard_output_on_a_full_disk_is_told(config, talk):
 def test_a_reader_that_goes_away_ends_a_session_that_has_no_other(config, tmp_path):
     """As ``translate-live … | head -1``, on an hour of audio that nobody waits for."""
     soundfile.write(tmp_path / "hour.flac", np.zeros(3600 * 8_000, np.float32), 8_000)
-    words = [tmp_path / "hour.flac", "--to", "es", "--profile", "offline", "--config", config]
+    words = [tmp_path / "hour.flac", "--to", "es", "--profile", "cpu", "--config", config]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -423,7 +425,7 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
         "--to",
         "es",
         "--profile",
-        "offline",
+        "cpu",
         "--config",
         str(config),
     ]
@@ -442,7 +444,7 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
     monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
     monkeypatch.setattr("pipeline.commands.translate_run.Microphone", busy)
     monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original: speaker)
-    assert main(["--mic", "--to", "es", "--profile", "offline", "--config", str(config)]) == 3
+    assert main(["--mic", "--to", "es", "--profile", "cpu", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1
 
@@ -507,7 +509,7 @@ def test_nobody_reading_standard_output_holds_up_neither_files_nor_ctrl_c(config
         while True:
             os.write(writing, b"x" * 4096)
     os.set_blocking(writing, True)
-    words = [tmp_path / "talk.flac", "--to", "es", "--profile", "offline", "--config", config]
+    words = [tmp_path / "talk.flac", "--to", "es", "--profile", "cpu", "--config", config]
     words += ["--events", tmp_path / "log.jsonl", "-q"]
     process = subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, words)], stdout=writing, stderr=subprocess.PIPE)
     log = tmp_path / "log.jsonl"

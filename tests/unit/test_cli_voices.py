@@ -23,6 +23,8 @@ PROFILE = {
     "recognizer": {"use": "tests.scripted_voices:Reader", "text": consent_sentence("en", "anna")},
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_voices:Cloner"},
+    "fallback_synthesizer": None,
+    "units": {"policy": "pauses"},
 }
 
 QWEN = yaml.safe_load((profiles_folder() / "gpu.yaml").read_text())["synthesizer"]
@@ -46,7 +48,7 @@ def voices(profile, capsys):
     """Run ``voices ACTION …``; gives exit code, standard output and standard error."""
 
     def run(action: str, *options: object) -> tuple[int, str, str]:
-        models = ["--profile", "offline", "--config", profile] if action in {"add", "list", "preview"} else []
+        models = ["--profile", "cpu", "--config", profile] if action in {"add", "list", "preview"} else []
         code = main([str(word) for word in ["voices", action, *options, *models]])
         said = capsys.readouterr()
         return code, said.out, said.err
@@ -156,7 +158,7 @@ def test_bad_clips_are_refused_before_any_model_is_loaded(add, profile, tmp_path
 def test_without_consent_it_says_what_to_record(add, store):
     code, _, err = add(consent=None)
     assert code == 2
-    assert consent_sentence("en", "anna") in err
+    assert err.splitlines()[-1] == f'try: --consent FILE, in which they say: "{consent_sentence("en", "anna")}"'
     code, _, err = add("--language", "German", consent=None)
     assert consent_sentence("de", "anna") in err
     assert store.names() == []
@@ -173,6 +175,7 @@ def test_a_language_that_is_not_heard_needs_the_users_word(add, store):
     code, _, err = add("--language", "de")
     assert code == 2
     assert "does not hear German" in err
+    assert err.splitlines()[-1].startswith('try: --consent-text "')
     assert add("--language", "de", "--consent-text", "Ja, translate-live darf meine Stimme als anna benutzen")[0] == 0
     assert store.record("anna").consent.checked == "confirmed"
 
@@ -219,14 +222,14 @@ def test_what_cannot_clone_says_so_before_anything_is_heard_or_loaded(add, trans
         assert "loading models" not in err
     code, _, err = translate("--voice", "anna")
     assert code == 2
-    assert "there is no voice 'anna'; profile offline cannot learn it: this one cannot clone" in err
+    assert "there is no voice 'anna'; profile cpu cannot learn it: this one cannot clone" in err
     assert err.splitlines()[-1] == "try: translate-live voices list"
 
 
 def test_the_list_shows_presets_or_why_they_are_not_known(voices, profile):
-    assert voices("list")[1].endswith("presets of profile offline, Cloner toy: vivian\n")
+    assert voices("list")[1].endswith("presets of profile cpu, Cloner toy: vivian\n")
     set_backend(profile, "synthesizer", lacks="qwen")
-    assert voices("list")[1].endswith("presets of profile offline, Cloner toy: not known yet, it lacks qwen\n")
+    assert voices("list")[1].endswith("presets of profile cpu, Cloner toy: not known yet, it lacks qwen\n")
 
 
 def test_a_broken_voice_does_not_hide_the_others(add, voices, store):
@@ -272,7 +275,7 @@ def translate(profile, tmp_path, capsys):
         profile.write_text(json.dumps(json.loads(profile.read_text()) | recognizer))
         out = tmp_path / "out.wav"
         out.unlink(missing_ok=True)
-        words = [talk, "--to", "es", "--out", out, "--profile", "offline", "--config", profile, *options]
+        words = [talk, "--to", "es", "--out", out, "--profile", "cpu", "--config", profile, *options]
         code = main([str(word) for word in words])
         samples = soundfile.read(out)[0] if out.exists() else np.zeros(0)
         return code, samples[samples > 0.001], capsys.readouterr().err
@@ -328,7 +331,7 @@ def test_what_add_advises_can_be_typed_as_it_stands(add, profile):
     code, out, _ = add()
     assert code == 0
     advised = shlex.split(out.strip().partition("; try: translate-live ")[2])
-    assert advised == ["voices", "preview", "anna", "--profile", "offline", "--config", str(profile)]
+    assert advised == ["voices", "preview", "anna", "--profile", "cpu", "--config", str(profile)]
     assert main([*advised, "--text", "hello", "--out", str(profile.with_suffix(".wav"))]) == 0
 
 

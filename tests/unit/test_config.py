@@ -8,7 +8,16 @@ import pytest
 
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
-from pipeline.profiles.profile import choose_profile, digest, lacking, load_profile, profile_names, require, what_is_missing
+from pipeline.profiles.profile import (
+    choose_profile,
+    digest,
+    lacking,
+    load_profile,
+    profile_names,
+    require,
+    selected_profile,
+    what_is_missing,
+)
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -24,9 +33,9 @@ def test_every_profile_that_is_shipped_resolves_and_its_backends_can_be_asked(na
 def test_assignments_and_files_overlay_the_profile_in_order(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("pace: {max_lag_s: 5, max_rate: 1.1}\n")
-    profile = load_profile("offline", config, ["pace.max_lag_s=6", "units.pauses.max_words=9"])
+    profile = load_profile("cpu", config, ["pace.max_lag_s=6", "units.pauses.max_words=9"])
     assert (profile.pace.max_lag_s, profile.pace.max_rate, profile.units.pauses.max_words) == (6, 1.1, 9)
-    assert digest(profile) != digest(load_profile("offline")) == digest(load_profile("offline"))
+    assert digest(profile) != digest(load_profile("cpu")) == digest(load_profile("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +44,8 @@ def test_assignments_and_files_overlay_the_profile_in_order(tmp_path: Path) -> N
         ("pace.max_lags=6", "max_lag_s"),
         ("pase.max_lag_s=6", "pace"),
         ("units.pauses.max_word=3", "max_words"),
-        ("pace.max_lag_s=soon", "^profile offline: pace.max_lag_s cannot be 'soon'; valid: a number$"),
-        ("pace.max_lag_s=-1", "^profile offline: pace.max_lag_s cannot be -1; valid: 0.1 or more$"),
+        ("pace.max_lag_s=soon", "^profile cpu: pace.max_lag_s cannot be 'soon'; valid: a number$"),
+        ("pace.max_lag_s=-1", "^profile cpu: pace.max_lag_s cannot be -1; valid: 0.1 or more$"),
         ("units.pauses.max_words=2.5", "units.pauses.max_words cannot be 2.5; valid: a whole number"),
         ("units.policy=pause", "units.policy cannot be 'pause'; did you mean 'pauses'. valid: agreement, pauses"),
         ("units.agreement.drafts=perhaps", "drafts cannot be 'perhaps'; valid: true or false"),
@@ -52,26 +61,26 @@ def test_assignments_and_files_overlay_the_profile_in_order(tmp_path: Path) -> N
 )
 def test_a_wrong_assignment_is_refused_with_the_valid_one(assignment: str, hint: str) -> None:
     with pytest.raises(BadInput, match=hint):
-        load_profile("offline", None, [assignment])
+        load_profile("cpu", None, [assignment])
 
 
 @pytest.mark.parametrize(
     ("assignment", "hint"),
     [
         ("recognizer.use=models.asr.nothing:Nothing", "module:Class"),
-        ("recognizer.use=models.asr.pocketsphinx:PocketSpinx", "PocketSphinx"),
+        ("recognizer.use=models.asr.whisper:FasterWisper", "FasterWhisper"),
         ("recognizer.sped=3", "unknown setting 'sped'"),
         ("recognizer.use=7", "module:Class"),
     ],
 )
 def test_a_wrong_backend_or_setting_is_refused(assignment: str, hint: str) -> None:
     with pytest.raises(BadInput, match=hint):
-        assert load_profile("offline", None, [assignment]).backends
+        assert load_profile("cpu", None, [assignment]).backends
 
 
 def test_an_unknown_profile_names_the_nearest() -> None:
-    with pytest.raises(BadInput, match="did you mean 'offline'"):
-        load_profile("ofline")
+    with pytest.raises(BadInput, match="did you mean 'cpu'"):
+        load_profile("cpuu")
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\udcff"])
@@ -79,20 +88,20 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str) -> None
     config = tmp_path / "bad.yaml"
     config.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(BadInput, match="bad.yaml"):
-        load_profile("offline", config)
+        load_profile("cpu", config)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="none.yaml: No such file or directory$"):
-        load_profile("offline", tmp_path / "none.yaml")
+        load_profile("cpu", tmp_path / "none.yaml")
 
 
 def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)], "cpu": [Missing(f"model {n}", "pull") for n in "abc"]}
+    lacks = {"gpu": [Missing(f"GPU {n}", "buy one", fetchable=False) for n in "abc"]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
-    assert (profile.name, line) == ("offline", "profile offline: cpu lacks model a and 2 more (see: translate-live doctor)")
-    assert dict(lacking("offline")) == lacks, "the doctor tells all"
+    assert (profile.name, line) == ("cpu", "profile cpu: gpu lacks GPU a and 2 more (see: translate-live doctor)")
+    assert dict(lacking("cpu")) == lacks, "the doctor tells all"
     assert dict(lacking("gpu")) == {}
     del lacks["gpu"]
     assert choose_profile()[1] == "profile gpu: the best that runs here"
@@ -103,13 +112,13 @@ def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
     config.write_text("synthesizer: {use: 'models.tts.espeak:Espeak', words_per_minute: 160}\n")
     again = tmp_path / "again.yaml"
     again.write_text("synthesizer: {use: 'models.tts.espeak:Espeak'}\n")
-    assert load_profile("offline", config).stages["synthesizer"].settings == {"words_per_minute": 160}
-    assert load_profile("offline", again).stages["synthesizer"].settings == {}
+    assert load_profile("cpu", config).stages["synthesizer"].settings == {"words_per_minute": 160}
+    assert load_profile("cpu", again).stages["synthesizer"].settings == {}
 
 
 def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
-    profile, _ = choose_profile(None, ["recognizer.states_per_frame=20000"])
-    assert profile.name == "offline"
+    profile, _ = choose_profile(None, ["synthesizer.speed=1.1"])
+    assert profile.name == "cpu"
     with pytest.raises(BadInput, match="unknown setting 'sped'"):
         choose_profile(None, ["recognizer.sped=3"])
 
@@ -140,13 +149,13 @@ def test_auto_takes_the_profile_that_the_settings_are_meant_for() -> None:
         "recognizer.stream.hold=-1",
         "recognizer.stream.fresh_at_most_s=1",
         "recognizer.stream.pre_roll_s=.nan",
-        "recognizer.states_per_frame=0",
+        "recognizer.threads=-1",
         "translator.timeout_s=0",
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None:
     with pytest.raises(BadInput, match=f"{assignment.partition('=')[0].rpartition('.')[2]}.*valid: "):
-        assert load_profile("offline", None, [assignment]).backends
+        assert load_profile("cpu", None, [assignment]).backends
 
 
 @pytest.mark.parametrize(
@@ -193,3 +202,16 @@ def test_what_lacks_is_told_with_a_command_or_where_none_helps_with_advice() -> 
     with pytest.raises(ModelError, match="^profile gpu lacks a GPU, a model; try: another profile$"):
         require("gpu", [Missing("a GPU", "another profile", fetchable=False), model])
     require("cpu", [])
+
+
+def test_a_file_that_names_every_stage_is_a_profile_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text(
+        "".join(f"{stage}: {{use: 'tests.scripted_backends:Scripted'}}\n" for stage in ("recognizer", "translator"))
+    )
+    assert selected_profile("auto", own, [])[0].name != "mine", "it names no synthesizer"
+    own.write_text(own.read_text() + "summary: hears well\nsynthesizer: {use: 'tests.scripted_backends:ScriptedVoice'}\n")
+    profile, line = selected_profile("auto", own, ["pace.max_lag_s=6"])
+    assert (profile.name, line, profile.pace.max_lag_s) == ("mine", "profile mine: hears well", 6.0)
+    assert "fallback_synthesizer" not in profile.stages
+    assert selected_profile("cpu", own, [])[0].name == "cpu"

@@ -214,14 +214,16 @@ async def test_a_sink_says_itself_how_it_is_served_and_the_caller_may_say_otherw
     assert [SinkQueue(Keep()).kind, SinkQueue(Page()).kind, SinkQueue(Page(), "view").kind] == ["file", "client", "view"]
 
 
-async def test_a_sink_that_holds_on_purpose_is_not_stuck() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_sink_that_holds_on_purpose_is_not_stuck(kind) -> None:
     class Playing(Stuck):
         holding = True
 
-    queue = SinkQueue(playing := Playing(), "file", BUDGET)
+    queue = SinkQueue(playing := Playing(), kind, BUDGET)
     async with asyncio.TaskGroup() as group:
         delivery = group.create_task(queue.deliver(lambda event: None))
         await queue.put(unit(0))
+        queue.close()
         await asyncio.sleep(100)
         assert queue.error is None
         Playing.holding = False

@@ -30,7 +30,7 @@ from pipeline.sinks.event_log import EventLog, read_events
 from tests.scripted import SetClock
 
 S = 1_000_000_000
-ABOUT = {"version": "1", "profile": "offline", "from": ["en"], "to": ["es"]}
+ABOUT = {"version": "1", "profile": "cpu", "from": ["en"], "to": ["es"]}
 
 
 def audio(start: float, seconds: float) -> AudioChunk:

@@ -183,7 +183,7 @@ def test_a_device_that_refuses_to_record_names_the_setting():
         def record(self, work):
             raise RuntimeError("operation not permitted when stream is capturing")
 
-    with pytest.raises(ModelError, match=r"Qwen3.*not permitted.*`graphs: false`"):
+    with pytest.raises(ModelError, match=r"Qwen3.*not permitted.*translator.graphs=false"):
         FixedSteps(random_model("qwen3", SIZE), bias(), SIZES, Refusing())
 
 

@@ -13,7 +13,7 @@ import pytest
 from models.mt.decoding import Decoder, Prompt
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.host_transfer import topk_of_beams
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term, TranslationRequest
 
@@ -36,16 +36,17 @@ class Shortlisting:
         return Prompt((len(request.source),), prefix, len(request.source.split()), group=len(prefix))
 
     def step_model(self, prompts, needed):
-        shortlist = np.full(len(PIECES), -np.inf, np.float32)
-        shortlist[[*SCRIPT, *needed]] = -6.0
-        return Saying([len(prompt.target) for prompt in prompts], shortlist + never_written(self.vocabulary, self.ends))
+        floors = np.full((len(prompts), len(PIECES)), -np.inf, np.float32)
+        for floor, tokens in zip(floors, needed, strict=True):
+            floor[[*SCRIPT, *tokens]] = -6.0
+        return Saying([len(prompt.target) for prompt in prompts], floors + never_written(self.vocabulary, self.ends))
 
 
 class Saying:
     """The step model of `Shortlisting`: the script, then the end."""
 
-    def __init__(self, begun, floor):
-        self.begun, self.floor = begun, floor
+    def __init__(self, begun, floors):
+        self.begun, self.floors = begun, floors
 
     def start(self, beams, room):
         self.beams = beams
@@ -58,7 +59,7 @@ class Saying:
         return self.scores()
 
     def scores(self):
-        scores = np.tile(self.floor, (len(self.histories), 1))
+        scores = np.repeat(self.floors, self.beams, axis=0)
         for row, history in enumerate(self.histories):
             said = self.begun[row // self.beams] + sum(token in SCRIPT for token in history)
             scores[row, SCRIPT[said] if said < len(SCRIPT) else END] = 0.0
@@ -85,6 +86,23 @@ def test_a_model_that_scores_a_shortlist_obeys_its_terms():
     assert "verde" not in obeyed.split()
     assert begun.startswith("la casa ")
     assert "Transformer" in begun.split()
+
+
+def test_a_text_scores_the_tokens_of_its_own_terms_only():
+    """So that its score is the same alone as beside a text with terms, and the same with and without constraints."""
+    seen = []
+
+    class Watched(Shortlisting):
+        def step_model(self, prompts, needed):
+            seen.append([frozenset(tokens) for tokens in needed])
+            return super().step_model(prompts, needed)
+
+    terms = (Term("x", ("Transformer",)),)
+    plain, obeying = (TranslationRequest("the house is big", "en", "es", terms=one) for one in ((), terms))
+    Decoder(Watched(), 4, 99).translate([plain, obeying])
+    (first, second), (third,) = seen
+    assert first == {END}
+    assert {PIECES.index(b"T"), END} < second == third
 
 
 def test_torch_is_not_needed():

@@ -78,5 +78,5 @@ async def test_a_load_that_failed_is_tried_again_and_what_lacks_is_told():
         with pytest.raises(ModelError, match="damaged"):
             await done_s(translator, "es", 0.0)
         assert await done_s(translator, "es", 1.0) == pytest.approx(2.0)
-        with pytest.raises(ModelError, match=r"the model x \(fetch it\)"):
+        with pytest.raises(ModelError, match="from 'en' to 'de' needs the model x; try: fetch it"):
             await translator.prepare("en", "de")

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.policies.pace import PaceOptions, SpeechLength, Waiting, plan, rate_for
+from pipeline.policies.pace import FirstSound, PaceOptions, SpeechLength, Waiting, plan, rate_for
 
 OPTIONS = PaceOptions()
 times = st.floats(0, 60)
@@ -116,3 +116,30 @@ def test_speech_length_learns_nothing_from_silence() -> None:
     length.learn("", 1.0)
     length.learn("silent", 0.0)
     assert length.estimate_s("x" * 10) == 1.0
+
+
+@given(st.floats(0.05, 3.0), st.floats(0, 0.2), st.lists(st.floats(-1, 1), min_size=30, max_size=60))
+def test_the_lead_covers_the_time_to_first_sound_once_it_is_learned(
+    first_s: float, spread: float, drawn: list[float]
+) -> None:
+    first = FirstSound()
+    for one in drawn:
+        first.learn(first_s * (1 + spread * one))
+    assert first_s * (1 - spread) <= first.lead_s(0.0) + 1e-9
+    assert first.mean_s <= first.lead_s(0.0) <= first_s * (1 + 4 * spread) + 0.01
+    assert abs(first.mean_s - first_s) <= spread * first_s + 1e-9
+
+
+def test_the_lead_is_the_setting_until_synthesis_is_known_to_be_slower() -> None:
+    first = FirstSound()
+    assert (first.lead_s(0.6), first.mean_s) == (0.6, 0.0)
+    first.learn(0.1)
+    assert first.lead_s(0.6) == 0.6
+    first.learn(2.0)
+    assert first.lead_s(0.6) > 0.6
+
+
+def test_the_time_that_synthesis_takes_is_no_backlog() -> None:
+    """It delays speech however fast that is: a unit that begins as soon as it can is not hurried."""
+    assert plan([Waiting(10.0, 11.0 + 1.5, 4.0)], 11.0 + 1.5, OPTIONS).rate == 1.0
+    assert plan([Waiting(10.0, 11.0 + 1.5, 4.0)], 14.0, OPTIONS).backlog_s == 1.5

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
 from models.tts.qwen3.stop_criteria import FRAMES_PER_TOKEN, Ending, StopCriteria, repeats
-from models.tts.qwen3.utterance import CHUNKS, UtteranceProgress, choose, chunk
+from models.tts.qwen3.utterance import CHUNKS, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import EdgeTrim, pause_s
 
 RATE = 24_000
@@ -161,7 +161,7 @@ def test_chunks_decode_every_frame_the_first_at_once(frames):
     waiting = decoded = chunks = 0
     for frame in range(frames):
         waiting += 1
-        while size := chunk(waiting, chunks, frame == frames - 1):
+        while size := chunk_size(waiting, chunks, frame == frames - 1):
             assert size <= max(CHUNKS)
             waiting, decoded, chunks = waiting - size, decoded + size, chunks + 1
         assert waiting < max(CHUNKS)
@@ -176,9 +176,9 @@ def test_rows_go_by_urgency():
         UtteranceProgress(2, 0, False, True),
         UtteranceProgress(3, 0, True, False),
     ]
-    assert choose(rows, lookahead=25, limit=8) == [2, 1, 0]
-    assert choose(rows, lookahead=9, limit=8) == [2, 1]
-    assert choose(rows, lookahead=25, limit=1) == [2]
+    assert next_rows(rows, lookahead=25, limit=8) == [2, 1, 0]
+    assert next_rows(rows, lookahead=9, limit=8) == [2, 1]
+    assert next_rows(rows, lookahead=25, limit=1) == [2]
 
 
 @pytest.mark.parametrize(("streams", "limit"), [(6, 8), (12, 8), (12, 6)])
@@ -194,7 +194,7 @@ def test_no_listener_runs_dry_at_rated_load(streams, limit):
                 played = 0 if began[row] is None else min(drawn[row], int((now - began[row]) / frame_s))
                 able.append(UtteranceProgress(row, drawn[row] - played, began[row] is not None, True))
         now += step_s
-        for row in choose(able, lookahead, limit):
+        for row in next_rows(able, lookahead, limit):
             drawn[row] += 1
             if began[row] is None:
                 began[row] = now

@@ -234,11 +234,9 @@ def test_a_unit_that_covers_a_term_holds_its_target(
     policy = AgreementUnits("en", "ja", AgreementOptions(latency=latency), glossary)
     units = units_of(policy, Speech(words, 0.3, 0.1).transcripts(), Exact(verb_final).translate)
     assert [word for unit in units for word in unit.source] == list(words)
-    said = ""
     for unit in units:
-        said += unit.text
         covered = {word.text.strip() for word in unit.source}
-        assert all(f"T{token}" in said for token in chosen & covered)
+        assert all(f"T{token}" in unit.text for token in chosen & covered)
 
 
 def short(request: TranslationRequest) -> Translation:
@@ -265,3 +263,17 @@ def test_words_for_which_a_sentence_adds_nothing_are_not_shown_as_its_translatio
     assert [word for unit in units for word in unit.source] == words
     assert [unit.text.strip(",") for unit in units] == [*said, ""]
     assert units[-1].language == language
+
+
+def comma_later(request: TranslationRequest) -> Translation:
+    """Shout; the fourth word ends the sentence, or has a comma if more was heard."""
+    words = request.source.upper().replace(",", "").split()
+    text = " ".join(words[:4]) + ("." if len(words) <= 4 else ", " + " ".join(words[4:]))
+    return Translation(text if text.startswith(request.prefix) else request.prefix)
+
+
+def test_a_comma_that_the_next_words_bring_is_said_before_them() -> None:
+    words = pieces_of("please close the window, because the children freeze")
+    units = units_of(POLICIES["agreement"](), heard_by_word(words), comma_later)
+    assert "".join(unit.text for unit in units) == "PLEASE CLOSE THE WINDOW, BECAUSE THE CHILDREN FREEZE"
+    assert units[0].text == "PLEASE CLOSE THE WINDOW,"

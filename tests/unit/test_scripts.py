@@ -10,7 +10,7 @@ from pipeline.contracts import Term
 from pipeline.glossary.tokens import tokens
 from pipeline.policies.stability import stability_units
 from pipeline.scripts import SUFFIXING, is_unspaced
-from pipeline.voices import statement
+from pipeline.voices import consent
 
 ONE_BY_ONE = "々〇〡あアㄅㆠㇰ漢㐀豈𠀀𰀀"
 RUNNING_ON = "กລཀကក"
@@ -21,7 +21,7 @@ SPACED = "aé1яعहტ"
 def test_a_character_that_is_a_word_is_one_for_all(character):
     assert is_unspaced(character)
     assert not is_letter(character)
-    assert len(tokens(character * 3)) == len(statement.tokens(character * 3)) == len(stability_units(character * 3)) == 3
+    assert len(tokens(character * 3)) == len(consent.tokens(character * 3)) == len(stability_units(character * 3)) == 3
 
 
 @pytest.mark.parametrize("character", RUNNING_ON)
@@ -36,7 +36,7 @@ def test_words_that_run_on_have_no_boundary_for_terms_and_are_compared_whole(cha
 def test_letters_of_other_scripts_make_words(character):
     assert not is_unspaced(character)
     assert is_letter(character)
-    assert len(tokens(character * 3)) == len(statement.tokens(character * 3)) == len(stability_units(character * 3)) == 1
+    assert len(tokens(character * 3)) == len(consent.tokens(character * 3)) == len(stability_units(character * 3)) == 1
 
 
 def test_no_punctuation_is_a_word():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -30,12 +30,50 @@ def test_units_in_one_breath_are_one_text_with_a_space_between_and_the_number_of
     assert merged(units[1:2]) == units[1]
 
 
-@pytest.mark.parametrize(("rate", "played"), [(1.0, [1000, 1000, 600]), (1.25, [0, 0, 2080])])
-def test_a_breath_is_played_as_it_comes_and_a_hurried_one_at_its_end(rate: float, played: list[int]) -> None:
-    breath = SpokenGroup([unit(0, "hola")], Plan(0, 1, rate, 0.0))
+@pytest.mark.parametrize("rate", [1.0, 1.25])
+def test_a_group_is_played_as_it_comes_hurried_or_not(rate: float) -> None:
+    group = SpokenGroup([unit(0, "hola")], Plan(0, 1, rate, 0.0))
     chunks = [SpeechChunk(0, np.full(size, 0.1, np.float32), 1000, size == 600) for size in (1000, 1000, 600)]
-    assert [len(breath.played(chunk)) for chunk in chunks] == played
-    assert breath.natural_s == 2.6
+    played = [len(group.played(chunk)) for chunk in chunks]
+    assert sum(played) == round(2600 / rate)
+    for heard, given in zip(accumulate(len(chunk.samples) for chunk in chunks), accumulate(played), strict=True):
+        assert heard / rate - 60 < given <= round(heard / rate)
+    assert group.natural_s == 2.6
+
+
+@pytest.mark.parametrize("first_sound_s", [0.0, 1.5])
+async def test_a_slow_synthesizer_begins_early_enough_to_leave_no_hole(first_sound_s: float) -> None:
+    """Units come every 2.4 s and speak for 2 s: if speech began 0.9 s after the one before, each would be later."""
+    _, keep, session = make(Scripted(first_sound_s=first_sound_s, speech_per_character_s=0.048))
+    await run(session, keep, 40)
+    learned = [lag for lag in keep.of(Lag) if lag.start > 15]
+    assert learned
+    assert all(lag.ear_voice_s < 1.0 + first_sound_s for lag in learned)
+    assert {lag.rate for lag in learned} == {1.0}
+
+
+async def test_hurried_speech_sounds_before_its_unit_is_synthesized() -> None:
+    """In half seconds, a quarter of a second each: the first is played while the next is made."""
+    shown: dict[int, list[float]] = {}
+
+    def note(event: object) -> None:
+        if isinstance(event, SpeechChunk) and len(event.samples):
+            shown.setdefault(event.unit, []).append(asyncio.get_running_loop().time())
+
+    _, _, session = make(Scripted(speech_per_character_s=0.08, chunk_s=0.25))
+    keep = Keep(on_put=note)
+    await run(session, keep, 60)
+    hurried = {lag.merged_into for lag in keep.of(Lag) if lag.rate > 1.0}
+    assert len(hurried) > 5
+    assert all(shown[number][-1] - shown[number][0] > 1.0 for number in hurried)
+
+
+async def test_units_of_two_speakers_are_never_spoken_as_one() -> None:
+    _, keep, session = make(Scripted(speech_per_character_s=0.12, speakers="AB"))
+    await run(session, keep, 60)
+    units = {unit.number: unit for unit in keep.of(ReadingUnit)}
+    assert {unit.speaker for unit in units.values()} == {"A", "B"}
+    assert all(units[lag.unit].speaker == units[lag.merged_into].speaker for lag in keep.of(Lag))
 
 
 async def test_each_unit_of_a_breath_has_its_own_place_in_the_breath() -> None:

@@ -14,8 +14,16 @@ from models.asr.vad import SileroSpeech
 from pipeline.errors import BadInput
 from pipeline.voices import quality
 from pipeline.voices.quality import WINDOW_S
-from pipeline.voices.recording import Recording, read_recording, resampled
-from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, analyse, faded, reference_clip
+from pipeline.voices.reference_clip import (
+    LONGEST_S,
+    VOICE_HZ,
+    Recording,
+    analyse,
+    faded,
+    read_recording,
+    reference_clip,
+    resampled,
+)
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
 HZ = 16_000
@@ -221,14 +229,14 @@ async def test_a_file_that_does_not_state_its_length_is_read_up_to_the_limit(tmp
     soundfile.write(path, np.zeros(120 * 8_000, np.float32), 8_000)
     read = []
     monkeypatch.setattr("pipeline.sources.files._stated_length_s", lambda container: None)
-    monkeypatch.setattr("pipeline.voices.recording._refuse_long", spy(read))
+    monkeypatch.setattr("pipeline.voices.reference_clip._refuse_long", spy(read))
     with pytest.raises(BadInput, match="longer than"):
         await read_recording(path)
     assert 60 < read[-1] < 62
 
 
 def spy(read):
-    from pipeline.voices.recording import _refuse_long as real
+    from pipeline.voices.reference_clip import _refuse_long as real
 
     def refuse(path, seconds):
         read.append(seconds)

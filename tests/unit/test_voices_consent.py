@@ -20,8 +20,7 @@ from pipeline.voices.consent import (
     statement_for,
     tokens,
 )
-from pipeline.voices.recording import read_recording
-from pipeline.voices.reference_clip import AnalysedRecording, analyse
+from pipeline.voices.reference_clip import AnalysedRecording, analyse, read_recording
 from tests.scripted_voices import Reader
 
 LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko"]

@@ -123,7 +123,7 @@ def test_a_shorter_encoder_window_is_heard_and_a_longer_one_refused(folder):
 def test_half_a_download_is_named(broken):
     (broken / "model.bin").unlink()
     (broken / "tokenizer.json").unlink()
-    with pytest.raises(ModelError, match=r"lacks model.bin, tokenizer.json.*translate-live pull"):
+    with pytest.raises(ModelError, match=r"lacks model.bin, tokenizer.json.*fetch the model files"):
         load_engine(broken, CPU, 0.0, 1)
 
 

@@ -16,7 +16,7 @@ from benchmarks.random_whisper import build
 from models.asr.whisper import FasterWhisper
 from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.model_files import REPOSITORIES, download, find, lacking, repository
-from pipeline.errors import BadInput, ModelError, NetworkError
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError
 
 NAME = "team/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -154,8 +154,8 @@ def test_a_folder_with_the_name_of_a_model_is_not_that_model(tmp_path, monkeypat
 
 async def test_what_was_downloaded_is_used_offline(hub, tmp_path, monkeypatch):
     backend = FasterWhisper(NAME, cache=str(tmp_path))
-    assert [item.fix for item in backend.missing()] == ["translate-live pull"]
-    with pytest.raises(ModelError, match="translate-live pull"):
+    assert [item.fix for item in backend.missing()] == [FETCH_MODELS]
+    with pytest.raises(ModelError, match=FETCH_MODELS):
         async with backend.load():
             pass
     backend.pull(lambda *_: None)

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.asr.whisper.hallucination_filter import is_echo, is_invented, is_real, is_said_already, loop_begin, token_budget
+from models.asr.whisper.hallucination_filter import (
+    is_echo,
+    is_invented,
+    is_real,
+    is_said_already,
+    loop_begin,
+    squeezed_begin,
+    token_budget,
+)
 from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.load_shedding import LoadShedding
@@ -55,6 +63,14 @@ def test_a_word_is_said_already_only_at_the_same_time():
     assert not is_said_already(HeardWord(" yes", 0.25, 0.38, 0.9, (1,)), said)
     assert is_said_already(HeardWord(" no", 0.16, 0.26, 0.9, (1,)), said[1:]), "more than half of it"
     assert not is_said_already(HeardWord(" no", 0.12, 0.24, 0.9, (1,)), said[1:])
+
+
+def test_a_tail_without_length_is_invented():
+    """The tiny and base models say the whole sentence again after its end, at no time at all."""
+    said, again = words(" quite", " right."), words(" I", " do", " not", length_s=0.0)
+    assert squeezed_begin([*said, *again]) == 2
+    assert squeezed_begin([*said, *again[:2]]) == 4
+    assert squeezed_begin([*again, *said]) == 5
 
 
 def test_the_token_budget_grows_with_the_audio():

@@ -51,9 +51,21 @@ def test_agreement_is_with_the_newest_hypothesis_far_enough_apart():
 
 
 def test_agreement_on_an_unsure_word_waits_until_it_is_well_behind():
-    words = [word(" a", 0.0, 0.8, 0.3)]
+    words = [word(" a", 0.0, 0.8, 0.5)]
     assert local_agreement(evidence(words, 1.0, (" a",)), OPTIONS) == 0
     assert local_agreement(evidence(words, 1.3, (" a",)), OPTIONS) == 1
+
+
+def test_a_weak_word_is_agreed_by_three_hypotheses_or_long_past():
+    words = [word(" gut", 0.0, 0.8, 0.3)]
+    assert local_agreement(Evidence(words, 1.5, (" gut",), (" cut",)), OPTIONS) == 0
+    assert local_agreement(Evidence(words, 1.5, (" gut",), (" Gut,",)), OPTIONS) == 1
+    assert local_agreement(Evidence(words, 2.9, (" gut",), (" cut",)), OPTIONS) == 1
+
+
+def test_agreement_is_on_what_is_said_whatever_marks_and_capitals_it_has():
+    assert local_agreement(evidence([word(" himself,", 0.0, 0.4)], 1.0, (" Himself.",)), OPTIONS) == 1
+    assert local_agreement(evidence([word(" 3.1", 0.0, 0.4)], 1.0, (" 3.",)), OPTIONS) == 0
 
 
 def test_hold_keeps_its_words_back():
@@ -63,7 +75,7 @@ def test_hold_keeps_its_words_back():
 
 
 def test_a_pause_settles_all_but_trailing_noise():
-    assert flush([word(" a", 0, 1), word(" b", 1, 2, 0.1), word(" c", 2, 3), word(" d", 3, 4, 0.2)], OPTIONS) == 3
+    assert flush([word(" a", 0, 1), word(" b", 1, 2, 0.1), word(" c", 2, 3), word(" d", 3, 4, 0.15)], OPTIONS) == 3
     assert flush([word(" a", 0, 1, 0.1)], OPTIONS) == 0
 
 

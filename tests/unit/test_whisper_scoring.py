@@ -1,9 +1,14 @@
 """The yardstick itself: errors and latency of streams whose score is known."""
 
+import numpy as np
 import pytest
 
+from benchmarks import asr_material, asr_weights
+from benchmarks.asr_clock import CORES, Heard, VirtualClock
 from benchmarks.asr_folder import normalized
 from benchmarks.asr_scoring import Commit, Truth, align, score, summarize
+from benchmarks.scripted_speech import Manner, ScriptedEngine, ScriptedVoice, render, write_script
+from pipeline.events import Gap, Word
 
 
 def test_errors_and_latency_of_a_known_stream():
@@ -27,3 +32,47 @@ def test_an_alignment_covers_both_sides_once_and_in_order():
 
 def test_words_are_compared_without_case_and_punctuation():
     assert normalized("Don't stop — now, Ms. O’Hara!") == ["don't", "stop", "now", "ms", "o’hara"]
+
+
+def heard(*texts, notices=()):
+    return Heard(10.0, [(Word(f" {text}", 0.0, 0.1, 0.9), 1.0) for text in texts], list(notices))
+
+
+def test_words_are_lost_silently_in_runs_that_no_gap_covers():
+    whole = asr_weights.Whole(tuple("abcdefgh"), tuple(float(second) for second in range(1, 9)))
+    assert asr_weights.lost(whole, heard("a", "b", "f", "g", "h")) == 3
+    assert asr_weights.lost(whole, heard("a", "b", "e", "f", "g", "h")) == 0, "two words are errors of hearing"
+    assert asr_weights.lost(whole, heard("a", "b", "x", "y", "z", "f", "g", "h")) == 0, "other words are no loss"
+    assert asr_weights.lost(whole, heard("a", "b", "f", "g", "h", notices=[Gap(2.8, 5.2, "unrecognized")])) == 0
+    assert asr_weights.lost(whole, heard("a", "b", "c", "d")) == 4
+
+
+def test_talks_have_all_the_words_asked_for_and_each_case_of_hard_speech_keeps_its_level_or_length():
+    random = np.random.default_rng(0)
+    recordings = [
+        asr_material.Recording(str(n), 0.1 * random.standard_normal(16_000).astype(np.float32), "one two") for n in range(3)
+    ]
+    talks = asr_material.talks(recordings, 13)
+    assert [len(talk.transcript.split()) for talk in talks] == [6, 6, 6]
+    assert not np.array_equal(talks[0].samples[:40_000], talks[1].samples[:40_000])
+    hard = asr_material.stressed(recordings[0])
+    assert 20 * np.log10(np.std(hard["quiet_63_db"].samples)) == pytest.approx(-63.0, abs=0.1)
+    assert len(hard["fast"].samples) == pytest.approx(16_000 / 1.3, abs=2)
+    assert np.var(hard["noise_0_db"].samples) == pytest.approx(2 * np.var(recordings[0].samples), rel=0.1)
+
+
+@pytest.mark.parametrize("cost_s", [0.0, 0.8])
+def test_the_clock_of_a_commit_counts_the_processor_time_of_updates(monkeypatch, cost_s):
+    """Each look at the processor's clock takes half an update's cost."""
+    looks = iter(range(10**6))
+    monkeypatch.setattr("benchmarks.asr_clock.time.process_time", lambda: cost_s * next(looks))
+    script = write_script(1, 20, Manner(pauses=0.0))
+    audio = render(script, script[-1].end + 1.0)
+    engine = ScriptedEngine(script)
+    monkeypatch.setattr(engine, "n_mels", 80, raising=False)
+    found = VirtualClock(engine, detector=ScriptedVoice).hear(audio)
+    assert found.text == "".join(word.text for word in script)
+    late = [at - word.end for word, at in found.words]
+    assert min(late) >= cost_s / CORES
+    assert found.cpu_s >= cost_s * found.updates
+    assert max(late) <= 2.5

@@ -1,4 +1,4 @@
-"""Which attention heads follow the audio: as a model's files say, or all of the decoder's upper half where they do not.
+"""Attention heads that follow the audio: as a model's files say, or all of the decoder's upper half where they do not.
 
 That half is what openai/whisper takes for a model it does not know (`whisper/model.py`), and what converters write today.
 CTranslate2 refuses to align without any since 4.8.5.
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from models.asr.whisper.model_files import read_settings
-from pipeline.errors import ModelError
+from pipeline.errors import FETCH_MODELS, ModelError
 
 _LAYER = re.compile(r"decoder/layer_(\d+)/")
 _HEADS = "decoder/num_heads"
 
 
 def has_alignment_heads(folder: Path) -> bool:
-    """Whether the model says which heads follow the audio; with a guess instead word times are rough."""
+    """True if the model says which heads follow the audio; with a guess instead word times are rough."""
     return bool(read_settings(folder, "config.json").get("alignment_heads"))
 
 
@@ -33,9 +33,7 @@ def with_guessed_heads(folder: Path) -> dict[str, bytes]:
     try:
         layers, heads = _decoder_size(folder / "model.bin")
     except (OSError, struct.error, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(
-            f"{folder / 'model.bin'} is damaged ({error}): delete the folder and run: translate-live pull"
-        ) from error
+        raise ModelError(f"{folder / 'model.bin'} is damaged ({error}): delete the folder", hint=FETCH_MODELS) from error
     settings = read_settings(folder, "config.json")
     settings["alignment_heads"] = [(layer, head) for layer in range(layers // 2, layers) for head in range(heads)]
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}

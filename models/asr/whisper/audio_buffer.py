@@ -73,7 +73,7 @@ class VoicedAudioBuffer:
 
     @property
     def silence_s(self) -> float:
-        """How long it has been silent; 0 while somebody speaks."""
+        """Length of the silence so far; 0 while somebody speaks."""
         return self._endpointer.silence_s
 
     def feed(self, samples: Samples) -> None:
@@ -104,7 +104,7 @@ class VoicedAudioBuffer:
         return pieces[begin:]
 
     def rest(self) -> Piece:
-        """What is left at the end of the stream, shorter than a piece."""
+        """Give what is left at the end of the stream, shorter than a piece."""
         return self._take(self.waiting)
 
     def skip(self, samples: int) -> None:

@@ -44,10 +44,11 @@ class FasterWhisper:
     """Whisper on CTranslate2.
 
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
-    on a CPU, float16 on a GPU. ``encoder_window_s`` shortens what the encoder computes (0: all of it, 30 s): less
-    work on a CPU, but the model was trained on 30 s. ``batch`` streams are decoded at once. ``cache``: where models are
-    kept, if not where the model hub keeps them. ``voice``: the speech detector; ``floor_db``: what is louder (dB below full
-    scale) is never too quiet for it, and what is quieter only where it does not rise above the noise.
+    on a CPU, float16 on a GPU. ``threads`` 0: as many as cores, at most 4. ``encoder_window_s`` is the most that the
+    encoder hears at once (0: the 30 s of its training); on a CPU it computes what was heard and a second more, and the
+    whole only where speech has stopped. ``batch`` streams are decoded at once. ``cache``: where models are kept, if not
+    where the model hub keeps them. ``voice``: the speech detector; ``floor_db`` (dB below full scale): what is louder is
+    never too quiet for it, and what is quieter only where it does not rise above the noise.
     """
 
     model: str = "small"
@@ -89,7 +90,7 @@ class FasterWhisper:
         return absent
 
     def languages(self) -> frozenset[str]:
-        """What the model was trained on, as far as its name tells."""
+        """Languages the model was trained on, as far as its name tells."""
         if self.model.endswith(".en"):
             return frozenset({"en"})
         return LANGUAGES | (SINCE_LARGE_V3 if "large-v3" in self.model or "turbo" in self.model else frozenset())

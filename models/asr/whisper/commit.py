@@ -14,8 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.asr.whisper.hallucination_filter import is_echo, is_invented, is_real, is_said_already, loop_begin
-from models.asr.whisper.hypothesis import HeardWord, Hypothesis
+from models.asr.whisper.hallucination_filter import (
+    is_echo,
+    is_invented,
+    is_real,
+    is_said_already,
+    loop_begin,
+    squeezed_begin,
+)
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis, spoken
 from models.asr.whisper.vocabulary import Vocabulary
 from models.asr.whisper.window import Window
 from models.asr.whisper.words import UNSPACED, whole_words
@@ -28,12 +35,13 @@ PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
 
 @dataclass(frozen=True, slots=True)
 class CommitOptions:
-    """When a word is settled; seconds and probabilities.
+    """Thresholds of a commit; seconds and probabilities.
 
     Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``weak_s``), in two hypotheses whose audio ends
-    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word). ``hold_words``: how many the ``hold``
-    policy keeps back. After a pause everything up to the last word with ``flush_probability`` is settled.
+    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
+    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word); a word below ``weak_probability`` in three,
+    or in two and ``weak_s`` before the end. ``hold_words``: how many the ``hold`` policy keeps back. After a pause
+    everything up to the last word with ``flush_probability`` is settled.
     """
 
     gate_s: float = 0.4
@@ -41,12 +49,13 @@ class CommitOptions:
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
-    weak_s: float = 0.4
+    weak_probability: float = 0.4
+    weak_s: float = 2.0
     hold_words: int = 2
-    flush_probability: float = 0.3
+    flush_probability: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("gate_probability", "flush_probability"):
+        for name in ("gate_probability", "weak_probability", "flush_probability"):
             check_range(name, getattr(self, name), 0, 1)
         for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
             check_range(name, getattr(self, name), 0)
@@ -54,11 +63,15 @@ class CommitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The tail of a hypothesis, heard up to ``audio_end``, and what one said that ended ``agreement_apart_s`` earlier."""
+    """The tail of a hypothesis, heard up to ``audio_end``, and those of the ones before it.
+
+    ``previous`` heard the audio up to ``agreement_apart_s`` earlier, ``earlier`` up to twice as much.
+    """
 
     words: Sequence[HeardWord]
     audio_end: float
     previous: Sequence[str]
+    earlier: Sequence[str] = ()
 
 
 Policy = Callable[[Evidence, CommitOptions], int]
@@ -117,12 +130,14 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
 
 def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
-    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.weak_s
-    return (
-        index < len(evidence.previous)
-        and evidence.previous[index] == word.text
-        and word.end <= evidence.audio_end - distance_s
-    )
+    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
+    if word.probability < options.weak_probability and word.end > evidence.audio_end - options.weak_s:
+        return _says(evidence.previous, index, word.text) and _says(evidence.earlier, index, word.text)
+    return _says(evidence.previous, index, word.text) and word.end <= evidence.audio_end - distance_s
+
+
+def _says(tail: Sequence[str], index: int, text: str) -> bool:
+    return index < len(tail) and spoken(tail[index]) == spoken(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +160,7 @@ class Committer:
             return None
         if kept is not None and not is_real(heard[kept:]):
             heard = heard[:kept]
+        heard = heard[: squeezed_begin(heard)]
         words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
         if hypothesis.language not in UNSPACED:
             words = whole_words(words)
@@ -157,16 +173,18 @@ class Committer:
         return words
 
     def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
-        """How many words the policy settles; never the last one, which may be the beginning of a longer word."""
+        """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
-        return min(POLICIES[self.policy](Evidence(words, window.end, previous), self.options), max(0, len(words) - 1))
+        earlier = window.older_tail(2 * self.options.agreement_apart_s)
+        evidence = Evidence(words, window.end, previous, earlier)
+        return min(POLICIES[self.policy](evidence, self.options), max(0, len(words) - 1))
 
     def count_at_pause(self, words: Sequence[HeardWord]) -> int:
-        """How many words are settled when speech has stopped."""
+        """Count the words to commit when speech has stopped."""
         return flush(words, self.options)
 
     def count_by_age(self, words: Sequence[HeardWord], window: Window) -> int:
-        """How many words are old enough to be taken when the policy has settled none for too long."""
+        """Count the words that are old enough to be taken when the policy has committed none for too long."""
         old = [word.end <= window.end - STALLED_AFTER_S for word in words]
         return old.index(False) if False in old else len(old)
 

@@ -43,7 +43,7 @@ SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, a
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where each token begins and the last one ends [tokens + 1], in seconds of the window, and how sure each is."""
+    """Begin of each token and end of the last one [tokens + 1], in seconds of the window, and probability of each."""
 
     times: NDArray[np.float64]
     probabilities: Sequence[float]
@@ -80,7 +80,7 @@ class CTranslate2Engine:
 
     @property
     def languages(self) -> frozenset[str]:
-        """What it understands."""
+        """Languages it understands."""
         if not self._model.is_multilingual:
             return frozenset({"en"})
         known = (code for code in LANGUAGES | SINCE_LARGE_V3 if self._tokenizer.token_to_id(f"<|{whisper_code(code)}|>"))
@@ -107,7 +107,7 @@ class CTranslate2Engine:
             ) from error
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
-        encoded = self.encode([job.features for job in jobs])
+        encoded = self.encode([job.features for job in jobs], jobs[0].thorough)
         heard = self.detect(encoded, jobs)
         languages = [job.language or max(row, key=lambda code: row[code]) for job, row in zip(jobs, heard, strict=True)]
         texts, no_speech = self.generate(encoded, jobs, languages)
@@ -119,10 +119,10 @@ class CTranslate2Engine:
             hypotheses.append(Hypothesis(words, languages[index], forced, no_speech[index], detected))
         return hypotheses
 
-    def encode(self, features: Sequence[Spectrogram]) -> Encoded:
+    def encode(self, features: Sequence[Spectrogram], thorough: bool = False) -> Encoded:
         """One encoder pass over windows filled up to equal width; the output stays on the device."""
         longest = max(window.shape[1] for window in features)
-        frames = self._width(longest) if self._adaptive else self._frames
+        frames = self._frames if thorough or not self._adaptive else self._width(longest)
         batch = np.full((len(features), self.n_mels, frames), SILENT_FEATURE, np.float32)
         for row, window in zip(batch, features, strict=True):
             width = min(frames, window.shape[1])
@@ -157,7 +157,7 @@ class CTranslate2Engine:
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=self._beam_size if jobs[0].thorough and not jobs[0].greedy else 1,
+            beam_size=1 if jobs[0].greedy else self._beam_size,
             # CTranslate2 generates min(max_length / 2, max_length - tokens before the text), the prefix included.
             max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix
@@ -173,7 +173,7 @@ class CTranslate2Engine:
     def align(
         self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], texts: Sequence[list[int]]
     ) -> list[Timing]:
-        """When each token is said.
+        """Find the time of each token.
 
         A call has one start sequence for all rows, and a row's times depend on the length of the longest: rows are aligned
         with those of equal start and length, beside dummies in the places of the others.
@@ -219,7 +219,7 @@ class CTranslate2Engine:
 
 
 def _timing(found: Aligned, tokens: int, end_s: float) -> Timing:
-    """From the warping path: a token begins in the first frame of its row."""
+    """Read token times off the warping path: a token begins in the first frame of its row."""
     times = np.full(tokens + 1, end_s)
     if not found.alignments:
         return Timing(times, [0.0] * tokens)

@@ -1,4 +1,4 @@
-"""What is used of CTranslate2, tokenizers and faster-whisper, written down for the type checker."""
+"""Types of what is used of CTranslate2, tokenizers and faster-whisper."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NativeModel(Protocol):
 
     @property
     def is_multilingual(self) -> bool:
-        """Whether it knows more than English."""
+        """True if it knows more than English."""
         ...
 
     def encode(self, features: object) -> Encoded:
@@ -68,7 +68,7 @@ class NativeModel(Protocol):
 
 
 class Encoding(Protocol):
-    """What a tokenizer gives."""
+    """Result of a tokenizer."""
 
     ids: list[int]
 
@@ -95,7 +95,7 @@ class Splitter(Protocol):
 
     @property
     def sot_prev(self) -> int:
-        """What opens the context."""
+        """Token that opens the context."""
         ...
 
     @property
@@ -105,7 +105,7 @@ class Splitter(Protocol):
 
     @property
     def no_timestamps(self) -> int:
-        """What switches time stamps off."""
+        """Token that switches time stamps off."""
         ...
 
     @property

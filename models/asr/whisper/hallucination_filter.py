@@ -19,18 +19,19 @@ LONGEST_PHRASE = 8
 NO_SPEECH = 0.6
 NO_SPEECH_LOG_PROBABILITY = -1.0
 SQUEEZED_S = 0.04
+SQUEEZED_WORDS = 3
 REAL_WORD_S = 0.08
 REAL_PROBABILITY = 0.5
 ECHO_PROBABILITY = 0.6
 
 
 def token_budget(unsettled_s: float) -> int:
-    """How many tokens speech of this length can be."""
+    """Most tokens that speech of this length can be."""
     return int(TOKENS_PER_SECOND * unsettled_s) + SPARE_TOKENS
 
 
 def loop_begin(before: Sequence[HeardWord], words: Sequence[HeardWord]) -> int | None:
-    """How many of ``words`` come before a loop that follows ``before``: the first of its repeats is kept; None: no loop."""
+    """Count the ``words`` before a loop that follows ``before``, its first repeat included; None: no loop."""
     if sum(len(word.tokens) for word in (*before, *words)) < LOOP_TOKENS:
         return None
     everything = [*before, *words]
@@ -43,27 +44,35 @@ def loop_begin(before: Sequence[HeardWord], words: Sequence[HeardWord]) -> int |
 
 
 def _repeating_tail(words: Sequence[HeardWord], length: int) -> int:
-    """Where the tail that repeats its last ``length`` words begins; below 0 if there are fewer."""
+    """Find the begin of the tail that repeats its last ``length`` words; below 0 if there are fewer."""
     begin = len(words) - length
     while begin > 0 and words[begin - 1].text == words[begin - 1 + length].text:
         begin -= 1
     return begin
 
 
+def squeezed_begin(words: Sequence[HeardWord]) -> int:
+    """Count the ``words`` before a tail of three or more without length, which is invented after the end of speech."""
+    begin = len(words)
+    while begin and words[begin - 1].end - words[begin - 1].start < SQUEEZED_S:
+        begin -= 1
+    return begin if len(words) - begin >= SQUEEZED_WORDS else len(words)
+
+
 def is_real(words: Sequence[HeardWord]) -> bool:
-    """Whether repeated words were said: each lasts as long as a word does, and the model is sure of it."""
+    """True if repeated words were said: each lasts as long as a word does, and the model is sure of it."""
     return all(word.end - word.start >= REAL_WORD_S and word.probability >= REAL_PROBABILITY for word in words)
 
 
 def is_invented(words: Sequence[HeardWord], no_speech: float) -> bool:
-    """Whether the model itself doubts that anybody spoke."""
+    """True if the model itself doubts that anybody spoke."""
     if not words or no_speech <= NO_SPEECH:
         return False
     return fmean(log(max(word.probability, 1e-9)) for word in words) < NO_SPEECH_LOG_PROBABILITY
 
 
 def is_echo(words: Sequence[HeardWord], vocabulary: str) -> bool:
-    """Whether the words are unsure and all from the vocabulary the model was told to expect."""
+    """True if the words are unsure and all from the vocabulary the model was told to expect."""
     if not words or not vocabulary:
         return False
     said = "".join(word.text for word in words).strip(" ,.").lower()
@@ -71,7 +80,7 @@ def is_echo(words: Sequence[HeardWord], vocabulary: str) -> bool:
 
 
 def is_said_already(word: HeardWord, committed: Sequence[HeardWord]) -> bool:
-    """Whether the same word was committed at the same time: the decoder lost its place and says it again."""
+    """True if the same word was committed at the same time: the decoder lost its place and says it again."""
     return any(word.text == said.text and _overlap(word, said) for said in committed)
 
 

@@ -1,4 +1,4 @@
-"""What the recognizer asks of an engine, and what it gets back."""
+"""Jobs for an engine, and the hypotheses that come back."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class HeardWord:
     tokens: Tokens
 
 
+def spoken(text: str) -> str:
+    """A word as it is said: without case and the punctuation around it, which change from hypothesis to hypothesis."""
+    return text.strip(" .,!?;:…\"'-").lower() or text
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """One window to decode.
@@ -31,7 +36,7 @@ class Job:
     ``features`` [n_mels, frames] begin at ``start`` and stand for ``end - start`` seconds. The output is made to begin with
     ``prefix``, the tokens of the committed words in the window, word by word; ``context`` is text before the window.
     ``language`` None: the engine takes the likeliest of ``allowed``. ``detect``: tell the languages' probabilities.
-    ``greedy``: without beam search; ``thorough``: what is heard will be committed, so as well as the engine can.
+    ``greedy``: without beam search; ``thorough``: over the whole encoder window, on which the model was trained.
     """
 
     start: float
@@ -54,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What an engine heard in a window.
+    """Words an engine heard in a window.
 
     ``words`` follow the prefix; ``forced`` are the spans of the prefix's words in the newest alignment. The engine's belief
     that nobody speaks is ``no_speech``; ``languages`` are probabilities among the allowed ones, when asked for.
@@ -82,7 +87,7 @@ class Engine(Protocol):
 
     @property
     def languages(self) -> frozenset[str]:
-        """What it understands."""
+        """Languages it understands."""
         ...
 
     def encode_text(self, text: str) -> Tokens:

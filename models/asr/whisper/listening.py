@@ -50,7 +50,7 @@ class WhisperRecognizer:
 
 
 def log_mel_features(engine: Engine) -> Callable[[], Features]:
-    """What computes features for an engine."""
+    """Make what computes features for an engine."""
     return lambda: LogMel(engine.n_mels)
 
 

@@ -39,7 +39,7 @@ class LoadShedding:
         self._costs_s.append(cost_s)
 
     def degradation(self, waiting_s: float, step_s: float) -> Degradation:
-        """What to do with ``waiting_s`` of audio behind the update that is due."""
+        """Choose for ``waiting_s`` of audio behind the update that is due."""
         slow = bool(self._costs_s) and median(self._costs_s) > SLOW_SHARE * step_s
         if not slow or waiting_s <= SPARSE_LAG_S:
             return Degradation()

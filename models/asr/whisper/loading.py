@@ -15,7 +15,7 @@ from models.asr.whisper.ctranslate2_types import NativeModel, NativeTokenizer
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.model_files import lacking, read_settings
-from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -44,7 +44,8 @@ def load_engine(folder: Path, placement: Placement, encoder_window_s: float, bea
     if absent:
         raise ModelError(
             f"the Whisper model in {folder} lacks {', '.join(absent)}: half downloaded? A complete folder has config.json, "
-            "model.bin, tokenizer.json and vocabulary.json (or .txt); get it with: translate-live pull"
+            "model.bin, tokenizer.json and vocabulary.json (or .txt)",
+            hint=FETCH_MODELS,
         )
     model = _load_model(folder, placement)
     seconds = _check_features(folder, model)
@@ -94,7 +95,7 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
 
     device = choose_device(placement.device)
     if device == "cuda" and not ctranslate2.get_cuda_device_count():
-        raise ModelError("no CUDA GPU was found: take --set recognizer.device=cpu, or check the driver with nvidia-smi")
+        raise ModelError("no CUDA GPU was found", hint="recognizer.device=cpu, or check the driver with nvidia-smi")
     files = None if has_alignment_heads(folder) else with_guessed_heads(folder)
     try:
         model = ctranslate2.models.Whisper(
@@ -106,18 +107,19 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
             intra_threads=placement.threads or min(MOST_THREADS, usable_cores()),
         )
     except (RuntimeError, ValueError) as error:
-        raise ModelError(_explained(folder, str(error))) from error
+        raise _explained(folder, str(error)) from error
     return cast(NativeModel, model)
 
 
-def _explained(folder: Path, message: str) -> str:
+def _explained(folder: Path, message: str) -> ModelError:
     if "out of memory" in message:
-        return f"the GPU has too little memory for the model in {folder}: take a smaller one (--set recognizer.model=small)"
+        what = f"the GPU has too little memory for the model in {folder}"
+        return ModelError(what, hint="a smaller one (recognizer.model=small)")
     if "libcublas" in message or "libcudart" in message:
-        return f"the CUDA library is missing ({message}): pip install nvidia-cublas-cu12"
-    return (
-        f"the Whisper model in {folder} cannot be loaded ({message}): it is damaged, half downloaded or no faster-whisper "
-        "(CTranslate2) model; delete it and run: translate-live pull"
+        return ModelError(f"the CUDA library is missing ({message})", hint="pip install nvidia-cublas-cu12")
+    what = f"the Whisper model in {folder} cannot be loaded ({message})"
+    return ModelError(
+        f"{what}: it is damaged, half downloaded or no faster-whisper (CTranslate2) model; delete it", hint=FETCH_MODELS
     )
 
 
@@ -140,7 +142,7 @@ def _load_tokenizer(folder: Path) -> NativeTokenizer:
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{file} is damaged ({error}): delete the folder and run: translate-live pull") from error
+        raise ModelError(f"{file} is damaged ({error}): delete the folder", hint=FETCH_MODELS) from error
     if tokenizer.token_to_id("<|startoftranscript|>") is None:
         raise ModelError(
             f"{file} is no Whisper tokenizer: the folder mixes files of two models; download one of them again"

@@ -60,7 +60,7 @@ def find(model: str, cache: str = "") -> Path | None:
 
 
 def _is_folder(model: str) -> bool:
-    """Whether a model is named by its folder; ./small is one, small is the model, whatever lies where one works."""
+    """True for a path such as ``./small``; ``small`` means the published model, even if a folder of that name exists."""
     return model not in REPOSITORIES and Path(model).expanduser().is_dir()
 
 
@@ -105,7 +105,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
     except TranslateLiveError:
         raise
     except (OSError, ValueError) as error:
-        raise not_fetched(name, error, "another disk, as --set recognizer.cache=FOLDER") from error
+        raise not_fetched(name, error, "another disk (recognizer.cache=FOLDER)") from error
     progress(f"downloading {name}", 1.0)
 
 

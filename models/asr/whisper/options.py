@@ -1,4 +1,4 @@
-"""How a Whisper stream listens: the settings of ``stream`` in a profile."""
+"""Settings of a Whisper stream: ``stream`` in a profile."""
 
 from __future__ import annotations
 

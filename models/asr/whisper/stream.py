@@ -45,7 +45,7 @@ class _Update:
 
 
 class Stream:
-    """What was heard, what is due and what goes out."""
+    """State of one stream: audio heard, job due, words to give out."""
 
     def __init__(
         self,
@@ -77,17 +77,17 @@ class Stream:
 
     @property
     def heard_s(self) -> float:
-        """How far the stream was heard."""
+        """Stream time up to which audio was heard."""
         return self._audio.position / SAMPLE_RATE
 
     @property
     def arrived_s(self) -> float:
-        """How far audio has arrived."""
+        """Stream time up to which audio has arrived."""
         return (self._audio.position + self._audio.waiting) / SAMPLE_RATE
 
     @property
     def exhausted(self) -> bool:
-        """Whether a finished stream was heard to its end."""
+        """True if a finished stream was heard to its end."""
         return self._utterance is None and self._audio.waiting == 0
 
     def feed(self, samples: Samples) -> None:
@@ -133,7 +133,7 @@ class Stream:
             self._skip()
 
     def take(self) -> Transcript:
-        """What was brought since the last time."""
+        """Give the words and notices since the last call."""
         output = self._output
         self._expectation.vocabulary.hear(word.text for word in output.committed)
         transcript = Transcript(
@@ -178,12 +178,12 @@ class Stream:
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
             greedy=self._degradation.frugal,
-            thorough=self._flush_due,
+            thorough=self._flush_due and not self._degradation.frugal,
         )
         return _Update(job, self._flush_due, bare)
 
     def _is_other_language(self, hypothesis: Hypothesis, utterance: Utterance, last: bool) -> bool:
-        """Weigh the language; whether the hypothesis is in one that turned out wrong, and must be decoded again."""
+        """Weigh the language; True if the hypothesis is in one that turned out wrong, and must be decoded again."""
         if self._language.observe(hypothesis.languages, utterance.speech_s, last):
             at = max(utterance.began, utterance.window.frontier)
             self._output.notices.append(LanguageChanged(self._language.language or "", at))

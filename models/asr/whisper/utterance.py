@@ -16,12 +16,13 @@ PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
+MOST_PREFIX_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
 
 @dataclass(slots=True)
 class Output:
-    """What a stream brings: new committed words, the tentative tail, notices. ``frontier``: where committed words end."""
+    """Output of a stream: new committed words, whose end is ``frontier``, the tentative tail, and notices."""
 
     committed: list[Word] = field(default_factory=list)
     tentative: tuple[Word, ...] = ()
@@ -41,7 +42,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a window may be, what stays when it is trimmed, and when a standstill becomes a stall; seconds."""
+    """Limits of a window: longest length, rest after a trim, standstill that counts as a stall; seconds."""
 
     window_s: float
     step_s: float
@@ -68,27 +69,27 @@ class Utterance:
 
     @property
     def speech_s(self) -> float:
-        """How long it has lasted."""
+        """Length so far."""
         return self.window.end - self.began
 
     @property
     def worth_decoding(self) -> bool:
-        """Whether there was voice since the last update, or words wait to be settled."""
+        """True if there was voice since the last update, or words wait to be committed."""
         return bool(self._tail) or self._unheard_voice
 
     @property
     def unsettled_s(self) -> float:
-        """How much audio follows the committed words."""
+        """Audio after the committed words."""
         return self.window.end - self.window.frontier
 
     @property
     def _unheard_s(self) -> float:
-        """How much voice follows the committed words."""
+        """Voice after the committed words."""
         return self.window.voiced_s(self.window.frontier)
 
     @property
     def silence_s(self) -> float:
-        """How much audio follows the last piece of voice."""
+        """Audio after the last voice."""
         return self.window.silence_s
 
     def rest(self) -> bool:
@@ -131,7 +132,7 @@ class Utterance:
         window.remember(self._tail)
 
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
-        """How many of the words are settled."""
+        """Count the words to commit."""
         if last:
             return self._committer.count_at_pause(words)
         return self._committer.committed_count(words, self.window) or self._break_stall(words)
@@ -147,7 +148,8 @@ class Utterance:
             if pause is not None and pause.width_s >= PAUSE_S:
                 self._cut(pause.middle)
                 return
-        if length_s > window_s - self._limits.step_s:
+        crowded = sum(len(word.tokens) for word in window.words) > MOST_PREFIX_TOKENS
+        if crowded or length_s > window_s - self._limits.step_s:
             gap = window.widest_gap(KEPT_WORDS, keep_s)
             if gap is not None:
                 self._cut(gap.middle)
@@ -169,7 +171,7 @@ class Utterance:
         self._moved, self._stalled = self.window.end, 0
 
     def _break_stall(self, words: Sequence[HeardWord]) -> int:
-        """Nothing settled for too long, whether words or only voice was heard: how many words to take as they are."""
+        """Count the words to take as they are when nothing was committed for too long, words or only voice being heard."""
         if self.window.end - self._moved <= self._limits.stall_s:
             return 0
         if not words and self._unheard_s < UNHEARD_S:
@@ -189,7 +191,7 @@ class Utterance:
             self._cut(gap.middle)
         elif window.frontier > window.start:
             self._cut(window.frontier)
-        elif self._tail:
+        elif self._tail or self._unheard_s >= UNHEARD_S:
             self._lose(window.end - self._limits.keep_s)
         else:
             self._cut(window.end - self._limits.keep_s)

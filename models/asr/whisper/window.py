@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
-from models.asr.whisper.hypothesis import FRAME_S, HeardWord
+from models.asr.whisper.hypothesis import FRAME_S, HeardWord, spoken
 from models.asr.whisper.log_mel import HOP_SAMPLES, SAMPLE_RATE, Spectrogram
 from pipeline.events import Samples
 
@@ -21,7 +21,7 @@ OLDER_HYPOTHESES = 8
 
 
 class Features(Protocol):
-    """What computes a window's features: see `LogMel`."""
+    """Computation of a window's features: see `LogMel`."""
 
     def push(self, samples: Samples) -> None:
         """Take the next samples."""
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def frontier(self) -> float:
-        """Where the last committed word ends by the newest alignment, but not later than it did when it was committed.
+        """End of the last committed word by the newest alignment, but not later than it was when the word was committed.
 
         When a model stops early, the alignment stretches its last word over speech that has no words yet.
         """
@@ -81,19 +81,19 @@ class Window:
         self._voice.append(voice)
 
     def is_voiced(self, start: float, end: float, margin_s: float = VOICE_MARGIN_S) -> bool:
-        """Whether there is voice anywhere in a span widened by ``margin_s``."""
+        """True if there is voice anywhere in a span widened by ``margin_s``."""
         first = int(((start - margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         last = int(((end + margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         return any(voice >= VOICED for voice in self._voice[max(0, first) : max(0, last + 1)])
 
     def voiced_s(self, start: float) -> float:
-        """How much voice there is from ``start`` to the end."""
+        """Length of the voice from ``start`` to the end."""
         first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
         return sum(voice >= VOICED for voice in self._voice[first:]) * WINDOW_S
 
     @property
     def silence_s(self) -> float:
-        """How much audio follows the last voice."""
+        """Length of the audio after the last voice."""
         voiced = next((index for index, voice in enumerate(reversed(self._voice)) if voice >= VOICED), len(self._voice))
         return voiced * WINDOW_S
 
@@ -122,8 +122,10 @@ class Window:
         """The first words of the newest hypothesis are settled: older hypotheses go on after them, or contradict them."""
         self.words.extend(words)
         self._committed_until = words[-1].end if words else self._committed_until
-        texts = tuple(word.text for word in words)
-        self._tails = [(end, tail[len(texts) :]) for end, tail in self._tails if tail[: len(texts)] == texts]
+        texts = [spoken(word.text) for word in words]
+        self._tails = [
+            (end, tail[len(texts) :]) for end, tail in self._tails if [*map(spoken, tail[: len(texts)])] == texts
+        ]
 
     def refresh(self, spans: Iterable[tuple[float, float]]) -> None:
         """Move the committed words to where the newest alignment sees them; what was emitted stays as it was."""

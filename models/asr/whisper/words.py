@@ -1,4 +1,4 @@
-"""From tokens to words that can be committed: punctuation stays with its word, and no character is cut in two."""
+"""Words that can be committed, made of tokens: punctuation stays with its word, and no character is cut in two."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.fetch import fetch
 from models.model_files import missing as missing_files
 from models.model_files import models_folder, table
-from models.mt.batching import BatchedTranslator
+from models.mt.batching import BatchedTranslator, check_settings
 from models.mt.bergamot.pairs import PIVOT, Pair, PairsDecoder, reachable
 from models.mt.bergamot.student import Student
 from models.mt.checkpoint import missing_packages
@@ -32,21 +32,23 @@ class Bergamot:
 
     ``folder`` holds a folder for each model, as ``translate-live pull`` fills its own, which is the default.
     ``languages`` are the directions to use, such as ``en>pt``, loaded at once; none: all there are, each loaded when a text
-    first needs it. ``threads`` are those of numpy's matrix products: one is best for matrices this small.
+    first needs it. Students are made to be searched greedily, so ``beams`` is 1; ``term_beams`` search texts that lack
+    their terms. ``threads`` are those of numpy's matrix products: one is best for matrices this small.
     """
 
     folder: str = ""
     languages: tuple[str, ...] = ()
-    beams: int = 4
+    beams: int = 1
+    term_beams: int = 4
     batch: int = 8
     threads: int = 1
     longest_source: int = 256
     window_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("beams", "batch", "threads", "longest_source"):
+        for name in ("term_beams", "threads"):
             check_range(name, getattr(self, name), 1)
-        check_range("window_ms", self.window_ms, 0)
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
     def directions(self) -> frozenset[Pair]:
         """Return the pairs that a model of its own translates; raises `BadInput` for other words in ``languages``."""
@@ -93,7 +95,7 @@ class Bergamot:
         if pair not in (folders := self._folders()):
             needs = "; ".join(one.what for one in self._lacking(pair))
             raise ModelError(f"to translate from {pair[0]!r} to {pair[1]!r} there is need of {needs}", hint=FETCH_MODELS)
-        return Decoder(Student(folders[pair]), self.beams, self.longest_source)
+        return Decoder(Student(folders[pair]), self.beams, self.longest_source, self.term_beams)
 
     def _folders(self) -> Mapping[Pair, Path]:
         """Find the folders with a model and its vocabulary, by pair."""

@@ -14,7 +14,7 @@ from models.mt.bergamot.network import Network
 from models.mt.bergamot.shortlist import read_shortlist
 from models.mt.bergamot.step_model import StudentStepModel
 from models.mt.decoding import Prompt
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.terms.token_bytes import from_sentencepiece
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import TranslationRequest
@@ -46,10 +46,10 @@ class Student:
         source, prefix = self._source.encode(request.source), self._target.encode(request.prefix)
         return Prompt((*source, self._source.eos_id()), tuple(prefix), len(source), group=len(prefix))
 
-    def step_model(self, prompts: Sequence[Prompt], needed: Collection[int]) -> StudentStepModel:
+    def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StudentStepModel:
         """Return what continues these prompts, whose prefixes have one length."""
         sources, prefixes = [prompt.source for prompt in prompts], [prompt.target for prompt in prompts]
-        tokens = [self._tokens(source, needed) for source in sources]
+        tokens = [self._tokens(*one) for one in zip(sources, needed, strict=True)]
         return StudentStepModel(self._network, sources, prefixes, tokens)
 
     def _tokens(self, source: Sequence[int], needed: Collection[int]) -> NDArray[np.int64]:

@@ -1,1 +1,1 @@
-"""The beam search: what it is asked, how it chooses, and what it keeps."""
+"""The beam search, and its interface to models."""

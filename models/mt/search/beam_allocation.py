@@ -1,4 +1,4 @@
-"""Which candidates become the next beams while terms are still to be said: dynamic beam allocation.
+"""Dynamic beam allocation: the choice of the next beams while terms are still to be said.
 
 After Post & Vilar 2018 and Hu et al. 2019: a *bank* holds the candidates that need equally many tokens for their terms.
 """
@@ -25,9 +25,10 @@ class Extension(NamedTuple):
 
 
 def allocate_beams(going: Sequence[Extension], left: int, cost_per_term_token: float, beams: int) -> list[Extension]:
-    """The best text, half the beams by what their whole text may be worth, the rest round-robin over the banks.
+    """Choose the best text, half the beams by the likely score of their whole text, the rest round-robin over the banks.
 
-    ``going`` is ordered by value; ``left`` is how many tokens may follow and ``toll`` what one towards the terms costs.
+    ``going`` is ordered by value; ``left`` is the number of tokens that may follow, and ``cost_per_term_token`` the nats
+    that one towards the terms costs.
     With more banks than beams the round-robin alone would soon drop the text without the term, and only texts that say it
     early would be left.
     """
@@ -40,7 +41,7 @@ def allocate_beams(going: Sequence[Extension], left: int, cost_per_term_token: f
 
 
 def _banked(feasible: Sequence[Extension]) -> list[Extension]:
-    """The best of every bank, nearest to its terms first, then the second of every bank, and so on."""
+    """Return the best of every bank, nearest to its terms first, then the second of every bank, and so on."""
     ranks: Counter[float] = Counter()
     keyed = []
     for place, one in enumerate(feasible):

@@ -1,4 +1,4 @@
-"""One request of a beam search: its running hypotheses, its finished ones, and how it chooses the next."""
+"""One request of a beam search: its running hypotheses, its finished ones, and the choice of the next."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Row:
         self.done = False
 
     def wanted(self, width: int) -> list[TokensOfBeam]:
-        """The tokens of each beam whose scores it wants to see, because they serve a term or may end the text."""
+        """Return the tokens of each beam whose scores it looks up, because they serve a term or may end the text."""
         if self.done or not self._automaton:
             return []
         groups: list[TokensOfBeam] = []
@@ -51,7 +51,7 @@ class Row:
         return groups
 
     def masked(self, width: int) -> list[TokensOfBeam]:
-        """The tokens of each beam that must not come next."""
+        """Return the tokens of each beam that must not come next."""
         if self.done:
             return []
         groups: list[TokensOfBeam] = (
@@ -79,7 +79,7 @@ class Row:
         self.done = self._over(left)
 
     def found(self) -> list[tuple[tuple[int, ...], float, bool]]:
-        """The finished hypotheses (tokens, score, whether every term is met), best first; at least one."""
+        """Return the finished hypotheses (tokens, score, whether every term is met), best first; at least one."""
         best = max(range(len(self.scores)), key=lambda beam: self.scores[beam])
         return self._finished or [(self._histories[best], self._penalized(self.scores[best], self._length), False)]
 
@@ -91,11 +91,11 @@ class Row:
         return [beam for beam in range(width) if self.scores[beam] > FAR / 2]
 
     def _waits(self, state: TermState) -> bool:
-        """Whether a term had better not begin here, and need not."""
+        """Return whether starting a term now would follow a sentence end and there is room to defer it."""
         return state.awkward and state.need < self._request.limit - self._length
 
     def _following(self, plain: Sequence[Candidate], wanted: Sequence[Seen]) -> Iterable[Extension]:
-        """Where the best tokens lead, and the best of each beam that serve a term."""
+        """Give the extensions by the best tokens, and by the best of each beam that serve a term."""
         pool = {(beam, token): score for score, beam, token in plain}
         for beam, tokens, scores in wanted:
             state = self._state(beam)
@@ -108,7 +108,7 @@ class Row:
         return self._steps((score, beam, token) for (beam, token), score in pool.items())
 
     def _steps(self, candidates: Iterable[Candidate]) -> Iterable[Extension]:
-        """Where candidates lead, without those that may not be taken."""
+        """Give the extensions by these candidates, without those that may not be taken."""
         automaton, ends = self._automaton, self._options.ends
         assert automaton
         for score, beam, token in candidates:
@@ -130,7 +130,7 @@ class Row:
         del pool[beams:]
 
     def _allocate(self, going: Sequence[Extension], wanted: Sequence[Seen], left: int) -> list[Extension]:
-        """The next beams, one of which can certainly still say every term."""
+        """Return the next beams, one of which can certainly still say every term."""
         chosen = allocate_beams(going, left, self._cost_per_term_token(going), self._options.beams)
         if not any(one.state.need <= left for one in chosen):
             seen = [(score, beam, token) for beam, *both in wanted for token, score in zip(*both, strict=True)]
@@ -140,7 +140,7 @@ class Row:
         return sorted(chosen, key=attrgetter("value"), reverse=True)
 
     def _cost_per_term_token(self, going: Sequence[Extension]) -> float:
-        """What a token towards the terms costs, in nats: the mean over the steps so far of the cheapest."""
+        """Return the nats that a token towards the terms costs: the mean over the steps so far of the cheapest."""
         needs = [self._state(beam).need for beam in range(self._options.beams)]
         costs = [self.scores[one.beam] - one.score for one in going if one.state.need < needs[one.beam]]
         if costs:
@@ -164,7 +164,7 @@ class Row:
         self._histories = [(*self._histories[beam], token) for _, beam, token in chosen] + [()] * missing
 
     def _over(self, left: int) -> bool:
-        """Transformers' stopping rule: nothing that runs can still beat the worst that finished.
+        """Return whether to stop, as transformers does: nothing that runs can still beat the worst that finished.
 
         With terms: nothing can beat the best. The pool fills slowly then, for the best text may not end without its term.
         """
@@ -178,7 +178,7 @@ class Row:
         return full and self._penalized(self.scores[0], length) <= self._finished[-1][1]
 
     def _best_hope(self) -> float:
-        """The best score of what runs, after the toll for the terms it has still to say."""
+        """Return the best score of what runs, after the cost of the terms it has still to say."""
         cost = self._mean_cost()
         return max(self.scores[beam] - cost * self._state(beam).need for beam in self._alive(len(self.scores)))
 
@@ -186,7 +186,7 @@ class Row:
         return score / float(length**self._options.length_penalty)
 
     def _repeating(self, beam: int) -> list[int]:
-        """The tokens that would repeat a sequence of ``no_repeat`` tokens, unless a term goes on with them."""
+        """Return the tokens that would repeat a sequence of ``no_repeat`` tokens, unless a term goes on with them."""
         size, history = self._options.no_repeat, self._histories[beam]
         if not size or len(history) < size:
             return []

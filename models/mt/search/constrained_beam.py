@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.mt.search.beam_row import FAR, Row, Seen, TokensOfBeam
 from models.mt.search.host_transfer import Fetched, HostTransfer, Transfer
-from models.mt.search.step_model import FloatArray, StepModel
+from models.mt.search.model_interface import FloatArray, StepModel
 
 if TYPE_CHECKING:
     from models.mt.terms.automaton import TermAutomaton

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.mt.search.beam_row import FAR, Row, TokensOfBeam
 
 if TYPE_CHECKING:
-    from models.mt.search.step_model import FloatArray, IntArray
+    from models.mt.search.model_interface import FloatArray, IntArray
 
 CHUNKS = 128  # about the root of a vocabulary
 Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
@@ -21,7 +21,7 @@ Fetched: TypeAlias = tuple[list[list[float]], list[list[int]], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What the rows need of a step, on the model's device.
+    """The arrays that the rows need for a step, on the model's device.
 
     ``moves`` int64 [2, requests * beams] are the origins and the tokens that lead to it. ``seen`` and ``masked`` int64 [n]
     are places in its scores [requests, width, vocabulary] as one row: those whose values a row looks up (``groups``), and
@@ -36,7 +36,7 @@ class StepInputs:
 
 
 class Transfer(Protocol):
-    """What passes between the search and the arrays of one model."""
+    """The passage between the search and the arrays of one model."""
 
     def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
         """Return what ``rows`` need of the next step, whose scores are [requests, width, size]."""
@@ -91,30 +91,32 @@ def topk_of_beams(
     """Return the largest of ``scores + running`` [requests, count], largest first, and where they stand.
 
     ``scores`` is [requests, beams, vocabulary]; ``running`` [requests, beams]. The largest entries lie in the chunks with
-    the largest maxima, so the scores are read once and only a few chunks are ranked. A chunk is every n-th entry, for numpy
-    takes maxima of whole lines of memory at once.
+    the largest maxima and are not below the least of these, so the scores are read once and only a few entries are ranked.
+    A chunk is every n-th entry, for numpy takes maxima of whole lines of memory at once.
     """
     requests, beams, size = scores.shape
     length = size // CHUNKS
-    if count > CHUNKS or not length:
-        return _topk((scores + running[:, :, None]).reshape(requests, -1), np.arange(beams * size)[None], count)
     whole = length * CHUNKS
-    peaks = scores[:, :, :whole].reshape(requests, beams, length, CHUNKS).max(2) + running[:, :, None]
-    best = np.argpartition(peaks.reshape(requests, -1), -count)[:, -count:]
-    starts = best // CHUNKS * size + best % CHUNKS
-    chunks = (starts[:, :, None] + np.arange(length) * CHUNKS).reshape(requests, -1)
-    ends = (np.arange(beams)[:, None] * size + np.arange(whole, size)).reshape(-1)
-    places = np.concatenate([chunks, np.broadcast_to(ends, (requests, len(ends)))], 1)
-    values = np.take_along_axis(scores.reshape(requests, -1), places, 1)
-    return _topk(values + np.take_along_axis(running, places // size, 1), places, count)
+    if count > beams * CHUNKS or not length:
+        places, floors = np.tile(np.arange(beams * size), (requests, 1)), np.full(requests, -np.inf)
+    else:
+        peaks = scores[:, :, :whole].reshape(requests, beams, length, CHUNKS).max(2) + running[:, :, None]
+        peaks = peaks.reshape(requests, -1)
+        best = np.argpartition(peaks, -count)[:, -count:]
+        floors = np.take_along_axis(peaks, best, 1).min(1)
+        chunks = (best // CHUNKS * size + best % CHUNKS)[:, :, None] + np.arange(0, whole, CHUNKS)
+        ends = np.arange(beams)[:, None] * size + np.arange(whole, size)
+        places = np.concatenate([part.reshape(len(part), -1) for part in (chunks, np.tile(ends, (requests, 1, 1)))], 1)
+    values = np.take_along_axis(scores.reshape(requests, -1), places, 1) + np.take_along_axis(running, places // size, 1)
+    found = [_largest(*one, count) for one in zip(values, places, floors, strict=True)]
+    return np.stack([values for values, _ in found]), np.stack([places for _, places in found])
 
 
-def _topk(
-    values: NDArray[np.float32], places: NDArray[np.int64], count: int
+def _largest(
+    values: NDArray[np.float32], places: NDArray[np.int64], floor: float, count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the largest of each line, largest first, and their places; among equal ones the first place comes first."""
-    picked = np.argpartition(values, -count)[:, -count:]
-    values = np.take_along_axis(values, picked, 1)
-    places = np.take_along_axis(np.broadcast_to(places, (len(values), places.shape[1])), picked, 1)
-    order = np.lexsort((places, -values))
-    return np.take_along_axis(values, order, 1), np.take_along_axis(places, order, 1)
+    """Return the largest of what is not below ``floor``, and their places; of equal ones the first place comes first."""
+    kept = np.flatnonzero(values >= floor)  # most of a shortlist's scores are equal, which selecting them takes long over
+    values, places = values[kept], places[kept]
+    order = np.lexsort((places, -values))[:count]
+    return values[order], places[order]

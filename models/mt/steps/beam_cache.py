@@ -42,26 +42,26 @@ class BeamLayer:
             generated.copy_(generated[origins])
 
     def get_seq_length(self) -> int:
-        """How many positions are written."""
+        """Count the positions that are written."""
         return int(self._used)
 
     def get_mask_sizes(self, positions: Tensor | int) -> tuple[int, int]:
-        """The length of the keys after ``positions`` more (how many, since transformers 5), and where they begin."""
+        """Return the length of the keys after ``positions`` more (how many, since transformers 5), and where they begin."""
         return self._used + (positions if isinstance(positions, int) else len(positions)), 0
 
     def get_max_cache_shape(self) -> int:
-        """How many positions there is room for."""
+        """Count the positions there is room for."""
         return int(self._keys.shape[2])
 
 
 def fork(prompts: Sequence[tuple[Tensor, Tensor]], beams: int, room: int) -> tuple[KeyValueCache, list[BeamLayer]]:
-    """A cache in which each prompt goes on in ``beams`` rows for up to ``room`` tokens, and its layers."""
+    """Return a cache in which each prompt goes on in ``beams`` rows for up to ``room`` tokens, and its layers."""
     layers = [BeamLayer(keys, values, beams, room) for keys, values in prompts]
     return cache_of(layers), layers
 
 
 def cache_of(layers: Sequence[object]) -> KeyValueCache:
-    """Transformers' cache over layers of ours, which need not be its subclasses."""
+    """Return transformers' cache over layers of ours, which need not be its subclasses."""
     from transformers.cache_utils import Cache, CacheLayerMixin
 
     for kind in {type(layer) for layer in layers}:

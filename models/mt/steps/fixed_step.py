@@ -68,7 +68,7 @@ class FixedLayer:
         return self._keys, self._values
 
     def get_seq_length(self) -> int:
-        """A number for transformers, which uses it only where no positions are given."""
+        """Return a number for transformers, which uses it only where no positions are given."""
         return self._bucket.prompt
 
 

@@ -21,7 +21,7 @@ LENGTHS = ((160, 96), (320, 192))
 
 
 def buckets(rows: int, positions: int) -> list[Bucket]:
-    """The sizes for searches of up to ``rows`` rows with a model of so many positions, smallest first.
+    """Return the sizes for searches of up to ``rows`` rows with a model of so many positions, smallest first.
 
     With 32 rows (8 texts at beam 4) they are 8. Keys and values of 32 rows of 512 take 1 GiB with Hy-MT2-1.8B; longer texts
     are rare in live speech, and room for them would be taken all the time.
@@ -34,7 +34,7 @@ def buckets(rows: int, positions: int) -> list[Bucket]:
 
 
 def room(sizes: Sequence[Bucket]) -> tuple[int, int]:
-    """The most rows of a step, and the most positions of all its rows together: what steps that share memory take."""
+    """Return the most rows of a step, and the most positions of all its rows: the memory of steps that share it."""
     return max((size.rows for size in sizes), default=0), max((size.rows * size.length for size in sizes), default=0)
 
 
@@ -56,11 +56,11 @@ class FixedSteps:
                         step.record(recorder)
         except RuntimeError as error:
             raise ModelError(
-                f"the decoding step of {type(model).__name__} cannot be recorded: {error}; set `graphs: false`"
+                f"the decoding step of {type(model).__name__} cannot be recorded: {error}", hint="translator.graphs=false"
             ) from error
 
     def fitting(self, rows: int, prompt: int, answer: int) -> FixedStep | None:
-        """The smallest step with room for a search, if there is one."""
+        """Return the smallest step with room for a search, if there is one."""
         sizes = ((step.bucket, step) for step in self._steps)
         fit = (step for size, step in sizes if size.rows >= rows and size.prompt >= prompt and size.answer >= answer)
         return next(fit, None)

@@ -43,7 +43,7 @@ def _attend(  # noqa: PLR0917 - as transformers calls it
     scaling: float | None = None,
     **given: Any,  # noqa: ANN401
 ) -> tuple[Tensor, None]:
-    """Attention of [rows, heads, steps, width]: for one step the heads of a group become steps of their key head."""
+    """Attend over [rows, heads, steps, width]: for one step the heads of a group become steps of their key head."""
     from torch.nn import functional
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

@@ -14,7 +14,7 @@ Model: TypeAlias = Any  # transformers is not analyzed
 
 @dataclass(frozen=True, slots=True)
 class Prefilled:
-    """What prompts left behind; they are padded on the left to the longest.
+    """The traces of prompts, which are padded on the left to the longest.
 
     ``layers`` hold keys and values [requests, heads, longest, width]; ``hidden`` [requests, 1, 1, longest] is what
     attention adds to hide the padding; ``next`` int64 [requests, 1] is the position of the first token of the answer, and
@@ -46,14 +46,14 @@ def prefill(model: Model, prompts: Sequence[Sequence[int]]) -> Prefilled:
 
 
 def hidden(mask: Tensor, dtype: object) -> Tensor:
-    """The mask [rows, keys] as attention adds it [rows, 1, 1, keys]."""
+    """Return the mask [rows, keys] as attention adds it [rows, 1, 1, keys]."""
     import torch
 
     return torch.where(mask.bool(), 0.0, torch.finfo(dtype).min).to(dtype)[:, None, None]
 
 
 def padded(sequences: Sequence[Sequence[int]], device: object, left: bool) -> tuple[Tensor, Tensor]:
-    """The sequences as one tensor [n, longest], and its mask; padding repeats token 0, which the mask hides."""
+    """Return the sequences as one tensor [n, longest], and its mask; padding repeats token 0, which the mask hides."""
     import torch
 
     longest = max(map(len, sequences))

@@ -1,11 +1,11 @@
-"""The step interface of the search for the two architectures that translate."""
+"""The step models of the two architectures of transformers that translate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from models.mt.search.step_model import never_written
+from models.mt.search.model_interface import never_written
 from models.mt.steps.beam_cache import fork
 from models.mt.steps.prefill import Model, Prefilled, padded, prefill
 from models.mt.terms.token_bytes import Tokenizer
@@ -134,20 +134,20 @@ class Seq2SeqStepModel:
 
 
 def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
-    """Log-probabilities float32 of ``logits`` [rows, vocabulary]."""
+    """Return log-probabilities float32 of ``logits`` [rows, vocabulary]."""
     scores = logits.float().log_softmax(-1)
     return scores if bias is None else scores + bias
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The tokens that end a text, as the model's generation settings say."""
+    """Return the tokens that end a text, as the model's generation settings say."""
     ends = model.generation_config.eos_token_id
     ends = tokenizer.eos_token_id if ends is None else ends
     return tuple(ends) if isinstance(ends, list) else (ends,)
 
 
 def never(vocabulary: Vocabulary, ends: Sequence[int], device: object) -> Tensor:
-    """Return `models.mt.search.step_model.never_written` as a tensor on the device."""
+    """Return `models.mt.search.model_interface.never_written` as a tensor on the device."""
     import torch
 
     return torch.from_numpy(never_written(vocabulary, ends)).to(device)

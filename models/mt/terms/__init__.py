@@ -1,1 +1,1 @@
-"""What a glossary demands of a text, and the tokens that would write it."""
+"""The constraints that a glossary puts on a text, and the tokens that meet them."""

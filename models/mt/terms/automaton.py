@@ -1,4 +1,4 @@
-"""The term automaton: how far a growing text has come with the terms it must say, and what would bring it further.
+"""The term automaton: the progress of a growing text with the terms it must say, and the tokens that bring it further.
 
 Tokens are only a way to write bytes. The automaton reads the text they write, character by character, so a term counts
 however it is tokenized, and the guarantee is one about text. Its states are numbered on first visit and transitions
@@ -26,21 +26,21 @@ REPEAT_NATS = 1.0  # against saying a hard term once more than demanded
 
 @dataclass
 class TermState:
-    """What the search asks about a state."""
+    """A state of the automaton, as the search needs it."""
 
     text_state: TextState
     begin: ContinuationSet
     go_on: ContinuationSet
     vocabulary: Vocabulary
-    unmet: Sequence[int]  # the hard demands to meet
+    unmet: Sequence[int]  # the hard constraints to meet
     need: float  # tokens that certainly suffice to meet every hard term
-    met: bool  # whether the text may end here
+    met: bool  # the text may end here
     bonus: float  # nats for soft terms begun, against repetitions
     moves: dict[int, int] = field(default_factory=dict)
 
     @property
     def awkward(self) -> bool:
-        """Whether a term begun here would follow the end of a sentence."""
+        """True if a term begun here would follow the end of a sentence."""
         return self.text_state.ended
 
     @cached_property
@@ -62,7 +62,7 @@ class TermState:
 
     @cached_property
     def helpful_now(self) -> tuple[int, ...]:
-        """Those that begin no term, but for the one that certainly helps."""
+        """Tokens that continue a started term, plus the token on the shortest path."""
         return tuple(self.go_on.tokens | self._sure)
 
     @cached_property
@@ -79,7 +79,7 @@ class TermState:
 
 
 class TermAutomaton:
-    """The automaton of one set of demands over one vocabulary; states are numbers, `state` describes them."""
+    """The automaton of one set of constraints over one vocabulary; states are numbers, `state` describes them."""
 
     def __init__(self, constraints: Constraints, vocabulary: Vocabulary) -> None:
         """Raises `BadInput` for a hard term that the vocabulary cannot write."""
@@ -101,22 +101,22 @@ class TermAutomaton:
         return frozenset(self._continuations.tokens())
 
     def state(self, number: int) -> TermState:
-        """The state with this number."""
+        """Return the state with this number."""
         return self._states[number]
 
     def step(self, number: int, token: int) -> int:
-        """The state after one more token, or `DEAD` if it would say something banned or break a character."""
+        """Return the state after one more token, or `DEAD` if it would say something banned or break a character."""
         moves = self._states[number].moves
         if token not in moves:
             moves[token] = self._move(self._states[number].text_state, token)
         return moves[token]
 
     def after(self, prefix: str) -> int:
-        """The state after a text that is already committed, whatever it says."""
+        """Return the state after a text that is already committed, whatever it says."""
         return self._number(self._reader.follow(self._reader.start, prefix))
 
     def refused(self, number: int) -> Sequence[int]:
-        """The tokens that would say something banned."""
+        """Return the tokens that would say something banned."""
         if not self._banned:
             return ()
         if number not in self._refused:
@@ -138,7 +138,7 @@ class TermAutomaton:
         return DEAD if stuck else number
 
     def _can_complete(self, text_state: TextState, partial: bytes) -> bool:
-        """Whether tokens can finish a character without saying something banned."""
+        """Return whether tokens can finish a character without saying something banned."""
         rest = self._vocabulary.completing(partial)
         return bool(rest) and self._reader.passes(text_state, (partial + rest).decode())
 
@@ -183,6 +183,6 @@ class TermAutomaton:
 
     @staticmethod
     def _share(form: Form, text_state: TextState) -> float:
-        """The share of the form that the text ends with."""
+        """Return the share of the form that the text ends with."""
         ends = range(len(form.text), 0, -1)
         return next((end / len(form.text) for end in ends if text_state.node.endswith(form.text[:end])), 0.0)

@@ -1,4 +1,4 @@
-"""What must not be said: recognizing it as it is written, and the tokens that would write it."""
+"""Banned terms: recognizing them as they are written, and the tokens that would write them."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class BannedTerms:
         return bool(self.forms)
 
     def _find_detour(self) -> str:
-        """A sign that interrupts every banned form, so that a term can always be said after it."""
+        """Find a sign that interrupts every banned form, so that a term can always be said after it."""
         if not self.forms:
             return ""
         letters = set("".join(form.text for form in self.forms))
         return next((sign for sign in _DETOURS if sign not in letters and self._vocabulary.fewest(sign.encode()) == 1), "")
 
     def end(self, node: str, after_letter: bool) -> End:
-        """What matters of a text that ends with ``node``; ``glued`` is whether a letter stands before it."""
+        """Return the part that matters of a text that ends with ``node``, which may stand ``after_letter``."""
         if (node, after_letter) not in self._ends:
             end = node, after_letter
             while end[0] and end[0] not in self._beginnings:
@@ -58,7 +58,7 @@ class BannedTerms:
         return self._ends[node, after_letter]
 
     def follow(self, end: End, open_ban: bool, text: str) -> bool | None:
-        """Nothing if more text says something banned for sure; otherwise whether it does unless a letter follows."""
+        """Append ``text``: None if it completes a banned term, else True if one is complete unless a letter follows."""
         key = end, open_ban, text
         if key not in self._after:
             self._after[key] = self._follow(end, open_ban, text)
@@ -80,7 +80,7 @@ class BannedTerms:
         return open_ban
 
     def _may_say(self, node: str, text: str) -> bool:
-        """Whether the letters of a banned form are complete at some place of ``text`` after ``node``."""
+        """Return whether the letters of a banned form are complete at some place of ``text`` after ``node``."""
         if any(form.text in text for form in self.forms):
             return True
         return any(text.startswith(rest) for start in range(len(node)) for rest in self._rests.get(node[start:], ()))
@@ -92,7 +92,7 @@ class BannedTerms:
         return node.endswith(form.text) and not (form.left and (is_letter(node[start - 1]) if start else after_letter))
 
     def suspects(self, end: End, partial: bytes, open_ban: bool) -> tuple[Sequence[int], Sequence[int]]:
-        """Tokens that say something banned after a text that ends so, ``partial`` last, and tokens that may."""
+        """Return tokens that say something banned after a text that ends so, ``partial`` last, and tokens that may."""
         key = end, partial, open_ban
         if key not in self._suspects:
             self._suspects[key] = self._find_suspects(*key)
@@ -115,7 +115,7 @@ class BannedTerms:
         return tuple(sure), tuple(dict.fromkeys(doubtful))
 
     def _completing(self, node: str, partial: bytes) -> Iterator[int]:
-        """Tokens that complete a banned form after ``node`` and ``partial``, whatever stands around it."""
+        """Return tokens that complete a banned form after ``node`` and ``partial``, whatever stands around it."""
         for form in self.forms:
             yield from self._vocabulary.containing(form.text.encode())
             for end in range(len(form.text)):

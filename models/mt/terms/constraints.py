@@ -1,4 +1,4 @@
-"""What a glossary demands of a target text, and whether a text meets it.
+"""The constraints that a glossary puts on a target text, and the check whether a text meets them.
 
 The check reads the finished text only and knows nothing of tokens, so it also judges the search.
 """
@@ -19,7 +19,7 @@ INFLECTION_LETTERS = 3  # an ending such as -s, -es, -ern
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One spelling of a term: whether letters may touch it on the left, and how many may follow it."""
+    """A spelling of a term: no letter touches it on the left if ``left``, at most ``endings`` on the right if ``right``."""
 
     text: str
     left: bool
@@ -27,7 +27,7 @@ class Form:
     endings: int = 0
 
     def at(self, text: str, start: int) -> bool:
-        """Whether the form stands in ``text`` at ``start`` as a word of its own."""
+        """Return whether the form stands in ``text`` at ``start`` as a word of its own."""
         if not text.startswith(self.text, start) or (self.left and is_letter(text[start - 1 : start] if start else "")):
             return False
         if not self.right:
@@ -45,13 +45,13 @@ class Constraint:
     count: int
 
     def occurrences(self, text: str) -> int:
-        """How often the text says it."""
+        """Count how often the text says it."""
         return sum(any(form.at(text, start) for form in self.forms) for start in range(len(text)))
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What one request asks of its translation."""
+    """The constraints of one request on its translation."""
 
     hard: tuple[Constraint, ...] = ()
     soft: tuple[Constraint, ...] = ()
@@ -61,13 +61,13 @@ class Constraints:
         return bool(self.hard or self.soft or self.banned)
 
     def met(self, text: str) -> bool:
-        """Whether every hard term is said and nothing banned is."""
+        """Return whether every hard term is said and nothing banned is."""
         return all(constraint.occurrences(text) >= constraint.count for constraint in self.hard) and not self.says_banned(
             text
         )
 
     def says_banned(self, text: str, start: int = 0) -> bool:
-        """Whether something banned ends after ``start``; what was committed before cannot be taken back."""
+        """Return whether something banned ends after ``start``; what was committed before cannot be taken back."""
         return any(
             form.at(text, place)
             for form in self.banned
@@ -75,12 +75,12 @@ class Constraints:
         )
 
     def repeated(self, text: str) -> int:
-        """How many hard terms are said more often than demanded."""
+        """Count the hard terms that are said more often than demanded."""
         return sum(constraint.occurrences(text) > constraint.count for constraint in self.hard)
 
 
 def constraints_of(terms: Iterable[Term], language: str) -> Constraints:
-    """The demands of ``terms`` on a text in ``language``; raises `BadInput` for terms that contradict each other."""
+    """Return the constraints of terms on a text in ``language``; raises `BadInput` for terms that contradict each other."""
     hard: list[Constraint] = []
     soft: list[Constraint] = []
     banned: list[Form] = []
@@ -101,7 +101,7 @@ def constraints_of(terms: Iterable[Term], language: str) -> Constraints:
 
 
 def _forms(spellings: Sequence[str], language: str, inflect: bool) -> Iterator[Form]:
-    """The spellings as forms, without those that contain a shorter one: saying them says the shorter."""
+    """Give the spellings as forms, without those that contain a shorter one: saying them says the shorter."""
     texts = {unicodedata.normalize("NFC", " ".join(spelling.split())) for spelling in spellings} - {""}
     kept: list[Form] = []
     primary = language.split("-", maxsplit=1)[0]
@@ -124,5 +124,6 @@ def _refuse_contradictions(hard: Sequence[Constraint], banned: Sequence[Form]) -
             for ban in banned:
                 if any(ban.at(form.text, place) for place in range(len(form.text))):
                     raise BadInput(
-                        f"the glossary demands {form.text!r} and bans {ban.text!r}, which it contains; remove one of them"
+                        f"the glossary demands {form.text!r} and bans {ban.text!r}, which it contains",
+                        hint="remove one of them",
                     )

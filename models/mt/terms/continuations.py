@@ -1,4 +1,4 @@
-"""The ways from a text towards its terms: what could be written next for each, and how many tokens that takes."""
+"""Continuations of a text towards its terms: texts that could be written next, and the tokens they take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANY = -1
 
 
 class Continuation(NamedTuple):
-    """One way to go on towards a demand (or `ANY`): what must be written, and the tokens needed until all are met."""
+    """A text to write next towards a constraint (or `ANY`), and the tokens needed from here until all are met."""
 
     constraint: int
     rest: bytes
@@ -27,29 +27,32 @@ class Continuation(NamedTuple):
 
 
 class Remaining(NamedTuple):
-    """How often each demand is left to be met, if what is complete unless letters follow counts and if it does not."""
+    """Occurrences still required per constraint.
+
+    ``optimistic`` counts matches that a following letter could still undo, ``pessimistic`` does not.
+    """
 
     optimistic: tuple[int, ...]
     pessimistic: tuple[int, ...]
 
 
 class ContinuationSet:
-    """Ways that a state offers, and what the search asks of them."""
+    """The continuations that a state offers."""
 
     def __init__(self, members: Iterable[Continuation], hard: int, vocabulary: Vocabulary) -> None:
-        """Demands below ``hard`` are hard."""
+        """Constraints below ``hard`` are hard."""
         self.members = tuple(members)
         self.cost = min((one.cost for one in self.members if one.constraint < hard), default=math.inf)
         self._vocabulary = vocabulary
 
     @cached_property
     def tokens(self) -> frozenset[int]:
-        """Tokens that lead on well."""
+        """Tokens that begin a short spelling of one."""
         return frozenset(token for one in self.members for token in self._vocabulary.leading(one.rest))
 
     @cached_property
     def fewest(self) -> Mapping[int, float]:
-        """The fewest tokens that meet each demand once."""
+        """The fewest tokens that meet each constraint once."""
         fewest: dict[int, float] = {}
         for one in self.members:
             fewest[one.constraint] = min(self._vocabulary.fewest(one.rest), fewest.get(one.constraint, math.inf))
@@ -57,11 +60,11 @@ class ContinuationSet:
 
 
 class Continuations:
-    """The ways of one set of demands over one vocabulary; hard demands come first.
+    """The continuations of one set of constraints over one vocabulary; hard constraints come first.
 
-    A way begins a form (after a space, where it must stand apart, or after a sign that interrupts everything banned) or
-    goes on with one that has begun. What begins does not depend on how the text ends but for its last letter and what it
-    begins of something banned, so those ways are found once for each set of demands that are left.
+    A continuation begins a form (after a space, where it must stand apart, or after a sign that interrupts everything
+    banned) or goes on with one that has begun. Of the text so far those that begin depend on its last letter and on a
+    beginning of something banned only, so they are found once for each set of constraints that are left.
     """
 
     def __init__(self, constraints: Constraints, reader: TextReader, banned: BannedTerms, vocabulary: Vocabulary) -> None:
@@ -79,7 +82,7 @@ class Continuations:
         refuse_unwritable(constraints.hard, vocabulary)
 
     def beginning(self, state: TextState, remaining: Remaining) -> ContinuationSet:
-        """Every way that begins a form and says nothing banned."""
+        """Return the continuations that begin a form and say nothing banned."""
         if state.partial:
             return self._nothing
         last = is_letter(state.node[-1]) if state.node else state.after_letter
@@ -91,9 +94,9 @@ class Continuations:
         return self._beginning[key]
 
     def continuing(self, state: TextState, remaining: Remaining, met: bool) -> ContinuationSet:
-        """Every way that goes on with what the text ends with, a character included, and says nothing banned.
+        """Return the continuations of the form or character that ends the text, without those that say something banned.
 
-        Where all hard demands are ``met``, what is begun of one need not be ended.
+        Where all hard constraints are ``met``, what is begun of one need not be ended.
         """
         members = [one for one in self._find_continuing(state, remaining) if not (met and one.constraint < self._hard)]
         if state.partial:
@@ -121,7 +124,7 @@ class Continuations:
                 )
 
     def _find_continuing(self, state: TextState, remaining: Remaining) -> Iterator[Continuation]:
-        """The ways that complete a form after its beginning that ends the text, an unfinished character included."""
+        """Give the continuations that complete a form whose beginning ends the text, an unfinished character included."""
         for number, form, end in self._ends(state.node, bool(state.partial)):
             start, rest = len(state.node) - end, form.text[end:]
             after_letter = form.left and (is_letter(state.node[start - 1]) if start else state.after_letter)
@@ -131,7 +134,7 @@ class Continuations:
                 yield self._continuation(number, rest.encode()[len(state.partial) :], still)
 
     def _ends(self, node: str, partial: bool) -> Iterator[tuple[int, Form, int]]:
-        """The forms whose first ``end`` characters end the text; none at all only before an unfinished one."""
+        """Give the forms whose first ``end`` characters end the text; none at all only before an unfinished one."""
         for start in range(len(node) + partial):
             yield from self._begun.get(node[start:], ())
 
@@ -142,7 +145,7 @@ class Continuations:
         return Continuation(number, rest, self._vocabulary.fewest(rest) + after)
 
     def _apart(self, form: Form) -> str:
-        """The form with what keeps it apart from any text before it, also from the beginning of something banned."""
+        """Return the form after the signs that part it from any text, also from the beginning of something banned."""
         return self._banned.detour + _spaced(form)
 
 
@@ -151,10 +154,10 @@ def _spaced(form: Form) -> str:
 
 
 def refuse_unwritable(hard: Iterable[Constraint], vocabulary: Vocabulary) -> None:
-    """Raise `BadInput` for a demand none of whose forms the vocabulary can write."""
+    """Raise `BadInput` for a constraint none of whose forms the vocabulary can write."""
     for constraint in hard:
         if not any(vocabulary.writes(_spaced(form)) for form in constraint.forms):
             raise BadInput(
-                f"the glossary term {constraint.forms[0].text!r} cannot be written with this model's vocabulary; "
-                "give another spelling or make the term soft"
+                f"the glossary term {constraint.forms[0].text!r} cannot be written with this model's vocabulary",
+                hint="another spelling, or the mode soft",
             )

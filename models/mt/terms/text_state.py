@@ -1,4 +1,4 @@
-"""Reading a growing text for terms: what of it still matters, character by character."""
+"""The state of a growing text that is read for terms, character by character."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _CLOSING = " \"'”’»)」』"
 
 
 class TextState(NamedTuple):
-    """What of the text so far still matters."""
+    """The part of a text so far that still matters."""
 
     node: str  # the longest end of the text that may begin a form
-    after_letter: bool  # whether a letter stands before it
-    counts: tuple[int, ...]  # occurrences per demand, to one more than demanded
-    pending: tuple[tuple[int, int], ...]  # (demand, letters that may follow): complete unless more letters come
+    after_letter: bool  # a letter stands before it
+    counts: tuple[int, ...]  # occurrences per constraint, to one more than demanded
+    pending: tuple[tuple[int, int], ...]  # (constraint, letters that may follow): complete unless more letters come
     partial: bytes  # of an unfinished UTF-8 character
-    ended: bool  # whether the sentence has just ended
+    ended: bool  # the sentence has just ended
     open_ban: bool  # a banned word stands there unless a letter follows
 
     def counted(self, constraint: int) -> int:
-        """How often a demand is met, if the text ends here."""
+        """Count how often a constraint is met, if the text ends here."""
         return self.counts[constraint] + sum(constraint == other for other, _ in self.pending)
 
 
 class TextReader:
-    """Finds the forms of ``demands`` in a text (Aho & Corasick 1975, over characters), and what is banned."""
+    """A reader that finds the forms of constraints and bans in a text (Aho & Corasick 1975, over characters)."""
 
     def __init__(self, constraints: Sequence[Constraint], banned: BannedTerms) -> None:
         self._constraints, self._banned = constraints, banned
@@ -46,18 +46,18 @@ class TextReader:
         self.start = TextState("", False, (0,) * len(constraints), (), b"", False, False)
 
     def read(self, state: TextState, text: str) -> TextState | None:
-        """The reading after more text; nothing if that says something banned."""
+        """Return the state after more text; None if that says something banned."""
         if not self._banned:
             return self._go_on(state, text, False)
         open_ban = self._banned.follow(self._banned.end(state.node, state.after_letter), state.open_ban, text)
         return None if open_ban is None else self._go_on(state, text, open_ban)
 
     def follow(self, state: TextState, text: str) -> TextState:
-        """The reading after more text, whatever it says."""
+        """Return the state after more text, whatever that says."""
         return self._go_on(state, text, False)
 
     def passes(self, state: TextState, text: str) -> bool:
-        """Whether the text can follow, and the whole end there, without saying something banned."""
+        """Return whether the text can follow, and the whole end there, without saying something banned."""
         if not self._banned:
             return True
         return self._banned.follow(self._banned.end(state.node, state.after_letter), state.open_ban, text) is False

@@ -1,4 +1,4 @@
-"""Which bytes of text each token of a vocabulary writes.
+"""The bytes of text that each token of a vocabulary writes.
 
 A term has to be found however a model happens to cut it into tokens, so the search reasons about text. Three notations
 are in use: byte-level BPE (GPT-2's printable alphabet: Qwen, HunYuan), SentencePiece (`▁` for a space, `<0x0A>` for a
@@ -20,27 +20,27 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @cache
 def _byte_alphabet() -> Mapping[str, int]:
-    """GPT-2's printable stand-ins: a byte that prints stands for itself, the others follow from U+0100 on."""
+    """Return GPT-2's printable stand-ins: a byte that prints stands for itself, the others follow from U+0100 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
 
 
 def from_byte_level(piece: str) -> bytes:
-    """The bytes of a byte-level BPE piece."""
+    """Return the bytes of a byte-level BPE piece."""
     alphabet = _byte_alphabet()
     return bytes(alphabet[letter] for letter in piece) if all(letter in alphabet for letter in piece) else piece.encode()
 
 
 def from_sentencepiece(piece: str) -> bytes:
-    """The bytes of a SentencePiece piece, byte fallback included."""
+    """Return the bytes of a SentencePiece piece, byte fallback included."""
     if byte := _BYTE_TOKEN.fullmatch(piece):
         return bytes([int(byte[1], 16)])
     return piece.replace(SPACE_MARK, " ").encode()
 
 
 def token_bytes(tokenizer: Tokenizer, size: int) -> tuple[bytes, ...]:
-    """For each of ``size`` token ids the UTF-8 bytes it writes; empty for tokens that write nothing (special, unused)."""
+    """Return the UTF-8 bytes that each of ``size`` token ids writes; none for tokens that are special or unused."""
     pieces = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), size))))
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
     silent = set(tokenizer.all_special_ids) | {
@@ -57,7 +57,7 @@ def token_bytes(tokenizer: Tokenizer, size: int) -> tuple[bytes, ...]:
 
 
 def text_of_tokens(tokens: Iterable[int], written: Sequence[bytes]) -> str:
-    """The text that tokens write; a broken character becomes U+FFFD."""
+    """Return the text that tokens write; a broken character becomes U+FFFD."""
     return b"".join(written[token] for token in tokens).decode(errors="replace")
 
 

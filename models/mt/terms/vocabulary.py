@@ -1,4 +1,4 @@
-"""A vocabulary as the search sees it: which tokens begin a piece of text, and how few tokens spell it."""
+"""A vocabulary as the search sees it: the tokens that begin a piece of text, and the fewest that spell it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEVER_IN_TEXT = b"\xff"  # a byte that UTF-8 does not use
 
 
 class Vocabulary:
-    """``written[token]`` is the bytes of each token, empty where it writes nothing."""
+    """The tokens of a model; ``written[token]`` is the bytes of each, empty where it writes nothing."""
 
     def __init__(self, written: Sequence[bytes]) -> None:
         self.written = tuple(written)
@@ -37,27 +37,27 @@ class Vocabulary:
         return len(self.written)
 
     def decoded(self, token: int) -> tuple[str, bytes]:
-        """The characters a token writes after whole ones, and the bytes of an unfinished one."""
+        """Return the characters a token writes after whole ones, and the bytes of an unfinished one."""
         if token not in self._decoded:
             self._decoded[token] = decode(self.written[token])
         return self._decoded[token]
 
     def beginning(self, text: bytes) -> list[int]:
-        """All tokens that write a non-empty beginning of ``text``."""
+        """Return all tokens that write a non-empty beginning of ``text``."""
         if text not in self._beginning:
             ends = range(1, min(len(text), self._longest) + 1)
             self._beginning[text] = [token for end in ends for token in self._tokens.get(text[:end], ())]
         return self._beginning[text]
 
     def leading(self, text: bytes) -> list[int]:
-        """The tokens that begin a spelling of ``text`` with at most one token more than the fewest."""
+        """Return the tokens that begin a spelling of ``text`` with at most one token more than the fewest."""
         if text not in self._leading:
             most = self.fewest(text)
             self._leading[text] = [t for t in self.beginning(text) if self.fewest(text[len(self.written[t]) :]) <= most]
         return self._leading[text]
 
     def fewest(self, text: bytes) -> float:
-        """The least number of tokens that spell ``text``; infinite if none do."""
+        """Return the least number of tokens that spell ``text``; infinite if none do."""
         if text in self._fewest:
             return self._fewest[text]
         best: list[float] = [math.inf] * len(text) + [0]
@@ -69,17 +69,17 @@ class Vocabulary:
         return best[0]
 
     def writes(self, text: str) -> bool:
-        """Whether tokens can spell it; looked at whole only if one of its characters cannot be written by itself."""
+        """Return whether tokens can spell it; looked at whole only if one of its characters cannot be written by itself."""
         return all(self.fewest(letter.encode()) < math.inf for letter in set(text)) or self.fewest(text.encode()) < math.inf
 
     def first(self, text: bytes) -> int | None:
-        """The first token of a shortest spelling of ``text``."""
+        """Return the first token of a shortest spelling of ``text``."""
         fewest = self.fewest(text)
         tokens = self.beginning(text) if fewest < math.inf else []
         return next((t for t in tokens if self.fewest(text[len(self.written[t]) :]) == fewest - 1), None)
 
     def completing(self, partial: bytes) -> bytes:
-        """What tokens can write to complete an unfinished character; empty if they cannot."""
+        """Return the bytes that complete an unfinished character; empty if no tokens write such."""
         if partial not in self._completions:
             self._completions[partial] = b""
             continuing = []
@@ -99,7 +99,7 @@ class Vocabulary:
         return sorted(text for text in self._tokens if 0x80 <= text[0] < 0xC0)
 
     def continuing(self, text: bytes) -> list[int]:
-        """All tokens that begin with ``text``."""
+        """Return all tokens that begin with ``text``."""
         start = bisect_left(self._sorted, (text,))
         entries = takewhile(lambda place: self._sorted[place][0].startswith(text), range(start, len(self._sorted)))
         return [self._sorted[place][1] for place in entries]
@@ -109,7 +109,7 @@ class Vocabulary:
         return sorted((text, token) for token, text in enumerate(self.written) if text)
 
     def containing(self, text: bytes) -> list[int]:
-        """All tokens that write the characters of ``text``, and perhaps others around them."""
+        """Return all tokens that write the characters of ``text``, and perhaps others around them."""
         if text not in self._containing:
             joined, starts = self._joined
             found = self._containing[text] = []
@@ -150,7 +150,7 @@ class Vocabulary:
 
 
 def decode(written: bytes) -> tuple[str, bytes]:
-    """The characters that are whole, `BROKEN` for what never will be, and the bytes of an unfinished one."""
+    """Return the characters that are whole, `BROKEN` for what never will be, and the bytes of an unfinished one."""
     if written.isascii():
         return written.decode(), b""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -158,7 +158,7 @@ def decode(written: bytes) -> tuple[str, bytes]:
 
 
 def _finished(character: bytes) -> bool | None:
-    """Whether the bytes are whole characters (true), may become some (none), or never (false)."""
+    """Return whether the bytes are whole characters (true), may become some (none), or never (false)."""
     try:
         return bool(codecs.getincrementaldecoder("utf-8")().decode(character)) or None
     except UnicodeDecodeError:

@@ -17,7 +17,7 @@ from models.tts.qwen3.frame import is_end
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.stop_criteria import Ending
-from models.tts.qwen3.utterance import DecodedChunk, Utterance, UtteranceProgress, choose, chunk
+from models.tts.qwen3.utterance import DecodedChunk, Utterance, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import silent_frames
 from pipeline.errors import ModelError
 from pipeline.events import Samples
@@ -139,7 +139,7 @@ class Engine:
             for one in self._active
             if one.ending is None
         ]
-        return choose(progress, self._lookahead, self._rows.capacity)
+        return next_rows(progress, self._lookahead, self._rows.capacity)
 
     def _begin(self, utterance: Utterance) -> None:
         try:
@@ -208,7 +208,7 @@ class Engine:
 
     def _due(self, utterance: Utterance) -> int:
         waiting = len(utterance.codes) - utterance.decoded
-        return chunk(waiting, utterance.chunks, utterance.ending is not None or not utterance.has_text)
+        return chunk_size(waiting, utterance.chunks, utterance.ending is not None or not utterance.has_text)
 
     def _decode(self) -> list[DecodedChunk]:
         """Decode due chunks, those of equal size in one call; utterances that are over and decoded leave."""
@@ -216,21 +216,21 @@ class Engine:
         for one in self._active:
             if due := self._due(one):
                 groups.setdefault(due, []).append(one)
-        spoken = [spoken for frames, group in groups.items() for spoken in self._decode_group(group, frames)]
+        chunks = [chunk for frames, group in groups.items() for chunk in self._decode_group(group, frames)]
         ended = [one for one in self._active if one.ending is not None and one.decoded == len(one.codes)]
-        done = {id(one.utterance) for one in spoken if one.ending is not None}
+        done = {id(one.utterance) for one in chunks if one.ending is not None}
         nothing = np.zeros(0, dtype=np.float32)
-        spoken += [DecodedChunk(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
+        chunks += [DecodedChunk(one, nothing, 0, one.ending) for one in ended if id(one) not in done]
         for one in ended:
             self.remove(one)
-        return spoken
+        return chunks
 
     def _decode_group(self, group: list[Utterance], frames: int) -> list[DecodedChunk]:
         codes = [one.codes[one.decoded : one.decoded + frames] for one in group]
         decoded = self._executor.decode([one.stream for one in group], codes).numpy()
-        return [self._heard(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
+        return [self._chunk(one, samples, frames) for one, samples in zip(group, decoded, strict=True)]
 
-    def _heard(self, utterance: Utterance, samples: Samples, frames: int) -> DecodedChunk:
+    def _chunk(self, utterance: Utterance, samples: Samples, frames: int) -> DecodedChunk:
         utterance.decoded += frames
         utterance.chunks += 1
         silent = silent_frames(samples, self.codec.config.samples_per_frame)

@@ -24,16 +24,16 @@ class SpeechQueue:
         self.utterance = utterance
         self._queue: asyncio.Queue[DecodedChunk | ModelError] = asyncio.Queue(2 * LOOKAHEAD_FRAMES)
 
-    def put(self, spoken: DecodedChunk | ModelError) -> None:
+    def put(self, chunk: DecodedChunk | ModelError) -> None:
         """Deliver a decoded chunk, or the error that ended the utterance."""
-        self._queue.put_nowait(spoken)
+        self._queue.put_nowait(chunk)
 
     async def take(self) -> DecodedChunk:
         """Wait for the next chunk; raises the error that ended the utterance."""
-        spoken = await self._queue.get()
-        if isinstance(spoken, ModelError):
-            raise spoken
-        return spoken
+        chunk = await self._queue.get()
+        if isinstance(chunk, ModelError):
+            raise chunk
+        return chunk
 
 
 class EngineLoop:
@@ -50,11 +50,11 @@ class EngineLoop:
         while True:
             await self._wanted.wait()
             self._wanted.clear()  # before the turn: what is taken or added while it runs may be too late for it to see
-            news, busy = await self._lane.run(self._turn)
+            chunks, busy = await self._lane.run(self._turn)
             if busy:
                 self._wanted.set()
-            for queue, one in news:
-                queue.put(one)
+            for queue, chunk in chunks:
+                queue.put(chunk)
 
     async def call(self, method: Callable[..., Result], *arguments: object) -> Result:
         """Call the engine between two turns."""
@@ -96,7 +96,7 @@ class EngineLoop:
     def _turn(self) -> tuple[Sequence[tuple[SpeechQueue, DecodedChunk | ModelError]], bool]:
         """Run a turn; gives its chunks by queue, and if another turn has work. A failed turn ends all active utterances."""
         try:
-            spoken = self.engine.turn()
+            chunks = self.engine.turn()
         except CannotBegin as error:
             queue = self._queues.get(id(error.utterance))
             return [(queue, _failure(error.__cause__ or error))] if queue else [], self.engine.busy
@@ -105,8 +105,8 @@ class EngineLoop:
             for queue in queues:
                 self.engine.remove(queue.utterance)
             return [(queue, _failure(error)) for queue in queues], self.engine.busy
-        heard = ((self._queues.get(id(one.utterance)), one) for one in spoken)
-        return [(queue, one) for queue, one in heard if queue], self.engine.busy
+        queued = ((self._queues.get(id(chunk.utterance)), chunk) for chunk in chunks)
+        return [(queue, chunk) for queue, chunk in queued if queue], self.engine.busy
 
 
 def _failure(error: BaseException) -> ModelError:

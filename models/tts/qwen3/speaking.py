@@ -19,6 +19,7 @@ from models.tts.qwen3.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cu
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from models.tts.silence import EdgeTrim, pause_s
+from models.tts.spoken_text import spoken_text
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
@@ -71,7 +72,7 @@ class StreamedSpeech:
             pieces = TextPieces()
             reading = self._tasks.create_task(pieces.read(text))
             try:
-                async with aclosing(self._speak(pieces)) as speech:
+                async with aclosing(self._speak(pieces, unit.language)) as speech:
                     with refusing_when_full("to speak this"):
                         async for samples in speech:
                             now_s = asyncio.get_running_loop().time()
@@ -83,10 +84,14 @@ class StreamedSpeech:
             finally:
                 reading.cancel()
 
-    async def _speak(self, pieces: TextPieces) -> AsyncGenerator[Samples]:
+    async def _speak(self, pieces: TextPieces, language: str) -> AsyncGenerator[Samples]:
+        begun = False
         while text := await pieces.take():
             if not pieces.ended and self._may_wait():
                 text += await pieces.take_all()
+            if pieces.ended and not begun:  # parts of an amount or of markup cannot be written out
+                text = spoken_text(text, language)
+            begun = True
             parts = cut(text, self._length)
             growing = parts.pop() + text[len(text.rstrip()) :] if parts and not pieces.ended else ""
             for speech in (*map(self._speak_whole, parts), self._speak_growing(growing, pieces)):

@@ -73,7 +73,7 @@ class UtteranceProgress:
     has_text: bool  # the next frame's text token has arrived
 
 
-def choose(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) -> list[int]:
+def next_rows(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) -> list[int]:
     """Choose the rows that draw the next frame, at most ``limit``, most urgent first.
 
     Utterances not heard yet come first, then those whose listeners will run dry first (earliest deadline first, Liu and
@@ -84,7 +84,7 @@ def choose(utterances: Sequence[UtteranceProgress], lookahead: int, limit: int) 
     return [one.row for one in able[:limit]]
 
 
-def chunk(waiting: int, decoded_chunks: int, ended: bool) -> int:
+def chunk_size(waiting: int, decoded_chunks: int, ended: bool) -> int:
     """Choose the number of ``waiting`` frames to decode now; 0: wait for more."""
     size = CHUNKS[min(decoded_chunks, len(CHUNKS) - 1)]
     if waiting >= size:

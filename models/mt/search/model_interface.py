@@ -5,8 +5,8 @@ tensors on any device. A numpy model is a `StepModel` whose `start` returns ``ND
 `models.mt.search`, `models.mt.terms` and `models.mt.decoding` imports torch then. To plug one in:
 
 1. an `models.mt.decoding.Architecture`: ``vocabulary`` (the bytes of each token), ``ends``, ``prompt(request)`` and
-   ``step_model(prompts, needed)``; a model that scores a shortlist of the vocabulary scores the ``needed`` tokens as well
-   and gives all others minus infinity;
+   ``step_model(prompts, needed)``; a model that scores a shortlist of the vocabulary for each prompt scores the tokens
+   ``needed`` for it as well and gives all others minus infinity;
 2. ``models.mt.decoding.Decoder(architecture, beams, longest_source)``, on a thread of its own through
    `models.mt.batching.ready_translator`: terms, forced prefixes, drafts, batches and checks come with it.
 
