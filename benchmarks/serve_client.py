@@ -55,7 +55,7 @@ class ServerProcess:
     async def ready(self) -> ServerProcess:
         """Wait until it admits clients."""
         async with asyncio.timeout(START_S):
-            while not await asyncio.to_thread(self._answers):
+            while not await asyncio.to_thread(self._answers):  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(TRY_S)
         return self
 
