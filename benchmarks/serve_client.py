@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
@@ -43,13 +43,12 @@ class ServerProcess:
         self._watched = psutil.Process(process.pid)
 
     @classmethod
-    async def start(cls, capacity: int, drain_s: float = 20.0) -> ServerProcess:
-        """Start one; `ready` waits until it listens."""
+    async def start(cls, capacity: int, *more: object, log: IO[bytes] | int = asyncio.subprocess.DEVNULL) -> ServerProcess:
+        """Start one, with ``more`` options; `ready` waits until it listens."""
         port, metrics_port = free_port(), free_port()
-        options = ["--port", port, "--metrics-port", metrics_port, "--capacity", capacity, "--drain", drain_s, "-q"]
+        options = ["--port", port, "--metrics-port", metrics_port, "--capacity", capacity, "--drain", 20, *more]
         settings = [word for setting in SCRIPTED for word in ("--set", setting)]
         words = [sys.executable, "-m", "pipeline", "serve", "--profile", "cpu", *settings, *map(str, options)]
-        log = asyncio.subprocess.DEVNULL
         return cls(await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log), port, metrics_port)
 
     async def ready(self) -> ServerProcess:

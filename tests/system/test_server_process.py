@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +17,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("uvicorn")
+from websockets.asyncio.client import connect  # noqa: E402
+
 from benchmarks.serve_client import SCRIPTED, ServerProcess, Talker  # noqa: E402
 from benchmarks.spoken_numbers import spoken  # noqa: E402
 from pipeline.errors import BadInput, DeviceError  # noqa: E402
@@ -68,6 +74,33 @@ async def test_the_python_example_of_the_documentation_runs(tmp_path):
         assert ended.stdout.decode().split() == list(map(str, range(12))), ended.stderr.decode()
     finally:
         await running.end()
+
+
+async def test_tls_and_a_key_and_a_log_that_holds_neither_words_nor_keys_at_any_level(tmp_path):
+    chain, private = certificate(tmp_path)
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(f"- {{id: studio, sha256: {hashlib.sha256(b'sesame').hexdigest()}}}\n")
+    with (tmp_path / "log").open("wb") as log:
+        running = await ServerProcess.start(4, "--cert", chain, "--key", private, "--keys", keys, "-v", log=log)
+        try:
+            await running.ready()
+            trusted = ssl.create_default_context(cafile=chain)
+            url = running.url.replace("ws:", "wss:")
+            async with connect(url, ssl=trusted, additional_headers={"Authorization": "Bearer sesame"}) as connection:
+                update = {"type": "session.update", "session": {"translate_live": {"extensions": True}}}
+                await connection.send(json.dumps(update))
+                audio = base64.b64encode(spoken(0, 12)).decode()
+                await connection.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
+                await connection.send('{"type": "session.close"}')
+                events = [json.loads(text)["type"] async for text in connection]
+            assert "translate_live.unit" in events
+            assert events[-1] == "session.closed"
+        finally:
+            await running.end()
+    written = (tmp_path / "log").read_text()
+    assert "key=studio" in written
+    for secret in ("sesame", "session.update", "translate_live.unit", audio[:40], "rs_", "Bearer"):
+        assert secret not in written
 
 
 def serve(*words: object) -> subprocess.CompletedProcess[str]:
