@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import subprocess
 from contextlib import suppress
@@ -146,3 +147,17 @@ def certificate(folder) -> tuple:
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", private, "-out", chain]
     subprocess.run([*map(str, words), *names], check=True, capture_output=True)
     return chain, private
+
+
+async def test_a_client_that_does_not_wait_for_its_recording_frees_the_place():
+    import soundfile
+
+    async with serving("recognizer.hangs_at=[hear, 2]", capacity=1) as server:
+        recording = io.BytesIO()
+        soundfile.write(recording, [0.01] * 160_000, 16_000, format="WAV")
+        patience = httpx.Timeout(30, read=1.5)
+        async with httpx.AsyncClient(base_url=server.http, timeout=patience) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/audio/translations", files={"file": recording.getvalue()})
+            assert server.service.admission.active == 1
+        await asyncio.wait_for(server.service.admission.emptied(), 4)
