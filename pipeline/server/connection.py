@@ -85,8 +85,10 @@ class Connection:
         await self._close(leave)
 
     def going_away(self, seconds: float) -> None:
-        """Tell a client that knows the extension to go elsewhere."""
+        """Tell a client that knows the extension to go elsewhere; one that has said nothing is let go at once."""
         self._extra("going_away", seconds=round(seconds))
+        if self._source is None:
+            self.stop()
 
     def stop(self) -> None:
         """Take no more audio in, say what was heard, and close."""

@@ -251,6 +251,15 @@ async def test_a_drain_lets_sessions_end_and_stops_those_that_do_not():
         assert socket.text().split()[:150] == words(150)
 
 
+async def test_a_drain_does_not_wait_for_a_client_that_has_said_nothing():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        async with asyncio.TaskGroup() as tasks, connected(service) as socket:
+            await asyncio.sleep(0.1)
+            tasks.create_task(service.drain())
+        assert (socket.closed[0], asyncio.get_running_loop().time()) == (1001, pytest.approx(0.1, abs=0.1))
+
+
 async def test_a_session_ends_when_it_has_lasted_as_long_as_one_may():
     async with engine_of() as engine:
         async with connected(make_service(engine, limits=Limits(session_s=120))) as socket:
