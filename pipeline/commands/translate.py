@@ -63,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
-    languages.add_argument(
-        "--to", required=True, metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)"
-    )
+    languages.add_argument("--to", metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)")
     languages.add_argument("--speak", metavar="LANG", help="which one of several is spoken (the first)")
     languages.add_argument(
         "--glossary",
@@ -73,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
+        help="terms that must be said so: .csv, .txt, .yaml, .json, .tbx, .tmx or .xlf; repeatable",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(
@@ -93,7 +91,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
     speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")
-    speech.add_argument("--consent", action="store_true", help="the speaker consents to --voice same")
+    speech.add_argument("--speaker-consents", action="store_true", help="whoever is heard agrees to --voice same")
     speech.add_argument("--voice-style", metavar="TEXT", help="how to speak, for models that take it, as: calm and warm")
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
@@ -114,6 +112,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         help=".srt or .vtt; repeatable; of several languages one file each, as talk.es.vtt for talk.vtt",
     )
     text.add_argument("--captions-language", choices=["source", "target", "both"], help="what they show (target)")
+    text.add_argument(
+        "--captions-time", choices=["source", "speech"], help="show them when it was said, or is spoken (source)"
+    )
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )

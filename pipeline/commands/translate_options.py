@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
-from pipeline.languages import code_of
+from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
-from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
+from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.speech_file import RECORDED
 from pipeline.voices.record import SAME
 
@@ -45,6 +45,7 @@ class TranslateOptions:
     voice_style: str | None
     captions: tuple[CaptionFile, ...]
     captions_language: Shown
+    captions_time: Timed
     events: Path | None
     record: Path | None
     sinks: tuple[str, ...]
@@ -56,6 +57,8 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     """Check the arguments; raises `BadInput` for what contradicts itself."""
     files: list[str] = arguments.files
     _check_input(arguments, files)
+    if not arguments.to:
+        raise BadInput("the following arguments are required: --to", hint="translate-live --help")
     if not 0.0 <= arguments.original <= 1.0:
         raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
@@ -92,6 +95,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         voice_style=arguments.voice_style,
         captions=captions,
         captions_language=shown,
+        captions_time=arguments.captions_time or "source",
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
@@ -123,6 +127,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
+        ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
     ):
         if given and not there:
@@ -135,6 +140,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--speak", arguments.speak),
         ("--original", arguments.original),
         ("--max-lag", arguments.max_lag),
+        ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:
             raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
@@ -142,13 +148,13 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
 
 def _check_consent(arguments: argparse.Namespace) -> None:
     """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
-    if arguments.voice == SAME and not arguments.consent:
+    if arguments.voice == SAME and not arguments.speaker_consents:
         raise BadInput(
-            "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
-            "when everybody who speaks has agreed"
+            "--voice same copies the voice of whoever is heard, which needs their consent",
+            hint="--voice same --speaker-consents, when everybody who speaks has agreed",
         )
-    if arguments.consent and arguments.voice != SAME:
-        raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
+    if arguments.speaker_consents and arguments.voice != SAME:
+        raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
 
 
 def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:

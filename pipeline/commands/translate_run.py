@@ -118,7 +118,9 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
     if options.record is not None:
         yield LazyFile(options.record, SessionRecording, check_folder)
     for file in plan.captions:
-        yield LazyFile(file.path, partial(Captions, shown=options.captions_language, target=file.target))
+        timed = options.captions_time if file.target == plan.resolved.request.spoken else "source"
+        shown = options.captions_language
+        yield LazyFile(file.path, partial(Captions, shown=shown, target=file.target, timed=timed))
     if options.events is not None:
         yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
     for name in options.sinks:
