@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Collection, Generator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
@@ -68,7 +68,7 @@ class AudioFile:
 
         more = self._wav is WavLength.MORE
         options = {"protocol_whitelist": LOCAL, **({"ignore_length": "1"} if more else {})}
-        return av.open(f"file:{self._path}", options=options)
+        return cast("InputContainer", av.open(f"file:{self._path}", options=options))
 
     def _chunks(self) -> Generator[Samples, None, None]:
         """Decode the whole file in chunks of one length, then tell what was wrong with it."""

@@ -25,7 +25,7 @@ def first_sound_s(samples, rate=RATE):
     return float(np.argmax(np.abs(samples) > 0.05)) / rate
 
 
-def film(path, tracks, begins_s=0.0, codec="aac", picture_s=8.0, picture_from_s=0.0, disposition=()):
+def film(path, tracks, *, begins_s=0.0, codec="aac", picture_s=8.0, picture_from_s=0.0, disposition=()):
     """Write pictures from ``picture_from_s`` on, and one audio track for each (samples, language, title)."""
     codec_of_pictures = "mpeg2video" if path.suffix == ".ts" else "mpeg4"
     with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
