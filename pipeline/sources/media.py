@@ -33,12 +33,18 @@ class Media:
     """The chosen audio track of an open container, from the container's start on, without gaps.
 
     A sample's position is its timestamp minus the container's start; where nothing lies, or cannot be decoded, there is
-    silence. ``notices`` grows while `samples` runs, with places in seconds from the container's start. Raises `BadInput`
-    where there is no track, or none that is ``wanted``.
+    silence. Timestamps that leap by ``leap_s`` begin anew. ``notices`` grows while `samples` runs, with places in seconds
+    from the container's start. Raises `BadInput` where there is no audio track, or none that is ``wanted``.
     """
 
     def __init__(
-        self, name: str, container: InputContainer, wanted: str | None = None, languages: Collection[str] = ()
+        self,
+        name: str,
+        container: InputContainer,
+        wanted: str | None = None,
+        languages: Collection[str] = (),
+        *,
+        leap_s: float = LEAP_S,
     ) -> None:
         self.name = name
         self.notices: list[Notice] = []
@@ -53,6 +59,7 @@ class Media:
         self.sample_rate = 0  # known with the first frame
         self._zero_s = None if container.start_time is None else container.start_time / 1e6
         self._shift_s = 0.0
+        self._leap_s = leap_s
         self._exact = container.format.name in EXACT
         self._position = 0
         self._held: list[Samples] = []  # of frames after damage, until a timestamp says where they lie
@@ -148,7 +155,7 @@ class Media:
     def _moved(self, at: int) -> Iterator[Samples]:
         """Give the silence before a frame at sample ``at``; timestamps that leap are taken to begin anew there."""
         ahead = at - self._position
-        if not -BACK_S < ahead / self.sample_rate < LEAP_S:
+        if not -BACK_S < ahead / self.sample_rate < self._leap_s:
             self._shift_s -= ahead / self.sample_rate
             self.fault(f"its timestamps jump by {ahead / self.sample_rate:+.1f} s at {self._place()}; it goes on there")
         elif ahead > 0 and self._strays(ahead):
@@ -189,7 +196,7 @@ class Media:
             yield self._given(np.concatenate(self._held))
         if self._hurt_to_s and self.sample_rate:
             missing = round(self._hurt_to_s * self.sample_rate) - self._position
-            if 0 < missing < LEAP_S * self.sample_rate:
+            if 0 < missing < self._leap_s * self.sample_rate:
                 yield from self._silence(missing, damaged=True)
 
     def _given(self, samples: Samples) -> Samples:

@@ -220,7 +220,7 @@ async def test_two_minutes_are_refused_without_reading_them(tmp_path, monkeypatc
     path = tmp_path / "talk.wav"
     soundfile.write(path, np.zeros(120 * 8_000, np.float32), 8_000)
     monkeypatch.setattr("pipeline.sources.files.AudioFile._chunks", lambda self: pytest.fail("it was read"))
-    with pytest.raises(BadInput, match=r"longer than 60 s.*ffmpeg -ss 10 -t 12"):
+    with pytest.raises(BadInput, match=r"longer than 60 s.*only that part of it"):
         await read_recording(path)
 
 
