@@ -100,6 +100,8 @@ def open_encoded(pipe: Pipe, descriptor: int, head: bytes, kind: str) -> InputCo
     elif _has_index_at_end(head):
         file = _stored(pipe)
     options = {"analyzeduration": str(round(ANALYSED_S * 1e6)), "protocol_whitelist": "data"}
+    if head.startswith(b"RIFF"):
+        options["ignore_length"] = "1"  # of WAV: who writes into a pipe cannot correct it
     try:
         return cast("InputContainer", av.open(file, format=kind or None, options=options))
     except (av.error.FFmpegError, OSError) as error:

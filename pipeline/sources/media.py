@@ -22,7 +22,7 @@ EXACT = {"flac"}
 """Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
 TOLERANCE_S = 0.05  # containers round timestamps, and recorders are late: frames that lie closer follow each other
 DAMAGE_TOLERANCE_S = 0.002
-LEAP_S, BACK_S = 3600.0, 1.0  # timestamps that jump further begin anew
+LEAP_S, BACK_S = 3600.0, 0.25  # timestamps that jump further begin anew
 BLOCK_S = 1.0  # the longest piece of silence at once
 PLACES = 3  # damaged places that are told one by one
 SILENT = 1e-3  # -60 dB
@@ -122,6 +122,8 @@ class Media:
 
     def report(self) -> None:
         """Tell what is known only at the end."""
+        if self._hurt_packets and not self._places:
+            self.fault(f"{self._hurt_packets} packets could not be decoded and were left out")
         if self._places > PLACES:
             self.fault(f"{self._places} places of it are damaged; {self._hurt_packets} packets could not be decoded")
         if self.invalid_samples:
@@ -145,22 +147,17 @@ class Media:
         if self._held:
             at -= sum(map(len, self._held))
             samples, self._held = np.concatenate([*self._held, samples]), []
-        yield from self._moved(at)
-        if (overlap := self._position - at) > 0 and self._strays(overlap):
-            samples = samples[overlap:]
-        self._hurt_to_s = None
-        if len(samples):
-            yield self._given(samples)
-
-    def _moved(self, at: int) -> Iterator[Samples]:
-        """Give the silence before a frame at sample ``at``; timestamps that leap are taken to begin anew there."""
         ahead = at - self._position
         if not -BACK_S < ahead / self.sample_rate < self._leap_s:
             self._shift_s -= ahead / self.sample_rate
             self.fault(f"its timestamps jump by {ahead / self.sample_rate:+.1f} s at {self._place()}; it goes on there")
         elif ahead > 0 and self._strays(ahead):
-            damaged = self._hurt_to_s is not None or (self._exact and self._position)
-            yield from self._silence(ahead, damaged=bool(damaged))
+            yield from self._silence(ahead, damaged=bool(self._hurt_to_s is not None or (self._exact and self._position)))
+        elif ahead < 0 and self._strays(-ahead):
+            samples = samples[-ahead:]
+        self._hurt_to_s = None
+        if len(samples):
+            yield self._given(samples)
 
     def _strays(self, samples: int) -> bool:
         exact = self._exact or self._hurt_to_s is not None

@@ -32,7 +32,8 @@ def wav_length(path: Path) -> WavLength:
         while at + 8 <= size:
             file.seek(at)
             name, length = struct.unpack("<4sI", file.read(8))
-            if inside and name not in _AFTER_SAMPLES and not (name.isascii() and at + 8 + length <= size + 1):
+            known = name in _AFTER_SAMPLES or (name.isascii() and name != b"RIFF" and at + 8 + length <= size + 1)
+            if inside and not known:
                 return WavLength.AS_STATED if name.startswith(_TAGS) else WavLength.MORE
             inside = inside or name == b"data"
             if name == b"data" and (length in _UNKNOWN or length >= 0x7FFFFFF0):

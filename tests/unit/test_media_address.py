@@ -136,6 +136,16 @@ async def test_an_address_is_heard_at_the_pace_at_which_it_was_spoken():
     np.testing.assert_allclose(np.concatenate([chunk.samples for chunk in chunks]), tone(3, 16_000), atol=1e-3)
 
 
+async def test_a_recording_whose_connection_breaks_is_heard_on_from_there():
+    data = encoded("mp3", "libmp3lame", tracks=[np.resize(tone(1, RATE), 20 * RATE)], bit_rate=320_000)
+    with FileServer({"/talk.mp3": data}).running() as server:
+        server.cuts = 1
+        items = [item async for item in Address(f"{server.url}/talk.mp3", clock=SetClock())]
+    assert all(isinstance(item, AudioChunk) for item in items)
+    assert items[-1].end == pytest.approx(20, abs=0.1)
+    assert server.begun_at[-1] == len(data) // 2
+
+
 async def test_what_is_not_at_its_address_is_told():
     with FileServer({}).running() as server, pytest.raises(NetworkError, match="cannot be heard"):
         [item async for item in Address(f"{server.url}/talk.flac", clock=SetClock())]

@@ -214,6 +214,27 @@ async def test_a_wav_that_states_less_than_it_holds_is_heard_to_its_end(tmp_path
     assert [("states less than" in notice.message) for notice in file.notices] == [True] * bool(stated)
 
 
+async def test_of_recordings_joined_byte_by_byte_all_is_heard(tmp_path):
+    samples = tone(3, 16_000)
+    for name in ("a.wav", "a.flac", "a.mp3", "a.ogg"):
+        path = write(tmp_path / name, samples)
+        path.write_bytes(2 * path.read_bytes())
+        file, got = await heard(path)
+        assert len(got) / 16_000 == pytest.approx(6.0, abs=0.3)  # of FLAC, the decoder loses a block
+        assert np.sqrt(np.mean(got[-8_000:-2_000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+        assert len(file.notices) <= 1
+
+
+async def test_timestamps_that_leap_begin_anew_there(tmp_path):
+    whole = film(tmp_path / "whole.ts", [(tone(2, RATE), "eng", "")], picture_s=0.2, picture_from_s=4.0, begins_s=4.0)
+    path = tmp_path / "joined.ts"
+    path.write_bytes(2 * whole.read_bytes())
+    file, got = await heard(path)
+    assert len(got) / RATE == pytest.approx(4.0, abs=0.1)
+    [notice] = file.notices
+    assert "its timestamps jump by -2." in notice.message
+
+
 @pytest.mark.parametrize("behind", [b"LIST\x04\0\0\0INFO", b"PEAKx", b"ID3\x04\0\0\0\0\0\x7f" + bytes(900), b""])
 async def test_what_programs_append_to_a_wav_is_no_sound(tmp_path, behind):
     path = write(tmp_path / "a.wav", tone(1, 16_000))

@@ -131,6 +131,16 @@ async def test_a_file_is_redirected_into_it(tmp_path, form):
     assert len(got) / RATE == pytest.approx(3.0, abs=0.15)
 
 
+@pytest.mark.parametrize("stated", [0, 1_000, 0xFFFFFFFF])
+async def test_the_length_that_a_piped_wav_states_does_not_count(pipe, stated):
+    data = bytearray(encoded("wav", "pcm_s16le"))
+    at = data.index(b"data")
+    data[at + 4 : at + 8] = stated.to_bytes(4, "little")
+    pipe[1](data)
+    got, _ = await heard(StandardInput(clock=LoopClock(), descriptor=pipe[0]))
+    assert len(got) == 3 * RATE
+
+
 RAW = {
     "tone": tone(2, 16_000),
     "quiet": 0.001 * tone(2, 16_000),
