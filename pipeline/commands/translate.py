@@ -29,8 +29,8 @@ examples:
       terms that must be said as your glossaries have them
   translate-live https://radio.example/live.mp3 --allow-network --to es > es.txt
       translate a broadcast into text
-  arecord -f S16_LE -r 16000 -t raw | translate-live - --rate 16000 --to es
-      translate what another program writes; - takes MP3, Ogg, MPEG-TS ... too
+  cat talk.mp3 | translate-live - --to es
+      translate what another program writes: any format, or raw PCM (--rate)
 
 the last line on standard error says what came of it: seconds heard, units
 (and how many were skipped), ear-voice span (from the end of a unit's source

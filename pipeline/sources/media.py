@@ -213,7 +213,9 @@ class Media:
     def _mono(self, frame: AudioFrame) -> Samples:
         """Mix a frame to mono, and tell once if its channels cancel."""
         louder = self._downmix.louder
-        samples = self._downmix.mix(planes_of(frame), frame.sample_rate, [one.name for one in frame.layout.channels])
+        named = [one.name for one in frame.layout.channels]
+        names = [f"channel {number}" if name == "NONE" else name for number, name in enumerate(named, 1)]
+        samples = self._downmix.mix(planes_of(frame), frame.sample_rate, names)
         if self._downmix.louder != louder:
             self.fault(
                 f"its channels cancel each other (opposite phase) at {self._place()}; "

@@ -181,6 +181,9 @@ async def test_of_channels_that_cancel_the_louder_is_heard_and_told(tmp_path, na
     assert np.sqrt(np.mean(got[RATE // 2 : RATE] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
     [notice] = file.notices
     assert "cancel each other (opposite phase) at 0.0" in notice.message
+    assert notice.message.endswith(
+        tuple(f"the louder one, {channel}, is heard" for channel in ("FL", "FR", "channel 1", "channel 2"))
+    )
 
 
 @pytest.mark.parametrize(("left", "right"), [(1, 1), (1, 0), (0, 1), (1, 0.5), (1, 1j)])
