@@ -19,8 +19,6 @@ from pipeline.sinks.speech_file import RECORDED
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
-RATE_HZ = 16_000
-"""Of raw PCM, unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,9 @@ class TranslateOptions:
     request: SessionRequest
     files: tuple[str, ...]
     mic: bool
-    rate_hz: int
+    rate_hz: int | None
+    track: str | None
+    address: bool
     glossary: tuple[Path, ...]
     glossary_soft: bool
     profile: str
@@ -80,7 +80,9 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         request=request,
         files=tuple(files),
         mic=arguments.mic,
-        rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
+        rate_hz=arguments.rate,
+        track=arguments.track,
+        address=any(map(is_address, files)),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
@@ -99,7 +101,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
-        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or any(map(is_address, files)),
         quiet=arguments.quiet,
     )
 
@@ -111,14 +113,23 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files; try: only -")
+    addresses = [name for name in files if is_address(name)]
+    if addresses and not arguments.allow_network:
+        raise BadInput(
+            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it; try: --allow-network"
+        )
+    if addresses and len(files) > 1:
+        raise BadInput("an address cannot be one of several inputs; try: only the address")
+    if addresses and arguments.fast:
+        raise BadInput("--fast is faster than an address can be heard live; try: without --fast")
     for name in files:
-        if "://" in name:
-            raise BadInput(
-                f"{name} is an address, and nothing is fetched from a network; "
-                f"try: ffmpeg -i {name} -f s16le -ac 1 -ar 16000 - | translate-live - --to LANGUAGE"
-            )
         if name in COMMANDS:
             raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+
+
+def is_address(name: str) -> bool:
+    """Tell if a name is an address on a network: one with a scheme, and no file."""
+    return "://" in name and not Path(name).exists()
 
 
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
@@ -126,6 +137,8 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     for option, given, needed, there in (
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
+        ("--track N", arguments.track is not None, "FILE", files),
+        ("--allow-network", arguments.allow_network, "ADDRESS", any(map(is_address, files))),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
