@@ -1,113 +1,41 @@
 // The page: its controls, and what the session says.
+import { devices, input, languages, nameOf, overlay, remember, restore, session, showChoices } from './choices.js';
 import { Connection } from './connection.js';
-import { glossaryRows } from './glossary.js';
 import { Sound } from './sound.js';
-import { direction, Transcript } from './transcript.js';
+import { Transcript } from './transcript.js';
 
 const $ = id => document.getElementById(id);
 const transcript = new Transcript($('transcript'));
-const REMEMBERED = ['from', 'to', 'microphone', 'speaker', 'echo', 'voice', 'voice-name', 'glossary', 'same-language', 'size', 'aloud', 'translation'];
 const STATES = {
   ready: 'Ready', connecting: 'Connecting', listening: 'Listening', paused: 'Paused', waiting: 'Reconnecting', finishing: 'Finishing', done: 'Done', refused: 'Stopped',
 };
-const HINTS = {
-  microphone: 'Press Start and talk. Headphones keep the translation out of the microphone.',
-  tab: 'Press Start, choose a tab, and switch on “Also share tab audio”.',
-  file: 'Choose a recording, then press Start: it plays here while it is translated.',
-};
-let offered = { from: [], to: [], spoken: [], names: {}, default: '' };
-let sound = null, connection = null, timer = 0, link = '/captions.html';
+let sound = null, connection = null, timer = 0;
 
 export const stats = () => ({ ...sound?.stats, units: transcript.units.length, reconnects: connection?.reconnects ?? 0, ends: connection?.endMs ?? 0 });
 
-const input = () => document.querySelector('[name=input]:checked').value;
-const nameOf = code => offered.names[code] || code;
 const icon = (button, name, text) => {
   button.querySelector('use').setAttribute('href', `icons.svg#${name}`);
   button.querySelector('span').textContent = text;
 };
 
-function alertOf(text) {
-  $('alert').textContent = text;
+const alertOf = text => { $('alert').textContent = text; };
+
+function notice(text) {
+  clearTimeout(notice.timer);
+  $('notice').textContent = text;
+  notice.timer = setTimeout(() => { $('notice').textContent = ''; }, 6000);
 }
 
 // --- the choices ---
 
-function restore() {
-  for (const id of REMEMBERED) {
-    const value = localStorage.getItem(`translate-live.${id}`), control = $(id);
-    if (value === null) continue;
-    if (control.type === 'checkbox') control.checked = value === 'true';
-    else if (control.tagName !== 'SELECT' || [...control.options].some(option => option.value === value)) control.value = value;
-  }
-}
-
-function remember({ target }) {
-  if (REMEMBERED.includes(target.id)) localStorage.setItem(`translate-live.${target.id}`, target.type === 'checkbox' ? target.checked : target.value);
-}
-
-async function languages() {
-  const answer = await fetch('/v1/languages');
-  if (!answer.ok) throw new Error((await answer.json()).error.message);
-  offered = await answer.json();
-  const byName = codes => [...codes].sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
-  const heard = byName(offered.from).map(code => new Option(nameOf(code), code));
-  $('from').replaceChildren(...(heard.length > 1 ? [new Option('Any language', '')] : []), ...heard);
-  $('to').replaceChildren(...byName(offered.to).map(code => new Option(nameOf(code) + (offered.spoken.includes(code) ? '' : ' (captions only)'), code)));
-  $('to').value = offered.default;
-  restore();
-  const wanted = new URLSearchParams(location.search);
-  for (const id of ['from', 'to']) if ([...$(id).options].some(option => option.value === wanted.get(id))) $(id).value = wanted.get(id);
-}
-
-async function devices() {
-  const all = await navigator.mediaDevices?.enumerateDevices() ?? [];
-  for (const [id, kind] of [['microphone', 'audioinput'], ['speaker', 'audiooutput']]) {
-    const { value } = $(id), found = all.filter(device => device.kind === kind && device.deviceId && device.deviceId !== 'default');
-    $(id).replaceChildren(new Option('System default', ''), ...found.map((device, at) => new Option(device.label || `${id} ${at + 1}`, device.deviceId)));
-    const wanted = value || localStorage.getItem(`translate-live.${id}`);
-    if ([...$(id).options].some(option => option.value === wanted)) $(id).value = wanted;
-  }
-}
-
-function session() {
-  const voice = $('voice').value === 'named' ? $('voice-name').value.trim() : $('voice').value;
-  return {
-    audio: { output: { language: $('to').value }, input: { transcription: { model: 'local' } } },
-    translate_live: {
-      source: $('from').value, voice, consent: $('consent').checked, glossary: glossaryRows($('glossary').value), same_language: $('same-language').value,
-    },
-  };
-}
-
-// Show what the choices mean; a session that runs follows them.
 function chosen() {
-  const target = $('to').value, kind = input();
-  transcript.languages($('from').value, target);
-  $('source-name').textContent = $('from').value ? nameOf($('from').value) : 'Original';
-  $('target-name').textContent = nameOf(target) || 'Translation';
-  $('announce').lang = target;
-  $('announce').dir = direction(target);
-  $('file').hidden = kind !== 'file';
-  $('hint').textContent = HINTS[kind];
-  $('voice-name-label').hidden = $('voice').value !== 'named';
-  $('consent-label').hidden = $('voice').value !== 'same';
-  document.documentElement.style.setProperty('--size', `${$('size').value}rem`);
-  showLink();
+  transcript.languages($('from').value, $('to').value);
+  showChoices();
 }
 
-function showLink() {
-  const address = new URL(link, location.href);
-  address.searchParams.set('languages', $('to').value);
-  address.searchParams.set('lines', 2);
-  address.searchParams.set('size', 48);
-  $('overlay').value = address.href;
-}
-
-async function overlay() {
-  const answer = await fetch('/captions/links', { method: 'POST' }).catch(() => null);
-  if (answer?.ok) ({ url: link } = await answer.json());
-  showLink();
+function dropped(files) {
+  $('file').files = files;
+  document.querySelector('[value=file]').click();
 }
 
 // --- the session ---
@@ -122,6 +50,7 @@ async function start() {
     return $('consent').focus();
   }
   transcript.clear();
+  for (const what of ['voice', 'text']) $(`lag-${what}`).textContent = '';
   state('connecting');
   running(true);
   sound = new Sound();
@@ -207,13 +136,13 @@ function heard(event) {
     case 'translate_live.flush':
       return sound.flush();
     case 'translate_live.skipped':
-      return transcript.note(`not spoken: ${event.reason}`);
+      return notice(`shown, not spoken: ${event.reason}`);
     case 'translate_live.gap':
       return transcript.note(`${((event.end_ms - event.start_ms) / 1000).toFixed(1)} s not heard: ${event.reason}`);
     case 'translate_live.fault':
       return alertOf(event.message);
     case 'translate_live.going_away':
-      return alertOf('The server is about to go away; the session goes on with the next one.');
+      return notice('The server is about to go away; the session goes on with the next one.');
     case 'error':
       return alertOf(event.error.message);
   }
@@ -231,7 +160,7 @@ function unit(event) {
 
 function lag(what, ms) {
   $('lag').hidden = false;
-  $(`lag-${what}`).textContent = `${what} ${(Math.max(0, ms) / 1000).toFixed(1)} s behind`;
+  $(`lag-${what}`).textContent = `${what} ${(Math.max(0, ms) / 1000).toFixed(1)} s`;
 }
 
 function tick() {
@@ -303,6 +232,13 @@ document.addEventListener('change', event => {
   chosen();
   if (['from', 'to', 'voice', 'voice-name', 'consent', 'glossary', 'same-language'].includes(event.target.id)) connection?.configure(session());
 });
+for (const kind of ['dragover', 'dragleave', 'drop']) {
+  document.addEventListener(kind, event => {
+    event.preventDefault();
+    document.body.classList.toggle('dropping', kind === 'dragover' && !$('file').disabled);
+    if (kind === 'drop' && event.dataTransfer.files.length && !$('file').disabled) dropped(event.dataTransfer.files);
+  });
+}
 navigator.mediaDevices?.addEventListener('devicechange', devices);
 addEventListener('beforeunload', event => { if (connection && !connection.over) event.preventDefault(); });
 $('tab-choice').hidden = !navigator.mediaDevices?.getDisplayMedia;

@@ -1,7 +1,7 @@
 // Source and translation as paragraphs side by side, each with its tentative tail, and as files.
 const UNSPACED = new Set(['zh', 'ja', 'yue', 'th', 'lo', 'km', 'my']);
 const RIGHT_TO_LEFT = new Set(['ar', 'fa', 'he', 'ur', 'ps', 'sd', 'ug', 'yi', 'dv', 'ckb']);
-const LONG = 240; // characters after which the end of an utterance ends the paragraph
+const LONG = 240, ENOUGH = 110; // characters after which the end of an utterance, or of a sentence, ends the paragraph
 const CUE = { characters: 84, ms: 6000, gapMs: 1500 };
 const primary = code => code.split('-')[0];
 
@@ -26,7 +26,8 @@ export class Transcript {
     this.box.replaceChildren();
     this.paragraphs = [];
     this.current = 0; // the paragraph that the next unit belongs to
-    this.breaks = true;
+    this.breaks = this.pauses = true;
+    this.tails = {};
   }
 
   get empty() { return !this.units.length && !this.paragraphs.length; }
@@ -34,7 +35,7 @@ export class Transcript {
   languages(source, target) { Object.assign(this, { source, target }); }
 
   follow(change) {
-    const { scrollTop, scrollHeight, clientHeight } = this.box, near = scrollHeight - scrollTop - clientHeight < 80;
+    const { scrollTop, scrollHeight, clientHeight } = this.box, near = scrollHeight - scrollTop - clientHeight < 120;
     change();
     if (near) this.box.scrollTop = this.box.scrollHeight;
   }
@@ -45,13 +46,13 @@ export class Transcript {
       const cell = element('p', side), language = this[side] || '';
       cell.lang = language;
       cell.dir = language ? direction(language) : 'auto';
-      const parts = { said: element('span', 'said'), pending: element('span', 'pending'), tail: element('span', 'tail') };
+      const parts = { said: element('span', 'said'), tail: element('span', 'tail') };
       parts.tail.ariaHidden = 'true';
       cell.append(...Object.values(parts));
       row.append(cell);
       return parts;
     });
-    const made = { source: cells[0], target: cells[1], heard: '', covered: '', text: '' };
+    const made = { row, source: cells[0], target: cells[1], heard: '', covered: 0, text: '' }; // covered: characters in units
     this.box.append(row);
     this.paragraphs.push(made);
     this.breaks = false;
@@ -63,53 +64,57 @@ export class Transcript {
     this.follow(() => {
       if (text.trim() || tail) {
         const paragraph = this.paragraph();
-        paragraph.heard = joined(paragraph.heard, text, language);
-        this.paragraphs.forEach(one => { one.source.tail.textContent = ''; });
-        paragraph.source.tail.textContent = tail ? ` ${tail}` : '';
-        this.show(paragraph);
-      }
-      if (ended && (this.paragraphs.at(-1)?.heard.length ?? 0) > LONG) this.breaks = true;
+        paragraph.heard = (this.pauses ? joined(paragraph.heard, text, language) : paragraph.heard + text).trimStart();
+        this.pauses = false;
+        paragraph.source.said.textContent = paragraph.heard;
+        this.tail('source', paragraph, tail);
+        const { length } = paragraph.heard;
+        this.breaks = !tail && (length > LONG && ended || length > ENOUGH && /[.!?。！？]["”’)]?$/.test(paragraph.heard));
+      } else if (!tail) this.tail('source', null, '');
+      this.pauses ||= ended;
     });
   }
 
-  show(paragraph) {
-    const { heard, covered, source } = paragraph, rest = heard.startsWith(covered) ? heard.slice(covered.length) : '';
-    source.said.textContent = covered && heard.startsWith(covered) ? covered : heard;
-    source.pending.textContent = covered ? rest : '';
+  tail(side, paragraph, text) {
+    if (this.tails[side]) this.tails[side].textContent = '';
+    this.tails[side] = paragraph?.[side].tail;
+    if (paragraph) paragraph[side].tail.textContent = text && ` ${text.trim()}`;
   }
 
   unit({ unit, target, text, source, start_ms, end_ms }) {
     this.units.push({ unit, target, text: text.trim(), source, start_ms, end_ms });
     this.follow(() => {
       if (!this.paragraphs.length) this.paragraph();
-      const at = this.paragraphs.findIndex((one, index) => index >= this.current && one.heard.slice(one.covered.length).includes(source));
+      const place = one => one.heard.indexOf(source, one.covered);
+      const at = this.paragraphs.findIndex((one, index) => index >= this.current && place(one) >= 0);
       if (at >= 0) this.current = at;
-      const paragraph = this.paragraphs[Math.min(this.current, this.paragraphs.length - 1)];
-      paragraph.covered = joined(paragraph.covered, source, this.source || '');
-      if (!paragraph.heard.startsWith(paragraph.covered)) paragraph.heard = paragraph.covered;
+      const paragraph = this.paragraphs[this.current] ?? this.paragraphs.at(-1);
+      paragraph.covered = at >= 0 ? place(paragraph) + source.length : paragraph.heard.length;
       paragraph.text = joined(paragraph.text, text, target);
       paragraph.target.said.textContent = paragraph.text;
-      this.draft('');
-      this.show(paragraph);
+      this.tail('target', null, '');
     });
   }
 
   draft(text) {
-    this.paragraphs.forEach(one => { one.target.tail.textContent = ''; });
-    const paragraph = this.paragraphs.at(-1);
-    if (paragraph && text) this.follow(() => { paragraph.target.tail.textContent = ` ${text.trim()}`; });
+    this.follow(() => this.tail('target', this.paragraphs.at(-1), text));
   }
 
   // After a loss: words that no unit covers are heard again.
   rewind() {
-    for (const paragraph of this.paragraphs) {
-      if (paragraph.covered !== paragraph.heard) paragraph.heard = paragraph.covered;
-      paragraph.source.tail.textContent = paragraph.target.tail.textContent = '';
-      this.show(paragraph);
+    this.tail('source', null, '');
+    this.tail('target', null, '');
+    for (const paragraph of this.paragraphs.slice(this.current)) {
+      paragraph.heard = paragraph.heard.slice(0, paragraph.covered);
+      paragraph.source.said.textContent = paragraph.heard;
     }
+    while (this.paragraphs.length && !this.paragraphs.at(-1).covered && !this.paragraphs.at(-1).text) this.paragraphs.pop().row.remove();
+    this.current = Math.min(this.current, Math.max(0, this.paragraphs.length - 1));
+    this.pauses = true;
   }
 
   note(text) {
+    if (this.box.lastElementChild?.textContent === text) return;
     this.follow(() => this.box.append(element('p', 'note', text)));
     this.breaks = true;
   }
