@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", metavar="SIZES", help="cost of one update at these sizes, random weights (tiny,small,…)")
     parser.add_argument("--weights", metavar="NAMES", help="trained weights beside the same fed whole (base,tiny.en,…)")
     parser.add_argument(
-        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_MODELS)"
     )
     parser.add_argument("--speech", type=Path, metavar="DIR", help="with --weights: more recordings with transcripts.tsv")
     parser.add_argument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,6 +19,7 @@ from benchmarks.metrics.statistics import percentile
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
+from models.model_files import models_folder
 from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.events import Gap, LanguageChanged
 
@@ -73,7 +73,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _folder(name: str, folder: Path | None) -> Path:
-    given = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nonexistent"))
+    given = folder or models_folder()
     found = next((path for path in (given / f"whisper-{name}", given / name) if path.is_dir()), None) or find(name)
     if found is None:
         raise ModelError(f"no Whisper weights {name!r} in {given} nor among the downloaded models", hint=FETCH_MODELS)

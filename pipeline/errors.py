@@ -80,12 +80,14 @@ class StageFailed(ModelError):
     def __init__(self, stage: str, cause: BaseException) -> None:
         hint = cause.hint if isinstance(cause, TranslateLiveError) else ""
         code = cause.code if isinstance(cause, TranslateLiveError) else ""
-        super().__init__(f"the {stage} stage failed: {getattr(cause, 'message', '') or told(cause)}", hint=hint, code=code)
+        super().__init__(
+            f"the {stage} stage failed: {getattr(cause, 'message', '') or message_of(cause)}", hint=hint, code=code
+        )
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Give what an error says, or at least its name."""
     return str(error) or type(error).__name__
 

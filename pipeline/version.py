@@ -1,4 +1,4 @@
-"""Which version runs."""
+"""The version that runs."""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ SCRIPTED = (
     "recognizer.use=tests.scripted_backends:Scripted",
     "translator.use=tests.scripted_backends:Scripted",
     "synthesizer.use=tests.scripted_backends:ScriptedVoice",
+    "fallback_synthesizer.use=tests.scripted_backends:ScriptedVoice",
+    "units.policy=pauses",
 )
 
 
@@ -44,7 +46,7 @@ class Running:
 
 
 def scripted_profile(*assignments: str) -> Profile:
-    return load_profile("offline", None, [*SCRIPTED, *assignments])
+    return load_profile("cpu", None, [*SCRIPTED, *assignments])
 
 
 def make_service(engine: Engine, *, keys=(), capacity: int = 4, origins=(), limits: Limits | None = None) -> Service:

@@ -27,7 +27,7 @@ _WORDS: dict[object, str] = {
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """Which class a profile uses for a stage (``module:Class``), and its settings."""
+    """A class that a profile uses for a stage (``module:Class``), and its settings."""
 
     use: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def _valid(value: object, kind: object) -> str:
 
 
 def _words(kind: object) -> str:
-    """What values of a type are called in a configuration."""
+    """Name the values of a type as a configuration does."""
     parts = [_words(part) for part in get_args(kind) if part is not ...]
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))

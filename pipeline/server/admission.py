@@ -11,7 +11,6 @@ from pipeline.server.access import Key, Refusal
 
 RETRY_S = 5
 KEPT_S = 10.0  # for which a lost session's place waits for its client
-RESERVED = 8  # one place in so many is kept for clients that resume
 
 
 class Admission:
@@ -66,5 +65,4 @@ class Admission:
         now = asyncio.get_running_loop().time()
         self._kept = {session: until for session, until in self._kept.items() if until > now}
         others = len(self._kept) - (resuming in self._kept)
-        reserved = 0 if resuming else self.capacity // RESERVED
-        return self.capacity - self.active - others - reserved
+        return self.capacity - self.active - others

@@ -16,14 +16,14 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Audio, Change, Control, Finish, Offset, Ping, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.resume import RENEWED_S, resume_token
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import LOG, Allowance, Service
 from pipeline.server.source import SocketSource
 from pipeline.server.writer import SlowClient, SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue
 
 CLOSE_S = 2.0  # for the close frame to leave
-DONE, GOING_AWAY, WRONG, FAILED, TOO_BIG = 1000, 1001, 1008, 1011, 1009
+DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
 EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
 BURST, PER_S = 50.0, 10.0  # events other than audio
 
@@ -56,7 +56,7 @@ class Connection:
         self._mistakes = 0
         self._paused = self._muted = False
         self._start_ms = 0
-        self._allowance, self._allowed_at = BURST, self._clock.now()
+        self._allowance = Allowance(BURST, PER_S, self._clock)
 
     @property
     def unsent_bytes(self) -> int:
@@ -71,9 +71,8 @@ class Connection:
         try:
             self._writer.put(self._dialect.created())
             async with self._tasks as tasks:
-                tasks.create_task(self._write())
-                tasks.create_task(self._read())
-                tasks.create_task(self._watch())
+                for work in (self._write(), self._read(), self._watch()):
+                    tasks.create_task(work)
         except* Leave as group:
             leave = _first(group)
         finally:
@@ -143,10 +142,7 @@ class Connection:
 
     async def _spend(self) -> None:
         """Count an event that is no audio; a client that sends too many is let go."""
-        now = self._clock.now()
-        self._allowance = min(BURST, self._allowance + (now - self._allowed_at) * PER_S) - 1
-        self._allowed_at = now
-        if self._allowance < 0:
+        if not self._allowance.spend():
             await self._leave(Rejected("rate_limited", f"more than {PER_S:g} events a second"), TOO_FAST)
 
     async def _hear(self, pcm: bytes) -> None:
@@ -196,9 +192,12 @@ class Connection:
             first_unit = self._dialect.next_unit
         offset = Offset(self._start_ms, first_unit, request.request.targets[0])
         try:
-            self._session = await self._service.engine.session(request, self._clock)
-            self._apply_levers()
-            await self._session.run(source, self._outlets(offset))
+            session = self._session = await self._service.engine.session(request, self._clock)
+            if self._paused:
+                session.pause()
+            if self._muted:
+                session.mute()
+            await session.run(source, self._outlets(offset))
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()
             raise Leave(FAILED, "the session failed") from None
@@ -216,25 +215,16 @@ class Connection:
         return [SinkQueue(sink), *map(SinkQueue, others)]
 
     def _control(self, action: str) -> None:
-        match action:
-            case "pause" | "resume":
-                self._paused = action == "pause"
-            case "mute" | "unmute":
-                self._muted = action == "mute"
-        if self._session is None:
-            return
-        if action == "skip_to_live":
-            self._session.skip_to_live()
-        elif action in {"pause", "resume"}:
-            self._session.pause(self._paused)
-        else:
-            self._session.mute(self._muted)
-
-    def _apply_levers(self) -> None:
-        if self._session is not None and self._paused:
-            self._session.pause()
-        if self._session is not None and self._muted:
-            self._session.mute()
+        self._paused = {"pause": True, "resume": False}.get(action, self._paused)
+        self._muted = {"mute": True, "unmute": False}.get(action, self._muted)
+        if self._session is not None:
+            match action:
+                case "skip_to_live":
+                    self._session.skip_to_live()
+                case "pause" | "resume":
+                    self._session.pause(self._paused)
+                case _:
+                    self._session.mute(self._muted)
 
     def _finish(self, leave: Leave) -> None:
         """End the audio; what was heard is said, then the connection ends."""

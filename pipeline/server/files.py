@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -15,10 +17,10 @@ from starlette.routing import Route
 
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink, Translation, TranslationRequest
-from pipeline.errors import StageFailed
+from pipeline.errors import TranslateLiveError
 from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.server.access import Refusal
-from pipeline.server.asked import Asked, Rejected, resolved
+from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
 from pipeline.server.service import LOG, Service
 from pipeline.session import Models, Session, SessionOptions
@@ -31,6 +33,8 @@ TEXTS = ("json", "text", "srt", "vtt", "verbose_json")
 SPEECH = {"wav": "audio/wav", "flac": "audio/flac"}
 CAPTIONS = {"srt": "application/x-subrip", "vtt": "text/vtt"}
 COPIED = 2**20  # bytes at a time
+UPLOAD_S = 600.0  # in which a recording has come
+GONE_S = 1.0  # how often it is asked if the client still waits
 
 
 def file_routes() -> list[Route]:
@@ -80,7 +84,7 @@ async def transcribe(request: Request) -> Response:
         echoing = Models(models.recognizer, Echo(), None)
         target = asked[0] if asked else "en"
         options = SessionOptions(languages=asked, targets=(target,), units=profile.units, pace=profile.pace)
-        return await _answer(Session(echoing, options, LoopClock()), path, answer, "source")
+        return await _answer(request, Session(echoing, options, LoopClock()), path, answer, "source")
 
 
 async def translate(request: Request) -> Response:
@@ -91,7 +95,7 @@ async def translate(request: Request) -> Response:
         asked = replace(asked, speak=answer in SPEECH, voice=str(form.get("voice") or ""))
         grant = service.access.identify(request)
         wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone)
-        return await _answer(await service.engine.session(wanted, LoopClock()), path, answer, "target")
+        return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
 
 
 def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:
@@ -102,7 +106,7 @@ def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str,
     return tuple(given) or (tuple(heard) if len(heard) == 1 else ())
 
 
-async def _answer(session: Session, path: Path, answer: str, shown: str) -> Response:
+async def _answer(request: Request, session: Session, path: Path, answer: str, shown: str) -> Response:
     """Run a session over the file and give its text, captions or speech."""
     made, text = path.with_suffix(f".out.{answer}"), Text()
     sinks: list[Sink] = [text]
@@ -112,10 +116,7 @@ async def _answer(session: Session, path: Path, answer: str, shown: str) -> Resp
         sinks.append(SpeechFile(made, private=True))
     source = AudioFile(path, realtime=False, clock=LoopClock())
     outlets = [SinkQueue(sink) for sink in sinks]
-    try:
-        await session.run(source, outlets)
-    except StageFailed as error:
-        raise Rejected("stage_failed", error.message) from error
+    await _run(request, session.run(source, outlets))
     if failed := [outlet.error for outlet in outlets if outlet.error]:
         LOG.error("a file was not answered: %s", type(failed[0]).__name__)
         raise Rejected("stage_failed", "the answer could not be written")
@@ -126,6 +127,28 @@ async def _answer(session: Session, path: Path, answer: str, shown: str) -> Resp
     if answer == "json":
         return JSONResponse({"text": text.text()})
     return JSONResponse(_verbose(text, source.duration_s))
+
+
+async def _run(request: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Run a session while its client is there; raises `Rejected`."""
+    failed: list[TranslateLiveError] = []
+
+    async def run() -> None:
+        try:
+            await work
+        except TranslateLiveError as error:  # a task group would wrap it
+            failed.append(error)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run())
+        while not running.done():
+            await asyncio.wait({running}, timeout=GONE_S)
+            if not running.done() and await request.is_disconnected():
+                running.cancel()
+    if failed:
+        raise rejection(failed[0])
+    if running.cancelled():
+        raise Refusal(499, "client_gone", "the client did not wait for the answer")
 
 
 def _verbose(text: Text, duration_s: float | None) -> dict[str, object]:
@@ -146,7 +169,8 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
     if int(request.headers.get("content-length") or most + 1) > most:
         raise Refusal(413, "invalid_event", f"a recording has at most {service.limits.file_mb} MB, and states its length")
     with service.admission.place(grant.key), tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
-        async with request.form(max_files=1, max_fields=20) as form:
+        async with asyncio.timeout(UPLOAD_S) as upload_time, request.form(max_files=1, max_fields=20) as form:
+            upload_time.reschedule(None)
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise Rejected("invalid_event", "the form needs a recording: file", param="file")

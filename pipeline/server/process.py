@@ -30,7 +30,7 @@ from pipeline.server.signing import LEAST_SECRET, Signer
 
 SECRET = "TRANSLATE_LIVE_SECRET"
 MAX_MESSAGE = 2**20
-SEND_BUFFER = 128 * 2**10  # 4 s of speech: else the kernel hides a client that does not read for 40 s
+SEND_BUFFER = 64 * 2**10  # the kernel doubles it: 2 s of speech, else it would hide a client that does not read
 DEAD_S = 30  # a peer that acknowledges nothing for so long is gone
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": DEAD_S * 1000}
 CLOSING_S = 5

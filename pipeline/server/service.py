@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.clock import Clock
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.server.access import Access
@@ -31,6 +32,21 @@ class Limits:
     mistakes: int = 3  # before any audio
     file_mb: int = 200
     drain_s: float = 120.0
+
+
+class Allowance:
+    """A token bucket: ``burst`` at once, ``per_s`` in the long run."""
+
+    def __init__(self, burst: float, per_s: float, clock: Clock) -> None:
+        self._burst, self._per_s, self._clock = burst, per_s, clock
+        self._left, self._at = burst, clock.now()
+
+    def spend(self) -> bool:
+        """Take one; false if there is none."""
+        now = self._clock.now()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_s) - 1
+        self._at = now
+        return self._left >= 0
 
 
 class Leaving(Protocol):

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from models.model_files import models_folder
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import FetchOptions, Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
 from tests.marian_files import write_shortlist, write_student
+from tests.weights import needs
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = os.environ.get("TRANSLATE_LIVE_WEIGHTS", "")
-trained = pytest.mark.skipif(not WEIGHTS, reason="TRANSLATE_LIVE_WEIGHTS names no folder with trained weights")
+WEIGHTS = str(models_folder())
+trained = needs("bergamot-enpt", "bergamot-pten")
 EVERYDAY = ROOT / "benchmarks" / "data" / "everyday"
 ROWS = [line.split("\t") for line in (EVERYDAY / "en-pt.tsv").read_text(encoding="utf-8").splitlines()]
 SOURCES = ("the house is green", "a small dog sees it", "every day")

@@ -70,6 +70,17 @@ def test_imports_run_one_way(path: Path) -> None:
             assert module in MODELS_MAY_IMPORT, f"{path.name} imports {imported}"
 
 
+def test_only_its_command_imports_the_server() -> None:
+    packages = {"starlette", "uvicorn", "prometheus_client"}
+    for path in SOURCES:
+        if "server" in path.relative_to(ROOT).parts:
+            continue
+        for imported in imports(parsed(path)):
+            is_server = imported == "pipeline.server" or imported.startswith("pipeline.server.")
+            assert not is_server or name_of(path) == "pipeline/commands/serve.py", f"{name_of(path)} imports {imported}"
+            assert imported.partition(".")[0] not in packages, f"{name_of(path)} needs an extra: {imported}"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]

@@ -168,13 +168,3 @@ async def test_the_place_of_a_lost_session_waits_for_its_client():
     admission.keep("sess_1")
     await asyncio.sleep(KEPT_S)
     assert admission.admits
-
-
-async def test_a_large_house_has_room_for_clients_of_a_server_that_died():
-    admission = Admission(8)
-    held = [admission.place(KEY if number < 2 else Key(f"k{number}")) for number in range(7)]
-    for place in held:
-        place.__enter__()
-    assert not admission.admits
-    with admission.place(Key("resumes"), "sess_of_another_process"):
-        assert admission.active == 8
