@@ -164,6 +164,7 @@ function lag(what, ms) {
 }
 
 function tick() {
+  sound.stats.peak = Math.max(sound.stats.peak, sound.level(sound.meter));
   $('level').style.setProperty('--level', Math.min(1, Math.sqrt(sound.level(sound.inputMeter))).toFixed(2));
 }
 

@@ -7,7 +7,7 @@ const DUCKED = 0.25; // the original while the translation speaks
 export class Sound {
   constructor() {
     this.context = new AudioContext({ sampleRate: HZ });
-    this.stats = { playedS: 0, blocks: 0, silences: 0 };
+    this.stats = { playedS: 0, peak: 0, blocks: 0, silences: 0 };
     this.levels = { translation: 1, original: 0 };
     this.nextAt = 0;
     this.playing = new Set();
