@@ -56,9 +56,9 @@ async function start() {
   sound = new Sound();
   sound.levels = { translation: $('mute').ariaPressed === 'true' ? 0 : Number($('translation').value), original: Number($('original').value) };
   try {
-    await sound.setSpeaker($('speaker').value).catch(() => alertOf('That speaker cannot be used; the default one is.'));
     const early = []; // blocks before the connection is there
     await sound.start({ kind, file, deviceId: $('microphone').value, echoCancellation: $('echo').checked }, pcm => (connection ? connection.append(pcm) : early.push(pcm)), stop);
+    await sound.setSpeaker($('speaker').value).catch(() => alertOf('That speaker cannot be used; the default one is.'));
     await devices();
     if (sound.stopped) throw new DOMException('', 'NotAllowedError');
     connection = new Connection(session(), heard, state);
@@ -79,10 +79,12 @@ function told(error, kind) {
   return error.message;
 }
 
-function stop() {
-  sound?.endInput();
+async function stop() {
+  const ending = connection;
+  if (ending) state('finishing');
+  await sound.finish();
   pause(false);
-  connection?.finish();
+  ending?.finish();
 }
 
 async function ended() {
@@ -204,7 +206,11 @@ async function login(event) {
   location.assign((await answer.json()).url);
 }
 
-$('start').onclick = () => (sound && !sound.stopped ? stop() : start());
+$('start').onclick = () => {
+  if (sound && !sound.stopped) stop();
+  else if (connection && !connection.over) connection.end('done'); // it waits for a server that does not come back
+  else start();
+};
 $('pause').onclick = () => pause($('pause').ariaPressed !== 'true');
 $('mute').onclick = () => mute($('mute').ariaPressed !== 'true');
 $('skip').onclick = () => { sound.flush(); connection.control('skip_to_live'); };

@@ -8,7 +8,13 @@ registerProcessor('capture', class extends AudioWorkletProcessor {
     this.filled = 0;
     this.sum = this.weight = 0; // of the input samples that fall into the next output sample
     this.paused = false;
-    this.port.onmessage = ({ data }) => { this.paused = data.paused; };
+    this.port.onmessage = ({ data }) => (data.end ? this.end() : this.paused = data.paused);
+  }
+
+  end() {
+    if (this.filled) this.port.postMessage(this.block.slice(0, this.filled));
+    this.filled = 0;
+    this.port.postMessage(null);
   }
 
   process([[channel]]) {

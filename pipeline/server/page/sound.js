@@ -2,6 +2,7 @@
 import { HZ } from './connection.js';
 
 const JITTER_S = 0.15; // ahead of playback after each silence
+const LAST_MS = 500; // for the last block
 const DUCKED = 0.25; // the original while the translation speaks
 
 export class Sound {
@@ -15,7 +16,7 @@ export class Sound {
 
   // Begin to give blocks of PCM16 to `block`; `ended` is called when the input is over.
   async start(input, block, ended) {
-    let source = await this.open(input, ended);
+    const source = await this.open(input, ended);
     this.translation = this.gain(this.levels.translation);
     this.meter = this.translation.context.createAnalyser();
     this.translation.connect(this.meter).connect(this.context.destination);
@@ -23,7 +24,11 @@ export class Sound {
     this.original.connect(this.context.destination);
     await this.context.audioWorklet.addModule('capture.js');
     this.capture = new AudioWorkletNode(this.context, 'capture', { numberOfOutputs: 0, channelCount: 1, channelCountMode: 'explicit' });
-    this.capture.port.onmessage = ({ data }) => { this.stats.blocks++; block(data); };
+    this.capture.port.onmessage = ({ data }) => {
+      if (!data) return this.drained?.();
+      this.stats.blocks++;
+      block(data);
+    };
     this.inputMeter = this.context.createAnalyser();
     source.connect(this.capture);
     source.connect(this.inputMeter);
@@ -125,6 +130,16 @@ export class Sound {
     return samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0);
   }
 
+  // End the input, its last block included.
+  async finish() {
+    if (this.capture && !this.stopped) {
+      const last = new Promise(resolve => { this.drained = resolve; setTimeout(resolve, LAST_MS); });
+      this.capture.port.postMessage({ end: true });
+      await last;
+    }
+    this.endInput();
+  }
+
   // End the input; what is scheduled is still played.
   endInput() {
     this.stopped = true;
@@ -132,10 +147,5 @@ export class Sound {
     this.capture?.disconnect();
     this.capture?.port.close();
     try { this.file?.stop(); } catch { /* it never began */ }
-  }
-
-  async close() {
-    this.endInput();
-    if (this.context.state !== 'closed') await this.context.close();
   }
 }
