@@ -17,6 +17,7 @@ from pipeline.events import Draft, Event, ReadingUnit, Transcript, text_of
 from pipeline.server.access import Access, Refusal
 
 LINK_S = 30 * 24 * 3600  # an overlay stays in a scene for long
+MOST = 100  # readers
 WAITING = 200  # captions for a reader that is slow; older ones are dropped
 BEAT_S = 15.0  # between signs of life, which find readers that are gone
 RETRY_MS = 1000
@@ -66,7 +67,10 @@ class CaptionsFeed:
 
     async def _feed(self, request: Request) -> Response:
         reader = Reader(self._key(request), request.query_params.get("session", ""))
-        return StreamingResponse(self._captions(reader), media_type="text/event-stream", headers={"cache-control": "no-store"})
+        if len(self._readers) >= MOST:
+            raise Refusal(503, "capacity", f"{MOST} overlays read captions already", retry_after_s=10)
+        headers = {"cache-control": "no-store"}
+        return StreamingResponse(self._captions(reader), media_type="text/event-stream", headers=headers)
 
     async def _link(self, request: Request) -> Response:
         """Make an address that only reads captions, for programs that cannot log in."""

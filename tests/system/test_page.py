@@ -1,4 +1,4 @@
-"""The page in headless Chromium: spoken to, read, heard, kept from a server that is killed, used by keys alone, and overlaid."""
+"""The page in headless Chromium: spoken to, read, heard, its server killed under it, by keyboard, by key, overlaid."""
 
 from __future__ import annotations
 
@@ -78,6 +78,10 @@ async def until(page, condition: str) -> None:
     await page.evaluate(f"new Promise(done => {{ {tried} }})")
 
 
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
 async def finished(page) -> dict[str, str]:
     """The files that can be saved, by kind, once the session has ended."""
     await expect(page.locator("#state")).to_have_text("Done", timeout=30_000)
@@ -86,7 +90,7 @@ async def finished(page) -> dict[str, str]:
     for kind in ("text.vtt", "source.srt", "both.txt"):
         async with page.expect_download() as saved:
             await page.click(f"[data-file='{kind}']")
-        files[kind] = Path(await (await saved.value).path()).read_text()
+        files[kind] = read(await (await saved.value).path())
     return files
 
 
@@ -185,13 +189,22 @@ async def test_it_is_used_by_keyboard_named_for_readers_and_fits_a_telephone(tmp
 
 
 CONTRAST = """(() => {
-  const light = color => { const [r, g, b] = color.match(/[\\d.]+/g).map(part => part / 255)
-    .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = one => { for (; one; one = one.parentElement) {
-    const { backgroundColor } = getComputedStyle(one); if (!/, 0\\)$/.test(backgroundColor)) return backgroundColor; } };
-  return ['h1', '#state', '#lag-text', '#to', '.row .source', '.row .target', '#pause', '#start', '.levels label'].map(name => {
-    const one = document.querySelector(name), pair = [getComputedStyle(one).color, behind(one)].map(light).sort((a, b) => b - a);
-    return [name, (pair[0] + 0.05) / (pair[1] + 0.05)]; }).filter(([, ratio]) => ratio < 4.5); })()"""
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = color => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map(part => linear(part / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = one => {
+    const { backgroundColor } = getComputedStyle(one);
+    return /, 0\\)$/.test(backgroundColor) ? behind(one.parentElement) : backgroundColor;
+  };
+  const names = ['h1', '#state', '#lag-text', '#to', '.row .source', '.row .target', '#pause', '#start', '.levels label'];
+  return names.filter(name => {
+    const one = document.querySelector(name);
+    const [more, less] = [getComputedStyle(one).color, behind(one)].map(light).sort((a, b) => b - a);
+    return (more + 0.05) / (less + 0.05) < 4.5;
+  });
+})()"""
 """Parts whose text has less contrast than 4.5 to 1 (WCAG 2.2, 1.4.3)."""
 
 
