@@ -1,5 +1,5 @@
 // The page: its controls, and what the session says.
-import { devices, input, languages, nameOf, overlay, remember, restore, session, showChoices } from './choices.js';
+import { detected, devices, input, languages, overlay, remember, restore, session, showChoices } from './choices.js';
 import { Connection } from './connection.js';
 import { Sound } from './sound.js';
 import { Transcript } from './transcript.js';
@@ -9,6 +9,7 @@ const transcript = new Transcript($('transcript'));
 const STATES = {
   ready: 'Ready', connecting: 'Connecting', listening: 'Listening', paused: 'Paused', waiting: 'Reconnecting', finishing: 'Finishing', done: 'Done', refused: 'Stopped',
 };
+const NOTED_MS = 1000; // shorter gaps are not worth a line
 let sound = null, connection = null, timer = 0;
 
 export const stats = () => ({ ...sound?.stats, units: transcript.units.length, reconnects: connection?.reconnects ?? 0, ends: connection?.endMs ?? 0 });
@@ -50,6 +51,7 @@ async function start() {
     return $('consent').focus();
   }
   transcript.clear();
+  detected('');
   for (const what of ['voice', 'text']) $(`lag-${what}`).textContent = '';
   state('connecting');
   running(true);
@@ -103,6 +105,7 @@ function running(is) {
   $('start').disabled = false;
   for (const id of ['pause', 'skip']) $(id).disabled = !is;
   document.querySelectorAll('[name=input], #file').forEach(control => { control.disabled = is; });
+  $('meter').hidden = !is;
   $('welcome').hidden = is || !transcript.empty;
   if (!is) $('lag').hidden = true;
 }
@@ -113,7 +116,8 @@ function state(name, detail = '') {
   $('state').dataset.state = shown;
   $('state').textContent = STATES[shown] || STATES.refused;
   $('start').disabled = name === 'finishing';
-  if (name === 'waiting' || name === 'refused') alertOf(detail);
+  if (name === 'waiting' && detail) alertOf(`${detail} It is tried again and again; the last 15 seconds of what is said are kept.`);
+  if (name === 'refused') alertOf(detail);
   if (name === 'listening') alertOf('');
   if (name === 'key') {
     state('ready');
@@ -127,7 +131,7 @@ function heard(event) {
     case 'session.output_audio.delta':
       return sound.play(event.delta);
     case 'translate_live.source':
-      if (event.language && !$('from').value) $('source-name').textContent = nameOf(event.language);
+      detected(event.language);
       return transcript.heard(event);
     case 'translate_live.unit':
       return unit(event);
@@ -140,7 +144,7 @@ function heard(event) {
     case 'translate_live.skipped':
       return notice(`shown, not spoken: ${event.reason}`);
     case 'translate_live.gap':
-      return transcript.note(`${((event.end_ms - event.start_ms) / 1000).toFixed(1)} s not heard: ${event.reason}`);
+      return event.end_ms - event.start_ms >= NOTED_MS && transcript.note(`${((event.end_ms - event.start_ms) / 1000).toFixed(0)} s not heard: ${event.reason}`);
     case 'translate_live.fault':
       return alertOf(event.message);
     case 'translate_live.going_away':

@@ -10,10 +10,10 @@ const HINTS = {
   file: 'Choose a recording or drop it here, then press Start: it plays while it is translated.',
 };
 let offered = { from: [], to: [], spoken: [], names: {}, default: '' };
-let link = '/captions.html';
+let spoken = '', link = '/captions.html';
 
 export const input = () => document.querySelector('[name=input]:checked').value;
-export const nameOf = code => offered.names[code] || code;
+const nameOf = code => offered.names[code] || code;
 
 export function restore() {
   for (const id of REMEMBERED) {
@@ -62,10 +62,17 @@ export function session() {
   };
 }
 
+// The language that is heard, where any may be.
+export function detected(code) {
+  if (code === spoken) return;
+  spoken = code;
+  showChoices();
+}
+
 // Show what the choices mean.
 export function showChoices() {
   const target = $('to').value, kind = input();
-  $('source-name').textContent = $('from').value ? nameOf($('from').value) : 'Original';
+  $('source-name').textContent = nameOf($('from').value || spoken) || 'Original';
   $('target-name').textContent = nameOf(target) || 'Translation';
   $('announce').lang = target;
   $('announce').dir = direction(target);
