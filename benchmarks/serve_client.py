@@ -38,6 +38,7 @@ class ServerProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, metrics_port: int) -> None:
         self.process = process
+        self.port, self.metrics_port = port, metrics_port
         self.url = f"ws://127.0.0.1:{port}/v1/realtime/translations?model=scripted"
         self._metrics = f"http://127.0.0.1:{metrics_port}"
         self._watched = psutil.Process(process.pid)
@@ -90,6 +91,12 @@ class ServerProcess:
     def files(self) -> int:
         """Open file descriptors."""
         return int(self._watched.num_fds())
+
+    @property
+    def has_clients(self) -> bool:
+        """True if a connection to its port is open."""
+        open_ = (one for one in self._watched.net_connections("tcp") if one.status == psutil.CONN_ESTABLISHED)
+        return any(one.laddr.port == self.port for one in open_)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -106,7 +106,8 @@ class Session:
         the options ask.
         """
         self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
-        self._outlets = [*outlets, *map(SinkQueue, self._learners)]
+        queues = [*outlets, *map(SinkQueue, self._learners)]
+        self._outlets = sorted(queues, key=lambda queue: queue.kind == "file")  # the session may have to wait for a file
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(

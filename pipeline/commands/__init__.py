@@ -7,7 +7,7 @@ COMMANDS = {
     "languages": "list what can be heard, translated and spoken",
     "doctor": "try every part here and print the fix for what fails",
     "pull": "download the models of a profile",
-    "serve": "serve translation to many listeners, with a page for browsers",
+    "serve": "serve many listeners, and browsers a page",
     "summary": "compute latencies from an event log",
     "voices": "keep the voices that translations are spoken with",
 }

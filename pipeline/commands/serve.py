@@ -18,7 +18,7 @@ examples:
   translate-live serve --profile gpu --host 0.0.0.0 --keys keys.yaml \\
       --cert fullchain.pem --key privkey.pem
       for others: they need a key of keys.yaml, which holds its SHA-256 only:
-      - {id: studio, sha256: 9f86d081884c7d659a2feaa0c55ad015..., max_sessions: 4}
+      - {id: studio, sha256: 9f86d081884c7d659a2fea..., max_sessions: 4}
   openssl rand -hex 32 | tee studio.key | tr -d '\\n' | sha256sum
       makes such a key, and its SHA-256
   curl -F file=@talk.mp3 -F to=es -F response_format=srt \\

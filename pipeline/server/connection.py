@@ -25,6 +25,7 @@ from pipeline.sinks.delivery import SinkQueue
 CLOSE_S = 2.0  # for the close frame to leave
 DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
 EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
+LOST = {1005, 1006}  # no close frame came, or one without a code
 BURST, PER_S = 50.0, 10.0  # events other than audio
 
 
@@ -52,10 +53,9 @@ class Connection:
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
         self._finishing: Leave | None = None
-        self._heard_from = False
-        self._mistakes = 0
-        self._paused = self._muted = False
-        self._start_ms = 0
+        self._mistakes = self._start_ms = 0
+        self._heard_from = self._paused = self._muted = False
+        self._lost = True  # unless the client says that it goes
         self._allowance = Allowance(BURST, PER_S, self._clock)
 
     @property
@@ -77,7 +77,7 @@ class Connection:
             leave = _first(group)
         finally:
             self._service.connections.discard(self)
-            if leave.code == GONE and self._dialect.asked.extensions:
+            if leave.code == GONE and self._lost and self._dialect.asked.extensions:
                 self._service.admission.keep(self._dialect.id)
             self._service.metrics.ended.labels(str(leave.code)).inc()
             seconds = self._clock.now() - began
@@ -85,8 +85,10 @@ class Connection:
         await self._close(leave)
 
     def going_away(self, seconds: float) -> None:
-        """Tell a client that knows the extension to go elsewhere."""
+        """Tell a client that knows the extension to go elsewhere; one that has said nothing is let go at once."""
         self._extra("going_away", seconds=round(seconds))
+        if self._source is None:
+            self.stop()
 
     def stop(self) -> None:
         """Take no more audio in, say what was heard, and close."""
@@ -121,6 +123,7 @@ class Connection:
         except TimeoutError:
             await self._leave(Rejected("idle", f"nothing came for {limit_s:g} s"), IDLE)
         if message["type"] == "websocket.disconnect":
+            self._lost = message.get("code") in LOST
             raise Leave(GONE)
         return message.get("text")
 
@@ -288,12 +291,5 @@ class Connection:
 
 def _first(group: BaseExceptionGroup[Leave]) -> Leave:
     """The first of the ends that came together, but a said one before one that was only seen."""
-    leaves = [error for error in _flat(group) if isinstance(error, Leave)]
+    leaves = [error for error in group.exceptions if isinstance(error, Leave)]
     return min(leaves, key=lambda leave: leave.code == GONE)
-
-
-def _flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    errors: list[BaseException] = []
-    for error in group.exceptions:
-        errors += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return errors

@@ -161,3 +161,22 @@ async def test_a_client_that_does_not_wait_for_its_recording_frees_the_place():
                 await client.post("/v1/audio/translations", files={"file": recording.getvalue()})
             assert server.service.admission.active == 1
         await asyncio.wait_for(server.service.admission.emptied(), 4)
+
+
+async def test_a_link_with_a_ticket_gives_the_page_and_a_cookie_that_scripts_cannot_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.server.app.PAGE", tmp_path)
+    (tmp_path / "index.html").write_text("<!doctype html>the page")
+    (tmp_path / "app.js").write_text("'use strict'")
+    async with serving(keys=[key("studio", "sesame")]) as server, httpx.AsyncClient(base_url=server.http) as browser:
+        made = await browser.post("/v1/tickets", headers={"Authorization": "Bearer sesame"})
+        answer = await browser.get(made.json()["url"])
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        cookie = answer.headers["set-cookie"].lower()
+        assert all(flag in cookie for flag in ("httponly", "samesite=strict", "path=/", "max-age=43200"))
+        page = await browser.get("/")
+        assert page.text.endswith("the page")
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert (await browser.get("/app.js")).headers["content-type"].startswith("text/javascript")
+        secret = await browser.post("/v1/realtime/translations/client_secrets", json={"session": {"model": "m"}})
+        assert secret.json()["value"].startswith("ek_")
+        assert (await browser.get(made.json()["url"])).status_code == 401

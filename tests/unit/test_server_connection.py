@@ -47,9 +47,9 @@ class Socket:
             await asyncio.sleep(0.2)
             self.say(0.2)
 
-    def vanish(self) -> None:
+    def vanish(self, code: int = 1006) -> None:
         self.gone = True
-        self.incoming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        self.incoming.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def receive(self) -> dict:
         return await self.incoming.get()
@@ -181,6 +181,17 @@ async def test_a_client_that_vanishes_frees_its_session_within_two_seconds():
         assert not service.connections
 
 
+@pytest.mark.parametrize(("code", "kept"), [(1006, True), (1001, False)])
+async def test_the_place_of_a_lost_client_is_kept_and_that_of_one_that_left_is_not(code: int, kept: bool):
+    async with engine_of() as engine:
+        service = make_service(engine, capacity=1)
+        async with connected(service) as socket:
+            socket.send("session.update", session={"translate_live": {"extensions": True}})
+            await socket.talk(1)
+            socket.vanish(code)
+        assert service.admission.admits is not kept
+
+
 async def test_a_client_that_does_not_read_is_let_go_and_costs_no_memory():
     async with engine_of() as engine:
         service = make_service(engine)
@@ -249,6 +260,15 @@ async def test_a_drain_lets_sessions_end_and_stops_those_that_do_not():
         assert socket.of("translate_live.going_away")[0]["seconds"] == 60
         assert (socket.closed[0], socket.sent[-1]["type"]) == (1001, "session.closed")
         assert socket.text().split()[:150] == words(150)
+
+
+async def test_a_drain_does_not_wait_for_a_client_that_has_said_nothing():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        async with asyncio.TaskGroup() as tasks, connected(service) as socket:
+            await asyncio.sleep(0.1)
+            tasks.create_task(service.drain())
+        assert (socket.closed[0], asyncio.get_running_loop().time()) == (1001, pytest.approx(0.1, abs=0.1))
 
 
 async def test_a_session_ends_when_it_has_lasted_as_long_as_one_may():
