@@ -32,7 +32,10 @@ export class Transcript {
 
   get empty() { return !this.units.length && !this.paragraphs.length; }
 
-  languages(source, target) { Object.assign(this, { source, target }); }
+  languages(source, target) {
+    this.breaks ||= source !== this.source || target !== this.target;
+    Object.assign(this, { source, target });
+  }
 
   follow(change) {
     const { scrollTop, scrollHeight, clientHeight } = this.box, near = scrollHeight - scrollTop - clientHeight < 120;
