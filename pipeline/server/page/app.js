@@ -10,7 +10,7 @@ const STATES = {
   ready: 'Ready', connecting: 'Connecting', listening: 'Listening', paused: 'Paused', waiting: 'Reconnecting', finishing: 'Finishing', done: 'Done', refused: 'Stopped',
 };
 const NOTED_MS = 1000; // shorter gaps are not worth a line
-let sound = null, connection = null, timer = 0;
+let sound = null, connection = null, timer = 0, wake = null;
 
 export const stats = () => ({ ...sound?.stats, units: transcript.units.length, reconnects: connection?.reconnects ?? 0, ends: connection?.endMs ?? 0 });
 
@@ -59,7 +59,7 @@ async function start() {
   sound.levels = { translation: $('mute').ariaPressed === 'true' ? 0 : Number($('translation').value), original: Number($('original').value) };
   try {
     const early = []; // blocks before the connection is there
-    await sound.start({ kind, file, deviceId: $('microphone').value, echoCancellation: $('echo').checked }, pcm => (connection ? connection.append(pcm) : early.push(pcm)), stop);
+    await sound.start({ kind, file, ...microphone() }, pcm => (connection ? connection.append(pcm) : early.push(pcm)), stop);
     await sound.setSpeaker($('speaker').value).catch(() => alertOf('That speaker cannot be used; the default one is.'));
     await devices();
     if (sound.stopped) throw new DOMException('', 'NotAllowedError');
@@ -67,11 +67,19 @@ async function start() {
     if ($('mute').ariaPressed === 'true') connection.control('mute');
     early.forEach(pcm => connection.append(pcm));
     timer = setInterval(tick, 100);
+    wake = await navigator.wakeLock?.request('screen').catch(() => null);
   } catch (error) {
     await ended();
     state('ready');
     if (error.name !== 'NotAllowedError' || kind !== 'tab') alertOf(told(error, kind));
   }
+}
+
+const microphone = () => ({ deviceId: $('microphone').value, echoCancellation: $('echo').checked });
+
+// Another microphone, or the same one in another way, while it runs.
+function switched() {
+  if (sound && !sound.stopped && input() === 'microphone') sound.open({ kind: 'microphone', ...microphone() }).catch(error => alertOf(told(error)));
 }
 
 function told(error, kind) {
@@ -91,6 +99,7 @@ async function stop() {
 
 async function ended() {
   clearInterval(timer);
+  wake?.release();
   const { queuedS, context } = sound;
   connection = connection?.over ? null : connection;
   running(false);
@@ -116,7 +125,7 @@ function state(name, detail = '') {
   $('state').dataset.state = shown;
   $('state').textContent = STATES[shown] || STATES.refused;
   $('start').disabled = name === 'finishing';
-  if (name === 'waiting' && detail) alertOf(`${detail} It is tried again and again; the last 15 seconds of what is said are kept.`);
+  if ((name === 'waiting' || name === 'connecting') && detail) alertOf(`${detail} It is tried again and again; the last 15 seconds of what is said are kept.`);
   if (name === 'refused') alertOf(detail);
   if (name === 'listening') alertOf('');
   if (name === 'key') {
@@ -220,6 +229,7 @@ $('mute').onclick = () => mute($('mute').ariaPressed !== 'true');
 $('skip').onclick = () => { sound.flush(); connection.control('skip_to_live'); };
 $('translation').oninput = () => { if ($('mute').ariaPressed !== 'true') sound?.setLevel('translation', Number($('translation').value)); };
 $('original').oninput = () => sound?.setLevel('original', Number($('original').value));
+$('microphone').onchange = $('echo').onchange = switched;
 $('speaker').onchange = () => sound?.setSpeaker($('speaker').value).catch(error => alertOf(error.message));
 $('open-settings').onclick = () => { overlay(); devices(); $('settings').showModal(); };
 $('open-save').onclick = () => $('save').showModal();

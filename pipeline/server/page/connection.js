@@ -34,7 +34,7 @@ export class Connection {
     const address = new URL('/v1/realtime/translations', location);
     address.protocol = location.protocol.replace('http', 'ws');
     if (this.token) address.searchParams.set('resume', this.token);
-    this.became(this.reconnects ? 'waiting' : 'connecting');
+    this.became(this.begun ? 'waiting' : 'connecting');
     const socket = this.socket = new WebSocket(address, ['realtime']);
     socket.onopen = () => { this.upgraded = true; this.lastSign = Date.now(); this.begin(); };
     socket.onmessage = ({ data }) => { if (socket === this.socket) this.take(JSON.parse(data)); };
@@ -80,7 +80,7 @@ export class Connection {
   }
 
   replay() {
-    this.ready = true;
+    this.ready = this.begun = true;
     this.waitS = 0.25;
     for (const action of this.controls) this.control(action);
     for (const { at, pcm } of this.kept) {
@@ -120,11 +120,11 @@ export class Connection {
     if (this.over) return;
     if (this.finishing && !this.kept.length) return this.end('done');
     if (FINAL.has(code)) return this.end('refused', reason || `the server closed the connection (${code})`);
-    this.reconnects++;
+    if (this.begun) this.reconnects++;
     const why = this.upgraded ? '' : await this.whyNot();
     if (this.over || this.retry) return;
     if (why === 'key') return this.end('key');
-    this.became('waiting', why);
+    this.became(this.begun ? 'waiting' : 'connecting', why);
     this.retry = setTimeout(() => this.open(), this.waitS * (0.75 + Math.random() / 2) * 1000);
     this.waitS = Math.min(LONGEST_WAIT_S, this.waitS * 2);
   }

@@ -16,9 +16,10 @@ export class Sound {
 
   // Begin to give blocks of PCM16 to `block`; `ended` is called when the input is over.
   async start(input, block, ended) {
-    const source = await this.open(input, ended);
+    this.ended = () => { if (!this.stopped) ended(); };
+    await this.open(input);
     this.translation = this.gain(this.levels.translation);
-    this.meter = this.translation.context.createAnalyser();
+    this.meter = this.context.createAnalyser();
     this.translation.connect(this.meter).connect(this.context.destination);
     this.original = this.gain(this.levels.original);
     this.original.connect(this.context.destination);
@@ -30,31 +31,39 @@ export class Sound {
       block(data);
     };
     this.inputMeter = this.context.createAnalyser();
-    source.connect(this.capture);
-    source.connect(this.inputMeter);
-    source.connect(this.original);
+    this.connect();
     if (this.file) this.file.start();
     await this.context.resume();
   }
 
-  async open({ kind, deviceId, echoCancellation, file }, ended) {
+  connect() {
+    for (const node of [this.capture, this.inputMeter, this.original]) this.source.connect(node);
+  }
+
+  // Open an input, in place of the one that is open.
+  async open({ kind, deviceId, echoCancellation, file }) {
     if (kind === 'file') {
       const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
-      this.file = new AudioBufferSourceNode(this.context, { buffer });
-      this.file.onended = () => { if (!this.stopped) ended(); };
-      return this.file;
+      this.source = this.file = new AudioBufferSourceNode(this.context, { buffer });
+      this.file.onended = this.ended;
+      return;
     }
-    this.stream = kind === 'tab' ? await this.tab() : await navigator.mediaDevices.getUserMedia({
+    const stream = kind === 'tab' ? await this.tab() : await navigator.mediaDevices.getUserMedia({
       audio: { deviceId: deviceId ? { exact: deviceId } : undefined, echoCancellation, noiseSuppression: false, autoGainControl: false, channelCount: 1 },
     });
-    this.stream.getAudioTracks()[0].onended = () => { if (!this.stopped) ended(); };
+    this.stream?.getTracks().forEach(track => track.stop());
+    this.stream = stream;
+    const lost = () => (kind === 'microphone' ? this.open({ kind, echoCancellation }).catch(this.ended) : this.ended());
+    stream.getAudioTracks()[0].onended = () => { if (!this.stopped && stream === this.stream) lost(); };
+    this.source?.disconnect();
     try {
-      return this.context.createMediaStreamSource(this.stream);
+      this.source = this.context.createMediaStreamSource(stream);
     } catch { // Firefox does not resample an input; the worklet does
       await this.context.close();
       this.context = new AudioContext();
-      return this.context.createMediaStreamSource(this.stream);
+      this.source = this.context.createMediaStreamSource(stream);
     }
+    if (this.capture) this.connect();
   }
 
   async tab() {
