@@ -1,5 +1,5 @@
-# Two images from one Debian base: `docker build --target cpu .` and `docker build --target cuda .`
-# Models are downloaded into the cache volume at the first start (`translate-live pull`), not into the image.
+# Two images from one Debian base: `make image` builds the CPU one, `docker build --target cuda .` the one for a GPU host.
+# Both serve; models are downloaded into the cache volume at the first start, not into the image.
 
 FROM debian:trixie-slim AS base
 RUN apt-get update \
@@ -13,25 +13,24 @@ COPY --chown=user . /opt/source
 RUN python3 -m venv /opt/translate-live
 ENV PATH=/opt/translate-live/bin:$PATH PYTHONUNBUFFERED=1
 VOLUME /home/user/.cache
+EXPOSE 8200 9464
+# Alive while the event loop and the models answer; the models' download at the first start takes its time.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10m \
+    CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9464/live', timeout=4)"]
 
-# The CPU image: no torch, about 600 MB; without arguments it translates the talk of the repository into /home/user/work/demo.
-#   docker build --target cpu --tag translate-live:cpu .
-#   docker run --rm --volume "$PWD:/home/user/work" --volume translate-live-cache:/home/user/.cache translate-live:cpu
+# The CPU image, without torch. Keys: docs/server.md.
+#   docker run --publish 8200:8200 --volume "$PWD/keys.yaml:/keys.yaml:ro" --volume translate-live-cache:/home/user/.cache \
+#       --read-only --tmpfs /tmp translate-live:cpu
 FROM base AS cpu
-RUN /opt/translate-live/bin/pip install --no-cache-dir /opt/source
-CMD ["sh", "-c", "translate-live pull cpu --from en --to pt && mkdir -p demo \
-    && translate-live /opt/source/benchmarks/data/speech/austen-*.flac --from en --to pt --profile cpu \
-    --realtime --out demo/talk.pt.wav --captions demo/talk.vtt --captions-language both --events demo/events.jsonl \
-    && translate-live summary demo/events.jsonl"]
+RUN /opt/translate-live/bin/pip install --no-cache-dir "/opt/source[serve]"
+CMD ["sh", "-c", "translate-live pull cpu --from en,pt --to en,pt && exec translate-live serve --profile cpu --host 0.0.0.0 --keys /keys.yaml"]
 
-# The CUDA image, for an A100 host with the NVIDIA container toolkit. UNTRIED on a GPU.
-#   docker build --target cuda --tag translate-live:cuda .
-#   docker run --rm --gpus all --volume translate-live-cache:/home/user/.cache --volume "$PWD:/home/user/work" \
-#       translate-live:cuda talk.mp3 --to es --out talk.es.wav
+# The CUDA image, for an A100 host with the NVIDIA container toolkit. Not tried on a GPU.
+#   docker run --gpus all --publish 8200:8200 --volume "$PWD/keys.yaml:/keys.yaml:ro" --volume translate-live-cache:/home/user/.cache \
+#       --read-only --tmpfs /tmp translate-live:cuda
 # The CUDA libraries come with pip packages: torch brings its own, the extra gpu brings cuBLAS for CTranslate2.
 FROM base AS cuda
 RUN /opt/translate-live/bin/pip install --no-cache-dir "torch==2.13.0" \
-    && /opt/translate-live/bin/pip install --no-cache-dir "/opt/source[gpu]" \
+    && /opt/translate-live/bin/pip install --no-cache-dir "/opt/source[gpu,serve]" \
     && /opt/translate-live/bin/pip install --no-cache-dir --no-deps qwen-tts==0.1.1 accelerate einops
-ENTRYPOINT ["translate-live"]
-CMD ["doctor", "--profile", "gpu"]
+CMD ["sh", "-c", "translate-live pull gpu && exec translate-live serve --profile gpu --host 0.0.0.0 --keys /keys.yaml"]

@@ -23,7 +23,7 @@ MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*
 DEMO := demo/talk.pt.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evaluators test-transformers5 lint format bench clean system
+.PHONY: help demo test test-evaluators test-transformers5 lint format bench image clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
@@ -58,6 +58,9 @@ format: $(READY)  ## let ruff rewrite the sources
 
 bench: $(READY) $(VENV)/.models  ## figures of the cpu profile, into bench.json
 	@$(VENV)/bin/python -m benchmarks session --profile cpu benchmarks/data/speech --json bench.json
+
+image:  ## build the CPU image of the Dockerfile (TARGET=cuda: the one for a GPU host)
+	@docker build --target $(or $(TARGET),cpu) --tag translate-live:$(or $(TARGET),cpu) .
 
 clean:  ## remove the virtual environments and what was written
 	rm -rf $(VENV) $(VENV)-transformers5 demo bench.json
