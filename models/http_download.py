@@ -78,7 +78,7 @@ def size_of(url: str) -> int:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return the system's certificates, those of Python's usual bundle, and those that the user's tools are told to trust."""
+    """Return the certificates of the system, of Python's usual bundle, and those that pip and npm are told to trust."""
     context = ssl.create_default_context()
     bundles = [os.environ.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")]
     with suppress(ImportError):
