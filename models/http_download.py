@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -85,8 +86,9 @@ def _certificates() -> ssl.SSLContext:
         import certifi
 
         bundles.append(certifi.where())
-    asked = [sys.executable, "-m", "pip", "config", "get", "global.cert"]
-    bundles.append(subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip())
+    asked = [sys.executable, "-m", "pip", "config", "list"]  # `pip config get` reads the user's own file alone
+    settings = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    bundles += re.findall(r"(?m)\.cert='(.+)'$", settings)
     for bundle in bundles:
         if Path(bundle).is_file():
             context.load_verify_locations(bundle)
