@@ -13,11 +13,11 @@ from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.sources.address import GIVE_UP_S, Address, Listener, connect, shown
+from tests.encoded_sound import RATE, encoded
 from tests.file_server import FileServer
 from tests.scripted import SetClock
 from tests.unit.test_audio_files import tone
 from tests.unit.test_audio_microphone import VirtualTimer
-from tests.unit.test_media_standard_input import RATE, encoded
 
 NAME = "https://anna:secret@radio.example:8000/live.aac?key=secret"
 
