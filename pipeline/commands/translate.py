@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--allow-network",
         action="store_true",
-        help="hear an address live, instead of a file: http(s), HLS, rtmp, rtsp, srt",
+        help="hear an address live, instead of a file: http(s), HLS, rtmp, rtsp (and srt, if your PyAV has it)",
     )
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(

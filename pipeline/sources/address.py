@@ -15,7 +15,7 @@ from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import ThreadTimer, Timer
 from pipeline.channel import Channel, ChannelClosed
 from pipeline.clock import Clock
-from pipeline.errors import NetworkError
+from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 from pipeline.sources.media import Media
 
@@ -28,6 +28,7 @@ AHEAD_S = 30.0  # of audio that waits: more than a live stream begins with; a re
 POLL_S = 0.1
 LEAP_S = 10.0  # of timestamps: a stream has begun anew
 FRAME_S = 0.01  # of audio, the shortest
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "tcp")
 PLAYER = "the address in a player"
 PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,rtmps,rtmpt,rtmpe,srt,crypto,hls,data"
 """Protocols that an address, and the playlists behind it, may use: none reads files of this machine."""
@@ -101,6 +102,9 @@ class Listener:
 
         try:
             return self._connect(self._address)
+        except av.error.ProtocolNotFoundError as error:
+            message = f"{self.name} cannot be heard: the FFmpeg that PyAV was built with lacks its protocol"
+            raise NetworkError(message, hint="an address with http, https, rtmp or rtsp") from error
         except (av.error.FFmpegError, OSError) as error:
             raise NetworkError(f"{self.name} cannot be heard: {error.strerror or error}", hint=PLAYER) from error
 
@@ -181,11 +185,11 @@ class Listener:
 
 
 class Address:
-    """A live `Source` of what FFmpeg hears at an address: http(s), HLS, rtmp, rtsp, srt.
+    """A live `Source` of what FFmpeg hears at an address: http(s), HLS, rtmp, rtsp, and srt where PyAV was built with it.
 
     A lost connection is told and made again, with a `Gap`. A recording is heard at the pace at which it was spoken.
-    ``track`` and ``languages`` choose one of several audio tracks. Raises, when it is heard, `NetworkError` if it cannot be
-    reached and `BadInput` if it has no such track.
+    ``track`` and ``languages`` choose one of several audio tracks. Raises `BadInput` for another scheme than `SCHEMES`;
+    when it is heard, `NetworkError` if it cannot be reached and `BadInput` if it has no such track.
     """
 
     live = True
@@ -200,6 +204,8 @@ class Address:
         connector: Connect = connect,
         timer: Timer | None = None,
     ) -> None:
+        if (scheme := urlsplit(address).scheme.lower()) not in SCHEMES:
+            raise BadInput(f"{shown(address)}: {scheme} addresses cannot be heard; valid: {', '.join(SCHEMES)}")
         self._address = address
         self._clock = clock
         self._timer = timer or ThreadTimer()

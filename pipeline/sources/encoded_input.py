@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, cast
 
 from pipeline.errors import BadInput
+from pipeline.sources.media import FRAMED
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -25,8 +26,6 @@ _BEGINNINGS = (
     b"DSD ", b"MPCK", b"MP+", b"Creative Voice File", b"NIST_1A",
 )  # fmt: skip
 _BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"}  # of MP4 and MOV, after their length
-_FRAMED = {"mp3", "aac", "ac3", "eac3", "dts", "loas", "truehd"}
-"""Formats without a header, which are frames from the first byte on; PCM is taken for one of them now and then."""
 _FRAMES = 3  # that must be decoded in a row to be no accident
 _PACKET_BYTES, _PACKETS = 188, 8  # of MPEG-TS
 
@@ -75,7 +74,7 @@ def _framed(head: bytes) -> str | None:
 
     try:
         with av.open(io.BytesIO(head)) as container:
-            if container.format.name not in _FRAMED or not container.streams.audio:
+            if container.format.name not in FRAMED or not container.streams.audio:
                 return None
             decoded = 0
             for packet in container.demux(container.streams.audio[0]):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXACT = {"flac"}
 """Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
+FRAMED = {"mp3", "aac", "ac3", "eac3", "dts", "loas", "truehd"}
+"""Formats without header and timestamps, which are frames from the first byte on; PCM can be taken for one of them."""
 TOLERANCE_S = 0.05  # containers round timestamps, and recorders are late: frames that lie closer follow each other
 DAMAGE_TOLERANCE_S = 0.002
 LEAP_S, BACK_S = 3600.0, 0.25  # timestamps that jump further begin anew
@@ -60,6 +62,8 @@ class Media:
         self._zero_s = None if container.start_time is None else container.start_time / 1e6
         self._shift_s = 0.0
         self._leap_s = leap_s
+        self._framed = container.format.name in FRAMED
+        self._decoded_bytes, self._decoded_s = 0, 0.0  # of packets
         self._exact = container.format.name in EXACT
         self._position = 0
         self._held: list[Samples] = []  # of frames after damage, until a timestamp says where they lie
@@ -107,6 +111,8 @@ class Media:
             except av.error.FFmpegError:
                 self._hurt(packet)
                 continue
+            self._decoded_bytes += packet.size
+            self._decoded_s += _length_s(packet)
             for frame in frames:
                 if not isinstance(frame, av.AudioFrame) or not frame.samples or not frame.sample_rate:
                     continue
@@ -183,9 +189,12 @@ class Media:
         """Note a packet that cannot be decoded, and where it ends."""
         self._hurt_packets += 1
         self._hurt_to_s = self._hurt_to_s or 0.0
+        if self._framed and self._decoded_bytes:  # all damaged bytes come as one packet, of one frame's length
+            by_size_s = packet.size * self._decoded_s / self._decoded_bytes
+            self._shift_s += max(0.0, by_size_s - _length_s(packet))
         if packet.pts is not None and packet.time_base is not None and self._zero_s is not None:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            self._hurt_to_s = max(self._hurt_to_s, end - self._zero_s + self._shift_s)
+            end_s = float(packet.pts * packet.time_base) + _length_s(packet)
+            self._hurt_to_s = max(self._hurt_to_s, end_s - self._zero_s + self._shift_s)
 
     def _finished(self) -> Iterator[Samples]:
         """Give what is held, and silence for packets at the end that could not be decoded."""
@@ -240,6 +249,10 @@ class Media:
         if self._beside is not None and self._peak < SILENT and not self._told_silent:
             self._told_silent = True
             self.fault(f"audio track {self.track} is silent; track {self._beside} has sound")
+
+
+def _length_s(packet: Packet) -> float:
+    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
 
 
 def planes_of(frame: AudioFrame) -> NDArray[np.float32]:

@@ -13,11 +13,11 @@ from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.sources.address import GIVE_UP_S, Address, Listener, connect, shown
+from tests.encoded_sound import RATE, encoded
 from tests.file_server import FileServer
 from tests.scripted import SetClock
 from tests.unit.test_audio_files import tone
 from tests.unit.test_audio_microphone import VirtualTimer
-from tests.unit.test_media_standard_input import RATE, encoded
 
 NAME = "https://anna:secret@radio.example:8000/live.aac?key=secret"
 
@@ -45,7 +45,7 @@ def listen(timer, connections, ahead=lambda: 0.0, **options):
     def connector(address):
         assert address == NAME
         stream = script.pop(0) if script else OSError("refused")
-        if isinstance(stream, OSError):
+        if isinstance(stream, OSError | av.error.FFmpegError):
             raise stream
         return av.open(stream)
 
@@ -116,6 +116,17 @@ def test_more_than_a_live_stream_begins_with_waits_on_the_server():
 def test_an_address_without_sound_is_an_error_of_the_network(connection):
     with pytest.raises(NetworkError, match=r"radio.example:8000/live.aac cannot be heard.*try: the address in a player"):
         listen(VirtualTimer(), [connection])
+
+
+def test_a_protocol_that_pyav_was_built_without_is_named_as_the_reason():
+    with pytest.raises(NetworkError, match=r"lacks its protocol; try: an address with http"):
+        listen(VirtualTimer(), [av.error.ProtocolNotFoundError(1330794744, "Protocol not found")])
+
+
+@pytest.mark.parametrize("address", ["ftp://a/b.mp3", "file:///etc/passwd", "concat://a"])
+def test_other_schemes_are_refused(address):
+    with pytest.raises(BadInput, match=r"addresses cannot be heard; valid: http, https, rtmp"):
+        Address(address, clock=SetClock())
 
 
 def test_a_track_that_is_not_there_is_refused():

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from pipeline.cli import main
+from tests.encoded_sound import FORMS, RATE, encoded
 from tests.file_server import FileServer
 from tests.unit.test_audio_files import tone, write
 from tests.unit.test_cli_translate import SCRIPTED, options_of
-from tests.unit.test_media_files import RATE, TRACKS, film
-from tests.unit.test_media_standard_input import FORMS, encoded
+from tests.unit.test_media_files import TRACKS, film
 
 
 @pytest.fixture

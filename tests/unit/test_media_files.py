@@ -9,9 +9,8 @@ import soundfile
 
 from pipeline.errors import BadInput
 from pipeline.sources.files import AudioFile
+from tests.encoded_sound import FORMS, RATE, encoded
 from tests.unit.test_audio_files import NoClock, silences, tone, write
-
-RATE = 48_000
 
 
 async def heard(path, **options):
@@ -110,6 +109,23 @@ async def test_packets_that_cannot_be_decoded_leave_a_hole_of_their_length_and_o
     said = notice.message.split()
     assert float(said[said.index("at") + 1]) == pytest.approx(begin, abs=0.03)
     assert "could not be decoded" in notice.message
+
+
+@pytest.mark.parametrize("form", ["mp3 without a tag", "mp3 with a tag", "mp2", "ac3", "mpegts", "flv", "flac"])
+async def test_bytes_that_are_no_sound_leave_a_hole_of_their_length_and_one_notice(tmp_path, form):
+    kind, codec, options = FORMS[form]
+    data = bytearray(encoded(kind, codec, tracks=[np.resize(tone(1, RATE), 6 * RATE)], **options))
+    half, hurt = len(data) // 2, len(data) // 20
+    data[half : half + hurt] = (bytes(range(250)) * (hurt // 250 + 1))[:hurt]
+    (tmp_path / f"hurt.{kind}").write_bytes(data)
+    file, got = await heard(tmp_path / f"hurt.{kind}")
+    assert len(got) / RATE == pytest.approx(6.0, abs=0.1)
+    [notice] = file.notices
+    said = notice.message.split()
+    begin, end = (float(said[said.index(word) + 1]) for word in ("at", "to"))
+    assert begin == pytest.approx(3.0, abs=0.7)  # half of the bytes
+    assert end - begin == pytest.approx(0.3, abs=0.15)
+    assert not got[round((begin + 0.05) * RATE) : round((end - 0.05) * RATE)].any()
 
 
 @pytest.mark.parametrize("name", ["12:30.wav", "file:x.wav", "concat:a|b.wav", "http:x.wav", "pipe:0", "data:,a"])
