@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib
 import io
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, Protocol, cast
 
 from pipeline.commands import COMMANDS, DEFAULT
 from pipeline.commands.advice import next_step
+from pipeline.commands.config_file import apply_defaults, apply_devices, config_path, read_config
+from pipeline.commands.parser import LISTED, Command, command_of, parser_of
 from pipeline.errors import (
     BadInput,
     DeviceError,
     ModelError,
     SeveralMistakes,
     TranslateLiveError,
-    did_you_mean,
     nearest,
 )
-from pipeline.version import version
+from pipeline.version import check_packages
 
 INTERRUPTED = 130
 
-_HELP_COLUMNS = 78  # as argparse wraps the rest on a terminal of 80
+_LOG_LINE = "%(asctime)s %(name)s %(message)s"
 
 _SYSTEM_ERRORS: dict[int, tuple[type[TranslateLiveError], str]] = {
     errno.ENAMETOOLONG: (BadInput, "a shorter name"),
@@ -41,37 +39,6 @@ _SYSTEM_ERRORS: dict[int, tuple[type[TranslateLiveError], str]] = {
     errno.ENOMEM: (ModelError, "close other programs, or a smaller model"),
 }
 """Errors of the system that are none of ours, as what they are told, and the step they advise."""
-
-
-class Command(Protocol):
-    """What a module of `pipeline.commands` offers."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare options; imports nothing heavy."""
-        ...
-
-    def run(self, arguments: argparse.Namespace) -> int:
-        """Do it and give the exit code; raises `TranslateLiveError` for what a user can be told."""
-        ...
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Descriptions and examples as they are written; the texts of options break between words only, not within a name."""
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse prints its usage and exits on an error; ours is one line like every other (its documented hook)."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `BadInput`, with the nearest option for an unknown one."""
-        _, unknown, rest = message.partition("unrecognized arguments: ")
-        if unknown and rest.startswith("-"):
-            wrong, *_ = rest.split()
-            message = f"unknown option {wrong}; {did_you_mean(wrong, self._option_string_actions)}".rstrip("; ")
-        raise BadInput(f"{message}; try: {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verbose:
         import logging  # noqa: PLC0415 - help does not need it
 
-        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
-    if words == ["--version"]:
-        print(f"translate-live {version()}")  # noqa: T201
-        return 0
+        logging.basicConfig(level=logging.DEBUG, format=_LOG_LINE)
     arguments: argparse.Namespace | None = None
     try:
+        check_packages()
         command, arguments = parse(words)
+        if arguments.log_file:
+            _log_to(arguments.log_file)
         exit_code = command.run(arguments)
         sys.stdout.flush()
         return exit_code
@@ -120,34 +87,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command, and its checked arguments; raises `BadInput`."""
-    named = words[0] if words and words[0] in COMMANDS else None
-    if words and not named:
-        _check_file(words[0])
-    command = cast(Command, importlib.import_module(f"pipeline.commands.{named or DEFAULT}"))
-    parser = Parser(
-        f"translate-live {named}" if named else "translate-live",
-        description=textwrap.fill((command.__doc__ or "").partition("\n\n")[0], _HELP_COLUMNS),
-        formatter_class=Help,
-        allow_abbrev=False,
-    )
-    command.add_arguments(parser)
-    talk = parser.add_argument_group("what is printed")
-    talk.add_argument("-q", "--quiet", action="store_true", help="only results and errors")
-    talk.add_argument("-v", "--verbose", action="store_true", help="log what happens, with tracebacks")
+    if not words or words[0] == "help":
+        words = [*words[1:], "--help"]
+    named = words[0] if words[0] in COMMANDS else None
     if not named:
-        parser.epilog = (parser.epilog or "") + _command_list()
-    return command, parser.parse_args(words[1:] if named else words)
+        _check_file(words[0])
+    parser = parser_of(named)
+    config = None if {"-h", "--help"} & set(words) else config_path()
+    settings = read_config(config) if config else {}
+    apply_defaults(parser, settings)
+    arguments = parser.parse_args(words[1:] if named else words)
+    apply_devices(arguments, settings)
+    if settings and not arguments.quiet:
+        print(f"settings of {config}", file=sys.stderr)  # noqa: T201
+    return command_of(named or DEFAULT), arguments
 
 
 def _check_file(word: str) -> None:
     """Raise `BadInput` for a first word that is no file and has no look of one: a command is misspelt."""
     if word[:1] != "-" and not {".", "/", os.sep} & set(word) and not Path(word).exists():
-        raise BadInput(f"{word!r} is no file and no command; {nearest(word, COMMANDS)}; try: translate-live --help")
+        raise BadInput(f"{word!r} is no file and no command; {nearest(word, LISTED)}", hint="translate-live --help")
 
 
-def _command_list() -> str:
-    lines = [f"  translate-live {name:<10} {about}" for name, about in COMMANDS.items() if name != DEFAULT]
-    return "\n".join(["\n\nother commands (each has --help):", *lines])
+def _log_to(path: Path) -> None:
+    """Log everything to a file, whatever is printed; raises `DeviceError` where it cannot be written."""
+    import logging  # noqa: PLC0415 - help does not need it
+
+    from pipeline.sinks.writing import cannot_write  # noqa: PLC0415
+
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    handler.setFormatter(logging.Formatter(_LOG_LINE))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.DEBUG)
 
 
 def _open_missing_streams() -> None:
@@ -166,11 +140,13 @@ def _forget_output() -> None:
 
 def _failed(message: str, step: str | None, exit_code: int, verbose: bool, listed: Sequence[str] = ()) -> int:
     """Tell what was wrong, each of several mistakes, and what to do next if there is a step of its own or this one."""
+    what = " ".join(message.split())
     if verbose:
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
-    what = " ".join(message.split())
+    if (logging := sys.modules.get("logging")) and logging.getLogger().handlers:
+        logging.getLogger(__name__).debug("failed: %s", what, exc_info=not verbose)
     with suppress(OSError):  # on a full disk the exit code alone tells
         print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
         if step:

@@ -23,7 +23,7 @@ from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.languages import known_code
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
-from pipeline.profiles.profile import Profile, fix_for, listed, load_profile
+from pipeline.profiles.profile import Profile, fix_for, load_profile
 
 FOR_GPU = "gpu"  # the profile that needs one
 RECOGNIZER_HZ = 16_000
@@ -35,7 +35,7 @@ QUIET = 1e-3  # speech is louder
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: what was looked at, whether it is well, what was found, and the fix if it is not.
+    """One check: what was looked at, if it is well, what was found, with a table of ``rows``, and the fix if it is not.
 
     What is not ``needed`` may be missing: a microphone on a server.
     """
@@ -45,6 +45,7 @@ class Finding:
     detail: str
     fix: str = ""
     needed: bool = True
+    rows: tuple[str, ...] = ()
 
 
 class Unwell(Exception):
@@ -61,11 +62,19 @@ def machine() -> Iterator[Finding]:
 
 
 def better(lacking: Iterable[tuple[str, Sequence[Missing]]]) -> Iterator[Finding]:
-    """What the profiles that are better than the one that is tried lack, and what brings it, if that can be fetched."""
+    """List what each better profile than the one that is tried lacks, and what brings it, if that can be fetched."""
     for name, missing in lacking:
         fix = fix_for(missing, name) if all(item.fetchable for item in missing) else ""
-        detail = f"{name} is better, and lacks {listed(missing)}" if missing else f"{name} is better, and can run here"
-        yield Finding("profile", not missing, detail, fix, needed=False)
+        detail, rows = _lacks(f"{name} is better, and lacks ", f"{name} is better, and can run here", missing)
+        yield Finding("profile", not missing, detail, fix, False, rows)
+
+
+def _lacks(before: str, well: str, missing: Sequence[Missing]) -> tuple[str, tuple[str, ...]]:
+    """Tell that nothing is missing, one lack in the line, or several in a line each."""
+    names = tuple(dict.fromkeys(item.what for item in missing))
+    if not names:
+        return well, ()
+    return (before + names[0], ()) if len(names) == 1 else (before.rstrip(), names)
 
 
 def stages(profile: Profile, target: str) -> Sequence[Finding]:
@@ -106,8 +115,8 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
 def _fallback(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
     """Look if the languages that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
-    detail = f"other languages by {name}" + (f", missing: {listed(missing)}" if missing else "")
-    return Finding("speak", not missing, detail, fix_for(missing, profile.name), needed=False)
+    detail, rows = _lacks(f"other languages by {name}, missing: ", f"other languages by {name}", missing)
+    return Finding("speak", not missing, detail, fix_for(missing, profile.name), False, rows)
 
 
 async def _tried(
@@ -115,7 +124,8 @@ async def _tried(
 ) -> Finding:
     """Load a model, use it once, free it; the border where any error becomes a finding."""
     if missing:
-        return Finding(what, False, f"missing: {listed(missing)}", fix_for(missing, profile.name))
+        detail, rows = _lacks("missing: ", "", missing)
+        return Finding(what, False, detail, fix_for(missing, profile.name), rows=rows)
     began = monotonic()
     try:
         async with asyncio.timeout(PATIENCE_S), Engine.load(profile, ()) as engine:
@@ -172,7 +182,7 @@ async def _translated(translator: Translator, target: str) -> str:
 
 
 def _packages() -> Finding:
-    """Whether what our own distribution requires is installed; no module is imported."""
+    """Check that what our own distribution requires is installed; no module is imported."""
     try:
         required = distribution("translate-live").requires or []
     except PackageNotFoundError:
@@ -212,7 +222,7 @@ def _accelerator() -> Finding:
 
 
 def gpu_memory(profile: Profile) -> Finding:
-    """What the profile needs of a GPU and whether that is free; of a profile that needs none, what ``gpu`` would need."""
+    """Compare what the profile needs of a GPU with what is free; of one that needs none, tell what ``gpu`` would need."""
     try:
         return _gpu_memory(profile)
     except TranslateLiveError as error:  # a model's files are damaged: the other checks go on
@@ -221,16 +231,15 @@ def gpu_memory(profile: Profile) -> Finding:
 
 def _gpu_memory(profile: Profile) -> Finding:
     need = need_of(profile.backends)
-    other = f"profile {profile.name} needs none; "
-    if need.total:
-        other = ""
-    else:
+    other = "" if need.total else f"profile {profile.name} needs none; "
+    if other:
         profile = load_profile(FOR_GPU)
         need = need_of(profile.backends)
     detail = f"{other}profile {profile.name} needs about {need}"
     try:
         free = max((gpu.free for gpu in gpus()), default=0)
-    except NoGpu as error:
-        return Finding("GPU memory", bool(other), f"{detail}; here is none: {error}", error.fix, needed=False)
+    except NoGpu as error:  # the line about the GPU says so
+        return Finding("GPU memory", bool(other), detail, error.fix, needed=False, rows=need.rows())
     fix = "close other programs on the GPU, or try synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base"
-    return Finding("GPU memory", free >= need.total, f"{detail}; {gigabytes(free)} are free", fix, needed=False)
+    detail += f"; {gigabytes(free)} are free"
+    return Finding("GPU memory", free >= need.total, detail, fix, needed=False, rows=need.rows())

@@ -8,8 +8,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from pipeline.errors import BadInput
-
 SameLanguage = Literal["captions", "speak", "mute"]
 """What becomes of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
 
@@ -23,45 +21,69 @@ def language_names() -> Mapping[str, str]:
     return names
 
 
+_EQUAL = {
+    "nb": "no", "fil": "tl", "iw": "he", "in": "id", "jw": "jv", "ji": "yi", "cmn": "zh", "mo": "ro", "nor": "no",
+    "pes": "fa", "zsm": "ms", "arb": "ar", "swh": "sw", "nya": "ny",
+}  # fmt: skip
+"""Codes of one language as people and models write them, and as all of ours do."""
+
+_CHINESE = {"tw": "Hant", "hk": "Hant", "mo": "Hant", "hant": "Hant", "cn": "", "sg": "", "hans": ""}
+"""Script by region: no translation model knows zh-TW, but some know zh-Hant."""
+
+
+@cache
+def canonical(code: str) -> str:
+    """Spell a code as ours are: ISO 639-1 where there is one, zh-Hant for zh-TW, pt-BR for PT_br."""
+    language, *rest = code.strip().replace("_", "-").split("-")
+    language = _own(language.lower())
+    if language == "zh" and rest and rest[0].lower() in _CHINESE:
+        rest = [script] if (script := _CHINESE[rest[0].lower()]) else []
+    return "-".join([language, *(_subtag(part) for part in rest)])
+
+
+def _own(language: str) -> str:
+    """Give our code of a language for any ISO 639 code of it; the code itself where it is not known."""
+    if language in _EQUAL or len(language) != 3 or language in language_names():
+        return _EQUAL.get(language, language)
+    from babel.core import get_global  # noqa: PLC0415  not for en and es
+
+    alias = str(get_global("language_aliases").get(language) or language).partition("_")[0]
+    return _EQUAL.get(alias, alias)
+
+
+def _subtag(part: str) -> str:
+    return part.title() if len(part) == 4 else part.upper() if len(part) == 2 else part
+
+
 def primary(code: str) -> str:
-    """The language of a code without region or script: pt of pt-BR."""
-    return code.replace("_", "-").partition("-")[0].lower()
+    """Give the language of a code without region or script: pt of pt-BR, no of nb."""
+    return canonical(code).partition("-")[0]
 
 
 def same_language(one: str, other: str) -> bool:
-    """Whether two codes name one language, regions and scripts aside; no code (not known yet) is no language."""
+    """Return whether two codes name one language, regions and scripts aside; no code (not known yet) is no language."""
     return bool(one) and primary(one) == primary(other)
 
 
 def is_language(code: str) -> bool:
-    """Whether the code's language is known by name."""
+    """Return whether the code's language is known by name."""
     return primary(code) in language_names()
 
 
 def language_name(code: str) -> str:
-    """The English name, with what follows the language in brackets ("Portuguese (BR)"); the code itself if unknown."""
+    """Give the English name, with what follows the language in brackets ("Portuguese (BR)"); an unknown code as it is."""
     name = language_names().get(primary(code), code)
     region = code.replace("_", "-").partition("-")[2]
     return f"{name} ({region})" if region and name != code else name
 
 
-def code_of(text: str) -> str:
-    """The code of a language given by code, with or without a region, or by its English name; raises `BadInput`."""
-    cleaned = text.strip()
-    names = {name.casefold(): code for code, name in language_names().items()}
-    if cleaned.casefold() in names:
-        return names[cleaned.casefold()]
-    if not is_language(cleaned):
-        hint = f"{text!r} is no language; valid: codes such as en, es or pt-BR, and names such as Spanish"
-        raise BadInput(f"{hint}; try: translate-live languages")
-    code, _, region = cleaned.replace("_", "-").partition("-")
-    return f"{code.lower()}-{region}" if region else code.lower()
-
-
 def known_code(code: str, known: Iterable[str]) -> str:
-    """A code as it stands in ``known``, case aside, else the language without its region; itself where neither does."""
-    spelled = {one.casefold(): one for one in known}
-    return spelled.get(code.casefold()) or spelled.get(primary(code)) or code
+    """Give a code as it stands in ``known``: an equal one, else the language without its region, else itself."""
+    spelled: dict[str, str] = {}
+    for one in known:
+        spelled.setdefault(canonical(one), one)
+    full = canonical(code)
+    return spelled.get(full) or spelled.get(primary(full)) or code
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +99,17 @@ class LanguageRow:
 
     @property
     def source(self) -> bool:
-        """Whether a session can start from it: recognized and translated from."""
+        """True if a session can start from it: recognized and translated from."""
         return bool(self.recognized_by and self.translated_from_by)
 
     @property
     def captions(self) -> bool:
-        """Whether it can be shown as a target."""
+        """True if it can be shown as a target."""
         return bool(self.translated_to_by)
 
     @property
     def speech(self) -> bool:
-        """Whether it can be spoken as a target."""
+        """True if it can be spoken as a target."""
         return bool(self.translated_to_by and self.spoken_by)
 
 
@@ -103,12 +125,18 @@ def language_table(
     """
     sources = {name: {source for source, _ in pairs} for name, pairs in translators.items()}
     targets = {name: {target for _, target in pairs} for name, pairs in translators.items()}
-    served = [recognizers, sources, targets, synthesizers]
+    served = (recognizers, sources, targets, synthesizers)
     codes = set(languages).union(*(codes for backends in served for codes in backends.values()))
+    heard: set[str] = set().union(*recognizers.values())
 
     def serving(backends: Mapping[str, Collection[str]], code: str) -> tuple[str, ...]:
-        return tuple(name for name, codes in backends.items() if code in codes)
+        return tuple(name for name, known in backends.items() if code in known)
 
-    return tuple(
-        LanguageRow(code, language_name(code), *(serving(backends, code) for backends in served)) for code in sorted(codes)
-    )
+    def row(code: str) -> LanguageRow:
+        """Serve a language as a session does: it is heard in any region, and translated from what is heard."""
+        source = known_code(code, heard)
+        spoken = tuple(name for name, known in synthesizers.items() if known_code(code, known) in known)
+        recognized, translated = serving(recognizers, source), serving(sources, source)
+        return LanguageRow(code, language_name(code), recognized, translated, serving(targets, code), spoken)
+
+    return tuple(map(row, sorted(codes)))

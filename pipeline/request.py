@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
-from pipeline.languages import SameLanguage, known_code, language_name
+from pipeline.languages import SameLanguage, canonical, known_code, language_name
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
@@ -56,9 +56,11 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     notices = [
         f"{code} is taken as {base}: this profile knows {language_name(base)} only"
         for code, base in (sources | targets).items()
-        if code.casefold() != base.casefold()
+        if canonical(code) != canonical(base)
     ]
     spoken = targets[request.spoken] if request.spoken else None
+    spoken_as = known_code(spoken, backends.spoken()) if spoken else None
+    languages = session_languages(backends, tuple(dict.fromkeys(sources.values())), tuple(targets.values()), spoken_as)
     if request.voice == SAME:
         check_cloning(backends.synthesizer)
     voice = chosen_voice(request.voice, profile, VoiceStore()) if request.voice not in {None, SAME} else None
@@ -68,7 +70,5 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
         own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[synthesizer]).__name__
         notices.append(f"{own} does not speak {language_name(spoken)} ({spoken}): {other} will, in its own voice")
     require(profile.name, backends.missing(synthesizer))
-    spoken_as = known_code(spoken, backends.spoken()) if spoken else None
-    languages = session_languages(backends, tuple(dict.fromkeys(sources.values())), tuple(targets.values()), spoken_as)
     known = replace(request, languages=languages, targets=tuple(dict.fromkeys(targets.values())), spoken=spoken)
     return ResolvedRequest(known, synthesizer, spoken_as, voice, targets, tuple(notices))

@@ -94,7 +94,7 @@ class Router:
 
     def _tier(self, model: str) -> Tier:
         if model == BERGAMOT:
-            return Bergamot(beams=self.beams, batch=self.batch, window_ms=self.window_ms)
+            return Bergamot(batch=self.batch, window_ms=self.window_ms)  # beams of its own: students are made for one
         name = model.removesuffix(INT8)
         if name not in CATALOG:
             raise BadInput(f"the model {model!r} is unknown; {nearest(model, [BERGAMOT, *CATALOG])}")

@@ -20,18 +20,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.commands.advice import worded  # noqa: PLC0415
     from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
-    from pipeline.languages import code_of  # noqa: PLC0415
+    from pipeline.language_names import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     findings: list[Finding] = []
+    fixes: set[tuple[str, bool]] = set()  # that were told, and if for what is needed
 
     def report(finding: Finding) -> None:
         findings.append(finding)
         mark = "ok  " if finding.well else "FAIL" if finding.needed else "none"
         print(_within_terminal(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}"), flush=True)  # noqa: T201
-        if finding.fix and not finding.well:
+        for row in finding.rows:
+            print(_within_terminal(f"{'':>15} {row}"), flush=True)  # noqa: T201
+        if finding.fix and not finding.well and not {(finding.fix, True), (finding.fix, finding.needed)} & fixes:
+            fixes.add((finding.fix, finding.needed))
             print(f"     {'fix:':>10} {worded(finding.fix, profile.name)}", flush=True)  # noqa: T201
 
     for finding in machine():
@@ -43,7 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in stages(profile, target):
         report(finding)
     unwell = sum(finding.needed and not finding.well for finding in findings)
-    print("all is well" if not unwell else f"{unwell} of {len(findings)} checks failed")  # noqa: T201
+    lacking_here = dict.fromkeys(finding.what for finding in findings if not finding.well and finding.what != "profile")
+    if unwell:
+        print(f"{unwell} of {len(findings)} checks failed")  # noqa: T201
+    else:
+        without = f"; there is no {', no '.join(lacking_here)}" if lacking_here else ""
+        print(f"profile {profile.name} works{without}" if without else "all is well")  # noqa: T201
     return 4 if unwell else 0
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first drains the session, the second stops it now. Files are valid in both cases."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first drains the session, the second stops it now. Files are valid in both cases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Protocol
 
 DRAIN_S = 3.5  # then the session is cancelled, so that all is over, and told, within 5 s
 DRAINED_S, STOP_S = 4.9, 0.9  # then the process ends, whatever still hangs, be it the event loop
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANGUP) if number is not None)
 
 
 class Stoppable(Protocol):
@@ -52,7 +53,8 @@ class Interruption:
             return
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
-        before = {number: signal.signal(number, _taken) for number in SIGNALS}
+        taken = [number for number in SIGNALS if number != _HANGUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
+        before = {number: signal.signal(number, _taken) for number in taken}
         signal.set_wakeup_fd(writing)
         thread = threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True)
         thread.start()

@@ -27,8 +27,10 @@ examples:
       is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
       terms that must be said as your glossaries have them
-  ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > es.txt
-      translate anything into text
+  translate-live https://radio.example/live.mp3 --allow-network --to es > es.txt
+      translate a broadcast into text
+  cat talk.mp3 | translate-live - --to es
+      translate what another program writes: any format, or raw PCM (--rate)
 
 the last line on standard error says what came of it: seconds heard, units
 (and how many were skipped), ear-voice span (from the end of a unit's source
@@ -46,13 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="audio or video, one after the other; -: 16-bit mono PCM from standard input",
+        help="audio or video, one after the other; -: standard input, in any format of files, or 16-bit mono PCM; or an "
+        "address (see --allow-network)",
     )
     what.add_argument("--mic", action="store_true", help="listen to the microphone")
     what.add_argument(
         "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
     )
-    what.add_argument("--rate", type=int, metavar="HZ", help="sample rate of PCM from - (16000)")
+    what.add_argument("--rate", type=int, metavar="HZ", help="- is raw PCM of this sample rate (PCM without it: 16000)")
+    what.add_argument(
+        "--track",
+        metavar="N|LANG",
+        help="which of several audio tracks: its number or language (the default one, or one in a language of --from)",
+    )
+    what.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="hear an address live, instead of a file: http(s), HLS, rtmp, rtsp, srt",
+    )
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(
         "--realtime",
@@ -63,9 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace.add_argument("--fast", action="store_true", help="hear files as fast as possible (the default without a speaker)")
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
-    languages.add_argument(
-        "--to", required=True, metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)"
-    )
+    languages.add_argument("--to", metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)")
     languages.add_argument("--speak", metavar="LANG", help="which one of several is spoken (the first)")
     languages.add_argument(
         "--glossary",
@@ -73,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="terms that must be said so: .csv, .tsv, .yaml, .json or .tbx; repeatable",
+        help="terms that must be said so: .csv, .txt, .yaml, .json, .tbx, .tmx or .xlf; repeatable",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(
@@ -93,7 +104,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
     speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")
-    speech.add_argument("--consent", action="store_true", help="the speaker consents to --voice same")
+    speech.add_argument("--speaker-consents", action="store_true", help="whoever is heard agrees to --voice same")
     speech.add_argument("--voice-style", metavar="TEXT", help="how to speak, for models that take it, as: calm and warm")
     speech.add_argument(
         "--original", type=float, default=0.0, metavar="GAIN", help="mix the original voice under it, 0 to 1"
@@ -114,6 +125,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         help=".srt or .vtt; repeatable; of several languages one file each, as talk.es.vtt for talk.vtt",
     )
     text.add_argument("--captions-language", choices=["source", "target", "both"], help="what they show (target)")
+    text.add_argument(
+        "--captions-time", choices=["source", "speech"], help="show them when it was said, or is spoken (source)"
+    )
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
-from pipeline.languages import code_of
+from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
-from pipeline.sinks.captions import CaptionFile, Shown, caption_files, caption_format
+from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.speech_file import RECORDED
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
-RATE_HZ = 16_000
-"""Of raw PCM, unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,9 @@ class TranslateOptions:
     request: SessionRequest
     files: tuple[str, ...]
     mic: bool
-    rate_hz: int
+    rate_hz: int | None
+    track: str | None
+    address: bool
     glossary: tuple[Path, ...]
     glossary_soft: bool
     profile: str
@@ -45,6 +45,7 @@ class TranslateOptions:
     voice_style: str | None
     captions: tuple[CaptionFile, ...]
     captions_language: Shown
+    captions_time: Timed
     events: Path | None
     record: Path | None
     sinks: tuple[str, ...]
@@ -56,6 +57,8 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     """Check the arguments; raises `BadInput` for what contradicts itself."""
     files: list[str] = arguments.files
     _check_input(arguments, files)
+    if not arguments.to:
+        raise BadInput("the following arguments are required: --to", hint="translate-live --help")
     if not 0.0 <= arguments.original <= 1.0:
         raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
@@ -77,7 +80,9 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         request=request,
         files=tuple(files),
         mic=arguments.mic,
-        rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
+        rate_hz=arguments.rate,
+        track=arguments.track,
+        address=any(map(is_address, files)),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
@@ -92,10 +97,11 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         voice_style=arguments.voice_style,
         captions=captions,
         captions_language=shown,
+        captions_time=arguments.captions_time or "source",
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
-        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or any(map(is_address, files)),
         quiet=arguments.quiet,
     )
 
@@ -107,14 +113,23 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files; try: only -")
+    addresses = [name for name in files if is_address(name)]
+    if addresses and not arguments.allow_network:
+        raise BadInput(
+            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it; try: --allow-network"
+        )
+    if addresses and len(files) > 1:
+        raise BadInput("an address cannot be one of several inputs; try: only the address")
+    if addresses and arguments.fast:
+        raise BadInput("--fast is faster than an address can be heard live; try: without --fast")
     for name in files:
-        if "://" in name:
-            raise BadInput(
-                f"{name} is an address, and nothing is fetched from a network; "
-                f"try: ffmpeg -i {name} -f s16le -ac 1 -ar 16000 - | translate-live - --to LANGUAGE"
-            )
         if name in COMMANDS:
             raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+
+
+def is_address(name: str) -> bool:
+    """Tell if a name is an address on a network: one with a scheme, and no file."""
+    return "://" in name and not Path(name).exists()
 
 
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
@@ -122,7 +137,10 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     for option, given, needed, there in (
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
+        ("--track N", arguments.track is not None, "FILE", files),
+        ("--allow-network", arguments.allow_network, "ADDRESS", any(map(is_address, files))),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
+        ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
     ):
         if given and not there:
@@ -135,6 +153,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--speak", arguments.speak),
         ("--original", arguments.original),
         ("--max-lag", arguments.max_lag),
+        ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:
             raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
@@ -142,13 +161,13 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
 
 def _check_consent(arguments: argparse.Namespace) -> None:
     """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
-    if arguments.voice == SAME and not arguments.consent:
+    if arguments.voice == SAME and not arguments.speaker_consents:
         raise BadInput(
-            "--voice same copies the voice of whoever is heard, which needs their consent; try: --voice same --consent, "
-            "when everybody who speaks has agreed"
+            "--voice same copies the voice of whoever is heard, which needs their consent",
+            hint="--voice same --speaker-consents, when everybody who speaks has agreed",
         )
-    if arguments.consent and arguments.voice != SAME:
-        raise BadInput("--consent belongs to --voice same; an enrolled voice has its own; try: without --consent")
+    if arguments.speaker_consents and arguments.voice != SAME:
+        raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
 
 
 def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.translate_options import TranslateOptions
-from pipeline.errors import DeviceError
+from pipeline.errors import BadInput, DeviceError
 from pipeline.glossary.glossary import load_glossary
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, resolve
@@ -29,13 +29,17 @@ class Plan:
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
     profile = _profile(options, tell)
-    glossary = load_glossary(options.glossary)
+    glossary = load_glossary(options.glossary, options.request.languages, options.request.targets, tell)
     if options.mic:
         choose(options.in_device, "input", list_devices())
     to_speaker, hint = speech_to_speaker(options, _has_speaker)
     if hint:
         tell(hint)
     speaks = to_speaker or (options.speech and bool(options.out or options.record))
+    if options.captions_time == "speech" and not speaks:
+        raise BadInput(
+            "--captions-time speech needs speech", hint="--out FILE.wav or --realtime, or --captions-time source"
+        )
     request = replace(
         options.request,
         glossary=glossary.softened() if options.glossary_soft else glossary,

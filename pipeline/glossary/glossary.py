@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +12,25 @@ from pipeline.events import Word, text_of
 from pipeline.glossary.entries import Entry, refuse
 from pipeline.glossary.files import read_entries
 from pipeline.glossary.matcher import TermMatcher
+from pipeline.glossary.tables import Languages
 from pipeline.glossary.tokens import tokens
 from pipeline.languages import primary
 
 Source = str | Sequence[Word]
 
 
-def load_glossary(files: Iterable[Path]) -> Glossary:
-    """Read and merge glossary files; raises `BadInput` that names file and line of what is wrong in them."""
-    return Glossary(tuple(entry for file in files for entry in read_entries(file)))
+def load_glossary(
+    files: Iterable[Path], sources: Sequence[str] = (), targets: Sequence[str] = (), tell: Callable[[str], object] = str
+) -> Glossary:
+    """Read and merge glossary files; raises `BadInput` that names file and line of what is wrong in them.
+
+    The languages that are spoken and wanted name the columns of a table without a header, which ``tell`` is told of.
+    """
+    languages, notices = Languages(sources, targets), list[str]()
+    entries = tuple(entry for file in files for entry in read_entries(file, languages, notices))
+    for notice in notices:
+        tell(notice)
+    return Glossary(entries)
 
 
 class Glossary:

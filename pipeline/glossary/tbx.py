@@ -1,10 +1,11 @@
-"""Glossaries in TBX (TermBase eXchange, ISO 30042), read as events so that lines are known.
+"""Glossaries in TBX (TermBase eXchange, ISO 30042), TMX and XLIFF, read as events so that lines are known.
 
 The XML is parsed by defusedxml, because a termbase may come from anywhere: entities and external references are refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import permutations
@@ -16,9 +17,14 @@ from xml.sax.xmlreader import AttributesImpl
 from pipeline.errors import BadInput
 from pipeline.glossary.entries import Row
 
-_CONCEPTS = {"termEntry", "conceptEntry"}
-_LANGUAGES = {"langSet", "langSec"}
+_CONCEPTS = {"termEntry", "conceptEntry", "tu", "trans-unit", "segment"}  # of TBX, TMX and both XLIFF
+_LANGUAGES = {"langSet", "langSec", "tuv"}
+_TERMS = {"term", "seg", "source", "target"}
+_TEXTS = {*_TERMS, "termNote", "administrativeStatus"}
+_PAIRS = {"source": ("source-language", "srcLang"), "target": ("target-language", "trgLang")}  # attributes of XLIFF
 _RETIRED = ("deprecated", "superseded", "obsolete")
+
+_HEAD = re.compile(r"^\s*<\?xml[^>]*\?>|<!DOCTYPE [^>\[]*>")  # of an encoding that the text has no more; a DTD unread
 
 
 class _Concepts(ContentHandler):
@@ -33,6 +39,7 @@ class _Concepts(ContentHandler):
         self._language = ""
         self._term = ""
         self._text: list[str] | None = None
+        self._pair: dict[str, str] = {}
 
     def startElement(self, name: str, attributes: AttributesImpl) -> None:  # the names are SAX's
         local = name.rpartition(":")[2]
@@ -41,7 +48,13 @@ class _Concepts(ContentHandler):
             self._retired.clear()
         elif local in _LANGUAGES:
             self._language = (attributes.get("xml:lang") or attributes.get("lang") or "").lower()
-        if local in {"term", "termNote", "administrativeStatus"}:
+        elif local in {"xliff", "file"}:
+            self._pair |= {
+                part: attributes[name].lower() for part, names in _PAIRS.items() for name in names if name in attributes
+            }
+        elif local in _PAIRS:
+            self._language = self._pair.get(local, "")
+        if local in _TEXTS:
             self._text = []
 
     def characters(self, content: str) -> None:
@@ -51,14 +64,14 @@ class _Concepts(ContentHandler):
     def endElement(self, name: str) -> None:
         local = name.rpartition(":")[2]
         text = " ".join("".join(self._text or ()).split())
-        if local == "term":
+        if local in _TERMS:
             self._term = text
             self._concept[self._language].append((text, self._locator_line()))
         elif local in {"termNote", "administrativeStatus"} and text.startswith(_RETIRED):
             self._retired.add((self._language, self._term))
         elif local in _CONCEPTS:
             self._close()
-        if local in {"term", "termNote", "administrativeStatus"}:
+        if local in _TEXTS:
             self._text = None
 
     def _locator_line(self) -> int:
@@ -74,19 +87,19 @@ class _Concepts(ContentHandler):
                 known += [spelling for spelling in spellings if spelling not in known]
 
 
-def rows_of_tbx(file: str, text: str) -> Iterator[Row]:
-    """The rows of a TBX file: every term of every language, with the other languages' terms."""
+def rows_of_xml(file: str, text: str) -> Iterator[Row]:
+    """Read the rows of a TBX, TMX or XLIFF file: every term of every language, with the other languages' terms."""
     from defusedxml import DefusedXmlException, sax  # noqa: PLC0415  only for a termbase
 
     concepts = _Concepts()
     try:
-        sax.parseString(text.encode(), concepts)
+        sax.parseString(_HEAD.sub("", text).encode(), concepts)
     except DefusedXmlException as error:
         raise BadInput(f"{file}: it defines or refers to XML entities, which a glossary needs not: {error}") from error
     except SAXException as error:
         line = getattr(error, "getLineNumber", lambda: 1)()
         raise BadInput(f"{file}:{line}: not well-formed XML: {error.getMessage()}") from error
     if not concepts.found:
-        raise BadInput(f"{file}: no concept with terms in two languages; is it TBX?")
+        raise BadInput(f"{file}: no concept with terms in two languages; is it TBX, TMX or XLIFF?")
     for (language, term), targets in concepts.found.items():
         yield Row(concepts.lines[language, term], term, targets, {"source_language": language})

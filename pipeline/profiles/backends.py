@@ -13,6 +13,7 @@ import msgspec
 from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import known_code
+from pipeline.version import check_packages
 
 Options = TypeVar("Options")
 
@@ -89,6 +90,7 @@ def backend(choice: BackendChoice) -> object:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        check_packages()
         raise BadInput(f"no backend {choice.use!r}: {error}; a backend is named 'module:Class'") from error
     kind = getattr(module, class_name, None)
     if not isinstance(kind, type) or not is_dataclass(kind):

@@ -48,10 +48,17 @@ class Need:
         return sum(self.now.values()) + ALLOWANCE if self.now else 0
 
     def __str__(self) -> str:
-        parts = [*_parts(self.now), f"{gigabytes(ALLOWANCE)} allowed for CUDA and what is computed with (not measured)"]
-        later = f"; when a language needs it also {', '.join(_parts(self.later))}" if self.later else ""
-        more = "" if all(self.now.values()) else " or more"
-        return f"{gigabytes(self.total)}{more}: {', '.join(parts)}{later}"
+        return gigabytes(self.total) + ("" if all(self.now.values()) else " or more")
+
+    def rows(self) -> tuple[str, ...]:
+        """List what takes how much, a line each; what comes later last."""
+        allowed = {"allowed for CUDA and what is computed with (not measured)": ALLOWANCE}
+        needs = {
+            **self.now,
+            **allowed,
+            **{f"{what}, when a language needs it": count for what, count in self.later.items()},
+        }
+        return tuple(f"{gigabytes(count) if count else '?':>7} {what}" for what, count in needs.items())
 
 
 def need_of(backends: Backends) -> Need:
@@ -71,7 +78,7 @@ def gpus() -> list[Gpu]:
     """The GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        raise NoGpu("no NVIDIA driver", "the profile gpu needs one; the others do not")
+        raise NoGpu("no NVIDIA driver", "needed by the gpu profile alone")
     try:
         said = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -87,10 +94,6 @@ def gpus() -> list[Gpu]:
 def _gpu(line: str) -> Gpu:
     name, driver, total, free = (part.strip() for part in line.rsplit(",", 3))
     return Gpu(name, driver, int(total) * _MEBIBYTE, int(free) * _MEBIBYTE)
-
-
-def _parts(need: Mapping[str, int]) -> list[str]:
-    return [f"{gigabytes(count)} {what}" if count else what for what, count in need.items()]
 
 
 def _merged(needs: Iterable[Mapping[str, int]]) -> dict[str, int]:

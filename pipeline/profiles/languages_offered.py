@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from pipeline.contracts import Routed, TranslatorBackend
 from pipeline.errors import BadInput
-from pipeline.languages import LanguageRow, language_table, same_language
+from pipeline.language_names import spoken_in
+from pipeline.languages import LanguageRow, language_name, language_table, same_language
 from pipeline.profiles.backends import Backends
 
 _ANOTHER = "another profile"
@@ -20,7 +21,8 @@ def backend_name(backend: object) -> str:
 
 
 def _model(backend: object) -> str:
-    return PurePath(getattr(backend, "model", "")).name
+    name = PurePath(getattr(backend, "model", "")).name
+    return "" if name.endswith(".onnx") else name  # a file in a folder that the backend's name tells already
 
 
 def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
@@ -67,7 +69,9 @@ def session_languages(
     for language in wanted:
         if language not in heard:
             raise BadInput(
-                f"this profile does not hear {language!r}; it hears {_list(heard)}", hint=_ANOTHER, code="language"
+                f"this profile does not hear {language!r}; {_meant(language, heard)}it hears {_list(heard)}",
+                hint=_ANOTHER,
+                code="language",
             )
     sources = tuple(wanted) or (tuple(heard) if len(heard) == 1 else ())
     _check_something_to_translate(sources, targets)
@@ -99,10 +103,17 @@ def _check_target(backends: Backends, spoken: Sequence[str], target: str) -> Non
     if target not in possible:
         from_them = f" from {_list(sources)}" if sources else ""
         raise BadInput(
-            f"this profile does not translate{from_them} to {target!r}; it translates to {_list(possible)}",
+            f"this profile does not translate{from_them} to {target!r}; {_meant(target, possible)}"
+            f"it translates to {_list(possible)}",
             hint=_ANOTHER,
             code="language",
         )
+
+
+def _meant(code: str, known: Collection[str]) -> str:
+    """Ask for the language of a country whose code was taken for a language's: br is Breton, Brazil speaks pt."""
+    spoken = spoken_in(code)
+    return f"{code} is {language_name(code)}, did you mean {spoken!r}? " if spoken in known and spoken != code else ""
 
 
 def _list(languages: Iterable[str]) -> str:

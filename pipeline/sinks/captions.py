@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pysubs2 import SSAEvent, SSAFile, make_time
-
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, ReadingUnit, Transcript
+from pipeline.sinks.caption_text import shown, uncapitalized
 from pipeline.sinks.cues import Cue, CueLayout
+from pipeline.sinks.speech_times import SpeechTimes
 from pipeline.sinks.writing import RecordFile
 
 Shown = Literal["source", "target", "both"]
+Timed = Literal["source", "speech"]
+"""At which times captions are shown: when it was said, or when its translation is spoken."""
 
 SUFFIXES = {".srt": "srt", ".vtt": "vtt"}
 
@@ -52,61 +53,64 @@ class Captions:
     Of several targets it shows the units of ``target`` (none: of all).
 
     Cues are appended whole, so the file is valid at any moment. A reader of both languages sees the translation above the
-    source.
+    source. ``timed`` by the speech, units come when that is known.
     """
 
-    def __init__(self, path: Path, shown: Shown = "target", target: str = "") -> None:
+    def __init__(self, path: Path, shown: Shown = "target", target: str = "", timed: Timed = "source") -> None:
         self._format = caption_format(path)
         self._shown = shown
         self._target = target
         self._file = RecordFile(path)
         self._layout = CueLayout()
+        self._speech = SpeechTimes(target) if timed == "speech" else None
+        self._before = ""  # the text of the last unit that has one
         self._number = 0
         self._begin = "WEBVTT\n\nNOTE AI-generated translation (translate-live)\n\n" if self._format == "vtt" else ""
 
     async def put(self, event: Event) -> None:
         """Write the cues that the event makes final; raises `DeviceError` if the file takes no more."""
-        match event:
-            case ReadingUnit() if self._target in {"", event.target}:
-                cues = self._layout.add(event)
-            case Transcript():
-                cues = self._layout.heard(event.heard_s)
-            case _:
-                cues = []
-        self._write(cues)
+        if isinstance(event, Transcript):
+            self._write(self._layout.heard(event.heard_s))
+        elif self._speech:
+            self._add(self._speech.take(event))
+        elif isinstance(event, ReadingUnit) and self._target in {"", event.target}:
+            self._add([event])
 
     async def close(self) -> None:
         """Write the last cue."""
         try:
+            self._add(self._speech.finish() if self._speech else [])
             self._write(self._layout.finish())
         finally:
             self._file.close()
 
+    def _add(self, units: Iterable[ReadingUnit]) -> None:
+        self._begin_file()
+        for unit in units:
+            text = uncapitalized(unit, self._before)
+            self._before = unit.text if unit.text.strip() else self._before
+            self._write(self._layout.add(replace(unit, text=text)))
+
     def _write(self, cues: list[Cue]) -> None:
-        if self._begin:
-            self._file.add(self._begin)
-            self._begin = ""
+        self._begin_file()
         for cue in cues:
             if text := self._text(cue):
                 self._number += 1
-                self._file.add(_formatted(self._format, self._number, cue, text))
+                times = f"{_time(cue.start, self._format)} --> {_time(cue.end, self._format)}"
+                self._file.add(f"{self._number}\n{times}\n{text}\n\n")
+
+    def _begin_file(self) -> None:
+        if self._begin:
+            self._file.add(self._begin)
+            self._begin = ""
 
     def _text(self, cue: Cue) -> str:
-        match self._shown:
-            case "source":
-                return cue.source
-            case "target":
-                return cue.target
-            case "both":
-                return f"{cue.target}\n{cue.source}".strip()
+        texts = {"source": [cue.source], "target": [cue.target], "both": [cue.target, cue.source]}[self._shown]
+        return "\n".join(shown(text, self._format) for text in texts if text)
 
 
-def _formatted(suffix: str, number: int, cue: Cue, text: str) -> str:
-    """Format one cue as it stands in the file, with the blank line after it."""
-    text = text.replace("\\", "/")  # a backslash would begin one of pysubs2's line marks
-    text = escape(text, quote=False) if suffix == "vtt" else text.replace("-->", "→")
-    subtitles = SSAFile()
-    subtitles.append(SSAEvent(make_time(s=cue.start), make_time(s=cue.end), text.replace("\n", r"\N")))
-    written = subtitles.to_string(suffix, keep_ssa_tags=True)
-    _, _, timed_text = written.removeprefix("WEBVTT\n\n").partition("\n")  # pysubs2 numbers each file's cues from 1
-    return f"{number}\n{timed_text}"
+def _time(seconds: float, suffix: str) -> str:
+    """Format a time; hours may have any number of digits."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{',' if suffix == 'srt' else '.'}{milliseconds:03d}"

@@ -166,6 +166,9 @@ def test_published_models_are_offered_and_fetched_by_language(tmp_path, monkeypa
     backend.fetch(FetchOptions(("pt",), ("es", "en"), "hub"), lambda what, share: None)
     assert fetched == [("bergamot-enes", "hub"), ("bergamot-pten", "hub")]
     fetched.clear()
+    backend.fetch(FetchOptions(targets=("pt",)), lambda what, share: None)
+    assert fetched == [("bergamot-enpt", "")]
+    fetched.clear()
     Bergamot(languages=("en>pt",)).pull(lambda what, share: None)
     assert fetched == [("bergamot-enpt", "")]
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
-    {"events", "errors", "version", "languages", "scripts"},
+    {"events", "errors", "version", "languages", "language_names", "scripts"},
     {"contracts", "clock", "hints"},
     {"channel", "lane", "policies", "glossary"},
     {"audio"},

@@ -4,16 +4,19 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pysubs2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, DeviceError
-from pipeline.events import ReadingUnit, Transcript, Word
+from pipeline.events import Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, Word
+from pipeline.sinks.caption_text import uncapitalized
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.cues import LINE_COLUMNS, LONGEST_S, SHORTEST_S, Cue, CueLayout, columns
 
@@ -193,6 +196,7 @@ async def test_a_full_disk_leaves_whole_cues(tmp_path):
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from pipeline.sinks.caption_text import uncapitalized
 from pipeline.sinks.captions import Captions
 from pipeline.events import ReadingUnit
 captions = Captions(Path(sys.argv[1]))
@@ -207,3 +211,102 @@ def test_a_killed_process_leaves_its_cues(tmp_path):
     ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert [text for _, _, text in cues_in(path)] == [f"frase {number}" for number in range(4)]
+
+
+async def written(path: Path, *units: ReadingUnit, **options: str) -> str:
+    captions = Captions(path, **options)
+    await put_all(captions, list(units))
+    await captions.close()
+    return path.read_text(encoding="utf-8")  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize(("name", "comma"), [("a.srt", ","), ("a.vtt", ".")])
+async def test_hours_beyond_ninety_nine(tmp_path, name, comma):
+    text = await written(tmp_path / name, unit(0, "hola", "hello", 360_001.5, 360_003.5))
+    assert f"\n100:00:01{comma}500 --> 100:00:03{comma}500\nhola\n\n" in f"\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "text"),
+    [
+        ("a.srt", "C:\\new \\N", "C:\\new \\N"),
+        ("a.vtt", "C:\\new \\N", "C:\\new \\N"),
+        ("a.srt", "<b>1 < 2</b> {\\an8}x", "<\u2060b>1 < 2<\u2060/b> {\u2060\\an8}x"),
+        ("a.vtt", "<b> & 1 --> 2", "&lt;b&gt; &amp; 1 --&gt; 2"),
+        ("a.srt", "1 --> 2", "1 → 2"),
+        ("a.srt", "שלום, Google!", "\u202bשלום, Google!\u202c"),
+        ("a.vtt", "مرحبا.", "\u202bمرحبا.\u202c"),
+        ("a.vtt", "hola.", "hola."),
+    ],
+)
+async def test_what_was_said_is_text_in_its_own_direction(tmp_path, name, said, text):
+    assert (await written(tmp_path / name, unit(0, said, "", 0, 2))).endswith(f"\n{text}\n\n")
+
+
+async def test_each_line_of_a_right_to_left_cue_keeps_its_direction(tmp_path):
+    long = "שלום לכולם וברוכים הבאים אל המפגש השנתי של כולנו."
+    text = await written(tmp_path / "a.srt", unit(0, long, "welcome all", 0, 4), shown="both")
+    *lines, last = text.strip().split("\n")[2:]
+    assert last == "welcome all"
+    assert len(lines) == 2
+    assert all(line[0] + line[-1] == "\u202b\u202c" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "source", "language", "expected"),
+    [
+        ("creo", " That it works", "que funciona", "en", " that it works"),
+        ("creo", "That it works", "que funciona", "en", "that it works"),
+        ("Sí.", "That it works", "que funciona", "en", "That it works"),
+        ("«Sí.»", "That it works", "que funciona", "en", "That it works"),
+        ("y", "London is far", "y Londres", "en", "London is far"),
+        ("y", "I believe it", "lo creo", "en", "I believe it"),
+        ("y", "Monday is fine", "el lunes", "en", "Monday is fine"),
+        ("y", "Spanish is easy", "el español", "en", "Spanish is easy"),
+        ("y", "NATO said so", "la otan", "en", "NATO said so"),
+        ("und", "Haus und Hof", "house and yard", "de", "Haus und Hof"),
+        ("y", "Écoute-moi", "escúchame", "fr", "écoute-moi"),
+        ("y", "That it works", "QUE FUNCIONA", "en", "That it works"),
+    ],
+)
+def test_no_capital_in_the_middle_of_a_sentence(before, text, source, language, expected):
+    assert uncapitalized(replace(unit(1, text, source, 3, 5), language=language), before) == expected
+
+
+async def test_captions_follow_on_from_the_unit_before(tmp_path):
+    units = [unit(0, "creo", "so", 0, 2), unit(1, "", "er", 2, 3), unit(2, " Que es así", "it is so", 3, 5)]
+    assert (await written(tmp_path / "a.vtt", *units)).endswith("\nque es así\n\n")
+
+
+def speech(number: int, start: float, seconds: float, *, last: bool = True) -> SpeechChunk:
+    return SpeechChunk(number, np.zeros(int(seconds * 100), np.float32), 100, last, start)
+
+
+async def test_captions_are_timed_to_the_speech(tmp_path):
+    """A unit that is spoken late, two in one breath, one without speech between them, one skipped, and one at the end."""
+    path = tmp_path / "talk.srt"
+    captions = Captions(path, "target", "es", "speech")
+    units = [replace(unit(n, f"frase {n}", "phrase", n * 2.0, n * 2.0 + 1.9), target="es") for n in range(7)]
+    for event in (
+        *units[:2], replace(units[0], target="fr"), speech(0, 4.0, 1.0, last=False), Lag(0, 4.0, 2.1, 0, 1, 0),
+        speech(0, 5.0, 1.5, last=False), speech(0, 6.5, 0.0), *units[2:5],
+        Lag(1, 7.0, 2.1, 0, 1, 1), Lag(2, 9.0, 2.1, 0, 1, 1), speech(1, 7.0, 4.0), Lag(4, 20.0, 2.1, 0, 1, 4),
+        speech(4, 20.0, 2.0), units[5], Skipped(5, 5, "late"), units[6],
+    ):  # fmt: skip
+        await captions.put(event)
+    await captions.close()
+    starts = {text: start / 1000 for start, _, text in cues_in(path)}
+    assert list(starts) == [f"frase {number}" for number in range(7)]
+    assert [starts[f"frase {number}"] for number in (0, 1, 2, 4)] == [4.0, 7.0, 9.0, 20.0]
+    assert {text: end for _, end, text in cues_in(path)}["frase 0"] == 6500
+
+
+async def test_captions_of_the_speech_come_while_it_is_spoken(tmp_path):
+    path = tmp_path / "talk.srt"
+    captions = Captions(path, "target", "", "speech")
+    for number in range(3):
+        await captions.put(unit(number, f"frase {number}", "phrase", number * 2.0, number * 2.0 + 1.9))
+        await captions.put(Lag(number, number * 3.0 + 2, 1.0, 0, 1, number))
+        await captions.put(speech(number, number * 3.0 + 2, 2.0))
+    assert [text for _, _, text in cues_in(path)] == ["frase 0", "frase 1"]
+    await captions.close()

@@ -1,10 +1,12 @@
 """The other commands, the help, and how fast it comes."""
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.contracts import Missing
+from pipeline.doctor import Finding
 from pipeline.errors import FETCH_MODELS
 from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
@@ -85,6 +88,10 @@ def test_the_help_names_every_command_and_examples(capsys):
         (["talk", "--to", "es"], "'talk' is no file and no command; valid: devices", "translate-live --help"),
         (["talk.wav"], "the following arguments are required: --to", "translate-live --help"),
         (["a.wav", "--to", "es", "--captoins", "a"], "unknown option --captoins; did you mean '--captions'?", "--help"),
+        (["a.wav", "--too", "es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
+        (["a.wav", "--too=es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
+        (["voices", "add", "--nam", "me"], "unknown option --nam; did you mean '--name'?", "voices add --help"),
+        (["translat"], "'translat' is no file and no command; valid: ", "translate-live --help"),
         (["a.wav", "--to", "es", "--bogus"], "unknown option --bogus", "translate-live --help"),
     ],
 )
@@ -94,6 +101,52 @@ def test_a_word_that_is_misspelt(words, said, step, capsys):
     assert said in error
     assert step in advice
     assert "bogus" not in error or error.endswith("--bogus")
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"]])
+def test_alone_it_prints_the_help(words, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    said = capsys.readouterr().out
+    assert said.startswith("usage: translate-live (FILE")
+    assert "-V, --version" in said
+    assert "translate-live translate" not in said
+
+
+@pytest.mark.parametrize(("words", "named"), [(["pull"], "pull"), (["voices", "add"], "voices add")])
+def test_help_for_a_command(words, named, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["help", *words])
+    assert capsys.readouterr().out.startswith(f"usage: translate-live {named} ")
+
+
+@pytest.mark.parametrize("words", [["-V"], ["--version"], ["talk.wav", "--version"]])
+def test_the_version(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talk.wav").touch()
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    assert capsys.readouterr().out.startswith("translate-live 0")
+
+
+def test_a_log_file_has_the_traceback_and_the_screen_has_not(tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        assert main(["languages", "--profile", "nowhere", "--log-file", str(log)]) == 2
+    finally:
+        for handler in set(logging.getLogger().handlers) - set(before[0]):
+            handler.close()
+            logging.getLogger().removeHandler(handler)
+        logging.getLogger().setLevel(before[1])
+    assert "Traceback" in log.read_text()
+    assert "no profile 'nowhere'" in log.read_text()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_log_file_that_cannot_be(tmp_path, capsys):
+    assert main(["languages", "--log-file", str(tmp_path / "no" / "log")]) == 3
+    assert "log: No such file or directory" in capsys.readouterr().err
 
 
 def test_languages_by_what_serves_them_or_that_nothing_does(config, capsys):
@@ -179,13 +232,40 @@ def doctor(config: Path, *words: str) -> int:
     return main(["doctor", "--profile", "cpu", "--config", str(config), *words])
 
 
-def test_doctor_runs_every_stage(config, capsys):
+HERE = [Finding(what, True, "there", needed=False) for what in ("microphone", "speaker", "GPU")]
+
+
+def test_doctor_runs_every_stage(config, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.doctor.machine", lambda: HERE)
     assert doctor(config) == 0
     said = capsys.readouterr().out
     assert "ok   speak" in said
     assert "ok   recognize  heard 'word0" in said
     assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
     assert said.splitlines()[-1] == "all is well"
+
+
+def test_doctor_says_what_is_not_there_although_all_that_is_needed_works(config, monkeypatch, capsys):
+    gone = [replace(finding, well=False, detail="gone", fix="plug one in") for finding in HERE]
+    monkeypatch.setattr("pipeline.doctor.machine", lambda: gone)
+    assert doctor(config) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "profile cpu works; there is no microphone, no speaker, no GPU"
+    assert said.count("plug one in") == 1
+
+
+def test_doctor_says_a_fact_a_line_and_a_lack_once(config, monkeypatch, capsys):
+    lacks = [("gpu", [Missing("a GPU", "", fetchable=False), Missing("a model", ""), Missing("a model", "")])]
+    monkeypatch.setattr("pipeline.profiles.profile.lacking", lambda *_: lacks)
+    doctor(config, "--set", "recognizer.lacks=sphinx", "--set", "translator.lacks=sphinx")
+    said = capsys.readouterr().out
+    indent = " " * 16
+    assert f"none profile    gpu is better, and lacks\n{indent}a GPU\n{indent}a model\n" in said
+    assert said.count("apt-get install sphinx") == 1
+    table = [line for line in said.splitlines() if line.startswith(indent) and " GB " in line]
+    assert len(table) == 7
+    assert all(line[16:23].strip().replace(".", "").isdigit() or " GB" in line[16:24] for line in table)
+    assert max(map(len, said.splitlines())) < 120
 
 
 def test_doctor_keeps_to_the_columns_of_a_terminal_and_cuts_no_name(config, monkeypatch, capsys):

@@ -65,7 +65,7 @@ def assert_valid(folder: Path, *names: str) -> None:
                 assert "ReadingUnit" in {event["event"] for event in read_events(folder / name)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_drains(tmp_path, number):
     process = started(tmp_path, TALKING)
     process.send_signal(number)
@@ -175,3 +175,13 @@ async def test_signals_are_as_before_afterwards():
     with Interruption(lambda line: None).watching():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+async def test_a_hangup_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interruption(lambda line: None).watching():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

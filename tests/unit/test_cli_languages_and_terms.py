@@ -74,6 +74,20 @@ def test_each_target_has_its_lines_and_its_caption_file(translate):
     assert "wrote talk.es.vtt, talk.ca.vtt, talk.de.vtt, c.d.es.srt" in err
 
 
+def test_captions_are_timed_to_the_speech_of_the_language_that_is_spoken(translate):
+    options = ["--to", "es,ca", "--captions", "talk.srt", "--out", "speech.wav", "--events", "log"]
+    assert translate(*options)[0] == 0
+    source = {target: pysubs2.load(f"talk.{target}.srt") for target in ("es", "ca")}
+    assert translate(*options, "--captions-time", "speech")[0] == 0
+    spoken = pysubs2.load("talk.es.srt")
+    session, *events = read_events(Path("log"))
+    began_ns = next(event["start_ns"] for event in events if event["event"] == "Lag")
+    assert spoken[0].start == pytest.approx((began_ns - session["start_ns"]) / 1e6, abs=1)
+    assert spoken[0].start > source["es"][0].start
+    assert shown("talk.es.srt") == words("es")
+    assert list(pysubs2.load("talk.ca.srt")) == list(source["ca"])
+
+
 def test_what_was_said_is_one_caption_file_for_all_targets(translate):
     assert translate("--to", "es,ca", "--captions", "talk.srt", "--captions-language", "source")[0] == 0
     assert shown("talk.srt") == [f"word{number}" for number in range(15)]
@@ -131,6 +145,8 @@ def test_a_target_without_any_unit_has_lost_all_words(translate):
         (["--to", "es,"], "is no language"),
         (["--to", "ca,es", "--out", "a.wav"], "does not speak 'ca'; it speaks de, es"),
         (["--to", "es,ca", "--captions", "t.srt", "--events", "t.ca.srt"], "t.ca.srt would be written twice"),
+        (["--to", "es", "--captions-time", "speech"], "--captions-time does nothing without --captions FILE"),
+        (["--to", "es", "--captions", "a.srt", "--captions-time", "speech"], "--captions-time speech needs speech"),
         (["--to", "es", "--glossary-soft"], "--glossary-soft does nothing without --glossary FILE"),
         (["--to", "en"], "the speaker already speaks 'en'"),
         (["--from", "en", "--to", "en-GB", "--same-language", "speak"], "the speaker already speaks 'en-GB'"),
@@ -146,6 +162,21 @@ def test_what_cannot_be_is_refused(translate, options, said):
     assert (code, out) == (2, "")
     assert said in err
     assert "loading models" not in err
+
+
+def test_what_cannot_be_served_is_refused_before_models_or_voices_are_asked_for(translate):
+    write_profile(recognizer={"lacks": "weights"}, synthesizer={"lacks": "espeak-ng"})
+    for options in (["--to", "ja"], ["--to", "ca", "--out", "a.wav"], ["--to", "ja", "--voice", "nobody"]):
+        code, _, err = translate(*options)
+        assert (code, "weights" in err, "nobody" in err) == (2, False, False), err
+    assert translate("--to", "es")[0] == 4
+
+
+def test_a_language_goes_by_any_of_its_names_and_is_told_only_where_it_is_taken_as_another(translate):
+    for name in ("spa", "español", "Spanish"):
+        code, out, err = translate("--from", "eng", "--to", name)
+        assert (code, "is taken as" in err) == (0, False)
+        assert out.split() == words("es")
 
 
 TERMS = {"word1 word2": {"es": "término", "ca": "terme"}, "word4": "cuatro"}
@@ -259,7 +290,7 @@ def test_the_fallback_speaks_what_the_first_voice_cannot(translate):
 
 
 def test_a_chosen_voice_gives_way_to_the_fallback(translate):
-    code, _, err = translate("--to", "de", "--out", "speech.wav", "--voice", "same", "--consent")
+    code, _, err = translate("--to", "de", "--out", "speech.wav", "--voice", "same", "--speaker-consents")
     assert (code, "in its own voice" in err) == (0, True)
 
 

@@ -1,4 +1,4 @@
-"""The command `voices` and the options --voice, --consent and --voice-style, on scripted models and real speech."""
+"""The command `voices` and the options for voices of the main one, on scripted models and real speech."""
 
 import json
 import shlex
@@ -138,7 +138,7 @@ def test_bad_clips_are_refused_before_any_model_is_loaded(add, profile, tmp_path
         "silent": (np.zeros(5 * rate), "check which microphone"),
         "noise": (np.random.default_rng(0).normal(0, 0.1, 8 * rate), "no speech"),
         "clipped": (np.clip(speech * 10, -1, 1), "turn the microphone down"),
-        "long": (np.zeros(120 * rate), "ffmpeg -ss 10 -t 12"),
+        "long": (np.zeros(120 * rate), "a file that holds only that part of it"),
     }
     if name in kinds:
         soundfile.write(path, kinds[name][0], rate)
@@ -216,7 +216,7 @@ def test_a_backend_that_cannot_clone_or_lacks_something(add, profile, store):
 
 def test_what_cannot_clone_says_so_before_anything_is_heard_or_loaded(add, translate, profile, store):
     set_backend(profile, "synthesizer", clones=False)
-    for code, _, err in (add(clip="nowhere.wav"), translate("--voice", "same", "--consent")):
+    for code, _, err in (add(clip="nowhere.wav"), translate("--voice", "same", "--speaker-consents")):
         assert code == 2
         assert "error: this one cannot clone\ntry: another" in err
         assert "loading models" not in err
@@ -306,8 +306,8 @@ def test_a_preset_and_no_voice(translate):
 def test_the_speakers_own_voice_needs_consent_and_comes_after_some_seconds(translate):
     code, _, err = translate("--voice", "same")
     assert code == 2
-    assert "try: --voice same --consent" in err
-    code, spoken, _ = translate("--voice", "same", "--consent")
+    assert "try: --voice same --speaker-consents" in err
+    code, spoken, _ = translate("--voice", "same", "--speaker-consents")
     assert code == 0
     tenth = len(spoken) // 10
     assert np.median(spoken[:tenth]) == pytest.approx(PRESET, abs=0.01)
@@ -354,8 +354,8 @@ def test_a_voice_of_another_profile_is_told_with_that_profile_and_no_advice_that
         (["--voice", "ana"], "did you mean 'anna'"),
         (["--voice", "vivien"], "did you mean 'vivian'"),
         (["--voice", "bertha"], "or to add it translate-live voices add CLIP --name NAME --consent FILE"),
-        (["--voice", "anna", "--consent"], "--consent belongs to --voice same"),
-        (["--consent"], "--consent belongs to --voice same"),
+        (["--voice", "anna", "--speaker-consents"], "--speaker-consents belongs to --voice same"),
+        (["--speaker-consents"], "--speaker-consents belongs to --voice same"),
         (["--voice", "../anna"], "there is no voice '../anna'"),
     ],
 )

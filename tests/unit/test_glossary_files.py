@@ -23,6 +23,14 @@ TBX = """<?xml version="1.0" encoding="UTF-8"?>
 </body></text></tbx>
 """
 
+TMX = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en"/><body><tu>
+<tuv xml:lang="EN-US"><seg>operating profit</seg></tuv><tuv xml:lang="es"><seg>beneficio de explotación</seg></tuv>
+</tu></body></tmx>
+"""
+XLIFF = "<{0}><{1}><source>operating profit</source><target>beneficio de explotación</target></{1}></{2}>"
+
 
 def write(folder: Path, name: str, text: str) -> Path:
     file = folder / name
@@ -47,11 +55,53 @@ def problem(folder: Path, name: str, text: str) -> str:
         ("a.yaml", "operating profit: beneficio de explotación\n"),
         ("a.yaml", "operating profit: {es: [beneficio de explotación], no: driftsresultat}\n"),
         ("a.tbx", TBX),
+        ("a.txt", "source\ttarget\noperating profit\tbeneficio de explotación\n"),
+        ("a.csv", "source,target,\noperating profit,beneficio de explotación,\n"),
+        ("a.csv", "sep=;\nsource;target\noperating profit;beneficio de explotación\n"),
+        (
+            "a.csv",
+            "ID,Term,Translation,Definition,Part of speech\n7,operating profit,beneficio de explotación,x,noun\n",
+        ),
+        ("a.csv", "source,es,id\noperating profit,beneficio de explotación,12\n"),
+        ("a.csv", 'source,target\n"operating\u2028profit",beneficio\x0cde explotación\n'),
+        ("a.csv", "source,target\roperating profit,beneficio de explotación\r"),
+        ("a.csv", "en,es\noperating profit,beneficio de explotación\n"),
+        ("a.csv", "es-ES,en-US\nbeneficio de explotación,operating profit\n"),
+        ("a.csv", "English,Spanish,Comment\noperating profit,beneficio de explotación,\n"),
+        ("a.csv", "español;English;Nr.\nbeneficio de explotación;operating profit;1\n"),
+        ("a.txt", "operating profit\tbeneficio de explotación\n"),
+        ("a.csv", "operating profit,beneficio de explotación,\n"),
+        ("a.tmx", TMX),
+        ("a.xlf", XLIFF.format("file source-language='en' target-language='es'", "trans-unit", "file")),
+        ("a.xliff", XLIFF.format("xliff srcLang='en' trgLang='es'", "segment", "xliff")),
     ],
 )
 def test_every_shape_gives_the_same_term(tmp_path: Path, name: str, text: str) -> None:
-    glossary = load_glossary([write(tmp_path, name, text)])
-    assert glossary.terms("en", "es") == (Term("operating profit", ("beneficio de explotación",)),)
+    expected = (Term("operating profit", ("beneficio de explotación",)),)
+    assert load_glossary([write(tmp_path, name, text)], ["en"], ["es"]).terms("en", "es") == expected
+    (tmp_path / name).write_bytes(text.removeprefix("\ufeff").encode("utf-16"))
+    if "\\u" not in text:
+        assert load_glossary([tmp_path / name], ["en"], ["es"]).terms("en", "es") == expected
+
+
+def test_a_table_without_a_header_is_read_in_the_languages_asked_for_and_that_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "house,casa\nThai,tailandés\n")
+    told: list[str] = []
+    glossary = load_glossary([file], ["en"], ["pt-BR"], told.append)
+    assert [term.source for term in glossary.terms("en", "pt-BR")] == ["house", "Thai"]
+    assert glossary.terms("fr", "pt-BR") == ()
+    assert told == [f"{file} has no header: its columns are taken as en and pt-BR"]
+    for sources, targets in ((["en", "fr"], ["es"]), ([], ["es"]), (["en"], ["es", "fr"])):
+        with pytest.raises(BadInput, match="there is no header"):
+            load_glossary([file], sources, targets)
+
+
+def test_a_table_of_languages_is_read_from_the_one_that_is_spoken(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "English,Deutsch,fr\nhouse,Haus,maison\n")
+    (term,) = load_glossary([file], ["de"], ["fr"]).terms("de", "fr")
+    assert (term.source, term.targets) == ("Haus", ("maison",))
+    (term,) = load_glossary([file]).terms("en", "de")
+    assert (term.source, term.targets) == ("house", ("Haus",))
 
 
 def test_settings_and_alternatives(tmp_path: Path) -> None:
@@ -92,6 +142,8 @@ def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(t
     [
         ("a.csv", "source,target\nx,\ny,z\n,q\n", ["a.csv:2: 'x' has no target", "a.csv:4: the source is empty"]),
         ("a.csv", "source,trget\nx,y\n", ["a.csv:1: there is no column 'trget'; did you mean 'target'?"]),
+        ("a.csv", "source,target,mdoe\nx,y,\n", ["a.csv:1: there is no column 'mdoe'; did you mean 'mode'?"]),
+        ("a.csv", "house,casa\n", ["a.csv:1: there is no header", "try: a header such as en,es"]),
         ("a.csv", 'source,target\n"x,y\n', ["a.csv:2:"]),
         ("a.csv", "source,es\nnet loss,pérdida, neta\n", ["a.csv:2: more cells than", "(2)", "quote cells that hold ','"]),
         ("a.csv", "source,target\nhouse,casa\nHouse,casa\n", ["a.csv:3: 'House' is already in line 2"]),
@@ -116,7 +168,8 @@ def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(t
         ("a.tbx", "<tbx/>", ["a.tbx: no concept"]),
         ("a.csv", "source,target\n\n", ["a.csv: there is no term in it; try:"]),
         ("a.yaml", "# none yet\n", ["a.yaml: there is no term in it; try:"]),
-        ("a.txt", "", ["a.txt: no glossary ends in '.txt'", ".csv"]),
+        ("a.doc", "", ["a.doc: no glossary ends in '.doc'", ".csv"]),
+        ("a.xlsx", "", ["a.xlsx is a workbook; try: save its sheet as CSV UTF-8"]),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(tmp_path: Path, name: str, text: str, expected: list[str]) -> None:
