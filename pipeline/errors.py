@@ -21,10 +21,9 @@ class TranslateLiveError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
-        message, _, advised = message.partition("; try: ")
         super().__init__(message)
         self.message = message
-        self.hint = hint or advised
+        self.hint = hint
         self.code = code or type(self).code
 
     def __str__(self) -> str:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.errors import BadInput  # noqa: PLC0415
 
     if missing := [name.replace("_", "-") for name in NEEDED if find_spec(name) is None]:
-        raise BadInput(f"the server needs {', '.join(missing)}; try: pip install 'translate-live[serve]'")
+        raise BadInput(f"the server needs {', '.join(missing)}", hint="pip install 'translate-live[serve]'")
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
 

@@ -108,23 +108,24 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
 
 def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     if bool(files) == arguments.mic:
-        raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
+        raise BadInput("say what to hear: one or more files, - for standard input, or --mic", hint="translate-live --help")
     if arguments.fast and (arguments.mic or arguments.out_device):
-        raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
+        raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
-        raise BadInput("standard input cannot be one of several files; try: only -")
+        raise BadInput("standard input cannot be one of several files", hint="only -")
     addresses = [name for name in files if is_address(name)]
     if addresses and not arguments.allow_network:
         raise BadInput(
-            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it; try: --allow-network"
+            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it",
+            hint="--allow-network",
         )
     if addresses and len(files) > 1:
-        raise BadInput("an address cannot be one of several inputs; try: only the address")
+        raise BadInput("an address cannot be one of several inputs", hint="only the address")
     if addresses and arguments.fast:
-        raise BadInput("--fast is faster than an address can be heard live; try: without --fast")
+        raise BadInput("--fast is faster than an address can be heard live", hint="without --fast")
     for name in files:
         if name in COMMANDS:
-            raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+            raise BadInput(f"the command {name!r} comes first", hint=f"translate-live {name} --help")
 
 
 def is_address(name: str) -> bool:
@@ -144,7 +145,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
     ):
         if given and not there:
-            raise BadInput(f"{option} does nothing without {needed}; try: {needed} {option}, or neither")
+            raise BadInput(f"{option} does nothing without {needed}", hint=f"{needed} {option}, or neither")
     for option, given in (
         ("--out", arguments.out),
         ("--out-device", arguments.out_device),
@@ -156,7 +157,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:
-            raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
+            raise BadInput(f"--no-speech leaves nothing to {option}", hint="one or the other")
 
 
 def _check_consent(arguments: argparse.Namespace) -> None:
@@ -186,24 +187,24 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
     outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
     for path in filter(None, outputs):
         if _is_standard_output(path):
-            raise BadInput(f"{path} is standard output, where the translation goes; try: a file")
+            raise BadInput(f"{path} is standard output, where the translation goes", hint="a file")
     if arguments.out is not None:
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
     for option, path in (("--events", arguments.events), ("--record", arguments.record)):
         if path == Path(STANDARD_INPUT):
-            raise BadInput(f"{option} - would be a file of this name; try: {option} NAME")
+            raise BadInput(f"{option} - would be a file of this name", hint=f"{option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
     read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
     written: list[Path] = []
     for path in filter(None, outputs):
         if any(_same_file(path, other) for other in heard):
-            raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
+            raise BadInput(f"{path} would be overwritten while it is heard", hint="another name for it")
         if any(_same_file(path, other) for other in read):
-            raise BadInput(f"{path} is read, and would be overwritten; try: another name for what is written")
+            raise BadInput(f"{path} is read, and would be overwritten", hint="another name for what is written")
         if any(_same_file(path, other) for other in written):
-            raise BadInput(f"{path} would be written twice; try: a name of its own for each file")
+            raise BadInput(f"{path} would be written twice", hint="a name of its own for each file")
         written.append(path)
 
 

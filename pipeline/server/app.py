@@ -23,6 +23,7 @@ from pipeline.profiles.languages_offered import languages_offered
 from pipeline.server import access
 from pipeline.server.access import Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
+from pipeline.server.captions_feed import CaptionsFeed
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI, error_object
 from pipeline.server.dialects.openai_events import SessionFields
@@ -58,6 +59,8 @@ class SecretRequest(msgspec.Struct):
 
 def application(service: Service) -> Starlette:
     """Build the application; the engine is loaded already."""
+    feed = CaptionsFeed(service.access)
+    service.sinks.append(feed.sink)
     routes: list[BaseRoute] = [
         WebSocketRoute("/v1/realtime/translations", translations),
         Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
@@ -65,6 +68,7 @@ def application(service: Service) -> Starlette:
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", models),
         Route("/v1/languages", languages),
+        *feed.routes(),
         *file_routes(),
     ]
     if PAGE.is_dir():

@@ -213,7 +213,8 @@ class Connection:
 
     def _outlets(self, offset: Offset) -> Sequence[SinkQueue]:
         sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
-        return [SinkQueue(sink), *(SinkQueue(make(self._dialect.id)) for make in self._service.sinks)]
+        others = (make(self._dialect.id, self._key.id) for make in self._service.sinks)
+        return [SinkQueue(sink), *map(SinkQueue, others)]
 
     def _control(self, action: str) -> None:
         self._paused = {"pause": True, "resume": False}.get(action, self._paused)

@@ -68,7 +68,7 @@ class Leaving(Protocol):
 
 @dataclass
 class Service:
-    """The engine, who may use it, and who does; ``sinks`` make more sinks for each session, by its id."""
+    """The engine, who may use it, and who does; ``sinks`` make more sinks for each session, by its id and its key's."""
 
     engine: Engine
     access: Access
@@ -77,10 +77,10 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     connections: set[Leaving] = field(default_factory=set)
-    sinks: list[Callable[[str], Sink]] = field(default_factory=list)
+    sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.sinks.append(lambda session: MetricsSink(self.metrics))
+        self.sinks.append(lambda session, key: MetricsSink(self.metrics))
         self.metrics.capacity.set(self.admission.capacity)
         self.metrics.sessions.labels("open").set_function(lambda: self.admission.active)
         self.metrics.unsent.set_function(lambda: sum(connection.unsent_bytes for connection in self.connections))

@@ -7,21 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInput
-from pipeline.languages import code_of, same_language
+from pipeline.language_names import code_of
+from pipeline.languages import same_language
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-
-_THREE_LETTERS = {
-    "ara": "ar", "bul": "bg", "cat": "ca", "ces": "cs", "chi": "zh", "cze": "cs", "dan": "da", "deu": "de", "dut": "nl",
-    "ell": "el", "eng": "en", "est": "et", "fin": "fi", "fra": "fr", "fre": "fr", "ger": "de", "gre": "el", "heb": "he",
-    "hin": "hi", "hun": "hu", "ice": "is", "ind": "id", "isl": "is", "ita": "it", "jpn": "ja", "kor": "ko", "lav": "lv",
-    "lit": "lt", "nld": "nl", "nob": "nb", "nor": "no", "per": "fa", "fas": "fa", "pol": "pl", "por": "pt", "ron": "ro",
-    "rum": "ro", "rus": "ru", "slk": "sk", "slo": "sk", "slv": "sl", "spa": "es", "swe": "sv", "tha": "th", "tur": "tr",
-    "ukr": "uk", "urd": "ur", "vie": "vi", "zho": "zh",
-}  # fmt: skip
-"""ISO 639-2, which containers write, as ISO 639-1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +61,8 @@ def _track(number: int, stream: AudioStream) -> Track:
 
 
 def _code(language: str) -> str:
-    code = _THREE_LETTERS.get(language.casefold(), language)
+    """Our code of a language as containers write it, in ISO 639-2; what is none stays as it is."""
     try:
-        return code_of(code)
+        return code_of(language)
     except BadInput:
-        return code
+        return language
