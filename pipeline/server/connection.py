@@ -174,8 +174,7 @@ class Connection:
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
         again = self._source is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, self._dialect.input_hz, replay=again)
-        talk = self._talk(request, source, self._talking, self._source)
-        self._talking = self._tasks.create_task(talk)
+        self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._source))
         return source
 
     async def _talk(

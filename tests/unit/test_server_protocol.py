@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ from pipeline.events import (
 )
 from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Offset, Ping, Rejected
 from pipeline.server.dialects.openai import HZ, OpenAI, error_object
+from pipeline.server.dialects.openai_events import TAGS, Ours
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -209,3 +211,15 @@ def test_texts_grow_with_spaces_of_their_own_also_after_a_resume():
         "".join(sent["delta"] for sent in messages(OpenAI("m", Asked("zh")), chinese, Offset(target="zh")))
         == "你好。再见。"
     )
+
+
+def test_the_documentation_names_every_event_code_and_field():
+    text = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
+    sent = messages(make(transcription="w", extensions=True))
+    for message in sent:
+        assert f"`{message['type']}`" in text
+        if message["type"].startswith("translate_live."):
+            row = next(line for line in text.splitlines() if line.startswith(f"| `{message['type']}`"))
+            assert all(f"`{name}`" in row for name in message.keys() - {"type", "event_id"}), row
+    for name in (*TAGS, *Ours.__struct_fields__, "invalid_event", "invalid_audio", "invalid_language", "idle", "expired"):
+        assert f"`{name}`" in text or f'"{name}"' in text or f"{name}=" in text, name
