@@ -6,7 +6,6 @@ Nothing is imported here that is not needed to print help; a command's module is
 from __future__ import annotations
 
 import argparse
-import errno
 import io
 import os
 import sys
@@ -21,24 +20,16 @@ from pipeline.commands.parser import LISTED, Command, command_of, parser_of
 from pipeline.errors import (
     BadInput,
     DeviceError,
-    ModelError,
     SeveralMistakes,
     TranslateLiveError,
     nearest,
+    of_system,
 )
 from pipeline.version import check_packages
 
 INTERRUPTED = 130
 
 _LOG_LINE = "%(asctime)s %(name)s %(message)s"
-
-_SYSTEM_ERRORS: dict[int, tuple[type[TranslateLiveError], str]] = {
-    errno.ENAMETOOLONG: (BadInput, "a shorter name"),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), (DeviceError, "another disk, or another place")),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), (DeviceError, "ulimit -n 4096, or fewer files at once")),
-    errno.ENOMEM: (ModelError, "close other programs, or a smaller model"),
-}
-"""Errors of the system that are none of ours, as what they are told, and the step they advise."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,14 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
-        if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
-            kind_told, step = _SYSTEM_ERRORS[error.errno]
-            if kind_told is DeviceError:
+        if out := of_system(error):
+            if isinstance(out, DeviceError):
                 _forget_output()
-            where = f" ({error.filename})" if error.filename else ""
-            return _failed(f"{error.strerror}{where}", step, kind_told.exit_code, verbose)
-        if isinstance(error, MemoryError):
-            return _failed("out of memory", _SYSTEM_ERRORS[errno.ENOMEM][1], ModelError.exit_code, verbose)
+            return _failed(out.message, out.hint, out.exit_code, verbose)
         kind = type(error).__name__
         return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
 

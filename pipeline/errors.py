@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from math import inf, isfinite
@@ -84,6 +85,25 @@ class StageFailed(ModelError):
         )
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
+
+
+_OF_SYSTEM: dict[int, tuple[type[TranslateLiveError], str]] = {
+    errno.ENAMETOOLONG: (BadInput, "a shorter name"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), (DeviceError, "another disk, or another place")),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), (DeviceError, "ulimit -n 4096, or fewer files at once")),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), (ModelError, "close other programs, or a smaller model")),
+}
+"""Errors of the system that are none of ours, as what they are told, and the step they advise."""
+
+
+def of_system(error: BaseException) -> TranslateLiveError | None:
+    """Give the error for what the system is out of (files, memory, disk), whatever was tried then; none for others."""
+    if isinstance(error, MemoryError):
+        return ModelError("out of memory", hint=_OF_SYSTEM[errno.ENOMEM][1])
+    if not isinstance(error, OSError) or error.errno not in _OF_SYSTEM:
+        return None
+    kind, step = _OF_SYSTEM[error.errno]
+    return kind(f"{error.strerror}{f' ({error.filename})' if error.filename else ''}", hint=step)
 
 
 def message_of(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from models.tts.phonemes import INSTALL
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
-from pipeline.errors import BadInput, ModelError, Refused, nearest
+from pipeline.errors import BadInput, ModelError, Refused, nearest, of_system
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 
 RATE_HZ = 22_050  # of a unit without sound; otherwise what the program's WAV header says
@@ -121,7 +121,7 @@ def _listed(path: str, option: str) -> list[str]:
         said = subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         again = "apt-get install --reinstall espeak-ng"
-        raise ModelError(f"{path} does not list its voices ({error})", hint=again) from error
+        raise of_system(error) or ModelError(f"{path} does not list its voices ({error})", hint=again) from error
     return said.splitlines()[1:]
 
 
@@ -190,7 +190,7 @@ class _Speaking:
                 process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
             )
         except OSError as error:
-            raise ModelError(f"{command[0]} could not be started ({error})", hint=INSTALL) from error
+            raise of_system(error) or ModelError(f"{command[0]} could not be started ({error})", hint=INSTALL) from error
         self._running.add(program)
         return program
 

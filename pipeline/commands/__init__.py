@@ -10,4 +10,6 @@ COMMANDS = {
     "serve": "serve many listeners, and browsers a page",
     "summary": "compute latencies from an event log",
     "voices": "keep the voices that translations are spoken with",
+    "completion": "print completion for bash, zsh or fish",
+    "man": "print the manual page",
 }

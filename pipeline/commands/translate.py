@@ -128,6 +128,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--captions-time", choices=["source", "speech"], help="show them when it was said, or is spoken (source)"
     )
+    text.add_argument("--transcript", type=Path, metavar="FILE", help="what was said and its translation: .txt or .json")
     text.add_argument(
         "--events", type=Path, metavar="FILE", help="every event as a line of JSON (see: translate-live summary)"
     )

@@ -16,6 +16,7 @@ from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.speech_file import RECORDED
+from pipeline.sinks.transcript import check_transcript
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
@@ -46,6 +47,7 @@ class TranslateOptions:
     captions: tuple[CaptionFile, ...]
     captions_language: Shown
     captions_time: Timed
+    transcript: Path | None
     events: Path | None
     record: Path | None
     sinks: tuple[str, ...]
@@ -98,6 +100,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         captions=captions,
         captions_language=shown,
         captions_time=arguments.captions_time or "source",
+        transcript=arguments.transcript,
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
@@ -184,7 +187,13 @@ def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
 def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
     """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
     recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
-    outputs: list[Path | None] = [arguments.out, arguments.events, *(file.path for file in captions), *recorded]
+    outputs: list[Path | None] = [
+        arguments.out,
+        arguments.transcript,
+        arguments.events,
+        *(file.path for file in captions),
+        *recorded,
+    ]
     for path in filter(None, outputs):
         if _is_standard_output(path):
             raise BadInput(f"{path} is standard output, where the translation goes", hint="a file")
@@ -192,6 +201,8 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
         sound_format(arguments.out)
     for file in captions:
         caption_format(file.path)
+    if arguments.transcript is not None:
+        check_transcript(arguments.transcript)
     for option, path in (("--events", arguments.events), ("--record", arguments.record)):
         if path == Path(STANDARD_INPUT):
             raise BadInput(f"{option} - would be a file of this name", hint=f"{option} NAME")

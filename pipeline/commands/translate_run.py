@@ -21,11 +21,13 @@ from pipeline.errors import BadInput, DeviceError, TranslateLiveError
 from pipeline.profiles.profile import digest
 from pipeline.session import Session
 from pipeline.sinks.captions import Captions
-from pipeline.sinks.console import BackgroundText, console_sinks
+from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
+from pipeline.sinks.progress import LONG_S, Progress
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
+from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.address import Address
 from pipeline.sources.files import AudioFile
@@ -75,7 +77,8 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
         engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
         session = interruption.session = await engine.session(plan.resolved, clock)
-        views = _views(plan, out, errors, clock, _keep_on if sinks else session.stop)
+        views = [*_views(plan, out, errors, clock, _keep_on if sinks else session.stop), LoggedNotices()]
+        views += _progress(recorded, clock, tell)
         for sink in views:
             unused.push_async_callback(sink.close)
         source = recorded or _live_source(options, clock)
@@ -85,25 +88,31 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
-            _raise_failure(outlets)
+            raise_failure(outlets)
             raise
-    _raise_failure(outlets)
+    raise_failure(outlets)
     captions = [file.path for file in options.captions]
-    if written := [path for path in (options.out, *captions, options.events, options.record) if path]:
+    if written := [path for path in (options.out, *captions, options.transcript, options.events, options.record) if path]:
         tell(f"wrote {', '.join(map(str, written))}")
     if interruption.exit_code is None:
         _check_loudness(loudness, options, errors)
 
 
-def _raise_failure(outlets: Sequence[SinkQueue]) -> None:
-    """Raise the first error that ended a sink, while the session went on, as one that a user can be told."""
-    for outlet in outlets:
-        if isinstance(outlet.error, TranslateLiveError):
-            raise outlet.error
-        if outlet.error is not None:
-            raise DeviceError(
-                f"{outlet.name} failed: {outlet.error!r}", hint="again with -v, and report what it prints"
-            ) from outlet.error
+def raise_failure(outlets: Sequence[SinkQueue]) -> None:
+    """Raise the errors that ended sinks, while the session went on, as one that a user can be told."""
+    errors = [_as_told(outlet.name, outlet.error) for outlet in outlets if outlet.error is not None]
+    if len(errors) > 1:  # on a full disk each output has lost something
+        raise type(errors[0])("; ".join(error.message for error in errors), hint=errors[0].hint) from errors[0]
+    for error in errors:
+        raise error
+
+
+def _as_told(name: str, error: Exception) -> TranslateLiveError:
+    if isinstance(error, TranslateLiveError):
+        return error
+    told = DeviceError(f"{name} failed: {error!r}", hint="again with -v, and report what it prints")
+    told.__cause__ = error
+    return told
 
 
 def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], None]) -> Source:
@@ -157,6 +166,8 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
         timed = options.captions_time if file.target == plan.resolved.request.spoken else "source"
         shown = options.captions_language
         yield LazyFile(file.path, partial(Captions, shown=shown, target=file.target, timed=timed))
+    if options.transcript is not None:
+        yield LazyFile(options.transcript, Transcripts)
     if options.events is not None:
         yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
     for name in options.sinks:
@@ -189,6 +200,13 @@ def _views(
     )
 
 
+def _progress(source: Source | None, clock: Clock, tell: Callable[[str], None]) -> Iterator[Sink]:
+    """Tell how far long recordings have come; nobody knows how long a stream is."""
+    total_s = source.duration_s if isinstance(source, Playlist) else None
+    if total_s is not None and total_s >= LONG_S:
+        yield Progress(total_s, clock, tell)
+
+
 def _keep_on() -> None:
     """Do nothing: a reader of standard output that goes away ends no session that writes files or plays."""
 
@@ -211,6 +229,7 @@ def _teller(options: TranslateOptions, out: TextIO | BackgroundText) -> Callable
     """Make the function that prints a line each; under -q only results and errors are printed."""
 
     def tell(line: str) -> None:
+        logging.getLogger(__name__).info(line)
         if not options.quiet:
             with suppress(OSError):  # a log that takes no more ends no session
                 print(line, file=out, flush=True)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -76,6 +77,20 @@ class PlainView:
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)  # noqa: T201
+
+
+class LoggedNotices:
+    """A sink that logs what else happens, for a log file."""
+
+    delivery: Delivery = "view"
+
+    async def put(self, event: Event) -> None:
+        """Log a notice."""
+        if line := notice_line(event):
+            logging.getLogger(__name__).info(line)
+
+    async def close(self) -> None:
+        """Do nothing: nothing is held back."""
 
 
 def console_sinks(

@@ -131,15 +131,19 @@ class RecordFile:
         self.path = path
         self._descriptor = create(path, private=private)
         self._length = 0
+        self._end = b""
 
-    def add(self, record: str) -> None:
-        """Append one record, whole or not at all."""
+    def add(self, record: str, end: str = "") -> None:
+        """Append one record, whole or not at all; ``end`` closes the file until the next one takes its place."""
+        kept, self._end = self._end, end.encode()
         data = record.encode(errors="replace")
         try:
-            if os.write(self._descriptor, data) < len(data):  # the disk became full half-way: the next call says why
+            if os.write(self._descriptor, data + self._end) < len(data + self._end):  # the next call would say why
                 os.ftruncate(self._descriptor, self._length)
                 os.lseek(self._descriptor, self._length, os.SEEK_SET)
+                os.write(self._descriptor, kept)
                 raise cannot_go_on(self.path, "the disk is full")
+            os.lseek(self._descriptor, -len(self._end), os.SEEK_CUR)
         except OSError as error:
             raise cannot_go_on(self.path, reason_of(error)) from error
         self._length += len(data)

@@ -38,6 +38,13 @@ class Playlist:
         self._clock = clock
         self._gap_s = gap_s
 
+    @property
+    def duration_s(self) -> float | None:
+        """Sum of what the tracks and the gaps between them last; none if a track does not tell."""
+        lengths = [getattr(track, "duration_s", None) for track in self._tracks]
+        known = [length for length in lengths if length is not None]
+        return sum(known) + self._gap_s * (len(known) - 1) if len(known) == len(lengths) else None
+
     async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
         end = 0.0
         for number, track in enumerate(self._tracks):

@@ -1,6 +1,7 @@
 """eSpeak as a service: any text is spoken or quietly nothing, faults are told, no process outlives its session."""
 
 import asyncio
+import errno
 import os
 import signal
 from contextlib import aclosing
@@ -15,7 +16,7 @@ from models.tts.espeak import Espeak
 from models.tts.silence import QUIET, SilenceTrim
 from models.tts.spoken_text import spoken_text
 from pipeline.contracts import Voice
-from pipeline.errors import BadInput, ModelError, Refused
+from pipeline.errors import BadInput, DeviceError, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -163,6 +164,24 @@ async def test_a_missing_program_names_its_package():
     with pytest.raises(ModelError, match="apt-get install espeak-ng"):
         async with absent.load():
             pass
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "step"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), DeviceError, "ulimit -n 4096"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), ModelError, "close other programs"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), ModelError, "apt-get install espeak-ng"),
+    ],
+)
+async def test_what_the_system_is_out_of_is_no_missing_program(monkeypatch, error, kind, step):
+    async def full(*_: object, **__: object) -> None:
+        raise error
+
+    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        monkeypatch.setattr("asyncio.create_subprocess_exec", full)
+        with pytest.raises(kind, match=f"{error.strerror}.*{step}"):
+            await said(speaking, "hola")
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5]), max_size=400), st.integers(1, 50))

@@ -1,5 +1,6 @@
 """The other commands, the help, and how fast it comes."""
 
+import errno
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ import soundfile
 from pipeline.audio.devices import Device
 from pipeline.cli import main
 from pipeline.commands import COMMANDS
+from pipeline.commands.translate_run import raise_failure
 from pipeline.contracts import Missing
 from pipeline.doctor import Finding
-from pipeline.errors import FETCH_MODELS
+from pipeline.errors import FETCH_MODELS, DeviceError
 from pipeline.profiles.profile import profile_names
 from tests.unit.test_cli_translate import SCRIPTED
 
@@ -85,7 +88,7 @@ def test_the_help_names_every_command_and_examples(capsys):
     [
         (["voice"], "'voice' is no file and no command; did you mean 'voices'?", "translate-live --help"),
         (["voice", "list"], "did you mean 'voices'?", "translate-live --help"),
-        (["talk", "--to", "es"], "'talk' is no file and no command; valid: devices", "translate-live --help"),
+        (["talk", "--to", "es"], "'talk' is no file and no command; valid: completion, devices", "translate-live --help"),
         (["talk.wav"], "the following arguments are required: --to", "translate-live --help"),
         (["a.wav", "--to", "es", "--captoins", "a"], "unknown option --captoins; did you mean '--captions'?", "--help"),
         (["a.wav", "--too", "es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
@@ -451,3 +454,41 @@ def test_a_name_that_is_too_long_is_told_and_is_no_bug(tmp_path, monkeypatch, ca
         assert main(words) == 2
         error, step = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "try:"))]
         assert (error, step) == (f"error: File name too long ({long})", "try: a shorter name")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "step"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "a.wav"), 3, "ulimit -n 4096"),
+        (OSError(errno.ENFILE, "Too many open files in system"), 3, "ulimit -n 4096"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 4, "close other programs"),
+        (MemoryError(), 4, "close other programs"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.wav"), 3, "another disk"),
+    ],
+)
+def test_what_the_system_is_out_of_is_told_as_what_it_is(error, code, step, monkeypatch, capsys):
+    def run(arguments):
+        raise error
+
+    monkeypatch.setattr("pipeline.commands.languages.run", run)
+    monkeypatch.setattr("pipeline.cli._forget_output", lambda: None)
+    assert main(["languages"]) == code
+    told, advice = capsys.readouterr().err.splitlines()
+    assert (getattr(error, "strerror", None) or "out of memory") in told
+    assert "bug" not in told
+    assert advice.startswith(f"try: {step}")
+
+
+def test_every_output_that_lost_something_is_named():
+    outlets = [
+        SimpleNamespace(name="SpeechFile", error=DeviceError("cannot write a.wav any more: full", hint="another disk")),
+        SimpleNamespace(name="Captions", error=None),
+        SimpleNamespace(name="EventLog", error=DeviceError("cannot write a.jsonl any more: full", hint="another disk")),
+        SimpleNamespace(name="Own", error=KeyError("x")),
+    ]
+    with pytest.raises(DeviceError) as caught:
+        raise_failure(outlets)
+    for part in ("a.wav any more", "a.jsonl any more", "Own failed: KeyError('x')"):
+        assert part in caught.value.message
+    assert caught.value.hint == "another disk"
+    raise_failure(outlets[1:2])

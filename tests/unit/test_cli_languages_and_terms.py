@@ -1,6 +1,7 @@
 """Several target languages in one session, glossaries, and the voice for languages that the first one lacks."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -88,6 +89,22 @@ def test_captions_are_timed_to_the_speech_of_the_language_that_is_spoken(transla
     assert list(pysubs2.load("talk.ca.srt")) == list(source["ca"])
 
 
+def test_a_transcript_has_both_languages(translate):
+    assert "wrote a.json" in translate("--to", "es,ca", "--transcript", "a.json")[2]
+    records = json.loads(Path("a.json").read_text())
+    for target in ("es", "ca"):
+        mine = [record for record in records if record["target_language"] == target]
+        assert " ".join(record["target"] for record in mine).split() == words(target)
+        assert " ".join(record["source"] for record in mine).split() == [f"word{number}" for number in range(15)]
+
+
+def test_a_long_recording_says_how_far_it_is(translate, monkeypatch):
+    monkeypatch.setattr("pipeline.commands.translate_run.LONG_S", 5.0)
+    monkeypatch.setattr("pipeline.sinks.progress.EVERY_S", 0.0)
+    assert re.search(r"^heard 0:0\d of 0:06 \(\d+%\), about 0:0\d left$", translate("--to", "es")[2], re.MULTILINE)
+    assert "left" not in translate("--to", "es", "-q")[2]
+
+
 def test_what_was_said_is_one_caption_file_for_all_targets(translate):
     assert translate("--to", "es,ca", "--captions", "talk.srt", "--captions-language", "source")[0] == 0
     assert shown("talk.srt") == [f"word{number}" for number in range(15)]
@@ -145,6 +162,7 @@ def test_a_target_without_any_unit_has_lost_all_words(translate):
         (["--to", "es,"], "is no language"),
         (["--to", "ca,es", "--out", "a.wav"], "does not speak 'ca'; it speaks de, es"),
         (["--to", "es,ca", "--captions", "t.srt", "--events", "t.ca.srt"], "t.ca.srt would be written twice"),
+        (["--to", "es", "--transcript", "a.md"], "transcript a.md has the suffix '.md'"),
         (["--to", "es", "--captions-time", "speech"], "--captions-time does nothing without --captions FILE"),
         (["--to", "es", "--captions", "a.srt", "--captions-time", "speech"], "--captions-time speech needs speech"),
         (["--to", "es", "--glossary-soft"], "--glossary-soft does nothing without --glossary FILE"),

@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import certifi
@@ -10,7 +11,7 @@ from models import http_download
 
 
 def test_what_pip_is_told_to_trust_is_trusted(tmp_path, monkeypatch):
-    whole = open(certifi.where()).read()
+    whole = Path(certifi.where()).read_text()
     one = whole[whole.index("-----BEGIN") : whole.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
     (tmp_path / "own.pem").write_text(one)
     loaded = []
