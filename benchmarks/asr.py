@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", metavar="SIZES", help="cost of one update at these sizes, random weights (tiny,small,…)")
     parser.add_argument("--weights", metavar="NAMES", help="trained weights beside the same fed whole (base,tiny.en,…)")
     parser.add_argument(
-        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_MODELS)"
     )
     parser.add_argument("--speech", type=Path, metavar="DIR", help="with --weights: more recordings with transcripts.tsv")
     parser.add_argument(
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--each", type=int, default=10, help="with --weights: recordings of each speaker in librispeech-other (default 10)"
     )
+    parts = ",".join(asr_weights.PARTS)
+    parser.add_argument("--parts", default=parts, metavar="NAMES", help=f"with --weights: of {parts} (default all)")
     parser.add_argument("--jobs", type=int, default=1, help="with --weights: parts measured at a time (default 1)")
     parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
     parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")

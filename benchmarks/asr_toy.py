@@ -52,7 +52,9 @@ class Recorder:
 
 def toy_options(policy: PolicyName = "hybrid", step_s: float = 0.5) -> StreamOptions:
     """How the toy is listened to."""
-    return StreamOptions(step_s=step_s, window_s=WINDOW_S, keep_s=0.4 * WINDOW_S, stall_s=WINDOW_S - 0.5, policy=policy)
+    kept_s, stall_s = 0.4 * WINDOW_S, WINDOW_S - 0.5
+    # Its windows have no room for the speech before a pause.
+    return StreamOptions(step_s, WINDOW_S, kept_s, stall_s, resume_s=0.0, policy=policy)
 
 
 def toy_backend(options: StreamOptions) -> FasterWhisper:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,7 +19,8 @@ from benchmarks.metrics.statistics import percentile
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
-from pipeline.errors import FETCH_MODELS, ModelError
+from models.model_files import models_folder
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 from pipeline.events import Gap, LanguageChanged
 
 LEAST_WORDS = 600
@@ -32,7 +32,7 @@ TERMS = (
     "Sir John Middleton", "Mrs. Jennings", "Devonshire", "Lucy Steele", "Delaford", "Cleveland", "Berkeley Street",
     "Robert Ferrars", "Miss Grey", "Palmer", "Whitwell", "Combe Magna",
 )  # fmt: skip
-WRITTEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint"}
+WRITTEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "i'm": "i am"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Whole:
 
 
 def normalized(text: str) -> list[str]:
-    """Words in lower case without punctuation, abbreviated titles written out."""
+    """Words in lower case without punctuation, titles and "I'm" written out."""
     words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower().replace("’", "'"))
-    return [WRITTEN.get(word, word) for word in words]
+    return [part for word in words for part in WRITTEN.get(word, word).split()]
 
 
 def errors(said: Sequence[str], heard: Sequence[str]) -> int:
@@ -56,14 +56,17 @@ def errors(said: Sequence[str], heard: Sequence[str]) -> int:
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """The figures of each model; those of the first also without its name before them."""
-    names = arguments.weights.split(",")
+    names, parts = arguments.weights.split(","), arguments.parts.split(",")
+    for part in parts:
+        if part not in PARTS:
+            raise BadInput(f"no part {part!r}: {nearest(part, PARTS)}")
     folders = [_folder(name, arguments.weights_folder) for name in names]
     figures: dict[str, float] = {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
         tasks = {
             pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each)): name
             for name, folder in zip(names, folders, strict=True)
-            for part in PARTS
+            for part in parts
         }
         for task in as_completed(tasks):
             figures |= {f"{tasks[task]}_{key}": value for key, value in task.result().items()}
@@ -73,7 +76,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _folder(name: str, folder: Path | None) -> Path:
-    given = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nonexistent"))
+    given = folder or models_folder()
     found = next((path for path in (given / f"whisper-{name}", given / name) if path.is_dir()), None) or find(name)
     if found is None:
         raise ModelError(f"no Whisper weights {name!r} in {given} nor among the downloaded models", hint=FETCH_MODELS)

@@ -126,7 +126,7 @@ def _int8(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
 
 def _tiers(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     for tier in chosen.tiers():
-        yield from _checkpoint(tier)
+        yield from _bergamot(tier) if hasattr(tier, "term_beams") else _checkpoint(tier)
 
 
 def _bergamot(chosen: Any) -> Iterable[Place]:  # noqa: ANN401

@@ -24,7 +24,7 @@ PARTS = ("terms", "control", "policy", "speed")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help=f"what to measure ({' '.join(PARTS)})")
-    parser.add_argument("--weights", choices=("bergamot",), help="measure trained weights, in TRANSLATE_LIVE_WEIGHTS")
+    parser.add_argument("--weights", choices=("bergamot",), help="measure trained weights, in TRANSLATE_LIVE_MODELS")
     parser.add_argument("--sentences", type=int, default=120, help="sentences a kind of term (120)")
     parser.add_argument("--geometry", nargs="+", choices=tuple(GEOMETRIES), default=("0.6b",), help="for speed (0.6b)")
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 8), help="texts at once, for speed (1 8)")

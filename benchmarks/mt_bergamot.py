@@ -6,7 +6,6 @@ Everyday sentences with references and terms (`benchmarks/data/everyday`), Engli
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +16,13 @@ import sentencepiece
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.mt_bergamot_units import Sentence, unit_figures
+from models.model_files import find, models_folder
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, Translation, TranslationRequest
-from pipeline.errors import BadInput
+from pipeline.errors import FETCH_MODELS, ModelError
 
-WEIGHTS = "TRANSLATE_LIVE_WEIGHTS"
 EVERYDAY = Path(__file__).parent / "data" / "everyday"
 UNIT_TOKENS = 20
 FLUENT_NATS, FLUENT_CHRF = 1.0, 5.0  # what a term may cost the text: of its score a token, or of its chrF
@@ -42,10 +41,10 @@ def _term_pairs(terms: str) -> Iterator[tuple[str, str]]:
 
 
 def bergamot_figures() -> Iterator[Mapping[str, float]]:
-    """Measure quality, cost, terms, then reading units; raises `BadInput` without the folder of trained weights."""
-    folder = os.environ.get(WEIGHTS, "")
-    if not folder:
-        raise BadInput(f"no weights: set {WEIGHTS} to the folder with bergamot-enpt and bergamot-pten")
+    """Measure quality, cost, terms, then reading units; raises `ModelError` without the trained weights."""
+    folder = str(models_folder())
+    if find("bergamot-enpt") is None or find("bergamot-pten") is None:
+        raise ModelError(f"no bergamot-enpt and bergamot-pten in {folder}", hint=FETCH_MODELS)
     backends = {beams: Bergamot(folder, ("en>pt", "pt>en"), beams=beams) for beams in (1, 4)}
     decoders = {beams: PairsDecoder(backend.decoder, backend.directions()) for beams, backend in backends.items()}
     sentences = everyday()
@@ -54,8 +53,13 @@ def bergamot_figures() -> Iterator[Mapping[str, float]]:
             yield _shown(_quality_and_cost(decoder, sentences, beams, backends[beams]))
         yield _shown(_equality(decoders[1], sentences))
         usual = PairsDecoder(Bergamot(folder).decoder, backends[4].directions())
-        yield _shown(_terms(usual, sentences))
-        yield from map(_shown, unit_figures(usual, sentences))
+        figures = dict(_shown(_terms(usual, sentences)))
+        yield figures
+        for more in unit_figures(usual, sentences):
+            figures |= _shown(more)
+            yield figures
+        obeyed = min(figures["terms_obeyed_whole_ratio"], figures["terms_obeyed_units_ratio"])
+        yield _shown({"terms_obeyed_ratio": obeyed})
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:

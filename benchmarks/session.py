@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from benchmarks.corpora.audio import CORPUS_HZ, read_audio, speech_bounds_s, write_audio
 from benchmarks.corpora.folder import load_folder
@@ -23,6 +27,7 @@ from benchmarks.systems.in_process import Heard, Outcome, interpret, named
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
+from pipeline.errors import ModelError
 from pipeline.events import Samples
 from pipeline.profiles.profile import Profile, load_profile, require, what_is_missing
 from pipeline.request import SessionRequest
@@ -53,6 +58,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         keep = arguments.keep or Path(folder)
         figures = asyncio.run(_measure(profile, dataset.utterances, keep, real_time=not arguments.fast))
+    figures["cold_start_s"] = cold_start_s(arguments.profile, arguments.set, arguments.source, arguments.target)
     if not arguments.no_hour:
         figures |= hour_figures()
     _print(figures)
@@ -76,6 +82,9 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
     if paced:
         spoken_talk = speech_latency.figures([paced[-1][0]])
         figures |= _latency([row for row, _ in paced]) | {"talk_" + name: value for name, value in spoken_talk.items()}
+        summaries = [summary for _, summary in paced]
+        figures["units_skipped"] = float(sum(summary.units_skipped for summary in summaries))
+        figures["words_unspoken"] = float(sum(summary.words_unspoken for summary in summaries))
     return figures | _checks([*fast, fast_talk, *paced]) | {"peak_memory_mb": memory.peak_mb}
 
 
@@ -106,6 +115,33 @@ class SessionBench:
             write_audio(self._keep / f"{utterance.name}.{clock}.wav", outcome.speech, outcome.speech_hz)
         row = replace(outcome.row, audio=f"{utterance.name}.{clock}.wav")
         return row, summarize(read_events(log))
+
+
+def cold_start_s(profile: str, assignments: Sequence[str], source: str, target: str, runs: int = 3) -> float:
+    """Median seconds from starting a new process until its session could hear: imports, models, the pair warm."""
+    settings = (profile, list(assignments), source, target)
+    code = (
+        "import asyncio, sys\n"
+        "from pipeline.engine import Engine\n"
+        "from pipeline.profiles.profile import load_profile\n"
+        "from pipeline.request import SessionRequest\n"
+        f"profile, assignments, source, target = {settings!r}\n"
+        "async def start():\n"
+        "    async with Engine.load(load_profile(profile, None, assignments)) as engine:\n"
+        "        await engine.session(SessionRequest((target,), (source,), spoken=target))\n"
+        "        print('ready', flush=True)\n"
+        "asyncio.run(start())\n"
+    )
+    taken = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            taken.append(time.perf_counter() - began)
+        if ready != "ready\n":
+            raise ModelError("a new process could not start a session")
+    return median(taken)
 
 
 def _speed(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Two runs, scored and drawn; figures of the talk begin with ``talk_``, those of the hour with ``hour_``."""
     kind, _, profile = arguments.system.partition(":")
     if arguments.hour and kind != "profile":
-        raise BadInput(f"--hour is for profiles, not for {arguments.system}; try: --system profile:cpu")
+        raise BadInput(f"--hour is for profiles, not for {arguments.system}", hint="--system profile:cpu")
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
     talk = as_talk(dataset.utterances, arguments.out, arguments.talk)
     figures: dict[str, float] = {}

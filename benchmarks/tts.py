@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--graphs", action="store_true", help="ours as CUDA graphs, recorded beforehand; on a GPU only")
     parser.add_argument("--weights", metavar="kokoro", help="trained voices instead: recognized again, and their cost")
     parser.add_argument(
-        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_WEIGHTS)"
+        "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_MODELS)"
     )
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure, print a table, give the figures."""
     if arguments.weights:
-        return tts_weights.measure(arguments.weights, arguments.weights_folder)
+        return tts_weights.measure(arguments.weights, arguments.weights_folder, arguments.save)
     if arguments.frames < 2 or arguments.rounds < 1:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
     for peer in arguments.peer:

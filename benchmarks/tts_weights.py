@@ -44,11 +44,11 @@ class Spoken:
     cpu_s: float
 
 
-def measure(names: str, folder: Path | None) -> Mapping[str, float]:
+def measure(names: str, folder: Path | None, save: Callable[[Mapping[str, float]], None]) -> Mapping[str, float]:
     """Kokoro in three languages, then Piper and eSpeak in English where they are here; gives the figures."""
     if names != "kokoro":
         raise BadInput(f"no trained voices {names!r}; valid: kokoro")
-    weights = folder or Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS") or models_folder())
+    weights = folder or models_folder()
     for needed in ("kokoro/model.onnx", "whisper-base/model.bin"):
         if not (weights / needed).is_file():
             raise ModelError(f"{weights / needed} is not there", hint=FETCH_MODELS)
@@ -57,6 +57,7 @@ def measure(names: str, folder: Path | None) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     for language in SENTENCES:
         figures |= _system("kokoro", kokoro, language, transcribe)
+        save(figures)
     figures |= {name.removesuffix("_kokoro"): value for name, value in figures.items() if name.endswith("_kokoro")}
     with patch("models.tts.kokoro.statistics_of", return_value=None):  # its vocoder then needs the whole piece
         figures |= _system("kokoro_whole", kokoro, "en", transcribe)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, told
+from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, message_of
 
 ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
 ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
@@ -40,7 +40,7 @@ def not_fetched(name: str, error: BaseException, elsewhere: str) -> TranslateLiv
 def reason(error: BaseException) -> str:
     """Return what the system said, without the libraries' words around it."""
     innermost = _causes(error)[-1]
-    return getattr(innermost, "strerror", None) or told(innermost)
+    return getattr(innermost, "strerror", None) or message_of(innermost)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -71,12 +77,19 @@ def size_of(url: str) -> int:
         raise NetworkError(f"{reason(error)}, for {url}") from error
 
 
+@cache
 def _certificates() -> ssl.SSLContext:
-    """Return the system's certificates, and those of Python's usual bundle, which some installations have alone."""
+    """Return the certificates of the system, of Python's usual bundle, and those that pip and npm are told to trust."""
     context = ssl.create_default_context()
-    try:
+    bundles = [os.environ.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")]
+    with suppress(ImportError):
         import certifi
-    except ImportError:
-        return context
-    context.load_verify_locations(certifi.where())
+
+        bundles.append(certifi.where())
+    asked = [sys.executable, "-m", "pip", "config", "list"]  # `pip config get` reads the user's own file alone
+    settings = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    bundles += re.findall(r"(?m)\.cert='(.+)'$", settings)
+    for bundle in bundles:
+        if Path(bundle).is_file():
+            context.load_verify_locations(bundle)
     return context

@@ -33,7 +33,7 @@ class Channel(Generic[Item]):
 
     @property
     def full(self) -> bool:
-        """Whether `send` would wait."""
+        """True if `send` would wait."""
         return len(self._items) >= self._size
 
     async def send(self, item: Item) -> None:
@@ -60,7 +60,7 @@ class Channel(Generic[Item]):
         self._arrived.set()
 
     def waiting(self) -> tuple[Item, ...]:
-        """What waits, oldest first; it stays there."""
+        """The items that wait, oldest first; they stay there."""
         return tuple(self._items)
 
     def keep(self, wanted: Callable[[Item], bool]) -> None:

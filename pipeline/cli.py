@@ -25,6 +25,7 @@ from pipeline.errors import (
     nearest,
     of_system,
 )
+from pipeline.version import check_packages
 
 INTERRUPTED = 130
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.DEBUG, format=_LOG_LINE)
     arguments: argparse.Namespace | None = None
     try:
+        check_packages()
         command, arguments = parse(words)
         if arguments.log_file:
             _log_to(arguments.log_file)

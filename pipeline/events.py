@@ -64,7 +64,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LanguageChanged:
-    """From ``at`` on the speaker speaks ``language`` (ISO 639-1)."""
+    """A change of language: from ``at`` on the speaker speaks ``language`` (ISO 639-1)."""
 
     language: str
     at: float
@@ -123,7 +123,7 @@ Notice = Lag | Gap | Skipped | LanguageChanged | DeviceLost | DeviceBack | Fault
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What one step of recognition brought.
+    """The outcome of one step of recognition.
 
     ``committed`` words are new and never revised; ``tentative`` replaces the previous tentative tail. ``heard_s`` is how
     far the audio was heard, ``silence_s`` how long it has been silent, ``ended`` whether the utterance is over, and

@@ -1,4 +1,4 @@
-"""What one listener asks of an engine, checked by one function for the command line, a server and the harness."""
+"""Requests of one listener, checked by one function for the command line, a server and the harness."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pipeline.contracts import (
     Translator,
     Voice,
 )
-from pipeline.errors import ModelError, StageFailed, told
+from pipeline.errors import ModelError, StageFailed, message_of
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
@@ -32,7 +32,7 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import UnitPolicy
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
-from pipeline.stages.control import Control, Run, Stamped
+from pipeline.stages.control import Control, SessionContext, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.speak import Speech
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
@@ -57,7 +57,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What one session is asked to do.
+    """Options of one session, as its engine resolved them.
 
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
     spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. ``same_language`` says what becomes of
@@ -106,7 +106,8 @@ class Session:
         the options ask.
         """
         self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
-        self._outlets = [*outlets, *map(SinkQueue, self._learners)]
+        queues = [*outlets, *map(SinkQueue, self._learners)]
+        self._outlets = sorted(queues, key=lambda queue: queue.kind == "file")  # the session may have to wait for a file
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(
@@ -168,7 +169,7 @@ class Session:
 
     async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
-        run = Run(self._control, self._time, self._clock, self.show, self.tell)
+        run = SessionContext(self._control, self._time, self._clock, self.show, self.tell)
         async with asyncio.TaskGroup() as delivery:
             for outlet in self._outlets:
                 delivery.create_task(outlet.deliver(self.tell))
@@ -177,12 +178,17 @@ class Session:
                     self._start(stages, source, listening, speaking, run)
             if self._failed:
                 name, error = self._failed[0]
-                await self.show(Fault(name, told(error), fatal=True))
+                await self.show(Fault(name, message_of(error), fatal=True))
             for outlet in self._outlets:
                 outlet.close()
 
     def _start(
-        self, stages: asyncio.TaskGroup, source: Source, listening: Listening, speaking: Speaking | None, run: Run
+        self,
+        stages: asyncio.TaskGroup,
+        source: Source,
+        listening: Listening,
+        speaking: Speaking | None,
+        run: SessionContext,
     ) -> None:
         audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
@@ -216,7 +222,7 @@ class Session:
         if output is not None:
             output.close()
 
-    async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: Run) -> None:
+    async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:
         if self._stopping:
             return
         self._capturing = asyncio.current_task()

@@ -41,6 +41,10 @@ class FileServer:
                 )
                 self.send_response(206 if begin else 200)
                 self.send_header("Content-Length", str(len(data) - begin))
+                if server.ranges:
+                    self.send_header("Accept-Ranges", "bytes")
+                if begin:
+                    self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
                 self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
                 self.end_headers()
                 if body:

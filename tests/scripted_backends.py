@@ -109,7 +109,7 @@ class Tagging:
     async def check(self, terms: Iterable[Term], source: str, target: str) -> None:
         for term in terms:
             if "☃" in term.targets:
-                raise BadInput("the scripted model cannot write '☃'; try: another target")
+                raise BadInput("the scripted model cannot write '☃'", hint="another target")
 
     async def translate(self, request: TranslationRequest) -> Translation:
         if request.target_language == self.breaks_for and "word0" in request.source.split():

@@ -78,7 +78,7 @@ class Cloner:
 
     def check_cloning(self) -> None:
         if not self.clones:
-            raise Refused("this one cannot clone; try: another")
+            raise Refused("this one cannot clone", hint="another")
 
     def pull(self, progress: Callable[[str, float], None]) -> None:
         progress("voice", 1.0)

@@ -28,6 +28,7 @@ NOISE_RISE_DB = 3.0 * WINDOW_S  # 3 dB a second
 NOISE_MARGIN_DB = 6.0
 LOWEST_FLOOR_DB = -90.0
 AUDIBLE_DB = -35.0  # Silero misses speech that is much quieter
+CLEAR_DB, CLEAR_FACTOR = 20.0, 1.6
 PEAK_FALL_DB = 1.0 * WINDOW_S  # 1 dB a second
 
 
@@ -93,7 +94,8 @@ class StreamingVad:
 
     Windows that do not rise 6 dB above the noise count as silence, but never those above ``floor_db``, and always those
     below -90 dB (both below full scale). Where the loudest windows stay below -35 dB, the network hears up to
-    ``most_gain_db`` more.
+    ``most_gain_db`` more (0: its own probabilities). It doubts speech from a telephone: probabilities of what is 20 dB
+    above the noise count 1.6 times.
     """
 
     def __init__(self, floor_db: float = -60.0, most_gain_db: float = 30.0) -> None:
@@ -127,8 +129,11 @@ class StreamingVad:
         gain = np.float32(10 ** (min(self._most_gain_db, max(0.0, AUDIBLE_DB - self._peak_db)) / 20))
         inputs = {"input": gain * window[np.newaxis], "h": self._hidden, "c": self._cell}
         speech, self._hidden, self._cell = self._session.run(None, inputs)
-        lowest_db = max(LOWEST_FLOOR_DB, self._noise.hear(level_db) + NOISE_MARGIN_DB)
-        return float(speech.item()) if level_db > min(lowest_db, self._floor_db) else 0.0
+        noise_db = self._noise.hear(level_db)
+        if level_db <= min(max(LOWEST_FLOOR_DB, noise_db + NOISE_MARGIN_DB), self._floor_db):
+            return 0.0
+        clear = self._most_gain_db > 0 and level_db > noise_db + CLEAR_DB
+        return min(1.0, float(speech.item()) * (CLEAR_FACTOR if clear else 1.0))
 
 
 class Loudness:

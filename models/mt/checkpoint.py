@@ -25,7 +25,7 @@ _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
     """Name the Python packages that are not installed."""
-    fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'cpu'}]'"
+    fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'torch'}]'"
     return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
 
 

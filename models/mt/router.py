@@ -10,20 +10,24 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from models.mt.batching import BatchedTranslator
+from models.mt.batching import BatchedTranslator, check_settings
+from models.mt.bergamot.backend import Bergamot
 from models.mt.catalog import CATALOG
 from models.mt.causal_lm import CausalLM
+from models.mt.ctranslate2 import CTranslate2
 from models.mt.seq2seq import Seq2Seq
-from pipeline.contracts import Missing, Progress, Term, Translation, TranslationRequest
+from pipeline.contracts import Fetching, FetchOptions, Missing, Progress, Term, Translation, TranslationRequest, UsesGpu
 from pipeline.errors import BadInput, ModelError, nearest
 
-Tier = CausalLM | Seq2Seq
+Tier = Bergamot | CausalLM | CTranslate2 | Seq2Seq
+BERGAMOT, INT8 = "bergamot", ":int8"
 
 
 @dataclass(frozen=True, slots=True)
 class Router:
     """A `TranslatorBackend` over ``models`` of the catalog, best first; each is loaded when a pair first needs it.
 
+    ``bergamot`` is the students of `Bergamot`, and ``NAME:int8`` a model in 8 bits on the CPU (`CTranslate2`).
     The other fields are those of `models.mt.causal_lm.CausalLM`; ``graphs`` are for models with a decoder only.
     `missing` speaks of the first model only: the others serve languages that few sessions ask for.
     """
@@ -35,6 +39,9 @@ class Router:
     batch: int = 8
     window_ms: float = 5.0
     graphs: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self.beams, self.batch, 1, self.window_ms)
 
     def tiers(self) -> list[Tier]:
         """Return the backends of the models, in order."""
@@ -59,16 +66,25 @@ class Router:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Return the bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
-        return self.tiers()[0].gpu_memory()
+        return _gpu_memory(self.tiers()[:1])
 
     def gpu_memory_later(self) -> Mapping[str, int]:
         """Return the bytes that the other models take as well once a pair needs them."""
-        return dict(chain.from_iterable(tier.gpu_memory().items() for tier in self.tiers()[1:]))
+        return _gpu_memory(self.tiers()[1:])
 
     def pull(self, progress: Progress) -> None:
         """Download all models."""
         for tier in self.tiers():
             tier.pull(progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the models for the languages that are asked for, or the first one; see `Fetching`."""
+        asked = [(source, target) for source in options.spoken for target in options.targets if source != target]
+        for tier in dict.fromkeys(self.model_for(*pair) for pair in asked) if asked else self.tiers()[:1]:
+            if isinstance(tier, Fetching):
+                tier.fetch(options, progress)
+            else:
+                tier.pull(progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[RoutedTranslator]:
@@ -77,12 +93,21 @@ class Router:
             yield RoutedTranslator(self, loaded)
 
     def _tier(self, model: str) -> Tier:
-        if model not in CATALOG:
-            raise BadInput(f"the model {model!r} is unknown; {nearest(model, CATALOG)}")
+        if model == BERGAMOT:
+            return Bergamot(batch=self.batch, window_ms=self.window_ms)  # beams of its own: students are made for one
+        name = model.removesuffix(INT8)
+        if name not in CATALOG:
+            raise BadInput(f"the model {model!r} is unknown; {nearest(model, [BERGAMOT, *CATALOG])}")
+        if name != model:
+            return CTranslate2(name, beams=self.beams, batch=self.batch, window_ms=self.window_ms)
         shared: dict[str, Any] = {name: getattr(self, name) for name in ("device", "dtype", "beams", "batch", "window_ms")}
         if CATALOG[model].kind == "causal":
             return CausalLM(model, graphs=self.graphs, **shared)
         return Seq2Seq(model, **shared)
+
+
+def _gpu_memory(tiers: Iterable[Tier]) -> Mapping[str, int]:
+    return dict(chain.from_iterable(tier.gpu_memory().items() for tier in tiers if isinstance(tier, UsesGpu)))
 
 
 class RoutedTranslator:

@@ -135,7 +135,7 @@ class Piper:
         return self._file.with_name(self._file.name + ".json")
 
     def _config(self) -> Mapping[str, Any]:
-        """What stands beside the graph; raises `ModelError` where it is no Piper voice that reads eSpeak's phonemes."""
+        """Read what stands beside the graph; raises `ModelError` if it is no Piper voice that reads eSpeak's phonemes."""
         try:
             config = json.loads(self._config_file.read_text(encoding="utf-8"))
             kind, _ = config.get("phoneme_type", "espeak"), _language(config)

@@ -29,7 +29,7 @@ _SCRIPTS = {
     "KANNADA": "Knda", "SINHALA": "Sinh", "GURMUKHI": "Guru", "ETHIOPIC": "Ethi", "MYANMAR": "Mymr", "KHMER": "Khmr",
     "LAO": "Laoo", "TIBETAN": "Tibt", "ORIYA": "Orya",
 }  # fmt: skip
-"""How a letter's Unicode name begins, and the scripts with such letters. Latin and Greek ones are read in any language."""
+"""Scripts by how the Unicode names of their letters begin; Latin and Greek ones are read in any language."""
 
 _SIGNS = {
     "R$": "BRL", "US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW",

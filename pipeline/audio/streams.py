@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from pipeline.audio.devices import OPEN_STREAMS, PORTAUDIO_LOCK, Device, Direction, choose, list_devices, portaudio, refresh
+from pipeline.audio.downmix import Downmix
 from pipeline.errors import DeviceError
 from pipeline.events import DeviceBack, DeviceLost, Samples
 
@@ -29,6 +30,11 @@ class InputStream(Protocol):
     name: str
     sample_rate: int
     overflowed: bool  # whether the device lost samples because the last `read` came too late
+
+    @property
+    def louder(self) -> str:
+        """Name the channel that is heard because the channels cancelled each other; empty if they never did."""
+        ...
 
     def read(self) -> Samples:
         """Read the samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
@@ -154,18 +160,24 @@ class PortAudioInput:
         self.name = device.name
         self.sample_rate = device.sample_rate
         self.overflowed = False
+        self._downmix = Downmix()
         self._stream = _opened(device, "input")
         OPEN_STREAMS.append(self)
 
+    @property
+    def louder(self) -> str:
+        """Name the channel that was louder when the channels first cancelled each other."""
+        return self._downmix.louder
+
     def read(self) -> Samples:
-        """Read all that waits; of two channels the mean."""
+        """Read all that waits; of two channels the mean, or the louder one where they cancel."""
         with PORTAUDIO_LOCK:
             stream = _alive(self._stream, self.name)
             try:
                 samples, self.overflowed = stream.read(stream.read_available)
             except portaudio().PortAudioError as error:
                 raise _stopped(self.name, error) from error
-        return np.asarray(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1), np.float32)
+        return self._downmix.mix(samples.T, self.sample_rate, ("left", "right"))
 
     def close(self) -> None:
         """Abort and free the stream."""
@@ -210,13 +222,13 @@ class PortAudioOutput:
 
 
 def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - sounddevice has no types
-    """Start a stream of one channel, or of two where the hardware has no single one."""
+    """Start a stream of two channels for input, which systems would mix unseen, and of one for output; else the other."""
     with PORTAUDIO_LOCK:
         sounddevice = portaudio()
         kind = sounddevice.InputStream if direction == "input" else sounddevice.OutputStream
         latency_s = INPUT_LATENCY_S if direction == "input" else OUTPUT_LATENCY_S
         reason = None
-        for channels in sorted({1, min(2, device.channels(direction))}):
+        for channels in sorted({1, min(2, device.channels(direction))}, reverse=direction == "input"):
             try:
                 stream = kind(
                     device.sample_rate, device=device.index, channels=channels, dtype="float32", latency=latency_s

@@ -7,6 +7,7 @@ COMMANDS = {
     "languages": "list what can be heard, translated and spoken",
     "doctor": "try every part here and print the fix for what fails",
     "pull": "download the models of a profile",
+    "serve": "serve many listeners, and browsers a page",
     "summary": "compute latencies from an event log",
     "voices": "keep the voices that translations are spoken with",
     "completion": "print completion for bash, zsh or fish",

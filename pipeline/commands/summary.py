@@ -37,16 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         summary = summarize(whole())
     except (KeyError, TypeError) as error:  # events whose values are not as we write them
-        raise BadInput(f"{arguments.log} is no whole event log ({error!r}); try: a file that --events wrote") from error
+        raise BadInput(f"{arguments.log} is no whole event log ({error!r})", hint="a file that --events wrote") from error
     lost = lines["damaged"]
     if not lines:
-        raise BadInput(f"{arguments.log} is empty: its session has heard nothing yet; try: a file that --events wrote")
+        raise BadInput(f"{arguments.log} is empty: its session has heard nothing yet", hint="a file that --events wrote")
     if lines["sessions"] > 1:
         raise BadInput(
-            f"{arguments.log} holds {lines['sessions']} sessions, each with times of its own; try: one file each"
+            f"{arguments.log} holds {lines['sessions']} sessions, each with times of its own", hint="one file each"
         )
     if lost and not lines["whole"]:
-        raise BadInput(f"{arguments.log} is no event log: no line of it is an event; try: a file that --events wrote")
+        raise BadInput(f"{arguments.log} is no event log: no line of it is an event", hint="a file that --events wrote")
     if lost:
         which = "1 line is no whole event" if lost == 1 else f"{lost} lines are no whole events"
         print(f"notice: {which} and left out", file=sys.stderr)  # noqa: T201

@@ -27,8 +27,10 @@ examples:
       is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
       terms that must be said as your glossaries have them
-  ffmpeg -i URL -f s16le -ac 1 -ar 16000 - | translate-live - --to es > es.txt
-      translate anything into text
+  translate-live https://radio.example/live.mp3 --allow-network --to es > es.txt
+      translate a broadcast into text
+  cat talk.mp3 | translate-live - --to es
+      translate what another program writes: any format, or raw PCM (--rate)
 
 the last line on standard error says what came of it: seconds heard, units
 (and how many were skipped), ear-voice span (from the end of a unit's source
@@ -46,13 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="audio or video, one after the other; -: 16-bit mono PCM from standard input",
+        help="audio or video, one after the other; -: standard input, in any format of files, or 16-bit mono PCM; or an "
+        "address (see --allow-network)",
     )
     what.add_argument("--mic", action="store_true", help="listen to the microphone")
     what.add_argument(
         "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
     )
-    what.add_argument("--rate", type=int, metavar="HZ", help="sample rate of PCM from - (16000)")
+    what.add_argument("--rate", type=int, metavar="HZ", help="- is raw PCM of this sample rate (PCM without it: 16000)")
+    what.add_argument(
+        "--track",
+        metavar="N|LANG",
+        help="which of several audio tracks: its number or language (the default one, or one in a language of --from)",
+    )
+    what.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="hear an address live, instead of a file: http(s), HLS, rtmp, rtsp (and srt, if your PyAV has it)",
+    )
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(
         "--realtime",

@@ -20,8 +20,6 @@ from pipeline.sinks.transcript import check_transcript
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
-RATE_HZ = 16_000
-"""Of raw PCM, unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,9 @@ class TranslateOptions:
     request: SessionRequest
     files: tuple[str, ...]
     mic: bool
-    rate_hz: int
+    rate_hz: int | None
+    track: str | None
+    address: bool
     glossary: tuple[Path, ...]
     glossary_soft: bool
     profile: str
@@ -82,7 +82,9 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         request=request,
         files=tuple(files),
         mic=arguments.mic,
-        rate_hz=RATE_HZ if arguments.rate is None else arguments.rate,
+        rate_hz=arguments.rate,
+        track=arguments.track,
+        address=any(map(is_address, files)),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
@@ -102,26 +104,36 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
-        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None,
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or any(map(is_address, files)),
         quiet=arguments.quiet,
     )
 
 
 def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     if bool(files) == arguments.mic:
-        raise BadInput("say what to hear: one or more files, - for standard input, or --mic; try: translate-live --help")
+        raise BadInput("say what to hear: one or more files, - for standard input, or --mic", hint="translate-live --help")
     if arguments.fast and (arguments.mic or arguments.out_device):
-        raise BadInput("--fast is faster than a microphone or speaker can be; try: --out FILE.wav instead")
+        raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
-        raise BadInput("standard input cannot be one of several files; try: only -")
+        raise BadInput("standard input cannot be one of several files", hint="only -")
+    addresses = [name for name in files if is_address(name)]
+    if addresses and not arguments.allow_network:
+        raise BadInput(
+            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it",
+            hint="--allow-network",
+        )
+    if addresses and len(files) > 1:
+        raise BadInput("an address cannot be one of several inputs", hint="only the address")
+    if addresses and arguments.fast:
+        raise BadInput("--fast is faster than an address can be heard live", hint="without --fast")
     for name in files:
-        if "://" in name:
-            raise BadInput(
-                f"{name} is an address, and nothing is fetched from a network; "
-                f"try: ffmpeg -i {name} -f s16le -ac 1 -ar 16000 - | translate-live - --to LANGUAGE"
-            )
         if name in COMMANDS:
-            raise BadInput(f"the command {name!r} comes first; try: translate-live {name} --help")
+            raise BadInput(f"the command {name!r} comes first", hint=f"translate-live {name} --help")
+
+
+def is_address(name: str) -> bool:
+    """Tell if a name is an address on a network: one with a scheme, and no file."""
+    return "://" in name and not Path(name).exists()
 
 
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
@@ -129,12 +141,14 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
     for option, given, needed, there in (
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
+        ("--track N", arguments.track is not None, "FILE", files),
+        ("--allow-network", arguments.allow_network, "ADDRESS", any(map(is_address, files))),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
     ):
         if given and not there:
-            raise BadInput(f"{option} does nothing without {needed}; try: {needed} {option}, or neither")
+            raise BadInput(f"{option} does nothing without {needed}", hint=f"{needed} {option}, or neither")
     for option, given in (
         ("--out", arguments.out),
         ("--out-device", arguments.out_device),
@@ -146,7 +160,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
         ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:
-            raise BadInput(f"--no-speech leaves nothing to {option}; try: one or the other")
+            raise BadInput(f"--no-speech leaves nothing to {option}", hint="one or the other")
 
 
 def _check_consent(arguments: argparse.Namespace) -> None:
@@ -182,7 +196,7 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
     ]
     for path in filter(None, outputs):
         if _is_standard_output(path):
-            raise BadInput(f"{path} is standard output, where the translation goes; try: a file")
+            raise BadInput(f"{path} is standard output, where the translation goes", hint="a file")
     if arguments.out is not None:
         sound_format(arguments.out)
     for file in captions:
@@ -191,17 +205,17 @@ def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions
         check_transcript(arguments.transcript)
     for option, path in (("--events", arguments.events), ("--record", arguments.record)):
         if path == Path(STANDARD_INPUT):
-            raise BadInput(f"{option} - would be a file of this name; try: {option} NAME")
+            raise BadInput(f"{option} - would be a file of this name", hint=f"{option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
     read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
     written: list[Path] = []
     for path in filter(None, outputs):
         if any(_same_file(path, other) for other in heard):
-            raise BadInput(f"{path} would be overwritten while it is heard; try: another name for it")
+            raise BadInput(f"{path} would be overwritten while it is heard", hint="another name for it")
         if any(_same_file(path, other) for other in read):
-            raise BadInput(f"{path} is read, and would be overwritten; try: another name for what is written")
+            raise BadInput(f"{path} is read, and would be overwritten", hint="another name for what is written")
         if any(_same_file(path, other) for other in written):
-            raise BadInput(f"{path} would be written twice; try: a name of its own for each file")
+            raise BadInput(f"{path} would be written twice", hint="a name of its own for each file")
         written.append(path)
 
 

@@ -29,7 +29,9 @@ from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
+from pipeline.sources.address import Address
 from pipeline.sources.files import AudioFile
+from pipeline.sources.loudness import Loudness
 from pipeline.sources.microphone import Microphone
 from pipeline.sources.playlist import Playlist
 from pipeline.sources.standard_input import StandardInput
@@ -66,7 +68,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
-        recorded = None if options.mic else _file_source(options, clock)
+        recorded = None if options.mic or options.address else _file_source(options, clock, tell)
         sinks = []
         for sink in _sinks(plan, clock, clock_time):
             unused.push_async_callback(sink.close)
@@ -79,9 +81,10 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         views += _progress(recorded, clock, tell)
         for sink in views:
             unused.push_async_callback(sink.close)
-        source = recorded or Microphone(options.in_device)
+        source = recorded or _live_source(options, clock)
         unused.pop_all()  # from here on the session closes them
-        outlets = [SinkQueue(sink) for sink in [*sinks, *views]]
+        loudness = Loudness()
+        outlets = [SinkQueue(sink) for sink in [loudness, *sinks, *views]]
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
@@ -91,6 +94,8 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
     captions = [file.path for file in options.captions]
     if written := [path for path in (options.out, *captions, options.transcript, options.events, options.record) if path]:
         tell(f"wrote {', '.join(map(str, written))}")
+    if interruption.exit_code is None:
+        _check_loudness(loudness, options, errors)
 
 
 def raise_failure(outlets: Sequence[SinkQueue]) -> None:
@@ -110,11 +115,42 @@ def _as_told(name: str, error: Exception) -> TranslateLiveError:
     return told
 
 
-def _file_source(options: TranslateOptions, clock: Clock) -> Source:
-    """Open the files or standard input. The microphone is opened after loading, or its buffer would overflow."""
+def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], None]) -> Source:
+    """Open the files or standard input, and tell which audio tracks are heard."""
+    languages, live = options.request.languages, options.realtime
     if options.files == (STANDARD_INPUT,):
-        return StandardInput(options.rate_hz, clock=clock, live=options.realtime)
-    return Playlist([AudioFile(name, realtime=options.realtime, clock=clock) for name in options.files], clock)
+        return StandardInput(options.rate_hz, clock=clock, live=live, track=options.track, languages=languages)
+    files = [
+        AudioFile(name, realtime=live, clock=clock, track=options.track, languages=languages) for name in options.files
+    ]
+    for choice in filter(None, (file.choice for file in files)):
+        tell(f"notice: {choice}; --track N or --track LANGUAGE hears another")
+    return Playlist(files, clock)
+
+
+def _live_source(options: TranslateOptions, clock: Clock) -> Source:
+    """Open the microphone or address. This is done after loading, or its buffer would overflow meanwhile."""
+    if options.mic:
+        return Microphone(options.in_device)
+    return Address(options.files[0], clock=clock, track=options.track, languages=options.request.languages)
+
+
+def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: BackgroundText) -> None:
+    """Tell, also under -q, that the input was very quiet; raises `BadInput` where nothing could be heard at all."""
+    heard = "the microphone" if options.mic else " and ".join(options.files)
+    if options.files == (STANDARD_INPUT,):
+        heard = "standard input"
+        if not loudness.heard_s:
+            hint = "a program that writes sound into it, or a file by its name"
+            raise BadInput("standard input was closed or empty: nothing could be heard", hint=hint)
+    if loudness.nothing:
+        hint = "another --in-device, see translate-live devices" if options.mic else "play it, and another --track or file"
+        raise BadInput(f"{heard} is silent: nothing could be heard", hint=hint)
+    if loudness.quiet:
+        with suppress(OSError):
+            level = f"its loudest sample {loudness.peak_db:.0f} dB"
+            line = f"notice: {heard} is very quiet ({level}): words may be missing; louder sound is understood better"
+            print(line, file=errors, flush=True)  # noqa: T201
 
 
 def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:

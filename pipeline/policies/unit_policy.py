@@ -1,4 +1,4 @@
-"""Which reading-unit policy a session uses."""
+"""The choice of a reading-unit policy."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import msgspec
 from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import known_code
+from pipeline.version import check_packages
 
 Options = TypeVar("Options")
 
@@ -27,7 +28,7 @@ _WORDS: dict[object, str] = {
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """Which class a profile uses for a stage (``module:Class``), and its settings."""
+    """A class that a profile uses for a stage (``module:Class``), and its settings."""
 
     use: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +90,7 @@ def backend(choice: BackendChoice) -> object:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        check_packages()
         raise BadInput(f"no backend {choice.use!r}: {error}; a backend is named 'module:Class'") from error
     kind = getattr(module, class_name, None)
     if not isinstance(kind, type) or not is_dataclass(kind):
@@ -136,7 +138,7 @@ def _valid(value: object, kind: object) -> str:
 
 
 def _words(kind: object) -> str:
-    """What values of a type are called in a configuration."""
+    """Name the values of a type as a configuration does."""
     parts = [_words(part) for part in get_args(kind) if part is not ...]
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))

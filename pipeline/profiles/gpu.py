@@ -37,7 +37,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a profile takes of a GPU: bytes by what takes them, ``now`` and once it is needed (``later``)."""
+    """GPU memory that a profile takes: bytes by what takes them, ``now`` and once it is needed (``later``)."""
 
     now: Mapping[str, int]
     later: Mapping[str, int]
@@ -62,7 +62,7 @@ class Need:
 
 
 def need_of(backends: Backends) -> Need:
-    """What a profile's stages say that they take."""
+    """Add up what a profile's stages say that they take."""
     stages = (backends.recognizer, backends.translator, backends.synthesizer)
     now = [stage.gpu_memory() for stage in stages if isinstance(stage, UsesGpu)]
     later = [stage.gpu_memory_later() for stage in stages if isinstance(stage, UsesGpuLater)]
@@ -78,7 +78,7 @@ def gpus() -> list[Gpu]:
     """The GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        raise NoGpu("no NVIDIA driver", "the profile gpu needs one; the others do not")
+        raise NoGpu("no NVIDIA driver", "needed by the gpu profile alone")
     try:
         said = subprocess.run([program, *_QUERY], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""Which languages a profile hears, translates and speaks, and whether that is enough for a session."""
+"""Languages that a profile hears, translates and speaks, and the check that they are enough for a session."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def backend_name(backend: object) -> str:
 
 
 def _model(backend: object) -> str:
-    return PurePath(getattr(backend, "model", "")).name
+    name = PurePath(getattr(backend, "model", "")).name
+    return "" if name.endswith(".onnx") else name  # a file in a folder that the backend's name tells already
 
 
 def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
-    """Which backends of these profiles serve which language; what can only be spoken is left out."""
+    """List the backends of these profiles that serve each language; what can only be spoken is left out."""
     recognizers: defaultdict[str, set[str]] = defaultdict(set)
     translators: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     synthesizers: defaultdict[str, set[str]] = defaultdict(set)
@@ -87,7 +88,7 @@ def session_languages(
 
 
 def _check_something_to_translate(sources: Sequence[str], targets: Sequence[str]) -> None:
-    """What is spoken in a target language passes through; that must not be all there is."""
+    """Raise `BadInput` if all that may be spoken is in a target language, which passes through."""
     if sources and all(same_language(source, target) for source in sources for target in targets):
         raise BadInput(
             f"the speaker already speaks {targets[0]!r}", hint="another target language", code="nothing_to_translate"

@@ -61,7 +61,7 @@ def selected_profile(name: str, config: Path | None, assignments: Sequence[str])
 
 
 def profiles_folder() -> Path:
-    """Where the profiles lie: inside the installed package, or beside it in a checkout."""
+    """Find the folder of profiles: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -120,7 +120,7 @@ def lacking(name: str, config: Path | None = None, assignments: Sequence[str] = 
 
 
 def what_is_missing(profile: Profile) -> list[Missing]:
-    """What this machine lacks to run the profile, over its three stages; a fallback may be missing."""
+    """List what this machine lacks to run the profile; a fallback may be missing."""
     return profile.backends.missing()
 
 

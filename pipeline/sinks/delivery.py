@@ -10,7 +10,7 @@ from math import inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pipeline.contracts import ChoosesDelivery, Delivery, Holding, Sink
-from pipeline.errors import DeviceError, told
+from pipeline.errors import DeviceError, message_of
 from pipeline.events import AudioChunk, Busy, Draft, Event, Fault, Notice, ReadingUnit, SpeechChunk, Transcript
 
 EVENT_BYTES, WORD_BYTES = 256, 160  # about what CPython keeps of them, besides samples
@@ -227,7 +227,7 @@ class SinkQueue:
         self._arrived.set()
         if self._feeding is not None and self._feeding is not asyncio.current_task():
             self._feeding.cancel()
-        self._tell(Fault(self.name, told(error), fatal=False))
+        self._tell(Fault(self.name, message_of(error), fatal=False))
 
 
 def size_of(event: Event) -> int:

@@ -22,8 +22,9 @@ class Summary:
     ``first_audio_s`` is from the first word's beginning to the first speech, an ear-voice span from the end of a unit's
     last source word to the beginning of its speech. ``rtf`` is wall time over audio time, and a stage's the time spent in
     its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover;
-    ``words_waiting`` are the last ones of a log that ends amid speech, which no unit covers yet. Of several target
-    languages, units are those of the one that is spoken (none: the first), lost and doubled words those of the worst.
+    ``words_waiting`` are the last ones of a log that ends amid speech, which no unit covers yet, ``words_unspoken`` those
+    of units that a session that speaks did not speak. Of several target languages, units are those of the one that is
+    spoken (none: the first), lost and doubled words those of the worst.
     """
 
     audio_s: float = 0.0
@@ -33,6 +34,7 @@ class Summary:
     words_lost: int = 0
     words_doubled: int = 0
     words_waiting: int = 0
+    words_unspoken: int = 0
     units_spoken: int = 0
     units_skipped: int = 0
     first_audio_s: float = math.nan
@@ -92,6 +94,7 @@ def summarize(records: Iterable[Record]) -> Summary:
         words_lost=lost,
         words_doubled=doubled,
         words_waiting=waiting,
+        words_unspoken=_unspoken(kinds, units) if lags else 0,
         units_spoken=len({lag["unit"] for lag in lags}),
         units_skipped=figures.skipped,
         first_audio_s=figures.first_audio_s,
@@ -125,6 +128,7 @@ def table(summary: Summary) -> str:
             ("words lost", summary.words_lost),
             ("words doubled", summary.words_doubled),
             ("words not translated yet", summary.words_waiting),
+            ("words not spoken", summary.words_unspoken),
             ("faults", summary.faults),
         )
         if count
@@ -132,6 +136,18 @@ def table(summary: Summary) -> str:
     rows += problems
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _unspoken(kinds: dict[str, list[Record]], units: Sequence[Record]) -> int:
+    """Count the source words of units that were skipped, or whose translation has no speech."""
+    spoken = {lag["unit"] for lag in kinds.get("Lag", [])}
+    skipped = {number for skip in kinds.get("Skipped", []) for number in range(skip["first"], skip["last"] + 1)}
+    silent = [
+        unit
+        for unit in units
+        if unit.get("unit") in skipped or (unit.get("text", "").strip() and unit.get("unit") not in spoken)
+    ]
+    return sum(len(unit["source"]) for unit in silent)
 
 
 def _length(summary: Summary) -> str:

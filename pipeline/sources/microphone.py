@@ -14,12 +14,13 @@ from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import InputStream, ThreadTimer, Timer, open_input, opened_again
 from pipeline.channel import Channel
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, Gap, Notice, Samples
+from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 
 BLOCK_S = 0.05
 POLL_S = 0.01
 SILENT_LOSS_S = 1.0  # a running microphone that gives no samples at all is gone
 WAITING_S = 10.0  # audio that waits for a session that does not take it; more is a `Gap`
+CANCEL = "its channels cancel each other (opposite phase, as of a cable with crossed wires); heard is the louder,"
 
 OpenInput = Callable[[str | None, int], InputStream]
 
@@ -45,6 +46,7 @@ class Capture:
         self._rate = stream.sample_rate
         self._position = 0  # samples given or lost, at the first device's rate
         self._began = timer.now()
+        self._cancelled_told = False
 
     def run(self) -> None:
         """Capture until the timer is stopped; the stream is closed at the end, whatever happens."""
@@ -65,6 +67,9 @@ class Capture:
                 if len(samples):
                     alive_at = self._timer.now()
                     waiting = np.concatenate([waiting, resampler.process(samples)])
+                if self._stream.louder and not self._cancelled_told:
+                    self._cancelled_told = True
+                    self._deliver(Fault("source", f"{self._stream.name}: {CANCEL} the {self._stream.louder} one", False))
                 if len(waiting) >= BLOCK_S * self._rate:
                     self._give(waiting)
                     waiting = waiting[:0]

@@ -16,7 +16,7 @@ GAP_S = 0.6  # between two recordings: a pause after which an utterance is over
 
 
 class RecordedSource(Protocol):
-    """A source of one sample rate, whose ``notices`` are complete when it has ended."""
+    """A source of one sample rate, whose ``notices`` grow while it is heard."""
 
     live: bool
     sample_rate: int
@@ -28,7 +28,7 @@ class RecordedSource(Protocol):
 class Playlist:
     """A source that plays its tracks one after the other, at the highest rate of them, with silence between.
 
-    What a track has to say about itself comes when it has been heard.
+    What a track has to say about itself comes when it is known.
     """
 
     def __init__(self, tracks: Sequence[RecordedSource], clock: Clock, gap_s: float = GAP_S) -> None:
@@ -56,6 +56,8 @@ class Playlist:
                 async for chunk in chunks:
                     end = chunk.end
                     yield chunk
+                    while track.notices:
+                        yield track.notices.pop(0)
             while track.notices:
                 yield track.notices.pop(0)
 

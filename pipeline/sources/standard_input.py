@@ -1,23 +1,27 @@
-"""Raw PCM from standard input, as ``ffmpeg -i … -f s16le -ac 1 -ar 16000 -`` writes it."""
+"""Sound from standard input: raw PCM, or a container or codec that FFmpeg (PyAV) decodes while it comes."""
 
 from __future__ import annotations
 
 import os
 import select
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from contextlib import aclosing
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
-from pipeline.events import AudioChunk, Fault, Gap, Notice
+from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 from pipeline.lane import Lane
+from pipeline.sources.encoded_input import HEADS, PATIENCE_S, Pipe, is_encoded, open_encoded
+from pipeline.sources.media import Media, in_chunks
 
 STALL_S = 1.0  # a writer that is live and so late has lost audio
-PATIENCE_S = 0.1  # how long one look at the pipe waits, and so how long a cancel can take
 RATES_HZ = (4_000, 384_000)
+RAW_HZ = 16_000  # of PCM that states no rate
 _PCM = (1, 0xFFFE)  # WAVE_FORMAT_PCM, WAVE_FORMAT_EXTENSIBLE
 _LONGEST_BYTES = 2**16  # of a header
 _OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska or WebM"}
@@ -25,62 +29,124 @@ _OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Ma
 
 
 class StandardInput:
-    """Mono 16-bit little-endian PCM at ``sample_rate`` from a file descriptor, as it comes, at most ``chunk_s`` at a time.
+    """Sound from a file descriptor, as it comes, at most ``chunk_s`` at a time.
+
+    With a ``sample_rate`` it is mono 16-bit little-endian PCM; without one it is what it begins with, encoded sound in any
+    container that FFmpeg knows, or PCM at `RAW_HZ`. ``track`` and ``languages`` choose one of several audio tracks.
 
     ``live``: no chunk comes before a listener would have heard its end, and a session that falls behind drops audio. A
     writer that is faster than that waits; one that stalls for `STALL_S` leaves a `Gap`, and stream time goes on. Raises
-    `BadInput` for a terminal or an impossible rate, and when it is heard for a sound file or PCM of another form.
+    `BadInput` for a terminal or an impossible rate, and when it is heard for what cannot be decoded, or is not the PCM that
+    was asked for.
     """
 
     def __init__(
-        self, sample_rate: int, *, clock: Clock, live: bool = False, chunk_s: float = 0.1, descriptor: int = 0
+        self,
+        sample_rate: int | None = None,
+        *,
+        clock: Clock,
+        live: bool = False,
+        chunk_s: float = 0.1,
+        descriptor: int = 0,
+        track: str | None = None,
+        languages: Collection[str] = (),
     ) -> None:
-        if not RATES_HZ[0] <= sample_rate <= RATES_HZ[1]:
+        if sample_rate is not None and not RATES_HZ[0] <= sample_rate <= RATES_HZ[1]:
             raise BadInput(f"{sample_rate} Hz is no sample rate; valid are {RATES_HZ[0]} to {RATES_HZ[1]} Hz, as 16000")
         if os.isatty(descriptor):
-            hint = "a program that writes 16-bit mono PCM into it, a file, or the microphone"
+            hint = "a program that writes sound into it, a file, or the microphone"
             raise BadInput("standard input is a terminal, from which no audio comes", hint=hint)
         self.live = live
-        self.sample_rate = sample_rate
+        self.sample_rate = sample_rate or RAW_HZ  # until it is known that the sound has another
+        self._raw = sample_rate is not None
         self._clock = clock
         self._descriptor = descriptor
-        self._bytes = 2 * max(1, round(chunk_s * sample_rate))
+        self._chunk_s = chunk_s
+        self._wanted, self._languages = track, languages
+        self._notices: list[Notice] = []
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
         asked_at = began = self._clock.now()
-        position, half, begun = 0, b"", False
+        position = 0
         with Lane("standard input") as lane:
-            while (data := await lane.run(self._read)) != b"":
-                data = half + (data or b"")
-                if not begun:
-                    if (samples_begin := samples_of(data, self.sample_rate)) is None:
-                        half = data
-                        continue
-                    begun, data = True, samples_begin
-                whole = len(data) - len(data) % 2
-                half = data[whole:]
-                if not whole:
-                    continue
-                samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / np.float32(32768)
-                chunk = AudioChunk(samples, self.sample_rate, position / self.sample_rate)
-                if self.live and self._clock.now() - asked_at > STALL_S:
-                    chunk = replace(chunk, start=max(chunk.start, self._clock.now() - began - chunk.duration))
-                    yield Gap(position / self.sample_rate, chunk.start, "nothing came on standard input")
-                    position = round(chunk.start * self.sample_rate)
-                if self.live:
-                    await self._clock.sleep_until(began + chunk.end)
-                yield chunk
-                position += len(samples)
-                asked_at = self._clock.now()
+            async with aclosing(self._pieces(lane)) as pieces:
+                async for samples in pieces:
+                    while self._notices:
+                        yield self._notices.pop(0)
+                    if not position:  # until now nothing was lost, but the stream had not begun
+                        asked_at = began = self._clock.now()
+                    chunk = AudioChunk(samples, self.sample_rate, position / self.sample_rate)
+                    if self.live and self._clock.now() - asked_at > STALL_S:
+                        chunk = replace(chunk, start=max(chunk.start, self._clock.now() - began - chunk.duration))
+                        yield Gap(position / self.sample_rate, chunk.start, "nothing came on standard input")
+                        position = round(chunk.start * self.sample_rate)
+                    if self.live:
+                        await self._clock.sleep_until(began + chunk.end)
+                    yield chunk
+                    position += len(samples)
+                    asked_at = self._clock.now()
+        while self._notices:
+            yield self._notices.pop(0)
+
+    async def _pieces(self, lane: Lane) -> AsyncGenerator[Samples, None]:
+        """Recognize what comes, and give its samples."""
+        head, kind = b"", None
+        for size in () if self._raw else HEADS:
+            while len(head) < size and (data := await lane.run(self._read, size - len(head))) != b"":
+                head += data or b""
+            if (kind := await lane.run(is_encoded, head)) is not None or len(head) < size:
+                break
+        pieces = self._pcm(lane, head) if kind is None else self._encoded(lane, head, kind)
+        async with aclosing(pieces) as given:
+            async for samples in given:
+                yield samples
+
+    async def _encoded(self, lane: Lane, head: bytes, kind: str) -> AsyncGenerator[Samples, None]:
+        """Give what FFmpeg decodes; a pipe that stalls cannot hold a session that is cancelled."""
+        pipe = Pipe(self._descriptor, head)
+        chunks = self._decoded(pipe, head, kind)
+        try:
+            while (samples := await lane.stoppable(pipe.stop, next, chunks, None)) is not None:
+                yield samples
+        finally:
+            pipe.stop()
+
+    def _decoded(self, pipe: Pipe, head: bytes, kind: str) -> Iterator[Samples]:
+        with open_encoded(pipe, self._descriptor, head, kind) as container:
+            media = Media("standard input", container, self._wanted, self._languages)
+            media.notices = self._notices
+            if media.choice:
+                media.notices.append(Fault("source", media.choice, fatal=False))
+            pieces = media.samples()
+            if (first := next(pieces, None)) is None:
+                raise BadInput("standard input holds no audio that could be decoded", hint="the whole file, by its name")
+            self.sample_rate = media.sample_rate
+            yield from in_chunks(chain([first], pieces), max(1, round(self._chunk_s * self.sample_rate)))
+            media.report()
+
+    async def _pcm(self, lane: Lane, head: bytes) -> AsyncGenerator[Samples, None]:
+        """Give PCM as it comes, of which ``head`` was read."""
+        size, begun, half = 2 * max(1, round(self._chunk_s * self.sample_rate)), not self._raw, b""
+        data: bytes | None = head or None
+        while data != b"":
+            half += data or b""
+            if not begun and (samples_begin := samples_of(half, self.sample_rate)) is not None:
+                begun, half = True, samples_begin
+            whole = len(half) - len(half) % 2 if begun else 0
+            for at in range(0, whole, size):
+                yield np.frombuffer(half[at : min(at + size, whole)], "<i2").astype(np.float32) / np.float32(32768)
+            half = half[whole:]
+            data = await lane.run(self._read, size)
         if half and not begun:
             raise BadInput("standard input ended within the header of a WAV file", hint="the whole file, by its name")
         if half:
-            yield Fault("source", "standard input ended in the middle of a sample, which was left out", False)
+            message = "standard input ended in the middle of a sample, which was left out"
+            self._notices.append(Fault("source", message, fatal=False))
 
-    def _read(self) -> bytes | None:
+    def _read(self, size: int) -> bytes | None:
         """Read the bytes that are there; b"" at the end, None when nothing came: a blocking read could not be cancelled."""
         ready, _, _ = select.select([self._descriptor], [], [], PATIENCE_S)
-        return os.read(self._descriptor, self._bytes) if ready else None
+        return os.read(self._descriptor, size) if ready else None
 
 
 def samples_of(begin: bytes, sample_rate: int) -> bytes | None:
@@ -119,5 +185,5 @@ def _samples_of_wav(begin: bytes, sample_rate: int) -> bytes | None:
 def _other(kind: str, sample_rate: int) -> BadInput:
     return BadInput(
         f"standard input is no raw 16-bit mono PCM at {sample_rate} Hz but {kind}",
-        hint=f"ffmpeg -i - -f s16le -ac 1 -ar {sample_rate} - before it, or the file by its name",
+        hint="without a sample rate, and it is decoded",
     )

@@ -1,4 +1,4 @@
-"""What a user can do to a running session: pause, mute, skip to live. All are one operation on a generation number."""
+"""Control of a running session: pause, mute and skip to live are one operation on a generation number."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ class Control:
         self.muted = False
 
     def new_generation(self) -> None:
-        """What is under way is not wanted any more."""
+        """Invalidate everything in flight: stages drop items stamped with an older generation."""
         self.generation += 1
 
     def stamp(self, item: Item) -> Stamped[Item]:
-        """Mark an item as belonging to the current generation."""
+        """Stamp an item as belonging to the current generation."""
         return Stamped(self.generation, item)
 
     def stale(self, stamped: Stamped[Item]) -> bool:
-        """Whether an item belongs to the past."""
+        """True if an item was made in an older generation."""
         return stamped.generation != self.generation
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What the stages of one running session share."""
+class SessionContext:
+    """State that the stages of one running session share."""
 
     control: Control
     time: StreamTime
     clock: Clock
     show: Show
     tell: Callable[[Event], None]
-    """As ``show``, without waiting: for what cannot wait."""
+    """Gives an event to every sink without waiting for any."""

@@ -17,7 +17,7 @@ from pipeline.channel import Channel
 from pipeline.contracts import Listening, Source
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, Transcript
-from pipeline.stages.control import Run, Show, Stamped
+from pipeline.stages.control import SessionContext, Show, Stamped
 
 RECOGNIZER_HZ = 16_000
 LIVE_S = 15.0  # of audio that waits: a live session that is further behind skips to live
@@ -29,7 +29,7 @@ _JOINT_S = 0.001  # chunks that lie closer are one stream
 
 
 @asynccontextmanager
-async def in_time(stage: str, run: Run) -> AsyncIterator[None]:
+async def in_time(stage: str, run: SessionContext) -> AsyncIterator[None]:
     """End a model call that hangs with a `ModelError`; say so if it cannot be ended because it holds its thread."""
     stuck = Fault(stage, f"{HANGS} and cannot be interrupted: Ctrl-C twice ends the program", fatal=False)
     alarm = asyncio.get_running_loop().call_later(STALL_S + GRACE_S, run.tell, stuck)
@@ -42,7 +42,7 @@ async def in_time(stage: str, run: Run) -> AsyncIterator[None]:
         alarm.cancel()
 
 
-async def timed(stage: str, call: Awaitable[Transcript], run: Run) -> Transcript:
+async def timed(stage: str, call: Awaitable[Transcript], run: SessionContext) -> Transcript:
     """Await a model call, and report how long it took."""
     began = run.clock.now()
     async with in_time(stage, run):
@@ -81,7 +81,7 @@ class Intake:
         return [piece] if len(samples) else []
 
 
-async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: Run) -> None:
+async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:
     """Take audio in; a live source that is not kept up with skips to live, and says so."""
     intake = Intake()
     paused_from: float | None = None
@@ -125,7 +125,7 @@ async def recognize(
     transcripts: Channel[Stamped[Transcript]],
     listening: Listening,
     live: bool,
-    run: Run,
+    run: SessionContext,
 ) -> None:
     """Turn audio into transcripts. Audio that came in meanwhile is heard in one piece when the source is live."""
     last_end = 0.0

@@ -12,10 +12,10 @@ import numpy as np
 from pipeline.audio.stretch import Stretch
 from pipeline.channel import Channel, ChannelClosed
 from pipeline.contracts import Speaking
-from pipeline.errors import ModelError, told
+from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
-from pipeline.stages.control import Run, Stamped
+from pipeline.stages.control import SessionContext, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
 _LOOK_S = 0.25  # how long a skip to live may go unnoticed
@@ -46,7 +46,7 @@ def _of_one_speaker(units: Sequence[Stamped[ReadingUnit]]) -> int:
 class Speech:
     """Speech of one session: its units one after the other, with their lag kept in bounds."""
 
-    def __init__(self, speaking: Speaking, options: PaceOptions, run: Run) -> None:
+    def __init__(self, speaking: Speaking, options: PaceOptions, run: SessionContext) -> None:
         self._speaking = speaking
         self._options = options
         self._run = run
@@ -128,7 +128,7 @@ class Speech:
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
-        await self._show(Fault("speak", told(error), fatal=False))
+        await self._show(Fault("speak", message_of(error), fatal=False))
         await self._show(Skipped(group.units[0].number, group.units[-1].number, "it could not be spoken"))
 
     async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:

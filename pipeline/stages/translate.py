@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from pipeline.channel import Channel
 from pipeline.contracts import Translation, TranslationRequest, Translator
-from pipeline.errors import ModelError, told
+from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, ReadingUnit, Skipped, Transcript
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pause_units import Reading, UnitPolicy
-from pipeline.stages.control import Run, Stamped
+from pipeline.stages.control import SessionContext, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
 AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what is being spoken
@@ -30,7 +30,7 @@ class Translating:
         self,
         translator: Translator,
         policies: Mapping[str, UnitPolicy],
-        run: Run,
+        run: SessionContext,
         same_language: SameLanguage = "captions",
     ) -> None:
         self._translator = translator
@@ -102,7 +102,7 @@ class Translating:
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
-        await self._run.show(Fault("translate", told(error), fatal=False))
+        await self._run.show(Fault("translate", message_of(error), fatal=False))
         return policy.fail()
 
 
@@ -114,7 +114,7 @@ async def translate(
     transcripts: Channel[Stamped[Transcript]],
     units: Channel[Stamped[ReadingUnit]],
     translating: Translating,
-    run: Run,
+    run: SessionContext,
     *,
     spoken: str | None,
     live: bool,

@@ -59,7 +59,7 @@ def _refuse_long(path: Path, seconds: float) -> None:
     if seconds > RECORDING_S:
         raise BadInput(
             f"{path} is longer than {RECORDING_S:.0f} s; a clip of one person with 3 to 15 s of speech is wanted",
-            hint=f"ffmpeg -ss 10 -t 12 -i {path} clip.wav",
+            hint="a file that holds only that part of it",
         )
 
 

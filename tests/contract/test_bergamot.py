@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from models.model_files import models_folder
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import FetchOptions, Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
 from tests.marian_files import write_shortlist, write_student
+from tests.weights import needs
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = os.environ.get("TRANSLATE_LIVE_WEIGHTS", "")
-trained = pytest.mark.skipif(not WEIGHTS, reason="TRANSLATE_LIVE_WEIGHTS names no folder with trained weights")
+WEIGHTS = str(models_folder())
+trained = needs("bergamot-enpt", "bergamot-pten")
 EVERYDAY = ROOT / "benchmarks" / "data" / "everyday"
 ROWS = [line.split("\t") for line in (EVERYDAY / "en-pt.tsv").read_text(encoding="utf-8").splitlines()]
 SOURCES = ("the house is green", "a small dog sees it", "every day")
@@ -163,6 +165,9 @@ def test_published_models_are_offered_and_fetched_by_language(tmp_path, monkeypa
     monkeypatch.setattr("models.mt.bergamot.backend.fetch", lambda name, progress, source: fetched.append((name, source)))
     backend.fetch(FetchOptions(("pt",), ("es", "en"), "hub"), lambda what, share: None)
     assert fetched == [("bergamot-enes", "hub"), ("bergamot-pten", "hub")]
+    fetched.clear()
+    backend.fetch(FetchOptions(targets=("pt",)), lambda what, share: None)
+    assert fetched == [("bergamot-enpt", "")]
     fetched.clear()
     Bergamot(languages=("en>pt",)).pull(lambda what, share: None)
     assert fetched == [("bergamot-enpt", "")]

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
+from models.model_files import models_folder
 from models.tts import kokoro_graph, onnx_voice
 from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
@@ -27,6 +28,7 @@ from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
 from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro, write_piper
+from tests.weights import needs
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
 
@@ -355,23 +357,21 @@ async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_wi
                 pass
 
 
-@pytest.fixture
-def weights():
-    folder = Path(os.environ.get("TRANSLATE_LIVE_WEIGHTS", "/nowhere"), "kokoro")
-    if not folder.exists():
-        pytest.skip("no weights: set TRANSLATE_LIVE_WEIGHTS to their folder")
-    return folder
+VOCABULARY = models_folder() / "kokoro" / "vocab.json"
 
 
-def test_the_symbols_are_those_of_the_published_model(weights):
-    if not (weights / "vocab.json").exists():
-        pytest.skip("these weights came without vocab.json")
-    assert json.loads((weights / "vocab.json").read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+@pytest.mark.skipif(not VOCABULARY.exists(), reason=f"no {VOCABULARY}: it comes with some packages only")
+def test_the_symbols_are_those_of_the_published_model():
+    assert json.loads(VOCABULARY.read_text(encoding="utf-8"))["vocab"] == SYMBOLS
 
 
-async def test_trained_windows_are_the_whole_and_hold_all_of_its_sound(weights, monkeypatch):
+@needs("kokoro")
+async def test_trained_windows_are_the_whole_and_hold_all_of_its_sound(monkeypatch):
     text = "The meeting starts at half past nine."
-    async with Kokoro(str(weights), threads=1).load() as synthesizer, synthesizer.open(None, "en") as speaking:
+    async with (
+        Kokoro(str(models_folder() / "kokoro"), threads=1).load() as synthesizer,
+        synthesizer.open(None, "en") as speaking,
+    ):
         phonemes = await speaking.phonemizer.phonemes(text)
         stream = np.concatenate(list(speaking.speaker.say(phonemes, None)))
         for name, frames in {"WINDOWS": (10**6,), "LEAD_FRAMES": 10**6, "TAIL_FRAMES": 10**6}.items():

@@ -1,22 +1,17 @@
 """Trained weights (tiny.en) on recordings: faults that only real models show."""
 
-import os
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from benchmarks.asr_material import SPEECH, at_level, joined, read
 from benchmarks.asr_weights import TERMS, errors, normalized
 from models.asr.whisper import FasterWhisper
+from models.model_files import models_folder
 from pipeline.events import AudioChunk, Fault
+from tests.weights import needs
 
 RATE = 16_000
-WEIGHTS = os.environ.get("TRANSLATE_LIVE_WEIGHTS", "")
-FOLDER = Path(WEIGHTS, "whisper-tiny.en")
-pytestmark = pytest.mark.skipif(
-    not WEIGHTS or not FOLDER.is_dir(), reason="TRANSLATE_LIVE_WEIGHTS names no folder with whisper-tiny.en"
-)
+FOLDER = models_folder() / "whisper-tiny.en"
+pytestmark = needs("whisper-tiny.en")
 SAID = "he was not an ill disposed young man"
 
 

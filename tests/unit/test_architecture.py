@@ -20,6 +20,7 @@ LAYERS = [
     {"stages", "voices"},
     {"session", "request"},
     {"engine"},
+    {"server"},
     {"doctor", "commands"},
     {"cli", "__main__"},
 ]
@@ -67,6 +68,17 @@ def test_imports_run_one_way(path: Path) -> None:
                 assert layer(module) <= layer(rest[0]), f"{path.name} imports {imported} from a layer above it"
         elif top == "pipeline":
             assert module in MODELS_MAY_IMPORT, f"{path.name} imports {imported}"
+
+
+def test_only_its_command_imports_the_server() -> None:
+    packages = {"starlette", "uvicorn", "prometheus_client"}
+    for path in SOURCES:
+        if "server" in path.relative_to(ROOT).parts:
+            continue
+        for imported in imports(parsed(path)):
+            is_server = imported == "pipeline.server" or imported.startswith("pipeline.server.")
+            assert not is_server or name_of(path) == "pipeline/commands/serve.py", f"{name_of(path)} imports {imported}"
+            assert imported.partition(".")[0] not in packages, f"{name_of(path)} needs an extra: {imported}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -159,6 +159,18 @@ def test_a_microphone_is_heard_as_one_channel_and_tells_what_it_lost(portaudio):
     two.close()
 
 
+def test_of_a_microphones_channels_that_cancel_the_louder_is_heard(portaudio, monkeypatch):
+    """As through a cable with crossed wires."""
+    voice = np.sin(np.arange(2000) / 5).astype(np.float32)
+    monkeypatch.setattr(FakeInput, "read", lambda self, count: (np.stack([-0.9 * voice, voice], 1), False))
+    monkeypatch.setattr(FakeStream, "read_available", len(voice))
+    stream = streams.open_input(None)
+    assert stream.louder == ""
+    np.testing.assert_allclose(stream.read(), voice)
+    assert stream.louder == "right"
+    stream.close()
+
+
 def test_every_channel_of_a_speaker_plays_the_same(portaudio):
     two, one = streams.open_output("hdmi"), streams.open_output("headset")
     for stream, written in ((two, [[1, 1], [2, 2]]), (one, [[1], [2]])):

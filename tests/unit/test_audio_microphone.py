@@ -34,6 +34,7 @@ class FakeMicrophone:
     def __init__(self, timer, fails_at=99.0, silent_at=99.0, rate_hz=RATE_HZ, overflows_at=99.0):
         self.name, self.sample_rate, self.overflowed = "USB Headset", rate_hz, False
         self.timer, self.fails_at, self.silent_at, self.overflows_at = timer, fails_at, silent_at, overflows_at
+        self.louder = ""
         self.opened = self.given = timer.now()
         self.closed = 0
 
@@ -125,6 +126,18 @@ def test_samples_the_device_lost_are_a_gap():
     assert isinstance(gap, Gap)
     assert gap.end - gap.start == pytest.approx(0.5, abs=0.06)
     assert chunks[-1].end == pytest.approx(4.0, abs=0.1)
+
+
+def test_channels_that_cancel_are_told_once(monkeypatch):
+    class Crossed(FakeMicrophone):
+        def read(self):
+            self.louder = "left" if self.timer.now() > 1.0 else ""
+            return super().read()
+
+    monkeypatch.setattr("tests.unit.test_audio_microphone.FakeMicrophone", Crossed)
+    _, [notice], _ = capture(VirtualTimer(3.0), [{}])
+    assert "USB Headset: its channels cancel each other" in notice.message
+    assert notice.message.endswith("the left one")
 
 
 class ThreadedTimer(VirtualTimer):

@@ -65,7 +65,7 @@ async def test_a_sound_file_is_refused_and_not_heard_as_noise(pipe, options, sai
     file = io.BytesIO()
     soundfile.write(file, PCM / 32768, **options)
     os.write(writing, file.getvalue())
-    with pytest.raises(BadInput, match=f"{said}; try: ffmpeg -i - -f s16le -ac 1 -ar 16000"):
+    with pytest.raises(BadInput, match=f"{said}; try: without a sample rate, and it is decoded"):
         await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
 
 

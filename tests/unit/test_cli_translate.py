@@ -209,7 +209,7 @@ def test_an_error_that_says_all_is_followed_by_no_advice_to_read_the_help(transl
         ((), "es", "say what to hear"),
         (("missing.flac",), "es", "missing.flac"),
         (("-", "talk.wav"), "es", "only -"),
-        (("https://a.b/talk.mp3",), "es", "try: ffmpeg -i https://a.b/talk.mp3 -f s16le"),
+        (("https://a.b/talk.mp3",), "es", "try: --allow-network"),
         (("devcies",), "es", "did you mean 'devices'?"),
         (("talk.wav", "devices"), "es", "the command 'devices' comes first"),
         (("talk.wav",), "fr", "does not translate from en to 'fr'; it translates to ca, es"),
@@ -370,11 +370,15 @@ def test_a_closed_standard_stream_is_nobodys_file(config, talk, tmp_path, closed
     assert (tmp_path / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
 
 
-def test_standard_input_that_is_closed_is_empty(config):
-    words = ["-", "--to", "es", "--profile", "cpu", "--config", str(config)]
-    shell = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "pipeline", *words]
-    ended = subprocess.run(shell, capture_output=True, timeout=20, check=False)
-    assert (ended.returncode, ended.stdout) == (0, b"")
+@pytest.mark.parametrize(("options", "source"), [([], "<&-"), (["-q"], "</dev/null"), (["--rate", "16000"], "<&-")])
+def test_standard_input_that_is_closed_or_empty_is_told(config, options, source):
+    words = ["-", "--to", "es", "--profile", "cpu", "--config", str(config), *options]
+    shell = ["sh", "-c", f'exec "$@" {source}', "sh", sys.executable, "-m", "pipeline", *words]
+    ended = subprocess.run(shell, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    error, step = only_errors(ended.stderr)
+    assert error == "error: standard input was closed or empty: nothing could be heard"
+    assert step == "try: a program that writes sound into it, or a file by its name"
 
 
 def test_standard_output_on_a_full_disk_is_told(config, talk):

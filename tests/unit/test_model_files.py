@@ -13,8 +13,8 @@ import pytest
 from models import model_files
 from models.model_files import FOLDER_VARIABLE, ModelFile, find, missing, models_folder, table
 from pipeline.errors import FETCH_MODELS, BadInput
+from tests.weights import needs
 
-WEIGHTS = os.environ.get("TRANSLATE_LIVE_WEIGHTS", "")
 MODEL, PORTUGUESE, ENGLISH = (
     ModelFile("toy", path, 4, "0" * 64, "MIT") for path in ("model.bin", "voices/pf_dora.bin", "voices/af_heart.bin")
 )
@@ -56,11 +56,16 @@ def test_every_voice_has_a_language():
 PORTUGUESE_VOICES = ("pf_dora", "pm_alex", "pm_santa")
 
 
-@pytest.mark.skipif(not WEIGHTS, reason="TRANSLATE_LIVE_WEIGHTS names no folder with trained weights")
-@pytest.mark.parametrize("name", ["whisper-base", "whisper-tiny.en", "bergamot-enpt", "bergamot-pten", "kokoro"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=needs(name))
+        for name in ("whisper-base", "whisper-tiny.en", "bergamot-enpt", "bergamot-pten", "kokoro")
+    ],
+)
 def test_the_table_tells_the_truth_about_trained_weights(name):
     for file in table()[name]:
-        path = Path(WEIGHTS, name, file.path)
+        path = models_folder() / name / file.path
         assert path.stat().st_size == file.size
         with path.open("rb") as opened:
             assert hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256, file.path

@@ -14,7 +14,7 @@ from pipeline.channel import Channel
 from pipeline.clock import LoopClock
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Event, Gap, Transcript, Word
-from pipeline.stages.control import Control, Run, Stamped
+from pipeline.stages.control import Control, SessionContext, Stamped
 from pipeline.stages.recognize import LIVE_S, RECOGNIZER_HZ, Intake, capture, checked, joined
 from pipeline.stages.stream_time import HeardTime
 
@@ -83,7 +83,7 @@ async def test_what_nobody_takes_waits_and_what_is_skipped_is_told(seconds: floa
         shown.append(event)
 
     clock, audio = LoopClock(), Channel[Stamped[AudioChunk]](10_000)
-    await capture(Recording(seconds, live), audio, Run(Control(), HeardTime(clock), clock, show, shown.append))
+    await capture(Recording(seconds, live), audio, SessionContext(Control(), HeardTime(clock), clock, show, shown.append))
     gaps = [event for event in shown if isinstance(event, Gap)]
     assert bool(gaps) == skips
     spans = [(one.start, one.end) for one in (*gaps, *(stamped.item for stamped in audio.waiting()))]

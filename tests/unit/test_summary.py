@@ -44,6 +44,7 @@ async def test_the_summary_of_a_known_session(tmp_path):
         median_unit_words=2,
         words_lost=0,
         words_doubled=1,
+        words_unspoken=1,
         units_spoken=2,
         units_skipped=1,
         first_audio_s=2.5,
@@ -67,6 +68,7 @@ async def test_the_summary_of_a_known_session(tmp_path):
         "fastest speech": "1.20 times its own rate",
         "real-time factor, recognize": "0.200",
         "words doubled": "1",
+        "words not spoken": "1",
         "faults": "1",
     }
 

@@ -224,6 +224,35 @@ def test_the_context_takes_no_room_from_the_text(engine, context):
     assert endless.lengths[0] >= 2 + 12
 
 
+class Watched:
+    """Notes how many frames the encoder is given."""
+
+    n_mels, is_multilingual = 80, True
+
+    def __init__(self, model):
+        self._model, self.frames = model, []
+
+    def encode(self, batch):
+        self.frames.append(batch.shape[2])
+        return self._model.encode(batch)
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "thorough", "adaptive", "frames"),
+    [(2.0, False, True, 500), (6.3, False, True, 800), (2.0, True, True, 3000), (2.0, False, False, 3000)],
+)
+def test_an_update_costs_what_its_speech_costs_and_the_last_one_of_speech_is_thorough(
+    engine, seconds, thorough, adaptive, frames
+):
+    watched = Watched(engine._model)
+    told = CTranslate2Engine(watched, engine._tokenizer, 3000, adaptive=adaptive)
+    told.decode([Job(0.0, seconds, features(1, seconds), language="en", max_new_tokens=2, thorough=thorough)])
+    assert watched.frames == [frames]
+
+
 def test_whatever_the_library_refuses_is_a_model_error(engine):
     class Refusing:
         n_mels, is_multilingual = 80, True

@@ -65,12 +65,13 @@ def test_a_word_is_said_already_only_at_the_same_time():
     assert not is_said_already(HeardWord(" no", 0.12, 0.24, 0.9, (1,)), said[1:])
 
 
-def test_a_tail_without_length_is_invented():
+def test_words_without_length_are_invented():
     """The tiny and base models say the whole sentence again after its end, at no time at all."""
     said, again = words(" quite", " right."), words(" I", " do", " not", length_s=0.0)
     assert squeezed_begin([*said, *again]) == 2
     assert squeezed_begin([*said, *again[:2]]) == 4
-    assert squeezed_begin([*again, *said]) == 5
+    assert squeezed_begin([*again, *said]) == 0
+    assert squeezed_begin([*said, *again, *said]) == 2
 
 
 def test_the_token_budget_grows_with_the_audio():

@@ -249,3 +249,19 @@ def test_speech_after_a_short_pause_is_decoded_with_what_came_before_it(pause_s,
     after = next(job for job in jobs if job.end > script[12].start)
     assert bool(after.prefix) == together
     assert (after.start < first[-1].start) == together
+
+
+def test_a_decoder_that_ends_at_the_pause_is_asked_without_what_came_before_it():
+    """Whisper's end of text after a forced sentence and a pause: base lost the last sentence of a talk so."""
+    first = write_script(3, 12, Manner(pauses=0.0, repeats=0.0))
+    shift_s = first[-1].end + 1.2 - first[0].start
+    script = [*first, *(replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in first)]
+
+    class Ending(ScriptedEngine):
+        def _decode(self, job):
+            heard = super()._decode(job)
+            return replace(heard, words=()) if job.start < first[-1].start and job.end > script[12].start else heard
+
+    heard = listen(open_stream(StreamOptions()), Ending(script), render(script, script[-1].end + 1.0), repeat(4800))
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+    assert not any(transcript.notices for transcript in heard)

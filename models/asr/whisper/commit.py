@@ -50,7 +50,7 @@ class CommitOptions:
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
     weak_probability: float = 0.4
-    weak_s: float = 2.0
+    weak_s: float = 1.5
     hold_words: int = 2
     flush_probability: float = 0.2
 

@@ -52,11 +52,13 @@ def _repeating_tail(words: Sequence[HeardWord], length: int) -> int:
 
 
 def squeezed_begin(words: Sequence[HeardWord]) -> int:
-    """Count the ``words`` before a tail of three or more without length, which is invented after the end of speech."""
-    begin = len(words)
-    while begin and words[begin - 1].end - words[begin - 1].start < SQUEEZED_S:
-        begin -= 1
-    return begin if len(words) - begin >= SQUEEZED_WORDS else len(words)
+    """Count the ``words`` before three in a row that have no length: from there on they are invented."""
+    run = 0
+    for index, word in enumerate(words):
+        run = run + 1 if word.end - word.start < SQUEEZED_S else 0
+        if run == SQUEEZED_WORDS:
+            return index + 1 - run
+    return len(words)
 
 
 def is_real(words: Sequence[HeardWord]) -> bool:

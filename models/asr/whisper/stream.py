@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.asr.vad import Endpoint, SpeechDetector
-from models.asr.whisper.audio_buffer import Piece, VoicedAudioBuffer
+from models.asr.whisper.audio_buffer import VoicedAudioBuffer
 from models.asr.whisper.commit import Committer
 from models.asr.whisper.hallucination_filter import token_budget
 from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
@@ -68,9 +68,8 @@ class Stream:
         self._update: _Update | None = None
         self._due = 0  # sample at which the next update happens
         self._flush_due = False  # speech has stopped: decode what it left
-        self._flushed = False  # that was done, and nobody has spoken since
-        self._closing = False  # the utterance ends after the flush
-        self._skip_due = False  # the stream jumps to live after the flush
+        self._flushed = False  # done, and nobody has spoken since
+        self._closing = self._skip_due = False  # after the flush the utterance ends, or the stream jumps to live
         self._degradation = Degradation()
         self._context: Tokens = ()
         self._finishing = self._ended = False
@@ -252,8 +251,7 @@ class Stream:
         if self._utterance is None:
             self._audio.rest()
             return False
-        rest: Piece = self._audio.rest()
-        if len(rest.samples):
+        if len((rest := self._audio.rest()).samples):
             self._utterance.push(rest)
         self._flush_due = not self._flushed
         self._closing = True

@@ -15,6 +15,7 @@ CONTEXT_TOKENS = 64
 PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
+HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
 MOST_PREFIX_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
@@ -66,6 +67,7 @@ class Utterance:
         self._moved = window.start  # when something was committed last, or nothing was there to be committed
         self._stalled = 0
         self._unheard_voice = False
+        self._resumed: float | None = None  # where speech went on after a short pause, until words of it were heard
 
     @property
     def speech_s(self) -> float:
@@ -102,7 +104,7 @@ class Utterance:
 
     def resume(self, at: float) -> None:
         """Speech goes on at ``at`` after a short pause."""
-        self.began = at
+        self.began = self._resumed = at
         self.again = self.bare_next = False
         self._moved, self._stalled = self.window.end, 0
 
@@ -117,10 +119,13 @@ class Utterance:
         window.refresh(hypothesis.forced)
         words = self._committer.plausible(hypothesis, window, bare)
         self.again = self.bare_next = False
+        if not words and self._deaf_after_pause():
+            return
         if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
             self.again = self.bare_next = True
             return
         self._unheard_voice = False
+        self._resumed = None if words else self._resumed
         count = self._count(words, last) if may_commit else 0
         self._commit(words[:count])
         self._tail = [word for word in words[count:] if word.end > window.start]
@@ -130,6 +135,14 @@ class Utterance:
             self._lose(window.end)
         self._output.show(self._tail, window.end)
         window.remember(self._tail)
+
+    def _deaf_after_pause(self) -> bool:
+        """Forget the speech before a short pause if no word is heard after it, and decode `again`."""
+        if self._resumed is None or self.window.voiced_s(self._resumed) < HEARD_AFTER_PAUSE_S:
+            return False
+        self._cut(self._resumed)
+        self._resumed, self.again = None, True
+        return True
 
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
         """Count the words to commit."""

@@ -30,7 +30,7 @@ _DIRECTION = re.compile(r"\s*([a-z]{2})\s*>\s*([a-z]{2})\s*")
 class Bergamot:
     """A `TranslatorBackend` over students of Bergamot and Firefox; pairs without English go through it.
 
-    ``folder`` holds a folder for each model, as ``translate-live pull`` fills its own, which is the default.
+    ``folder`` holds a folder for each model; empty: the one that model files are fetched into.
     ``languages`` are the directions to use, such as ``en>pt``, loaded at once; none: all there are, each loaded when a text
     first needs it. Students are made to be searched greedily, so ``beams`` is 1; ``term_beams`` search texts that lack
     their terms. ``threads`` are those of numpy's matrix products: one is best for matrices this small.
@@ -93,8 +93,9 @@ class Bergamot:
     def decoder(self, pair: Pair) -> Decoder:
         """Load the model of a direct pair; blocking. Raises `ModelError`."""
         if pair not in (folders := self._folders()):
-            needs = "; ".join(one.what for one in self._lacking(pair))
-            raise ModelError(f"to translate from {pair[0]!r} to {pair[1]!r} there is need of {needs}", hint=FETCH_MODELS)
+            (lacking, *_) = self._lacking(pair)
+            message = f"to translate from {pair[0]!r} to {pair[1]!r} there is need of {lacking.what}"
+            raise ModelError(message, hint=lacking.fix)
         return Decoder(Student(folders[pair]), self.beams, self.longest_source, self.term_beams)
 
     def _folders(self) -> Mapping[Pair, Path]:
@@ -119,11 +120,12 @@ def _pair(text: str) -> Pair:
 
 
 def _between(spoken: Sequence[str], targets: Sequence[str], direct: Iterable[Pair]) -> set[Pair]:
-    """Return the direct pairs on the ways from what is spoken to the targets; all of them where nothing is asked for."""
+    """Return the direct pairs on the ways from what is spoken to the targets, either of which may be any (none given)."""
     known = set(direct)
-    asked = {(source, target) for source, target in reachable(known) if source in spoken and target in targets}
+    ways = known if not (spoken and targets) else reachable(known)
+    asked = {(a, b) for a, b in ways if (not spoken or a in spoken) and (not targets or b in targets)}
     legs = {leg for source, target in asked - known for leg in ((source, PIVOT), (PIVOT, target))}
-    return (asked & known) | legs if spoken and targets else known
+    return (asked & known) | legs
 
 
 def _warm_up(decoder: PairsDecoder, pairs: Iterable[Pair]) -> None:

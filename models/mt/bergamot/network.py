@@ -18,6 +18,7 @@ from models.mt.bergamot.marian_file import Floats, Int8Matrix, MarianFile
 from pipeline.errors import ModelError
 
 EPSILON = 1e-9  # of layer normalization
+HALF = np.float32(0.5)
 EXPECTED = {
     "type": "transformer",
     "transformer-decoder-autoreg": "rnn",
@@ -135,7 +136,7 @@ class Recurrence:
         """Return the share of the cell that stays, and what is added to it."""
         gates = self._gates(inputs)
         size = inputs.shape[-1]
-        kept = np.reciprocal(1 + np.exp(-gates[..., :size]), dtype=np.float32)
+        kept = np.tanh(gates[..., :size] * HALF) * HALF + HALF  # a sigmoid that cannot overflow
         return kept, (1 - kept) * gates[..., size:]
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pipeline.profiles.selection import speaking as fitting
 from safetensors.torch import load_file, save_file
 
 from benchmarks.tts_checkpoint import write_checkpoint
@@ -18,16 +17,21 @@ from models.tts.qwen3 import Qwen3TTS
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk
+from pipeline.profiles.backends import Backends
 from pipeline.profiles.profile import load_profile
+from pipeline.request import SessionRequest, resolve
 from tests.qwen3_sessions import RATE, clip, heard, load
 
 
 @pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
-def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so():
-    profile, notice = fitting(load_profile("gpu"), "ca")
-    assert notice == "Qwen3TTS does not speak Catalan (ca): Espeak will, in its own voice"
-    assert isinstance(profile.backends.synthesizer, Espeak)
-    assert fitting(load_profile("gpu"), "ja")[1] is None
+def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so(monkeypatch):
+    monkeypatch.setattr(Backends, "missing", lambda self, synthesizer=None: [])
+    profile = load_profile("gpu")
+    catalan = resolve(SessionRequest(("ca",), ("en",), spoken="ca"), profile)
+    assert catalan.notices == ("Qwen3TTS does not speak Catalan (ca): Espeak will, in its own voice",)
+    assert isinstance(profile.backends.synthesizers[catalan.synthesizer], Espeak)
+    japanese = resolve(SessionRequest(("ja",), ("en",), spoken="ja"), profile)
+    assert (japanese.synthesizer, japanese.notices) == ("synthesizer", ())
 
 
 async def test_what_cannot_be_spoken_is_refused_when_the_session_opens(backend):

@@ -1,0 +1,160 @@
+"""Who may connect: keys as hashes, client secrets, one-time tickets, and the Origin of browsers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+from starlette.requests import HTTPConnection
+
+from pipeline.errors import BadInput
+from pipeline.server.asked import Rejected
+from pipeline.server.signing import Signer
+
+COOKIE = "translate_live"
+COOKIE_S, TICKET_S = 12 * 3600, 600
+SUBPROTOCOL, KEY_SUBPROTOCOL = "realtime", "openai-insecure-api-key."
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Refusal(Rejected):
+    """A request that is answered with an HTTP status, before any upgrade."""
+
+    def __init__(self, status: int, code: str, message: str, *, param: str | None = None, retry_after_s: int = 0) -> None:
+        super().__init__(code, message, param=param)
+        self.status = status
+        self.headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A client that is known, and what it may do; of its key the server has the SHA-256 only."""
+
+    id: str
+    sha256: str = ""
+    max_sessions: int | None = None
+    may_clone: bool = False  # speak with a person's own voice
+    text_to_bus: bool = False
+    retention_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a connection may do: as which key, and with the session that its client secret names."""
+
+    key: Key
+    session: dict[str, Any] = field(default_factory=dict)
+
+
+class Access:
+    """Checks of a connection; without keys the server is for this machine only, and all on it are ``local``."""
+
+    def __init__(self, keys: Sequence[Key], signer: Signer, origins: Sequence[str] = ()) -> None:
+        self._keys = {key.id: key for key in keys} or {"local": Key("local", may_clone=True)}
+        self.open = not keys
+        self.signer = signer
+        self.origins = tuple(origins)
+        self._used: dict[str, int] = {}  # expiry of single-use tokens by id
+
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Raise `Refusal` for a page of another site; SDKs send no Origin.
+
+        Without keys the host must be a name of this machine, too, or a page could reach it under a name of its own.
+        """
+        host, origin = connection.headers.get("host", ""), connection.headers.get("origin", "")
+        name = urlsplit(f"//{host}").hostname or ""
+        if origin in self.origins:
+            return
+        if (self.open and name not in LOOPBACK) or (origin and urlsplit(origin).netloc != host):
+            raise Refusal(403, "origin_not_allowed", f"{origin or host} may not connect")
+
+    def identify(self, connection: HTTPConnection) -> Grant:
+        """Find who connects, by key, client secret or cookie; raises `Refusal`."""
+        self.check_origin(connection)
+        token = _token(connection)
+        if token.startswith("ek_") and (grant := self._secret(token)):
+            return grant
+        if token and (key := self._key(token)):
+            return Grant(key)
+        payload = self.signer.read("ck", connection.cookies.get(COOKIE, ""))
+        if payload and payload.get("key") in self._keys:
+            return Grant(self._keys[payload["key"]])
+        if self.open and not token.startswith("ek_"):
+            return Grant(self._keys["local"])
+        raise Refusal(401, "invalid_api_key", "a key of this server is needed: Authorization: Bearer KEY")
+
+    def client_secret(self, grant: Grant, session: dict[str, Any], seconds: int, *, single_use: bool) -> tuple[str, int]:
+        """Make a secret for sessions with this configuration; gives it and its expiry."""
+        payload = {"key": grant.key.id, "session": session, "once": single_use, "jti": secrets.token_hex(8)}
+        return self.signer.sign("ek", payload, seconds)
+
+    def ticket(self, grant: Grant) -> tuple[str, int]:
+        """Make a one-time ticket for a browser, which gets a cookie for it; gives it and its expiry."""
+        return self.signer.sign("tk", {"key": grant.key.id, "jti": secrets.token_hex(8)}, TICKET_S)
+
+    def cookie(self, ticket: str) -> str | None:
+        """Take a ticket, once, and give the cookie for it."""
+        payload = self.signer.read("tk", ticket)
+        if not payload or payload["key"] not in self._keys or not self._first_use(payload):
+            return None
+        return self.signer.sign("ck", {"key": payload["key"]}, COOKIE_S)[0]
+
+    def _key(self, token: str) -> Key | None:
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        found = [key for key in self._keys.values() if hmac.compare_digest(key.sha256.lower(), digest)]
+        return found[0] if found else None
+
+    def _secret(self, token: str) -> Grant | None:
+        payload = self.signer.read("ek", token)
+        if not payload or payload["key"] not in self._keys or (payload["once"] and not self._first_use(payload)):
+            return None
+        return Grant(self._keys[payload["key"]], payload["session"])
+
+    def _first_use(self, payload: dict[str, Any]) -> bool:
+        now = self.signer.now()
+        self._used = {used: expires for used, expires in self._used.items() if expires > now}
+        first = payload["jti"] not in self._used
+        self._used[payload["jti"]] = payload["exp"]
+        return first
+
+
+def subprotocol(connection: HTTPConnection) -> str | None:
+    """The subprotocol to answer with; never the one that holds a key."""
+    return SUBPROTOCOL if SUBPROTOCOL in _subprotocols(connection) else None
+
+
+def _token(connection: HTTPConnection) -> str:
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    offered = (one.removeprefix(KEY_SUBPROTOCOL) for one in _subprotocols(connection) if one.startswith(KEY_SUBPROTOCOL))
+    return next(offered, "")
+
+
+def _subprotocols(connection: HTTPConnection) -> list[str]:
+    return [one.strip() for one in connection.headers.get("sec-websocket-protocol", "").split(",")]
+
+
+def load_keys(file: Path) -> list[Key]:
+    """Read the keys of a YAML file, a list of `Key`; raises `BadInput`."""
+    try:
+        rows = yaml.safe_load(file.read_text(encoding="utf-8"))
+        keys = msgspec.convert(rows, list[Key])
+    except OSError as error:
+        raise BadInput(f"cannot read the keys {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise BadInput(f"{file} is no list of keys with id and sha256: {error}") from error
+    digests = [key.sha256.lower() for key in keys]
+    if not keys or len({key.id for key in keys}) < len(keys) or len(set(digests)) < len(keys):
+        raise BadInput(f"{file} needs at least one key, each with an id and a sha256 of its own")
+    if wrong := [key.id for key in keys if len(key.sha256) != 64 or set(key.sha256.lower()) - set("0123456789abcdef")]:
+        raise BadInput(f"{file}: the sha256 of the key {wrong[0]!r} is not 64 hexadecimal digits")
+    return keys

@@ -1,0 +1,222 @@
+"""The application: routes, answers to refused requests, headers, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from pipeline.errors import TranslateLiveError
+from pipeline.languages import language_name
+from pipeline.profiles.languages_offered import languages_offered
+from pipeline.server import access
+from pipeline.server.access import Refusal
+from pipeline.server.asked import Asked, Rejected, rejection, resolved
+from pipeline.server.captions_feed import CaptionsFeed
+from pipeline.server.connection import Connection
+from pipeline.server.dialects.openai import OpenAI, error_object
+from pipeline.server.dialects.openai_events import SessionFields
+from pipeline.server.files import file_routes
+from pipeline.server.resume import resumed_session
+from pipeline.server.service import Service
+
+PAGE = Path(__file__).parent / "page"
+MAX_BODY = 2**20
+HEADERS = {
+    "content-security-policy": "default-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    "permissions-policy": "microphone=(self), display-capture=(self), speaker-selection=(self), camera=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+Body = TypeVar("Body")
+
+
+class ExpiresAfter(msgspec.Struct):
+    """``expires_after`` of a client secret."""
+
+    anchor: str = "created_at"
+    seconds: int = msgspec.field(default=600)
+
+
+class SecretRequest(msgspec.Struct):
+    """Body of ``POST /v1/realtime/translations/client_secrets``."""
+
+    session: SessionFields
+    expires_after: ExpiresAfter = msgspec.field(default_factory=ExpiresAfter)
+
+
+def application(service: Service) -> Starlette:
+    """Build the application; the engine is loaded already."""
+    feed = CaptionsFeed(service.access)
+    service.sinks.append(feed.sink)
+    routes: list[BaseRoute] = [
+        WebSocketRoute("/v1/realtime/translations", translations),
+        Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
+        Route("/v1/tickets", tickets, methods=["POST"]),
+        Route("/v1/models", models),
+        Route("/v1/models/{name:path}", models),
+        Route("/v1/languages", languages),
+        *feed.routes(),
+        *file_routes(),
+    ]
+    if PAGE.is_dir():
+        routes += [Route("/", index), Mount("/", StaticFiles(directory=PAGE, html=True))]
+    middleware = [Middleware(SafeHeaders)]
+    if service.access.origins:
+        origins, headers = service.access.origins, ["authorization", "content-type"]
+        middleware.append(
+            Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, allow_methods=["GET", "POST"])
+        )
+    handlers: Any = {TranslateLiveError: tell_error}
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    app.state.service = service
+    return app
+
+
+async def translations(socket: WebSocket) -> None:
+    """OpenAI's realtime translations, refused before the upgrade or served to the end."""
+    service: Service = socket.app.state.service
+    try:
+        grant = service.access.identify(socket)
+        session = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
+        with service.admission.place(grant.key, session):
+            dialect = OpenAI(socket.query_params.get("model") or _model(service, grant.session), Asked(service.target))
+            if grant.session:
+                dialect.asked = dialect.changed(_session_fields(grant.session))
+            await socket.accept(access.subprotocol(socket))
+            await Connection(socket, dialect, service, grant.key).serve()
+    except Refusal as refusal:
+        service.metrics.refused.labels(refusal.code).inc()
+        await socket.send_denial_response(refused(refusal))
+
+
+async def client_secrets(request: Request) -> Response:
+    """Make a client secret for sessions with one configuration."""
+    service: Service = request.app.state.service
+    grant = service.access.identify(request)
+    asked = await body_of(request, SecretRequest)
+    if not 10 <= asked.expires_after.seconds <= 7200 or asked.expires_after.anchor != "created_at":
+        raise Rejected("invalid_event", "expires_after is 10 to 7200 seconds from created_at", param="expires_after")
+    session: dict[str, Any] = msgspec.to_builtins(asked.session)
+    dialect = OpenAI(_model(service, session), Asked(service.target))
+    dialect.asked = dialect.changed(_session_fields(session))
+    resolved(dialect.asked, service.engine.profile, may_clone=grant.key.may_clone)
+    once = bool(asked.session.translate_live and asked.session.translate_live.single_use)
+    value, expires_at = service.access.client_secret(grant, session, asked.expires_after.seconds, single_use=once)
+    return JSONResponse({"value": value, "expires_at": expires_at, "session": dialect.described()})
+
+
+async def tickets(request: Request) -> Response:
+    """Make a one-time address for a browser."""
+    service: Service = request.app.state.service
+    value, expires_at = service.access.ticket(service.access.identify(request))
+    return JSONResponse({"value": value, "expires_at": expires_at, "url": f"/?ticket={value}"})
+
+
+async def index(request: Request) -> Response:
+    """The page; a ticket in its address is taken for a cookie."""
+    service: Service = request.app.state.service
+    ticket = request.query_params.get("ticket")
+    if ticket is None:
+        return await StaticFiles(directory=PAGE).get_response("index.html", request.scope)
+    service.access.check_origin(request)
+    cookie = service.access.cookie(ticket)
+    if cookie is None:
+        raise Refusal(401, "invalid_api_key", "the ticket is not valid, or was used before")
+    answer = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(
+        access.COOKIE, cookie, max_age=access.COOKIE_S, httponly=True, samesite="strict", secure=secure, path="/"
+    )
+    return answer
+
+
+async def models(request: Request) -> Response:
+    """List the one model there is, the profile, or describe it."""
+    service: Service = request.app.state.service
+    service.access.identify(request)
+    name = service.engine.profile.name
+    model = {"id": name, "object": "model", "created": 0, "owned_by": "translate-live"}
+    if wanted := request.path_params.get("name"):
+        if wanted != name:
+            raise Refusal(404, "model_not_found", f"there is the model {name!r} only", param="model")
+        return JSONResponse(model)
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+async def languages(request: Request) -> Response:
+    """List what can be heard, translated into and spoken, and the name of each code."""
+    service: Service = request.app.state.service
+    service.access.check_origin(request)
+    rows = languages_offered([service.engine.profile.backends])
+    heard, shown = [row.code for row in rows if row.source], [row.code for row in rows if row.captions]
+    spoken = [row.code for row in rows if row.speech]
+    names = {code: language_name(code) for code in sorted({*heard, *shown})}
+    return JSONResponse({"from": heard, "to": shown, "spoken": spoken, "names": names, "default": service.target})
+
+
+async def body_of(request: Request, kind: type[Body]) -> Body:
+    """Read a JSON body; raises `Rejected`."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise Refusal(413, "invalid_event", f"a body has at most {MAX_BODY} bytes")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Rejected("invalid_event", str(error)) from error
+
+
+async def tell_error(request: Request, error: Exception) -> Response:
+    """Answer with what was wrong, as OpenAI's clients read it."""
+    assert isinstance(error, TranslateLiveError)
+    return refused(rejection(error))
+
+
+def refused(error: Rejected) -> Response:
+    """The HTTP answer for an error."""
+    status = error.status if isinstance(error, Refusal) else 500 if error.kind == "server_error" else 400
+    headers = error.headers if isinstance(error, Refusal) else {}
+    if status == 401:
+        headers = {**headers, "WWW-Authenticate": "Bearer"}
+    return JSONResponse({"error": error_object(error)}, status, headers)
+
+
+def _model(service: Service, session: dict[str, Any]) -> str:
+    return str(session.get("model") or service.engine.profile.name)
+
+
+def _session_fields(session: dict[str, Any]) -> SessionFields:
+    return msgspec.convert({name: value for name, value in session.items() if name != "model"}, SessionFields)
+
+
+class SafeHeaders:
+    """Middleware that adds security headers to every HTTP answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -1,0 +1,189 @@
+"""What a client asks for, whatever its protocol, and the errors that it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.errors import BadInput, Refused, SeveralMistakes, TranslateLiveError
+from pipeline.glossary.entries import Entry, Row, checked, refuse
+from pipeline.glossary.glossary import Glossary
+from pipeline.languages import SameLanguage, known_code
+from pipeline.profiles.profile import Profile
+from pipeline.request import ResolvedRequest, SessionRequest, resolve
+from pipeline.voices.record import SAME
+from pipeline.voices.store import VoiceStore
+
+LONGEST_GLOSSARY = 1000  # entries
+LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate"}
+
+
+class Rejected(TranslateLiveError):
+    """A client event that cannot be carried out; ``param`` names its field and ``event_id`` the event."""
+
+    def __init__(self, code: str, message: str, *, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.param = param
+        self.event_id = event_id
+
+    @property
+    def kind(self) -> str:
+        """The protocol's error type."""
+        return "server_error" if self.code in {"stage_failed", "capacity"} else "invalid_request_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The wishes of one client; `resolved` holds them against a profile."""
+
+    target: str
+    further: tuple[str, ...] = ()  # more targets, for captions
+    sources: tuple[str, ...] = ()  # languages that may be spoken; none: any
+    speak: bool | None = None  # none: if the target can be spoken
+    voice: str = ""
+    consent: bool = False  # the speaker's, to a voice learned from them
+    glossary: Glossary = field(default_factory=Glossary)
+    same_language: SameLanguage = "captions"
+    transcription: str | None = None  # the model's name, as the client gave it
+    noise_reduction: Mapping[str, object] | None = None  # accepted, without effect
+    extensions: bool = False
+    start_ms: int = 0  # stream time of the first sample, after a resume
+    first_unit: int = 0
+
+    def session(self) -> tuple[object, ...]:
+        """The wishes that only a new session can fulfil."""
+        languages = self.target, self.further, self.sources, self.same_language
+        return *languages, self.speak, self.voice, self.glossary
+
+    def request(self, *, speak: bool) -> SessionRequest:
+        """The wishes as an engine takes them."""
+        return SessionRequest(
+            targets=(self.target, *self.further),
+            languages=self.sources,
+            spoken=self.target if speak else None,
+            voice=self.voice or None if speak else None,
+            glossary=self.glossary,
+            same_language=self.same_language,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New wishes."""
+
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Mono PCM16, little-endian."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A lever of the session."""
+
+    action: Literal["pause", "resume", "mute", "unmute", "skip_to_live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A sign of life, which is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of the audio: what was heard is still translated."""
+
+
+ClientEvent = Change | Audio | Control | Ping | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Where a session begins in the client's own count of time and units."""
+
+    start_ms: int = 0
+    first_unit: int = 0
+    target: str = ""  # whose text and speech the protocol's own events carry, as the profile calls it
+
+
+def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary:
+    """Build a glossary of (source, targets, mode, language) as sent by a client; raises `Rejected`."""
+    entries: list[Entry] = []
+    problems: list[str] = []
+    try:
+        for number, (source, targets, mode, language) in enumerate(rows, 1):
+            for found in checked("glossary", Row(number, source, {language: targets}, {"mode": mode})):
+                if isinstance(found, Entry):
+                    entries.append(found)
+                else:
+                    problems.append(f"entry {number}: {found}")
+        refuse(problems)
+        return Glossary(entries)
+    except BadInput as error:
+        raise Rejected("invalid_event", message_of(error), param="session.translate_live.glossary") from error
+
+
+def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequest:
+    """Hold the wishes against the profile and the client's rights; raises `Rejected`."""
+    try:
+        if asked.voice:
+            _check_voice(asked, may_clone=may_clone)
+        try:
+            return resolve(asked.request(speak=asked.speak is not False), profile)
+        except BadInput as error:
+            if asked.speak is not None or error.code != "spoken_language":
+                raise
+            return resolve(asked.request(speak=False), profile)
+    except Rejected:
+        raise
+    except TranslateLiveError as error:
+        translated = {target for _, target in profile.backends.translator.pairs()}
+        unknown = [target for target in (asked.target, *asked.further) if known_code(target, translated) not in translated]
+        if unknown:
+            raise _language(error) from error
+        raise rejection(error) from error
+
+
+def _language(error: TranslateLiveError) -> Rejected:
+    return Rejected("invalid_language", message_of(error), param="session.audio.output.language")
+
+
+def _check_voice(asked: Asked, *, may_clone: bool) -> None:
+    learned = asked.voice == SAME or VoiceStore().has(asked.voice)
+    if learned and not may_clone:
+        raise Refused("this key may not speak with a person's own voice")
+    if asked.voice == SAME and not asked.consent:
+        raise Refused("the speaker's own voice needs their consent: translate_live.consent")
+
+
+def rejection(error: TranslateLiveError) -> Rejected:
+    """The error of a request or model as the client is told it: without advice to the operator."""
+    if isinstance(error, Rejected):
+        return error
+    if error.code in LANGUAGE_CODES:
+        return _language(error)
+    code = "invalid_event" if isinstance(error, BadInput) else "stage_failed"
+    return Rejected(code, message_of(error), param="session" if code == "invalid_event" else None)
+
+
+def message_of(error: TranslateLiveError) -> str:
+    """The message without its hint, on one line."""
+    mistakes = "; ".join(error.mistakes) if isinstance(error, SeveralMistakes) else ""
+    return " ".join(f"{error.what}: {mistakes}".split()) if isinstance(error, SeveralMistakes) else error.message
+
+
+def default_target(profile: Profile) -> str:
+    """The target of a client that names none: English if it can be, else Spanish, else the first."""
+    targets = sorted({target for _, target in profile.backends.translator.pairs()})
+    for target in dict.fromkeys([*(one for one in ("en", "es") if one in targets), *targets]):
+        try:
+            resolved(Asked(target), profile, may_clone=False)
+        except Rejected:
+            continue
+        return target
+    return targets[0] if targets else "en"

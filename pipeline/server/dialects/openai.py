@@ -1,0 +1,276 @@
+"""OpenAI's realtime translations protocol, and our extension of it for clients that ask.
+
+Messages and fields as in the ``openai`` packages for Python (3.57.0) and JavaScript (7.59.0); `docs/server.md` lists them.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from pipeline.events import (
+    Draft,
+    Event,
+    Fault,
+    Gap,
+    Lag,
+    LanguageChanged,
+    ReadingUnit,
+    Skipped,
+    SpeechChunk,
+    Transcript,
+    text_of,
+)
+from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Offset, Ping, Rejected, glossary_of
+from pipeline.server.dialects.codec import Spacing, SpeechEncoder
+from pipeline.server.dialects.openai_events import (
+    TAGS,
+    AppendEvent,
+    ClientMessage,
+    CloseEvent,
+    ControlEvent,
+    Ours,
+    SessionFields,
+    UpdateEvent,
+)
+
+HZ = 24_000
+LONGEST_APPEND_S = 10.0
+SESSION_S = 4 * 3600
+_EVENT_ID = msgspec.json.Decoder(dict[str, Any])
+_DECODER = msgspec.json.Decoder(ClientMessage)
+
+
+class OpenAI:
+    """One connection's state of the protocol: its session object, and how far its texts have come."""
+
+    input_hz = HZ
+
+    def __init__(self, model: str, asked: Asked, expires_at: int | None = None) -> None:
+        self.model = model
+        self.asked = asked
+        self.id = f"sess_{secrets.token_hex(12)}"
+        self.expires_at = expires_at or int(time.time()) + SESSION_S
+        self.next_unit = 0
+        self.event_id: str | None = None
+        self._speech = SpeechEncoder(HZ)
+        self._source, self._target = Spacing(), Spacing()
+        self._tail = ""
+
+    def decode(self, text: str) -> ClientEvent:
+        """Read a client's message; raises `Rejected`."""
+        self.event_id = None
+        try:
+            message = _DECODER.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise _malformed(text, error) from error
+        self.event_id = message.event_id
+        return self._event(message)
+
+    def _event(self, message: UpdateEvent | AppendEvent | CloseEvent | ControlEvent | Any) -> ClientEvent:  # noqa: ANN401
+        match message:
+            case AppendEvent():
+                return Audio(pcm_of(message.audio))
+            case UpdateEvent():
+                return Change(self.changed(message.session))
+            case CloseEvent():
+                return Finish()
+            case ControlEvent():
+                return Control(message.action)
+            case _:
+                return Ping()
+
+    def changed(self, session: SessionFields) -> Asked:
+        """The wishes with what a session object changes; raises `Rejected`."""
+        for name in ("type", "model"):
+            value = getattr(session, name)
+            if value is not msgspec.UNSET and value != {"type": "translation", "model": self.model}[name]:
+                raise Rejected("invalid_event", f"session.{name} cannot be changed", param=f"session.{name}")
+        asked = self.asked
+        if session.audio:
+            output, given = session.audio.output, session.audio.input
+            if output and output.language:
+                asked = replace(asked, target=output.language)
+            if given and given.transcription is not msgspec.UNSET:
+                asked = replace(asked, transcription=given.transcription.model if given.transcription else None)
+            if given and given.noise_reduction is not msgspec.UNSET:
+                noise = msgspec.to_builtins(given.noise_reduction) if given.noise_reduction else None
+                asked = replace(asked, noise_reduction={**(asked.noise_reduction or {}), **noise} if noise else None)
+        return _with_extension(asked, session.translate_live) if session.translate_live else asked
+
+    def described(self) -> dict[str, Any]:
+        """The session object."""
+        given = {
+            "transcription": {"model": self.asked.transcription} if self.asked.transcription is not None else None,
+            "noise_reduction": self.asked.noise_reduction,
+        }
+        audio = {"input": given, "output": {"language": self.asked.target}}
+        return {"id": self.id, "type": "translation", "model": self.model, "expires_at": self.expires_at, "audio": audio}
+
+    def created(self) -> bytes:
+        """``session.created``."""
+        return wire("session.created", session=self.described())
+
+    def updated(self) -> bytes:
+        """``session.updated``."""
+        return wire("session.updated", session=self.described())
+
+    def closed(self) -> bytes:
+        """``session.closed``."""
+        return wire("session.closed")
+
+    def failed(self, error: Rejected) -> bytes:
+        """``error``."""
+        return wire("error", error=error_object(error))
+
+    def flushed(self) -> Iterable[bytes]:
+        """``translate_live.flush``."""
+        self._speech.forget()
+        return self.extra("flush")
+
+    def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
+        """A ``translate_live`` event, for a client that asked for the extension."""
+        return [wire(f"translate_live.{kind}", **fields)] if self.asked.extensions else []
+
+    def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
+        """The messages for an event, each with if it is speech."""
+        if isinstance(event, SpeechChunk):
+            if pcm := self._speech.pcm(event):
+                yield (
+                    wire(
+                        "session.output_audio.delta",
+                        delta=base64.b64encode(pcm).decode(),
+                        elapsed_ms=_steps(offset, event.start),
+                        sample_rate=HZ,
+                        channels=1,
+                        format="pcm16",
+                    ),
+                    True,
+                )
+            return
+        for text in (*self._texts(event, offset), *self._extras(event, offset)):
+            yield text, False
+
+    def _texts(self, event: Event, offset: Offset) -> Iterator[bytes]:
+        continues = bool(offset.first_unit)
+        match event:
+            case Transcript() if event.committed and self.asked.transcription is not None:
+                text = "".join(word.text for word in event.committed)
+                delta = self._source.add(text, event.language, continues=continues)
+                elapsed_ms = _steps(offset, event.committed[-1].end)
+                yield wire("session.input_transcript.delta", delta=delta, elapsed_ms=elapsed_ms)
+            case ReadingUnit() if event.text and event.target == offset.target:
+                delta = self._target.add(event.text, event.language, continues=continues)
+                yield wire("session.output_transcript.delta", delta=delta, elapsed_ms=_steps(offset, event.end))
+            case Fault(fatal=True):
+                yield self.failed(Rejected("stage_failed", event.message))
+
+    def _extras(self, event: Event, offset: Offset) -> Iterable[bytes]:
+        first, at = offset.first_unit, offset.start_ms
+        match event:
+            case ReadingUnit():
+                self.next_unit = max(self.next_unit, first + event.number + 1)
+                return self.extra(
+                    "unit",
+                    unit=first + event.number,
+                    target=event.target,
+                    text=event.text,
+                    source=text_of(event.source),
+                    start_ms=at + round(event.start * 1000),
+                    end_ms=at + round(event.end * 1000),
+                )
+            case Transcript():
+                return self._heard(event, at)
+            case Draft():
+                return self.extra("tail", text=event.text, language=event.language)
+            case Lag():
+                ear_voice_ms, backlog_ms = round(event.ear_voice_s * 1000), round(event.backlog_s * 1000)
+                return self.extra(
+                    "lag", unit=first + event.unit, ear_voice_ms=ear_voice_ms, backlog_ms=backlog_ms, rate=event.rate
+                )
+            case Skipped():
+                return self.extra("skipped", first=first + event.first, last=first + event.last, reason=event.reason)
+            case Gap():
+                start_ms, end_ms = at + round(event.start * 1000), at + round(event.end * 1000)
+                return self.extra("gap", start_ms=start_ms, end_ms=end_ms, reason=event.reason)
+            case LanguageChanged():
+                return self.extra("language", language=event.language, at_ms=at + round(event.at * 1000))
+            case Fault(fatal=False):
+                return self.extra("fault", stage=event.stage, message=event.message)
+            case _:
+                return ()
+
+    def _heard(self, event: Transcript, start_ms: int) -> Iterable[bytes]:
+        """``translate_live.source``: new words, and the tentative ones after them where they have changed."""
+        text, tail = "".join(word.text for word in event.committed), text_of(event.tentative)
+        if not text and tail == self._tail:
+            return ()
+        self._tail = tail
+        heard_ms = start_ms + round(event.heard_s * 1000)
+        return self.extra("source", text=text, tail=tail, language=event.language, heard_ms=heard_ms, ended=event.ended)
+
+
+def wire(kind: str, **fields: object) -> bytes:
+    """A server event."""
+    return msgspec.json.encode({"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields})
+
+
+def error_object(error: Rejected) -> dict[str, str | None]:
+    """The ``error`` object, of an event or of an HTTP body."""
+    told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
+    return {**told, "event_id": error.event_id}
+
+
+def pcm_of(audio: str) -> bytes:
+    """Decode the base64 of an append; raises `Rejected`."""
+    try:
+        pcm = base64.b64decode(audio, validate=True)
+    except ValueError as error:
+        raise Rejected("invalid_audio", "audio is no base64", param="audio") from error
+    if not pcm or len(pcm) % 2:
+        raise Rejected("invalid_audio", f"{len(pcm)} bytes are no 16-bit samples", param="audio")
+    if len(pcm) > LONGEST_APPEND_S * HZ * 2:
+        raise Rejected("invalid_audio", f"an append holds at most {LONGEST_APPEND_S:g} s of 24 kHz audio", param="audio")
+    return pcm
+
+
+def _with_extension(asked: Asked, ours: Ours) -> Asked:
+    """The wishes with what ``session.translate_live`` changes."""
+    names = ("extensions", "speak", "voice", "consent", "same_language", "start_ms", "first_unit")
+    given: dict[str, Any] = {name: value for name in names if (value := getattr(ours, name)) is not msgspec.UNSET}
+    if ours.source is not msgspec.UNSET:
+        given["sources"] = tuple(filter(None, map(str.strip, ours.source.split(","))))
+    if ours.targets is not msgspec.UNSET:
+        if ours.targets and asked.target not in ours.targets:
+            given["target"] = ours.targets[0]
+        target = given.get("target", asked.target)
+        given["further"] = tuple(one for one in ours.targets if one != target)
+    if ours.glossary is not msgspec.UNSET:
+        given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
+    return replace(asked, **given)
+
+
+def _malformed(text: str, error: Exception) -> Rejected:
+    """The error for a message that is no event of the protocol, with its ``event_id`` if that can be read."""
+    told, _, place = str(error).partition(" - at `$")
+    fields: dict[str, Any] = {}
+    try:
+        fields = _EVENT_ID.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        told = "the message is no JSON object"
+    event_id = fields.get("event_id")
+    if fields and fields.get("type") not in TAGS:
+        told, place = f"unknown event {str(fields.get('type'))[:80]!r}; valid: {', '.join(TAGS)}", ".type"
+    param = place.strip(".`") or None
+    return Rejected("invalid_event", told, param=param, event_id=event_id if isinstance(event_id, str) else None)
+
+
+def _steps(offset: Offset, moment: float) -> int:
+    """Stream time in steps of 200 ms."""
+    return (offset.start_ms + int(moment * 1000)) // 200 * 200

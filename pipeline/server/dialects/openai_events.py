@@ -1,0 +1,128 @@
+"""Client events of OpenAI's realtime translations protocol, with our extension: read strictly, unknown fields passed over.
+
+An omitted field changes nothing, ``null`` turns it off.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from pipeline.languages import SameLanguage
+from pipeline.server.asked import LONGEST_GLOSSARY
+
+Code = Annotated[str, Meta(min_length=1, max_length=35)]  # RFC 5646 needs no longer language tag
+Name = Annotated[str, Meta(max_length=200)]
+Count = Annotated[int, Meta(ge=0, lt=2**53)]  # what JavaScript counts exactly
+
+
+class Transcription(Struct):
+    """``audio.input.transcription``."""
+
+    model: Name
+
+
+class NoiseReduction(Struct, omit_defaults=True):
+    """``audio.input.noise_reduction``."""
+
+    type: Literal["near_field", "far_field"]
+    strength: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+
+
+class Input(Struct):
+    """``audio.input``."""
+
+    transcription: Transcription | None | UnsetType = UNSET
+    noise_reduction: NoiseReduction | None | UnsetType = UNSET
+
+
+class Output(Struct):
+    """``audio.output``."""
+
+    language: Code | UnsetType = UNSET
+
+
+class AudioFields(Struct):
+    """``session.audio``."""
+
+    input: Input | UnsetType = UNSET
+    output: Output | UnsetType = UNSET
+
+
+class GlossaryRow(Struct):
+    """One entry of ``translate_live.glossary``."""
+
+    source: Name
+    targets: Annotated[list[Name], Meta(max_length=20)] = []
+    mode: Name = "hard"
+    language: Name = ""
+
+
+class Ours(Struct):
+    """``session.translate_live``: our extension."""
+
+    extensions: bool | UnsetType = UNSET
+    source: Name | UnsetType = UNSET
+    targets: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
+    speak: bool | UnsetType = UNSET
+    voice: Name | UnsetType = UNSET
+    consent: bool | UnsetType = UNSET
+    glossary: Annotated[list[GlossaryRow], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
+    same_language: SameLanguage | UnsetType = UNSET
+    start_ms: Count | UnsetType = UNSET
+    first_unit: Count | UnsetType = UNSET
+    resume: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET  # read from the address, before the upgrade
+    single_use: bool = False  # of a client secret
+
+
+class SessionFields(Struct):
+    """The session object of ``session.update`` and of a client secret."""
+
+    type: Name | UnsetType = UNSET
+    model: Name | UnsetType = UNSET
+    audio: AudioFields | UnsetType = UNSET
+    translate_live: Ours | UnsetType = UNSET
+
+
+class UpdateEvent(Struct, tag_field="type", tag="session.update"):
+    """Changes the session."""
+
+    session: SessionFields
+    event_id: Name | None = None
+
+
+class AppendEvent(Struct, tag_field="type", tag="session.input_audio_buffer.append"):
+    """Brings audio."""
+
+    audio: str
+    event_id: Name | None = None
+
+
+class CloseEvent(Struct, tag_field="type", tag="session.close"):
+    """Ends the audio."""
+
+    event_id: Name | None = None
+
+
+class ControlEvent(Struct, tag_field="type", tag="translate_live.control"):
+    """Pulls a lever."""
+
+    action: Literal["pause", "resume", "mute", "unmute", "skip_to_live"]
+    event_id: Name | None = None
+
+
+class PingEvent(Struct, tag_field="type", tag="translate_live.ping"):
+    """Asks for ``translate_live.pong``."""
+
+    event_id: Name | None = None
+
+
+ClientMessage = UpdateEvent | AppendEvent | CloseEvent | ControlEvent | PingEvent
+TAGS = (
+    "session.update",
+    "session.input_audio_buffer.append",
+    "session.close",
+    "translate_live.control",
+    "translate_live.ping",
+)

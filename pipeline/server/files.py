@@ -1,0 +1,192 @@
+"""OpenAI's file endpoints: a recording in; its text, subtitles or translated speech out."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pipeline.clock import LoopClock
+from pipeline.contracts import Sink, Translation, TranslationRequest
+from pipeline.errors import TranslateLiveError
+from pipeline.events import Event, ReadingUnit, text_of
+from pipeline.server.access import Refusal
+from pipeline.server.asked import Asked, Rejected, rejection, resolved
+from pipeline.server.dialects.codec import Spacing
+from pipeline.server.service import LOG, Service
+from pipeline.session import Models, Session, SessionOptions
+from pipeline.sinks.captions import Captions
+from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.speech_file import SpeechFile
+from pipeline.sources.files import AudioFile
+
+TEXTS = ("json", "text", "srt", "vtt", "verbose_json")
+SPEECH = {"wav": "audio/wav", "flac": "audio/flac"}
+CAPTIONS = {"srt": "application/x-subrip", "vtt": "text/vtt"}
+COPIED = 2**20  # bytes at a time
+UPLOAD_S = 600.0  # in which a recording has come
+GONE_S = 1.0  # how often it is asked if the client still waits
+
+
+def file_routes() -> list[Route]:
+    """The endpoints."""
+    return [
+        Route("/v1/audio/transcriptions", transcribe, methods=["POST"]),
+        Route("/v1/audio/translations", translate, methods=["POST"]),
+    ]
+
+
+class Echo:
+    """A translator that gives the source."""
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        """Give the source."""
+        return Translation(request.source)
+
+
+@dataclass
+class Text:
+    """A sink that keeps the units of one target."""
+
+    units: list[ReadingUnit] = field(default_factory=list)
+
+    async def put(self, event: Event) -> None:
+        """Keep a unit."""
+        if isinstance(event, ReadingUnit):
+            self.units.append(event)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def text(self) -> str:
+        """All that was said."""
+        spacing = Spacing()
+        return "".join(spacing.add(unit.text, unit.language, continues=False) for unit in self.units)
+
+
+async def transcribe(request: Request) -> Response:
+    """``POST /v1/audio/transcriptions``: what was said, in its own language."""
+    async with _form(request) as (service, form, path):
+        answer = _choice(form, "response_format", "json", TEXTS)
+        languages = _languages(form.get("language"))
+        profile = service.engine.profile
+        asked = resolved_languages(languages, sorted(profile.backends.recognizer.languages()))
+        models = await service.engine.models()
+        echoing = Models(models.recognizer, Echo(), None)
+        target = asked[0] if asked else "en"
+        options = SessionOptions(languages=asked, targets=(target,), units=profile.units, pace=profile.pace)
+        return await _answer(request, Session(echoing, options, LoopClock()), path, answer, "source")
+
+
+async def translate(request: Request) -> Response:
+    """``POST /v1/audio/translations``: what was said, in the language ``to`` (the server's first), as text or speech."""
+    async with _form(request) as (service, form, path):
+        answer = _choice(form, "response_format", "json", (*TEXTS, *SPEECH))
+        asked = Asked(str(form.get("to") or service.target), sources=_languages(form.get("language")))
+        asked = replace(asked, speak=answer in SPEECH, voice=str(form.get("voice") or ""))
+        grant = service.access.identify(request)
+        wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone)
+        return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
+
+
+def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:
+    """The languages that may be spoken: as given, or the only one there is, or any; raises `Rejected`."""
+    if unknown := [code for code in given if code not in heard]:
+        message = f"{unknown[0]!r} is not heard here; heard are {', '.join(heard)}"
+        raise Rejected("invalid_language", message, param="language")
+    return tuple(given) or (tuple(heard) if len(heard) == 1 else ())
+
+
+async def _answer(request: Request, session: Session, path: Path, answer: str, shown: str) -> Response:
+    """Run a session over the file and give its text, captions or speech."""
+    made, text = path.with_suffix(f".out.{answer}"), Text()
+    sinks: list[Sink] = [text]
+    if answer in CAPTIONS:
+        sinks.append(Captions(made, "source" if shown == "source" else "target"))
+    if answer in SPEECH:
+        sinks.append(SpeechFile(made, private=True))
+    source = AudioFile(path, realtime=False, clock=LoopClock())
+    outlets = [SinkQueue(sink) for sink in sinks]
+    await _run(request, session.run(source, outlets))
+    if failed := [outlet.error for outlet in outlets if outlet.error]:
+        LOG.error("a file was not answered: %s", type(failed[0]).__name__)
+        raise Rejected("stage_failed", "the answer could not be written")
+    if answer in SPEECH or answer in CAPTIONS:
+        return Response(made.read_bytes(), media_type=(SPEECH | CAPTIONS)[answer])
+    if answer == "text":
+        return PlainTextResponse(f"{text.text()}\n")
+    if answer == "json":
+        return JSONResponse({"text": text.text()})
+    return JSONResponse(_verbose(text, source.duration_s))
+
+
+async def _run(request: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Run a session while its client is there; raises `Rejected`."""
+    failed: list[TranslateLiveError] = []
+
+    async def run() -> None:
+        try:
+            await work
+        except TranslateLiveError as error:  # a task group would wrap it
+            failed.append(error)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run())
+        while not running.done():
+            await asyncio.wait({running}, timeout=GONE_S)
+            if not running.done() and await request.is_disconnected():
+                running.cancel()
+    if failed:
+        raise rejection(failed[0])
+    if running.cancelled():
+        raise Refusal(499, "client_gone", "the client did not wait for the answer")
+
+
+def _verbose(text: Text, duration_s: float | None) -> dict[str, object]:
+    segments = [
+        {"id": number, "start": unit.start, "end": unit.end, "text": unit.text, "source": text_of(unit.source)}
+        for number, unit in enumerate(text.units)
+    ]
+    language = text.units[0].language if text.units else ""
+    return {"task": "translate", "language": language, "duration": duration_s, "text": text.text(), "segments": segments}
+
+
+@asynccontextmanager
+async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path]]:
+    """A request that is admitted, its form, and its recording as a file of our own; raises `Refusal`."""
+    service: Service = request.app.state.service
+    grant = service.access.identify(request)
+    most = service.limits.file_mb * 10**6
+    if int(request.headers.get("content-length") or most + 1) > most:
+        raise Refusal(413, "invalid_event", f"a recording has at most {service.limits.file_mb} MB, and states its length")
+    with service.admission.place(grant.key), tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
+        async with asyncio.timeout(UPLOAD_S) as upload_time, request.form(max_files=1, max_fields=20) as form:
+            upload_time.reschedule(None)
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise Rejected("invalid_event", "the form needs a recording: file", param="file")
+            path = Path(folder) / "recording"
+            with path.open("wb") as out:
+                while part := await upload.read(COPIED):
+                    out.write(part)
+            yield service, form, path
+
+
+def _choice(form: FormData, name: str, default: str, valid: Sequence[str]) -> str:
+    value = str(form.get(name) or default)
+    if value not in valid:
+        raise Rejected("invalid_event", f"{name} cannot be {value[:80]!r}; valid: {', '.join(valid)}", param=name)
+    return value
+
+
+def _languages(given: object) -> tuple[str, ...]:
+    return tuple(filter(None, (code.strip() for code in str(given or "").split(","))))

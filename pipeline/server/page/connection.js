@@ -1,0 +1,170 @@
+// A session with the server, over as many sockets as it takes: after a loss the audio that no unit covers is sent again.
+export const HZ = 24000;
+const KEPT_MS = 15000; // what the server takes in at once after a resume
+const LONGEST_WAIT_S = 8, PING_MS = 5000, DEAD_MS = 20000;
+const FINAL = new Set([1008, 1009, 4029]); // trying again would end the same way
+
+const base64 = bytes => {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
+};
+
+export class Connection {
+  // `heard(event)` takes the server's events; `became(state, detail)` the states connecting, listening, waiting, finishing,
+  // done and refused.
+  constructor(session, heard, became) {
+    Object.assign(this, { session, heard, became });
+    this.kept = []; // blocks {at, pcm}, times in ms of the stream
+    this.sentMs = this.endMs = 0;
+    this.lastUnit = -1;
+    this.token = '';
+    this.waitS = 0.25;
+    this.reconnects = 0;
+    this.open();
+    this.ping = setInterval(() => this.alive(), PING_MS);
+    this.online = () => { if (this.retry) this.open(); };
+    addEventListener('online', this.online);
+  }
+
+  open() {
+    clearTimeout(this.retry);
+    this.retry = 0;
+    this.ready = this.upgraded = false;
+    const address = new URL('/v1/realtime/translations', location);
+    address.protocol = location.protocol.replace('http', 'ws');
+    if (this.token) address.searchParams.set('resume', this.token);
+    this.became(this.begun ? 'waiting' : 'connecting');
+    const socket = this.socket = new WebSocket(address, ['realtime']);
+    socket.onopen = () => { this.upgraded = true; this.lastSign = Date.now(); this.begin(); };
+    socket.onmessage = ({ data }) => { if (socket === this.socket) this.take(JSON.parse(data)); };
+    socket.onclose = event => { if (socket === this.socket) this.lost(event); };
+  }
+
+  begin() {
+    const [oldest] = this.kept;
+    this.resumeMs = Math.max(this.endMs, oldest ? oldest.at : this.sentMs);
+    this.update({ start_ms: this.resumeMs, first_unit: this.lastUnit + 1, ...(this.token && { resume: this.token }) });
+    this.controls = this.paused ? ['pause'] : [];
+    if (this.muted) this.controls.push('mute');
+  }
+
+  update(more = {}) {
+    const { translate_live, ...session } = this.session;
+    this.send({ type: 'session.update', session: { ...session, translate_live: { ...translate_live, extensions: true, ...more } } });
+  }
+
+  // Take new wishes; they hold at once where the session runs.
+  configure(session) {
+    this.session = session;
+    if (this.ready) this.update();
+  }
+
+  control(action) {
+    if (action === 'pause' || action === 'resume') this.paused = action === 'pause';
+    if (action === 'mute' || action === 'unmute') this.muted = action === 'mute';
+    if (this.ready) this.send({ type: 'translate_live.control', action });
+  }
+
+  append(pcm) {
+    if (this.finishing) return;
+    this.kept.push({ at: this.sentMs, pcm });
+    this.sentMs += pcm.length * 1000 / HZ;
+    while (this.kept.length && this.kept[0].at + KEPT_MS < this.sentMs) this.kept.shift();
+    if (this.ready) this.sendAudio(pcm);
+  }
+
+  sendAudio(pcm) {
+    const bytes = new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength);
+    this.send({ type: 'session.input_audio_buffer.append', audio: base64(bytes) });
+  }
+
+  replay() {
+    this.ready = this.begun = true;
+    this.waitS = 0.25;
+    for (const action of this.controls) this.control(action);
+    for (const { at, pcm } of this.kept) {
+      const from = Math.max(0, Math.round((this.resumeMs - at) * HZ / 1000));
+      if (from < pcm.length) this.sendAudio(pcm.subarray(from));
+    }
+    if (this.finishing) this.send({ type: 'session.close' });
+    this.became(this.finishing ? 'finishing' : 'listening');
+  }
+
+  take(event) {
+    this.lastSign = Date.now();
+    switch (event.type) {
+      case 'session.updated':
+        if (!this.ready) this.replay();
+        break;
+      case 'translate_live.resume':
+        this.token = event.token;
+        break;
+      case 'translate_live.unit':
+        this.lastUnit = Math.max(this.lastUnit, event.unit);
+        this.endMs = Math.max(this.endMs, event.end_ms);
+        break;
+      case 'translate_live.source': // ahead of what was sent: the server saw a pause, which our count lacks
+        this.sentMs = Math.max(this.sentMs, event.heard_ms);
+        break;
+      case 'session.closed':
+        return this.end('done');
+      case 'error':
+        if (!this.ready && event.error.type === 'invalid_request_error') return this.end('refused', event.error.message);
+    }
+    this.heard(event);
+  }
+
+  async lost({ code, reason }) {
+    this.ready = false;
+    if (this.over) return;
+    if (this.finishing && !this.kept.length) return this.end('done');
+    if (FINAL.has(code)) return this.end('refused', reason || `the server closed the connection (${code})`);
+    if (this.begun) this.reconnects++;
+    const why = this.upgraded ? '' : await this.whyNot();
+    if (this.over || this.retry) return;
+    if (why === 'key') return this.end('key');
+    this.became(this.begun ? 'waiting' : 'connecting', why);
+    this.retry = setTimeout(() => this.open(), this.waitS * (0.75 + Math.random() / 2) * 1000);
+    this.waitS = Math.min(LONGEST_WAIT_S, this.waitS * 2);
+  }
+
+  // A browser is not told why an upgrade was refused, but another address will say.
+  async whyNot() {
+    try {
+      const answer = await fetch('/v1/models');
+      return answer.status === 401 ? 'key' : 'The server has no room for another session.';
+    } catch { return 'The server cannot be reached.'; }
+  }
+
+  alive() {
+    if (this.ready) this.send({ type: 'translate_live.ping' });
+    if (this.upgraded && this.socket.readyState === WebSocket.OPEN && Date.now() - this.lastSign > DEAD_MS) {
+      const { socket } = this;
+      socket.onclose = null;
+      socket.close();
+      this.lost({ code: 1006 });
+    }
+  }
+
+  // End the audio; what was heard is still said.
+  finish() {
+    this.finishing = true;
+    this.became('finishing');
+    if (this.ready) this.send({ type: 'session.close' });
+    else if (!this.kept.length) this.end('done');
+  }
+
+  end(state, detail) {
+    this.over = true;
+    clearInterval(this.ping);
+    clearTimeout(this.retry);
+    removeEventListener('online', this.online);
+    this.socket.close(1000);
+    this.became(state, detail);
+  }
+
+  send(event) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+  }
+}

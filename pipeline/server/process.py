@@ -1,0 +1,204 @@
+"""The process: its sockets, its two HTTP servers, and its end by SIGTERM without a word lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from pipeline.engine import Engine
+from pipeline.errors import BadInput, DeviceError, TranslateLiveError
+from pipeline.profiles.profile import Profile
+from pipeline.server.access import Access, Key
+from pipeline.server.admission import Admission
+from pipeline.server.app import application
+from pipeline.server.asked import default_target
+from pipeline.server.metrics import Metrics, metrics_app
+from pipeline.server.service import Limits, Service
+from pipeline.server.signing import LEAST_SECRET, Signer
+
+SECRET = "TRANSLATE_LIVE_SECRET"
+MAX_MESSAGE = 2**20
+SEND_BUFFER = 64 * 2**10  # the kernel doubles it: 2 s of speech, else it would hide a client that does not read
+DEAD_S = 30  # a peer that acknowledges nothing for so long is gone
+KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": DEAD_S * 1000}
+CLOSING_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where and for whom the server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8200
+    metrics_port: int = 9464  # 0: none
+    capacity: int | None = None  # the profile's
+    keys: tuple[Key, ...] = ()
+    origins: tuple[str, ...] = ()
+    cert: Path | None = None
+    cert_key: Path | None = None
+    forwarded_allow_ips: str = "127.0.0.1"
+    limits: Limits = field(default_factory=Limits)
+
+
+async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C, and then until the sessions have ended; a second signal ends them.
+
+    Raises `TranslateLiveError` for an address, certificate or model that cannot be used.
+    """
+    check_tls(options)
+    signer, metrics = Signer(_secret(tell)), Metrics()
+    services: list[Service] = []  # the one, once its models are loaded
+    listening = bind(options.host, options.port)
+    probed = bind(options.host, options.metrics_port) if options.metrics_port else None
+    failure: TranslateLiveError | None = None
+    async with asyncio.TaskGroup() as tasks:
+        probe = Probes(config_of(metrics_app(metrics, lambda: any(one.admission.admits for one in services))))
+        if probed:
+            tasks.create_task(probe.serve(sockets=[probed]))
+        watching = tasks.create_task(metrics.watch_loop())
+        tell("loading models")
+        try:
+            async with Engine.load(profile) as engine:
+                services.append(_service(engine, options, signer, metrics))
+                await _serve(services[0], options, listening, tell)
+        except TranslateLiveError as error:  # a task group would wrap it
+            failure = error
+        watching.cancel()
+        probe.should_exit = True
+    if failure is not None:
+        raise failure
+
+
+def _service(engine: Engine, options: ServerOptions, signer: Signer, metrics: Metrics) -> Service:
+    capacity = engine.capacity() if options.capacity is None else options.capacity
+    access = Access(options.keys, signer, options.origins)
+    return Service(engine, access, Admission(capacity), default_target(engine.profile), options.limits, metrics)
+
+
+async def _serve(service: Service, options: ServerOptions, listening: socket.socket, tell: Callable[[str], None]) -> None:
+    drain = asyncio.Event()
+    server = Server(config_of(application(service), options), drain)
+    async with asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(_drained(service, server, drain))
+        tell(_greeting(options, listening, service.admission.capacity))
+        await server.serve(sockets=[listening])
+        draining.cancel()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take an address, without listening yet; raises `DeviceError`."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        taken = socket.socket(family, socket.SOCK_STREAM)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():  # accepted sockets inherit them; not every system has all
+            if (option := getattr(socket, name, None)) is not None:
+                taken.setsockopt(socket.IPPROTO_TCP, option, value)
+        taken.bind(address)
+    except OSError as error:
+        raise DeviceError(f"cannot listen on {host} port {port}: {error.strerror}", hint="another port") from error
+    return taken
+
+
+def check_tls(options: ServerOptions) -> None:
+    """Raise `BadInput` unless certificate and key are given together, can be read and belong together."""
+    if options.cert is None and options.cert_key is None:
+        return
+    if options.cert is None or options.cert_key is None:
+        raise BadInput("TLS needs both a certificate and its key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.cert, options.cert_key)
+    except OSError as error:  # SSLError is one
+        raise BadInput(f"cannot use the certificate {options.cert}: {error.strerror or error}") from error
+
+
+class Server(uvicorn.Server):
+    """A server that drains at the first signal and ends at the second."""
+
+    def __init__(self, config: uvicorn.Config, drain: asyncio.Event) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self._drain.is_set():
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._drain.set)
+
+
+class Probes(uvicorn.Server):
+    """The server of the metrics port, which leaves signals to the other."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Take none."""
+        return nullcontext()
+
+
+async def _drained(service: Service, server: uvicorn.Server, drain: asyncio.Event) -> None:
+    await drain.wait()
+    await service.drain()
+    server.should_exit = True
+
+
+def config_of(app: ASGIApp, options: ServerOptions | None = None) -> uvicorn.Config:
+    """The settings of an HTTP server; one that is probed only takes the defaults."""
+    logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
+    options = options or ServerOptions()
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        ssl_certfile=options.cert,
+        ssl_keyfile=options.cert_key,
+        forwarded_allow_ips=options.forwarded_allow_ips,
+        timeout_graceful_shutdown=CLOSING_S,
+    )
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    """Drop what uvicorn says of every connection that was refused before the upgrade."""
+    return "without completing handshake" not in record.getMessage()
+
+
+def _secret(tell: Callable[[str], None]) -> bytes:
+    given = os.environ.get(SECRET, "").encode()
+    if given and len(given) < LEAST_SECRET:
+        raise BadInput(f"{SECRET} has {len(given)} bytes; it needs at least {LEAST_SECRET}")
+    if not given:
+        tell(f"{SECRET} is not set: client secrets and resumes end with this process")
+    return given or secrets.token_bytes(LEAST_SECRET)
+
+
+def _greeting(options: ServerOptions, listening: socket.socket, capacity: int) -> str:
+    host, port = listening.getsockname()[:2]
+    scheme = "https" if options.cert else "http"
+    shown = f"[{host}]" if ":" in host else host
+    who = "keys" if options.keys else "this machine only"
+    return f"listening on {scheme}://{shown}:{port} sessions={capacity} for {who}"
+
+
+def is_loopback(host: str) -> bool:
+    """True if an address is this machine's own."""
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,111 @@
+"""A client's audio as a live source: paced by back-pressure, a pause is a gap, a burst after a stall is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+
+from pipeline.clock import Clock
+from pipeline.events import AudioChunk, Gap, Notice
+
+WAITING_S = 15.0  # audio that waits here; beyond, the client is not read and TCP makes it wait
+LEAD_S = 1.0  # that audio may come ahead of the clock
+REPLAY_LEAD_S = 14.0  # the same after a resume: below what a live session holds (`pipeline.stages.recognize.LIVE_S`)
+LATE_S, LATE_FOR_S = 2.0, 1.0  # audio that is so late for so long did not come in a burst: the client paused
+SHORTEST_S, LONGEST_S = 0.02, 0.1  # of a chunk
+PAUSED = "nothing came from the client"
+
+
+class SocketSource:
+    """A `Source` of PCM16 that a client sends, until `end`.
+
+    Audio runs at most a lead ahead of the clock, a long one after a resume (``replay``). A client that paused gets a `Gap`
+    of the least lateness of the next second, so that its pause does not become lag.
+    """
+
+    live = True
+
+    def __init__(self, clock: Clock, sample_rate: int, *, replay: bool = False) -> None:
+        self.sample_rate = sample_rate
+        self.position_s = 0.0  # stream time at which the next chunk begins
+        self._clock = clock
+        self._lead_s = REPLAY_LEAD_S if replay else LEAD_S
+        self._waiting = bytearray()
+        self._ended = False
+        self._arrived, self._room = asyncio.Event(), asyncio.Event()
+
+    async def feed(self, pcm: bytes) -> None:
+        """Add audio, mono PCM16; waits while `WAITING_S` wait. After the end it is dropped."""
+        while not self._ended and len(self._waiting) > self._bytes(WAITING_S):
+            self._room.clear()
+            await self._room.wait()
+        if not self._ended:
+            self._waiting += pcm
+            self._arrived.set()
+
+    def end(self) -> None:
+        """End the audio; what was fed is still given."""
+        self._ended = True
+        self._arrived.set()
+        self._room.set()
+
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
+        pauses: Pauses | None = None
+        began = 0.0
+        try:
+            while pcm := await self._piece():
+                samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+                duration = len(samples) / self.sample_rate
+                if pauses is None:
+                    began = self._clock.now() - duration
+                    pauses = Pauses(began)
+                end = self.position_s + duration
+                if began + end - self._lead_s > self._clock.now():
+                    await self._clock.sleep_until(began + end - self._lead_s)
+                if missing_s := pauses.missing_s(self._clock.now(), end):
+                    yield Gap(self.position_s, self.position_s + missing_s, PAUSED)
+                    self.position_s += missing_s
+                yield AudioChunk(samples, self.sample_rate, self.position_s)
+                self.position_s += duration
+        finally:
+            self.end()
+
+    async def _piece(self) -> bytes:
+        """Take the next samples, as soon as there are enough; nothing at the end."""
+        while len(self._waiting) < self._bytes(SHORTEST_S) and not self._ended:
+            self._arrived.clear()
+            await self._arrived.wait()
+        longest = self._bytes(LONGEST_S)
+        piece = bytes(self._waiting[:longest])
+        del self._waiting[:longest]
+        self._room.set()
+        return piece
+
+    def _bytes(self, seconds: float) -> int:
+        return 2 * round(seconds * self.sample_rate)
+
+
+class Pauses:
+    """Detector of a sender's pauses, by how late audio comes against its earliest."""
+
+    def __init__(self, origin: float) -> None:
+        self._origin = origin  # clock time of stream second 0, by the audio that came earliest
+        self._late_since: float | None = None
+        self._least_s = 0.0
+
+    def missing_s(self, now: float, end: float) -> float:
+        """Take in that audio up to stream time ``end`` has come; give the length of a pause before it, or 0."""
+        late_s = now - self._origin - end
+        self._origin = min(self._origin, now - end)
+        if late_s < LATE_S:
+            self._late_since = None
+            return 0.0
+        if self._late_since is None:
+            self._late_since, self._least_s = now, late_s
+        self._least_s = min(self._least_s, late_s)
+        if now - self._late_since <= LATE_FOR_S:
+            return 0.0
+        self._late_since = None
+        return self._least_s

@@ -1,0 +1,182 @@
+"""A real server on 127.0.0.1 and clients that break the rules, break off, or are two at once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from pipeline.server.service import Limits
+from tests.serving import key, serving, tone
+
+websockets = pytest.importorskip("websockets.asyncio.client")
+httpx = pytest.importorskip("httpx")
+from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+
+
+async def say(connection, seconds: float) -> None:
+    audio = base64.b64encode(tone(seconds)).decode()
+    await connection.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
+
+
+async def update(connection, **session) -> None:
+    await connection.send(json.dumps({"type": "session.update", "session": session}))
+
+
+async def to_the_end(connection) -> list[dict]:
+    """Close the session; all events up to the last."""
+    await connection.send('{"type": "session.close"}')
+    events = []
+    with suppress(ConnectionClosed):
+        async for text in connection:
+            events.append(json.loads(text))
+    return events
+
+
+def sources(events: list[dict]) -> str:
+    return " ".join(event["text"] for event in events if event["type"] == "translate_live.unit")
+
+
+async def test_a_client_that_breaks_off_frees_its_place_within_two_seconds():
+    async with serving(capacity=1) as server:
+        for _ in range(3):
+            connection = await websockets.connect(server.ws)
+            await say(connection, 1)
+            connection.transport.abort()
+            await asyncio.wait_for(server.service.admission.emptied(), 2)
+        models = await server.service.engine.models("synthesizer")
+        assert models.recognizer.opened == models.recognizer.closed
+
+
+@pytest.mark.parametrize(("message", "code"), [("x" * (2 << 20), 1009), (b"\xff" * 10, 1008)])
+async def test_messages_of_a_wrong_size_or_kind_end_the_connection(message, code):
+    async with serving() as server, websockets.connect(server.ws) as connection:
+        with suppress(ConnectionClosed):
+            for _ in range(3):
+                await connection.send(message)
+        with suppress(ConnectionClosed):
+            async for _ in connection:
+                pass
+        assert connection.close_code == code
+
+
+async def test_two_clients_have_languages_and_glossaries_of_their_own():
+    async with serving("translator.use=tests.scripted_backends:Tagging") as server:  # noqa: SIM117
+        async with websockets.connect(server.ws) as one, websockets.connect(server.ws) as other:
+            for connection, language, term in [(one, "es", "UNO"), (other, "ca", "DOS")]:
+                ours = {"extensions": True, "glossary": [{"source": "word3", "targets": [term]}]}
+                await update(connection, audio={"output": {"language": language}}, translate_live=ours)
+            for _ in range(15):
+                await asyncio.gather(say(one, 0.2), say(other, 0.2))
+            first, second = await asyncio.gather(to_the_end(one), to_the_end(other))
+    assert sources(first).split()[:5] == ["es-word0", "es-word1", "es-word2", "[UNO]", "es-word4"]
+    assert sources(second).split()[:5] == ["ca-word0", "ca-word1", "ca-word2", "[DOS]", "ca-word4"]
+
+
+async def test_a_hundred_connections_without_a_key_are_refused_and_harm_nobody():
+    async with serving(keys=[key("studio", "sesame")]) as server:
+
+        async def knock() -> int:
+            with pytest.raises(InvalidStatus) as refused:
+                await websockets.connect(server.ws, open_timeout=30)
+            assert json.loads(refused.value.response.body)["error"]["code"] == "invalid_api_key"
+            return refused.value.response.status_code
+
+        headers = {"Authorization": "Bearer sesame"}
+        async with websockets.connect(server.ws, additional_headers=headers) as connection:
+            assert set(await asyncio.gather(*(knock() for _ in range(100)))) == {401}
+            await say(connection, 3)
+            assert (await to_the_end(connection))[-1]["type"] == "session.closed"
+        with pytest.raises(InvalidStatus) as refused:
+            await websockets.connect(server.ws, additional_headers=headers, origin="https://evil.example")
+        assert refused.value.response.status_code == 403
+
+
+async def test_a_browser_gets_in_by_a_ticket_once_and_never_sees_the_key():
+    async with serving(keys=[key("studio", "sesame")]) as server, httpx.AsyncClient(base_url=server.http) as browser:
+        wrong = await browser.post("/v1/tickets")
+        assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, "Bearer")
+        made = await browser.post("/v1/tickets", headers={"Authorization": "Bearer sesame"})
+        secrets = "/v1/realtime/translations/client_secrets"
+        body = {"session": {"model": "m"}}
+        assert (await browser.post(secrets, json=body)).status_code == 401
+        cookie = server.service.access.cookie(made.json()["value"])
+        answer = await browser.post(secrets, json=body, headers={"Cookie": f"translate_live={cookie}"})
+        assert answer.json()["value"].startswith("ek_")
+        assert server.service.access.cookie(made.json()["value"]) is None
+        protocols = ["realtime", f"openai-insecure-api-key.{answer.json()['value']}"]
+        async with websockets.connect(server.ws, subprotocols=protocols, origin=server.http) as connection:
+            assert connection.subprotocol == "realtime"
+
+
+async def test_every_answer_has_its_headers_and_every_mistake_its_name():
+    async with serving() as server, httpx.AsyncClient(base_url=server.http) as client:
+        found = await client.get("/v1/languages")
+        assert found.json()["default"] == "es"
+        assert {"en", "es", "ca"} == found.json()["names"].keys()
+        assert "default-src 'self'" in found.headers["content-security-policy"]
+        for path, body, param in [
+            ("/v1/audio/translations", {"data": {"to": "es"}}, "file"),
+            ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"response_format": "mp4"}}, "response_format"),
+            ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"to": "xx"}}, "session.audio.output.language"),
+            ("/v1/audio/transcriptions", {"files": {"file": b"RIFF"}, "data": {"language": "xx"}}, "language"),
+            ("/v1/audio/translations", {"files": {"file": b"no sound"}}, "session"),
+            ("/v1/realtime/translations/client_secrets", {"json": {"session": {"audio": {"output": 5}}}}, None),
+        ]:
+            answer = await client.post(path, **body)
+            assert answer.status_code == 400, path
+            assert answer.json()["error"]["param"] == param, answer.text
+            assert "Traceback" not in answer.text
+        assert server.service.admission.active == 0
+
+
+async def test_a_recording_too_large_is_refused_unread():
+    async with serving(limits=Limits(file_mb=1)) as server, httpx.AsyncClient(base_url=server.http) as client:
+        answer = await client.post("/v1/audio/translations", files={"file": bytes(2 * 10**6)})
+        assert answer.status_code == 413
+
+
+def certificate(folder) -> tuple:
+    chain, private = folder / "chain.pem", folder / "key.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", private, "-out", chain]
+    subprocess.run([*map(str, words), *names], check=True, capture_output=True)
+    return chain, private
+
+
+async def test_a_client_that_does_not_wait_for_its_recording_frees_the_place():
+    import soundfile
+
+    async with serving("recognizer.hangs_at=[hear, 2]", capacity=1) as server:
+        recording = io.BytesIO()
+        soundfile.write(recording, [0.01] * 160_000, 16_000, format="WAV")
+        patience = httpx.Timeout(30, read=1.5)
+        async with httpx.AsyncClient(base_url=server.http, timeout=patience) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/audio/translations", files={"file": recording.getvalue()})
+            assert server.service.admission.active == 1
+        await asyncio.wait_for(server.service.admission.emptied(), 4)
+
+
+async def test_a_link_with_a_ticket_gives_the_page_and_a_cookie_that_scripts_cannot_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.server.app.PAGE", tmp_path)
+    (tmp_path / "index.html").write_text("<!doctype html>the page")
+    (tmp_path / "app.js").write_text("'use strict'")
+    async with serving(keys=[key("studio", "sesame")]) as server, httpx.AsyncClient(base_url=server.http) as browser:
+        made = await browser.post("/v1/tickets", headers={"Authorization": "Bearer sesame"})
+        answer = await browser.get(made.json()["url"])
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        cookie = answer.headers["set-cookie"].lower()
+        assert all(flag in cookie for flag in ("httponly", "samesite=strict", "path=/", "max-age=43200"))
+        page = await browser.get("/")
+        assert page.text.endswith("the page")
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert (await browser.get("/app.js")).headers["content-type"].startswith("text/javascript")
+        secret = await browser.post("/v1/realtime/translations/client_secrets", json={"session": {"model": "m"}})
+        assert secret.json()["value"].startswith("ek_")
+        assert (await browser.get(made.json()["url"])).status_code == 401

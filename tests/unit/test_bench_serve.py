@@ -1,0 +1,42 @@
+"""The numbers that the benchmark of the server says: heard exactly, however they are cut or resampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.serve import _lost
+from benchmarks.spoken_numbers import HEARD_HZ, SENT_HZ, SLOT_S, SpokenNumbers, spoken
+from pipeline.audio.resampling import Resampler
+from pipeline.events import AudioChunk, Word
+
+
+async def heard(pcm: bytes, cut: int) -> list[Word]:
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    samples = Resampler(SENT_HZ, HEARD_HZ).process(samples, last=True)
+    words: list[Word] = []
+    async with SpokenNumbers().open((), ()) as stream:
+        for first in range(0, len(samples), cut):
+            chunk = AudioChunk(samples[first : first + cut], HEARD_HZ, first / HEARD_HZ)
+            words += (await stream.hear(chunk)).committed
+    return words
+
+
+@pytest.mark.parametrize("cut", [160, 1601, 100_000])
+async def test_each_number_is_heard_once_where_it_was_said(cut: int):
+    words = await heard(spoken(190, 25), cut)
+    assert [int(word.text) for word in words] == [number % 200 for number in range(190, 215)]
+    assert [word.start for word in words] == pytest.approx([SLOT_S * number for number in range(25)], abs=0.005)
+
+
+async def test_audio_that_begins_where_a_word_ended_brings_no_rest_of_it():
+    words = await heard(spoken(0, 6), 1600)
+    start = round(words[2].end * 1000) * SENT_HZ // 1000 * 2
+    again = await heard(spoken(0, 6)[start:], 1600)
+    assert [int(word.text) for word in again] == [3, 4, 5]
+
+
+def test_lost_and_doubled_words_are_told_apart():
+    assert _lost([0, 1, 2, 0], [0, 1, 2]) == 1
+    assert _lost([0, 1, 2], [0, 1, 1, 2]) == 0
+    assert _lost([0, 1, 1, 2], [0, 1, 2]) == 1

@@ -1,0 +1,294 @@
+"""One connection in virtual time, with a scripted socket: its deadlines, mistakes, failures and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from pipeline.engine import Engine
+from pipeline.server.access import Key
+from pipeline.server.asked import Asked
+from pipeline.server.connection import Connection
+from pipeline.server.dialects.openai import OpenAI
+from pipeline.server.service import Limits
+from pipeline.server.writer import UNSENT_BYTES
+from tests.serving import make_service, scripted_profile, tone
+
+pytestmark = pytest.mark.looptime(noop_cycles=2)
+
+
+@dataclass
+class Socket:
+    """A client: what it is sent is kept, unless it does not ``read``."""
+
+    reads: bool = True
+    sent: list[dict] = field(default_factory=list)
+    incoming: asyncio.Queue = field(default_factory=asyncio.Queue)
+    closed: tuple[int, str] | None = None
+    application_state: WebSocketState = WebSocketState.CONNECTED
+    gone: bool = False
+
+    def send(self, kind: str, **fields) -> None:
+        self.incoming.put_nowait({"type": "websocket.receive", "text": json.dumps({"type": kind, **fields})})
+
+    def say(self, seconds: float) -> None:
+        audio = base64.b64encode(tone(seconds)).decode()
+        self.send("session.input_audio_buffer.append", audio=audio)
+
+    async def talk(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.2)):
+            await asyncio.sleep(0.2)
+            self.say(0.2)
+
+    def vanish(self, code: int = 1006) -> None:
+        self.gone = True
+        self.incoming.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    async def receive(self) -> dict:
+        return await self.incoming.get()
+
+    async def send_text(self, text: str) -> None:
+        if self.gone:
+            raise WebSocketDisconnect(1006)
+        if not self.reads:
+            await asyncio.Event().wait()
+        self.sent.append(json.loads(text))
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    def of(self, kind: str) -> list[dict]:
+        return [event for event in self.sent if event["type"] == kind]
+
+    def errors(self) -> list[str]:
+        return [event["error"]["code"] for event in self.of("error")]
+
+    def text(self) -> str:
+        return "".join(event["delta"] for event in self.of("session.output_transcript.delta"))
+
+
+@asynccontextmanager
+async def engine_of(*assignments: str):
+    async with Engine.load(scripted_profile(*assignments)) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def connected(service, socket: Socket | None = None):
+    """A client whose connection runs, until the connection ends."""
+    socket = socket or Socket()
+    async with asyncio.TaskGroup() as tasks:
+        connection = Connection(socket, OpenAI("local", Asked("es")), service, Key("test", may_clone=True))
+        socket.serving = tasks.create_task(connection.serve())
+        await asyncio.sleep(0)
+        yield socket
+
+
+def words(count: int, first: int = 0) -> list[str]:
+    return [f"WORD{number}" for number in range(first, first + count)]
+
+
+async def test_all_that_was_said_is_translated_before_the_close():
+    async with engine_of() as engine:
+        async with connected(make_service(engine)) as socket:
+            await socket.talk(6)
+            socket.send("session.close")
+        assert socket.closed == (1000, "")
+        assert socket.sent[-1]["type"] == "session.closed"
+        assert socket.text().split() == words(15)
+        assert not any(event["type"].startswith("translate_live") for event in socket.sent)
+
+
+async def test_who_says_nothing_is_let_go():
+    async with engine_of() as engine:
+        loop = asyncio.get_running_loop()
+        async with connected(make_service(engine)) as socket:
+            pass
+        assert (socket.closed[0], socket.errors(), loop.time()) == (4031, ["idle"], pytest.approx(10, abs=0.1))
+        began = loop.time()
+        async with connected(make_service(engine)) as socket:
+            socket.say(0.2)
+        assert (socket.closed[0], loop.time() - began) == (4031, pytest.approx(30, abs=1))
+
+
+async def test_three_mistakes_before_any_audio_end_it_and_after_it_none_does():
+    async with engine_of() as engine:
+        async with connected(make_service(engine)) as socket:
+            for _ in range(3):
+                socket.send("nonsense", event_id="e")
+        assert (socket.closed[0], socket.errors()) == (1008, ["invalid_event"] * 3)
+        assert {event["error"]["event_id"] for event in socket.of("error")} == {"e"}
+        async with connected(make_service(engine)) as socket:
+            socket.say(0.2)
+            for _ in range(5):
+                socket.send("session.input_audio_buffer.append", audio="AAA")
+            socket.incoming.put_nowait({"type": "websocket.receive", "bytes": b"\0"})
+            socket.send("session.close")
+        assert (socket.closed[0], socket.errors()) == (1000, ["invalid_audio"] * 5 + ["invalid_event"])
+
+
+async def test_a_flood_of_events_is_rate_limited():
+    async with engine_of() as engine, connected(make_service(engine)) as socket:
+        for _ in range(200):
+            socket.send("translate_live.ping")
+    assert (socket.closed[0], socket.errors()) == (4029, ["rate_limited"])
+
+
+@pytest.mark.parametrize("stage", ["recognizer", "translator"])
+async def test_a_stage_that_fails_ends_its_session_and_no_other(stage: str):
+    name = {"recognizer": "hear", "translator": "translate"}[stage]
+    # one model serves both sessions: the first of its calls that fail are those of the first session
+    async with engine_of() as engine:
+        service = make_service(engine)
+        models = await engine.models("synthesizer")
+        faults = getattr(models, stage).faults
+        async with connected(service) as good, connected(service) as bad:
+            await good.talk(3)
+            await asyncio.sleep(1)
+            faults.raise_at[name] = set(range(faults.calls[name] + 1, faults.calls[name] + 40))
+            await bad.talk(10)
+            faults.raise_at.clear()
+            await asyncio.sleep(0.5)
+            await good.talk(3)
+            good.send("session.close")
+            if not bad.serving.done():
+                bad.send("session.close")
+        assert bad.closed[0] == 1011
+        assert bad.errors() == ["stage_failed"]
+        assert good.closed[0] == 1000
+        assert len(good.text().split()) >= 14
+
+
+async def test_a_client_that_vanishes_frees_its_session_within_two_seconds():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        models = await engine.models("synthesizer")
+        loop = asyncio.get_running_loop()
+        async with connected(service) as socket:
+            await socket.talk(3)
+            assert models.recognizer.opened > models.recognizer.closed
+            socket.vanish()
+            vanished = loop.time()
+        assert loop.time() - vanished <= 2
+        assert models.recognizer.opened == models.recognizer.closed
+        assert not service.connections
+
+
+@pytest.mark.parametrize(("code", "kept"), [(1006, True), (1001, False)])
+async def test_the_place_of_a_lost_client_is_kept_and_that_of_one_that_left_is_not(code: int, kept: bool):
+    async with engine_of() as engine:
+        service = make_service(engine, capacity=1)
+        async with connected(service) as socket:
+            socket.send("session.update", session={"translate_live": {"extensions": True}})
+            await socket.talk(1)
+            socket.vanish(code)
+        assert service.admission.admits is not kept
+
+
+async def test_a_client_that_does_not_read_is_let_go_and_costs_no_memory():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        loop = asyncio.get_running_loop()
+        most = 0
+        async with connected(service, Socket(reads=False)) as socket:
+            while not socket.serving.done() and loop.time() < 60:
+                await socket.talk(0.2)
+                most = max([most, *(connection.unsent_bytes for connection in service.connections)])
+        assert loop.time() < 30
+        assert most < UNSENT_BYTES
+        assert socket.closed is None  # nobody would read it
+
+
+async def test_a_new_language_in_mid_talk_loses_and_doubles_no_word():
+    async with engine_of() as engine:
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session={"translate_live": {"extensions": True}})
+            await socket.talk(6)
+            socket.send("session.update", session={"audio": {"output": {"language": "ca"}}})
+            await socket.talk(6)
+            socket.send("session.close")
+        units = socket.of("translate_live.unit")
+        assert [unit["unit"] for unit in units] == list(range(len(units)))
+        assert {unit["target"] for unit in units} == {"es", "ca"}
+        assert sum(len(unit["source"].split()) for unit in units) == 30
+        assert all(before["end_ms"] <= after["start_ms"] for before, after in zip(units, units[1:], strict=False))
+        assert len(socket.text().split()) == 30
+        assert socket.closed[0] == 1000
+
+
+async def test_levers_hold_from_before_the_first_word():
+    async with engine_of() as engine:
+        async with connected(make_service(engine)) as socket:
+            socket.send("translate_live.control", action="mute")
+            await socket.talk(6)
+            socket.send("session.close")
+        assert socket.text().split() == words(15)
+        assert not socket.of("session.output_audio.delta")
+
+
+async def test_skip_to_live_tells_the_client_to_drop_its_speech():
+    async with engine_of() as engine:
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session={"translate_live": {"extensions": True}})
+            await socket.talk(6)
+            socket.send("translate_live.control", action="skip_to_live")
+            await socket.talk(1)
+            socket.send("session.close")
+        assert len(socket.of("translate_live.flush")) == 1
+
+
+async def test_a_drain_lets_sessions_end_and_stops_those_that_do_not():
+    async with engine_of() as engine:
+        service = make_service(engine, limits=Limits(drain_s=60))
+        loop = asyncio.get_running_loop()
+        with service.admission.place(Key("test")):
+            async with asyncio.TaskGroup() as tasks, connected(service) as socket:
+                socket.send("session.update", session={"translate_live": {"extensions": True}})
+                await socket.talk(3)
+                draining, began = tasks.create_task(service.drain()), loop.time()
+                while not socket.serving.done():
+                    await socket.talk(0.2)
+                assert 60 <= loop.time() - began <= 66
+                draining.cancel()
+        assert socket.of("translate_live.going_away")[0]["seconds"] == 60
+        assert (socket.closed[0], socket.sent[-1]["type"]) == (1001, "session.closed")
+        assert socket.text().split()[:150] == words(150)
+
+
+async def test_a_drain_does_not_wait_for_a_client_that_has_said_nothing():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        async with asyncio.TaskGroup() as tasks, connected(service) as socket:
+            await asyncio.sleep(0.1)
+            tasks.create_task(service.drain())
+        assert (socket.closed[0], asyncio.get_running_loop().time()) == (1001, pytest.approx(0.1, abs=0.1))
+
+
+async def test_a_session_ends_when_it_has_lasted_as_long_as_one_may():
+    async with engine_of() as engine:
+        async with connected(make_service(engine, limits=Limits(session_s=120))) as socket:
+            socket.send("session.update", session={"translate_live": {"extensions": True}})
+            while not socket.serving.done():
+                await socket.talk(0.2)
+        assert (socket.closed[0], socket.errors()) == (4001, ["expired"])
+        assert len(socket.of("translate_live.going_away")) == 1
+        assert len(socket.of("translate_live.resume")) >= 2
+        assert len(socket.text().split()) >= 295
+
+
+async def test_the_log_holds_no_word_and_no_key(caplog):
+    caplog.set_level(logging.DEBUG)
+    async with engine_of() as engine, connected(make_service(engine)) as socket:
+        socket.send("session.update", session={"translate_live": {"extensions": True}})
+        await socket.talk(3)
+        socket.send("nonsense")
+        socket.send("session.close")
+    assert "session sess_" in caplog.text
+    assert not any(word.lower() in caplog.text.lower() for word in ["word1", "nonsense", "rs_"])
