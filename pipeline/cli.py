@@ -112,7 +112,7 @@ def _log_to(path: Path) -> None:
 
 
 def _open_missing_streams() -> None:
-    """What the caller closed (as ``2>&-`` does) leads nowhere: else the next file that is opened would get its number."""
+    """Lead what the caller closed (as ``2>&-`` does) nowhere: else the next file that is opened would get its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process

@@ -161,7 +161,7 @@ async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str
 
 
 async def _heard(recognizer: Recognizer, speech: Samples) -> str:
-    """What is recognized of the speech, with the silence after it that ends an utterance."""
+    """Give what is recognized of the speech, with the silence after it that ends an utterance."""
     padded = np.concatenate([speech, np.zeros(RECOGNIZER_HZ, np.float32)])
     words: list[Word] = []
     async with recognizer.open((), ()) as listening:

@@ -30,7 +30,7 @@ def code_of(text: str) -> str:
     spoken = spoken_in(cleaned)
     meant = f"did you mean {spoken!r}? " if spoken else did_you_mean(cleaned, language_names().values())
     valid = "valid: codes such as en, es or pt-BR, and names such as Spanish"
-    raise BadInput(f"{text!r} is no language; {meant}{valid}", hint="translate-live languages")
+    raise BadInput(f"{text!r} is no language; {meant}{valid}", code="unknown_language")
 
 
 def language_of(text: str) -> str:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal
 
 SameLanguage = Literal["captions", "speak", "mute"]
-"""What becomes of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
+"""Treatment of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
 
 
 @cache
@@ -88,7 +88,7 @@ def known_code(code: str, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LanguageRow:
-    """What can be done with one language, and by which backends: nothing where a tuple is empty."""
+    """Abilities of backends for one language: nobody has them where a tuple is empty."""
 
     code: str
     name: str

@@ -25,9 +25,7 @@ def check_packages() -> None:
     ours = Path(__file__).parents[1] / "models"
     found = find_spec("models")
     if found is None:
-        raise ModelError(
-            f"the package models is not in {ours.parent}", hint="to install translate-live again", code="shadowed"
-        )
+        raise ModelError(f"the package models is not in {ours.parent}", hint="to install it again", code="shadowed")
     place = Path(found.origin).parent if found.origin else Path(next(iter(found.submodule_search_locations or ["nowhere"])))
     if place.resolve() != ours.resolve():
         raise ModelError(

@@ -7,6 +7,7 @@ import re
 from pipeline.errors import FETCH_MODELS, ModelError, NetworkError, TranslateLiveError
 
 _BY_CODE = {
+    "unknown_language": "translate-live languages",
     "language": "another --profile, see translate-live languages --all",
     "spoken_language": "--no-speech, or --speak another",
     "nothing_to_translate": "another language with --to (and --captions-language source for captions of what is said)",

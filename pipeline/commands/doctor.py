@@ -11,7 +11,7 @@ from pipeline.commands.languages import add_profile_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which profile, and into which language."""
+    """Declare the profile, and the language to try."""
     add_profile_arguments(parser)
     parser.add_argument("--to", default="es", metavar="LANG", help="into which language the translator is tried (es)")
 

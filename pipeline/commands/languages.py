@@ -32,7 +32,7 @@ def profile_given(arguments: argparse.Namespace) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which profile, or all."""
+    """Declare the profile, or all."""
     add_profile_arguments(parser)
     parser.add_argument("--all", action="store_true", help="over all profiles, also those that cannot run here")
 

@@ -33,7 +33,7 @@ class Stoppable(Protocol):
 
 
 class Interruption:
-    """What signals do to the task that runs a session; ``exit_code`` is set once one has come.
+    """Reaction of the task that runs a session to signals; ``exit_code`` is set once one has come.
 
     A thread takes them, which ends the process in time even if the loop is blocked and Python's own handlers cannot run.
     """
@@ -98,4 +98,4 @@ class Interruption:
 
 
 def _taken(number: int, frame: object) -> None:
-    """What Python itself does with a signal: nothing, it was taken from the wakeup descriptor."""
+    """Do nothing, as Python's own handler: the signal was taken from the wakeup descriptor."""

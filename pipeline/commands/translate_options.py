@@ -225,7 +225,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _is_standard_output(path: Path) -> bool:
-    """Whether a path is the file or pipe that standard output is; terminals and the null device take everything."""
+    """True if a path is the file or pipe that standard output is; terminals and the null device take everything."""
     try:
         there = path.stat()
         return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))

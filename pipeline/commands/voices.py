@@ -132,7 +132,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _about(store: VoiceStore, name: str) -> str:
-    """What is known of an enrolled voice, or what is wrong with its record."""
+    """Describe an enrolled voice, or what is wrong with its record."""
     from pipeline.errors import BadInput  # noqa: PLC0415
     from pipeline.languages import language_name  # noqa: PLC0415
 

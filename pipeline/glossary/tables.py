@@ -32,7 +32,7 @@ class Languages:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where each column stands; ``told`` is how a table without a header was read."""
+    """Places of the columns; ``told`` is how a table without a header was read."""
 
     source: int
     targets: dict[str, int]  # by language; empty: any

@@ -108,7 +108,7 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
         if not missing or name == AUTO_ORDER[-1]:
             return profile, f"profile {name}: {better or 'the best that runs here'}"
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        better = f"{name} lacks {missing[0].what}{more} (see: translate-live doctor)"
+        better = f"{name} lacks {missing[0].what}{more} (the doctor tells more)"
     raise unfit
 
 
@@ -163,11 +163,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _parse(assignment: str) -> dict[str, Any]:
     path, equals, text = assignment.partition("=")
     if not equals or not path:
-        raise BadInput(f"--set {assignment}: expected key.key=value, as in --set pace.max_lag_s=6")
+        raise BadInput(f"the setting {assignment}: expected key.key=value, as in pace.max_lag_s=6")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BadInput(f"--set {assignment}: {text!r} is no YAML value") from error
+        raise BadInput(f"the setting {assignment}: {text!r} is no YAML value") from error
     for key in reversed(path.split(".")):
         value = {key: value}
     return cast(dict[str, Any], value)

@@ -48,7 +48,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a connection may do: as which key, and with the session that its client secret names."""
+    """Rights of a connection: its key, and with the session that its client secret names."""
 
     key: Key
     session: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a client asks for, whatever its protocol, and the errors that it is told."""
+"""Wishes of a client, whatever its protocol, and the errors that it is told."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ ClientEvent = Change | Audio | Control | Ping | Finish
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """Where a session begins in the client's own count of time and units."""
+    """Beginning of a session in the client's own count of time and units."""
 
     start_ms: int = 0
     first_unit: int = 0

@@ -38,7 +38,7 @@ CLOSING_S = 5
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where and for whom the server listens."""
+    """Addresses, keys and limits of a server."""
 
     host: str = "127.0.0.1"
     port: int = 8200

@@ -1,4 +1,4 @@
-"""What all connections of a process share."""
+"""State that all connections of a process share."""
 
 from __future__ import annotations
 

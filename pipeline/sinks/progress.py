@@ -1,4 +1,4 @@
-"""How far a long recording has come, in lines for a terminal or a log."""
+"""Progress of a long recording, in lines for a terminal or a log."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _TAGS = (b"ID3", b"TAG")  # that programs append to any file
 
 
 class WavLength(Enum):
-    """How a WAV file's length compares with what its header states."""
+    """Comparison of a WAV file's length with what its header states."""
 
     AS_STATED = "as stated"  # or no WAV file
     LESS = "less"

@@ -100,7 +100,7 @@ def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.Monk
     lacks = {"gpu": [Missing(f"GPU {n}", "buy one", fetchable=False) for n in "abc"]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
-    assert (profile.name, line) == ("cpu", "profile cpu: gpu lacks GPU a and 2 more (see: translate-live doctor)")
+    assert (profile.name, line) == ("cpu", "profile cpu: gpu lacks GPU a and 2 more (the doctor tells more)")
     assert dict(lacking("cpu")) == lacks, "the doctor tells all"
     assert dict(lacking("gpu")) == {}
     del lacks["gpu"]
