@@ -53,9 +53,11 @@ def test_the_gpu_profile_speaks_in_an_enrolled_voice(tmp_path: Path) -> None:
     synthesizer = {"model": str(write_checkpoint(tmp_path / "qwen3")), "device": "cpu", "sessions": 1}
     settings = toy_settings() | {"synthesizer": synthesizer}
     events = translate(talk, tmp_path, "gpu", settings, "--voice", "anna", XDG_DATA_HOME=str(tmp_path / "data"))
-    units = {event["unit"] for event in events if event["event"] == "ReadingUnit"}
+    units = {event["unit"] for event in events if event["event"] == "ReadingUnit" and event["text"].strip()}
     assert units
-    assert {event["unit"] for event in events if event["event"] == "SpeechChunk"} == units
+    lags = [event for event in events if event["event"] == "Lag"]
+    assert {lag["unit"] for lag in lags} == units
+    assert {event["unit"] for event in events if event["event"] == "SpeechChunk"} == {lag["merged_into"] for lag in lags}
     assert not [event for event in events if event["event"] == "Fault"]
     audio, rate = soundfile.read(tmp_path / "out.wav")
     assert rate == 24_000
