@@ -95,6 +95,7 @@ export class Connection {
     this.lastSign = Date.now();
     switch (event.type) {
       case 'session.updated':
+        this.accepted = this.session;
         if (!this.ready) this.replay();
         break;
       case 'translate_live.resume':
@@ -111,6 +112,7 @@ export class Connection {
         return this.end('done');
       case 'error':
         if (!this.ready && event.error.type === 'invalid_request_error') return this.end('refused', event.error.message);
+        this.session = this.accepted ?? this.session; // or a connection anew would be refused
     }
     this.heard(event);
   }
