@@ -100,9 +100,9 @@ class Decoder:
         start, end = message["start_ms"] / 1000, message["end_ms"] / 1000
         self.next_unit = max(self.next_unit, number + 1)
         if message["end_ms"] <= self._said_ms.get(target, 0) and message["source"]:  # said before the connection was lost
-            self._doubled.add(number)
+            if target == self._main:
+                self._doubled.add(number)
             return
-        self._doubled.discard(number)
         self._said_ms[target] = max(message["end_ms"], self._said_ms.get(target, 0))
         self._heard_s = max(self._heard_s, end)
         words = spread(message["source"], start, end)
@@ -125,10 +125,10 @@ class Decoder:
 
     def _lag(self, message: Mapping[str, Any]) -> Iterator[Event]:
         number = int(message["unit"])
+        if self._begun or number in self._doubled:
+            yield from self.end()
         if number in self._doubled:
             return
-        if self._begun:
-            yield from self.end()
         self._group = number if self._group is None else self._group
         ear_voice_s = message["ear_voice_ms"] / 1000
         start = self._ends.pop(number, self._said_ms[self._main] / 1000) + ear_voice_s

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlsplit
 
 import numpy as np
 
 from pipeline.audio.resampling import Resampler
+from pipeline.client.connection import Lost, Remote, connected, first_of
 from pipeline.client.decoder import Decoder
 from pipeline.client.replay import Replay
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of
-from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Fault, Gap, Samples
+from pipeline.events import AudioChunk, Event, Fault, Gap, Samples
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.stream_time import LiveTime
@@ -28,42 +28,15 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 HZ = 24_000
-PATH = "/v1/realtime/translations"
 PIECE_MS = 200
 LEAD_S = 5.0  # how far a file is sent ahead of the clock
-KEPT_S = 60.0  # of live audio, while there is no connection
+KEPT_S, KEPT_OF_FILE_S = 15.0, 60.0  # for a replay: a live server would skip more than that
 SILENT_S = 10.0  # without audio, then a ping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0  # between attempts to connect again
 GIVE_UP_S = 600.0  # without a connection
-OPEN_S, CLOSE_S, CLOSE_NOW_S = 10.0, 60.0, 0.5
+CLOSE_S, CLOSE_NOW_S = 60.0, 0.5
+DONE, CLOSED_S = 1000, 2.0  # code of the close that follows ``session.closed``, and how soon it does
 MODEL_FAILURES = 3  # in a row, without a unit between them
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """A server: its address (``ws``, ``wss``, ``http`` or ``https``) and the key, if it asks for one."""
-
-    url: str
-    key: str = ""
-
-    @property
-    def address(self) -> str:
-        """The WebSocket's address; raises `BadInput` for one that is none."""
-        parts = urlsplit(self.url)
-        scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
-        if scheme is None or not parts.hostname:
-            raise BadInput(f"{self.url!r} is no address of a server", hint="wss://HOST or ws://127.0.0.1:8200")
-        path = parts.path.rstrip("/")
-        return f"{scheme}://{parts.netloc}{path if path.endswith(PATH) else path + PATH}?model=local"
-
-    @property
-    def name(self) -> str:
-        """Host and port."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
-
-
-class Lost(Exception):
-    """The connection ended before the talk did."""
 
 
 class ClientSession:
@@ -135,11 +108,12 @@ class ClientSession:
         """Capture and stay connected until all is said; gives what went wrong."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._time.clock_time(0.0)
                 self._capturing = tasks.create_task(self._capture(source))
                 await self._stay_connected(live=source.live)
                 self._capturing.cancel()
         except BaseExceptionGroup as group:
-            error = _first(group)
+            error = first_of(group)
             if not isinstance(error, TranslateLiveError):
                 raise
             return error
@@ -155,7 +129,8 @@ class ClientSession:
                         await self._show(item)
                         if not isinstance(item, AudioChunk):
                             continue
-                        self._time.hear(item)
+                        if source.live:
+                            self._time.hear(item)
                         if resampler is None or resampler.from_hz != item.sample_rate:
                             resampler = Resampler(item.sample_rate, HZ)
                         await self._take(resampler.process(item.samples, False), live=source.live)
@@ -185,11 +160,9 @@ class ClientSession:
         while True:
             units, opened = self._decoder.next_unit, False
             try:
-                async with self._connected() as connection:
+                async with connected(self._remote, self._token, again=self._connected_once) as connection:
                     opened = self._connected_once = True
-                    if told:
-                        await self._show(DeviceBack(f"the server {self._remote.name}"))
-                        told = False
+                    told = False
                     await self._converse(connection, live=live)
                     return
             except (Lost, OSError) as error:
@@ -203,49 +176,13 @@ class ClientSession:
             if opened:
                 lost_at = self._clock.now()
             if not told:
-                await self._show(DeviceLost(f"the server {self._remote.name}"))
+                lost = f"the connection to {self._remote.name} was lost ({message_of(why)}); connecting again"
+                await self._show(Fault("server", lost, fatal=False))
                 told = True
             if self._clock.now() - lost_at > GIVE_UP_S:
                 raise NetworkError(f"{self._remote.name} was lost and did not come back for {GIVE_UP_S:g} s: {why}")
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[ClientConnection]:
-        """Open one connection; raises `Lost` where it cannot be had now, and `Refused` where it never can."""
-        from websockets.asyncio.client import connect  # noqa: PLC0415 - an extra
-        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException  # noqa: PLC0415
-
-        headers = {"Authorization": f"Bearer {self._remote.key}"} if self._remote.key else {}
-        address = self._remote.address + (f"&resume={quote(self._token)}" if self._token else "")
-        async with AsyncExitStack() as stack:
-            opening = connect(
-                address,
-                additional_headers=headers,
-                compression=None,
-                max_size=None,
-                max_queue=None,
-                open_timeout=OPEN_S,
-                close_timeout=CLOSE_NOW_S,
-            )
-            try:
-                connection = await stack.enter_async_context(opening)
-            except InvalidStatus as error:
-                status = error.response.status_code
-                if not self._connected_once or status in {401, 403, 404}:
-                    raise _refusal(self._remote.name, status, error.response.body) from error
-                raise Lost(f"it answered {status}") from error
-            except (WebSocketException, TimeoutError) as error:
-                raise Lost(message_of(error)) from error
-            try:
-                yield connection
-            except Exception as error:
-                first = _first(error)
-                if isinstance(first, ConnectionClosed):
-                    raise Lost(message_of(first)) from error
-                if first is not error:
-                    raise first from error
-                raise
 
     async def _converse(self, connection: ClientConnection, *, live: bool) -> None:
         """Say from where it goes on, then send and receive to the end; raises `Lost` before it."""
@@ -256,7 +193,9 @@ class ClientSession:
             async for text in connection:
                 message = json.loads(text)
                 if message["type"] == "session.closed":
-                    if sending.done():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(connection.wait_closed(), CLOSED_S)
+                    if sending.done() and connection.close_code in {None, DONE}:
                         break
                     raise Lost("the server went away")
                 await self._receive(message)
@@ -268,11 +207,10 @@ class ClientSession:
 
     async def _send(self, connection: ClientConnection, *, live: bool) -> None:
         """Send what is heard, a file not much faster than it was spoken, then the end."""
-        import base64  # noqa: PLC0415
-
         began_s = self._clock.now() - self._replay.place_ms / 1000
         while True:
             if piece := self._replay.next(PIECE_MS):
+                self._replay.forget(self._replay.place_ms - round(1000 * (KEPT_S if live else KEPT_OF_FILE_S)))
                 self._room.set()
                 audio = base64.b64encode(piece).decode()
                 await connection.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
@@ -333,19 +271,3 @@ class ClientSession:
 def pcm16(samples: Samples) -> bytes:
     """Float samples as little-endian PCM16."""
     return (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()
-
-
-def _refusal(name: str, status: int, body: bytes | None) -> Refused:
-    """What the server said before the upgrade."""
-    said = ""
-    with suppress(ValueError, TypeError, KeyError):
-        said = json.loads(body or b"")["error"]["message"]
-    hint = "the key of the server" if status == 401 else ""
-    return Refused(f"the server {name} refuses ({status}): {said or 'it gives no reason'}", hint=hint)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first error within groups of them, one that a user can be told before any other."""
-    while isinstance(error, BaseExceptionGroup):
-        error = min(map(_first, error.exceptions), key=lambda one: not isinstance(one, TranslateLiveError))
-    return error

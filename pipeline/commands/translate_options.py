@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.client.session import Remote
+from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of

@@ -1,18 +1,23 @@
-"""The thin client against a real server on 127.0.0.1 with scripted models: the texts of local use, over lost connections too."""
+"""The thin client against a real server on 127.0.0.1 with scripted models: what local use gives, also over lost ones."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
+import sys
 
 import numpy as np
 import pytest
+from pipeline.client.connection import Remote
 
-from pipeline.client.session import ClientSession, Remote
+from benchmarks.serve_client import ServerProcess
+from benchmarks.spoken_numbers import spoken
+from pipeline.client.session import ClientSession
 from pipeline.clock import LoopClock
 from pipeline.errors import NetworkError, Refused
-from pipeline.events import AudioChunk, DeviceBack, DeviceLost, ReadingUnit, SpeechChunk, Transcript, text_of
+from pipeline.events import AudioChunk, Fault, ReadingUnit, SpeechChunk, Transcript, text_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving, tone
@@ -49,8 +54,8 @@ class Tone:
 
     live = False
 
-    def __init__(self, seconds: float) -> None:
-        self._samples = np.frombuffer(tone(seconds), "<i2").astype(np.float32) / np.float32(32768)
+    def __init__(self, seconds: float, pcm: bytes = b"") -> None:
+        self._samples = np.frombuffer(pcm or tone(seconds), "<i2").astype(np.float32) / np.float32(32768)
 
     async def __aiter__(self):
         for first in range(0, len(self._samples), 2400):
@@ -87,11 +92,63 @@ async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():
         tape = Tape(cut)
         await session(server.http).run(Tone(6), [SinkQueue(tape)])
     assert broken
-    assert (len(tape.of(DeviceLost)), len(tape.of(DeviceBack))) == (1, 1)
+    assert ["connecting again" in fault.message for fault in tape.of(Fault)] == [True]
     numbers = [unit.number for unit in tape.of(ReadingUnit)]
     assert numbers == list(range(len(numbers)))
     spans = [(unit.start, unit.end) for unit in tape.of(ReadingUnit)]
     assert all(before[1] <= after[0] + 0.002 for before, after in zip(spans, spans[1:], strict=False))
+
+
+class Moving:
+    """An address behind which another server answers when the first is killed."""
+
+    key, name = "", "the address"
+
+    def __init__(self, servers) -> None:
+        self._servers, self.killed = servers, 0
+
+    @property
+    def address(self) -> str:
+        return self._servers[self.killed].url
+
+    def kill(self, unit) -> None:
+        if unit.number == 2 and not self.killed:
+            self._servers[0].send(signal.SIGKILL)
+            self.killed = 1
+
+
+async def test_no_word_is_lost_or_said_twice_when_the_server_is_killed():
+    servers = list(await asyncio.gather(*(ServerProcess.start(4) for _ in range(2))))
+    try:
+        await asyncio.gather(*(server.ready() for server in servers))
+        moving = Moving(servers)
+        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",))
+        await ClientSession(moving, request, LoopClock()).run(Tone(0, spoken(0, 30)), [SinkQueue(tape)])
+        assert moving.killed
+        heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
+        assert list(map(int, heard.split())) == list(range(30))
+        committed = " ".join(text_of(event.committed) for event in tape.of(Transcript))
+        assert list(map(int, committed.split())) == list(range(30))
+    finally:
+        for server in servers:
+            await server.end()
+
+
+async def test_ctrl_c_says_what_was_heard_and_ends(tmp_path):
+    import soundfile
+
+    talk, captions = tmp_path / "talk.wav", tmp_path / "talk.vtt"
+    soundfile.write(talk, np.frombuffer(tone(60), "<i2"), 24_000)
+    async with serving() as server:
+        words = [str(talk), "--to", "es", "--from", "en", "--server", server.http, "--captions", str(captions)]
+        process = await _started(*words)
+        assert (await process.stdout.readline()).strip()
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        await asyncio.wait_for(server.service.admission.emptied(), 5)
+    assert process.returncode == 128 + signal.SIGINT, err
+    assert b"Traceback" not in err
+    assert "WORD0" in captions.read_text()
 
 
 async def test_a_wrong_key_and_a_wrong_wish_are_refused_in_the_servers_words():
@@ -133,10 +190,12 @@ async def test_settings_of_models_are_refused_with_a_server():
     assert "--profile cannot be used with --server" in err
 
 
-async def _command(*words: str) -> tuple[int, str, str]:
-    import sys
-
+async def _started(*words: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "pipeline", *words, stdout=pipe, stderr=pipe)
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "pipeline", *words, stdout=pipe, stderr=pipe)
+
+
+async def _command(*words: str) -> tuple[int, str, str]:
+    process = await _started(*words)
     out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
