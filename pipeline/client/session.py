@@ -108,7 +108,8 @@ class ClientSession:
         """Capture and stay connected until all is said; gives what went wrong."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._time.clock_time(0.0)
+                if not source.live:
+                    self._time.clock_time(0.0)
                 self._capturing = tasks.create_task(self._capture(source))
                 await self._stay_connected(live=source.live)
                 self._capturing.cancel()

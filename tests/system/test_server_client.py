@@ -10,14 +10,14 @@ import sys
 
 import numpy as np
 import pytest
-from pipeline.client.connection import Remote
 
 from benchmarks.serve_client import ServerProcess
 from benchmarks.spoken_numbers import spoken
+from pipeline.client.connection import Remote
 from pipeline.client.session import ClientSession
 from pipeline.clock import LoopClock
 from pipeline.errors import NetworkError, Refused
-from pipeline.events import AudioChunk, Fault, ReadingUnit, SpeechChunk, Transcript, text_of
+from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChunk, Transcript, text_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving, tone
@@ -60,6 +60,18 @@ class Tone:
     async def __aiter__(self):
         for first in range(0, len(self._samples), 2400):
             yield AudioChunk(self._samples[first : first + 2400], 24_000, first / 24_000)
+
+
+class LiveTone(Tone):
+    """A source that goes on by itself, as a microphone does."""
+
+    live = True
+
+    async def __aiter__(self):
+        began = asyncio.get_running_loop().time()
+        async for chunk in super().__aiter__():
+            await asyncio.sleep(began + chunk.end - asyncio.get_running_loop().time())
+            yield chunk
 
 
 def session(url: str, secret: str = "", **wishes) -> ClientSession:
@@ -129,6 +141,23 @@ async def test_no_word_is_lost_or_said_twice_when_the_server_is_killed():
         assert list(map(int, heard.split())) == list(range(30))
         committed = " ".join(text_of(event.committed) for event in tape.of(Transcript))
         assert list(map(int, committed.split())) == list(range(30))
+    finally:
+        for server in servers:
+            await server.end()
+
+
+async def test_a_live_source_goes_on_while_the_server_is_killed():
+    servers = list(await asyncio.gather(*(ServerProcess.start(4) for _ in range(2))))
+    try:
+        await asyncio.gather(*(server.ready() for server in servers))
+        moving = Moving(servers)
+        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",), spoken="es")
+        await ClientSession(moving, request, LoopClock()).run(LiveTone(0, spoken(0, 20)), [SinkQueue(tape)])
+        heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
+        assert list(map(int, heard.split())) == list(range(20))
+        assert not tape.of(Gap)
+        assert tape.of(Lag)
+        assert all(lag.ear_voice_s > 0 for lag in tape.of(Lag))
     finally:
         for server in servers:
             await server.end()
