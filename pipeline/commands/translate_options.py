@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
@@ -53,6 +54,7 @@ class TranslateOptions:
     sinks: tuple[str, ...]
     realtime: bool
     quiet: bool
+    server: Remote | None = None
 
 
 def checked(arguments: argparse.Namespace) -> TranslateOptions:
@@ -106,7 +108,30 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         sinks=tuple(arguments.sinks),
         realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or any(map(is_address, files)),
         quiet=arguments.quiet,
+        server=_server(arguments),
     )
+
+
+def _server(arguments: argparse.Namespace) -> Remote | None:
+    """The server whose models are used; settings of models are then its own."""
+    if arguments.server is None:
+        if arguments.server_key is not None:
+            raise BadInput("--server-key does nothing without --server", hint="--server URL --server-key KEY, or neither")
+        return None
+    for option, given in (
+        ("--profile", arguments.profile != "auto"),
+        ("--config", arguments.config),
+        ("--set", arguments.assignments),
+        ("--voice-style", arguments.voice_style is not None),
+        ("--max-lag", arguments.max_lag is not None),
+        ("--fast", arguments.fast),
+    ):
+        if given:
+            raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")
+    key = os.environ.get("TRANSLATE_LIVE_KEY", "") if arguments.server_key is None else arguments.server_key
+    remote = Remote(arguments.server, key.strip())
+    _ = remote.address  # raises for one that is none
+    return remote
 
 
 def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:

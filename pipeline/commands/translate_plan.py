@@ -10,7 +10,7 @@ from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import BadInput, DeviceError
 from pipeline.glossary.glossary import load_glossary
 from pipeline.profiles.profile import Profile, selected_profile
-from pipeline.request import ResolvedRequest, resolve
+from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.sinks.captions import CaptionFile
 from pipeline.voices.choice import styled
 
@@ -20,7 +20,7 @@ class Plan:
     """Options that can be carried out: with which profile, what is asked of its engine, and if a speaker plays."""
 
     options: TranslateOptions
-    profile: Profile
+    profile: Profile | None  # none: the models are a server's
     resolved: ResolvedRequest
     to_speaker: bool
     captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
@@ -28,7 +28,7 @@ class Plan:
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
-    profile = _profile(options, tell)
+    profile = None if options.server else _profile(options, tell)
     glossary = load_glossary(options.glossary, options.request.languages, options.request.targets, tell)
     if options.mic:
         choose(options.in_device, "input", list_devices())
@@ -45,11 +45,16 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         glossary=glossary.softened() if options.glossary_soft else glossary,
         spoken=options.request.spoken if speaks else None,
     )
-    resolved = resolve(request, profile)
+    resolved = resolve(request, profile) if profile else asked_of_server(request)
     for notice in resolved.notices:
         tell(notice)
     captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
     return Plan(options, profile, resolved, to_speaker, captions)
+
+
+def asked_of_server(request: SessionRequest) -> ResolvedRequest:
+    """The request as it is: the server holds it against its own profile."""
+    return ResolvedRequest(request, targets_by_name={target: target for target in request.targets})
 
 
 def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:

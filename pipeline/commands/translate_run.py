@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TextIO, cast
 
+from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
@@ -61,7 +62,7 @@ async def _interruptible(plan: Plan) -> int:
 async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
     clock = LoopClock()
     options = plan.options
-    session: Session | None = None
+    session: Session | ClientSession | None = None
 
     def clock_time(moment: float) -> float:
         return session.clock_time(moment) if session else clock.now()
@@ -73,10 +74,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         for sink in _sinks(plan, clock, clock_time):
             unused.push_async_callback(sink.close)
             sinks.append(sink)
-        tell("loading models")
-        stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
-        engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
-        session = interruption.session = await engine.session(plan.resolved, clock)
+        session = interruption.session = await _session(plan, clock, tell, opened)
         views = [*_views(plan, out, errors, clock, _keep_on if sinks else session.stop), LoggedNotices()]
         views += _progress(recorded, clock, tell)
         for sink in views:
@@ -96,6 +94,19 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         tell(f"wrote {', '.join(map(str, written))}")
     if interruption.exit_code is None:
         _check_loudness(loudness, options, errors)
+
+
+async def _session(
+    plan: Plan, clock: Clock, tell: Callable[[str], None], opened: AsyncExitStack
+) -> Session | ClientSession:
+    """Load the models and make the session, or one whose models are a server's."""
+    if plan.profile is None:
+        assert plan.options.server is not None
+        return ClientSession(plan.options.server, plan.resolved.request, clock)
+    tell("loading models")
+    stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
+    engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
+    return await engine.session(plan.resolved, clock)
 
 
 def raise_failure(outlets: Sequence[SinkQueue]) -> None:
@@ -216,8 +227,10 @@ def _about(plan: Plan) -> dict[str, object]:
     request = plan.resolved.request
     return {
         "version": version(),
-        "profile": plan.profile.name,
-        "settings": digest(plan.profile),
+        "profile": plan.profile.name
+        if plan.profile
+        else f"server {plan.options.server.name if plan.options.server else ''}",
+        "settings": digest(plan.profile) if plan.profile else "",
         "from": list(request.languages),
         "to": list(request.targets),
         "spoken": request.spoken,

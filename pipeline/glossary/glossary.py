@@ -40,6 +40,11 @@ class Glossary:
         self._entries = _merged(entries)
         self._matchers: dict[tuple[str, str], TermMatcher] = {}
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Its entries, merged."""
+        return self._entries
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -19,6 +19,7 @@ LAYERS = [
     {"sources", "sinks", "profiles"},
     {"stages", "voices"},
     {"session", "request"},
+    {"client"},
     {"engine"},
     {"server"},
     {"doctor", "commands"},

@@ -1,0 +1,230 @@
+"""The thin client against a real server on 127.0.0.1 with scripted models: what local use gives, also over lost ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks.serve_client import ServerProcess
+from benchmarks.spoken_numbers import spoken
+from pipeline.client.connection import Remote
+from pipeline.client.session import ClientSession
+from pipeline.clock import LoopClock
+from pipeline.errors import NetworkError, Refused
+from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChunk, Transcript, text_of
+from pipeline.request import SessionRequest
+from pipeline.sinks.delivery import SinkQueue
+from tests.serving import key, serving, tone
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+WORDS = [f"word{number}" for number in range(15)]
+
+
+class Tape:
+    """A sink that keeps events."""
+
+    def __init__(self, on_unit=None) -> None:
+        self.events: list = []
+        self._on_unit = on_unit
+
+    async def put(self, event) -> None:
+        self.events.append(event)
+        if isinstance(event, ReadingUnit) and self._on_unit:
+            self._on_unit(event)
+
+    async def close(self) -> None:
+        pass
+
+    def of(self, kind) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def said(self) -> list[str]:
+        return " ".join(unit.text for unit in self.of(ReadingUnit)).split()
+
+
+class Tone:
+    """A source that waits, as a file does."""
+
+    live = False
+
+    def __init__(self, seconds: float, pcm: bytes = b"") -> None:
+        self._samples = np.frombuffer(pcm or tone(seconds), "<i2").astype(np.float32) / np.float32(32768)
+
+    async def __aiter__(self):
+        for first in range(0, len(self._samples), 2400):
+            yield AudioChunk(self._samples[first : first + 2400], 24_000, first / 24_000)
+
+
+class LiveTone(Tone):
+    """A source that goes on by itself, as a microphone does."""
+
+    live = True
+
+    async def __aiter__(self):
+        began = asyncio.get_running_loop().time()
+        async for chunk in super().__aiter__():
+            await asyncio.sleep(began + chunk.end - asyncio.get_running_loop().time())
+            yield chunk
+
+
+def session(url: str, secret: str = "", **wishes) -> ClientSession:
+    return ClientSession(Remote(url, secret), SessionRequest(("es",), ("en",), **wishes), LoopClock())
+
+
+async def test_a_file_gives_the_texts_and_speech_of_local_use():
+    tape = Tape()
+    async with serving() as server:
+        await session(server.http, spoken="es").run(Tone(6), [SinkQueue(tape)])
+    units = tape.of(ReadingUnit)
+    assert [unit.number for unit in units] == list(range(len(units)))
+    assert [word.lower() for word in tape.said()] == WORDS
+    assert " ".join(text_of(event.committed) for event in tape.of(Transcript)).split() == WORDS
+    speech = tape.of(SpeechChunk)
+    assert sum(chunk.duration for chunk in speech) > 0.5
+    assert {chunk.unit for chunk in speech if chunk.last} == {chunk.unit for chunk in speech}
+
+
+async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():
+    async with serving() as server:
+        broken = []
+
+        def cut(unit) -> None:
+            if unit.number == 1 and not broken:
+                broken.append(unit)
+                for connection in tuple(server.service.connections):
+                    asyncio.get_running_loop().create_task(connection._socket.close(1012))
+
+        tape = Tape(cut)
+        await session(server.http).run(Tone(6), [SinkQueue(tape)])
+    assert broken
+    assert ["connecting again" in fault.message for fault in tape.of(Fault)] == [True]
+    numbers = [unit.number for unit in tape.of(ReadingUnit)]
+    assert numbers == list(range(len(numbers)))
+    spans = [(unit.start, unit.end) for unit in tape.of(ReadingUnit)]
+    assert all(before[1] <= after[0] + 0.002 for before, after in zip(spans, spans[1:], strict=False))
+
+
+class Moving:
+    """An address behind which another server answers when the first is killed."""
+
+    key, name = "", "the address"
+
+    def __init__(self, servers) -> None:
+        self._servers, self.killed = servers, 0
+
+    @property
+    def address(self) -> str:
+        return self._servers[self.killed].url
+
+    def kill(self, unit) -> None:
+        if unit.number == 2 and not self.killed:
+            self._servers[0].send(signal.SIGKILL)
+            self.killed = 1
+
+
+async def test_no_word_is_lost_or_said_twice_when_the_server_is_killed():
+    servers = list(await asyncio.gather(*(ServerProcess.start(4) for _ in range(2))))
+    try:
+        await asyncio.gather(*(server.ready() for server in servers))
+        moving = Moving(servers)
+        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",))
+        await ClientSession(moving, request, LoopClock()).run(Tone(0, spoken(0, 30)), [SinkQueue(tape)])
+        assert moving.killed
+        heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
+        assert list(map(int, heard.split())) == list(range(30))
+        committed = " ".join(text_of(event.committed) for event in tape.of(Transcript))
+        assert list(map(int, committed.split())) == list(range(30))
+    finally:
+        for server in servers:
+            await server.end()
+
+
+async def test_a_live_source_goes_on_while_the_server_is_killed():
+    servers = list(await asyncio.gather(*(ServerProcess.start(4) for _ in range(2))))
+    try:
+        await asyncio.gather(*(server.ready() for server in servers))
+        moving = Moving(servers)
+        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",), spoken="es")
+        await ClientSession(moving, request, LoopClock()).run(LiveTone(0, spoken(0, 20)), [SinkQueue(tape)])
+        heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
+        assert list(map(int, heard.split())) == list(range(20))
+        assert not tape.of(Gap)
+        assert tape.of(Lag)
+        assert all(lag.ear_voice_s > 0 for lag in tape.of(Lag))
+    finally:
+        for server in servers:
+            await server.end()
+
+
+async def test_ctrl_c_says_what_was_heard_and_ends(tmp_path):
+    import soundfile
+
+    talk, captions = tmp_path / "talk.wav", tmp_path / "talk.vtt"
+    soundfile.write(talk, np.frombuffer(tone(60), "<i2"), 24_000)
+    async with serving() as server:
+        words = [str(talk), "--to", "es", "--from", "en", "--server", server.http, "--captions", str(captions)]
+        process = await _started(*words)
+        assert (await process.stdout.readline()).strip()
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        await asyncio.wait_for(server.service.admission.emptied(), 5)
+    assert process.returncode == 128 + signal.SIGINT, err
+    assert b"Traceback" not in err
+    assert "WORD0" in captions.read_text()
+
+
+async def test_a_wrong_key_and_a_wrong_wish_are_refused_in_the_servers_words():
+    async with serving(keys=[key("studio", "sesame")]) as server:
+        with pytest.raises(Refused, match="401"):
+            await session(server.http, "guess").run(Tone(1), [])
+        with pytest.raises(Refused, match="voice"):
+            await session(server.http, "sesame", spoken="es", voice="same").run(Tone(1), [])
+
+
+async def test_a_host_that_cannot_be_reached_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(NetworkError, match="cannot be reached"):
+        await session(f"ws://127.0.0.1:{port}").run(Tone(1), [])
+
+
+async def test_the_command_writes_captions_speech_and_events(tmp_path):
+    import soundfile
+
+    talk = tmp_path / "talk.wav"
+    soundfile.write(talk, np.frombuffer(tone(5), "<i2"), 24_000)
+    names = [str(tmp_path / name) for name in ("talk.es.wav", "talk.vtt", "talk.jsonl")]
+    async with serving() as server:
+        words = [str(talk), "--to", "es", "--from", "en", "--server", server.http]
+        words += ["--out", names[0], "--captions", names[1], "--events", names[2]]
+        code, out, err = await _command(*words)
+    assert code == 0, err
+    assert out.lower().split()[:12] == WORDS[:12]
+    assert "WORD3" in (tmp_path / "talk.vtt").read_text()
+    assert soundfile.info(names[0]).duration > 0.5
+    kinds = {json.loads(line).get("event") for line in (tmp_path / "talk.jsonl").read_text().splitlines()}
+    assert {"Transcript", "ReadingUnit", "SpeechChunk", "Lag"} <= kinds
+
+
+async def test_settings_of_models_are_refused_with_a_server():
+    code, _, err = await _command("x.wav", "--to", "es", "--server", "ws://127.0.0.1:1", "--profile", "cpu")
+    assert code == 2
+    assert "--profile cannot be used with --server" in err
+
+
+async def _started(*words: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "pipeline", *words, stdout=pipe, stderr=pipe)
+
+
+async def _command(*words: str) -> tuple[int, str, str]:
+    process = await _started(*words)
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
