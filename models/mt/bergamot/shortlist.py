@@ -52,7 +52,7 @@ def read_shortlist(path: Path, size: int) -> Shortlist:
             raise ValueError("it does not begin as such a file does")
         starts = np.frombuffer(data, np.uint64, words, 48)
         tokens = np.frombuffer(data, np.uint32, count, 48 + 8 * words)
-        if int(starts[-1]) != count or np.any(starts[1:] < starts[:-1]) or int(tokens.max(initial=0)) >= size:
+        if int(starts[-1]) != count or np.any(starts[1:] < starts[:-1]) or np.any(tokens >= size):
             raise ValueError("its lists are not in order, or of another vocabulary")
         return Shortlist(frequent, starts, tokens, size)
     except (OSError, struct.error, ValueError, IndexError) as error:
