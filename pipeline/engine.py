@@ -56,8 +56,9 @@ class Engine:
             finally:
                 for shared in engine._models.values():
                     shared.free()
-        if failure is not None:
-            raise failure
+        failed = (failure, *(shared.failure for shared in engine._models.values()))
+        for first in filter(None, failed):
+            raise first
 
     def capacity(self) -> int:
         """Count the sessions that the profile carries at once (measured by ``python -m benchmarks load``)."""
@@ -136,6 +137,7 @@ class Shared:
         self._freed = asyncio.Event()
         self._loaded: asyncio.Future[object] | None = None
         self._holding: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None  # of freeing it, which must not hide its user's
 
     async def get(self) -> object:
         """The model; raises what loading it raises, and the next call tries again."""
@@ -157,7 +159,8 @@ class Shared:
                 await self._freed.wait()
         except Exception as error:  # the border to the model: whoever asked for it gets the error
             if loaded.done():
-                raise
+                self.failure = error
+                return
             self._loaded = None
             loaded.set_exception(error)
         finally:

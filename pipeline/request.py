@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.errors import BadInput
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, canonical, known_code, language_name
@@ -49,6 +50,13 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
 
     Raises `BadInput` or `Refused` for what the profile cannot do, and `ModelError` for what this machine lacks.
     """
+    if not request.targets:
+        raise BadInput("there is no target language", code="no_target")
+    if request.spoken and request.spoken not in request.targets:
+        known = ", ".join(request.targets)
+        raise BadInput(
+            f"{request.spoken!r} is to be spoken and is none of the targets; valid: {known}", code="spoken_language"
+        )
     backends = profile.backends
     translated = {target for _, target in backends.translator.pairs()}
     sources = {code: known_code(code, backends.recognizer.languages()) for code in request.languages}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -170,12 +170,13 @@ class Session:
     async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
         run = SessionContext(self._control, self._time, self._clock, self.show, self.tell)
+        policies = self._policies()  # here, so that an error of theirs is the session's
         async with asyncio.TaskGroup() as delivery:
             for outlet in self._outlets:
                 delivery.create_task(outlet.deliver(self.tell))
             with suppress(ExceptionGroup):  # noted in self._failed
                 async with asyncio.TaskGroup() as stages:
-                    self._start(stages, source, listening, speaking, run)
+                    self._start(stages, source, listening, speaking, run=run, policies=policies)
             if self._failed:
                 name, error = self._failed[0]
                 await self.show(Fault(name, message_of(error), fatal=True))
@@ -188,12 +189,14 @@ class Session:
         source: Source,
         listening: Listening,
         speaking: Speaking | None,
+        *,
         run: SessionContext,
+        policies: Mapping[str, UnitPolicy],
     ) -> None:
         audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
         units = Channel[Stamped[ReadingUnit]](UNITS)
-        translating = Translating(self._models.translator, self._policies(), run, self._options.same_language)
+        translating = Translating(self._models.translator, policies, run, self._options.same_language)
         spoken = self._options.spoken if speaking else None
         works: list[tuple[str, Coroutine[Any, Any, None], Channel[Any] | None]] = [
             ("capture", self._capture(source, audio, run), audio),
@@ -257,6 +260,7 @@ class Session:
                 await self._models.translator.check(self._glossary.terms(source, target), source, target)
 
     def _flush(self) -> None:
+        self._control.flushes += 1
         for outlet in self._outlets:
             outlet.flush()
 

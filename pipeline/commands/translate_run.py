@@ -113,7 +113,9 @@ def raise_failure(outlets: Sequence[SinkQueue]) -> None:
     """Raise the errors that ended sinks, while the session went on, as one that a user can be told."""
     errors = [_as_told(outlet.name, outlet.error) for outlet in outlets if outlet.error is not None]
     if len(errors) > 1:  # on a full disk each output has lost something
-        raise type(errors[0])("; ".join(error.message for error in errors), hint=errors[0].hint) from errors[0]
+        raise type(errors[0])(
+            "; ".join(error.message for error in errors), hint=errors[0].hint, code=errors[0].code
+        ) from errors[0]
     for error in errors:
         raise error
 
@@ -188,11 +190,14 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
 def own_sink(name: str) -> Sink:
     """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
     module_name, _, class_name = name.partition(":")
+    wanted = "--sink module:Class, a class with put and close that is made without arguments"
     try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(f"no sink {name!r}: {error}", hint="--sink module:Class, a class with put and close") from error
-    return cast(Sink, kind())
+        sink = getattr(importlib.import_module(module_name), class_name)()
+    except Exception as error:  # the border to a user's module
+        raise BadInput(f"no sink {name!r}: {error!r}", hint=wanted) from error
+    if not all(callable(getattr(sink, method, None)) for method in ("put", "close")):
+        raise BadInput(f"{name!r} is no sink", hint=wanted)
+    return cast(Sink, sink)
 
 
 def _views(

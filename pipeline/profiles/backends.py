@@ -89,7 +89,7 @@ def backend(choice: BackendChoice) -> object:
     module_name, _, class_name = choice.use.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, TypeError, ValueError) as error:  # of names such as ".x:Y" and ":Y", too
         check_packages()
         raise BadInput(f"no backend {choice.use!r}: {error}; a backend is named 'module:Class'") from error
     kind = getattr(module, class_name, None)

@@ -204,5 +204,5 @@ def _resolve(name: str, settings: dict[str, Any]) -> Profile:
     valid = [item.name for item in fields(Profile) if item.name != "stages"]
     for key in settings:
         if key not in valid:
-            raise BadInput(f"profile {name}: unknown setting {key!r}; {nearest(key, [*valid, *STAGES])}")
+            raise BadInput(f"profile {name}: unknown setting {key!r}; {nearest(str(key), [*valid, *STAGES])}")
     return replace(options_from({"name": name, **settings, "stages": {}}, Profile, f"profile {name}"), stages=stages)

@@ -67,6 +67,7 @@ class SinkQueue:
         self.kind: Delivery = kind or (sink.delivery if isinstance(sink, ChoosesDelivery) else "file")
         self.budget = budget or Budget()
         self.waiting_bytes = 0
+        self._flushes = 0
         self._waiting: deque[Queued] = deque()
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._closed_at: float | None = None
@@ -84,11 +85,12 @@ class SinkQueue:
 
     async def put(self, event: Event) -> None:
         """Queue an event; for a file, when there is room for it."""
-        size = size_of(event)
+        size, flushes = size_of(event), self._flushes
         while self.kind == "file" and self._takes() and self._waiting and not self._fits(size):
             self._room.clear()
             await self._room.wait()
-        self._add(event, size)
+        if flushes == self._flushes or not isinstance(event, SpeechChunk):  # speech that waited for room may be unwanted
+            self._add(event, size)
 
     def put_now(self, event: Event) -> None:
         """Queue an event without waiting: sinks that tell of each other must not wait for each other."""
@@ -96,6 +98,7 @@ class SinkQueue:
 
     def flush(self) -> None:
         """Drop speech that is queued or held back by the sink."""
+        self._flushes += 1
         self._keep([item for item in self._waiting if not isinstance(item.event, SpeechChunk)])
         if isinstance(self.sink, Flushable):
             self.sink.flush()

@@ -131,6 +131,7 @@ class Speaker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False  # the thread has nothing more to do
         self._error: Exception | None = None
+        self._flushes = 0
         self._moved = asyncio.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="speaker", daemon=True)
@@ -159,10 +160,12 @@ class Speaker:
         self._loop = asyncio.get_running_loop()
         match event:
             case SpeechChunk():
+                flushes = self._flushes
                 while self.holding:
                     self._moved.clear()
                     await self._moved.wait()
-                self._say(event)
+                if flushes == self._flushes:  # else what waited for room is unwanted
+                    self._say(event)
             case AudioChunk() if self._gain:
                 self._hear(event)
         if self._error is not None:
@@ -170,6 +173,7 @@ class Speaker:
 
     def flush(self) -> None:
         """Drop what is queued: silence as soon as the device has played what it holds (`OUTPUT_LATENCY_S`)."""
+        self._flushes += 1
         self._playback.clear()
         self._speech = None
         self._moved.set()

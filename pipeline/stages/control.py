@@ -29,6 +29,7 @@ class Control:
 
     def __init__(self) -> None:
         self.generation = 0
+        self.flushes = 0  # how often speech that was not yet heard was thrown away
         self.paused = False
         self.muted = False
 

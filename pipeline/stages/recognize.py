@@ -31,7 +31,7 @@ _JOINT_S = 0.001  # chunks that lie closer are one stream
 @asynccontextmanager
 async def in_time(stage: str, run: SessionContext) -> AsyncIterator[None]:
     """End a model call that hangs with a `ModelError`; say so if it cannot be ended because it holds its thread."""
-    stuck = Fault(stage, f"{HANGS} and cannot be interrupted: Ctrl-C twice ends the program", fatal=False)
+    stuck = Fault(stage, f"{HANGS} and cannot be interrupted", fatal=False)
     alarm = asyncio.get_running_loop().call_later(STALL_S + GRACE_S, run.tell, stuck)
     try:
         async with asyncio.timeout(STALL_S):
@@ -128,7 +128,7 @@ async def recognize(
     run: SessionContext,
 ) -> None:
     """Turn audio into transcripts. Audio that came in meanwhile is heard in one piece when the source is live."""
-    last_end = 0.0
+    last_end, generation = 0.0, 0  # the generation of the audio that was heard, not of the moment when its words come
 
     async def publish(transcript: Transcript) -> None:
         nonlocal last_end
@@ -136,12 +136,14 @@ async def recognize(
         for notice in transcript.notices:
             await run.show(notice)
         await run.show(transcript)
-        await transcripts.send(run.control.stamp(transcript))
+        await transcripts.send(Stamped(generation, transcript))
 
     async for first in audio:
         waiting = [first, *(audio.take_all() if live else ())]
         await _skip([item for item in waiting if run.control.stale(item)], "skipped to live", run.show)
-        for chunk in joined([stamped.item for stamped in waiting if not run.control.stale(stamped)]):
+        fresh = [stamped for stamped in waiting if not run.control.stale(stamped)]
+        for chunk in joined([stamped.item for stamped in fresh]):
+            generation = fresh[-1].generation
             await publish(await timed("recognize", listening.hear(chunk), run))
     await publish(await timed("recognize", listening.finish(), run))
 

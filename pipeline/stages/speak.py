@@ -57,6 +57,7 @@ class Speech:
         self._length = SpeechLength()
         self._first_sound = FirstSound()
         self._free_at = 0.0  # stream time at which all speech so far has been played
+        self._flushes = run.control.flushes
         self._failures = 0
 
     async def speak(self, units: Channel[Stamped[ReadingUnit]]) -> None:
@@ -67,6 +68,7 @@ class Speech:
             except ChannelClosed:
                 await self._silence()
                 return
+            self._note_flush()
             if self._unwanted(units.waiting()[0]):
                 await self._drop(units.take(1))
                 continue
@@ -81,6 +83,7 @@ class Speech:
 
     async def _silence(self) -> None:
         """Wait until all that was said has been played: the session, and its sinks, must not end before."""
+        self._note_flush()
         generation, moment = self._control.generation, self._time.now()
         while moment < self._free_at and self._control.generation == generation and not self._control.muted:
             moment = await self._time.reach(min(self._free_at, moment + _LOOK_S))
@@ -96,6 +99,12 @@ class Speech:
                 return moment
             if moment >= goal:
                 return moment
+
+    def _note_flush(self) -> None:
+        """Let speech begin at once if what was to be played before it has been thrown away meanwhile."""
+        if self._flushes != self._control.flushes:
+            self._flushes = self._control.flushes
+            self._free_at = min(self._free_at, self._time.now())
 
     def _unwanted(self, stamped: Stamped[ReadingUnit]) -> bool:
         return self._control.muted or self._control.stale(stamped)

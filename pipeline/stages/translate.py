@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -37,7 +38,7 @@ class Translating:
         self._policies = policies
         self._run = run
         self._same_language = same_language
-        self._failures = 0
+        self._failures: Counter[str] = Counter()  # in a row, by target
 
     async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
         """Give the units of all targets that this transcript completes; drafts are shown."""
@@ -46,7 +47,7 @@ class Translating:
         while asked := [(target, requests) for target, policy in self._policies.items() if (requests := policy.ask())]:
             answers = await self._answers([request for _, requests in asked for request in requests])
             for target, requests in asked:
-                reading = await self._reading(self._policies[target], [answers.pop(0) for _ in requests])
+                reading = await self._reading(target, [answers.pop(0) for _ in requests])
                 for unit in reading.units:
                     yield self._without_muted(replace(unit, target=target))
                 if reading.draft is not None:  # of what the units leave
@@ -91,16 +92,17 @@ class Translating:
                 error = failure
         return error
 
-    async def _reading(self, policy: UnitPolicy, answers: Sequence[Translation | Exception]) -> Reading:
+    async def _reading(self, target: str, answers: Sequence[Translation | Exception]) -> Reading:
+        policy = self._policies[target]
         good = [answer for answer in answers if isinstance(answer, Translation)]
         if len(good) == len(answers):
-            self._failures = 0
+            self._failures[target] = 0
             for notice in (notice for answer in good for notice in answer.notices):
                 await self._run.show(notice)
             return policy.read(good)
         error = next(answer for answer in answers if isinstance(answer, Exception))
-        self._failures += 1
-        if self._failures > FAILURES_ALLOWED:
+        self._failures[target] += 1
+        if self._failures[target] > FAILURES_ALLOWED:
             raise error
         await self._run.show(Fault("translate", message_of(error), fatal=False))
         return policy.fail()

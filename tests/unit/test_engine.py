@@ -9,7 +9,7 @@ import pytest
 from pipeline.contracts import Missing
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, ModelError, StageFailed
-from pipeline.events import ReadingUnit, SpeechChunk
+from pipeline.events import Fault, ReadingUnit, Skipped, SpeechChunk
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
@@ -244,3 +244,65 @@ def test_the_step_that_a_missing_model_advises_names_no_command() -> None:
     with pytest.raises(ModelError) as lacking:
         resolve(SessionRequest(("es",), spoken="es"), engine_of(synthesizer=Lacking()))
     assert lacking.value.hint == "fetch the model files of the profile scripted"
+
+
+async def test_a_spoken_language_must_be_a_target_and_there_must_be_one() -> None:
+    with pytest.raises(BadInput, match="none of the targets; valid: es"):
+        resolve(SessionRequest(("es",), ("en",), spoken="fr"), profile())
+    with pytest.raises(BadInput, match="no target language"):
+        resolve(SessionRequest((), ("en",)), profile())
+
+
+@pytest.mark.looptime
+async def test_a_model_that_cannot_be_freed_hides_no_error_of_the_caller() -> None:
+    @dataclass(frozen=True)
+    class Sticking(Scripted):
+        @asynccontextmanager
+        async def load(self):
+            yield Models()
+            raise OSError("it is not freed")
+
+    with pytest.raises(ValueError, match="mine"):
+        async with Engine.load(engine_of(recognizer=Sticking())):
+            raise ValueError("mine")
+    with pytest.raises(OSError, match="it is not freed"):
+        async with Engine.load(engine_of(recognizer=Sticking())):
+            pass
+
+
+@pytest.mark.looptime
+async def test_one_failure_counts_once_for_each_target() -> None:
+    failed = set()
+
+    @dataclass(frozen=True)
+    class Hiccup(Tagging):
+        async def translate(self, request):
+            if "word0" in request.source.split() and request.target_language not in failed:
+                if len(failed) == 3:
+                    return await Tagging.translate(self, request)
+                raise RuntimeError("it broke")
+            return await Tagging.translate(self, request)
+
+    async with Engine.load(engine_of(translator=Hiccup())) as engine:
+        keep = await heard(engine, SessionRequest(("es", "ca", "de")), 6.0)
+    assert len(keep.of(Fault)) == 3
+    assert {unit.target for unit in keep.of(ReadingUnit)} == {"es", "ca", "de"}
+
+
+@pytest.mark.looptime
+async def test_what_was_heard_before_a_skip_is_not_spoken_after_it() -> None:
+    """A recognizer that is slow gives its words when they are no longer wanted."""
+    async with Engine.load(engine_of(recognizer=SlowEars())) as engine:
+        session = await engine.session(SessionRequest(("es",), spoken="es"))
+        keep = Keep()
+        asyncio.get_running_loop().call_later(3.0, session.skip_to_live)
+        await session.run(Talk(4.0), [SinkQueue(keep)])
+    assert not [chunk for chunk in keep.of(SpeechChunk) if chunk.unit == 0]
+    assert keep.of(Skipped)
+
+
+@dataclass(frozen=True)
+class SlowEars(Scripted):
+    @asynccontextmanager
+    async def load(self):
+        yield Models(hear_s=2.5)
