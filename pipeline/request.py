@@ -53,10 +53,8 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     if not request.targets:
         raise BadInput("there is no target language", code="no_target")
     if request.spoken and request.spoken not in request.targets:
-        known = ", ".join(request.targets)
-        raise BadInput(
-            f"{request.spoken!r} is to be spoken and is none of the targets; valid: {known}", code="spoken_language"
-        )
+        message = f"{request.spoken!r} is to be spoken and is none of the targets; valid: {', '.join(request.targets)}"
+        raise BadInput(message, code="spoken_language")
     backends = profile.backends
     translated = {target for _, target in backends.translator.pairs()}
     sources = {code: known_code(code, backends.recognizer.languages()) for code in request.languages}

@@ -79,12 +79,14 @@ class Router:
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download the models for the languages that are asked for, or the first one; see `Fetching`."""
-        asked = [(source, target) for source in options.spoken for target in options.targets if source != target]
+        asked = [(source, target) for source in options.spoken or ("",) for target in options.targets if source != target]
         for tier in dict.fromkeys(self.model_for(*pair) for pair in asked) if asked else self.tiers()[:1]:
             if isinstance(tier, Fetching):
                 tier.fetch(options, progress)
-            else:
+            elif options.source in {"", "hub"}:
                 tier.pull(progress)
+            else:
+                raise ModelError(f"{options.source} has no {tier.model}, which the hub has", code="not_fetched")
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[RoutedTranslator]:

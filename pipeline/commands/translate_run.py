@@ -113,9 +113,8 @@ def raise_failure(outlets: Sequence[SinkQueue]) -> None:
     """Raise the errors that ended sinks, while the session went on, as one that a user can be told."""
     errors = [_as_told(outlet.name, outlet.error) for outlet in outlets if outlet.error is not None]
     if len(errors) > 1:  # on a full disk each output has lost something
-        raise type(errors[0])(
-            "; ".join(error.message for error in errors), hint=errors[0].hint, code=errors[0].code
-        ) from errors[0]
+        first, message = errors[0], "; ".join(error.message for error in errors)
+        raise type(first)(message, hint=first.hint, code=first.code) from first
     for error in errors:
         raise error
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import msgspec
 import yaml
 from starlette.requests import HTTPConnection
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, nearest
 from pipeline.server.asked import Rejected
 from pipeline.server.signing import Signer
 
@@ -42,8 +42,6 @@ class Key:
     sha256: str = ""
     max_sessions: int | None = None
     may_clone: bool = False  # speak with a person's own voice
-    text_to_bus: bool = False
-    retention_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ class Grant:
 
     key: Key
     session: dict[str, Any] = field(default_factory=dict)
+    once: tuple[str, int] | None = None  # id and expiry of a secret that serves one session
 
 
 class Access:
@@ -70,17 +69,23 @@ class Access:
         Without keys the host must be a name of this machine, too, or a page could reach it under a name of its own.
         """
         host, origin = connection.headers.get("host", ""), connection.headers.get("origin", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name, place = urlsplit(f"//{host}").hostname or "", urlsplit(origin).netloc
+        except ValueError:  # as of an IPv6 address without its end
+            raise Refusal(403, "origin_not_allowed", "the host or origin is no address") from None
         if origin in self.origins:
             return
-        if (self.open and name not in LOOPBACK) or (origin and urlsplit(origin).netloc != host):
+        if (self.open and name not in LOOPBACK) or (origin and place != host):
             raise Refusal(403, "origin_not_allowed", f"{origin or host} may not connect")
 
-    def identify(self, connection: HTTPConnection) -> Grant:
-        """Find who connects, by key, client secret or cookie; raises `Refusal`."""
+    def identify(self, connection: HTTPConnection, *, secrets_too: bool = False) -> Grant:
+        """Find who connects, by key or cookie, or where it is for a session by client secret; raises `Refusal`.
+
+        A secret opens nothing else: it would become lasting access to the key that made it.
+        """
         self.check_origin(connection)
         token = _token(connection)
-        if token.startswith("ek_") and (grant := self._secret(token)):
+        if secrets_too and token.startswith("ek_") and (grant := self._secret(token)):
             return grant
         if token and (key := self._key(token)):
             return Grant(key)
@@ -114,9 +119,15 @@ class Access:
 
     def _secret(self, token: str) -> Grant | None:
         payload = self.signer.read("ek", token)
-        if not payload or payload["key"] not in self._keys or (payload["once"] and not self._first_use(payload)):
+        if not payload or payload["key"] not in self._keys or (payload["once"] and payload["jti"] in self._used):
             return None
-        return Grant(self._keys[payload["key"]], payload["session"])
+        once = (payload["jti"], payload["exp"]) if payload["once"] else None
+        return Grant(self._keys[payload["key"]], payload["session"], once)
+
+    def spend(self, grant: Grant) -> None:
+        """Use up a secret that serves one session; called once the session has its place."""
+        if grant.once is not None:
+            self._first_use({"jti": grant.once[0], "exp": grant.once[1]})
 
     def _first_use(self, payload: dict[str, Any]) -> bool:
         now = self.signer.now()
@@ -148,6 +159,9 @@ def load_keys(file: Path) -> list[Key]:
     try:
         rows = yaml.safe_load(file.read_text(encoding="utf-8"))
         keys = msgspec.convert(rows, list[Key])
+        known = [field.name for field in fields(Key)]
+        if unknown := [name for row in rows for name in row if name not in known]:
+            raise BadInput(f"{file}: unknown setting {unknown[0]!r} of a key; {nearest(str(unknown[0]), known)}")
     except OSError as error:
         raise BadInput(f"cannot read the keys {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:

@@ -89,9 +89,10 @@ async def translations(socket: WebSocket) -> None:
     """OpenAI's realtime translations, refused before the upgrade or served to the end."""
     service: Service = socket.app.state.service
     try:
-        grant = service.access.identify(socket)
+        grant = service.access.identify(socket, secrets_too=True)
         session = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
         with service.admission.place(grant.key, session):
+            service.access.spend(grant)
             dialect = OpenAI(socket.query_params.get("model") or _model(service, grant.session), Asked(service.target))
             if grant.session:
                 dialect.asked = dialect.changed(_session_fields(grant.session))

@@ -128,7 +128,11 @@ class Connection:
         return message.get("text")
 
     async def _take(self, text: str) -> None:
-        event = self._dialect.decode(text)
+        try:
+            event = self._dialect.decode(text)
+        except Rejected:
+            await self._spend()
+            raise
         if not isinstance(event, Audio):
             await self._spend()
         match event:

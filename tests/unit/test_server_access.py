@@ -71,7 +71,9 @@ def test_a_client_secret_holds_its_configuration_until_it_expires(signer):
     access = Access([KEY], signer)
     secret, expires_at = access.client_secret(Grant(KEY), {"model": "m"}, 60, single_use=False)
     for _ in range(2):
-        assert access.identify(connection(authorization=f"Bearer {secret}")) == Grant(KEY, {"model": "m"})
+        granted = access.identify(connection(authorization=f"Bearer {secret}"), secrets_too=True)
+        assert granted == Grant(KEY, {"model": "m"})
+    assert refused(access, authorization=f"Bearer {secret}")[0] == 401, "it opens sessions, nothing else"
     assert expires_at == NOW[0] + 60
     assert refused(access, authorization=f"Bearer {secret[:-1]}0")[0] == 401
     assert refused(Access([KEY], Signer(SECRET[::-1], lambda: NOW[0])), authorization=f"Bearer {secret}")[0] == 401
@@ -83,8 +85,13 @@ def test_a_client_secret_holds_its_configuration_until_it_expires(signer):
 def test_a_single_use_secret_and_a_ticket_work_once(signer):
     access = Access([KEY], signer)
     secret, _ = access.client_secret(Grant(KEY), {}, 60, single_use=True)
-    assert access.identify(connection(authorization=f"Bearer {secret}")).key is KEY
-    assert refused(access, authorization=f"Bearer {secret}")[0] == 401
+    words = connection(authorization=f"Bearer {secret}")
+    granted = access.identify(words, secrets_too=True)
+    assert granted.key is KEY
+    assert access.identify(words, secrets_too=True) == granted, "a full server does not use it up"
+    access.spend(granted)
+    with pytest.raises(Refusal):
+        access.identify(words, secrets_too=True)
     ticket, _ = access.ticket(Grant(KEY))
     cookie = access.cookie(ticket)
     assert access.cookie(ticket) is None
@@ -168,3 +175,13 @@ async def test_the_place_of_a_lost_session_waits_for_its_client():
     admission.keep("sess_1")
     await asyncio.sleep(KEPT_S)
     assert admission.admits
+
+
+def test_a_misspelt_limit_of_a_key_and_a_host_that_is_no_address_are_refused(signer, tmp_path):
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"- {{id: studio, sha256: {KEY.sha256}, max-sessions: 2}}\n")
+    with pytest.raises(BadInput, match="unknown setting 'max-sessions' of a key; did you mean 'max_sessions'"):
+        load_keys(file)
+    access = Access([KEY], signer)
+    assert refused(access, host="[")[0] == 403
+    assert refused(access, origin="http://[", host="ours.example")[0] == 403

@@ -109,8 +109,10 @@ class FasterWhisper:
 
         if not self.cache and (name := f"whisper-{self.model}") in table():
             fetch(name, progress, source=options.source)
-        else:
+        elif options.source in {"", "hub"}:
             download(self.model, self.cache, progress)
+        else:
+            raise ModelError(f"{options.source} has no Whisper model {self.model}, which the hub has", code="not_fetched")
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[WhisperRecognizer]:

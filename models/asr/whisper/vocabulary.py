@@ -20,8 +20,10 @@ class Vocabulary:
     """
 
     def __init__(self, terms: Sequence[str] = (), encode: Callable[[str], Tokens] | None = None) -> None:
-        self._terms = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
         self._encode = encode or (lambda _text: ())
+        given = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
+        self._terms = [term for term in given if len(self._encode(_prompt([term]))) <= VOCABULARY_TOKENS]
+        self._too_long = len(given) - len(self._terms)
         self._newest = ""
         self._choose()
 
@@ -30,9 +32,9 @@ class Vocabulary:
         """A notice if terms are left out."""
         if not self.left_out:
             return ()
-        told = len(self._terms) - self.left_out
+        given = len(self._terms) + self._too_long
         message = (
-            f"the recognizer can be told {told} of the {len(self._terms)} terms to expect at a time: "
+            f"the recognizer can be told {given - self.left_out} of the {given} terms to expect at a time: "
             "those said last come first, then the order of the glossary"
         )
         return (Fault("recognize", message, fatal=False),)
@@ -56,7 +58,7 @@ class Vocabulary:
             return len(self._encode(_prompt(self._terms[:count])))
 
         fitting = bisect_right(range(1, len(self._terms) + 1), VOCABULARY_TOKENS, key=length)
-        self.left_out = len(self._terms) - fitting
+        self.left_out = len(self._terms) - fitting + self._too_long
         self.text = ", ".join(self._terms[:fitting])
         self.tokens = self._encode(_prompt(self._terms[:fitting])) if fitting else ()
 
