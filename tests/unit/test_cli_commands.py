@@ -492,3 +492,11 @@ def test_every_output_that_lost_something_is_named():
         assert part in caught.value.message
     assert caught.value.hint == "another disk"
     raise_failure(outlets[1:2])
+
+
+def test_what_is_to_be_fetched_is_that_of_the_settings(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    (tmp_path / "talk.wav").write_bytes(b"RIFF")
+    words = [str(tmp_path / "talk.wav"), "--to", "pt", "--profile", "cpu", "--set", "recognizer.model=tiny.en"]
+    assert main(words) == 4
+    assert capsys.readouterr().err.splitlines()[-1] == "try: translate-live pull cpu --set recognizer.model=tiny.en"

@@ -243,3 +243,10 @@ def test_a_term_that_was_said_is_expected_before_those_that_were_not():
     rest = [term for term in terms if term not in {"term250", "term002"}]
     assert vocabulary.tokens == ("term250", "term002", *rest[:126])
     assert not Vocabulary(terms[:5], tuple).notices
+
+
+def test_a_term_too_long_to_be_told_hides_no_other():
+    vocabulary = Vocabulary(["x" * 300, "Ana", "Norland"], lambda text: tuple(text.strip(" .").replace(", ", "")))
+    assert vocabulary.text == "Ana, Norland"
+    (notice,) = vocabulary.notices
+    assert "2 of the 3 terms" in notice.message
