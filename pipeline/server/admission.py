@@ -20,7 +20,7 @@ class Admission:
         self.capacity = capacity
         self.draining = False
         self._active: Counter[str] = Counter()  # by key
-        self._kept: dict[str, float] = {}  # until when, on the loop's clock, by session
+        self._kept: dict[str, tuple[str, float]] = {}  # key, and until when on the loop's clock, by session
         self._emptied = asyncio.Event()
         self._emptied.set()
 
@@ -40,7 +40,8 @@ class Admission:
         if self.draining or self._free(resuming) <= 0:
             why = "the server is going away" if self.draining else "all sessions are taken"
             raise Refusal(503, "capacity", why, retry_after_s=RETRY_S)
-        if key.max_sessions is not None and self._active[key.id] >= key.max_sessions:
+        kept = sum(owner == key.id for session, (owner, _) in self._kept.items() if session != resuming)
+        if key.max_sessions is not None and self._active[key.id] + kept >= key.max_sessions:
             message = f"this key has its {key.max_sessions} sessions"
             raise Refusal(429, "rate_limited", message, retry_after_s=RETRY_S)
         self._kept.pop(resuming, None)
@@ -53,9 +54,9 @@ class Admission:
             if not self.active:
                 self._emptied.set()
 
-    def keep(self, session: str) -> None:
-        """Keep the place of a session that was lost for its client to come back."""
-        self._kept[session] = asyncio.get_running_loop().time() + KEPT_S
+    def keep(self, session: str, key: Key) -> None:
+        """Keep the place of a session that was lost for its client to come back; it counts as one of its key's."""
+        self._kept[session] = key.id, asyncio.get_running_loop().time() + KEPT_S
 
     async def emptied(self) -> None:
         """Wait until no session runs."""
@@ -63,6 +64,6 @@ class Admission:
 
     def _free(self, resuming: str) -> int:
         now = asyncio.get_running_loop().time()
-        self._kept = {session: until for session, until in self._kept.items() if until > now}
+        self._kept = {session: place for session, place in self._kept.items() if place[1] > now}
         others = len(self._kept) - (resuming in self._kept)
         return self.capacity - self.active - others

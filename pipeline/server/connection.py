@@ -77,8 +77,9 @@ class Connection:
             leave = _first(group)
         finally:
             self._service.connections.discard(self)
-            if leave.code == GONE and self._lost and self._dialect.asked.extensions:
-                self._service.admission.keep(self._dialect.id)
+            begun = self._source is not None
+            if begun and leave.code == GONE and self._lost and self._dialect.asked.extensions:
+                self._service.admission.keep(self._dialect.id, self._key)
             self._service.metrics.ended.labels(str(leave.code)).inc()
             seconds = self._clock.now() - began
             LOG.info("session %s ends code=%d seconds=%.1f", self._dialect.id, leave.code, seconds)

@@ -167,12 +167,12 @@ async def test_a_place_is_given_back_and_keys_have_a_share():
 @pytest.mark.looptime
 async def test_the_place_of_a_lost_session_waits_for_its_client():
     admission = Admission(1)
-    admission.keep("sess_1")
+    admission.keep("sess_1", KEY)
     assert not admission.admits
     with admission.place(KEY, "sess_1"):
         assert admission.active == 1
     assert admission.admits
-    admission.keep("sess_1")
+    admission.keep("sess_1", KEY)
     await asyncio.sleep(KEPT_S)
     assert admission.admits
 
@@ -185,3 +185,14 @@ def test_a_misspelt_limit_of_a_key_and_a_host_that_is_no_address_are_refused(sig
     access = Access([KEY], signer)
     assert refused(access, host="[")[0] == 403
     assert refused(access, origin="http://[", host="ours.example")[0] == 403
+
+
+@pytest.mark.looptime
+async def test_lost_sessions_of_a_key_count_among_its_own():
+    admission, one = Admission(4), key("one", "x", max_sessions=1)
+    admission.keep("sess_1", one)
+    with pytest.raises(Refusal) as refusal, admission.place(one):
+        pass
+    assert refusal.value.status == 429
+    with admission.place(one, "sess_1"):
+        assert admission.active == 1
