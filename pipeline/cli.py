@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.commands import COMMANDS, DEFAULT
 from pipeline.commands.advice import next_step
@@ -34,7 +35,20 @@ _LOG_LINE = "%(asctime)s %(name)s %(message)s"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; gives 0 ok, 2 usage, 3 device, 4 model, 5 network, 130 interrupted, 1 a bug."""
+    """Run a command line; gives 0 ok, 2 usage, 3 device, 4 model, 5 network, 130 interrupted, 1 a bug.
+
+    Standard error that takes no more, as on a full disk, changes no exit code.
+    """
+    exit_code = _run(argv)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _forget(sys.stderr)
+    return exit_code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Find the command and run it; gives the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -55,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return exit_code
     except BrokenPipeError:  # as of `| head`: its reader has seen enough
-        _forget_output()
+        _forget(sys.stdout)
         return 0
     except SeveralMistakes as error:
         return _failed(f"{error.what}:", None, error.exit_code, verbose, error.mistakes)
@@ -67,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the border to the user: no traceback without -v
         if out := of_system(error):
             if isinstance(out, DeviceError):
-                _forget_output()
+                _forget(sys.stdout)
             return _failed(out.message, out.hint, out.exit_code, verbose)
         kind = type(error).__name__
         return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
@@ -126,10 +140,10 @@ def _open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process
 
 
-def _forget_output() -> None:
-    """Let what is still to be written vanish; Python would complain when it exits."""
+def _forget(stream: TextIO) -> None:
+    """Let what is still to be written vanish; Python would complain, and change the exit code, when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,13 @@ from pipeline.contracts import Translation, TranslationRequest, Voice
 from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Transcript, Word
 
 HZ = 16_000
+
+
+def shut(end: int) -> None:
+    """Close an end of a pipe but keep its number, which another file would get, until it is closed for good."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, end)
+    os.close(nowhere)
 
 
 @dataclass

@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import io
 import os
 import struct
@@ -13,7 +12,7 @@ from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Gap
 from pipeline.sources.standard_input import StandardInput
-from tests.scripted import SetClock
+from tests.scripted import SetClock, shut
 
 PCM = np.arange(-4000, 4000, dtype="<i2")
 
@@ -22,9 +21,8 @@ PCM = np.arange(-4000, 4000, dtype="<i2")
 def pipe():
     reading, writing = os.pipe()
     yield reading, writing
-    for end in (reading, writing):
-        with contextlib.suppress(OSError):
-            os.close(end)
+    os.close(reading)
+    os.close(writing)
 
 
 async def heard(source):
@@ -41,7 +39,7 @@ async def test_odd_pieces_join_to_the_samples(pipe):
     def write():
         for begin in range(0, len(data), 333):
             os.write(writing, data[begin : begin + 333])
-        os.close(writing)
+        shut(writing)
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -75,7 +73,7 @@ async def test_wav_of_the_wanted_pcm_can_be_piped_in(pipe):
     file = io.BytesIO()
     soundfile.write(file, PCM / 32768, 16000, format="WAV")
     os.write(writing, file.getvalue())
-    os.close(writing)
+    shut(writing)
     samples = await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
     np.testing.assert_array_equal(samples, PCM.astype(np.float32) / 32768)
 
@@ -87,7 +85,7 @@ async def test_a_header_may_come_in_parts_and_hold_more_than_the_format(pipe, at
     form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
     header = b"RIFF\xff\xff\xff\xffWAVE" + about + form + b"data\xff\xff\xff\xff"
     os.write(writing, header + PCM.tobytes())
-    os.close(writing)
+    shut(writing)
     source = StandardInput(16000, clock=LoopClock(), descriptor=reading, chunk_s=at_once / 32000)
     np.testing.assert_array_equal(await heard(source), PCM.astype(np.float32) / 32768)
 
@@ -95,7 +93,7 @@ async def test_a_header_may_come_in_parts_and_hold_more_than_the_format(pipe, at
 @pytest.mark.parametrize("begin", [b"RIFF", b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0"])
 async def test_a_header_that_ends_before_its_samples_is_refused(pipe, begin):
     os.write(pipe[1], begin)
-    os.close(pipe[1])
+    shut(pipe[1])
     with pytest.raises(BadInput, match="within the header"):
         await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))
 
@@ -103,14 +101,14 @@ async def test_a_header_that_ends_before_its_samples_is_refused(pipe, begin):
 async def test_half_a_sample_at_the_end_is_told(pipe):
     reading, writing = pipe
     os.write(writing, PCM.tobytes()[:7])
-    os.close(writing)
+    shut(writing)
     chunk, notice = [item async for item in StandardInput(16000, clock=LoopClock(), descriptor=reading)]
     assert len(chunk.samples) == 3
     assert "middle of a sample" in notice.message
 
 
 async def test_nothing_at_all_ends_at_once(pipe):
-    os.close(pipe[1])
+    shut(pipe[1])
     assert len(await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))) == 0
 
 
@@ -136,7 +134,7 @@ async def test_a_silent_writer_cannot_hold_a_cancelled_session(pipe):
 async def test_a_pipe_that_is_faster_than_speech_is_paced_when_live(pipe):
     reading, writing = pipe
     os.write(writing, PCM.tobytes())
-    os.close(writing)
+    shut(writing)
     clock, chunks = SetClock(100.0), []
     async for chunk in StandardInput(16000, clock=clock, live=True, descriptor=reading):
         assert clock.now() == pytest.approx(100.0 + chunk.end)
@@ -167,7 +165,7 @@ def stalled(clock, writing, data):
     """The writer comes back after 30 s."""
     clock.moment += 30.0
     os.write(writing, data)
-    os.close(writing)
+    shut(writing)
 
 
 @pytest.mark.parametrize("rate_hz", [0, -1, 10_000_000])

@@ -14,7 +14,7 @@ from pipeline.events import AudioChunk, Fault
 from pipeline.sources.encoded_input import HEADS, is_encoded
 from pipeline.sources.standard_input import StandardInput
 from tests.encoded_sound import FORMS, RATE, SWEEP, encoded
-from tests.scripted import SetClock
+from tests.scripted import SetClock, shut
 from tests.unit.test_audio_files import tone
 
 
@@ -33,18 +33,17 @@ def pipe():
                     heard.wait()
                 os.write(writing, rest)
             if close:
-                os.close(writing)
+                shut(writing)
 
         threads.append(threading.Thread(target=work))
         threads[-1].start()
         return threads[-1]
 
     yield reading, write
-    for end in (reading, writing):
-        with contextlib.suppress(OSError):
-            os.close(end)
+    os.close(reading)
     for thread in threads:
         thread.join()
+    os.close(writing)
 
 
 async def heard(source):
