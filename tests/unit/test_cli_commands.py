@@ -471,7 +471,7 @@ def test_what_the_system_is_out_of_is_told_as_what_it_is(error, code, step, monk
         raise error
 
     monkeypatch.setattr("pipeline.commands.languages.run", run)
-    monkeypatch.setattr("pipeline.cli._forget_output", lambda: None)
+    monkeypatch.setattr("pipeline.cli._forget", lambda stream: None)
     assert main(["languages"]) == code
     told, advice = capsys.readouterr().err.splitlines()
     assert (getattr(error, "strerror", None) or "out of memory") in told
