@@ -43,6 +43,8 @@ def apply_defaults(parser: argparse.ArgumentParser, settings: Mapping[str, objec
     names = {action.dest for action in parser._actions}
     if "mic" not in names:
         settings = {name: value for name, value in settings.items() if name == "profile"}
+    elif "server" in settings:  # which has models of its own
+        settings = {name: value for name, value in settings.items() if name != "profile"}
     parser.set_defaults(**{name: value for name, value in settings.items() if name in names - _DEVICES})
     for action in actions_of(parser).values():
         apply_defaults(action, settings)
@@ -99,5 +101,6 @@ _KEYS: dict[str, object] = {
     "from": _texts("source", ","),
     "to": _texts("to", ","),
     "glossary": _texts("glossary"),
+    "server": _text("server"),
     "devices": {"in": _text("in_device"), "out": _text("out_device")},
 }

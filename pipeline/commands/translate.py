@@ -145,7 +145,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
     models = parser.add_argument_group("models")
-    models.add_argument("--server", metavar="URL", help="use the models of a translate-live server: wss://HOST")
+    models.add_argument(
+        "--server", metavar="URL", help="use the models of a translate-live server: wss://HOST (empty: none)"
+    )
     models.add_argument("--server-key", metavar="KEY", help="what it asks for (default: $TRANSLATE_LIVE_KEY)")
     models.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
     models.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")

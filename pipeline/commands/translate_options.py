@@ -114,7 +114,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
 
 def _server(arguments: argparse.Namespace) -> Remote | None:
     """The server whose models are used; settings of models are then its own."""
-    if arguments.server is None:
+    if not arguments.server:  # empty: not the one of the configuration file
         if arguments.server_key is not None:
             raise BadInput("--server-key does nothing without --server", hint="--server URL --server-key KEY, or neither")
         return None

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cli import parse
 from pipeline.commands.config_file import config_path
+from pipeline.commands.translate_options import checked
 from pipeline.errors import BadInput
 
 CONFIG = """
@@ -97,3 +98,12 @@ def test_the_variable_names_another_file_or_none(config: Path, monkeypatch) -> N
     monkeypatch.setenv("TRANSLATE_LIVE_CONFIG", "nowhere.yaml")
     with pytest.raises(BadInput, match=r"cannot read nowhere\.yaml"):
         parse(["talk.wav"])
+
+
+def test_a_server_of_ones_own_has_its_own_profile_and_can_be_left_out(config: Path) -> None:
+    config.write_text(CONFIG + "server: wss://rack.example\n")
+    arguments = parse(["talk.wav"])[1]
+    options = checked(arguments)
+    assert (options.server.url, options.profile) == ("wss://rack.example", "auto")
+    assert checked(parse(["talk.wav", "--server", "", "--profile", "cpu"])[1]).server is None
+    assert parse(["doctor"])[1].profile == "cpu"
