@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 
 MODEL = os.environ.get("SPOKEN_WORDS_MODEL", "small")
+HZ = 16_000
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
 
         transcribe = whisper()
     except ImportError as error:
-        sys.exit(f"{error.name} is missing in this environment: pip install faster-whisper jiwer")
+        sys.exit(f"{error.name} is missing in this environment: pip install faster-whisper jiwer soundfile soxr")
     items = [item for line in sys.stdin if (item := json.loads(line))["audio"] and plain(item["spoken"])]
     heard = [plain(transcribe(item["audio"], item["language"])) for item in items]
     wanted = [plain(item["spoken"]) for item in items]
@@ -30,6 +31,8 @@ def main() -> None:
 
 def whisper() -> Callable[[str, str], str]:
     """Whisper through faster-whisper, greedy and without a fallback to sampling."""
+    import soundfile  # noqa: PLC0415
+    import soxr  # noqa: PLC0415
     from faster_whisper import WhisperModel  # noqa: PLC0415
 
     try:
@@ -38,7 +41,11 @@ def whisper() -> Callable[[str, str], str]:
         sys.exit(f"the Whisper model {MODEL} cannot be loaded ({error}): set SPOKEN_WORDS_MODEL to a folder")
 
     def transcribe(file: str, language: str) -> str:
-        segments, _ = model.transcribe(file, language=language, beam_size=1, temperature=0.0)
+        samples, rate = soundfile.read(
+            file, dtype="float32", always_2d=True
+        )  # its reader fits no new PyAV
+        audio = soxr.resample(samples.mean(axis=1), rate, HZ)
+        segments, _ = model.transcribe(audio, language=language, beam_size=1, temperature=0.0)
         return "".join(segment.text for segment in segments)
 
     return transcribe
