@@ -41,9 +41,7 @@ def whisper() -> Callable[[str, str], str]:
         sys.exit(f"the Whisper model {MODEL} cannot be loaded ({error}): set SPOKEN_WORDS_MODEL to a folder")
 
     def transcribe(file: str, language: str) -> str:
-        samples, rate = soundfile.read(
-            file, dtype="float32", always_2d=True
-        )  # its reader fits no new PyAV
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)  # its reader fits no new PyAV
         audio = soxr.resample(samples.mean(axis=1), rate, HZ)
         segments, _ = model.transcribe(audio, language=language, beam_size=1, temperature=0.0)
         return "".join(segment.text for segment in segments)
