@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.commands import COMMANDS, DEFAULT
-from pipeline.commands.advice import next_step
+from pipeline.commands.advice import next_step, settings_given
 from pipeline.commands.config_file import apply_defaults, apply_devices, config_path, read_config
 from pipeline.commands.parser import LISTED, Command, command_of, parser_of
 from pipeline.errors import (
@@ -75,7 +74,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return _failed(f"{error.what}:", None, error.exit_code, verbose, error.mistakes)
     except TranslateLiveError as error:
         profile = getattr(arguments, "profile", "auto") if arguments else "auto"
-        return _failed(error.message, next_step(error, profile, _settings(arguments)), error.exit_code, verbose)
+        return _failed(error.message, next_step(error, profile, settings_given(arguments)), error.exit_code, verbose)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # the border to the user: no traceback without -v
@@ -85,13 +84,6 @@ def _run(argv: Sequence[str] | None) -> int:
             return _failed(out.message, out.hint, out.exit_code, verbose)
         kind = type(error).__name__
         return _failed(f"{kind}: {error}, a bug of translate-live", "again with -v, and report what it prints", 1, verbose)
-
-
-def _settings(arguments: argparse.Namespace | None) -> str:
-    """Give the options that changed the profile, each after a space, for a command to be typed next."""
-    config, assignments = getattr(arguments, "config", None), getattr(arguments, "assignments", ())
-    words = [*(["--config", str(config)] if config else []), *(word for one in assignments for word in ("--set", one))]
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 
 from pipeline.errors import FETCH_MODELS, ModelError, NetworkError, TranslateLiveError
 
@@ -59,3 +61,10 @@ def worded(hint: str, profile: str = "auto", settings: str = "") -> str:
     for place in range(1, len(parts), 2):
         parts[place] = f"translate-live pull {parts[place] or used}{settings}"
     return "".join(parts)
+
+
+def settings_given(arguments: argparse.Namespace | None) -> str:
+    """Give the options that changed the profile, each after a space, for a command to be typed next."""
+    config, assignments = getattr(arguments, "config", None), getattr(arguments, "assignments", ())
+    words = [*(["--config", str(config)] if config else []), *(word for one in assignments for word in ("--set", one))]
+    return "".join(f" {shlex.quote(word)}" for word in words)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.commands.advice import settings_given
 from pipeline.languages import LanguageRow
 
 _HEADER = ("language", "heard by", "translated by", "spoken by")
@@ -25,10 +26,8 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 
 def profile_given(arguments: argparse.Namespace) -> str:
     """The options that name the profile as they were given, each after a space, for a command to be typed next."""
-    options = [] if arguments.profile == "auto" else ["--profile", arguments.profile]
-    options += ["--config", str(arguments.config)] if arguments.config else []
-    options += [word for assignment in arguments.assignments for word in ("--set", assignment)]
-    return "".join(f" {shlex.quote(word)}" for word in options)
+    profile = "" if arguments.profile == "auto" else f" --profile {shlex.quote(arguments.profile)}"
+    return profile + settings_given(arguments)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
