@@ -34,9 +34,11 @@ async def in_time(stage: str, run: SessionContext) -> AsyncIterator[None]:
     stuck = Fault(stage, f"{HANGS} and cannot be interrupted", fatal=False)
     alarm = asyncio.get_running_loop().call_later(STALL_S + GRACE_S, run.tell, stuck)
     try:
-        async with asyncio.timeout(STALL_S):
+        async with asyncio.timeout(STALL_S) as limit:
             yield
     except TimeoutError as error:
+        if not limit.expired():  # the model's own, as of a connection
+            raise
         raise ModelError(HANGS, hint="restart with a smaller model") from error
     finally:
         alarm.cancel()

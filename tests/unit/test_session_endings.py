@@ -236,6 +236,20 @@ async def test_an_error_without_words_is_told_by_its_name() -> None:
     assert all(fault.message for fault in keep.of(Fault))
 
 
+@pytest.mark.parametrize("call", ["hear", "translate"])
+async def test_a_models_own_timeout_is_not_taken_for_a_hang(call: str) -> None:
+    class Slow(Faults):
+        async def call(self, name: str) -> bool:
+            if name == call:
+                raise TimeoutError("the license server did not answer")
+            return False
+
+    _, keep, session = make(Scripted(faults=Slow()))
+    with pytest.raises(StageFailed, match="license server"):
+        await run(session, keep, 30)
+    assert not [fault for fault in keep.of(Fault) if "hangs" in fault.message]
+
+
 async def test_every_second_is_heard_or_told_of_when_the_recognizer_is_too_slow() -> None:
     heard: list[tuple[float, float]] = []
 
