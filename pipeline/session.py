@@ -126,9 +126,9 @@ class Session:
 
     def stop(self) -> None:
         """Take no more audio in; what was heard is still translated and spoken."""
-        self._stopping = True
-        if self._capturing is not None:  # it has begun
+        if self._capturing is not None and not self._stopping:  # it has begun
             self._capturing.cancel()
+        self._stopping = True
 
     def pause(self, paused: bool = True) -> None:
         """Stop listening and fall silent, or listen again."""
@@ -226,14 +226,9 @@ class Session:
             output.close()
 
     async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:
-        if self._stopping:
-            return
-        self._capturing = asyncio.current_task()
-        try:
-            await capture(source, audio, run)
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
+        if not self._stopping:
+            self._capturing = asyncio.current_task()
+            await capture(source, audio, run, told_to_stop=lambda: self._stopping)
 
     def _policies(self) -> dict[str, UnitPolicy]:
         source = self._options.languages[0] if len(self._options.languages) == 1 else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -83,33 +84,50 @@ class Intake:
         return [piece] if len(samples) else []
 
 
-async def capture(source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:
-    """Take audio in; a live source that is not kept up with skips to live, and says so."""
-    intake = Intake()
+async def capture(
+    source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext, told_to_stop: Callable[[], bool]
+) -> None:
+    """Take audio in; a live source that is not kept up with skips to live, and says so.
+
+    It is cancelled to stop it: when ``told_to_stop``, what was heard still goes on and what was not is told.
+    """
+    intake, taken = Intake(), deque[AudioChunk]()
     paused_from: float | None = None
     end = 0.0
-    async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(source))) as items:
-        async for item in items:
-            if not isinstance(item, AudioChunk):
+    try:
+        async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(source))) as items:
+            async for item in items:
+                if not isinstance(item, AudioChunk):
+                    await run.show(item)
+                    continue
+                run.time.hear(item)
+                end = item.end
+                if run.control.paused:  # nobody gets this audio, no recording either
+                    paused_from = item.start if paused_from is None else paused_from
+                    continue
+                if paused_from is not None:
+                    await run.show(Gap(paused_from, item.start, "paused"))
+                    paused_from = None
                 await run.show(item)
-                continue
-            run.time.hear(item)
-            end = item.end
-            if run.control.paused:  # nobody gets this audio, no recording either
-                paused_from = item.start if paused_from is None else paused_from
-                continue
-            if paused_from is not None:
-                await run.show(Gap(paused_from, item.start, "paused"))
-                paused_from = None
-            await run.show(item)
-            for chunk in intake.take(item):
-                if source.live and (audio.full or chunk.end - _oldest(audio, chunk).start > LIVE_S):
-                    await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
-                await audio.send(run.control.stamp(chunk))
+                taken.extend(intake.take(item))
+                await _send(taken, audio, source.live, run)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not told_to_stop() or task is None or task.uncancel():
+            raise
     if paused_from is not None:
         await run.show(Gap(paused_from, end, "paused"))
-    for chunk in intake.finish():
-        await audio.send(run.control.stamp(chunk))
+    taken.extend(intake.finish())
+    await _send(taken, audio, source.live, run)
+
+
+async def _send(taken: deque[AudioChunk], audio: Channel[Stamped[AudioChunk]], live: bool, run: SessionContext) -> None:
+    """Send chunks to the recognizer; one stays in ``taken`` until it is sent."""
+    while taken:
+        if live and (audio.full or taken[0].end - _oldest(audio, taken[0]).start > LIVE_S):
+            await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
+        await audio.send(run.control.stamp(taken[0]))
+        taken.popleft()
 
 
 def _oldest(audio: Channel[Stamped[AudioChunk]], chunk: AudioChunk) -> AudioChunk:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from pipeline.errors import DeviceError, StageFailed
@@ -212,6 +213,56 @@ async def test_nobody_gets_audio_that_is_paused_and_a_pause_to_the_end_is_told()
     assert max(chunk.end for chunk in keep.of(AudioChunk)) < 20.2
     (gap,) = keep.of(Gap)
     assert (gap.start, gap.end) == pytest.approx((20.0, 30.0), abs=0.11)
+
+
+async def test_stop_while_paused_tells_what_was_not_heard() -> None:
+    _, _, session = make()
+    keep = Keep(wanted=lambda event: True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(session, keep, 600))
+        await asyncio.sleep(20.05)
+        session.pause()
+        await asyncio.sleep(5)
+        session.stop()
+    (gap,) = keep.of(Gap)
+    assert (gap.start, gap.end) == pytest.approx((20.0, 25.0), abs=0.11)
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_stop_loses_no_audio_that_was_taken_in(live: bool) -> None:
+    """A resampler holds some back, and a chunk may wait for room when the session is told to stop."""
+    heard: list[AudioChunk] = []
+
+    class Hearing(Scripted):
+        def open(self, *arguments: object):
+            return watching(super().open(*arguments))
+
+    @asynccontextmanager
+    async def watching(opened):
+        async with opened as stream:
+            hear = stream.hear
+
+            async def told(audio):
+                heard.append(audio)
+                return await hear(audio)
+
+            stream.hear = told
+            yield stream
+
+    class HiFi(Talk):
+        async def __aiter__(self):
+            async for chunk in super().__aiter__():
+                yield AudioChunk(np.zeros(4410, np.float32), 44_100, chunk.start)
+
+    _, _, session = make(Hearing(hear_s=0.05))
+    keep = Keep(wanted=lambda event: isinstance(event, AudioChunk))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.run(HiFi(600, live), [SinkQueue(keep)]))
+        await asyncio.sleep(20.02)
+        session.stop()
+        session.stop()
+    assert keep.events
+    assert sum(chunk.duration for chunk in heard) == pytest.approx(keep.events[-1].end, abs=1e-4)
 
 
 async def test_a_stage_whose_model_was_cancelled_by_somebody_else_ends_the_session() -> None:

@@ -83,7 +83,8 @@ async def test_what_nobody_takes_waits_and_what_is_skipped_is_told(seconds: floa
         shown.append(event)
 
     clock, audio = LoopClock(), Channel[Stamped[AudioChunk]](10_000)
-    await capture(Recording(seconds, live), audio, SessionContext(Control(), HeardTime(clock), clock, show, shown.append))
+    run = SessionContext(Control(), HeardTime(clock), clock, show, shown.append)
+    await capture(Recording(seconds, live), audio, run, lambda: False)
     gaps = [event for event in shown if isinstance(event, Gap)]
     assert bool(gaps) == skips
     spans = [(one.start, one.end) for one in (*gaps, *(stamped.item for stamped in audio.waiting()))]
