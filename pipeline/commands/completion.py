@@ -72,7 +72,7 @@ def _bash(words: list[Words]) -> str:
         "_translate_live() {",
         '  local cur="${COMP_WORDS[COMP_CWORD]}" words="" named="" word',
         '  case "${COMP_WORDS[COMP_CWORD-1]}" in', *choices, "  esac",
-        '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
+        '  for word in "${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do',
         '    case "$word" in -*) break ;; *) named="${named:+$named }$word" ;; esac',
         "  done",
         '  case "$named" in', *cases, f"    *) words={shlex.quote(' '.join(_long(words[0].options)))} ;;", "  esac",
@@ -83,7 +83,9 @@ def _bash(words: list[Words]) -> str:
 
 
 def _zsh(words: list[Words]) -> str:
-    return "\n".join(["#compdef translate-live", "autoload -U +X bashcompinit && bashcompinit", _bash(words)])
+    """Give the script of bash for bashcompinit; a file in ``fpath`` is run by the first completion, which it answers."""
+    first = "[[ ${funcstack[1]-} != _translate-live ]] || _bash_complete -o filenames -F _translate_live"
+    return "\n".join(["#compdef translate-live", "autoload -U +X bashcompinit && bashcompinit", _bash(words), first])
 
 
 def _fish(words: list[Words]) -> str:

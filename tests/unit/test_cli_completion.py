@@ -20,11 +20,12 @@ def printed(capsys, *words: str) -> str:
     return capsys.readouterr().out
 
 
-def completed(script: str, *words: str) -> set[str]:
-    """Ask a bash that has loaded the script for what completes the last of the words."""
+def completed(script: str, *words: str, shell: tuple[str, ...] = ("bash",), first: str = "") -> set[str]:
+    """Ask a shell that has loaded the script for what completes the last of the words."""
     line = " ".join(f"'{word}'" for word in ("translate-live", *words))
-    asked = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _translate_live; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    return set(subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split())
+    show = "printf '%s\\n' \"${COMPREPLY[@]}\""
+    asked = f"{script}\n{first}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _translate_live; {show}"
+    return set(subprocess.run([*shell, "-c", asked], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_bash_completes_commands_options_values_and_files(capsys, tmp_path, monkeypatch) -> None:
@@ -40,6 +41,18 @@ def test_bash_completes_commands_options_values_and_files(capsys, tmp_path, monk
     assert completed(script, "doctor", "--to") == {"--to"}
     assert completed(script, "talk") == {"talk.wav"}
     assert "translate" not in completed(script, "t")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+def test_zsh_completes_as_its_own_bashcompinit_calls_it(capsys, tmp_path) -> None:
+    script = f"autoload -U compinit; compinit -D -u\n{printed(capsys, 'completion', 'zsh')}"
+    zsh = {"shell": ("zsh", "-f"), "first": "setopt ksh_arrays"}
+    # which of them begin with what is typed, zsh finds by itself
+    assert completed(script, "", **zsh) >= {*LISTED, "--to"}
+    assert completed(script, "talk.wav", "--captions-language", "s", **zsh) == {"source", "target", "both"}
+    adding = completed(script, "voices", "add", "--", **zsh)
+    assert "--consent-text" in adding
+    assert "--captions" not in adding
 
 
 @pytest.mark.parametrize(("shell", "syntax"), [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])])
