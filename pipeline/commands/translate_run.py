@@ -168,6 +168,8 @@ def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: Backg
 def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
     """Open what plays and writes files, before the models load so that what cannot be is known at once."""
     options = plan.options
+    for name in options.sinks:  # first: a wrong one opens no device and leaves no file
+        yield own_sink(name)
     if plan.to_speaker:
         yield Speaker(options.out_device, options.original)
     if options.out is not None:
@@ -182,8 +184,6 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
         yield LazyFile(options.transcript, Transcripts)
     if options.events is not None:
         yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
-    for name in options.sinks:
-        yield own_sink(name)
 
 
 def own_sink(name: str) -> Sink:

@@ -453,6 +453,16 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
     assert speaker.closed == 1
 
 
+def test_a_wrong_sink_of_ones_own_is_refused_before_anything_is_opened(translate, monkeypatch, tmp_path):
+    opened: list[object] = []
+    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original: opened.append(name) or Keep())
+    code, _, err = translate("--out-device", "x", "--events", tmp_path / "a.jsonl", "--sink", "no_module_at_all:Sink")
+    assert code == 2
+    assert "no sink 'no_module_at_all:Sink'" in err
+    assert not opened
+    assert not (tmp_path / "a.jsonl").exists()
+
+
 def test_a_sink_that_dies_of_a_defect_fails_the_run_at_its_end(translate, monkeypatch, tmp_path):
     async def defect(self, event):
         raise ValueError("unforeseen")
