@@ -16,7 +16,7 @@ from typing import TextIO
 
 from pipeline.commands import COMMANDS, DEFAULT
 from pipeline.commands.advice import next_step, settings_given
-from pipeline.commands.config_file import apply_defaults, apply_devices, config_path, read_config
+from pipeline.commands.config_file import apply_defaults, config_path, read_config
 from pipeline.commands.parser import LISTED, Command, command_of, parser_of
 from pipeline.errors import (
     BadInput,
@@ -98,7 +98,6 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     settings = read_config(config) if config else {}
     apply_defaults(parser, settings)
     arguments = parser.parse_args(words[1:] if named else words)
-    apply_devices(arguments, settings)
     if settings and not arguments.quiet:
         print(f"settings of {config}", file=sys.stderr)  # noqa: T201
     return command_of(named or DEFAULT), arguments

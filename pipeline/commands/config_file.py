@@ -39,8 +39,13 @@ def read_config(path: Path) -> dict[str, object]:
 
 
 def apply_defaults(parser: argparse.ArgumentParser, settings: Mapping[str, object]) -> None:
-    """Make settings the defaults of the options that a parser, or one of its actions, has."""
+    """Make settings the defaults of the options that a parser, or one of its actions, has.
+
+    Its devices are for sessions that use them (`translate_options.with_devices`).
+    """
     names = {action.dest for action in parser._actions}
+    if "mic" in names:
+        parser.set_defaults(devices={name: settings[name] for name in _DEVICES if name in settings})
     if "mic" not in names:
         settings = {name: value for name, value in settings.items() if name == "profile"}
     elif "server" in settings:  # which has models of its own
@@ -48,16 +53,6 @@ def apply_defaults(parser: argparse.ArgumentParser, settings: Mapping[str, objec
     parser.set_defaults(**{name: value for name, value in settings.items() if name in names - _DEVICES})
     for action in actions_of(parser).values():
         apply_defaults(action, settings)
-
-
-def apply_devices(arguments: argparse.Namespace, settings: Mapping[str, object]) -> None:
-    """Choose the devices of the settings where a microphone or speaker is used and none was named."""
-    if not getattr(arguments, "mic", False) and not getattr(arguments, "realtime", False):
-        return
-    if arguments.mic and arguments.in_device is None:
-        arguments.in_device = settings.get("in_device")
-    if arguments.out_device is None and not arguments.out and not arguments.no_speech:
-        arguments.out_device = settings.get("out_device")
 
 
 def _flat(path: Path, settings: object, section: str, keys: Mapping[str, object]) -> dict[str, object]:

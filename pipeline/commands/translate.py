@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options, in the order in which people need them."""
     parser.usage = "%(prog)s (FILE … | - | --mic) --to LANGUAGE [options]"
     parser.epilog = EXAMPLES
+    parser.set_defaults(devices={})  # of the configuration file, for sessions that use them
     what = parser.add_argument_group("what is heard")
     what.add_argument(
         "files",

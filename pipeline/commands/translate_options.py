@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.client.connection import Remote
@@ -56,18 +56,24 @@ class TranslateOptions:
     quiet: bool
     server: Remote | None = None
 
+    @property
+    def speech_to_file(self) -> bool:
+        """True if speech is kept in a file, and thus not played unless a speaker is named."""
+        return bool(self.out or (self.record and not self.mic))
+
 
 def checked(arguments: argparse.Namespace) -> TranslateOptions:
     """Check the arguments; raises `BadInput` for what contradicts itself."""
     files: list[str] = arguments.files
-    _check_input(arguments, files)
+    addresses = [name for name in files if is_address(name)]
+    _check_input(arguments, files, addresses)
     if not arguments.to:
         raise BadInput("the following arguments are required: --to", hint="translate-live --help")
     if not 0.0 <= arguments.original <= 1.0:
         raise BadInput(f"--original {arguments.original:g} is no gain; valid: 0 (silent) to 1 (as loud as the translation)")
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
-    _check_idle(arguments, files)
+    _check_idle(arguments, files, addresses)
     _check_consent(arguments)
     targets = tuple(dict.fromkeys(code_of(code) for code in arguments.to.split(",")))
     shown: Shown = arguments.captions_language or "target"
@@ -80,13 +86,13 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         voice=arguments.voice,
         same_language=arguments.same_language,
     )
-    return TranslateOptions(
+    options = TranslateOptions(
         request=request,
         files=tuple(files),
         mic=arguments.mic,
         rate_hz=arguments.rate,
         track=arguments.track,
-        address=any(map(is_address, files)),
+        address=bool(addresses),
         glossary=tuple(arguments.glossary),
         glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
@@ -106,10 +112,21 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
-        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or any(map(is_address, files)),
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or bool(addresses),
         quiet=arguments.quiet,
         server=_server(arguments),
     )
+    return with_devices(options, arguments.devices)
+
+
+def with_devices(options: TranslateOptions, configured: Mapping[str, str]) -> TranslateOptions:
+    """Choose the configured devices where a microphone or speaker is used and none was named."""
+    in_device, out_device = options.in_device, options.out_device
+    if options.mic and in_device is None:
+        in_device = configured.get("in_device")
+    if options.speech and options.realtime and not options.speech_to_file and out_device is None:
+        out_device = configured.get("out_device")
+    return replace(options, in_device=in_device, out_device=out_device)
 
 
 def _server(arguments: argparse.Namespace) -> Remote | None:
@@ -134,14 +151,13 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
     return remote
 
 
-def _check_input(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses: Sequence[str]) -> None:
     if bool(files) == arguments.mic:
         raise BadInput("say what to hear: one or more files, - for standard input, or --mic", hint="translate-live --help")
     if arguments.fast and (arguments.mic or arguments.out_device):
         raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files", hint="only -")
-    addresses = [name for name in files if is_address(name)]
     if addresses and not arguments.allow_network:
         raise BadInput(
             f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it",
@@ -161,13 +177,13 @@ def is_address(name: str) -> bool:
     return "://" in name and not Path(name).exists()
 
 
-def _check_idle(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: Sequence[str]) -> None:
     """Refuse options that would do nothing for lack of another one, or because of it."""
     for option, given, needed, there in (
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--track N", arguments.track is not None, "FILE", files),
-        ("--allow-network", arguments.allow_network, "ADDRESS", any(map(is_address, files))),
+        ("--allow-network", arguments.allow_network, "ADDRESS", addresses),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),

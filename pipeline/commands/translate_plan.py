@@ -70,10 +70,10 @@ def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:
 
 def speech_to_speaker(options: TranslateOptions, has_speaker: Callable[[], bool]) -> tuple[bool, str | None]:
     """Decide if the speaker plays, and give a hint where a user could expect speech and gets none."""
-    if not options.speech or options.out or (options.record and not options.mic):
-        return options.speech and options.out_device is not None, None
-    if options.out_device is not None:
-        return True, None
+    if options.out_device is not None or not options.speech:
+        return options.speech, None
+    if options.speech_to_file:
+        return False, None
     if not options.realtime:
         return False, "text only: --out FILE.wav writes the speech, --realtime speaks it"
     if not has_speaker():

@@ -46,8 +46,8 @@ def test_it_is_read_by_itself_and_told(config: Path, capsys) -> None:
 def test_what_is_typed_goes_before(config: Path) -> None:
     _, arguments = parse(["talk.wav", "--to", "fr", "--from", "auto", "--profile", "auto"])
     assert (arguments.profile, arguments.source, arguments.to) == ("auto", "auto", "fr")
-    _, arguments = parse(["--mic", "--in-device", "webcam"])
-    assert (arguments.in_device, arguments.out_device) == ("webcam", "Headphones")
+    options = checked(parse(["--mic", "--in-device", "webcam"])[1])
+    assert (options.in_device, options.out_device) == ("webcam", "Headphones")
 
 
 def test_devices_are_for_sessions_that_use_them(config: Path) -> None:
@@ -57,9 +57,12 @@ def test_devices_are_for_sessions_that_use_them(config: Path) -> None:
         (["--mic", "--no-speech"], ("USB", None)),
         (["talk.wav", "--realtime"], (None, "Headphones")),
         (["talk.wav", "--realtime", "--out", "a.wav"], (None, None)),
+        (["talk.wav", "--realtime", "--record", "kept"], (None, None)),
+        (["--mic", "--record", "kept"], ("USB", "Headphones")),
+        (["https://radio.example/live.mp3", "--allow-network"], (None, "Headphones")),
     ):
-        _, arguments = parse(words)
-        assert (arguments.in_device, arguments.out_device) == devices, words
+        options = checked(parse(words)[1])
+        assert (options.in_device, options.out_device) == devices, words
 
 
 def test_other_commands_take_the_profile_alone(config: Path) -> None:
