@@ -25,7 +25,8 @@ from pipeline.server.access import Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.captions_feed import CaptionsFeed
 from pipeline.server.connection import Connection
-from pipeline.server.dialects.openai import OpenAI, error_object
+from pipeline.server.dialects.codec import error_object
+from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
 from pipeline.server.resume import resumed_session

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.errors import BadInput, Refused, SeveralMistakes, TranslateLiveError
+from pipeline.errors import BadInput, SeveralMistakes, TranslateLiveError
 from pipeline.glossary.entries import Entry, Row, checked, refuse
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import SameLanguage, known_code
@@ -16,6 +16,13 @@ from pipeline.voices.record import SAME
 from pipeline.voices.store import VoiceStore
 
 LONGEST_GLOSSARY = 1000  # entries
+LANGUAGE, VOICE, GLOSSARY = (
+    "session.audio.output.language",
+    "session.translate_live.voice",
+    "session.translate_live.glossary",
+)
+"""Fields that errors name, as OpenAI's protocol and our extension of it call them."""
+UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
 LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate"}
 
 
@@ -42,11 +49,13 @@ class Asked:
     sources: tuple[str, ...] = ()  # languages that may be spoken; none: any
     speak: bool | None = None  # none: if the target can be spoken
     voice: str = ""
+    any_voice: bool = False  # another speaks if there is none of that name
     consent: bool = False  # the speaker's, to a voice learned from them
     glossary: Glossary = field(default_factory=Glossary)
     same_language: SameLanguage = "captions"
     transcription: str | None = None  # the model's name, as the client gave it
     noise_reduction: Mapping[str, object] | None = None  # accepted, without effect
+    input_hz: int = 24_000  # of the audio that the client sends
     extensions: bool = False
     start_ms: int = 0  # stream time of the first sample, after a resume
     first_unit: int = 0
@@ -54,7 +63,7 @@ class Asked:
     def session(self) -> tuple[object, ...]:
         """The wishes that only a new session can fulfil."""
         languages = self.target, self.further, self.sources, self.same_language
-        return *languages, self.speak, self.voice, self.glossary
+        return *languages, self.speak, self.voice, self.glossary, self.input_hz
 
     def request(self, *, speak: bool) -> SessionRequest:
         """The wishes as an engine takes them."""
@@ -69,10 +78,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Word to the client that what it sent has no effect here, or another than it says; ``param`` names the field."""
+
+    message: str
+    param: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """New wishes."""
+    """New wishes, and what of them has no effect."""
 
     asked: Asked
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +117,21 @@ class Finish:
     """The end of the audio: what was heard is still translated."""
 
 
-ClientEvent = Change | Audio | Control | Ping | Finish
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A frame of what the speaker shows or is seen in, as JPEG."""
+
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An event of the protocol that has no effect here."""
+
+    note: Note
+
+
+ClientEvent = Change | Audio | Control | Ping | Finish | Image | Ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +141,7 @@ class Offset:
     start_ms: int = 0
     first_unit: int = 0
     target: str = ""  # whose text and speech the protocol's own events carry, as the profile calls it
+    spoken: bool = False  # if the target is spoken
 
 
 def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary:
@@ -125,7 +158,7 @@ def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary
         refuse(problems)
         return Glossary(entries)
     except BadInput as error:
-        raise Rejected("invalid_event", message_of(error), param="session.translate_live.glossary") from error
+        raise Rejected("invalid_event", message_of(error), param=GLOSSARY) from error
 
 
 def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequest:
@@ -133,12 +166,7 @@ def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequ
     try:
         if asked.voice:
             _check_voice(asked, may_clone=may_clone)
-        try:
-            return resolve(asked.request(speak=asked.speak is not False), profile)
-        except BadInput as error:
-            if asked.speak is not None or error.code != "spoken_language":
-                raise
-            return resolve(asked.request(speak=False), profile)
+        return _with_less(asked, profile)
     except Rejected:
         raise
     except TranslateLiveError as error:
@@ -149,16 +177,32 @@ def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequ
         raise rejection(error) from error
 
 
+def _with_less(asked: Asked, profile: Profile) -> ResolvedRequest:
+    """Resolve the wishes, without speech or the voice's name where they may be left out; a notice says so."""
+    try:
+        return resolve(asked.request(speak=asked.speak is not False), profile)
+    except BadInput as error:
+        if error.code == "spoken_language" and asked.speak is None:
+            less, told = replace(asked, speak=False, voice=""), f"{asked.target} is not spoken here: there is text only"
+        elif error.code in UNKNOWN_VOICE and asked.any_voice:
+            less, told = replace(asked, voice=""), f"there is no voice {asked.voice!r} here: another speaks"
+        else:
+            raise
+    found = _with_less(less, profile)
+    return replace(found, notices=(*found.notices, told))
+
+
 def _language(error: TranslateLiveError) -> Rejected:
-    return Rejected("invalid_language", message_of(error), param="session.audio.output.language")
+    return Rejected("invalid_language", message_of(error), param=LANGUAGE)
 
 
 def _check_voice(asked: Asked, *, may_clone: bool) -> None:
     learned = asked.voice == SAME or VoiceStore().has(asked.voice)
     if learned and not may_clone:
-        raise Refused("this key may not speak with a person's own voice")
+        raise Rejected("invalid_event", "this key may not speak with a person's own voice", param=VOICE)
     if asked.voice == SAME and not asked.consent:
-        raise Refused("the speaker's own voice needs their consent: translate_live.consent")
+        told = "the speaker's own voice needs their consent: translate_live.consent"
+        raise Rejected("invalid_event", told, param=VOICE)
 
 
 def rejection(error: TranslateLiveError) -> Rejected:

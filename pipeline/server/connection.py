@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pipeline.clock import LoopClock
-from pipeline.errors import StageFailed, TranslateLiveError
-from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
-from pipeline.server.asked import Asked, Audio, Change, Control, Finish, Offset, Ping, Rejected, rejection, resolved
+from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected
 from pipeline.server.dialects.codec import Dialect
+from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.service import LOG, Allowance, Service
-from pipeline.server.source import SocketSource
-from pipeline.server.writer import SlowClient, SocketSink, Writer
-from pipeline.session import Session
-from pipeline.sinks.delivery import SinkQueue
+from pipeline.server.sessions import Sessions
+from pipeline.server.writer import SlowClient, Writer
 
 CLOSE_S = 2.0  # for the close frame to leave
-DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
-EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
-LOST = {1005, 1006}  # no close frame came, or one without a code
 BURST, PER_S = 50.0, 10.0  # events other than audio
-
-
-class Leave(Exception):
-    """The connection ends, with this code."""
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
+NO_VISION = Note("no vision here: images are dropped, the translation is of what is heard", "image")
 
 
 class Connection:
@@ -49,13 +33,11 @@ class Connection:
         self._clock = LoopClock()
         self._writer = Writer(socket.send_text)
         self._tasks = asyncio.TaskGroup()
-        self._source: SocketSource | None = None
-        self._session: Session | None = None
-        self._talking: asyncio.Task[None] | None = None
-        self._finishing: Leave | None = None
-        self._mistakes = self._start_ms = 0
-        self._heard_from = self._paused = self._muted = False
+        self._sessions = Sessions(dialect, self._writer, service, key, self._tasks)
+        self._mistakes = 0
+        self._heard_from = False
         self._lost = True  # unless the client says that it goes
+        self._noted: set[Note] = set()
         self._allowance = Allowance(BURST, PER_S, self._clock)
 
     @property
@@ -74,11 +56,10 @@ class Connection:
                 for work in (self._write(), self._read(), self._watch()):
                     tasks.create_task(work)
         except* Leave as group:
-            leave = _first(group)
+            leave = first_of(group)
         finally:
             self._service.connections.discard(self)
-            begun = self._source is not None
-            if begun and leave.code == GONE and self._lost and self._dialect.asked.extensions:
+            if self._sessions.begun and leave.code == GONE and self._lost and self._dialect.asked.extensions:
                 self._service.admission.keep(self._dialect.id, self._key)
             self._service.metrics.ended.labels(str(leave.code)).inc()
             seconds = self._clock.now() - began
@@ -88,12 +69,12 @@ class Connection:
     def going_away(self, seconds: float) -> None:
         """Tell a client that knows the extension to go elsewhere; one that has said nothing is let go at once."""
         self._extra("going_away", seconds=round(seconds))
-        if self._source is None:
+        if not self._sessions.begun:
             self.stop()
 
     def stop(self) -> None:
         """Take no more audio in, say what was heard, and close."""
-        self._finish(Leave(GOING_AWAY, "going away"))
+        self._sessions.finish(Leave(GOING_AWAY, "going away"))
 
     async def _write(self) -> None:
         try:
@@ -119,10 +100,10 @@ class Connection:
         """The next message; none for a binary one."""
         limit_s = self._service.limits.idle_s if self._heard_from else self._service.limits.first_s
         try:
-            async with asyncio.timeout(None if self._finishing else limit_s):
+            async with asyncio.timeout(None if self._sessions.finishing else limit_s):
                 message = await self._socket.receive()
         except TimeoutError:
-            await self._leave(Rejected("idle", f"nothing came for {limit_s:g} s"), IDLE)
+            await self._sessions.fail(Rejected("idle", f"nothing came for {limit_s:g} s"), IDLE)
         if message["type"] == "websocket.disconnect":
             self._lost = message.get("code") in LOST
             raise Leave(GONE)
@@ -138,117 +119,34 @@ class Connection:
             await self._spend()
         match event:
             case Audio():
-                await self._hear(event.pcm)
+                await self._sessions.hear(event.pcm)
             case Change():
-                self._change(event.asked)
+                self._change(event)
             case Control():
-                self._control(event.action)
+                self._sessions.control(event.action)
             case Ping():
                 self._extra("pong")
+            case Image():
+                self._note(NO_VISION)
+            case Ignored():
+                self._note(event.note)
             case Finish():
-                self._finish(Leave(DONE))
+                self._sessions.finish(Leave(DONE))
 
     async def _spend(self) -> None:
         """Count an event that is no audio; a client that sends too many is let go."""
         if not self._allowance.spend():
-            await self._leave(Rejected("rate_limited", f"more than {PER_S:g} events a second"), TOO_FAST)
+            await self._sessions.fail(Rejected("rate_limited", f"more than {PER_S:g} events a second"), TOO_FAST)
 
-    async def _hear(self, pcm: bytes) -> None:
-        if self._finishing is not None and self._finishing.code == DONE:
-            raise Rejected("invalid_event", "the session is being closed")
-        if self._finishing is not None:  # by us: the client cannot know yet
-            return
-        if self._source is None:
-            self._source = self._begin(self._dialect.asked)
-        await self._source.feed(pcm)
-
-    def _change(self, asked: Asked) -> None:
-        """Take new wishes; in mid-talk, if they need another session, it follows the one that runs."""
-        before = self._dialect.asked
-        resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
-        self._dialect.asked = asked
+    def _change(self, change: Change) -> None:
+        """Take new wishes, and tell what of them has no effect."""
+        extended, asked = self._dialect.asked.extensions, change.asked
+        request = self._sessions.change(asked)
         self._writer.put(self._dialect.updated())
-        if asked.extensions and not before.extensions:
+        for note in (*change.notes, *map(Note, request.notices)):
+            self._note(note)
+        if asked.extensions and not extended:
             self._renew()
-        if self._source is not None and asked.session() != before.session() and not self._finishing:
-            self._source.end()
-            self._source = self._begin(asked)
-
-    def _begin(self, asked: Asked) -> SocketSource:
-        """Start a session, after the one that runs, if one does; raises `Rejected`."""
-        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
-        again = self._source is not None or bool(asked.start_ms or asked.first_unit)
-        source = SocketSource(self._clock, self._dialect.input_hz, replay=again)
-        self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._source))
-        return source
-
-    async def _talk(
-        self,
-        request: ResolvedRequest,
-        source: SocketSource,
-        before: asyncio.Task[None] | None,
-        heard: SocketSource | None,
-    ) -> None:
-        """Run one session on ``source``, when that on the audio before has ended."""
-        if before is not None:
-            await before
-        if heard is None:
-            self._start_ms, first_unit = self._dialect.asked.start_ms, self._dialect.asked.first_unit
-        else:
-            self._start_ms += round(heard.position_s * 1000)
-            first_unit = self._dialect.next_unit
-        offset = Offset(self._start_ms, first_unit, request.request.targets[0])
-        try:
-            session = self._session = await self._service.engine.session(request, self._clock)
-            if self._paused:
-                session.pause()
-            if self._muted:
-                session.mute()
-            await session.run(source, self._outlets(offset))
-        except StageFailed:  # its `Fault` has told
-            await self._writer.drained()
-            raise Leave(FAILED, "the session failed") from None
-        except TranslateLiveError as error:
-            await self._leave(rejection(error), FAILED)
-        except Exception as error:  # the border to the models: a bug must not end other connections
-            LOG.error("session %s failed: %s", self._dialect.id, type(error).__name__)
-            await self._leave(Rejected("stage_failed", "the session failed"), FAILED)
-        if self._finishing is not None and source is self._source:
-            await self._end(self._finishing)
-
-    def _outlets(self, offset: Offset) -> Sequence[SinkQueue]:
-        sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
-        others = (make(self._dialect.id, self._key.id) for make in self._service.sinks)
-        return [SinkQueue(sink), *map(SinkQueue, others)]
-
-    def _control(self, action: str) -> None:
-        self._paused = {"pause": True, "resume": False}.get(action, self._paused)
-        self._muted = {"mute": True, "unmute": False}.get(action, self._muted)
-        if self._session is not None:
-            match action:
-                case "skip_to_live":
-                    self._session.skip_to_live()
-                case "pause" | "resume":
-                    self._session.pause(self._paused)
-                case _:
-                    self._session.mute(self._muted)
-
-    def _finish(self, leave: Leave) -> None:
-        """End the audio; what was heard is said, then the connection ends."""
-        if self._finishing is not None:
-            return
-        self._finishing = leave
-        if self._source is not None:
-            self._source.end()
-            if leave.code == GOING_AWAY and self._session is not None:
-                self._session.stop()
-        else:
-            self._tasks.create_task(self._end(leave))
-
-    async def _end(self, leave: Leave) -> None:
-        self._writer.put(self._dialect.closed())
-        await self._writer.drained()
-        raise leave
 
     async def _watch(self) -> None:
         """Renew the resume token, and end a session that has lasted as long as it may."""
@@ -263,10 +161,17 @@ class Connection:
                 warned = True
                 self.going_away(left_s)
         self._writer.put(self._dialect.failed(Rejected("expired", "the session has lasted as long as one may")))
-        self._finish(Leave(EXPIRED, "expired"))
+        self._sessions.finish(Leave(EXPIRED, "expired"))
 
     def _renew(self) -> None:
         self._extra("resume", token=resume_token(self._service.access.signer, self._dialect.id, self._key.id))
+
+    def _note(self, note: Note) -> None:
+        """Tell the client of something without effect, once."""
+        if note not in self._noted:
+            self._noted.add(note)
+            for text in self._dialect.noted(note):
+                self._writer.put(text)
 
     def _extra(self, kind: str, **fields: object) -> None:
         for text in self._dialect.extra(kind, **fields):
@@ -275,14 +180,9 @@ class Connection:
     async def _reject(self, error: Rejected) -> None:
         self._writer.put(self._dialect.failed(error))
         self._mistakes += 1
-        if self._source is None and self._mistakes >= self._service.limits.mistakes:
+        if not self._sessions.begun and self._mistakes >= self._service.limits.mistakes:
             await self._writer.drained()
             raise Leave(WRONG, "too many errors")
-
-    async def _leave(self, error: Rejected, code: int) -> NoReturn:
-        self._writer.put(self._dialect.failed(error))
-        await self._writer.drained()
-        raise Leave(code, error.code)
 
     async def _close(self, leave: Leave) -> None:
         """Send the close frame, if anybody is there to read it."""
@@ -291,9 +191,3 @@ class Connection:
         with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close(leave.code, leave.reason)
-
-
-def _first(group: BaseExceptionGroup[Leave]) -> Leave:
-    """The first of the ends that came together, but a said one before one that was only seen."""
-    leaves = [error for error in group.exceptions if isinstance(error, Leave)]
-    return min(leaves, key=lambda leave: leave.code == GONE)

@@ -24,6 +24,9 @@ from tests.serving import make_service, scripted_profile, tone
 pytestmark = pytest.mark.looptime(noop_cycles=2)
 
 
+EXTENDED = {"translate_live": {"extensions": True}}
+
+
 @dataclass
 class Socket:
     """A client: what it is sent is kept, unless it does not ``read``."""
@@ -221,6 +224,14 @@ async def test_a_new_language_in_mid_talk_loses_and_doubles_no_word():
         assert all(before["end_ms"] <= after["start_ms"] for before, after in zip(units, units[1:], strict=False))
         assert len(socket.text().split()) == 30
         assert socket.closed[0] == 1000
+
+
+async def test_a_wish_that_is_not_quite_fulfilled_is_told_once():
+    async with engine_of() as engine, connected(make_service(engine)) as socket:
+        for language in ("ca", "ca", "es"):
+            socket.send("session.update", session={"audio": {"output": {"language": language}}, **EXTENDED})
+        socket.send("session.close")
+    assert [note["message"] for note in socket.of("translate_live.note")] == ["ca is not spoken here: there is text only"]
 
 
 async def test_levers_hold_from_before_the_first_word():

@@ -27,8 +27,9 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Offset, Ping, Rejected
-from pipeline.server.dialects.openai import HZ, OpenAI, error_object
+from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Note, Offset, Ping, Rejected
+from pipeline.server.dialects.codec import HZ, error_object
+from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import TAGS, Ours
 
 JSON = st.recursive(
@@ -175,7 +176,7 @@ def test_every_message_is_one_that_the_sdk_validates():
 
     adapter = TypeAdapter(models.RealtimeTranslationServerEvent)
     dialect = make(transcription="w", extensions=False)
-    sent = [json.loads(text) for text in (dialect.created(), dialect.updated(), dialect.closed())]
+    sent = [json.loads(text) for text in (dialect.created(), dialect.updated(), *dialect.closed())]
     sent += [json.loads(dialect.failed(Rejected("invalid_event", "no"))), *messages(dialect)]
     for message in sent:
         adapter.validate_python(message)
@@ -215,7 +216,8 @@ def test_texts_grow_with_spaces_of_their_own_also_after_a_resume():
 
 def test_the_documentation_names_every_event_code_and_field():
     text = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
-    sent = messages(make(transcription="w", extensions=True))
+    dialect = make(transcription="w", extensions=True)
+    sent = [*messages(dialect), *map(json.loads, dialect.noted(Note("no voice")))]
     for message in sent:
         assert f"`{message['type']}`" in text
         if message["type"].startswith("translate_live."):

@@ -1,17 +1,24 @@
-"""Parts of a codec that all protocols share: resampled PCM16, spaces between units, times and numbers after a resume."""
+"""Parts of a codec that all protocols share: messages read and written, PCM16 in and out, spaces between units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+import base64
+import secrets
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 
 from pipeline.audio.resampling import Resampler
 from pipeline.events import Event, Samples, SpeechChunk
 from pipeline.languages import primary
-from pipeline.server.asked import Asked, ClientEvent, Offset, Rejected
+from pipeline.server.asked import Asked, ClientEvent, Note, Offset, Rejected
 
+HZ = 24_000
+LONGEST_APPEND_S = 10.0
+Message = TypeVar("Message")
+_FIELDS = msgspec.json.Decoder(dict[str, Any])
 UNSPACED = {"zh", "ja", "yue", "th", "lo", "km", "my"}
 """Languages that write no space between sentences."""
 
@@ -25,7 +32,6 @@ class Dialect(Protocol):
     """The client's own id of the message that was read last."""
     next_unit: int
     """One more than the highest number of a unit that was sent."""
-    input_hz: int
 
     def decode(self, text: str) -> ClientEvent:
         """Read a client's message; raises `Rejected`."""
@@ -43,12 +49,16 @@ class Dialect(Protocol):
         """The answer to a `Change`."""
         ...
 
-    def closed(self) -> bytes:
-        """The last message."""
+    def closed(self) -> Iterable[bytes]:
+        """The messages that end what is open, and the last."""
         ...
 
     def failed(self, error: Rejected) -> bytes:
         """The message that tells of an error."""
+        ...
+
+    def noted(self, note: Note) -> Iterable[bytes]:
+        """The message that tells what has no effect here, or another than was asked for."""
         ...
 
     def flushed(self) -> Iterable[bytes]:
@@ -63,14 +73,13 @@ class Dialect(Protocol):
 class SpeechEncoder:
     """Speech chunks of any rate as PCM16 at one; each unit is resampled as a whole."""
 
-    def __init__(self, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
+    def __init__(self) -> None:
         self._resampler: Resampler | None = None
 
-    def pcm(self, chunk: SpeechChunk) -> bytes:
+    def pcm(self, chunk: SpeechChunk, sample_rate: int) -> bytes:
         """PCM16 of a chunk, as far as it can be given yet."""
         if self._resampler is None or self._resampler.from_hz != chunk.sample_rate:
-            self._resampler = Resampler(chunk.sample_rate, self._sample_rate)
+            self._resampler = Resampler(chunk.sample_rate, sample_rate)
         samples = self._resampler.process(chunk.samples, chunk.last)
         if chunk.last:
             self._resampler = None
@@ -99,3 +108,49 @@ class Spacing:
 def pcm16(samples: Samples) -> bytes:
     """Float samples as little-endian PCM16; what is not a number is silence."""
     return (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()
+
+
+def pcm_of(audio: str, sample_rate: int) -> bytes:
+    """Decode the base64 of an append; raises `Rejected`."""
+    try:
+        pcm = base64.b64decode(audio, validate=True)
+    except ValueError as error:
+        raise Rejected("invalid_audio", "audio is no base64", param="audio") from error
+    if not pcm or len(pcm) % 2:
+        raise Rejected("invalid_audio", f"{len(pcm)} bytes are no 16-bit samples", param="audio")
+    if len(pcm) > LONGEST_APPEND_S * sample_rate * 2:
+        told = f"an append holds at most {LONGEST_APPEND_S:g} s of {sample_rate / 1000:g} kHz audio"
+        raise Rejected("invalid_audio", told, param="audio")
+    return pcm
+
+
+def wire(kind: str, **fields: object) -> bytes:
+    """A server event."""
+    return msgspec.json.encode({"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields})
+
+
+def error_object(error: Rejected) -> dict[str, str | None]:
+    """The ``error`` object, of an event or of an HTTP body."""
+    told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
+    return {**told, "event_id": error.event_id}
+
+
+def decoded(decoder: msgspec.json.Decoder[Message], tags: Collection[str], text: str) -> Message:
+    """Read a client's message, one of the types ``tags``; raises `Rejected`, with its ``event_id`` if that can be read."""
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        told, _, place = str(error).partition(" - at `$")
+        raise _malformed(text, tags, told, place.strip(".`")) from error
+
+
+def _malformed(text: str, tags: Collection[str], told: str, place: str) -> Rejected:
+    fields: dict[str, Any] = {}
+    try:
+        fields = _FIELDS.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        told = "the message is no JSON object"
+    event_id = fields.get("event_id")
+    if fields and fields.get("type") not in tags:
+        told, place = f"unknown event {str(fields.get('type'))[:80]!r}; valid: {', '.join(tags)}", "type"
+    return Rejected("invalid_event", told, param=place or None, event_id=event_id if isinstance(event_id, str) else None)

@@ -27,8 +27,20 @@ from pipeline.events import (
     Transcript,
     text_of,
 )
-from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Offset, Ping, Rejected, glossary_of
-from pipeline.server.dialects.codec import Spacing, SpeechEncoder
+from pipeline.server.asked import (
+    Asked,
+    Audio,
+    Change,
+    ClientEvent,
+    Control,
+    Finish,
+    Note,
+    Offset,
+    Ping,
+    Rejected,
+    glossary_of,
+)
+from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, decoded, error_object, pcm_of, wire
 from pipeline.server.dialects.openai_events import (
     TAGS,
     AppendEvent,
@@ -40,17 +52,12 @@ from pipeline.server.dialects.openai_events import (
     UpdateEvent,
 )
 
-HZ = 24_000
-LONGEST_APPEND_S = 10.0
 SESSION_S = 4 * 3600
-_EVENT_ID = msgspec.json.Decoder(dict[str, Any])
 _DECODER = msgspec.json.Decoder(ClientMessage)
 
 
 class OpenAI:
     """One connection's state of the protocol: its session object, and how far its texts have come."""
-
-    input_hz = HZ
 
     def __init__(self, model: str, asked: Asked, expires_at: int | None = None) -> None:
         self.model = model
@@ -59,24 +66,21 @@ class OpenAI:
         self.expires_at = expires_at or int(time.time()) + SESSION_S
         self.next_unit = 0
         self.event_id: str | None = None
-        self._speech = SpeechEncoder(HZ)
+        self._speech = SpeechEncoder()
         self._source, self._target = Spacing(), Spacing()
         self._tail = ""
 
     def decode(self, text: str) -> ClientEvent:
         """Read a client's message; raises `Rejected`."""
         self.event_id = None
-        try:
-            message = _DECODER.decode(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise _malformed(text, error) from error
+        message = decoded(_DECODER, TAGS, text)
         self.event_id = message.event_id
         return self._event(message)
 
     def _event(self, message: UpdateEvent | AppendEvent | CloseEvent | ControlEvent | Any) -> ClientEvent:  # noqa: ANN401
         match message:
             case AppendEvent():
-                return Audio(pcm_of(message.audio))
+                return Audio(pcm_of(message.audio, HZ))
             case UpdateEvent():
                 return Change(self.changed(message.session))
             case CloseEvent():
@@ -121,13 +125,17 @@ class OpenAI:
         """``session.updated``."""
         return wire("session.updated", session=self.described())
 
-    def closed(self) -> bytes:
+    def closed(self) -> Iterable[bytes]:
         """``session.closed``."""
-        return wire("session.closed")
+        return [wire("session.closed")]
 
     def failed(self, error: Rejected) -> bytes:
         """``error``."""
         return wire("error", error=error_object(error))
+
+    def noted(self, note: Note) -> Iterable[bytes]:
+        """``translate_live.note``."""
+        return self.extra("note", message=note.message, param=note.param or None)
 
     def flushed(self) -> Iterable[bytes]:
         """``translate_live.flush``."""
@@ -141,7 +149,7 @@ class OpenAI:
     def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
         """The messages for an event, each with if it is speech."""
         if isinstance(event, SpeechChunk):
-            if pcm := self._speech.pcm(event):
+            if pcm := self._speech.pcm(event, HZ):
                 yield (
                     wire(
                         "session.output_audio.delta",
@@ -216,30 +224,6 @@ class OpenAI:
         return self.extra("source", text=text, tail=tail, language=event.language, heard_ms=heard_ms, ended=event.ended)
 
 
-def wire(kind: str, **fields: object) -> bytes:
-    """A server event."""
-    return msgspec.json.encode({"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields})
-
-
-def error_object(error: Rejected) -> dict[str, str | None]:
-    """The ``error`` object, of an event or of an HTTP body."""
-    told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
-    return {**told, "event_id": error.event_id}
-
-
-def pcm_of(audio: str) -> bytes:
-    """Decode the base64 of an append; raises `Rejected`."""
-    try:
-        pcm = base64.b64decode(audio, validate=True)
-    except ValueError as error:
-        raise Rejected("invalid_audio", "audio is no base64", param="audio") from error
-    if not pcm or len(pcm) % 2:
-        raise Rejected("invalid_audio", f"{len(pcm)} bytes are no 16-bit samples", param="audio")
-    if len(pcm) > LONGEST_APPEND_S * HZ * 2:
-        raise Rejected("invalid_audio", f"an append holds at most {LONGEST_APPEND_S:g} s of 24 kHz audio", param="audio")
-    return pcm
-
-
 def _with_extension(asked: Asked, ours: Ours) -> Asked:
     """The wishes with what ``session.translate_live`` changes."""
     names = ("extensions", "speak", "voice", "consent", "same_language", "start_ms", "first_unit")
@@ -254,21 +238,6 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)
-
-
-def _malformed(text: str, error: Exception) -> Rejected:
-    """The error for a message that is no event of the protocol, with its ``event_id`` if that can be read."""
-    told, _, place = str(error).partition(" - at `$")
-    fields: dict[str, Any] = {}
-    try:
-        fields = _EVENT_ID.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        told = "the message is no JSON object"
-    event_id = fields.get("event_id")
-    if fields and fields.get("type") not in TAGS:
-        told, place = f"unknown event {str(fields.get('type'))[:80]!r}; valid: {', '.join(TAGS)}", ".type"
-    param = place.strip(".`") or None
-    return Rejected("invalid_event", told, param=param, event_id=event_id if isinstance(event_id, str) else None)
 
 
 def _steps(offset: Offset, moment: float) -> int:

@@ -1,0 +1,153 @@
+"""Sessions of one connection, one after the other: wishes that change in mid-talk need another, and no word is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pipeline.clock import LoopClock
+from pipeline.errors import StageFailed, TranslateLiveError
+from pipeline.request import ResolvedRequest
+from pipeline.server.access import Key
+from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
+from pipeline.server.dialects.codec import Dialect
+from pipeline.server.leave import DONE, FAILED, GOING_AWAY, Leave
+from pipeline.server.service import LOG, Service
+from pipeline.server.source import SocketSource
+from pipeline.server.writer import SocketSink, Writer
+from pipeline.session import Session
+from pipeline.sinks.delivery import SinkQueue
+
+
+class Sessions:
+    """What a connection has translated; its tasks are those of the connection, which any of them ends by `Leave`."""
+
+    def __init__(self, dialect: Dialect, writer: Writer, service: Service, key: Key, tasks: asyncio.TaskGroup) -> None:
+        self._dialect = dialect
+        self._writer = writer
+        self._service = service
+        self._key = key
+        self._clock = LoopClock()
+        self._tasks = tasks
+        self._source: SocketSource | None = None
+        self._session: Session | None = None
+        self._talking: asyncio.Task[None] | None = None
+        self._finishing: Leave | None = None
+        self._start_ms = 0
+        self._paused = self._muted = False
+
+    @property
+    def begun(self) -> bool:
+        """True from the first audio on."""
+        return self._source is not None
+
+    @property
+    def finishing(self) -> bool:
+        """True if no more audio is taken in."""
+        return self._finishing is not None
+
+    async def hear(self, pcm: bytes) -> None:
+        """Take in audio; waits while too much of it waits. Raises `Rejected` after the client's own end."""
+        if self._finishing is not None and self._finishing.code == DONE:
+            raise Rejected("invalid_event", "the session is being closed")
+        if self._finishing is not None:  # by us: the client cannot know yet
+            return
+        if self._source is None:
+            self._source = self._begin(self._dialect.asked)
+        await self._source.feed(pcm)
+
+    def change(self, asked: Asked) -> ResolvedRequest:
+        """Take new wishes; in mid-talk, if they need another session, it follows the one that runs. Raises `Rejected`."""
+        before = self._dialect.asked
+        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
+        self._dialect.asked = asked
+        if self._source is not None and asked.session() != before.session() and not self._finishing:
+            self._source.end()
+            self._source = self._begin(asked)
+        return request
+
+    def control(self, action: str) -> None:
+        """Pull a lever of this session and those that follow."""
+        self._paused = {"pause": True, "resume": False}.get(action, self._paused)
+        self._muted = {"mute": True, "unmute": False}.get(action, self._muted)
+        if self._session is not None:
+            match action:
+                case "skip_to_live":
+                    self._session.skip_to_live()
+                case "pause" | "resume":
+                    self._session.pause(self._paused)
+                case _:
+                    self._session.mute(self._muted)
+
+    def finish(self, leave: Leave) -> None:
+        """End the audio; what was heard is said, then the connection ends."""
+        if self._finishing is not None:
+            return
+        self._finishing = leave
+        if self._source is not None:
+            self._source.end()
+            if leave.code == GOING_AWAY and self._session is not None:
+                self._session.stop()
+        else:
+            self._tasks.create_task(self._end(leave))
+
+    async def fail(self, error: Rejected, code: int) -> NoReturn:
+        """Tell the client of an error, and end the connection."""
+        self._writer.put(self._dialect.failed(error))
+        await self._writer.drained()
+        raise Leave(code, error.code)
+
+    def _begin(self, asked: Asked) -> SocketSource:
+        """Start a session, after the one that runs, if one does; raises `Rejected`."""
+        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
+        again = self._source is not None or bool(asked.start_ms or asked.first_unit)
+        source = SocketSource(self._clock, asked.input_hz, replay=again)
+        self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._source))
+        return source
+
+    async def _talk(
+        self,
+        request: ResolvedRequest,
+        source: SocketSource,
+        before: asyncio.Task[None] | None,
+        heard: SocketSource | None,
+    ) -> None:
+        """Run one session on ``source``, when that on the audio before has ended."""
+        if before is not None:
+            await before
+        if heard is None:
+            self._start_ms, first_unit = self._dialect.asked.start_ms, self._dialect.asked.first_unit
+        else:
+            self._start_ms += round(heard.position_s * 1000)
+            first_unit = self._dialect.next_unit
+        wanted = request.request
+        offset = Offset(self._start_ms, first_unit, wanted.targets[0], spoken=wanted.spoken is not None)
+        try:
+            session = self._session = await self._service.engine.session(request, self._clock)
+            if self._paused:
+                session.pause()
+            if self._muted:
+                session.mute()
+            await session.run(source, self._outlets(offset))
+        except StageFailed:  # its `Fault` has told
+            await self._writer.drained()
+            raise Leave(FAILED, "the session failed") from None
+        except TranslateLiveError as error:
+            await self.fail(rejection(error), FAILED)
+        except Exception as error:  # the border to the models: a bug must not end other connections
+            LOG.error("session %s failed: %s", self._dialect.id, type(error).__name__)
+            await self.fail(Rejected("stage_failed", "the session failed"), FAILED)
+        if self._finishing is not None and source is self._source:
+            await self._end(self._finishing)
+
+    def _outlets(self, offset: Offset) -> Sequence[SinkQueue]:
+        sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
+        others = (make(self._dialect.id, self._key.id) for make in self._service.sinks)
+        return [SinkQueue(sink), *map(SinkQueue, others)]
+
+    async def _end(self, leave: Leave) -> None:
+        for text in self._dialect.closed():
+            self._writer.put(text)
+        await self._writer.drained()
+        raise leave
