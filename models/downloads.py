@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,11 @@ def length(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files in a folder; what vanishes meanwhile counts nothing."""
+    return sum(length(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names)
 
 
 def settle(part: Path, target: Path, sha256: str, source: str) -> None:

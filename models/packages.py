@@ -21,7 +21,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Self
 
-from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, length, writing
+from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, folder_size, length, writing
 from models.http_download import download, size_of
 from pipeline.errors import ModelError, NetworkError
 
@@ -102,7 +102,7 @@ def _run(command: Sequence[str], package: str, folder: Path, at: Callable[[int],
     ):
         try:
             while process.poll() is None:
-                at(sum(length(file) for file in folder.rglob("*") if file != log))
+                at(folder_size(folder) - length(log))
                 try:
                     process.wait(POLL_S)
                 except subprocess.TimeoutExpired:

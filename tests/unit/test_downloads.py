@@ -1,10 +1,13 @@
 """Why a model could not be fetched: one line of what the system said, not of what libraries wrapped around it."""
 
 import errno
+import os
+import shutil
 
 import pytest
 
-from models.downloads import ANOTHER_DISK, not_fetched
+from models.asr.whisper.model_files import _Watch
+from models.downloads import ANOTHER_DISK, folder_size, not_fetched
 from pipeline.errors import BadInput, ModelError, NetworkError
 
 
@@ -55,3 +58,22 @@ def test_errors_that_name_each_other_end():
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert "failed: other" in f"{not_fetched('team/tiny', one, ANOTHER_DISK)}"
+
+
+def test_what_vanishes_while_a_download_is_watched_counts_nothing(tmp_path, monkeypatch):
+    (tmp_path / "kept").write_bytes(b"123")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "unpacked").mkdir()
+    (tmp_path / "unpacked" / "part").write_bytes(b"12345")
+    assert folder_size(tmp_path) == 8
+    scan = os.scandir
+
+    def vanishing(folder):
+        if folder == str(tmp_path / "unpacked"):
+            shutil.rmtree(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert folder_size(tmp_path) == 3
+    assert folder_size(tmp_path / "nowhere") == 0
+    assert _Watch(tmp_path, 6, "x", lambda *_: None).size() == 3

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from models.downloads import UNWRITABLE, not_fetched
+from models.downloads import UNWRITABLE, folder_size, not_fetched
 from models.model_files import find as kept
 from models.model_files import table
 from pipeline.contracts import Progress
@@ -120,7 +120,7 @@ class _Watch:
 
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(blob.stat().st_size for blob in self._blobs.iterdir()) if self._blobs.is_dir() else 0
+        return folder_size(self._blobs)
 
     def report(self) -> None:
         """Tell the share that is there."""
