@@ -65,17 +65,13 @@ def models_folder() -> Path:
 def lacking(name: str, languages: Collection[str] = ()) -> list[ModelFile]:
     """Return the model's files that are not on this machine; raises `BadInput` for a model that is not in the table.
 
-    Files in a folder that the user named are used as they are; elsewhere one of another size is not the file.
+    A file of another size is damaged or another one, and counts as not there; a model of one's own has a folder of its own,
+    in the settings of its backend.
     """
     if name not in table():
         raise BadInput(f"{name!r} is no model of the table; {nearest(name, table())}")
-    folder, as_it_is = models_folder() / name, FOLDER_VARIABLE in os.environ
-
-    def there(file: ModelFile) -> bool:
-        found = length(folder / file.path)
-        return found > 0 if as_it_is else found == file.size
-
-    return [file for file in table()[name] if file.needed(languages) and not there(file)]
+    folder = models_folder() / name
+    return [file for file in table()[name] if file.needed(languages) and length(folder / file.path) != file.size]
 
 
 def find(name: str, languages: Collection[str] = ()) -> Path | None:

@@ -90,18 +90,18 @@ def test_what_lacks_is_told_with_its_size_and_what_mends_it(cache):
     assert not missing("toy")
 
 
-def test_a_file_of_another_size_is_not_the_file(cache):
-    write(cache, MODEL, b"123")
-    assert find("toy") is None
-
-
-def test_a_folder_that_the_user_names_is_used_as_it_is(cache, tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "mine"))
-    assert models_folder() == tmp_path / "mine"
-    write(tmp_path / "mine", MODEL, b"quantized otherwise")
-    assert find("toy") == tmp_path / "mine" / "toy"
-    write(tmp_path / "mine", MODEL, b"")
-    assert find("toy") is None
+@pytest.mark.parametrize("named", [None, "", "mine"])
+def test_a_file_of_another_size_is_not_the_file(cache, tmp_path, monkeypatch, named):
+    """Neither in the user's cache nor in a folder that is named; an empty name is none."""
+    folder = tmp_path / named if named else cache
+    if named is not None:
+        monkeypatch.setenv(FOLDER_VARIABLE, str(folder) if named else "")
+    assert models_folder() == folder
+    for damaged in (b"123", b"12345", b""):
+        write(folder, MODEL, damaged)
+        assert find("toy") is None
+    write(folder, MODEL)
+    assert find("toy") == folder / "toy"
 
 
 def test_an_unknown_model_is_told_with_the_nearest(cache):

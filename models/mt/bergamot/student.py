@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,6 +38,8 @@ class Student:
             raise ModelError(f"the model and the vocabulary in {folder} do not belong together", hint="fetch both again")
         listed = next(folder.glob("lex.*.bin"), None)
         self._shortlist = read_shortlist(listed, self._network.vocabulary) if listed else None
+        if listed is None:
+            logging.getLogger(__name__).warning("%s has no lexical shortlist: it scores all words, which is slower", folder)
         self.vocabulary = Vocabulary(list(_pieces(self._target)))
         self.ends: tuple[int, ...] = (self._target.eos_id(),)
         self._written = np.isfinite(never_written(self.vocabulary, self.ends))
