@@ -286,3 +286,6 @@ class Routed(Protocol):
 
     def tiers(self) -> Sequence[TranslatorBackend]:
         """List the backends it chooses from, best first."""
+
+    def chosen(self, options: FetchOptions) -> Sequence[TranslatorBackend]:
+        """List the backends that serve the languages asked for, or the first one."""

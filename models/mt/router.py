@@ -56,9 +56,9 @@ class Router:
         return frozenset().union(*(tier.pairs() for tier in self.tiers()))
 
     def model_for(self, source: str, target: str) -> Tier:
-        """Return the first model that translates a pair (no source: from any); raises `BadInput` with the choices."""
+        """Return the first model that translates a pair (empty: from, to any); raises `BadInput` with the choices."""
         for tier in self.tiers():
-            if any(pair == (source or pair[0], target) for pair in tier.pairs()):
+            if any(pair == (source or pair[0], target or pair[1]) for pair in tier.pairs()):
                 return tier
         known = sorted({given for pair in self.pairs() for given in pair})
         wrong = target if source in known else source
@@ -79,14 +79,19 @@ class Router:
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download the models for the languages that are asked for, or the first one; see `Fetching`."""
-        asked = [(source, target) for source in options.spoken or ("",) for target in options.targets if source != target]
-        for tier in dict.fromkeys(self.model_for(*pair) for pair in asked) if asked else self.tiers()[:1]:
+        for tier in self.chosen(options):
             if isinstance(tier, Fetching):
                 tier.fetch(options, progress)
             elif options.source in {"", "hub"}:
                 tier.pull(progress)
             else:
                 raise ModelError(f"{options.source} has no {tier.model}, which the hub has", code="not_fetched")
+
+    def chosen(self, options: FetchOptions) -> list[Tier]:
+        """Return the backends for the languages that are asked for, or the first one."""
+        sources, targets = options.spoken or ("",), options.targets or ("",)
+        asked = [(source, target) for source in sources for target in targets if source != target]
+        return list(dict.fromkeys(self.model_for(*pair) for pair in asked)) or self.tiers()[:1]
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[RoutedTranslator]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.contracts import FetchOptions, TranslatorBackend
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +50,33 @@ def run(arguments: argparse.Namespace) -> int:
         if error.code == "not_fetched":
             error.hint = "the same again, which goes on where it stopped, or --source with hub, packages or a folder"
         raise
-    missing = [item for backend in used for item in backend.missing()]
+    translators = chosen_translators(backends.translator, options)
+    others = [backend for backend in used if backend is not backends.translator]
+    missing = [item for backend in (*translators, *others) for item in backend.missing()]
     for item in missing:
         print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
     if not missing:
-        print(f"profile {arguments.profile} is ready")  # noqa: T201
+        print(f"profile {arguments.profile} is ready{_served(translators, options)}")  # noqa: T201
     return 4 if missing else 0
+
+
+def chosen_translators(translator: TranslatorBackend, options: FetchOptions) -> Sequence[TranslatorBackend]:
+    """Return the translators that were fetched: those that a router chose, or the only one."""
+    from pipeline.contracts import Routed  # noqa: PLC0415
+
+    return translator.chosen(options) if isinstance(translator, Routed) else [translator]
+
+
+def _served(translators: Sequence[TranslatorBackend], options: FetchOptions) -> str:
+    """Word what can be translated where languages of one side were named; others may need models that are not here."""
+    pairs = set[tuple[str, str]]().union(*(one.pairs() for one in translators))
+    if options.spoken and not options.targets:
+        into = sorted({target for source, target in pairs if source in options.spoken})
+        return f" for speech in {', '.join(options.spoken)}, translated to {', '.join(into)}; --to fetches for others"
+    if options.targets and not options.spoken:
+        sources = sorted({source for source, target in pairs if target in options.targets})
+        return f" for speech in {', '.join(sources)}, translated to {', '.join(options.targets)}; --from fetches for others"
+    return ""
 
 
 def _codes(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.model_files import models_folder
+from models.model_files import models_folder, table
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
 from models.mt.terms.constraints import constraints_of
@@ -167,10 +167,28 @@ def test_published_models_are_offered_and_fetched_by_language(tmp_path, monkeypa
     assert fetched == [("bergamot-enes", "hub"), ("bergamot-pten", "hub")]
     fetched.clear()
     backend.fetch(FetchOptions(targets=("pt",)), lambda what, share: None)
-    assert fetched == [("bergamot-enpt", "")]
+    assert fetched == [(f"bergamot-{pair}", "") for pair in ("deen", "enpt", "esen", "fren", "iten")]
+    fetched.clear()
+    backend.fetch(FetchOptions(spoken=("pt",)), lambda what, share: None)
+    assert fetched == [(f"bergamot-{pair}", "") for pair in ("ende", "enes", "enfr", "enit", "pten")]
     fetched.clear()
     Bergamot(languages=("en>pt",)).pull(lambda what, share: None)
     assert fetched == [("bergamot-enpt", "")]
+
+
+def test_a_published_model_that_is_not_whole_counts_as_not_there(tmp_path, monkeypatch):
+    """One without its lexical shortlist would be slow in silence; one of one's own may have none."""
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    (tmp_path / "bergamot-enpt").mkdir()
+    for file in table()["bergamot-enpt"]:
+        if not file.path.startswith("lex"):
+            with (tmp_path / "bergamot-enpt" / file.path).open("wb") as sized:
+                sized.truncate(file.size)
+    (lack,) = Bergamot(languages=("en>pt",)).missing()
+    assert lack.what.startswith("lex.50.50.enpt.s2t.bin of the model bergamot-enpt")
+    assert lack.fetchable
+    assert Bergamot().missing()
+    assert Bergamot(str(tmp_path), languages=("en>pt",)).missing() == []
 
 
 def test_nothing_of_torch_is_imported(random_students):

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +23,7 @@ from pipeline.contracts import Missing
 from pipeline.doctor import Finding
 from pipeline.errors import FETCH_MODELS, DeviceError
 from pipeline.profiles.profile import profile_names
+from tests.scripted_backends import Scripted
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -223,6 +224,39 @@ def test_pull_fetches_for_languages_and_from_a_source(capsys):
     assert "FetchedVoice: () to () from anywhere 100%" in said
     assert "model.bin" in said
     assert main(["pull", "cpu", *FETCHED, "--to", "xx"]) == 2
+
+
+def test_pull_says_what_it_fetched_for_where_one_side_was_named(capsys, monkeypatch):
+    """Of a router's models only those that serve the languages named are fetched, and looked for at the end."""
+
+    @dataclass(frozen=True)
+    class Tier(Scripted):
+        directions: tuple[tuple[str, str], ...] = ()
+
+        def pairs(self):
+            return set(self.directions)
+
+    tiers = [Tier(directions=(("pt", "en"), ("pt", "es"), ("fr", "en"))), Tier(lacks="torch", directions=(("ja", "en"),))]
+
+    @dataclass(frozen=True)
+    class Several(Scripted):
+        def tiers(self):
+            return tiers
+
+        def chosen(self, options):
+            return tiers[1:] if "ja" in options.spoken else tiers[:1]
+
+    monkeypatch.setattr("tests.scripted_backends.Several", Several, raising=False)
+    words = ["pull", "cpu", *FETCHED, "--set=translator.use=tests.scripted_backends:Several"]
+    for options, said in (
+        (["--from", "pt"], "profile cpu is ready for speech in pt, translated to en, es; --to fetches for others\n"),
+        (["--to", "en"], "profile cpu is ready for speech in fr, pt, translated to en; --from fetches for others\n"),
+        (["--from", "pt", "--to", "en"], "profile cpu is ready\n"),
+        ([], "profile cpu is ready\n"),
+        (["--from", "ja"], "still missing: torch; try: apt-get install torch\n"),
+    ):
+        assert main([*words, *options]) == (4 if "missing" in said else 0)
+        assert capsys.readouterr().out == said
 
 
 def test_a_source_that_fails_is_told_with_the_option_that_names_another(capsys):

@@ -5,7 +5,7 @@ import pytest
 from models.mt.catalog import CATALOG, NAMES, entry_of
 from models.mt.ctranslate2 import CTranslate2
 from models.mt.router import Router
-from pipeline.contracts import TranslationRequest
+from pipeline.contracts import FetchOptions, TranslationRequest
 from pipeline.errors import BadInput, ModelError, NetworkError
 
 
@@ -43,6 +43,20 @@ def test_at_least_sixty_source_languages_reach_english_spanish_and_chinese():
     pairs = Router().pairs()
     for target in ("en", "es", "zh"):
         assert len({source for source, to in pairs if to == target}) >= 60
+
+
+def test_languages_of_one_side_alone_choose_the_models_to_fetch():
+    router = Router(models=("bergamot", "lmt-60-0.6b:int8"))
+    for spoken, targets, models in (
+        ((), (), ["bergamot"]),
+        (("pt",), (), ["bergamot"]),
+        (("ja",), (), ["lmt-60-0.6b"]),
+        (("pt", "ja"), (), ["bergamot", "lmt-60-0.6b"]),
+        ((), ("ko",), ["lmt-60-0.6b"]),
+        (("en",), ("es", "ja"), ["bergamot", "lmt-60-0.6b"]),
+    ):
+        chosen = router.chosen(FetchOptions(spoken, targets))
+        assert [getattr(tier, "model", "bergamot") for tier in chosen] == models
 
 
 async def test_an_unserved_pair_and_an_absent_model_are_typed_errors():

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.fetch import fetch
+from models.model_files import lacking, models_folder, table
 from models.model_files import missing as missing_files
-from models.model_files import models_folder, table
 from models.mt.batching import BatchedTranslator, check_settings
 from models.mt.bergamot.pairs import PIVOT, Pair, PairsDecoder, reachable
 from models.mt.bergamot.student import Student
@@ -99,11 +99,17 @@ class Bergamot:
         return Decoder(Student(folders[pair]), self.beams, self.longest_source, self.term_beams)
 
     def _folders(self) -> Mapping[Pair, Path]:
-        """Find the folders with a model and its vocabulary, by pair."""
+        """Find the folders with a model that is all there, by pair.
+
+        One of one's own needs no lexical shortlist: some are made without, and score all words at each step.
+        """
         root = Path(self.folder).expanduser() if self.folder else models_folder()
         files = sorted(file for pattern in ("model.*.bin", "*/model.*.bin") for file in root.glob(pattern))
         named = [(found, file.parent) for file in files if (found := _FILE.fullmatch(file.name))]
-        return {(name[1], name[2]): folder for name, folder in named if any(folder.glob("*vocab.*.spm"))}
+        there = {(name[1], name[2]): folder for name, folder in named if any(folder.glob("*vocab.*.spm"))}
+        if self.folder:
+            return there
+        return {pair: folder for pair, folder in there.items() if folder.name not in table() or not lacking(folder.name)}
 
     def _lacking(self, pair: Pair) -> list[Missing]:
         name = "bergamot-{}{}".format(*pair)
@@ -122,8 +128,7 @@ def _pair(text: str) -> Pair:
 def _between(spoken: Sequence[str], targets: Sequence[str], direct: Iterable[Pair]) -> set[Pair]:
     """Return the direct pairs on the ways from what is spoken to the targets, either of which may be any (none given)."""
     known = set(direct)
-    ways = known if not (spoken and targets) else reachable(known)
-    asked = {(a, b) for a, b in ways if (not spoken or a in spoken) and (not targets or b in targets)}
+    asked = {(a, b) for a, b in reachable(known) if (not spoken or a in spoken) and (not targets or b in targets)}
     legs = {leg for source, target in asked - known for leg in ((source, PIVOT), (PIVOT, target))}
     return (asked & known) | legs
 
