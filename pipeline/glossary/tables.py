@@ -1,4 +1,4 @@
-"""Glossaries as tables: CSV, TSV and Excel's Unicode Text, with the headers that people and terminology tools write."""
+"""Glossaries as tables: CSV, TSV, Excel's Unicode Text and workbooks, with the headers that people and tools write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
+
+from python_calamine import CalamineError, CalamineWorkbook
 
 from pipeline.errors import BadInput, nearest
 from pipeline.glossary.entries import SETTINGS, Row
@@ -53,9 +56,41 @@ def rows_of_table(file: str, text: str, languages: Languages, notices: list[str]
     delimiter = "\t" if "\t" in header_line else max(",;", key=header_line.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        lines = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise BadInput(f"{file}:{reader.line_num}: {error}; quote cells that hold quotes or line ends") from error
+    return _rows(file, lines, languages, notices, hint=f"quote cells that hold {delimiter!r}")
+
+
+def rows_of_workbook(file: Path, languages: Languages, notices: list[str]) -> Iterator[Row]:
+    """Read the rows of the first sheet of a workbook (XLSX, XLS, ODS) that holds cells; raises `BadInput`."""
+    try:
+        with CalamineWorkbook.from_path(file) as workbook:
+            cells = {
+                name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in workbook.sheet_names
+            }
+    except OSError as error:
+        raise BadInput(f"{file}: the glossary cannot be read: {error.strerror or error}; check the path") from error
+    except CalamineError as error:
+        raise BadInput(f"{file}: not a workbook that can be read ({error})", hint="its sheet saved as CSV UTF-8") from error
+    filled = [name for name, rows in cells.items() if any(any(row) for row in rows)]
+    if len(filled) > 1:
+        notices.append(f"{file} has {len(filled)} sheets: {filled[0]!r} is read")
+    lines = [
+        (line, [_written(cell) for cell in row]) for name in filled[:1] for line, row in enumerate(cells[name], start=1)
+    ]
+    return _rows(f"{file}", lines, languages, notices, hint="a name for each column")
+
+
+def _written(cell: object) -> str:
+    """Write a cell as a workbook shows it: whole numbers without a fraction."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _rows(
+    file: str, numbered: Sequence[tuple[int, Cells]], languages: Languages, notices: list[str], *, hint: str
+) -> Iterator[Row]:
+    lines = [(line, cells) for line, cells in numbered if any(cell.strip() for cell in cells)]
     if not lines:
         return
     layout = _layout(file, lines, languages)
@@ -63,7 +98,6 @@ def rows_of_table(file: str, text: str, languages: Languages, notices: list[str]
         notices.append(f"{file} {layout.told}")
     for line, cells in lines if layout.told else lines[1:]:
         if any(cell.strip() for cell in cells[layout.width :]):
-            hint = f"quote cells that hold {delimiter!r}"
             raise BadInput(f"{file}:{line}: more cells than the header has columns ({layout.width}); {hint}")
         yield _row(line, [cell.strip() for cell in cells] + [""] * (layout.width - len(cells)), layout)
 

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from pipeline.contracts import Term
@@ -169,7 +170,8 @@ def test_an_entry_is_for_its_languages_and_a_special_one_goes_before_a_general(t
         ("a.csv", "source,target\n\n", ["a.csv: there is no term in it; try:"]),
         ("a.yaml", "# none yet\n", ["a.yaml: there is no term in it; try:"]),
         ("a.doc", "", ["a.doc: no glossary ends in '.doc'", ".csv"]),
-        ("a.xlsx", "", ["a.xlsx is a workbook; try: save its sheet as CSV UTF-8"]),
+        ("a.xlsx", "", ["a.xlsx: not a workbook that can be read"]),
+        ("a.ods", "source,target", ["a.ods: not a workbook that can be read", "CSV UTF-8"]),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(tmp_path: Path, name: str, text: str, expected: list[str]) -> None:
@@ -178,9 +180,39 @@ def test_a_mistake_is_reported_with_its_place(tmp_path: Path, name: str, text: s
         assert part in message
 
 
+def workbook(file: Path, **sheets: list[list[object]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(file)
+    return file
+
+
+def test_a_workbook_is_read_as_its_table(tmp_path: Path) -> None:
+    rows = [
+        ["source", "es", "mode", "Comment"],
+        ["operating profit", "beneficio de explotación", None, "finance"],
+        [2026, 2026],
+    ]
+    file = workbook(tmp_path / "a.xlsx", Empty=[], Terms=rows, Old=[["source", "es"], ["house", "casa"]])
+    table = write(tmp_path, "a.csv", "source,es\noperating profit,beneficio de explotación\n2026,2026\n")
+    told: list[str] = []
+    read = [(entry.source, entry.targets) for entry in load_glossary([file], tell=told.append).entries]
+    assert read == [(entry.source, entry.targets) for entry in load_glossary([table]).entries]
+    assert told == [f"{file} has 2 sheets: 'Terms' is read"]
+    wrong = workbook(tmp_path / "b.xlsx", Terms=[["source", "es", "mode"], [], ["house", "casa", "hrad"]])
+    with pytest.raises(BadInput, match="b.xlsx:3: there is no mode 'hrad'"):
+        load_glossary([wrong])
+
+
 def test_a_missing_file_and_one_of_another_encoding(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         load_glossary([tmp_path / "none.csv"])
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_glossary([tmp_path / "none.xlsx"])
     (tmp_path / "latin.csv").write_bytes("source,target\nyear,año\n".encode("latin-1"))
     with pytest.raises(BadInput, match="not UTF-8 at byte"):
         load_glossary([tmp_path / "latin.csv"])
