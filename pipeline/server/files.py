@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,15 @@ class Echo:
 
 @dataclass
 class Text:
-    """A sink that keeps the units of one target."""
+    """A sink that keeps the units of one target, ``heard``: in the language in which they were said."""
 
+    heard: bool
     units: list[ReadingUnit] = field(default_factory=list)
 
     async def put(self, event: Event) -> None:
         """Keep a unit."""
         if isinstance(event, ReadingUnit):
-            self.units.append(event)
+            self.units.append(replace(event, language=event.source_language) if self.heard else event)
 
     async def close(self) -> None:
         """Do nothing."""
@@ -108,7 +109,7 @@ def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str,
 
 async def _answer(request: Request, session: Session, path: Path, answer: str, shown: str) -> Response:
     """Run a session over the file and give its text, captions or speech."""
-    made, text = path.with_suffix(f".out.{answer}"), Text()
+    made, text = path.with_suffix(f".out.{answer}"), Text(heard=shown == "source")
     sinks: list[Sink] = [text]
     if answer in CAPTIONS:
         sinks.append(Captions(made, "source" if shown == "source" else "target"))
@@ -156,8 +157,8 @@ def _verbose(text: Text, duration_s: float | None) -> dict[str, object]:
         {"id": number, "start": unit.start, "end": unit.end, "text": unit.text, "source": text_of(unit.source)}
         for number, unit in enumerate(text.units)
     ]
-    language = text.units[0].language if text.units else ""
-    return {"task": "translate", "language": language, "duration": duration_s, "text": text.text(), "segments": segments}
+    task, language = "transcribe" if text.heard else "translate", text.units[0].language if text.units else ""
+    return {"task": task, "language": language, "duration": duration_s, "text": text.text(), "segments": segments}
 
 
 @asynccontextmanager
@@ -169,8 +170,12 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
     if int(request.headers.get("content-length") or most + 1) > most:
         raise Refusal(413, "invalid_event", f"a recording has at most {service.limits.file_mb} MB, and states its length")
     with service.admission.place(grant.key), tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
-        async with asyncio.timeout(UPLOAD_S) as upload_time, request.form(max_files=1, max_fields=20) as form:
-            upload_time.reschedule(None)
+        async with AsyncExitStack() as opened:
+            try:
+                async with asyncio.timeout(UPLOAD_S):
+                    form = await opened.enter_async_context(request.form(max_files=1, max_fields=20))
+            except TimeoutError as error:
+                raise Refusal(408, "timeout", f"the recording did not come within {UPLOAD_S:g} s") from error
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise Rejected("invalid_event", "the form needs a recording: file", param="file")

@@ -141,6 +141,22 @@ async def test_a_recording_too_large_is_refused_unread():
         assert answer.status_code == 413
 
 
+async def test_a_recording_that_does_not_come_is_told_as_a_timeout(monkeypatch):
+    monkeypatch.setattr("pipeline.server.files.UPLOAD_S", 0.05)
+    async with serving() as server:
+        host, _, port = server.address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /v1/audio/translations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        )
+        assert b" 408 " in await reader.readline()
+        body = (await reader.readuntil(b"}}")).rpartition(b"\r\n")[2]
+        assert json.loads(body)["error"]["type"] == "invalid_request_error"
+        writer.close()
+        assert server.service.admission.active == 0
+
+
 def certificate(folder) -> tuple:
     chain, private = folder / "chain.pem", folder / "key.pem"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]

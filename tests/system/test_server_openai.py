@@ -8,10 +8,13 @@ from collections import Counter
 
 import pytest
 
+from pipeline.events import ReadingUnit
 from tests.serving import key, serving, tone
 
 pytest.importorskip("starlette")
 openai = pytest.importorskip("openai")
+
+from pipeline.server.files import Text  # noqa: E402 - needs starlette
 
 
 def client(server, api_key: str = "none"):
@@ -94,11 +97,24 @@ async def test_models_are_listed_and_a_recording_is_translated(tmp_path):
         words = [f"word{number}" for number in range(12)]
         heard = await sdk.audio.transcriptions.create(model="any", file=recording)
         assert heard.text.split() == words
+        heard = await sdk.audio.transcriptions.create(model="any", file=recording, response_format="verbose_json")
+        assert (heard.model_extra["task"], heard.language, heard.duration) == ("transcribe", "en", 5.0)
         said = await sdk.audio.translations.create(model="any", file=recording, extra_body={"to": "es"})
         assert said.text.split() == [word.upper() for word in words]
         captions = await sdk.audio.translations.create(model="any", file=recording, response_format="srt")
         assert "00:00:00,000 --> " in captions
         assert "WORD0" in captions
+
+
+async def test_a_transcript_is_in_the_language_that_was_heard():
+    """Whatever stands for its target: a translator that gives the source."""
+    unit = ReadingUnit(0, (), "何", "en", 0.0, 1.0, 1.0, target="en", source_language="ja")
+    texts = {heard: Text(heard) for heard in (True, False)}
+    for text in texts.values():
+        await text.put(unit)
+        await text.put(unit)
+    assert (texts[True].text(), texts[True].units[0].language) == ("何何", "ja")
+    assert texts[False].units[0].language == "en"
 
 
 async def test_a_full_house_refuses_before_the_upgrade():
