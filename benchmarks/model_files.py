@@ -157,9 +157,9 @@ def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
 
 
 def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    from models.tts.qwen3.backend import local_folder  # noqa: PLC0415
+    from models.tts.hub import hub_folder  # noqa: PLC0415
 
-    if folder := local_folder(chosen.model):
+    if folder := hub_folder(chosen.model, "speech_tokenizer/config.json"):
         yield _named(chosen.model), folder
 
 

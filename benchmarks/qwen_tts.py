@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.tts.clip import check_clip
 from models.tts.qwen3.backend import Qwen3TTS
 from models.tts.qwen3.config import LANGUAGES
 from models.tts.qwen3.errors import refuse_cloning, refuse_language
-from models.tts.qwen3.speaker_encoder import check_clip
-from models.tts.qwen3.text_pieces import speakable
+from models.tts.text_pieces import speakable
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, SpeechChunk
@@ -88,7 +88,7 @@ class OfficialSynthesizer:
         """Learn a voice from 3 to 15 s of speech; only Base checkpoints can."""
         if self._model.model.speaker_encoder is None:
             raise refuse_cloning(self._model.model.tts_model_type)
-        samples = check_clip(audio, _ENCODER_RATE).numpy()
+        samples = check_clip(audio, _ENCODER_RATE)
         vector = await self._lane.run(self._model.model.extract_speaker_embedding, samples, _ENCODER_RATE)
         return Voice("enrolled", {_SPEAKER: vector.float().cpu().numpy()})
 

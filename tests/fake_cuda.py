@@ -51,7 +51,7 @@ def _cuda_guard() -> Iterator[None]:
 
 
 class FakeTensors:
-    """Stands for `models.tts.qwen3.checkpoint.Tensors`: whatever is asked for is there."""
+    """Stands for `models.tts.checkpoint.Tensors`: whatever is asked for is there."""
 
     def take(self, _name: str, *size: int) -> torch.Tensor:
         return torch.empty(size, device=CUDA, dtype=torch.bfloat16)

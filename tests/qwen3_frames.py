@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import read_model_config
 from models.tts.qwen3.frame import SpeechModel, load_speech_model
 from models.tts.qwen3.prompt import Opening, Prompt, Speaker

@@ -16,7 +16,7 @@ from benchmarks.tts_measures import Timing
 from benchmarks.tts_peers import PEERS, Peer, measure_peer, parse_peer, peer_figures
 from benchmarks.tts_roofline import Weights, _bytes, codec_calls, weights
 from benchmarks.tts_tensors import codec_sizes, model_sizes
-from models.tts.qwen3.kernels import pack_linear
+from models.tts.blocks.kernels import pack_linear
 from models.tts.qwen3.loading import load_engine
 from pipeline.errors import BadInput, ModelError
 

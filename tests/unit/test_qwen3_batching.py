@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor

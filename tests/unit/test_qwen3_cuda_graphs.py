@@ -5,8 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.tts_checkpoint import write_checkpoint
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3 import cuda_graphs
-from models.tts.qwen3.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import read_codec_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
 from benchmarks.tts_official import official_decoder, official_model
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, read_codec_config, read_model_config
 from models.tts.qwen3.prompt import (

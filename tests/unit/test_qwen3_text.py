@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.tts_checkpoint import write_tokenizer
 from models.tts.qwen3.config import ControlTokens
-from models.tts.qwen3.text_pieces import TextFailed, TextPieces, cut, speakable
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
+from models.tts.text_pieces import TextFailed, TextPieces, cut, speakable
 from pipeline.errors import ModelError
 
 TOKENS = ControlTokens(im_start=501, im_end=502, tts_pad=503, tts_bos=504, tts_eos=505,

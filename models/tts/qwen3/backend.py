@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.hub import fetch_snapshot, hub_folder
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
     LANGUAGES,
@@ -27,6 +26,7 @@ from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+_CODEC_CONFIG = "speech_tokenizer/config.json"
 _FILES = ("*.json", "*.txt", "*.safetensors", "speech_tokenizer/*")
 
 
@@ -50,7 +50,7 @@ class Qwen3TTS:
         lacking = [name for name in _PACKAGES if find_spec(name) is None]
         if lacking:
             return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
-        if local_folder(self.model) is None:
+        if hub_folder(self.model, _CODEC_CONFIG) is None:
             return [Missing(f"the model {self.model}", FETCH_MODELS)]
         return []
 
@@ -81,21 +81,12 @@ class Qwen3TTS:
         """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        return estimated_memory(self.model, local_folder(self.model), self.sessions, number_bytes(self.dtype))
+        return estimated_memory(self.model, hub_folder(self.model, _CODEC_CONFIG), self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
-        if local_folder(self.model) is not None:
-            return
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError
-
-        progress(f"downloading {self.model}", 0.0)
-        try:
-            snapshot_download(self.model, allow_patterns=list(_FILES))
-        except (HfHubHTTPError, OSError) as error:
-            raise not_fetched(self.model, error, ANOTHER_DISK) from error
-        progress(f"downloaded {self.model}", 1.0)
+        if hub_folder(self.model, _CODEC_CONFIG) is None:
+            fetch_snapshot(self.model, _FILES, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -134,25 +125,13 @@ class Qwen3TTS:
 
     def folder(self) -> Path:
         """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
-        folder = local_folder(self.model)
+        folder = hub_folder(self.model, _CODEC_CONFIG)
         if folder is None:
             raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
         return folder
 
     def _config(self) -> ModelConfig:
         return read_model_config(self.folder())
-
-
-def local_folder(model: str) -> Path | None:
-    """Find the checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the Hugging Face cache."""
-    folder = Path(model).expanduser()
-    if (folder / "config.json").exists():
-        return folder
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*/speech_tokenizer/config.json")
-    found = sorted(snapshots, key=lambda path: path.stat().st_mtime)
-    return found[-1].parent.parent if found else None
 
 
 _CODEC = 114_323_137  # numbers of the codec's decoder

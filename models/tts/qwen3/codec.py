@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, LayerLoader
 from models.tts.qwen3.codec_state import CodecLayout, CodecState
 from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.blocks.kernels import Linear, pack_linear
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec_state import CodecLayout
-from models.tts.qwen3.kernels import Linear, pack_linear
 
 CodecLayer = Callable[[Tensor, list[Tensor]], Tensor]
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
+from models.tts.blocks.transformer import normalize, rotary_tables, rotate
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec_state import CodecLayout
 from models.tts.qwen3.config import CodecConfig
-from models.tts.qwen3.kernels import Linear, attend_masked, mask_of, pack_linear
-from models.tts.qwen3.transformer import normalize, rotary_tables, rotate
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from models.tts.qwen3.checkpoint import Section, read_section
+from models.tts.checkpoint import Section, read_section
+from models.tts.transformer_shape import TransformerShape, read_shape
 from pipeline.errors import ModelError
 
 LANGUAGES = {
@@ -48,25 +49,6 @@ _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON
     "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
     "enc_dilations": [1, 2, 3, 4, 1], "enc_attention_channels": 128, "enc_res2net_scale": 8, "enc_se_channels": 128,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class TransformerShape:
-    """Geometry of a pre-norm decoder stack; sizes in elements."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    rope_theta: float
-    norm_eps: float
-
-    @property
-    def groups(self) -> int:
-        """Query heads of a key head."""
-        return self.heads // self.kv_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +142,8 @@ def read_model_config(folder: Path) -> ModelConfig:
     return ModelConfig(
         kind=kind,
         size=root.take("tts_model_size", str),
-        talker=_shape(talker),
-        predictor=_shape(predictor),
+        talker=read_shape(talker),
+        predictor=read_shape(predictor),
         vocabulary=talker.integer("vocab_size"),
         text_vocabulary=talker.integer("text_vocab_size"),
         text_width=talker.integer("text_hidden_size"),
@@ -180,7 +162,7 @@ def read_codec_config(folder: Path) -> CodecConfig:
     if decoder.integer("num_quantizers") != CODE_GROUPS or decoder.integer("codebook_size") != CODES:
         raise ModelError(f"{decoder.where}: only {CODE_GROUPS} codebooks of {CODES} codes are supported")
     config = CodecConfig(
-        transformer=_shape(decoder),
+        transformer=read_shape(decoder),
         window=decoder.integer("sliding_window"),
         codebook_width=decoder.integer("codebook_dim"),
         latent=decoder.integer("latent_dim"),
@@ -226,25 +208,4 @@ def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
         res2net_scale=values.integer("enc_res2net_scale"),
         squeeze_channels=values.integer("enc_se_channels"),
         sample_rate=values.integer("sample_rate"),
-    )
-
-
-def _shape(section: Section) -> TransformerShape:
-    """Read the geometry of a decoder stack; variants this engine does not compute are refused."""
-    if section.values.get("attention_bias") or section.values.get("use_sliding_window"):
-        raise ModelError(f"{section.where}: attention_bias and use_sliding_window are not supported")
-    scaling = section.values.get("rope_scaling") or {}
-    if scaling.get("rope_type", scaling.get("type", "default")) != "default":
-        raise ModelError(f"{section.where}: rope_scaling {scaling!r} is not supported, only the default type is")
-    if section.take("hidden_act", str) != "silu":
-        raise ModelError(f"{section.where}: hidden_act {section.values['hidden_act']!r} is not supported, only 'silu' is")
-    return TransformerShape(
-        layers=section.integer("num_hidden_layers"),
-        hidden=section.integer("hidden_size"),
-        intermediate=section.integer("intermediate_size"),
-        heads=section.integer("num_attention_heads"),
-        kv_heads=section.integer("num_key_value_heads"),
-        head_dim=section.integer("head_dim"),
-        rope_theta=section.take("rope_theta", float),
-        norm_eps=section.take("rms_norm_eps", float),
     )

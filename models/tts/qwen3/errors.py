@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 from models.tts.qwen3.config import LANGUAGES
-from pipeline.errors import DeviceError, ModelError, Refused, nearest
+from pipeline.errors import Refused, nearest
 
 _BASE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base (or 0.6B-Base)"
 _CUSTOM_VOICE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice (or VoiceDesign)"
@@ -37,19 +36,3 @@ def refuse_style(kind: str, size: str) -> Refused:
     """Make the error for a style in words that the model was not trained to follow."""
     what = f"the small {_KINDS[kind]} checkpoint" if size == "0b6" else f"a {_KINDS[kind]} checkpoint"
     return Refused(f"{what} takes no style in words", hint=_CUSTOM_VOICE)
-
-
-@contextmanager
-def refusing_when_full(purpose: str) -> Iterator[None]:
-    """Turn the allocator's error, raised within or wrapped by the engine, into a `DeviceError` with a hint."""
-    import torch
-
-    try:
-        yield
-    except (torch.OutOfMemoryError, ModelError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not isinstance(error.__cause__, torch.OutOfMemoryError):
-            raise
-        raise DeviceError(
-            f"the GPU has no memory left {purpose}; sessions that are open go on",
-            hint="close other programs on it, or synthesizer.sessions=1",
-        ) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import CODES, ModelConfig
 from models.tts.qwen3.rows import Rows
 from models.tts.qwen3.sampler import FirstCodeRules, GenerationConfig, draw, first_code_rules, uniforms

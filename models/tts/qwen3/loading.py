@@ -9,7 +9,8 @@ import torch
 
 from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.graph_capture import CudaRecorder
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.checkpoint import Tensors
+from models.tts.devices import choose_device, choose_dtype
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor
@@ -37,9 +38,9 @@ def load_engine(
     With ``graphs`` all work is captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = _device(device_name)
+    device = choose_device(device_name)
     leave_out_cudnn_attention()
-    dtype = _dtype(dtype_name, device)
+    dtype = choose_dtype(dtype_name, device)
     try:
         recorded = graphs and device.type == "cuda"
         loaded, text, encoder = _load(folder, device, dtype, sessions, greedy, spare=int(recorded))
@@ -105,23 +106,3 @@ def _warm_up(engine: Engine, text: TextTokenizer) -> None:
         engine.turn()
     engine.remove(utterance)
     engine.close_stream(stream)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device {name!r}: torch finds no CUDA GPU here", hint="synthesizer.device=auto")
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-    types["auto"] = torch.bfloat16 if device.type == "cuda" else torch.float32
-    if name not in types:
-        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(types)}")
-    return types[name]

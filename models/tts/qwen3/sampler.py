@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.tts.qwen3.checkpoint import Section, read_section
+from models.tts.checkpoint import Section, read_section
 from models.tts.qwen3.config import CODE_GROUPS
 
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from models.tts.devices import refusing_when_full
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.errors import refusing_when_full
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
 from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
 from models.tts.qwen3.stop_criteria import StopCriteria
-from models.tts.qwen3.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cut, speakable
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
+from models.tts.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cut, speakable
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 

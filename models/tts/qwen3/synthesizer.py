@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.tts.clip import check_clip
+from models.tts.devices import refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.errors import refuse_cloning, refuse_language, refuse_preset, refusing_when_full
+from models.tts.qwen3.errors import refuse_cloning, refuse_language, refuse_preset
 from models.tts.qwen3.prompt import Opening, Speaker
 from models.tts.qwen3.reference_history import ReferenceHistory
-from models.tts.qwen3.speaker_encoder import SpeakerEncoder, check_clip
+from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
 from models.tts.qwen3.tokenizer import TextTokenizer
 from pipeline.contracts import Speaking, Voice
@@ -63,7 +65,7 @@ class Qwen3Synthesizer:
             raise refuse_cloning(self._config.kind)
         samples = check_clip(audio, encoder.config.sample_rate)
         with refusing_when_full("to learn a voice"):
-            vector = await self._loop.call(_encode, encoder, samples)
+            vector = await self._loop.call(_encode, encoder, torch.from_numpy(samples))
         return Voice("enrolled", {SPEAKER: vector})
 
     @asynccontextmanager

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.checkpoint import Tensors
+from models.tts.blocks.kernels import Linear, attend_flash, attend_masked, has_flash, mask_of, pack_linear
+from models.tts.blocks.transformer import Stack, load_stack
+from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
-from models.tts.qwen3.kernels import Linear, attend_flash, attend_masked, has_flash, mask_of, pack_linear
 from models.tts.qwen3.prompt import ABSENT, Prompt
 from models.tts.qwen3.rows import KeyValueCache, keys_and_values
 from models.tts.qwen3.sampler import Sampling, draw
-from models.tts.qwen3.transformer import Stack, load_stack
 
 
 @dataclass(frozen=True, slots=True)

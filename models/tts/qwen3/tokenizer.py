@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.tts.qwen3.checkpoint import DOWNLOAD_AGAIN
+from models.tts.checkpoint import DOWNLOAD_AGAIN
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Decoder stack of talker and code predictor: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
+"""Transformer stack of Qwen3: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
 
-Qwen3 technical report, arXiv:2505.09388. The checkpoint's three-axis rotary positions (mrope) are equal on all axes for
-text and speech, which makes them plain rotary positions.
+Qwen3 technical report, arXiv:2505.09388. What a position sees is up to `Attend`. The three-axis rotary positions (mrope) of
+Qwen3-TTS are equal on all axes for text and speech, which makes them plain rotary positions.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.qwen3.checkpoint import Tensors
-from models.tts.qwen3.config import TransformerShape
-from models.tts.qwen3.kernels import Attend, Linear, pack_linear
+from models.tts.blocks.kernels import Attend, Linear, pack_linear
+from models.tts.checkpoint import Tensors
+from models.tts.transformer_shape import TransformerShape
 
 
 @dataclass(frozen=True, slots=True)

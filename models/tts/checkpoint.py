@@ -25,7 +25,7 @@ class Section:
     def take(self, key: str, kind: type[Value]) -> Value:
         """Take the value of ``key``; an int is accepted where a float is meant."""
         if key not in self.values:
-            raise ModelError(f"{self.where} has no {key!r}: this is not a Qwen3-TTS 12 Hz checkpoint, or it is damaged")
+            raise ModelError(f"{self.where} has no {key!r}: this is another model's checkpoint, or it is damaged")
         value = self.values[key]
         if kind is float and type(value) is int:
             value = float(value)
@@ -51,7 +51,7 @@ def read_section(path: Path) -> Section:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as JSON ({error})", hint=DOWNLOAD_AGAIN) from error
     if not isinstance(values, dict):
-        raise ModelError(f"{path} does not hold a JSON object: this is not a Qwen3-TTS checkpoint")
+        raise ModelError(f"{path} does not hold a JSON object: this is no model's configuration")
     return Section(values, str(path))
 
 

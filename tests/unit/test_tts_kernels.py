@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.tts.qwen3.kernels import _LARGEST_HALF, _pack_half, added, attend_masked, mask_of, pack_linear
+from models.tts.blocks.kernels import _LARGEST_HALF, _pack_half, added, attend_masked, mask_of, pack_linear
 
 OUTPUTS, INPUTS = 1024, 1024  # large enough to be packed
 GROUPS, KV_HEADS, DIM = 2, 3, 16

@@ -1,0 +1,1 @@
+"""Parts of speech models on torch that several of them are built of."""
