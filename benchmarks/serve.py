@@ -1,7 +1,7 @@
 """Server: what it adds to a session, costs a listener, and loses when clients, processes or networks fail.
 
 A server process with scripted models and clients in this one, over loopback; every figure is bounded in count and time.
-``--soak S`` watches 20 sessions for so long instead.
+``--soak S`` watches 20 sessions for so long instead, ``--bus`` sessions with an event bus beside others without.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from benchmarks.serve_bus import bus
 from benchmarks.serve_client import ServerProcess, Talker, server
+from benchmarks.serve_soak import soak
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, WORDS, SpokenNumbers, spoken
 from benchmarks.systems.scripted import ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
@@ -28,7 +30,6 @@ from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 
 Figures = dict[str, float]
-SOAKED, SOAK_EVERY_S = 20, 30.0
 FRAME_S = 0.2
 
 
@@ -39,13 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=20, help="how often the server is killed under a client (20)")
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--soak", type=float, default=0.0, metavar="S", help="20 sessions for so long, and nothing else")
+    parser.add_argument("--bus", action="store_true", help="sessions with an event bus and without, and nothing else")
+    parser.add_argument("--kill-redis", action="store_true", help="with --bus: kill its Redis every few seconds")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure part after part, print each, give the figures."""
     figures: Figures = {}
-    if arguments.soak:
-        figures |= asyncio.run(soak(arguments.soak))
+    if arguments.soak or arguments.bus:
+        figures |= asyncio.run(bus(arguments) if arguments.bus else soak(arguments.soak))
         print(figures)
         return figures
     for name, part in PARTS.items():
@@ -260,32 +263,6 @@ async def drain(arguments: argparse.Namespace) -> Figures:
     code = await asyncio.wait_for(running.process.wait(), 30)
     lost = slots - len(talker.numbers)
     return {"drain_units_lost": lost, "drain_told": float(talker.going_away), "drain_exit_code": float(code)}
-
-
-async def soak(seconds: float) -> Figures:
-    """Growth of memory and open files while 20 sessions come and go."""
-    samples: list[tuple[float, float, int]] = []
-    began = time.monotonic()
-
-    async def again(running: ServerProcess, number: int) -> None:
-        while (left := seconds - (time.monotonic() - began)) > 10:
-            await Talker(lambda: running.url).talk(round(min(left - 5, 60 + 7 * number) / SLOT_S))
-
-    async with server(SOAKED) as running, asyncio.TaskGroup() as tasks:
-        for number in range(SOAKED):
-            tasks.create_task(again(running, number))
-        while time.monotonic() - began < seconds - 10:
-            await asyncio.sleep(min(SOAK_EVERY_S, seconds / 20))
-            samples.append((time.monotonic() - began, running.rss_mb, running.files))
-    half = samples[len(samples) // 2 :]
-    slope = float(np.polyfit([at for at, _, _ in half], [mb for _, mb, _ in half], 1)[0])
-    files = [files for _, _, files in half]
-    return {
-        "soak_s": seconds,
-        "soak_growth_mb_per_hour": 3600 * slope,
-        "soak_open_files_growth": max(files[len(files) // 2 :]) - max(files[: len(files) // 2]),
-        "soak_memory_mb": half[-1][1],
-    }
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, Figures]]] = {

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.commands.languages import add_profile_arguments
+from pipeline.commands.sharing import add_sharing_arguments
 
 NEEDED = ("starlette", "uvicorn", "websockets", "prometheus_client", "python_multipart")
 EXAMPLES = """
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics-port", type=int, default=9464, metavar="PORT", help="for /metrics, /live and /ready; 0: none (9464)"
     )
     who = parser.add_argument_group("for whom")
-    who.add_argument("--keys", type=Path, metavar="FILE", help="YAML: id and sha256 of each key, max_sessions, may_clone")
+    who.add_argument("--keys", type=Path, metavar="FILE", help="YAML: id and sha256 of each key, may_clone, text_to_bus")
     who.add_argument("--cert", type=Path, metavar="FILE", help="TLS certificate chain (PEM); without: HTTP, for a proxy")
     who.add_argument("--key", type=Path, metavar="FILE", help="its private key (PEM)")
     who.add_argument(
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--forwarded-allow-ips", default="127.0.0.1", metavar="IP[,IP]", help="proxies that are believed (127.0.0.1)"
     )
+    add_sharing_arguments(parser)
     how = parser.add_argument_group("how much")
     how.add_argument("--capacity", type=int, metavar="N", help="sessions at once (as measured for the profile)")
     how.add_argument("--drain", type=float, default=120.0, metavar="S", help="for sessions to end after SIGTERM (120)")
@@ -69,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
 
+    from pipeline.commands.sharing import sharing_of  # noqa: PLC0415
     from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.server.access import load_keys  # noqa: PLC0415
     from pipeline.server.process import ServerOptions, is_loopback, serve  # noqa: PLC0415
@@ -78,7 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.keys is None and not is_loopback(arguments.host):
         raise BadInput(f"{arguments.host} can be reached by others: it needs --keys FILE")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    for library in ("websockets", "uvicorn", "asyncio", "python_multipart"):  # at -v they would log what clients send
+    for library in (
+        "websockets",
+        "uvicorn",
+        "asyncio",
+        "python_multipart",
+        "httpx",
+        "httpcore",
+    ):  # at -v they would log what clients send
         logging.getLogger(library).setLevel(logging.WARNING)
     profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     options = ServerOptions(
@@ -92,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         cert_key=arguments.key,
         forwarded_allow_ips=arguments.forwarded_allow_ips,
         limits=Limits(drain_s=arguments.drain),
+        sharing=sharing_of(arguments),
     )
 
     def tell(line: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from pipeline.commands.sharing import add_sharing_arguments
 from pipeline.languages import SameLanguage
 
 EXAMPLES = """
@@ -96,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it was said, speak says it, too, mute leaves it out (captions)",
     )
     _add_outputs(parser)
+    add_sharing_arguments(parser)
     _add_models(parser)
 
 

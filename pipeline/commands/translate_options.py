@@ -6,16 +6,18 @@ import argparse
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
+from pipeline.commands.sharing import sharing_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
+from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import RECORDED
 from pipeline.sinks.transcript import check_transcript
 from pipeline.voices.record import SAME
@@ -55,6 +57,7 @@ class TranslateOptions:
     realtime: bool
     quiet: bool
     server: Remote | None = None
+    sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def speech_to_file(self) -> bool:
@@ -115,6 +118,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or bool(addresses),
         quiet=arguments.quiet,
         server=_server(arguments),
+        sharing=sharing_of(arguments),
     )
     return with_devices(options, arguments.devices)
 

@@ -26,6 +26,7 @@ from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.progress import LONG_S, Progress
+from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.transcript import Transcripts
@@ -71,7 +72,8 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
         recorded = None if options.mic or options.address else _file_source(options, clock, tell)
         sinks = []
-        for sink in _sinks(plan, clock, clock_time):
+        published = await opened.enter_async_context(options.sharing.sinks(new_session_id(), _about(plan), tell))
+        for sink in [*published, *_sinks(plan, clock, clock_time)]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)

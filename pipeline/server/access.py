@@ -42,6 +42,7 @@ class Key:
     sha256: str = ""
     max_sessions: int | None = None
     may_clone: bool = False  # speak with a person's own voice
+    text_to_bus: bool = False  # what is said in its sessions goes on the event bus, not only its times and lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Access:
     """Checks of a connection; without keys the server is for this machine only, and all on it are ``local``."""
 
     def __init__(self, keys: Sequence[Key], signer: Signer, origins: Sequence[str] = ()) -> None:
-        self._keys = {key.id: key for key in keys} or {"local": Key("local", may_clone=True)}
+        self._keys = {key.id: key for key in keys} or {"local": Key("local", may_clone=True, text_to_bus=True)}
         self.open = not keys
         self.signer = signer
         self.origins = tuple(origins)
@@ -95,6 +96,10 @@ class Access:
         if self.open and not token.startswith("ek_"):
             return Grant(self._keys["local"])
         raise Refusal(401, "invalid_api_key", "a key of this server is needed: Authorization: Bearer KEY")
+
+    def key(self, name: str) -> Key:
+        """The key with this id."""
+        return self._keys[name]
 
     def client_secret(self, grant: Grant, session: dict[str, Any], seconds: int, *, single_use: bool) -> tuple[str, int]:
         """Make a secret for sessions with this configuration; gives it and its expiry."""

@@ -40,6 +40,8 @@ class Metrics:
         self.gaps = Counter("tl_gap_seconds", "Audio that was not recognized", ["reason"], registry=registry)
         self.faults = Counter("tl_faults", "Faults of a session", ["stage"], registry=registry)
         self.unsent = Gauge("tl_unsent_bytes", "Bytes that wait for slow clients", registry=registry)
+        self.bus_waiting = Gauge("tl_bus_waiting", "Events that wait for the bus", registry=registry)
+        self.bus_dropped = Gauge("tl_bus_dropped", "Events that the bus will not get", registry=registry)
         self.loop_late = Histogram("tl_loop_late_seconds", "How late the event loop runs a timer", registry=registry)
         self._reasons: set[str] = set()
 

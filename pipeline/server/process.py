@@ -8,8 +8,8 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,8 +25,11 @@ from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
-from pipeline.server.service import Limits, Service
+from pipeline.server.service import LOG, Limits, Service
 from pipeline.server.signing import LEAST_SECRET, Signer
+from pipeline.sinks.bus import BusSink
+from pipeline.sinks.publisher import Publisher
+from pipeline.sinks.sharing import Sharing
 
 SECRET = "TRANSLATE_LIVE_SECRET"
 MAX_MESSAGE = 2**20
@@ -50,6 +53,7 @@ class ServerOptions:
     cert_key: Path | None = None
     forwarded_allow_ips: str = "127.0.0.1"
     limits: Limits = field(default_factory=Limits)
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], None]) -> None:
@@ -90,11 +94,25 @@ def _service(engine: Engine, options: ServerOptions, signer: Signer, metrics: Me
 async def _serve(service: Service, options: ServerOptions, listening: socket.socket, tell: Callable[[str], None]) -> None:
     drain = asyncio.Event()
     server = Server(config_of(application(service), options), drain)
-    async with asyncio.TaskGroup() as tasks:
+    async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
+        publish(service, await options.sharing.publishers(opened, LOG.warning))
         draining = tasks.create_task(_drained(service, server, drain))
         tell(_greeting(options, listening, service.admission.capacity))
         await server.serve(sockets=[listening])
         draining.cancel()
+
+
+def publish(service: Service, publishers: Sequence[Publisher]) -> None:
+    """Put the events of all sessions on the bus, with text where the key's policy allows it."""
+    if not publishers:
+        return
+
+    def sink(session: str, key: str) -> BusSink:
+        return BusSink(publishers, session, {"key": key}, text=service.access.key(key).text_to_bus)
+
+    service.sinks.append(sink)
+    service.metrics.bus_waiting.set_function(lambda: sum(one.waiting for one in publishers))
+    service.metrics.bus_dropped.set_function(lambda: sum(one.dropped for one in publishers))
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -257,4 +257,4 @@ class Address:
 def shown(address: str) -> str:
     """Give an address without what may be secret in it: user, password and query."""
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

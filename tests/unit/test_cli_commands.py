@@ -96,7 +96,7 @@ def test_the_help_names_every_command_and_examples(capsys):
         (["a.wav", "--too=es"], "unknown option --too; did you mean '--to'?", "translate-live --help"),
         (["voices", "add", "--nam", "me"], "unknown option --nam; did you mean '--name'?", "voices add --help"),
         (["translat"], "'translat' is no file and no command; valid: ", "translate-live --help"),
-        (["a.wav", "--to", "es", "--bogus"], "unknown option --bogus", "translate-live --help"),
+        (["a.wav", "--to", "es", "--xyzzy"], "unknown option --xyzzy", "translate-live --help"),
     ],
 )
 def test_a_word_that_is_misspelt(words, said, step, capsys):
@@ -104,7 +104,7 @@ def test_a_word_that_is_misspelt(words, said, step, capsys):
     error, advice = capsys.readouterr().err.splitlines()
     assert said in error
     assert step in advice
-    assert "bogus" not in error or error.endswith("--bogus")
+    assert "xyzzy" not in error or error.endswith("--xyzzy")
 
 
 @pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"]])

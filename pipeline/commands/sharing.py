@@ -1,0 +1,43 @@
+"""Options that say where what was said goes besides its listener, and how long it stays: of a translation and a server."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.sinks.sharing import Sharing
+
+
+def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    sharing = parser.add_argument_group("events for other programs (docs/bus.md)")
+    sharing.add_argument(
+        "--bus",
+        metavar="URL",
+        help="publish events on a Redis stream: redis://HOST:6379, or rediss:// for TLS; naming it is asking for it",
+    )
+    sharing.add_argument(
+        "--webhook",
+        metavar="URL",
+        help="post events to https://…, signed with $TRANSLATE_LIVE_WEBHOOK_SECRET; naming it is asking for it",
+    )
+    sharing.add_argument(
+        "--retention-days", type=float, metavar="N", help="delete what was published, or recorded, after so many days"
+    )
+
+
+def sharing_of(arguments: argparse.Namespace) -> Sharing:
+    """The options, checked; raises `BadInput`."""
+    from pipeline.errors import BadInput, check_range  # noqa: PLC0415 - help needs none of this
+    from pipeline.sinks.sharing import Sharing  # noqa: PLC0415
+
+    if arguments.retention_days is not None:
+        check_range("--retention-days", arguments.retention_days, 1 / 24, 36_500)
+        if not arguments.bus and not getattr(arguments, "record", None):
+            raise BadInput(
+                "--retention-days does nothing without what is kept", hint="with --bus URL or --record DIR, or without it"
+            )
+    sharing = Sharing(arguments.bus, arguments.webhook, arguments.retention_days)
+    sharing.check()
+    return sharing

@@ -1,0 +1,62 @@
+"""Where a session's events go besides its own files: an event bus, a webhook; nowhere unless it was asked for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.contracts import Sink
+from pipeline.sinks.bus import BusSink
+from pipeline.sinks.publisher import Publisher, Transport
+from pipeline.sinks.redis_stream import RedisStream, check_redis
+from pipeline.sinks.webhook import SECRET, Webhook, check_webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """The addresses of a Redis stream and a webhook, and for how many days what was kept stays."""
+
+    bus: str | None = None
+    webhook: str | None = None
+    retention_days: float | None = None
+
+    def check(self) -> None:
+        """Raise `BadInput` for an address that cannot be used; connects nowhere."""
+        if self.bus:
+            check_redis(self.bus)
+        if self.webhook:
+            check_webhook(self.webhook, os.environ.get(SECRET, ""))
+
+    async def publishers(self, opened: AsyncExitStack, tell: Callable[[str], None]) -> Sequence[Publisher]:
+        """Start what delivers events, until ``opened`` ends; ``tell`` is told of outages."""
+        made = [Publisher(transport, tell) for transport in self._transports()]
+        return [await opened.enter_async_context(publisher.running()) for publisher in made]
+
+    @asynccontextmanager
+    async def sinks(self, session: str, about: Mapping[str, Any], tell: Callable[[str], None]) -> AsyncIterator[list[Sink]]:
+        """Give the sinks of one session, which tell of outages as faults; ``tell`` is told what is left at the end."""
+        async with AsyncExitStack() as opened:
+            publishers = await self.publishers(opened, tell)
+            sink = BusSink(publishers, session, about, text=True)
+            for publisher in publishers:
+                publisher.tell = sink.tell
+            try:
+                yield [sink] if publishers else []
+            finally:
+                for publisher in publishers:
+                    publisher.tell = tell
+
+    def _transports(self) -> Iterator[Transport]:
+        if self.bus:
+            yield RedisStream(self.bus, self.retention_days)
+        if self.webhook:
+            yield Webhook(self.webhook, os.environ.get(SECRET, ""))
+
+
+def new_session_id() -> str:
+    """Make the id of a session."""
+    return f"sess_{secrets.token_hex(12)}"
