@@ -13,9 +13,9 @@ from pipeline.clock import Clock
 from pipeline.contracts import Backend, TranslationRequest, Translator
 from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.profiles.profile import Profile, load_profile
-from pipeline.request import ResolvedRequest, SessionRequest, resolve
+from pipeline.request import ResolvedRequest, ResolvedSpeech, SessionRequest, resolve
 from pipeline.session import Models, Session, SessionOptions
-from pipeline.voices.record import SAME
+from pipeline.stages.speak import SpokenTarget
 from pipeline.voices.same_voice import SameVoice
 
 SPEAKING = ("recognizer", "translator", "synthesizer")
@@ -70,21 +70,25 @@ class Engine:
         Raises what `resolve` raises, and `Refused` or `StageFailed` from a model that cannot do what is asked.
         """
         models, options = await self.prepare(request)
-        same_voice = [models.synthesizer] if isinstance(models.synthesizer, SameVoice) else []
-        return Session(models, options, clock, same_voice)
+        speaking = (models.synthesizer, *(one.synthesizer for one in options.also_spoken))
+        learners = {id(one): one for one in speaking if isinstance(one, SameVoice)}
+        return Session(models, options, clock, tuple(learners.values()))
 
     async def prepare(self, request: SessionRequest | ResolvedRequest) -> tuple[Models, SessionOptions]:
         """The models and options of one session; raises as `session`."""
         resolved = request if isinstance(request, ResolvedRequest) else resolve(request, self.profile)
         asked = resolved.request
-        models = await self.models(resolved.synthesizer)
-        synthesizer = models.synthesizer
+        models = await self.models()
+        speech = await self._speech(resolved.speech)
+        first = next(iter(speech), None)
         options = SessionOptions(
             languages=asked.languages,
             targets=asked.targets,
-            spoken=asked.spoken,
-            spoken_as=resolved.spoken_as,
-            voice=await resolved.voice.ready(synthesizer) if resolved.voice and synthesizer else None,
+            spoken=first.target if first else None,
+            spoken_as=first.spoken_as if first else None,
+            voice=first.voice if first else None,
+            also_spoken=tuple(speech[1:]),
+            one_track=asked.one_track,
             glossary=asked.glossary,
             units=asked.units or self.profile.units,
             pace=asked.pace or self.profile.pace,
@@ -92,9 +96,19 @@ class Engine:
             hints=asked.hints,
         )
         await self._warm_up(models.translator, options.pairs())
-        if synthesizer is not None and asked.voice == SAME:
-            models = replace(models, synthesizer=SameVoice(synthesizer))
-        return models, options
+        return replace(models, synthesizer=first.synthesizer if first else None), options
+
+    async def _speech(self, speech: Sequence[ResolvedSpeech]) -> list[SpokenTarget]:
+        """Load what speaks each target; the speaker's own voice is learned once for all."""
+        same: SameVoice | None = None
+        spoken: list[SpokenTarget] = []
+        for one in speech:
+            synthesizer = await self.model(one.synthesizer)
+            voice = await one.voice.ready(synthesizer) if one.voice else None
+            if one.same_voice:
+                synthesizer = same = same or SameVoice(synthesizer)
+            spoken.append(SpokenTarget(one.target, synthesizer, one.spoken_as, voice))
+        return spoken
 
     async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
         """The loaded model of a stage; raises what loading it raises."""

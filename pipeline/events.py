@@ -72,16 +72,17 @@ class LanguageChanged:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Units ``first`` to ``last`` are shown but not spoken, and why."""
+    """Units ``first`` to ``last`` of ``target`` are shown but not spoken, and why."""
 
     first: int
     last: int
     reason: str
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Playback of ``unit`` begins at ``start``, ``ear_voice_s`` after its source words ended.
+    """Playback of ``unit`` of ``target`` begins at ``start``, ``ear_voice_s`` after its source words ended.
 
     ``backlog_s`` is the unspoken speech at that moment, ``rate`` the speed at which the unit is played.
     ``merged_into`` is the number of the first unit of the group that is spoken as one: ``unit`` itself if it is alone.
@@ -93,6 +94,7 @@ class Lag:
     backlog_s: float
     rate: float
     merged_into: int
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ class Draft:
 class SpeechChunk:
     """Synthesized speech of unit number ``unit``: float32 [n] in -1..1.
 
-    ``start`` is its place in stream time when it is played without a gap; a synthesizer leaves it at 0 and the speak
-    stage sets it. ``last`` marks the unit's last chunk, which may be empty.
+    ``start`` is its place in stream time when it is played without a gap, ``target`` the language that was asked for; a
+    synthesizer leaves both and the speak stage sets them. ``last`` marks the unit's last chunk, which may be empty.
     """
 
     unit: int
@@ -191,6 +193,7 @@ class SpeechChunk:
     sample_rate: int
     last: bool
     start: float = 0.0
+    target: str = ""
 
     @property
     def duration(self) -> float:
@@ -208,3 +211,8 @@ class Busy:
 
 Event = AudioChunk | Transcript | ReadingUnit | Draft | SpeechChunk | Busy | Notice
 """Everything a sink can be given."""
+
+
+def is_for(target: str, event: ReadingUnit | SpeechChunk | Lag | Skipped) -> bool:
+    """True if an event is of a target; one without a target is of any, and no target means all."""
+    return not target or event.target in {"", target}

@@ -24,7 +24,8 @@ class SessionRequest:
 
     targets: tuple[str, ...]  # languages to translate into
     languages: tuple[str, ...] = ()  # that may be spoken; none: any
-    spoken: str | None = None  # the target that is spoken, if any is
+    spoken: str | tuple[str, ...] | None = None  # the target that is spoken, or several, each a track of its own
+    one_track: bool = False  # several are said one after the other, as to a table at which they are all heard
     voice: str | None = None  # an enrolled voice, a preset, or "same": the speaker's own
     glossary: Glossary = field(default_factory=Glossary)
     same_language: SameLanguage = "captions"  # what becomes of speech that is in a target language already
@@ -32,15 +33,34 @@ class SessionRequest:
     pace: PaceOptions | None = None
     hints: Hints = field(default_factory=Hints)
 
+    @property
+    def spoken_targets(self) -> tuple[str, ...]:
+        """The targets that are spoken, the first one first."""
+        return (self.spoken,) if isinstance(self.spoken, str) else tuple(self.spoken or ())
+
+    @property
+    def main_target(self) -> str:
+        """The first that is spoken, else the first."""
+        return next(iter((*self.spoken_targets, *self.targets)))
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpeech:
+    """A target that can be spoken."""
+
+    target: str
+    synthesizer: str  # the stage that speaks
+    spoken_as: str  # the language, as that stage calls it
+    voice: ChosenVoice | None = None  # an enrolled voice or a preset
+    same_voice: bool = False  # the speaker's own
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRequest:
     """A request that a profile can fulfil, in codes that its backends know."""
 
     request: SessionRequest
-    synthesizer: str | None = None  # the stage that speaks, if any does
-    spoken_as: str | None = None  # the spoken language, as that stage calls it
-    voice: ChosenVoice | None = None  # an enrolled voice or a preset
+    speech: tuple[ResolvedSpeech, ...] = ()
     targets_by_name: Mapping[str, str] = field(default_factory=dict)  # each target as it was asked for, and as it is known
     notices: tuple[str, ...] = ()  # what is not quite as it was asked for, a line each
 
@@ -52,8 +72,8 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     """
     if not request.targets:
         raise BadInput("there is no target language", code="no_target")
-    if request.spoken and request.spoken not in request.targets:
-        message = f"{request.spoken!r} is to be spoken and is none of the targets; valid: {', '.join(request.targets)}"
+    if unknown := [target for target in request.spoken_targets if target not in request.targets]:
+        message = f"{unknown[0]!r} is to be spoken and is none of the targets; valid: {', '.join(request.targets)}"
         raise BadInput(message, code="spoken_language")
     backends = profile.backends
     translated = {target for _, target in backends.translator.pairs()}
@@ -64,17 +84,40 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
         for code, base in (sources | targets).items()
         if canonical(code) != canonical(base)
     ]
-    spoken = targets[request.spoken] if request.spoken else None
-    spoken_as = known_code(spoken, backends.spoken()) if spoken else None
-    languages = session_languages(backends, tuple(dict.fromkeys(sources.values())), tuple(targets.values()), spoken_as)
-    if request.voice == SAME:
+    spoken = tuple(dict.fromkeys(targets[target] for target in request.spoken_targets))
+    spoken_as = {target: known_code(target, backends.spoken()) for target in spoken}
+    languages = session_languages(
+        backends, tuple(dict.fromkeys(sources.values())), tuple(targets.values()), tuple(spoken_as.values())
+    )
+    speech = _speech(request, profile, spoken_as, notices)
+    for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
+        require(profile.name, backends.missing(stage))
+    known = replace(
+        request,
+        languages=languages,
+        targets=tuple(dict.fromkeys(targets.values())),
+        spoken=spoken if len(spoken) > 1 else next(iter(spoken), None),
+        voice=request.voice if not speech or any(one.voice or one.same_voice for one in speech) else None,
+    )
+    return ResolvedRequest(known, speech, targets, tuple(notices))
+
+
+def _speech(
+    request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str]
+) -> tuple[ResolvedSpeech, ...]:
+    """Choose who speaks each target, and note where that is not as it was asked for."""
+    backends = profile.backends
+    same = request.voice == SAME
+    if same:
         check_cloning(backends.synthesizer)
-    voice = chosen_voice(request.voice, profile, VoiceStore()) if request.voice not in {None, SAME} else None
-    synthesizer = (backends.synthesizer_for(spoken) or "synthesizer") if spoken else None
-    if spoken and synthesizer == "fallback_synthesizer":
-        request, voice = replace(request, voice=None), None
-        own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[synthesizer]).__name__
-        notices.append(f"{own} does not speak {language_name(spoken)} ({spoken}): {other} will, in its own voice")
-    require(profile.name, backends.missing(synthesizer))
-    known = replace(request, languages=languages, targets=tuple(dict.fromkeys(targets.values())), spoken=spoken)
-    return ResolvedRequest(known, synthesizer, spoken_as, voice, targets, tuple(notices))
+    voice = chosen_voice(request.voice, profile, VoiceStore()) if request.voice is not None and not same else None
+    speech = []
+    for target, called in spoken_as.items():
+        stage = backends.synthesizer_for(target) or "synthesizer"
+        if stage == "fallback_synthesizer":
+            own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
+            notices.append(f"{own} does not speak {language_name(target)} ({target}): {other} will, in its own voice")
+            speech.append(ResolvedSpeech(target, stage, called))
+        else:
+            speech.append(ResolvedSpeech(target, stage, called, voice, same))
+    return tuple(speech)

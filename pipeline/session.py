@@ -32,9 +32,9 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import UnitPolicy
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
-from pipeline.stages.control import Control, SessionContext, Stamped
+from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import capture, recognize
-from pipeline.stages.speak import Speech
+from pipeline.stages.speak import Speech, SpokenTarget, open_voices
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
 from pipeline.stages.translate import Translating, translate
 
@@ -60,8 +60,9 @@ class SessionOptions:
     """Options of one session, as its engine resolved them.
 
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
-    spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. ``same_language`` says what becomes of
-    speech that is in a target language already.
+    spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. Each of ``also_spoken`` is a track of
+    its own beside it, with its own pace, or with ``one_track`` all are said one after the other. ``same_language`` says
+    what becomes of speech that is in a target language already.
     """
 
     languages: tuple[str, ...]
@@ -69,6 +70,8 @@ class SessionOptions:
     spoken: str | None = None
     spoken_as: str | None = None
     voice: Voice | None = None
+    also_spoken: tuple[SpokenTarget, ...] = ()
+    one_track: bool = False
     glossary: Glossary = field(default_factory=Glossary)
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
@@ -113,7 +116,7 @@ class Session:
                 listening = await opened.enter_async_context(
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
-                speaking = await self._open_speech(opened)
+                speaking = [await open_voices(group, opened) for group in self._groups()]
                 await self._check_terms()
                 self._expect(listening)
                 opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
@@ -161,13 +164,16 @@ class Session:
         for outlet in self._outlets:
             outlet.put_now(event)
 
-    async def _open_speech(self, opened: AsyncExitStack) -> Speaking | None:
-        if self._options.spoken is None or self._models.synthesizer is None:
-            return None
-        language = self._options.spoken_as or self._options.spoken
-        return await opened.enter_async_context(self._models.synthesizer.open(self._options.voice, language))
+    def _groups(self) -> list[list[SpokenTarget]]:
+        """The targets that are spoken, by track."""
+        options, synthesizer = self._options, self._models.synthesizer
+        if options.spoken is None or synthesizer is None:
+            return []
+        first = SpokenTarget(options.spoken, synthesizer, options.spoken_as, options.voice)
+        spoken = [first, *options.also_spoken]
+        return [spoken] if options.one_track else [[one] for one in spoken]
 
-    async def _run_stages(self, source: Source, listening: Listening, speaking: Speaking | None) -> None:
+    async def _run_stages(self, source: Source, listening: Listening, speaking: Sequence[Mapping[str, Speaking]]) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
         run = SessionContext(self._control, self._time, self._clock, self.show, self.tell)
         policies = self._policies()  # here, so that an error of theirs is the session's
@@ -188,28 +194,38 @@ class Session:
         stages: asyncio.TaskGroup,
         source: Source,
         listening: Listening,
-        speaking: Speaking | None,
+        speaking: Sequence[Mapping[str, Speaking]],
         *,
         run: SessionContext,
         policies: Mapping[str, UnitPolicy],
     ) -> None:
         audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
-        units = Channel[Stamped[ReadingUnit]](UNITS)
-        translating = Translating(self._models.translator, policies, run, self._options.same_language)
-        spoken = self._options.spoken if speaking else None
-        works: list[tuple[str, Coroutine[Any, Any, None], Channel[Any] | None]] = [
-            ("capture", self._capture(source, audio, run), audio),
-            ("recognize", recognize(audio, transcripts, listening, source.live, run), transcripts),
-            ("translate", translate(transcripts, units, translating, run, spoken=spoken, live=source.live), units),
+        tracks = [
+            SpeechTrack(tuple(voices), Channel[Stamped[ReadingUnit]](UNITS), self._track_time(number))
+            for number, voices in enumerate(speaking)
         ]
-        if speaking is not None:
-            works.append(("speak", Speech(speaking, self._options.pace, run).speak(units), None))
-        for name, work, output in works:
-            stages.create_task(self._stage(name, work, output))
+        translating = Translating(self._models.translator, policies, run, self._options.same_language)
+        works: list[tuple[str, Coroutine[Any, Any, None], Sequence[Channel[Any]]]] = [
+            ("capture", self._capture(source, audio, run), [audio]),
+            ("recognize", recognize(audio, transcripts, listening, source.live, run), [transcripts]),
+            (
+                "translate",
+                translate(transcripts, tracks, translating, run, live=source.live),
+                [track.units for track in tracks],
+            ),
+        ]
+        for voices, track in zip(speaking, tracks, strict=True):
+            works.append(("speak", Speech(voices, self._options.pace, track, run).speak(), []))
+        for name, work, outputs in works:
+            stages.create_task(self._stage(name, work, outputs))
 
-    async def _stage(self, name: str, work: Coroutine[Any, Any, None], output: Channel[Any] | None) -> None:
-        """Run a stage: note its error under its name, and end its output channel when it is done."""
+    def _track_time(self, number: int) -> StreamTime:
+        """The time on which a track is planned: the clock's, or where the source waits its own, which its speech moves."""
+        return self._time if isinstance(self._time, LiveTime) or number == 0 else HeardTime(self._clock)
+
+    async def _stage(self, name: str, work: Coroutine[Any, Any, None], outputs: Sequence[Channel[Any]]) -> None:
+        """Run a stage: note its error under its name, and end its output channels when it is done."""
         try:
             await work
         except asyncio.CancelledError:
@@ -222,7 +238,7 @@ class Session:
         except Exception as error:
             self._failed.append((name, error))
             raise
-        if output is not None:
+        for output in outputs:
             output.close()
 
     async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:

@@ -30,6 +30,7 @@ from pipeline.events import (
     SpeechChunk,
     Transcript,
     Word,
+    is_for,
 )
 
 
@@ -84,6 +85,8 @@ class Recording:
             case ReadingUnit():
                 self.units[event.target, event.number] = (at_s, event)
                 self.erasures[event.target].commit(event.text)
+            case SpeechChunk() | Lag() if not is_for(self.spoken or "", event):
+                pass
             case SpeechChunk():
                 self.speech.append((at_s, event))
             case Lag():

@@ -30,21 +30,71 @@ from pipeline.languages import primary
 LOST = "the connection was lost before it was spoken"
 
 
-class Decoder:
-    """The state of a talk: how far its units have come, and which of them is being spoken."""
+class Track:
+    """The speech of one target: which of its units are yet to be spoken, and which is being spoken."""
 
-    def __init__(self, targets: Sequence[str], main: str, *, speaks: bool) -> None:
-        self.next_unit = 0
-        self._main = main
-        self._speaks = speaks
-        self._said_ms = dict.fromkeys(targets, 0)  # end of the last unit of each target
-        self._language, self._heard_s = "", 0.0
-        self._uncovered = ""  # words that are recognized, and that no unit covers yet
-        self._ends: dict[int, float] = {}  # stream time of the end of each unit that is not yet spoken
-        self._doubled: set[int] = set()
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.ends: dict[int, float] = {}  # stream time of the end of each unit that is not yet spoken
+        self.doubled: set[int] = set()  # units that were given before the connection was lost
         self._group: int | None = None  # the unit that is being spoken, with what is merged into it
         self._begun = False
-        self._speech_end_s = 0.0
+        self._end_s = 0.0
+
+    def begin(self, message: Mapping[str, Any], said_s: float) -> Iterator[Event]:
+        """Give the lag of a unit whose speech begins; what was said is not said again."""
+        number = int(message["unit"])
+        if self._begun or number in self.doubled:
+            yield from self.end()
+        if number in self.doubled:
+            return
+        self._group = number if self._group is None else self._group
+        ear_voice_s = message["ear_voice_ms"] / 1000
+        start = self.ends.pop(number, said_s) + ear_voice_s
+        if number == self._group:
+            self._end_s = max(self._end_s, start)
+        yield Lag(number, start, ear_voice_s, message["backlog_ms"] / 1000, message["rate"], self._group, self.target)
+
+    def speak(self, message: Mapping[str, Any]) -> Iterator[Event]:
+        """Give a piece of the unit that is being spoken."""
+        if self._group is None:
+            return
+        self._begun = True
+        samples = np.frombuffer(base64.b64decode(message["delta"]), "<i2").astype(np.float32) / np.float32(32768)
+        chunk = SpeechChunk(self._group, samples, message["sample_rate"], False, self._end_s, self.target)
+        self._end_s += chunk.duration
+        yield chunk
+
+    def skip(self, message: Mapping[str, Any]) -> Iterator[Event]:
+        """Give notice of units that are not spoken."""
+        for number in range(message["first"], message["last"] + 1):
+            self.ends.pop(number, None)
+        yield Skipped(message["first"], message["last"], message["reason"], self.target)
+
+    def end(self) -> Iterator[Event]:
+        """End the speech that has begun."""
+        if self._group is not None and self._begun:
+            yield SpeechChunk(self._group, np.zeros(0, np.float32), 24_000, True, self._end_s, self.target)
+        self._group, self._begun = None, False
+
+    def lost(self) -> Iterator[Event]:
+        """End the speech that has begun, and give notice of what is not spoken."""
+        yield from self.end()
+        if self.ends:
+            yield Skipped(min(self.ends), max(self.ends), LOST, self.target)
+        self.ends.clear()
+
+
+class Decoder:
+    """The state of a talk: how far its units have come, and which of them are being spoken."""
+
+    def __init__(self, targets: Sequence[str], main: str, spoken: Sequence[str]) -> None:
+        self.next_unit = 0
+        self._main = main
+        self._said_ms = dict.fromkeys(targets, 0)  # end of the last unit of each target
+        self._tracks = {target: Track(target) for target in spoken}
+        self._language, self._heard_s = "", 0.0
+        self._uncovered = ""  # words that are recognized, and that no unit covers yet
 
     @property
     def said_ms(self) -> int:
@@ -55,23 +105,20 @@ class Decoder:
         """Give the events of a message; none for one that is none."""
         kind = str(message.get("type", ""))
         if kind == "session.output_audio.delta":
-            yield from self._speech(message)
+            yield from self._track(message).speak(message)
         elif kind.startswith("translate_live."):
             yield from self._ours(kind.partition(".")[2], message)
 
     def lost(self) -> Iterator[Event]:
         """Give what a lost connection leaves: the end of speech that had begun, and notice of what is not spoken."""
         self._uncovered = ""
-        yield from self.end()
-        if self._speaks and self._ends:
-            yield Skipped(min(self._ends), max(self._ends), LOST)
-        self._ends.clear()
+        for track in self._tracks.values():
+            yield from track.lost()
 
     def end(self) -> Iterator[Event]:
         """End the speech that has begun."""
-        if self._group is not None and self._begun:
-            yield SpeechChunk(self._group, np.zeros(0, np.float32), 24_000, last=True, start=self._speech_end_s)
-        self._group, self._begun = None, False
+        for track in self._tracks.values():
+            yield from track.end()
 
     def _ours(self, kind: str, message: Mapping[str, Any]) -> Iterator[Event]:
         match kind:
@@ -81,12 +128,13 @@ class Decoder:
                 yield self._heard(message)
             case "tail":
                 yield Draft(message["text"], self._target(message["language"]))
+            case "speech":
+                yield from self._track(message).speak(message)
             case "lag":
-                yield from self._lag(message)
+                track = self._track(message)
+                yield from track.begin(message, self._said_ms.get(track.target, 0) / 1000)
             case "skipped":
-                for number in range(message["first"], message["last"] + 1):
-                    self._ends.pop(number, None)
-                yield Skipped(message["first"], message["last"], message["reason"])
+                yield from self._track(message).skip(message)
             case "gap":
                 yield Gap(message["start_ms"] / 1000, message["end_ms"] / 1000, message["reason"])
             case "language":
@@ -99,16 +147,17 @@ class Decoder:
         target, number = self._target(message["target"]), int(message["unit"])
         start, end = message["start_ms"] / 1000, message["end_ms"] / 1000
         self.next_unit = max(self.next_unit, number + 1)
+        track = self._tracks.get(target)
         if message["end_ms"] <= self._said_ms.get(target, 0) and message["source"]:  # said before the connection was lost
-            if target == self._main:
-                self._doubled.add(number)
+            if track is not None:
+                track.doubled.add(number)
             return
         self._said_ms[target] = max(message["end_ms"], self._said_ms.get(target, 0))
         self._heard_s = max(self._heard_s, end)
         words = spread(message["source"], start, end)
+        if track is not None and message["text"]:
+            track.ends[number] = end
         if target == self._main:
-            if message["text"]:
-                self._ends[number] = end
             self._uncovered = _after(self._uncovered, len(words))
             tail = spread(self._uncovered, end, self._heard_s)
             yield Transcript(words, tail, self._language, self._heard_s, 0.0, ended=False)
@@ -123,27 +172,10 @@ class Decoder:
         tail = spread(f"{self._uncovered} {message['tail']}", self._said_ms[self._main] / 1000, self._heard_s)
         return Transcript((), tail, self._language, self._heard_s, 0.0, ended=message["ended"])
 
-    def _lag(self, message: Mapping[str, Any]) -> Iterator[Event]:
-        number = int(message["unit"])
-        if self._begun or number in self._doubled:
-            yield from self.end()
-        if number in self._doubled:
-            return
-        self._group = number if self._group is None else self._group
-        ear_voice_s = message["ear_voice_ms"] / 1000
-        start = self._ends.pop(number, self._said_ms[self._main] / 1000) + ear_voice_s
-        if number == self._group:
-            self._speech_end_s = max(self._speech_end_s, start)
-        yield Lag(number, start, ear_voice_s, message["backlog_ms"] / 1000, message["rate"], self._group)
-
-    def _speech(self, message: Mapping[str, Any]) -> Iterator[Event]:
-        if self._group is None:
-            return
-        self._begun = True
-        samples = np.frombuffer(base64.b64decode(message["delta"]), "<i2").astype(np.float32) / np.float32(32768)
-        chunk = SpeechChunk(self._group, samples, message["sample_rate"], last=False, start=self._speech_end_s)
-        self._speech_end_s += chunk.duration
-        yield chunk
+    def _track(self, message: Mapping[str, Any]) -> Track:
+        """The speech that a message is about; one that names no target is about the main one."""
+        target = self._target(message.get("target") or self._main)
+        return self._tracks.setdefault(target, Track(target))
 
     def _target(self, name: str) -> str:
         """The target as it was asked for, which the server's profile may know by a shorter name."""

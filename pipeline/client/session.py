@@ -46,9 +46,8 @@ class ClientSession:
         if find_spec("websockets") is None:
             raise BadInput("a server is reached with websockets", hint="pip install 'translate-live[serve]'")
         self._remote, self._request, self._clock = remote, request, clock
-        main = request.spoken or request.targets[0]
-        self._decoder = Decoder(request.targets, main, speaks=request.spoken is not None)
-        self._main = main
+        self._main = request.main_target
+        self._decoder = Decoder(request.targets, self._main, request.spoken_targets)
         self._replay = Replay()
         self._time = LiveTime(clock)
         self._outlets: Sequence[SinkQueue] = ()
@@ -255,7 +254,8 @@ class ClientSession:
             "extensions": True,
             "source": ",".join(request.languages),
             "targets": list(request.targets),
-            "speak": request.spoken is not None,
+            "speak": bool(request.spoken_targets),
+            "spoken": list(request.spoken_targets),
             "voice": request.voice or "",
             "consent": request.voice == "same",  # the command asked for it
             "same_language": request.same_language,

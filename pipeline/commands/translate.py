@@ -23,6 +23,8 @@ examples:
   translate-live talk.mp3 --to es,fr,de --speak fr --out fr.wav --captions x.vtt
       three languages at once: French speech, and captions x.es.vtt, x.fr.vtt
       and x.de.vtt
+  translate-live talk.mp3 --to es,fr --speak es,fr --out talk.wav
+      both are spoken, into talk.es.wav and talk.fr.wav
   translate-live --mic --from en,es --to en,es --captions meeting.vtt
       a meeting in two languages, each shown in both; what is said in Spanish
       is not translated to Spanish
@@ -79,7 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     languages = parser.add_argument_group("languages")
     languages.add_argument("--from", dest="source", default="auto", metavar="LANG[,LANG]", help="spoken (auto: any)")
     languages.add_argument("--to", metavar="LANG[,LANG]", help="wanted, the first spoken (see: translate-live languages)")
-    languages.add_argument("--speak", metavar="LANG", help="which one of several is spoken (the first)")
+    languages.add_argument(
+        "--speak",
+        metavar="LANG[,LANG]",
+        help="which of several are spoken (the first): each a track, talk.es.wav and talk.fr.wav for --out talk.wav; a "
+        "speaker plays the first",
+    )
     languages.add_argument(
         "--glossary",
         type=Path,
@@ -103,7 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech = parser.add_argument_group("translated speech")
-    speech.add_argument("--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file")
+    speech.add_argument(
+        "--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file; of several languages one file each"
+    )
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
     speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")

@@ -18,7 +18,7 @@ from pipeline.request import SessionRequest
 from pipeline.sinks.audio_writer import sound_format
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.sharing import Sharing
-from pipeline.sinks.speech_file import RECORDED
+from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sinks.transcript import check_transcript
 from pipeline.voices.record import SAME
 
@@ -81,11 +81,13 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     targets = tuple(dict.fromkeys(code_of(code) for code in arguments.to.split(",")))
     shown: Shown = arguments.captions_language or "target"
     captions = caption_files(arguments.captions, targets, shown)
-    _check_outputs(arguments, files, captions)
+    languages = _languages(arguments.source)
+    spoken = _spoken(arguments, targets)
+    _check_outputs(arguments, files, captions, spoken)
     request = SessionRequest(
         targets=targets,
-        languages=_languages(arguments.source),
-        spoken=_spoken(arguments, targets),
+        languages=languages,
+        spoken=spoken if len(spoken) > 1 else spoken[0],
         voice=arguments.voice,
         same_language=arguments.same_language,
     )
@@ -219,21 +221,24 @@ def _check_consent(arguments: argparse.Namespace) -> None:
         raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
 
 
-def _spoken(arguments: argparse.Namespace, targets: Sequence[str]) -> str:
-    """The target to speak: the first unless another is named."""
+def _spoken(arguments: argparse.Namespace, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """The targets to speak: the first unless others are named."""
     if arguments.speak is None:
-        return targets[0]
-    spoken = code_of(arguments.speak)
-    if spoken not in targets:
-        raise BadInput(f"--speak {spoken} is none of the languages of --to; valid: {', '.join(targets)}")
+        return targets[:1]
+    spoken = tuple(dict.fromkeys(code_of(code) for code in arguments.speak.split(",")))
+    for code in spoken:
+        if code not in targets:
+            raise BadInput(f"--speak {code} is none of the languages of --to; valid: {', '.join(targets)}")
     return spoken
 
 
-def _check_outputs(arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile]) -> None:
+def _check_outputs(
+    arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile], tracks: Sequence[str]
+) -> None:
     """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
-    recorded = [arguments.record / name for name in RECORDED] if arguments.record else []
+    recorded = recorded_files(arguments.record, tracks) if arguments.record else []
     outputs: list[Path | None] = [
-        arguments.out,
+        *(track_files(arguments.out, tracks).values() if arguments.out else ()),
         arguments.transcript,
         arguments.events,
         *(file.path for file in captions),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.translate_options import TranslateOptions
@@ -12,6 +13,7 @@ from pipeline.glossary.glossary import load_glossary
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.sinks.captions import CaptionFile
+from pipeline.sinks.speech_file import track_files
 from pipeline.voices.choice import styled
 
 
@@ -24,6 +26,21 @@ class Plan:
     resolved: ResolvedRequest
     to_speaker: bool
     captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The targets whose speech is kept apart; an empty one stands for all that is spoken."""
+        request = self.resolved.request
+        return request.spoken_targets if len(request.spoken_targets) > 1 and not request.one_track else ("",)
+
+    @property
+    def speech_files(self) -> dict[str, Path]:
+        """The sound file of each track, with names as they were given."""
+        if self.options.out is None:
+            return {}
+        asked = self.options.request.spoken_targets
+        named = {self.resolved.targets_by_name[one]: path for one, path in track_files(self.options.out, asked).items()}
+        return named if self.tracks != ("",) else {"": self.options.out}
 
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:

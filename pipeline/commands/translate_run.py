@@ -92,7 +92,11 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             raise
     raise_failure(outlets)
     captions = [file.path for file in options.captions]
-    if written := [path for path in (options.out, *captions, options.transcript, options.events, options.record) if path]:
+    if written := [
+        path
+        for path in (*plan.speech_files.values(), *captions, options.transcript, options.events, options.record)
+        if path
+    ]:
         tell(f"wrote {', '.join(map(str, written))}")
     if interruption.exit_code is None:
         _check_loudness(loudness, options, errors)
@@ -106,7 +110,7 @@ async def _session(
         assert plan.options.server is not None
         return ClientSession(plan.options.server, plan.resolved.request, clock)
     tell("loading models")
-    stages = filter(None, ("recognizer", "translator", plan.resolved.synthesizer))
+    stages = dict.fromkeys(("recognizer", "translator", *(one.synthesizer for one in plan.resolved.speech)))
     engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
     return await engine.session(plan.resolved, clock)
 
@@ -169,17 +173,17 @@ def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: Backg
 
 def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
     """Open what plays and writes files, before the models load so that what cannot be is known at once."""
-    options = plan.options
+    options, tracks = plan.options, plan.tracks
     for name in options.sinks:  # first: a wrong one opens no device and leaves no file
         yield own_sink(name)
     if plan.to_speaker:
-        yield Speaker(options.out_device, options.original)
-    if options.out is not None:
-        yield LazyFile(options.out, partial(SpeechFile, original=options.original))
+        yield Speaker(options.out_device, options.original, target=tracks[0])
+    for target, path in plan.speech_files.items():
+        yield LazyFile(path, partial(SpeechFile, original=options.original, target=target))
     if options.record is not None:
-        yield LazyFile(options.record, SessionRecording, check_folder)
+        yield LazyFile(options.record, partial(SessionRecording, tracks=tracks), check_folder)
     for file in plan.captions:
-        timed = options.captions_time if file.target == plan.resolved.request.spoken else "source"
+        timed = options.captions_time if file.target in plan.resolved.request.spoken_targets else "source"
         shown = options.captions_language
         yield LazyFile(file.path, partial(Captions, shown=shown, target=file.target, timed=timed))
     if options.transcript is not None:
@@ -213,7 +217,8 @@ def _views(
         request.targets,
         quiet=plan.options.quiet,
         unread=unread,
-        spoken=request.spoken,
+        spoken=request.main_target,
+        track=plan.tracks[0],
     )
 
 
@@ -239,7 +244,8 @@ def _about(plan: Plan) -> dict[str, object]:
         "settings": digest(plan.profile) if plan.profile else "",
         "from": list(request.languages),
         "to": list(request.targets),
-        "spoken": request.spoken,
+        "spoken": next(iter(request.spoken_targets), None),
+        "also_spoken": list(request.spoken_targets[1:]),
         "realtime": plan.options.realtime,
     }
 

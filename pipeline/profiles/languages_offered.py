@@ -59,7 +59,7 @@ def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
 
 
 def session_languages(
-    backends: Backends, wanted: Sequence[str], targets: Sequence[str], spoken: str | None
+    backends: Backends, wanted: Sequence[str], targets: Sequence[str], spoken: Sequence[str]
 ) -> tuple[str, ...]:
     """The source languages for a session: those wanted, or the only one there is, or none (detect any).
 
@@ -77,10 +77,10 @@ def session_languages(
     _check_something_to_translate(sources, targets)
     for target in targets:
         _check_target(backends, sources, target)
-    if spoken is not None and spoken not in backends.spoken():
+    if silent := [target for target in spoken if target not in backends.spoken()]:
         known = _list(backends.spoken())
         raise BadInput(
-            f"this profile does not speak {spoken!r}; it speaks {known}",
+            f"this profile does not speak {silent[0]!r}; it speaks {known}",
             hint="text only, or another spoken language",
             code="spoken_language",
         )

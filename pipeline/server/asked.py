@@ -46,6 +46,7 @@ class Asked:
 
     target: str
     further: tuple[str, ...] = ()  # more targets, for captions
+    also_spoken: tuple[str, ...] = ()  # those of them that are spoken, too, each as a stream of its own
     sources: tuple[str, ...] = ()  # languages that may be spoken; none: any
     speak: bool | None = None  # none: if the target can be spoken
     voice: str = ""
@@ -62,7 +63,7 @@ class Asked:
 
     def session(self) -> tuple[object, ...]:
         """The wishes that only a new session can fulfil."""
-        languages = self.target, self.further, self.sources, self.same_language
+        languages = self.target, self.further, self.also_spoken, self.sources, self.same_language
         return *languages, self.speak, self.voice, self.glossary, self.input_hz
 
     def request(self, *, speak: bool) -> SessionRequest:
@@ -70,7 +71,7 @@ class Asked:
         return SessionRequest(
             targets=(self.target, *self.further),
             languages=self.sources,
-            spoken=self.target if speak else None,
+            spoken=(self.target, *self.also_spoken) if speak else None,
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,

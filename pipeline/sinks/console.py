@@ -57,17 +57,18 @@ class PlainView:
 
     delivery: Delivery = "view"
 
-    def __init__(self, out: TextIO, target: str) -> None:
+    def __init__(self, out: TextIO, target: str, track: str = "") -> None:
         self._out = out
         self._target = target
-        self._figures = SessionFigures(target)
+        self._several = bool(track)
+        self._figures = SessionFigures(target, track)
 
     async def put(self, event: Event) -> None:
         """Print the source words of a unit, or a notice."""
         self._figures.take(event)
         if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {legible(text_of(event.source))}")
-        elif line := notice_line(event):
+        elif line := notice_line(event, self._several):
             self._print(f"notice: {line}")
 
     async def close(self) -> None:
@@ -103,19 +104,20 @@ def console_sinks(
     quiet: bool,
     unread: Callable[[], None],
     spoken: str | None = None,
+    track: str = "",
 ) -> Sequence[Sink]:
     """Choose the sinks for this terminal, pipe or log; ``quiet``: the translation only.
 
-    Figures are of the target that is ``spoken`` (none: the first).
+    Figures are of the target that is ``spoken`` (none: the first), and the speech of ``track`` (none: all).
     """
     lines = TranslationLines(out, unread, several=len(targets) > 1)
     if quiet:
         return [lines]
     if not errors.isatty() or os.environ.get("TERM") == "dumb":  # which can draw nothing over
-        return [PlainView(errors, spoken or targets[0]), lines]
+        return [PlainView(errors, spoken or targets[0], track), lines]
     from rich.console import Console  # noqa: PLC0415
 
-    view = LiveView(Console(file=errors), clock, source, targets, out.isatty(), spoken=spoken)
+    view = LiveView(Console(file=errors), clock, source, targets, out.isatty(), spoken=spoken, track=track)
     return [view] if out.isatty() else [lines, view]
 
 

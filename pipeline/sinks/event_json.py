@@ -9,11 +9,11 @@ finite. Samples are left out. Fields may be added; none is ever renamed.
 | ReadingUnit | unit, source (words), text, language, source_language, target, speaker, start_ns, end_ns, heard_ns |
 | Draft | text, language |
 | AudioChunk | start_ns, duration_ns |
-| SpeechChunk | unit, start_ns, duration_ns, last |
+| SpeechChunk | unit, target, start_ns, duration_ns, last |
 | Busy | stage, busy_ns (a duration) |
-| Lag | unit, start_ns, ear_voice_ns, backlog_ns (durations), rate, merged_into (unit) |
+| Lag | unit, target, start_ns, ear_voice_ns, backlog_ns (durations), rate, merged_into (unit) |
 | Gap | start_ns, end_ns, reason |
-| Skipped | first, last (units), reason |
+| Skipped | first, last (units), target, reason |
 | LanguageChanged | language, from_ns |
 | DeviceLost, DeviceBack | name |
 | Fault | stage, message, fatal |
@@ -94,6 +94,7 @@ def _fields(event: Event, at: Moment) -> Record:
         case SpeechChunk():
             return {
                 "unit": event.unit,
+                "target": event.target,
                 "start_ns": at(event.start),
                 "duration_ns": nanoseconds(event.duration),
                 "last": event.last,
@@ -111,6 +112,7 @@ def _notice_fields(event: Notice, at: Moment) -> Record:
         case Lag():
             return {
                 "unit": event.unit,
+                "target": event.target,
                 "start_ns": at(event.start),
                 "ear_voice_ns": nanoseconds(event.ear_voice_s),
                 "backlog_ns": nanoseconds(event.backlog_s),
@@ -120,7 +122,7 @@ def _notice_fields(event: Notice, at: Moment) -> Record:
         case Gap():
             return {"start_ns": at(event.start), "end_ns": at(event.end), "reason": event.reason}
         case Skipped():
-            return {"first": event.first, "last": event.last, "reason": event.reason}
+            return {"first": event.first, "last": event.last, "target": event.target, "reason": event.reason}
         case LanguageChanged():
             return {"language": event.language, "from_ns": at(event.at)}
         case DeviceLost() | DeviceBack():

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from pipeline.events import Event, Fault, Lag, ReadingUnit, Skipped, Transcript
+from pipeline.events import Event, Fault, Lag, ReadingUnit, Skipped, Transcript, is_for
 
 
 class SessionFigures:
-    """Counters of a running session, for the units of ``target`` (none: all); times are seconds of source audio."""
+    """Counters of a running session, for the units of ``target`` and the speech of ``track`` (none: all).
 
-    def __init__(self, target: str = "") -> None:
+    Times are seconds of source audio.
+    """
+
+    def __init__(self, target: str = "", track: str = "") -> None:
         self.audio_s = 0.0
         self.words = 0
         self.units = 0
         self.skipped = 0
         self.spans_s: list[float] = []  # ear-voice spans: from the end of a unit's last source word to its speech
         self.first_audio_s = math.nan  # from the beginning of the first word to the first speech
-        self._target = target
+        self._target, self._track = target, track
         self._first_word_s = math.nan
         self._ran = self._failed = False
 
@@ -27,11 +30,11 @@ class SessionFigures:
         match event:
             case Transcript():
                 self.hear(event.heard_s, [word.start for word in event.committed])
-            case ReadingUnit():
-                self.units += self._target in {"", event.target}
-            case Lag():
+            case ReadingUnit() if is_for(self._target, event):
+                self.units += 1
+            case Lag() if is_for(self._track, event):
                 self.speak(event.start, event.ear_voice_s)
-            case Skipped():
+            case Skipped() if is_for(self._track, event):
                 self.skip(event.first, event.last)
             case Fault() if event.fatal:
                 self._failed = True

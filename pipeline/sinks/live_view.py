@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.clock import Clock
 from pipeline.contracts import Delivery
-from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, text_of
+from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, is_for, text_of
 from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
 
@@ -23,6 +23,7 @@ TAIL_CHARACTERS = 160  # of committed text on screen: about two lines; more is i
 class Status:
     """The state of a session at one moment, translations by target language; bounded however long it lasts."""
 
+    track: str = ""  # the target whose lag is shown; none: all
     heard_s: float = 0.0
     source: str = ""
     tentative: str = ""
@@ -43,7 +44,7 @@ class Status:
                 self.draft[event.target] = ""
             case Draft():
                 self.draft[event.language] = _tail(event.text)
-            case Lag():
+            case Lag() if is_for(self.track, event):
                 self.lag = event
             case Busy():
                 self.busy_s[event.stage] = event.seconds
@@ -76,11 +77,12 @@ class LiveView:
         scroll: bool,
         *,
         spoken: str | None = None,
+        track: str = "",
     ) -> None:
         from rich.live import Live  # noqa: PLC0415 - loads slowly
 
-        self.status = Status()
-        self._figures = SessionFigures(spoken or targets[0])
+        self.status = Status(track)
+        self._figures = SessionFigures(spoken or targets[0], track)
         self._console = console
         self._clock = clock
         self._source = source
@@ -98,7 +100,7 @@ class LiveView:
         self._figures.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
             self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
-        if line := notice_line(event):
+        if line := notice_line(event, bool(self.status.track)):
             self._console.print(line, style="red" if isinstance(event, Fault) else "yellow", markup=False, highlight=False)
         now = self._clock.now()
         if now - self._drawn_at >= REDRAW_S:

@@ -14,15 +14,18 @@ def legible(text: str) -> str:
     return " ".join(text.split())
 
 
-def notice_line(event: Event) -> str | None:
-    """Format a notice as one line for people; `None` for events that are none, and for `Lag`, which the status shows."""
+def notice_line(event: Event, several: bool = False) -> str | None:
+    """Format a notice as one line for people; `None` for events that are none, and for `Lag`, which the status shows.
+
+    Of ``several`` targets the one that it concerns is named.
+    """
     match event:
         case Gap():
             return f"not heard: {minutes(event.start)} to {minutes(event.end)}, {legible(event.reason)}"
-        case Skipped() if event.first == event.last:
-            return f"shown, not spoken: unit {event.first}, {legible(event.reason)}"
         case Skipped():
-            return f"shown, not spoken: units {event.first} to {event.last}, {legible(event.reason)}"
+            which = f"unit {event.first}" if event.first == event.last else f"units {event.first} to {event.last}"
+            target = f" of {event.target}" if several and event.target else ""
+            return f"shown, not spoken: {which}{target}, {legible(event.reason)}"
         case LanguageChanged():
             return f"the speaker now speaks {event.language!r}"
         case DeviceLost():

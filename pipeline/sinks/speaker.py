@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, SpeechChunk
+from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, SpeechChunk, is_for
 from pipeline.sinks.playback import Playback
 
 BLOCK_S = 0.02
@@ -107,8 +107,9 @@ class Player:
 class Speaker:
     """A `Sink` that plays speech, in order and as soon as it may, on the named output device (or the default one).
 
-    ``original`` is the gain of the source's voice under it. The device is opened at construction (`DeviceError` when it
-    cannot be). Notices of loss and return wait in ``notices`` for the session to take.
+    Of several spoken targets it plays ``target`` (none: all). ``original`` is the gain of the source's voice under it. The
+    device is opened at construction (`DeviceError` when it cannot be). Notices of loss and return wait in ``notices`` for
+    the session to take.
     """
 
     def __init__(
@@ -116,10 +117,12 @@ class Speaker:
         name: str | None = None,
         original: float = 0.0,
         *,
+        target: str = "",
         opener: OpenOutput = open_output,
         timer: Timer | None = None,
     ) -> None:
         self.notices: list[Notice] = []
+        self._target = target
         self._gain = np.float32(original)
         self._timer = timer or ThreadTimer()
         stream = opener(name, 0)
@@ -159,7 +162,7 @@ class Speaker:
         """
         self._loop = asyncio.get_running_loop()
         match event:
-            case SpeechChunk():
+            case SpeechChunk() if is_for(self._target, event):
                 flushes = self._flushes
                 while self.holding:
                     self._moved.clear()

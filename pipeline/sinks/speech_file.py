@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from pipeline.audio.mixer import PATIENCE_S, Timeline
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, Event, Samples, SpeechChunk
+from pipeline.events import AudioChunk, Event, Samples, SpeechChunk, is_for
 from pipeline.lane import Lane
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.writing import cannot_write
 
-ORIGINAL, TRANSLATED = RECORDED = ("original.wav", "translated.wav")
+ORIGINAL, TRANSLATED = "original.wav", "translated.wav"
 COMMENT = "AI-generated speech: a live machine translation by translate-live"
 
 
 class SpeechFile:
     """A `Sink` that writes the speech, placed on stream time, to a WAV or FLAC file; only its thread waits for the disk.
 
-    The source is mixed under it at the gain ``original``. ``patience_s`` is how long speech may lie behind what was heard
-    (see `Timeline`). The file is valid after every write, and as long as the source in the end. Raises `BadInput` for a
-    suffix it does not write and `DeviceError` when the file cannot be created; later, `put` raises `DeviceError` when it
-    cannot be written any more.
+    Of several spoken targets it holds ``target`` (none: all). The source is mixed under it at the gain ``original``.
+    ``patience_s`` is how long speech may lie behind what was heard (see `Timeline`). The file is valid after every write,
+    and as long as the source in the end. Raises `BadInput` for a suffix it does not write and `DeviceError` when the file
+    cannot be created; later, `put` raises `DeviceError` when it cannot be written any more.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class SpeechFile:
         patience_s: float = PATIENCE_S,
         comment: str = COMMENT,
         private: bool = False,
+        target: str = "",
     ) -> None:
+        self._target = target
         self._writer = AudioWriter(path, sample_rate, comment, private)
         self._timeline = Timeline(sample_rate, original, patience_s)
         self._lane = Lane("speech file")
@@ -43,7 +46,7 @@ class SpeechFile:
     async def put(self, event: Event) -> None:
         """Place speech and original; write what is final."""
         match event:
-            case SpeechChunk():
+            case SpeechChunk() if is_for(self._target, event):
                 self._timeline.speak(event)
             case AudioChunk():
                 self._timeline.hear(event)
@@ -72,20 +75,36 @@ class SpeechFile:
             raise
 
 
+def track_files(path: Path, tracks: Sequence[str]) -> dict[str, Path]:
+    """Name the file of each track: the path as it is, or of several one each, as talk.es.wav."""
+    if len(tracks) < 2:
+        return dict.fromkeys(tracks, path)
+    return {target: path.with_stem(f"{path.stem}.{target}") for target in tracks}
+
+
+def recorded_files(folder: Path, tracks: Sequence[str]) -> list[Path]:
+    """List the files of a `SessionRecording`."""
+    return [folder / ORIGINAL, *track_files(folder / TRANSLATED, tracks or [""]).values()]
+
+
 class SessionRecording:
     """A `Sink` that writes ``original.wav``, at the source's rate, and ``translated.wav`` into ``folder``.
 
-    Both begin at stream time 0, with silence where audio was lost, and are readable by their owner only. The folder is
-    made if need be; raises `DeviceError` when it cannot be made or written to.
+    Of several spoken targets, ``tracks``, each has a file of its own, as ``translated.es.wav``. All begin at stream time
+    0, with silence where audio was lost, and are readable by their owner only. The folder is made if need be; raises
+    `DeviceError` when it cannot be made or written to.
     """
 
-    def __init__(self, folder: str | Path, sample_rate: int = 24_000) -> None:
+    def __init__(self, folder: str | Path, sample_rate: int = 24_000, tracks: Sequence[str] = ()) -> None:
         self._folder = Path(folder)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
-        self._translated = SpeechFile(self._folder / TRANSLATED, sample_rate, private=True)
+        self._translated = [
+            SpeechFile(path, sample_rate, private=True, target=target)
+            for target, path in track_files(self._folder / TRANSLATED, tracks or [""]).items()
+        ]
         self._original: SpeechFile | None = None  # its rate is known with the first chunk
 
     async def put(self, event: Event) -> None:
@@ -97,12 +116,11 @@ class SessionRecording:
                     path, event.sample_rate, original=1.0, patience_s=0, comment=comment, private=True
                 )
             await self._original.put(event)
-        await self._translated.put(event)
+        for track in self._translated:
+            await track.put(event)
 
     async def close(self) -> None:
-        """Finish both files."""
-        try:
-            if self._original:
-                await self._original.close()
-        finally:
-            await self._translated.close()
+        """Finish all files, also when one of them cannot be."""
+        async with AsyncExitStack() as closing:
+            for track in filter(None, (self._original, *self._translated)):
+                closing.push_async_callback(track.close)

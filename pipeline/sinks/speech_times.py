@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk
+from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk, is_for
 
 
 class SpeechTimes:
@@ -23,7 +23,9 @@ class SpeechTimes:
     def take(self, event: Event) -> Iterator[ReadingUnit]:
         """Learn from an event; gives the units that are known then, in order."""
         match event:
-            case ReadingUnit() if self._target in {"", event.target}:
+            case ReadingUnit() | Lag() | SpeechChunk() | Skipped() if not is_for(self._target, event):
+                return
+            case ReadingUnit():
                 self._waiting.append(event)
             case Lag():
                 self._starts[event.unit] = event.start

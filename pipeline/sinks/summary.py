@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pipeline.sinks.event_json import Record
 from pipeline.sinks.figures import SessionFigures, percentile, seconds
@@ -24,7 +24,8 @@ class Summary:
     its model. ``words_lost`` and ``words_doubled`` compare the words that were recognized with those that units cover;
     ``words_waiting`` are the last ones of a log that ends amid speech, which no unit covers yet, ``words_unspoken`` those
     of units that a session that speaks did not speak. Of several target languages, units are those of the one that is
-    spoken (none: the first), lost and doubled words those of the worst.
+    spoken (none: the first), lost and doubled words those of the worst. ``also_spoken`` are the figures of the other spoken
+    targets.
     """
 
     audio_s: float = 0.0
@@ -46,12 +47,21 @@ class Summary:
     rtf: float = math.nan
     stage_rtf: dict[str, float] = field(default_factory=dict)
     faults: int = 0
+    also_spoken: dict[str, Summary] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
-        """Give all figures by name; those of stages as ``rtf_recognize`` and so on."""
-        named = {name: value for name, value in asdict(self).items() if name != "stage_rtf"}
+        """Give all figures by name; those of a stage as ``rtf_recognize``, of another spoken target as ``fr_units``."""
+        named = {name: value for name, value in asdict(self).items() if name not in {"stage_rtf", "also_spoken"}}
+        for target, summary in self.also_spoken.items():
+            named |= {f"{target}_{name}": value for name, value in summary.figures().items() if name in OF_TARGET}
         return named | {f"rtf_{stage}": value for stage, value in self.stage_rtf.items()}
 
+
+OF_TARGET = {
+    *("units", "median_unit_words", "words_unspoken", "units_spoken", "units_skipped", "first_audio_s"),
+    *("ear_voice_span_p50_s", "ear_voice_span_p90_s", "lag_p95_s", "lag_end_s", "highest_rate"),
+}
+"""Figures that each spoken target has of its own."""
 
 _READ: dict[str, tuple[str, ...]] = {
     "session": ("start_ns",),
@@ -78,11 +88,19 @@ def summarize(records: Iterable[Record]) -> Summary:
     for record in records:
         if record["event"] not in {"Draft", "SpeechChunk"}:
             kinds.setdefault(record["event"], []).append(record)
-    transcripts, lags = kinds.get("Transcript", []), kinds.get("Lag", [])
+    by_target = _by_target(kinds)
+    main, *others = [*_spoken(kinds, by_target), ""]
+    also = {target: _summary(kinds, by_target, target) for target in others if target}
+    return replace(_summary(kinds, by_target, main), also_spoken=also)
+
+
+def _summary(kinds: dict[str, list[Record]], by_target: dict[str, list[Record]], target: str) -> Summary:
+    """Reckon the figures with those units and that speech that are of a target."""
+    kinds = kinds | {kind: _of(kinds.get(kind, []), target) for kind in ("Lag", "Skipped")}
+    transcripts, lags = kinds.get("Transcript", []), kinds["Lag"]
     figures = _figures(kinds)
     words = [word for transcript in transcripts for word in transcript["committed"]]
-    by_target = _by_target(kinds)
-    units = by_target[_main_target(kinds, by_target)] if by_target else []
+    units = by_target.get(target, [])
     spans_s, audio_s = figures.spans_s, figures.audio_s
     waiting = _waiting(transcripts, by_target.values())
     lost, doubled = _coverage(words[: len(words) - waiting], by_target.values())
@@ -120,6 +138,7 @@ def table(summary: Summary) -> str:
         ("ear-voice span", f"p50 {seconds(summary.ear_voice_span_p50_s)}, p90 {seconds(summary.ear_voice_span_p90_s)}"),
         ("lag", f"p95 {seconds(summary.lag_p95_s)}, at the end {seconds(summary.lag_end_s)}"),
         ("fastest speech", "-" if math.isnan(summary.highest_rate) else f"{summary.highest_rate:.2f} times its own rate"),
+        *(row for target, also in summary.also_spoken.items() for row in _also(target, also)),
         *((f"real-time factor, {stage}", f"{value:.3f}") for stage, value in summary.stage_rtf.items()),
     ]
     problems = [
@@ -176,7 +195,7 @@ def _figures(kinds: dict[str, list[Record]]) -> SessionFigures:
 
 def _wall_s(kinds: dict[str, list[Record]]) -> float:
     """Reckon the seconds from the first audio to the last event."""
-    ends = [records[-1]["at_ns"] for records in kinds.values()]
+    ends = [records[-1]["at_ns"] for records in kinds.values() if records]
     return float(max(ends) - kinds["session"][0]["at_ns"]) / _PER_S
 
 
@@ -196,10 +215,24 @@ def _by_target(kinds: dict[str, list[Record]]) -> dict[str, list[Record]]:
     return units
 
 
-def _main_target(kinds: dict[str, list[Record]], targets: Iterable[str]) -> str:
-    """Choose the target that is spoken, else the first."""
-    spoken = [session.get("spoken") for session in kinds.get("session", [])]
-    return next(target for target in [*spoken, *targets] if target in set(targets))
+def _spoken(kinds: dict[str, list[Record]], targets: Iterable[str]) -> list[str]:
+    """List the targets that are spoken, or else the first."""
+    known = list(targets)
+    named = [one for log in kinds.get("session", []) for one in (log.get("spoken"), *log.get("also_spoken", []))]
+    return [target for target in named if target in known] or known[:1]
+
+
+def _of(records: Iterable[Record], target: str) -> list[Record]:
+    """Choose the speech of a target; that of a session with one spoken target, in older logs, names none."""
+    return [record for record in records if record.get("target", "") in {"", target}]
+
+
+def _also(target: str, summary: Summary) -> list[tuple[str, str]]:
+    span = f"p50 {seconds(summary.ear_voice_span_p50_s)}, p90 {seconds(summary.ear_voice_span_p90_s)}"
+    return [
+        (f"spoken, {target}", f"{summary.units_spoken}, skipped {summary.units_skipped}"),
+        (f"ear-voice span, {target}", span),
+    ]
 
 
 def _waiting(transcripts: Sequence[Record], targets: Iterable[Sequence[Record]]) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pipeline.channel import Channel
 from pipeline.clock import Clock
-from pipeline.events import Event
+from pipeline.events import Event, ReadingUnit
 from pipeline.stages.stream_time import StreamTime
 
 Show = Callable[[Event], Awaitable[None]]
@@ -56,3 +57,12 @@ class SessionContext:
     show: Show
     tell: Callable[[Event], None]
     """Gives an event to every sink without waiting for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechTrack:
+    """Units of ``targets`` that wait to be spoken one after the other, and the stream time on which that is planned."""
+
+    targets: tuple[str, ...]
+    units: Channel[Stamped[ReadingUnit]]
+    time: StreamTime

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import replace
-from itertools import takewhile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 
 import numpy as np
 
 from pipeline.audio.stretch import Stretch
-from pipeline.channel import Channel, ChannelClosed
-from pipeline.contracts import Speaking
+from pipeline.channel import ChannelClosed
+from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
-from pipeline.stages.control import SessionContext, Stamped
+from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
 _LOOK_S = 0.25  # how long a skip to live may go unnoticed
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTarget:
+    """A target that is spoken: with which model and voice, and what that model calls it."""
+
+    target: str
+    synthesizer: Synthesizer
+    spoken_as: str | None = None
+    voice: Voice | None = None
+
+
+async def open_voices(targets: Iterable[SpokenTarget], opened: AsyncExitStack) -> dict[str, Speaking]:
+    """Begin the speech of these targets, which ends with ``opened``."""
+    speaking = {}
+    for one in targets:
+        opening = one.synthesizer.open(one.voice, one.spoken_as or one.target)
+        speaking[one.target] = await opened.enter_async_context(opening)
+    return speaking
 
 
 async def whole(text: str) -> AsyncIterator[str]:
@@ -38,20 +57,27 @@ def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
     )
 
 
-def _of_one_speaker(units: Sequence[Stamped[ReadingUnit]]) -> int:
-    """Count the units at the beginning that have the speaker of the first."""
-    return len(list(takewhile(lambda stamped: stamped.item.speaker == units[0].item.speaker, units)))
+def _of_one_voice(units: Sequence[Stamped[ReadingUnit]]) -> int:
+    """Count the units at the beginning that have the speaker and the target of the first."""
+    return len(list(takewhile(lambda stamped: _voice(stamped.item) == _voice(units[0].item), units)))
+
+
+def _voice(unit: ReadingUnit) -> tuple[str, str]:
+    return unit.speaker, unit.target
 
 
 class Speech:
-    """Speech of one session: its units one after the other, with their lag kept in bounds."""
+    """Speech of one track: its units one after the other, each as its target is spoken, with their lag kept in bounds."""
 
-    def __init__(self, speaking: Speaking, options: PaceOptions, run: SessionContext) -> None:
+    def __init__(
+        self, speaking: Mapping[str, Speaking], options: PaceOptions, track: SpeechTrack, run: SessionContext
+    ) -> None:
         self._speaking = speaking
         self._options = options
+        self._units = track.units
         self._run = run
         self._control = run.control
-        self._time = run.time
+        self._time = track.time
         self._clock = run.clock
         self._show = run.show
         self._length = SpeechLength()
@@ -60,8 +86,9 @@ class Speech:
         self._flushes = run.control.flushes
         self._failures = 0
 
-    async def speak(self, units: Channel[Stamped[ReadingUnit]]) -> None:
-        """Speak until the channel ends. A unit is planned as late as it can be, so that lag control sees all that waits."""
+    async def speak(self) -> None:
+        """Speak until the units end. One is planned as late as it can be, so that lag control sees all that waits."""
+        units = self._units
         while True:
             try:
                 await units.ready()
@@ -79,7 +106,7 @@ class Speech:
             start = max(moment + self._first_sound.mean_s, self._free_at)
             decided = plan([self._as_waiting(stamped.item) for stamped in waiting], start, self._options)
             await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
-            await self._say(units.take(_of_one_speaker(units.waiting()[: decided.take])), decided)
+            await self._say(units.take(_of_one_voice(units.waiting()[: decided.take])), decided)
 
     async def _silence(self) -> None:
         """Wait until all that was said has been played: the session, and its sinks, must not end before."""
@@ -116,8 +143,9 @@ class Speech:
         await self._skip(unwanted, "muted" if self._control.muted else "skipped to live")
 
     async def _skip(self, skipped: Sequence[Stamped[ReadingUnit]], reason: str) -> None:
-        if skipped:
-            await self._show(Skipped(skipped[0].item.number, skipped[-1].item.number, reason))
+        for target, units in groupby((stamped.item for stamped in skipped), lambda unit: unit.target):
+            numbers = [unit.number for unit in units]
+            await self._show(Skipped(numbers[0], numbers[-1], reason, target))
 
     async def _say(self, stamped: Sequence[Stamped[ReadingUnit]], decided: Plan) -> None:
         """Say units as one group; a failure is tried again as long as nothing of it was heard, then noted."""
@@ -138,7 +166,8 @@ class Speech:
         if self._failures > FAILURES_ALLOWED:
             raise error
         await self._show(Fault("speak", message_of(error), fatal=False))
-        await self._show(Skipped(group.units[0].number, group.units[-1].number, "it could not be spoken"))
+        reason = "it could not be spoken"
+        await self._show(Skipped(group.units[0].number, group.units[-1].number, reason, group.unit.target))
 
     async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
         asked_s, began = self._time.now(), self._clock.now()
@@ -159,7 +188,7 @@ class Speech:
 
     async def _chunks(self, group: SpokenGroup) -> AsyncGenerator[SpeechChunk, None]:
         """Give the synthesizer's chunks, checked, each in time."""
-        async with aclosing(self._speaking.say(group.unit, whole(group.unit.text))) as chunks:
+        async with aclosing(self._speaking[group.unit.target].say(group.unit, whole(group.unit.text))) as chunks:
             while True:
                 async with in_time("speak", self._run):
                     chunk = await anext(chunks, None)
@@ -177,7 +206,7 @@ class Speech:
         if len(samples) and not group.audible:
             await self._note_lag(group, start)
         if len(samples) or chunk.last:
-            placed = replace(chunk, unit=group.unit.number, samples=samples, start=start)
+            placed = replace(chunk, unit=group.unit.number, samples=samples, start=start, target=group.unit.target)
             self._free_at = start + placed.duration
             await self._show(placed)
 
@@ -185,7 +214,8 @@ class Speech:
         """Show where each unit of the group begins: the first exactly, the others by the length of the text before them."""
         group.audible = True
         for unit in group.units:
-            lag = Lag(unit.number, start, start - unit.end, group.plan.backlog_s, group.plan.rate, group.unit.number)
+            span_s, head = start - unit.end, group.unit.number
+            lag = Lag(unit.number, start, span_s, group.plan.backlog_s, group.plan.rate, head, unit.target)
             await self._show(lag)
             start += self._length.estimate_s(unit.text) / group.plan.rate
 

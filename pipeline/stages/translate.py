@@ -14,7 +14,7 @@ from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, ReadingUnit, Skipped, Transcript
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pause_units import Reading, UnitPolicy
-from pipeline.stages.control import SessionContext, Stamped
+from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
 AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what is being spoken
@@ -114,38 +114,43 @@ def _is_own_translation(request: TranslationRequest) -> bool:
 
 async def translate(
     transcripts: Channel[Stamped[Transcript]],
-    units: Channel[Stamped[ReadingUnit]],
+    tracks: Sequence[SpeechTrack],
     translating: Translating,
     run: SessionContext,
     *,
-    spoken: str | None,
     live: bool,
 ) -> None:
-    """Turn transcripts into reading units: all are shown, those of the ``spoken`` language go on to speech.
+    """Turn transcripts into reading units: all are shown, those of targets that are spoken go on to their tracks.
 
     A source that waits is made to wait for slow speech, so that sinks need not hold much audio back for it.
     """
     heard = Transcript((), (), "", 0.0, 0.0, ended=True)
+    track_of = {target: track for track in tracks for target in track.targets}
 
     async def publish(stamped: Stamped[Transcript], final: bool) -> None:
-        while not live and len(units) and stamped.item.heard_s - units.waiting()[0].item.heard_s > AHEAD_S:
-            run.time.held_up()
-            await units.taken()
+        for track in () if live else tracks:
+            while len(track.units) and stamped.item.heard_s - track.units.waiting()[0].item.heard_s > AHEAD_S:
+                track.time.held_up()
+                await track.units.taken()
         async for unit in translating.read(stamped.item, final):
             await run.show(unit)
-            if unit.target != spoken:
+            spoken = track_of.get(unit.target)
+            if spoken is None:
                 continue
             if translating.wants_spoken(unit):
-                if units.full:
-                    run.time.held_up()
-                await units.send(replace(stamped, item=unit))  # type: ignore[arg-type]
+                if spoken.units.full:
+                    spoken.time.held_up()
+                await spoken.units.send(replace(stamped, item=unit))  # type: ignore[arg-type]
             elif translating.is_missing(unit):
-                await run.show(Skipped(unit.number, unit.number, "there is no translation of its words"))
-        run.time.translated(stamped.item.heard_s)
+                reason = "there is no translation of its words"
+                await run.show(Skipped(unit.number, unit.number, reason, unit.target))
+        for track in tracks:
+            track.time.translated(stamped.item.heard_s)
 
     generation = 0
     async for stamped in transcripts:
         heard, generation = stamped.item, stamped.generation
         await publish(stamped, final=False)
     await publish(Stamped(generation, replace(heard, committed=(), tentative=(), ended=True, notices=())), final=True)
-    run.time.translated(math.inf)
+    for track in tracks:
+        track.time.translated(math.inf)

@@ -91,6 +91,22 @@ async def test_a_file_gives_the_texts_and_speech_of_local_use():
     assert {chunk.unit for chunk in speech if chunk.last} == {chunk.unit for chunk in speech}
 
 
+async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():
+    tape, request = Tape(), SessionRequest(("es", "de", "ca"), ("en",), spoken=("de", "es"))
+    backends = (
+        "translator.use=tests.scripted_backends:Tagging",
+        "fallback_synthesizer.use=tests.scripted_backends:OtherVoice",
+    )
+    async with serving(*backends) as server:
+        await ClientSession(Remote(server.http), request, LoopClock()).run(Tone(6), [SinkQueue(tape)])
+    speech = {target: [one for one in tape.of(SpeechChunk) if one.target == target] for target in ("es", "de", "ca")}
+    spoken_s = {target: sum(chunk.duration for chunk in chunks) for target, chunks in speech.items()}
+    assert spoken_s["es"] == pytest.approx(spoken_s["de"], abs=0.01)
+    assert spoken_s["es"] > 0.5
+    assert spoken_s["ca"] == 0
+    assert {lag.target for lag in tape.of(Lag)} == {"es", "de"}
+
+
 async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():
     async with serving() as server:
         broken = []

@@ -122,6 +122,35 @@ def test_one_target_is_spoken(translate, speak, spoken):
     assert " ".join(said).split() == words(spoken)
 
 
+def test_several_are_spoken_each_as_a_track_of_its_own(translate):
+    options = ["--to", "es,ca,de", "--speak", "es,de", "--out", "a.wav", "--record", "kept", "--captions", "talk.srt"]
+    code, _, err = translate(*options, "--events", "log", "--captions-time", "speech")
+    assert code == 0
+    assert "wrote a.es.wav, a.de.wav, " in err
+    for target in ("es", "de"):
+        speech, rate = soundfile.read(f"a.{target}.wav")
+        assert len(speech) / rate >= 6.0
+        assert speech.any()
+        assert len(soundfile.read(f"kept/translated.{target}.wav")[0])
+        assert shown(f"talk.{target}.srt") == words(target)
+    assert not Path("a.wav").exists()
+    session, *events = read_events(Path("log"))
+    assert (session["spoken"], session["also_spoken"]) == ("es", ["de"])
+    units = {(event["target"], event["unit"]): event["text"] for event in events if event["event"] == "ReadingUnit"}
+    for target in ("es", "de"):
+        said = [units[target, lag["unit"]] for lag in events if lag["event"] == "Lag" and lag["target"] == target]
+        assert " ".join(said).split() == words(target)
+    summary = summarize([session, *events])
+    assert list(summary.also_spoken) == ["de"]
+    assert summary.units_spoken == summary.also_spoken["de"].units_spoken == summary.figures()["de_units_spoken"] > 0
+
+
+def test_a_track_that_would_overwrite_another_file_is_refused(translate):
+    code, _, err = translate("--to", "es,de", "--speak", "es,de", "--out", "a.wav", "--record", ".", "--events", "a.de.wav")
+    assert code == 2
+    assert "a.de.wav would be written twice" in err
+
+
 @pytest.mark.parametrize(("mode", "expected"), [([], True), (["speak"], True), (["mute"], False)])
 def test_what_is_said_in_a_target_language_is_shown_as_it_was_said_or_muted(translate, mode, expected):
     options = ["--same-language", *mode] if mode else []

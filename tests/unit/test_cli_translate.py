@@ -418,7 +418,8 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
     monkeypatch.setattr("pipeline.commands.translate_run.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
     monkeypatch.setattr(
-        "pipeline.commands.translate_run.Speaker", lambda name, original: opened.append((name, original)) or speaker
+        "pipeline.commands.translate_run.Speaker",
+        lambda name, original, target: opened.append((name, original, target)) or speaker,
     )
     words = [
         "--mic",
@@ -434,7 +435,7 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
         str(config),
     ]
     assert main(words) == 0
-    assert opened == [(None, 0.2), ("usb",)]
+    assert opened == [(None, 0.2, ""), ("usb",)]
     assert speaker.of(SpeechChunk)
     assert speaker.closed == 1
     assert capsys.readouterr().out.startswith("WORD0")
@@ -447,7 +448,7 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
     speaker = Keep()
     monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
     monkeypatch.setattr("pipeline.commands.translate_run.Microphone", busy)
-    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original: speaker)
+    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original, target: speaker)
     assert main(["--mic", "--to", "es", "--profile", "cpu", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1
@@ -455,7 +456,9 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
 
 def test_a_wrong_sink_of_ones_own_is_refused_before_anything_is_opened(translate, monkeypatch, tmp_path):
     opened: list[object] = []
-    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original: opened.append(name) or Keep())
+    monkeypatch.setattr(
+        "pipeline.commands.translate_run.Speaker", lambda name, original, target: opened.append(name) or Keep()
+    )
     code, _, err = translate("--out-device", "x", "--events", tmp_path / "a.jsonl", "--sink", "no_module_at_all:Sink")
     assert code == 2
     assert "no sink 'no_module_at_all:Sink'" in err

@@ -35,7 +35,7 @@ def events(decoder: Decoder, *messages: dict) -> list:
 
 
 def test_speech_is_of_the_unit_whose_lag_came_before_and_merged_units_are_one():
-    decoder = Decoder(("es",), "es", speaks=True)
+    decoder = Decoder(("es",), "es", ("es",))
     units = [unit(0, "a b", 0, 1000), unit(1, "c", 1000, 2000), unit(2, "d", 2000, 3000)]
     given = events(decoder, *units, lag(0), speech(300), speech(300), lag(1), lag(2), speech(200))
     given += decoder.end()
@@ -47,13 +47,13 @@ def test_speech_is_of_the_unit_whose_lag_came_before_and_merged_units_are_one():
 
 
 def test_words_are_committed_once_over_a_lost_connection_and_unspoken_units_are_told():
-    decoder = Decoder(("es",), "es", speaks=True)
+    decoder = Decoder(("es",), "es", ("es",))
     heard = {"type": "translate_live.source", "tail": "", "language": "en", "heard_ms": 3000, "ended": False}
     given = events(decoder, {**heard, "text": "a b c"}, unit(0, "a b", 0, 2000))
     tails = [text_of(event.tentative) for event in given if isinstance(event, Transcript)]
     assert tails == ["a b c", "c"]
     lost = list(decoder.lost())
-    assert lost == [Skipped(0, 0, LOST)]
+    assert lost == [Skipped(0, 0, LOST, "es")]
     assert (decoder.said_ms, decoder.next_unit) == (2000, 1)
     given += events(decoder, {**heard, "text": "c d"}, unit(1, "c d", 2000, 4000))
     committed = [text_of(event.committed) for event in given if isinstance(event, Transcript)]
@@ -61,7 +61,7 @@ def test_words_are_committed_once_over_a_lost_connection_and_unspoken_units_are_
 
 
 def test_a_target_that_was_further_gets_no_unit_twice():
-    decoder = Decoder(("es", "pt-BR"), "es", speaks=False)
+    decoder = Decoder(("es", "pt-BR"), "es", ())
     events(decoder, unit(0, "a", 0, 1000), unit(0, "a", 0, 1000, "pt"), unit(1, "b", 1000, 2000, "pt"))
     assert decoder.said_ms == 1000
     assert list(decoder.lost()) == []
@@ -69,8 +69,21 @@ def test_a_target_that_was_further_gets_no_unit_twice():
     assert [(event.number, event.target) for event in again if isinstance(event, ReadingUnit)] == [(2, "es"), (3, "pt-BR")]
 
 
+def test_speech_of_two_targets_is_two_tracks_however_their_messages_come():
+    decoder = Decoder(("es", "fr"), "es", ("es", "fr"))
+    french = {**speech(300), "type": "translate_live.speech", "target": "fr"}
+    french_lag = {**lag(0), "target": "fr", "ear_voice_ms": 900}
+    given = events(decoder, unit(0, "a", 0, 1000), unit(0, "a", 0, 1000, "fr"), {**lag(0), "target": "es"}, speech(300))
+    given += [*events(decoder, french_lag, french, speech(200)), *decoder.end()]
+    chunks = [event for event in given if isinstance(event, SpeechChunk)]
+    assert [(chunk.target, chunk.last, round(chunk.start, 3)) for chunk in chunks] == [
+        ("es", False, 1.5), ("fr", False, 1.9), ("es", False, 1.8), ("es", True, 2.0), ("fr", True, 2.2),
+    ]  # fmt: skip
+    assert [(event.target, event.start) for event in given if isinstance(event, Lag)] == [("es", 1.5), ("fr", 1.9)]
+
+
 def test_speech_that_was_said_before_is_not_said_again():
-    decoder = Decoder(("es", "fr"), "es", speaks=True)
+    decoder = Decoder(("es", "fr"), "es", ("es",))
     events(decoder, unit(0, "a", 0, 1000), lag(0), speech(100))
     list(decoder.lost())
     again = events(decoder, unit(1, "a", 0, 1000), lag(1), speech(100), unit(2, "b", 1000, 2000), lag(2), speech(100))

@@ -57,6 +57,7 @@ EVENTS = [
     ReadingUnit(0, (Word(" Hello", 0.0, 0.5, 1.0),), "Salut", "fr", 0.0, 0.5, 1.0, "fr", "en"),
     Draft("allí", "es"),
     SpeechChunk(0, np.full(4000, 0.1, np.float32), 16_000, last=True, start=1.23),
+    SpeechChunk(0, np.full(4000, 0.1, np.float32), 16_000, last=True, start=1.23, target="fr"),
     Busy("translate", 0.1),
     Lag(0, 1.0, 0.5, 0.2, 1.1, 0),
     Gap(1.0, 2.0, "nothing came"),
@@ -166,7 +167,7 @@ def test_no_message_of_ours_reaches_a_client_that_did_not_ask():
     assert not [sent for sent in messages(make(transcription="w")) if sent["type"].startswith("translate_live")]
     assert not make().flushed()
     kinds = {sent["type"] for sent in messages(make(extensions=True))}
-    ours = ["unit", "tail", "lag", "skipped", "gap", "language", "fault", "source"]
+    ours = ["unit", "tail", "speech", "lag", "skipped", "gap", "language", "fault", "source"]
     assert {f"translate_live.{kind}" for kind in ours} < kinds
 
 

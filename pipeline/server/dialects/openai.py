@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -66,7 +67,7 @@ class OpenAI:
         self.expires_at = expires_at or int(time.time()) + SESSION_S
         self.next_unit = 0
         self.event_id: str | None = None
-        self._speech = SpeechEncoder()
+        self._speech: defaultdict[str, SpeechEncoder] = defaultdict(SpeechEncoder)  # by target
         self._source, self._target = Spacing(), Spacing()
         self._tail = ""
 
@@ -139,7 +140,8 @@ class OpenAI:
 
     def flushed(self) -> Iterable[bytes]:
         """``translate_live.flush``."""
-        self._speech.forget()
+        for speech in self._speech.values():
+            speech.forget()
         return self.extra("flush")
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
@@ -149,21 +151,21 @@ class OpenAI:
     def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
         """The messages for an event, each with if it is speech."""
         if isinstance(event, SpeechChunk):
-            if pcm := self._speech.pcm(event, HZ):
-                yield (
-                    wire(
-                        "session.output_audio.delta",
-                        delta=base64.b64encode(pcm).decode(),
-                        elapsed_ms=_steps(offset, event.start),
-                        sample_rate=HZ,
-                        channels=1,
-                        format="pcm16",
-                    ),
-                    True,
-                )
+            for text in self._spoken(event, offset):
+                yield text, True
             return
         for text in (*self._texts(event, offset), *self._extras(event, offset)):
             yield text, False
+
+    def _spoken(self, chunk: SpeechChunk, offset: Offset) -> Iterator[bytes]:
+        """The protocol's own event for its language, one of ours for any other."""
+        if pcm := self._speech[chunk.target].pcm(chunk, HZ):
+            delta, elapsed_ms = base64.b64encode(pcm).decode(), _steps(offset, chunk.start)
+            sound = {"delta": delta, "elapsed_ms": elapsed_ms, "sample_rate": HZ, "channels": 1, "format": "pcm16"}
+            if chunk.target in {"", offset.target}:
+                yield wire("session.output_audio.delta", **sound)
+            else:
+                yield from self.extra("speech", target=chunk.target, unit=offset.first_unit + chunk.unit, **sound)
 
     def _texts(self, event: Event, offset: Offset) -> Iterator[bytes]:
         continues = bool(offset.first_unit)
@@ -200,10 +202,16 @@ class OpenAI:
             case Lag():
                 ear_voice_ms, backlog_ms = round(event.ear_voice_s * 1000), round(event.backlog_s * 1000)
                 return self.extra(
-                    "lag", unit=first + event.unit, ear_voice_ms=ear_voice_ms, backlog_ms=backlog_ms, rate=event.rate
+                    "lag",
+                    unit=first + event.unit,
+                    target=event.target,
+                    ear_voice_ms=ear_voice_ms,
+                    backlog_ms=backlog_ms,
+                    rate=event.rate,
                 )
             case Skipped():
-                return self.extra("skipped", first=first + event.first, last=first + event.last, reason=event.reason)
+                units = {"first": first + event.first, "last": first + event.last}
+                return self.extra("skipped", **units, target=event.target, reason=event.reason)
             case Gap():
                 start_ms, end_ms = at + round(event.start * 1000), at + round(event.end * 1000)
                 return self.extra("gap", start_ms=start_ms, end_ms=end_ms, reason=event.reason)
@@ -235,6 +243,8 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
             given["target"] = ours.targets[0]
         target = given.get("target", asked.target)
         given["further"] = tuple(one for one in ours.targets if one != target)
+    if ours.spoken is not msgspec.UNSET:
+        given["also_spoken"] = tuple(one for one in ours.spoken if one != given.get("target", asked.target))
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)

@@ -65,6 +65,7 @@ class Ours(Struct):
     extensions: bool | UnsetType = UNSET
     source: Name | UnsetType = UNSET
     targets: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
+    spoken: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
     speak: bool | UnsetType = UNSET
     voice: Name | UnsetType = UNSET
     consent: bool | UnsetType = UNSET

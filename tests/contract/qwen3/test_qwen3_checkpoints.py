@@ -29,9 +29,9 @@ def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so(
     profile = load_profile("gpu")
     catalan = resolve(SessionRequest(("ca",), ("en",), spoken="ca"), profile)
     assert catalan.notices == ("Qwen3TTS does not speak Catalan (ca): Espeak will, in its own voice",)
-    assert isinstance(profile.backends.synthesizers[catalan.synthesizer], Espeak)
+    assert isinstance(profile.backends.synthesizers[catalan.speech[0].synthesizer], Espeak)
     japanese = resolve(SessionRequest(("ja",), ("en",), spoken="ja"), profile)
-    assert (japanese.synthesizer, japanese.notices) == ("synthesizer", ())
+    assert (japanese.speech[0].synthesizer, japanese.notices) == ("synthesizer", ())
 
 
 async def test_what_cannot_be_spoken_is_refused_when_the_session_opens(backend):
