@@ -23,7 +23,7 @@ MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*
 DEMO := demo/talk.pt.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evaluators test-transformers5 lint format bench image clean system
+.PHONY: help demo test test-evaluators test-transformers5 test-dashscope lint format bench image clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
@@ -47,6 +47,10 @@ test-transformers5:  ## speech engine and translation beside transformers 5, in 
 	@$(VENV)-transformers5/bin/python -c 'import transformers as t; print("transformers", t.__version__)'
 	@$(VENV)-transformers5/bin/pytest $(MODEL_TESTS)
 
+test-dashscope:  ## Alibaba's own client package against the server, in an environment of its own
+	@$(MAKE) -s VENV=$(VENV)-dashscope $(VENV)-dashscope/.dashscope
+	@$(VENV)-dashscope/bin/pytest tests/system/test_server_dashscope.py
+
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)
 	@$(VENV)/bin/ruff format --check $(SOURCES)
@@ -63,7 +67,7 @@ image:  ## build the CPU image of the Dockerfile (TARGET=cuda: the one for a GPU
 	@docker build --target $(or $(TARGET),cpu) --tag translate-live:$(or $(TARGET),cpu) .
 
 clean:  ## remove the virtual environments and what was written
-	rm -rf $(VENV) $(VENV)-transformers5 demo bench.json
+	rm -rf $(VENV) $(VENV)-transformers5 $(VENV)-dashscope demo bench.json
 
 # What the cpu profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
 system:
@@ -113,4 +117,8 @@ $(READY): $(BASE)
 $(VENV)/.transformers5: $(BASE)
 	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
 	@$(PIP) install "transformers>=5" sentencepiece hypothesis looptime pytest pytest-asyncio pytest-timeout scipy
+	@touch $@
+
+$(VENV)/.dashscope: $(BASE)
+	@$(PIP) install --editable ".[serve]" "dashscope==2.0.2" hypothesis looptime psutil pytest pytest-asyncio pytest-timeout
 	@touch $@

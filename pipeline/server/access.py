@@ -42,6 +42,7 @@ class Key:
     sha256: str = ""
     max_sessions: int | None = None
     may_clone: bool = False  # speak with a person's own voice
+    consented: bool = False  # its speakers have agreed to that, so no session need say so
     text_to_bus: bool = False  # what is said in its sessions goes on the event bus, not only its times and lengths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +22,12 @@ from pipeline.errors import TranslateLiveError
 from pipeline.languages import language_name
 from pipeline.profiles.languages_offered import languages_offered
 from pipeline.server import access
-from pipeline.server.access import Refusal
+from pipeline.server.access import Grant, Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.captions_feed import CaptionsFeed
 from pipeline.server.connection import Connection
-from pipeline.server.dialects.codec import error_object
+from pipeline.server.dialects.codec import Dialect, error_object
+from pipeline.server.dialects.dashscope import DashScope, knows
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
@@ -64,6 +66,7 @@ def application(service: Service) -> Starlette:
     service.sinks.append(feed.sink)
     routes: list[BaseRoute] = [
         WebSocketRoute("/v1/realtime/translations", translations),
+        WebSocketRoute("/api-ws/v1/realtime", livetranslate),
         Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
         Route("/v1/tickets", tickets, methods=["POST"]),
         Route("/v1/models", models),
@@ -87,16 +90,41 @@ def application(service: Service) -> Starlette:
 
 
 async def translations(socket: WebSocket) -> None:
-    """OpenAI's realtime translations, refused before the upgrade or served to the end."""
+    """OpenAI's realtime translations."""
+
+    def dialect(service: Service, grant: Grant) -> Dialect:
+        found = OpenAI(socket.query_params.get("model") or _model(service, grant.session), Asked(service.target))
+        if grant.session:
+            found.asked = found.changed(_session_fields(grant.session))
+        return found
+
+    await _connected(socket, dialect, secrets_too=True)
+
+
+async def livetranslate(socket: WebSocket) -> None:
+    """DashScope's Qwen LiveTranslate."""
+
+    def dialect(service: Service, grant: Grant) -> Dialect:
+        model = socket.query_params.get("model", "")
+        if not knows(model):
+            told = f"there is no model {model!r} here; qwen3.8-livetranslate-flash-realtime is one"
+            raise Refusal(404, "model_not_found", told, param="model")
+        return DashScope(model, service.target, consent=grant.key.consented)
+
+    await _connected(socket, dialect)
+
+
+async def _connected(
+    socket: WebSocket, dialect_of: Callable[[Service, Grant], Dialect], *, secrets_too: bool = False
+) -> None:
+    """Refuse a connection before the upgrade, or serve it to the end."""
     service: Service = socket.app.state.service
     try:
-        grant = service.access.identify(socket, secrets_too=True)
+        grant = service.access.identify(socket, secrets_too=secrets_too)
         session = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
         with service.admission.place(grant.key, session):
             service.access.spend(grant)
-            dialect = OpenAI(socket.query_params.get("model") or _model(service, grant.session), Asked(service.target))
-            if grant.session:
-                dialect.asked = dialect.changed(_session_fields(grant.session))
+            dialect = dialect_of(service, grant)
             await socket.accept(access.subprotocol(socket))
             await Connection(socket, dialect, service, grant.key).serve()
     except Refusal as refusal:

@@ -60,6 +60,7 @@ class Asked:
     extensions: bool = False
     start_ms: int = 0  # stream time of the first sample, after a resume
     first_unit: int = 0
+    settings: object = None  # the protocol's own, which give the above
 
     def session(self) -> tuple[object, ...]:
         """The wishes that only a new session can fulfil."""

@@ -84,11 +84,12 @@ async def engine_of(*assignments: str):
 
 
 @asynccontextmanager
-async def connected(service, socket: Socket | None = None):
+async def connected(service, socket: Socket | None = None, dialect=None, key: Key | None = None):
     """A client whose connection runs, until the connection ends."""
     socket = socket or Socket()
     async with asyncio.TaskGroup() as tasks:
-        connection = Connection(socket, OpenAI("local", Asked("es")), service, Key("test", may_clone=True))
+        dialect, key = dialect or OpenAI("local", Asked("es")), key or Key("test", may_clone=True)
+        connection = Connection(socket, dialect, service, key)
         socket.serving = tasks.create_task(connection.serve())
         await asyncio.sleep(0)
         yield socket
