@@ -30,8 +30,11 @@ class Dialect(Protocol):
     id: str
     event_id: str | None
     """The client's own id of the message that was read last."""
-    next_unit: int
-    """One more than the highest number of a unit that was sent."""
+
+    @property
+    def next_unit(self) -> int:
+        """One more than the highest number of a unit that was sent."""
+        ...
 
     def decode(self, text: str) -> ClientEvent:
         """Read a client's message; raises `Rejected`."""
