@@ -71,6 +71,14 @@ class LanguageChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerFound:
+    """A ``speaker`` who was not heard before and begins to speak at ``at``."""
+
+    speaker: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Units ``first`` to ``last`` of ``target`` are shown but not spoken, and why."""
 
@@ -120,7 +128,7 @@ class Fault:
     fatal: bool
 
 
-Notice = Lag | Gap | Skipped | LanguageChanged | DeviceLost | DeviceBack | Fault
+Notice = Lag | Gap | Skipped | LanguageChanged | SpeakerFound | DeviceLost | DeviceBack | Fault
 
 
 @dataclass(frozen=True, slots=True)

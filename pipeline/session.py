@@ -23,6 +23,7 @@ from pipeline.contracts import (
     Translator,
     Voice,
 )
+from pipeline.diarizing import Diarizer
 from pipeline.errors import ModelError, StageFailed, message_of
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
 from pipeline.glossary.glossary import Glossary
@@ -35,6 +36,8 @@ from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.speak import Speech, SpokenTarget, open_voices
+from pipeline.stages.speakers import STAGE as SPEAKERS
+from pipeline.stages.speakers import SpeakerLabelling, SpeakerOptions, open_speakers
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
 from pipeline.stages.translate import Translating, translate
 
@@ -53,6 +56,7 @@ class Models:
     recognizer: Recognizer
     translator: Translator
     synthesizer: Synthesizer | None
+    diarizer: Diarizer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class SessionOptions:
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
     spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. Each of ``also_spoken`` is a track of
     its own beside it, with its own pace, or with ``one_track`` all are said one after the other. ``same_language`` says
-    what becomes of speech that is in a target language already.
+    what becomes of speech that is in a target language already. ``speakers`` are told apart if there are options for it.
     """
 
     languages: tuple[str, ...]
@@ -77,6 +81,7 @@ class SessionOptions:
     pace: PaceOptions = field(default_factory=PaceOptions)
     same_language: SameLanguage = "captions"
     hints: Hints = field(default_factory=Hints)
+    speakers: SpeakerOptions | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """The (source, target) languages that may have to be translated; an empty source: still to be detected."""
@@ -116,11 +121,14 @@ class Session:
                 listening = await opened.enter_async_context(
                     self._models.recognizer.open(self._options.languages, self._vocabulary())
                 )
+                speakers = await open_speakers(
+                    self._models.diarizer, self._options.speakers, opened, source.live, self.tell
+                )
                 speaking = [await open_voices(group, opened) for group in self._groups()]
                 await self._check_terms()
                 self._expect(listening)
                 opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
-                await self._run_stages(source, listening, speaking)
+                await self._run_stages(source, listening, speakers, speaking)
         finally:
             await self._close_sinks()
         if self._failed:
@@ -173,7 +181,13 @@ class Session:
         spoken = [first, *options.also_spoken]
         return [spoken] if options.one_track else [[one] for one in spoken]
 
-    async def _run_stages(self, source: Source, listening: Listening, speaking: Sequence[Mapping[str, Speaking]]) -> None:
+    async def _run_stages(
+        self,
+        source: Source,
+        listening: Listening,
+        speakers: SpeakerLabelling | None,
+        speaking: Sequence[Mapping[str, Speaking]],
+    ) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
         run = SessionContext(self._control, self._time, self._clock, self.show, self.tell)
         policies = self._policies()  # here, so that an error of theirs is the session's
@@ -182,7 +196,7 @@ class Session:
                 delivery.create_task(outlet.deliver(self.tell))
             with suppress(ExceptionGroup):  # noted in self._failed
                 async with asyncio.TaskGroup() as stages:
-                    self._start(stages, source, listening, speaking, run=run, policies=policies)
+                    self._start(stages, source, listening, speakers, speaking, run=run, policies=policies)
             if self._failed:
                 name, error = self._failed[0]
                 await self.show(Fault(name, message_of(error), fatal=True))
@@ -194,6 +208,7 @@ class Session:
         stages: asyncio.TaskGroup,
         source: Source,
         listening: Listening,
+        speakers: SpeakerLabelling | None,
         speaking: Sequence[Mapping[str, Speaking]],
         *,
         run: SessionContext,
@@ -208,13 +223,15 @@ class Session:
         translating = Translating(self._models.translator, policies, run, self._options.same_language)
         works: list[tuple[str, Coroutine[Any, Any, None], Sequence[Channel[Any]]]] = [
             ("capture", self._capture(source, audio, run), [audio]),
-            ("recognize", recognize(audio, transcripts, listening, source.live, run), [transcripts]),
+            ("recognize", recognize(audio, transcripts, listening, source.live, run, speakers=speakers), [transcripts]),
             (
                 "translate",
                 translate(transcripts, tracks, translating, run, live=source.live),
                 [track.units for track in tracks],
             ),
         ]
+        if speakers is not None:
+            works.append((SPEAKERS, speakers.work(), []))
         for voices, track in zip(speaking, tracks, strict=True):
             works.append(("speak", Speech(voices, self._options.pace, track, run).speak(), []))
         for name, work, outputs in works:

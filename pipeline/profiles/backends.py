@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 import msgspec
 
 from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.diarizing import DiarizerBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import known_code
 from pipeline.version import check_packages
@@ -38,13 +39,15 @@ class BackendChoice:
 class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
-    Making them loads no model. ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not.
+    Making them loads no model. ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not; ``diarizer``
+    tells speakers apart where that is asked for.
     """
 
     recognizer: RecognizerBackend
     translator: TranslatorBackend
     synthesizer: SynthesizerBackend
     fallback_synthesizer: SynthesizerBackend | None = None
+    diarizer: DiarizerBackend | None = None
 
     def items(self) -> Iterator[tuple[str, Backend[object]]]:
         """Yield each stage's key and backend, without those that the profile leaves out."""

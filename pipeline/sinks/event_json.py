@@ -15,6 +15,7 @@ finite. Samples are left out. Fields may be added; none is ever renamed.
 | Gap | start_ns, end_ns, reason |
 | Skipped | first, last (units), target, reason |
 | LanguageChanged | language, from_ns |
+| SpeakerFound | speaker, from_ns |
 | DeviceLost, DeviceBack | name |
 | Fault | stage, message, fatal |
 
@@ -41,6 +42,7 @@ from pipeline.events import (
     Notice,
     ReadingUnit,
     Skipped,
+    SpeakerFound,
     SpeechChunk,
     Transcript,
     Word,
@@ -125,6 +127,8 @@ def _notice_fields(event: Notice, at: Moment) -> Record:
             return {"first": event.first, "last": event.last, "target": event.target, "reason": event.reason}
         case LanguageChanged():
             return {"language": event.language, "from_ns": at(event.at)}
+        case SpeakerFound():
+            return {"speaker": event.speaker, "from_ns": at(event.at)}
         case DeviceLost() | DeviceBack():
             return {"name": event.name}
         case Fault():

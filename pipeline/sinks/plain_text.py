@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unicodedata import category
 
-from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageChanged, ReadingUnit, Skipped
+from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageChanged, ReadingUnit, Skipped, SpeakerFound
 
 
 def legible(text: str) -> str:
@@ -28,6 +28,8 @@ def notice_line(event: Event, several: bool = False) -> str | None:
             return f"shown, not spoken: {which}{target}, {legible(event.reason)}"
         case LanguageChanged():
             return f"the speaker now speaks {event.language!r}"
+        case SpeakerFound():
+            return f"{minutes(event.at)}  {legible(event.speaker)} begins to speak"
         case DeviceLost():
             return f"lost the audio device {legible(event.name)!r}; waiting for it to come back"
         case DeviceBack():

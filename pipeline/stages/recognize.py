@@ -19,6 +19,7 @@ from pipeline.contracts import Listening, Source
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, Transcript
 from pipeline.stages.control import SessionContext, Show, Stamped
+from pipeline.stages.speakers import SpeakerLabelling
 
 RECOGNIZER_HZ = 16_000
 LIVE_S = 15.0  # of audio that waits: a live session that is further behind skips to live
@@ -146,26 +147,38 @@ async def recognize(
     listening: Listening,
     live: bool,
     run: SessionContext,
+    *,
+    speakers: SpeakerLabelling | None = None,
 ) -> None:
-    """Turn audio into transcripts. Audio that came in meanwhile is heard in one piece when the source is live."""
+    """Turn audio into transcripts. Audio that came in meanwhile is heard in one piece when the source is live.
+
+    With ``speakers`` the words of transcripts are those whose speaker is known.
+    """
     last_end, generation = 0.0, 0  # the generation of the audio that was heard, not of the moment when its words come
 
-    async def publish(transcript: Transcript) -> None:
+    async def publish(transcript: Transcript, final: bool = False) -> None:
         nonlocal last_end
-        last_end = checked(transcript, last_end)
-        for notice in transcript.notices:
-            await run.show(notice)
-        await run.show(transcript)
-        await transcripts.send(Stamped(generation, transcript))
+        for labelled in await speakers.label(transcript, final) if speakers else (transcript,):
+            last_end = checked(labelled, last_end)
+            for notice in labelled.notices:
+                await run.show(notice)
+            await run.show(labelled)
+            await transcripts.send(Stamped(generation, labelled))
 
     async for first in audio:
         waiting = [first, *(audio.take_all() if live else ())]
         await _skip([item for item in waiting if run.control.stale(item)], "skipped to live", run.show)
         fresh = [stamped for stamped in waiting if not run.control.stale(stamped)]
         for chunk in joined([stamped.item for stamped in fresh]):
+            if speakers and generation != fresh[-1].generation and (left := speakers.left()):
+                await publish(left, final=True)
             generation = fresh[-1].generation
+            if speakers:
+                await speakers.hear(chunk)
             await publish(await timed("recognize", listening.hear(chunk), run))
-    await publish(await timed("recognize", listening.finish(), run))
+    if speakers:
+        await speakers.finish()
+    await publish(await timed("recognize", listening.finish(), run), final=True)
 
 
 def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:

@@ -27,7 +27,7 @@ class LogMel:
     """The features of the samples pushed so far, less the frames trimmed."""
 
     def __init__(self, n_mels: int) -> None:
-        self._filters = _mel_filters(n_mels)
+        self._filters = mel_filters(n_mels)
         self._hann = np.hanning(FFT_SAMPLES + 1)[:-1].astype(np.float32)
         self._powers = np.zeros((n_mels, 0), np.float32)  # log10, before the range limit
         self._waiting: list[Samples] = []
@@ -78,7 +78,8 @@ class LogMel:
 
 
 @cache
-def _mel_filters(n_mels: int) -> Spectrogram:
+def mel_filters(n_mels: int) -> Spectrogram:
+    """Triangular filters [n_mels, frequencies] of equal area on Slaney's mel scale (Auditory Toolbox, 1998)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
     filters: Spectrogram = FeatureExtractor.get_mel_filters(SAMPLE_RATE, FFT_SAMPLES, n_mels).astype(np.float32)

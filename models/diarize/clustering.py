@@ -1,0 +1,76 @@
+"""Speakers of one stream, found one after the other from the directions of short windows of speech (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import check_range
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """Thresholds, as cosines of unit vectors, and seconds of speech.
+
+    A window at least ``same`` to a speaker is that speaker's, and makes the speaker better known if it is ``learn_s`` long.
+    Two windows in a row of ``found_s`` each that are unlike all and at least ``alike`` to each other are a new speaker, up
+    to ``most``; the first one needs no second window.
+    """
+
+    same: float = 0.70
+    alike: float = 0.65
+    found_s: float = 1.0
+    learn_s: float = 1.0
+    most: int = 10
+
+    def __post_init__(self) -> None:
+        check_range("same", self.same, 0, 1)
+        check_range("alike", self.alike, 0, 1)
+        check_range("most", self.most, 1, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A window's ``speaker`` (none: not sure yet) and ``nearest``; ``found``: the unsure windows before it are theirs."""
+
+    speaker: int | None
+    nearest: int
+    found: bool = False
+
+
+class Clusters:
+    """The speakers of one stream by number; ``known`` ones are there from the beginning. Memory is bounded by ``most``."""
+
+    def __init__(self, options: ClusterOptions, known: Sequence[Vector] = ()) -> None:
+        self._options = options
+        self._sums = [np.asarray(vector, np.float32) for vector in known]  # of a known voice, as if one second were heard
+        self._most = len(known) + options.most
+        self._unsure: list[Vector] = []
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def place(self, vector: Vector, length_s: float) -> Placed:
+        """Take the next window's unit vector."""
+        scores = [float(total @ vector) / (float(np.linalg.norm(total)) + 1e-9) for total in self._sums]
+        nearest = int(np.argmax(scores)) if scores else 0
+        if scores and scores[nearest] >= self._options.same:
+            self._unsure.clear()
+            if length_s >= self._options.learn_s:
+                self._sums[nearest] = self._sums[nearest] + vector * length_s
+            return Placed(nearest, nearest)
+        if len(self._sums) >= self._most:
+            return Placed(nearest, nearest)
+        if length_s < self._options.found_s and scores:
+            return Placed(None, nearest)
+        self._unsure = [*(one for one in self._unsure if float(one @ vector) >= self._options.alike), vector]
+        if scores and len(self._unsure) < 2:
+            return Placed(None, nearest)
+        self._sums.append(np.sum(self._unsure, axis=0) * length_s / len(self._unsure))
+        self._unsure = []
+        return Placed(len(self._sums) - 1, len(self._sums) - 1, found=True)

@@ -1,0 +1,185 @@
+"""Who speaks on one stream: windows of speech, their speakers, and from when on that is decided (no I/O).
+
+While somebody speaks, the last 1.5 s of the stretch are encoded each 0.5 s; a pause ends a stretch. A moment has the
+speaker of the window whose center is nearest. That is decided as soon as a later window has a speaker, and at the latest
+``decide_within_s`` after the moment, by the speaker who is nearest then; it is never revised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from models.asr.vad import SAMPLE_RATE, WINDOW_SAMPLES, SpeechDetector
+from models.diarize.clustering import ClusterOptions, Clusters, Vector
+from pipeline.diarizing import SpeakerSpan, SpeakerTurns
+from pipeline.errors import check_range
+from pipeline.events import Samples
+
+Encoder = Callable[[Samples], Vector]
+"""Maps 16 kHz speech [n] to a unit vector, the direction of its speaker's voice."""
+
+
+MARKS = 16  # that are kept to decide by
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """Seconds: ``window_s`` of speech are encoded each ``hop_s``, the first ``first_s`` after a stretch began.
+
+    A stretch ends with ``pause_s`` of silence; of one shorter than ``shortest_s`` nothing is encoded.
+    """
+
+    window_s: float = 1.5
+    hop_s: float = 0.5
+    first_s: float = 1.0
+    pause_s: float = 0.25
+    shortest_s: float = 0.5
+    decide_within_s: float = 1.5
+    speech_probability: float = 0.5
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+
+    def __post_init__(self) -> None:
+        check_range("window_s", self.window_s, 0.5, 10)
+        check_range("hop_s", self.hop_s, 0.1, self.window_s)
+        check_range("first_s", self.first_s, self.shortest_s, self.window_s)
+        check_range("pause_s", self.pause_s, 0.1, 5)
+        check_range("decide_within_s", self.decide_within_s, self.first_s, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The center of a window, in seconds, and its speaker, or who is nearest while that is not sure."""
+
+    center_s: float
+    speaker: int | None
+    nearest: int
+
+
+class DiarizingStream:
+    """One stream at 16 kHz, its speakers by number; the result does not depend on how the audio is cut into chunks."""
+
+    def __init__(
+        self, encoder: Encoder, detector: Callable[[], SpeechDetector], options: StreamOptions, clusters: Clusters
+    ) -> None:
+        self._encoder, self._new_detector, self._options, self.clusters = encoder, detector, options, clusters
+        self._pause = round(options.pause_s * SAMPLE_RATE)
+        self._decided_s = self._arrived_s = self._origin_s = 0.0
+        self._detector = detector()
+        self._audio: Samples = np.zeros(0, np.float32)  # from sample ``_first`` on
+        self._first = self._at = 0  # samples since ``_origin_s``
+        self._begun: int | None = None  # where the stretch began
+        self._last = self._end = 0  # of the last window that was encoded, and of the last speech
+        self._marks: list[_Mark] = []
+
+    def hear(self, samples: Samples, start_s: float) -> SpeakerTurns:
+        """Take the next samples [n], which begin at ``start_s``; a jump in time ends the stretch."""
+        spans: list[SpeakerSpan] = []
+        if abs(start_s - self._arrived_s) > 1.5 / SAMPLE_RATE:
+            spans += self._end_stretch()
+            self._restart(start_s)
+        self._arrived_s = start_s + len(samples) / SAMPLE_RATE
+        self._audio = np.concatenate([self._audio, samples])
+        for probability in self._detector.probabilities(samples):
+            self._at += WINDOW_SAMPLES
+            spans += self._window(float(probability))
+        return SpeakerTurns(tuple(spans), self._decided_s)
+
+    def finish(self) -> SpeakerTurns:
+        """Decide what is left."""
+        spans = self._end_stretch()
+        self._give_up(np.inf)
+        spans += self._decide(self._arrived_s)
+        return SpeakerTurns(tuple(spans), self._decided_s)
+
+    def _restart(self, start_s: float) -> None:
+        self._arrived_s = self._origin_s = start_s
+        self._detector = self._new_detector()
+        self._audio = np.zeros(0, np.float32)
+        self._first = self._at = self._last = self._end = 0
+        self._begun, self._marks = None, []
+
+    def _window(self, probability: float) -> list[SpeakerSpan]:
+        """Go on by one probability of the detector."""
+        options = self._options
+        if probability >= options.speech_probability:
+            if self._begun is None:
+                self._begun = self._last = self._at - WINDOW_SAMPLES
+            self._end = self._at
+        if self._begun is None:
+            self._forget(self._at)
+            return self._decide_marks()
+        if self._at - self._end > self._pause:
+            return self._end_stretch()
+        long_enough = self._at - self._begun >= round(options.first_s * SAMPLE_RATE)
+        if self._end == self._at and long_enough and self._at - self._last >= round(options.hop_s * SAMPLE_RATE):
+            self._encode(self._at)
+        self._forget(max(self._begun, self._at - round(options.window_s * SAMPLE_RATE) - self._pause))
+        return self._decide_marks()
+
+    def _end_stretch(self) -> list[SpeakerSpan]:
+        """Encode what is left of the stretch, if any, and decide it as far as its speaker is sure."""
+        if self._begun is None:
+            return []
+        left, length = self._end - self._last, self._end - self._begun
+        if left >= round(self._options.hop_s / 2 * SAMPLE_RATE) and length >= round(self._options.shortest_s * SAMPLE_RATE):
+            self._encode(self._end)
+        begun_s, self._begun = self._time(self._begun), None
+        if any(mark.speaker is not None and mark.center_s >= begun_s for mark in self._marks):
+            return self._decide(self._time(self._end))
+        return []
+
+    def _encode(self, end: int) -> None:
+        """Add the mark of the window that ends here."""
+        assert self._begun is not None
+        start = max(self._begun, end - round(self._options.window_s * SAMPLE_RATE))
+        vector = self._encoder(self._audio[start - self._first : end - self._first])
+        placed = self.clusters.place(vector, (end - start) / SAMPLE_RATE)
+        if placed.found:
+            self._marks = [replace(mark, speaker=placed.speaker) if mark.speaker is None else mark for mark in self._marks]
+        self._marks.append(_Mark(self._time((start + end) / 2), placed.speaker, placed.nearest))
+        self._last = end
+
+    def _decide_marks(self) -> list[SpeakerSpan]:
+        """Decide up to the last center whose speaker is sure, and what has waited for too long by who is nearest."""
+        late_s = self._time(self._at) - self._options.decide_within_s
+        self._give_up(late_s)
+        sure = [mark.center_s for mark in self._marks if mark.speaker is not None]
+        nearest_s = self._options.hop_s / 2  # no later window will be nearer than that
+        return self._decide(max(late_s, sure[-1] + nearest_s) if sure else late_s)
+
+    def _give_up(self, late_s: float) -> None:
+        """Take who is nearest for the speaker of windows that nothing made sure in time."""
+        late = [mark.center_s <= late_s and mark.speaker is None for mark in self._marks]
+        if any(late):
+            self._marks = [
+                replace(mark, speaker=mark.nearest) if one else mark for mark, one in zip(self._marks, late, strict=True)
+            ]
+
+    def _decide(self, until_s: float) -> list[SpeakerSpan]:
+        """Give the spans from the last decision to ``until_s``, each moment with the nearest sure mark's speaker."""
+        if until_s <= self._decided_s:
+            return []
+        begin_s, self._decided_s = self._decided_s, until_s
+        marks = [mark for mark in self._marks if mark.speaker is not None]
+        spans: list[SpeakerSpan] = []
+        for index, mark in enumerate(marks):
+            after_s = marks[index + 1].center_s if index + 1 < len(marks) else np.inf
+            end_s = min(until_s, (mark.center_s + after_s) / 2)
+            if end_s > begin_s:
+                spans.append(SpeakerSpan(begin_s, end_s, str(mark.speaker)))
+                begin_s = end_s
+        kept = [mark for mark in self._marks if mark.center_s >= until_s - self._options.window_s]
+        self._marks = (kept or self._marks[-1:])[-MARKS:]
+        return spans
+
+    def _forget(self, before: int) -> None:
+        """Drop audio that no window can need."""
+        if before - self._first > SAMPLE_RATE:
+            self._audio = self._audio[before - self._first :]
+            self._first = before
+
+    def _time(self, sample: float) -> float:
+        return self._origin_s + sample / SAMPLE_RATE

@@ -1,0 +1,55 @@
+"""The port of diarizers, which tell speakers apart beside the recognizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.contracts import Backend
+from pipeline.events import AudioChunk
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSpan:
+    """Speech of one ``speaker`` from ``start`` to ``end`` in stream seconds; pauses may be part of it."""
+
+    start: float
+    end: float
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTurns:
+    """What became known of who speaks: ``spans`` in order, each after those before and never revised.
+
+    Up to ``decided_s`` nothing will be added; speech before it that is in no span has no known speaker.
+    """
+
+    spans: tuple[SpeakerSpan, ...]
+    decided_s: float
+
+
+class Diarizing(Protocol):
+    """One stream whose speakers are told apart."""
+
+    async def hear(self, audio: AudioChunk) -> SpeakerTurns:
+        """Take the next 16 kHz chunk, of any length; the same audio gives the same spans however it is cut."""
+
+    async def finish(self) -> SpeakerTurns:
+        """Decide what is left; idempotent."""
+
+
+class Diarizer(Protocol):
+    """A loaded diarizer, shared by all sessions."""
+
+    def open(self, most: int | None, known: Mapping[str, AudioChunk]) -> AbstractAsyncContextManager[Diarizing]:
+        """Begin a stream of at most so many speakers (none: the backend's limit), besides ``known`` voices.
+
+        Those are called as they are named there, by a clip of each; others are "1", "2" and so on as they are found.
+        """
+
+
+class DiarizerBackend(Backend[Diarizer], Protocol):
+    """A backend that tells speakers apart, beside the first stage."""

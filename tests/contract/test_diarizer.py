@@ -1,0 +1,99 @@
+"""GE2E with its trained weights: its vectors are the official ones, and speakers are told apart by them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.speaker_mixtures import spoken
+from models.diarize.backend import Ge2eDiarizer
+from models.diarize.ge2e import Ge2e, mel_powers
+from models.model_files import models_folder
+from pipeline.errors import BadInput, ModelError
+from pipeline.events import AudioChunk
+from tests.weights import needs
+
+HZ = 16_000
+
+
+def tones(pitch_hz: float, seconds: float) -> np.ndarray:
+    at = np.arange(round(seconds * HZ)) / HZ
+    return (0.1 * sum(np.sin(2 * np.pi * pitch_hz * part * at) / part for part in range(1, 12))).astype(np.float32)
+
+
+def test_the_mel_spectrogram_is_librosas():
+    librosa = pytest.importorskip("librosa")
+    samples = tones(170, 1.0) + np.random.default_rng(0).normal(0, 0.01, HZ).astype(np.float32)
+    theirs = librosa.feature.melspectrogram(y=samples, sr=HZ, n_fft=400, hop_length=160, n_mels=40).T
+    np.testing.assert_allclose(mel_powers(samples), theirs, rtol=1e-3, atol=1e-5)
+
+
+@needs("ge2e")
+def test_the_network_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    path = models_folder() / "ge2e" / "pretrained.pt"
+    state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
+    lstm, linear = torch.nn.LSTM(40, 256, 3, batch_first=True), torch.nn.Linear(256, 256)
+    lstm.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("lstm.")})
+    linear.load_state_dict({name[7:]: value for name, value in state.items() if name.startswith("linear.")})
+    samples = tones(140, 1.5)
+    with torch.no_grad():
+        hidden = lstm(torch.from_numpy(mel_powers(samples))[None])[1][0][-1]
+        theirs = torch.nn.functional.normalize(torch.relu(linear(hidden)))[0].numpy()
+    np.testing.assert_allclose(Ge2e.load(path)(samples), theirs, atol=2e-5)
+
+
+@needs("ge2e", "kokoro")
+async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name():
+    from models.tts.kokoro import Kokoro
+    from pipeline.contracts import Voice
+    from pipeline.events import ReadingUnit
+
+    speech = {}
+    async with Kokoro().load() as kokoro:
+        for name in ("af_bella", "am_fenrir"):
+            async with kokoro.open(Voice(name), "en") as speaking:
+                text = "We looked at the numbers again, and they are better than anybody here had expected."
+                unit = ReadingUnit(0, (), text, "en", 0.0, 0.0, 0.0)
+                samples = np.concatenate([chunk.samples async for chunk in speaking.say(unit, _whole(text))])
+            import soxr
+
+            speech[name] = spoken(soxr.resample(samples, 24_000, HZ))
+    pause = np.zeros(HZ // 2, np.float32)
+    parts = [part for name in ("af_bella", "am_fenrir", "af_bella") for part in (speech[name], pause)]
+    middles_s = (np.cumsum([len(part) for part in parts]) - np.array([len(part) for part in parts]) / 2)[::2] / HZ
+    async with Ge2eDiarizer().load() as diarizer:
+        for known, named in (
+            ({}, ["1", "2", "1"]),
+            ({"Ana": AudioChunk(speech["af_bella"], HZ, 0.0)}, ["Ana", "1", "Ana"]),
+        ):
+            async with diarizer.open(None, known) as diarizing:
+                spans = [*(await diarizing.hear(AudioChunk(np.concatenate(parts), HZ, 0.0))).spans]
+                spans += (await diarizing.finish()).spans
+                assert (await diarizing.finish()).spans == ()
+            assert [next(span.speaker for span in spans if span.start <= at <= span.end) for at in middles_s] == named
+            assert {span.speaker for span in spans} == set(named)
+
+
+async def _whole(text):
+    yield text
+
+
+@needs("ge2e")
+async def test_what_cannot_be_heard_is_refused():
+    async with Ge2eDiarizer().load() as diarizer:
+        with pytest.raises(BadInput, match=r"0\.5 s long"):
+            async with diarizer.open(None, {"Ana": AudioChunk(tones(150, 0.5), HZ, 0.0)}):
+                pass
+        async with diarizer.open(2, {}) as diarizing:
+            with pytest.raises(BadInput, match="16000 Hz"):
+                await diarizing.hear(AudioChunk(tones(150, 0.5), 8000, 0.0))
+
+
+async def test_missing_weights_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    (lack,) = Ge2eDiarizer().missing()
+    assert lack.fetchable
+    with pytest.raises(ModelError, match="ge2e"):
+        async with Ge2eDiarizer().load():
+            pass
