@@ -22,7 +22,7 @@ from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import same_language
-from pipeline.policies.boundaries import without_late_words, word_count
+from pipeline.policies.boundaries import plain, without_late_words, word_count
 from pipeline.policies.candidates import Candidate, Span
 from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
 from pipeline.policies.drafts import Drafts
@@ -31,6 +31,7 @@ from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
 from pipeline.policies.stability import Continuation, Hypotheses, continuation, speakable, without_late_marks
+from pipeline.policies.wordlists import word_lists
 
 
 class AgreementUnits:
@@ -152,6 +153,9 @@ class AgreementUnits:
         rest = continuation(self._sentence.said, text) or ""
         if speakable(rest):
             unit = self._unit(end - self._sentence.covered, rest)
+        elif self._can_stand_alone():
+            self._finish(self._sentence.covered)
+            return Reading(draft=self._drafts.clear())
         else:
             unit = self._unit_without_text(end) if self._sentence.said else self._source_unit(end)
         self._finish(end)
@@ -228,6 +232,12 @@ class AgreementUnits:
         said = self._sentence.covered > self._sentence.closed
         language = self._target if said else self._sentence.heard[self._sentence.covered].language
         return self._covering(self._sentence.cover(end - self._sentence.covered, ""), "", language)
+
+    def _can_stand_alone(self) -> bool:
+        """Return whether the words that the sentence's translation leaves out begin with a conjunction."""
+        left = self._sentence.heard[self._sentence.covered]
+        said_in_full = self._sentence.said and self._sentence.covered == self._sentence.closed
+        return bool(said_in_full) and plain(left.word.text) in word_lists(left.language).conjunctions
 
     def _source_unit(self, end: int) -> ReadingUnit:
         language = self._sentence.heard[self._sentence.covered].language

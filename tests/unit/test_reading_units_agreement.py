@@ -253,6 +253,25 @@ def test_what_cannot_be_translated_is_shown_in_the_source_language_and_the_talk_
     assert [(unit.text, unit.language) for unit in released] == [("n1 v2 n3.", "en"), ("N4 N6 V5.", "de")]
 
 
+class LeavesOut:
+    """Translator that leaves out the last word of a sentence that has begun."""
+
+    def translate(self, request: TranslationRequest) -> Translation:
+        words = request.source.split()
+        return ToyTranslator().translate(replace(request, source=" ".join(words[: -1 if request.prefix else None])))
+
+
+@pytest.mark.parametrize(("last", "said"), [("and", ["N1", "N2", "N3", "AND"]), ("n4", ["N1", "N2", "N3"])])
+def test_a_conjunction_that_the_translation_leaves_out_is_said_alone(last: str, said: list[str]) -> None:
+    units, released, heard = policy(), list[ReadingUnit](), spoken(f"n1 n2 n3 {last}")
+    for committed, heard_s, ended in [(heard[:3], 3.0, False), (heard[3:], 6.0, True)]:
+        units.hear(Transcript(committed, (), "en", heard_s, 0.5, ended))
+        while requests := units.ask():
+            released += units.read([LeavesOut().translate(request) for request in requests]).units
+    assert [bare(word) for unit in released for word in unit.text.split()] == said
+    assert [word.text.strip() for unit in released for word in unit.source] == ["n1", "n2", "n3", last]
+
+
 def test_a_change_of_language_ends_the_sentence() -> None:
     units = policy()
     units.hear(Transcript(spoken("n1 v2"), (), "en", 0.6, 0.0, False))
