@@ -256,6 +256,7 @@ class ClientSession:
             "targets": list(request.targets),
             "speak": bool(request.spoken_targets),
             "spoken": list(request.spoken_targets),
+            "one_track": request.one_track,
             "voice": request.voice or "",
             "consent": request.voice == "same",  # the command asked for it
             "same_language": request.same_language,

@@ -25,7 +25,9 @@ examples:
       and x.de.vtt
   translate-live talk.mp3 --to es,fr --speak es,fr --out talk.wav
       both are spoken, into talk.es.wav and talk.fr.wav
-  translate-live --mic --from en,es --to en,es --captions meeting.vtt
+  translate-live --mic --from en,es --to es,en
+      two people at one table: what one says is spoken in the other's language
+  translate-live --mic --from en,es --to en,es --no-speech --captions m.vtt
       a meeting in two languages, each shown in both; what is said in Spanish
       is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
@@ -84,8 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     languages.add_argument(
         "--speak",
         metavar="LANG[,LANG]",
-        help="which of several are spoken (the first): each a track, talk.es.wav and talk.fr.wav for --out talk.wav; a "
-        "speaker plays the first",
+        help="which of several are spoken (the first; both, where --from has the same two): each a track, talk.es.wav and "
+        "talk.fr.wav for --out talk.wav; a speaker plays the first",
     )
     languages.add_argument(
         "--glossary",

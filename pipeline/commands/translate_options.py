@@ -82,12 +82,14 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     shown: Shown = arguments.captions_language or "target"
     captions = caption_files(arguments.captions, targets, shown)
     languages = _languages(arguments.source)
-    spoken = _spoken(arguments, targets)
-    _check_outputs(arguments, files, captions, spoken)
+    one_track = arguments.speak is None and len(targets) == 2 and set(languages) == set(targets)
+    spoken = targets if one_track else _spoken(arguments, targets)
+    _check_outputs(arguments, files, captions, spoken[:1] if one_track else spoken)
     request = SessionRequest(
         targets=targets,
         languages=languages,
         spoken=spoken if len(spoken) > 1 else spoken[0],
+        one_track=one_track,
         voice=arguments.voice,
         same_language=arguments.same_language,
     )

@@ -38,9 +38,10 @@ class Plan:
         """The sound file of each track, with names as they were given."""
         if self.options.out is None:
             return {}
+        if self.tracks == ("",):
+            return {"": self.options.out}
         asked = self.options.request.spoken_targets
-        named = {self.resolved.targets_by_name[one]: path for one, path in track_files(self.options.out, asked).items()}
-        return named if self.tracks != ("",) else {"": self.options.out}
+        return {self.resolved.targets_by_name[one]: path for one, path in track_files(self.options.out, asked).items()}
 
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:

@@ -47,6 +47,7 @@ class Asked:
     target: str
     further: tuple[str, ...] = ()  # more targets, for captions
     also_spoken: tuple[str, ...] = ()  # those of them that are spoken, too, each as a stream of its own
+    one_track: bool = False  # all that is spoken is said one after the other
     sources: tuple[str, ...] = ()  # languages that may be spoken; none: any
     speak: bool | None = None  # none: if the target can be spoken
     voice: str = ""
@@ -64,7 +65,7 @@ class Asked:
 
     def session(self) -> tuple[object, ...]:
         """The wishes that only a new session can fulfil."""
-        languages = self.target, self.further, self.also_spoken, self.sources, self.same_language
+        languages = self.target, self.further, self.also_spoken, self.one_track, self.sources, self.same_language
         return *languages, self.speak, self.voice, self.glossary, self.input_hz
 
     def request(self, *, speak: bool) -> SessionRequest:
@@ -73,6 +74,7 @@ class Asked:
             targets=(self.target, *self.further),
             languages=self.sources,
             spoken=(self.target, *self.also_spoken) if speak else None,
+            one_track=self.one_track,
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from models.mt.router import Router
-from pipeline.cli import main
+from pipeline.cli import main, parse
+from pipeline.commands.translate_options import checked
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 from pipeline.glossary.glossary import load_glossary
@@ -143,6 +144,21 @@ def test_several_are_spoken_each_as_a_track_of_its_own(translate):
     summary = summarize([session, *events])
     assert list(summary.also_spoken) == ["de"]
     assert summary.units_spoken == summary.also_spoken["de"].units_spoken == summary.figures()["de_units_spoken"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "spoken", "one_track"),
+    [
+        (["--from", "en,es", "--to", "es,en"], ("es", "en"), True),
+        (["--from", "en,es", "--to", "es,en", "--speak", "es"], "es", False),
+        (["--from", "en,es", "--to", "es,en", "--speak", "en,es"], ("en", "es"), False),
+        (["--from", "en", "--to", "es,en"], "es", False),
+        (["--from", "en,es,de", "--to", "es,en,de"], "es", False),
+    ],
+)
+def test_two_languages_both_ways_are_spoken_both_ways_on_one_track(options, spoken, one_track):
+    request = checked(parse(["--mic", *options])[1]).request
+    assert (request.spoken, request.one_track) == (spoken, one_track)
 
 
 def test_a_track_that_would_overwrite_another_file_is_refused(translate):

@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 
 from pipeline.contracts import Translation, TranslationRequest
-from pipeline.events import AudioChunk, Draft, Lag, LanguageChanged, ReadingUnit, Skipped, Transcript, Word
+from pipeline.events import AudioChunk, Draft, Lag, LanguageChanged, ReadingUnit, Skipped, SpeechChunk, Transcript, Word
 from pipeline.languages import same_language
 from pipeline.policies.decision import PROBE
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models as LoadedModels
 from pipeline.session import Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.stages.speak import SpokenTarget
 from tests.scripted import Keep, Models, Talk
 
 pytestmark = pytest.mark.looptime(noop_cycles=2)
@@ -150,6 +151,25 @@ async def test_what_is_spoken_of_it_is_chosen(policy, mode, said) -> None:
     units = outcome.units("es")
     assert any(own(unit) for unit in units)
     assert [unit.number in spoken | skipped for unit in units] == [said or not own(unit) for unit in units]
+
+
+@pytest.mark.parametrize("turns", [MEETING, SPANISH_FIRST], ids=["turns", "long"])
+@pytest.mark.parametrize("policy", ["pauses", "agreement"])
+async def test_at_one_table_what_is_said_is_spoken_in_the_others_language_and_nothing_at_once(policy, turns) -> None:
+    voice = SpokenTarget("en", Models(speech_per_character_s=0.01))
+    outcome = await meet(turns, ("es", "en"), policy, also_spoken=(voice,), one_track=True)
+    for target in ("es", "en"):
+        spoken = {lag.unit for lag in outcome.keep.of(Lag) if lag.target == target}
+        skipped = [skip for skip in outcome.keep.of(Skipped) if skip.target == target]
+        spoken |= {number for skip in skipped for number in range(skip.first, skip.last + 1)}
+        units = outcome.units(target)
+        assert [unit for unit in units if not own(unit)]
+        assert all(unit.number in spoken for unit in units if not own(unit))
+        assert not {lag.unit for lag in outcome.keep.of(Lag) if lag.target == target and own(units[lag.unit])}
+    chunks = outcome.keep.of(SpeechChunk)
+    assert {chunk.target for chunk in chunks} == {"es", "en"}
+    for before, chunk in pairwise(chunks):
+        assert chunk.start >= before.start + before.duration - 1e-6
 
 
 async def test_muted_drafts_show_nothing_of_it() -> None:

@@ -234,7 +234,7 @@ class OpenAI:
 
 def _with_extension(asked: Asked, ours: Ours) -> Asked:
     """The wishes with what ``session.translate_live`` changes."""
-    names = ("extensions", "speak", "voice", "consent", "same_language", "start_ms", "first_unit")
+    names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "start_ms", "first_unit")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(ours, name)) is not msgspec.UNSET}
     if ours.source is not msgspec.UNSET:
         given["sources"] = tuple(filter(None, map(str.strip, ours.source.split(","))))
