@@ -94,6 +94,7 @@ class Engine:
             pace=asked.pace or self.profile.pace,
             same_language=asked.same_language,
             hints=asked.hints,
+            silenced=asked.silenced,
         )
         await self._warm_up(models.translator, options.pairs())
         return replace(models, synthesizer=first.synthesizer if first else None), options

@@ -13,6 +13,7 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, require
+from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice
 from pipeline.voices.record import SAME
 from pipeline.voices.store import VoiceStore
@@ -32,6 +33,7 @@ class SessionRequest:
     units: UnitSettings | None = None
     pace: PaceOptions | None = None
     hints: Hints = field(default_factory=Hints)
+    silenced: PersonalData = NOTHING  # what is not spoken, within a unit
 
     @property
     def spoken_targets(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import UnitPolicy
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.speak import Speech, SpokenTarget, open_voices
@@ -82,6 +83,7 @@ class SessionOptions:
     same_language: SameLanguage = "captions"
     hints: Hints = field(default_factory=Hints)
     speakers: SpeakerOptions | None = None
+    silenced: PersonalData = NOTHING
 
     def pairs(self) -> list[tuple[str, str]]:
         """The (source, target) languages that may have to be translated; an empty source: still to be detected."""
@@ -233,7 +235,7 @@ class Session:
         if speakers is not None:
             works.append((SPEAKERS, speakers.work(), []))
         for voices, track in zip(speaking, tracks, strict=True):
-            works.append(("speak", Speech(voices, self._options.pace, track, run).speak(), []))
+            works.append(("speak", Speech(voices, self._options.pace, track, run, self._options.silenced).speak(), []))
         for name, work, outputs in works:
             stages.create_task(self._stage(name, work, outputs))
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.commands.languages import add_profile_arguments
-from pipeline.commands.sharing import add_sharing_arguments
+from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 
 NEEDED = ("starlette", "uvicorn", "websockets", "prometheus_client", "python_multipart")
 EXAMPLES = """
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--forwarded-allow-ips", default="127.0.0.1", metavar="IP[,IP]", help="proxies that are believed (127.0.0.1)"
     )
     add_sharing_arguments(parser)
+    add_redaction_arguments(parser, speech=False)
     how = parser.add_argument_group("how much")
     how.add_argument("--capacity", type=int, metavar="N", help="sessions at once (as measured for the profile)")
     how.add_argument("--drain", type=float, default=120.0, metavar="S", help="for sessions to end after SIGTERM (120)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,9 +28,27 @@ def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_redaction_arguments(parser: argparse.ArgumentParser, *, speech: bool) -> None:
+    """Declare what is left out of exports and bus; ``speech``: also of what is spoken."""
+    left_out = parser.add_argument_group(
+        "personal data, left out of captions, transcripts, event logs and bus (docs/privacy.md)"
+    )
+    left_out.add_argument(
+        "--redact",
+        nargs="?",
+        const="all",
+        metavar="KIND[,KIND]",
+        help="email, phone, card, iban and ip, or some of them; listeners still hear, and see, what was said",
+    )
+    left_out.add_argument("--redact-names", type=Path, metavar="FILE", help="names to leave out too, one a line")
+    if speech:
+        left_out.add_argument("--redact-speech", action="store_true", help="do not speak them either")
+
+
 def sharing_of(arguments: argparse.Namespace) -> Sharing:
     """The options, checked; raises `BadInput`."""
     from pipeline.errors import BadInput, check_range  # noqa: PLC0415 - help needs none of this
+    from pipeline.sinks.personal_data import KINDS, PersonalData, read_names  # noqa: PLC0415
     from pipeline.sinks.sharing import Sharing  # noqa: PLC0415
 
     if arguments.retention_days is not None:
@@ -38,6 +57,12 @@ def sharing_of(arguments: argparse.Namespace) -> Sharing:
             raise BadInput(
                 "--retention-days does nothing without what is kept", hint="with --bus URL or --record DIR, or without it"
             )
-    sharing = Sharing(arguments.bus, arguments.webhook, arguments.retention_days)
+    given = [kind.strip() for kind in (arguments.redact or "").split(",") if kind.strip()]
+    names = read_names(arguments.redact_names) if arguments.redact_names else ()
+    personal = PersonalData(frozenset(KINDS if given == ["all"] else given), names)
+    silenced = getattr(arguments, "redact_speech", False)
+    if silenced and not personal:
+        raise BadInput("--redact-speech does nothing without --redact", hint="--redact --redact-speech, or neither")
+    sharing = Sharing(arguments.bus, arguments.webhook, arguments.retention_days, personal, silenced)
     sharing.check()
     return sharing

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from pipeline.commands.sharing import add_sharing_arguments
+from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.languages import SameLanguage
 
 EXAMPLES = """
@@ -107,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_outputs(parser)
     add_sharing_arguments(parser)
+    add_redaction_arguments(parser, speech=True)
     _add_models(parser)
 
 

@@ -150,6 +150,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--voice-style", arguments.voice_style is not None),
         ("--max-lag", arguments.max_lag is not None),
         ("--fast", arguments.fast),
+        ("--redact-speech", arguments.redact_speech),
     ):
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")
@@ -206,6 +207,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
         ("--speak", arguments.speak),
         ("--original", arguments.original),
         ("--max-lag", arguments.max_lag),
+        ("--redact-speech", arguments.redact_speech),
         ("--captions-time speech", arguments.captions_time == "speech"),
     ):
         if given and arguments.no_speech:

@@ -62,7 +62,10 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         options.request,
         glossary=glossary.softened() if options.glossary_soft else glossary,
         spoken=options.request.spoken if speaks else None,
+        silenced=options.sharing.personal if options.sharing.silenced else options.request.silenced,
     )
+    if options.sharing.personal and options.record:
+        tell("notice: recorded sound is not redacted")
     resolved = resolve(request, profile) if profile else asked_of_server(request)
     for notice in resolved.notices:
         tell(notice)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
@@ -174,6 +175,10 @@ def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: Backg
 def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
     """Open what plays and writes files, before the models load so that what cannot be is known at once."""
     options, tracks = plan.options, plan.tracks
+
+    def exported(path: Path, opener: Callable[[Path], Sink]) -> Sink:
+        return LazyFile(path, lambda path: options.sharing.redacting(opener(path), clock))
+
     for name in options.sinks:  # first: a wrong one opens no device and leaves no file
         yield own_sink(name)
     if plan.to_speaker:
@@ -185,11 +190,11 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
     for file in plan.captions:
         timed = options.captions_time if file.target in plan.resolved.request.spoken_targets else "source"
         shown = options.captions_language
-        yield LazyFile(file.path, partial(Captions, shown=shown, target=file.target, timed=timed))
+        yield exported(file.path, partial(Captions, shown=shown, target=file.target, timed=timed))
     if options.transcript is not None:
-        yield LazyFile(options.transcript, Transcripts)
+        yield exported(options.transcript, Transcripts)
     if options.events is not None:
-        yield LazyFile(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
+        yield exported(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
 
 
 def own_sink(name: str) -> Sink:

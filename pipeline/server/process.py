@@ -17,6 +17,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
 from pipeline.profiles.profile import Profile
@@ -95,20 +96,21 @@ async def _serve(service: Service, options: ServerOptions, listening: socket.soc
     drain = asyncio.Event()
     server = Server(config_of(application(service), options), drain)
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
-        publish(service, await options.sharing.publishers(opened, LOG.warning))
+        publish(service, await options.sharing.publishers(opened, LOG.warning), options.sharing)
         draining = tasks.create_task(_drained(service, server, drain))
         tell(_greeting(options, listening, service.admission.capacity))
         await server.serve(sockets=[listening])
         draining.cancel()
 
 
-def publish(service: Service, publishers: Sequence[Publisher]) -> None:
+def publish(service: Service, publishers: Sequence[Publisher], sharing: Sharing) -> None:
     """Put the events of all sessions on the bus, with text where the key's policy allows it."""
     if not publishers:
         return
 
-    def sink(session: str, key: str) -> BusSink:
-        return BusSink(publishers, session, {"key": key}, text=service.access.key(key).text_to_bus)
+    def sink(session: str, key: str) -> Sink:
+        text = service.access.key(key).text_to_bus
+        return sharing.redacting(BusSink(publishers, session, {"key": key}, text=text))
 
     service.sinks.append(sink)
     service.metrics.bus_waiting.set_function(lambda: sum(one.waiting for one in publishers))

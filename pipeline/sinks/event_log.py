@@ -37,13 +37,16 @@ class EventLog:
 
     async def put(self, event: Event) -> None:
         """Write one event; raises `DeviceError` if the file takes no more."""
-        now = self._clock.now()
+        await self.put_at(event, self._clock.now())
+
+    async def put_at(self, event: Event, moment: float) -> None:
+        """Write an event that came at a moment of the clock."""
         if isinstance(event, AudioChunk):
-            self._begin(now)
+            self._begin(moment)
         elif self._start is None:
-            self._early.append((now, event))
+            self._early.append((moment, event))
         else:
-            self._write(now, self._start, event)
+            self._write(moment, self._start, event)
 
     async def close(self) -> None:
         """Write what waited for audio that never came."""

@@ -1,4 +1,4 @@
-"""Where a session's events go besides its own files: an event bus, a webhook; nowhere unless it was asked for."""
+"""Where a session's events go besides its listener, nowhere unless it was asked for, and what is left out of them there."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.clock import Clock
 from pipeline.contracts import Sink
 from pipeline.sinks.bus import BusSink
+from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.sinks.publisher import Publisher, Transport
+from pipeline.sinks.redaction import Redacting
 from pipeline.sinks.redis_stream import RedisStream, check_redis
 from pipeline.sinks.webhook import SECRET, Webhook, check_webhook
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """The addresses of a Redis stream and a webhook, and for how many days what was kept stays."""
+    """The addresses of a Redis stream and a webhook, for how many days what was kept stays, and what nobody is to read.
+
+    ``personal`` is left out of exports and bus; with ``silenced`` it is not spoken either.
+    """
 
     bus: str | None = None
     webhook: str | None = None
     retention_days: float | None = None
+    personal: PersonalData = NOTHING
+    silenced: bool = False
 
     def check(self) -> None:
         """Raise `BadInput` for an address that cannot be used; connects nowhere."""
@@ -30,6 +38,10 @@ class Sharing:
             check_redis(self.bus)
         if self.webhook:
             check_webhook(self.webhook, os.environ.get(SECRET, ""))
+
+    def redacting(self, sink: Sink, clock: Clock | None = None) -> Sink:
+        """Put the redaction in front of a sink, if there is one."""
+        return Redacting(sink, self.personal, clock) if self.personal else sink
 
     async def publishers(self, opened: AsyncExitStack, tell: Callable[[str], None]) -> Sequence[Publisher]:
         """Start what delivers events, until ``opened`` ends; ``tell`` is told of outages."""
@@ -45,7 +57,7 @@ class Sharing:
             for publisher in publishers:
                 publisher.tell = sink.tell
             try:
-                yield [sink] if publishers else []
+                yield [self.redacting(sink)] if publishers else []
             finally:
                 for publisher in publishers:
                     publisher.tell = tell

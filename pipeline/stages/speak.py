@@ -15,9 +15,11 @@ from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
+PAUSE, SILENT_HZ = "…", 24_000
 _LOOK_S = 0.25  # how long a skip to live may go unnoticed
 
 
@@ -70,9 +72,15 @@ class Speech:
     """Speech of one track: its units one after the other, each as its target is spoken, with their lag kept in bounds."""
 
     def __init__(
-        self, speaking: Mapping[str, Speaking], options: PaceOptions, track: SpeechTrack, run: SessionContext
+        self,
+        speaking: Mapping[str, Speaking],
+        options: PaceOptions,
+        track: SpeechTrack,
+        run: SessionContext,
+        silenced: PersonalData = NOTHING,
     ) -> None:
         self._speaking = speaking
+        self._silenced = silenced
         self._options = options
         self._units = track.units
         self._run = run
@@ -188,7 +196,11 @@ class Speech:
 
     async def _chunks(self, group: SpokenGroup) -> AsyncGenerator[SpeechChunk, None]:
         """Give the synthesizer's chunks, checked, each in time."""
-        async with aclosing(self._speaking[group.unit.target].say(group.unit, whole(group.unit.text))) as chunks:
+        unit = self._spoken(group.unit)
+        if not any(map(str.isalnum, unit.text)) and unit != group.unit:
+            yield SpeechChunk(unit.number, np.zeros(0, np.float32), SILENT_HZ, last=True)
+            return
+        async with aclosing(self._speaking[unit.target].say(unit, whole(unit.text))) as chunks:
             while True:
                 async with in_time("speak", self._run):
                     chunk = await anext(chunks, None)
@@ -199,6 +211,10 @@ class Speech:
                 yield chunk
                 if chunk.last:
                     return
+
+    def _spoken(self, unit: ReadingUnit) -> ReadingUnit:
+        """The unit as it is said: a pause in place of what is not to be spoken."""
+        return replace(unit, text=self._silenced.redacted(unit.text, PAUSE)) if self._silenced else unit
 
     async def _play(self, group: SpokenGroup, chunk: SpeechChunk) -> None:
         samples = group.played(chunk)

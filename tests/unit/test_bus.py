@@ -14,6 +14,7 @@ from pipeline.sinks.bus import BusSink, without_text
 from pipeline.sinks.event_json import Record, encode
 from pipeline.sinks.publisher import CLOSE_S, Publisher, Undeliverable
 from pipeline.sinks.redis_stream import KEPT, STREAM, RedisStream, check_redis, client
+from pipeline.sinks.sharing import Sharing
 from tests.resp_server import KINDS
 
 WORDS = (Word(" call", 0, 0.5, 1), Word(" Ana", 0.5, 1, 1))
@@ -276,7 +277,7 @@ async def test_a_server_publishes_the_words_of_a_key_only_where_its_policy_allow
     line = Line()
     keys = [key("open", "one", text_to_bus=True), key("shy", "two")]
     async with serving(keys=keys) as server, Publisher(line, str).running() as publisher:
-        publish(server.service, [publisher])
+        publish(server.service, [publisher], Sharing())
         for secret in ("one", "two"):
             async with connect(server.ws, additional_headers={"Authorization": f"Bearer {secret}"}) as connection:
                 await say(connection, 3)

@@ -96,3 +96,61 @@ def test_without_options_a_session_writes_nothing_anywhere(translate, in_folder,
 def test_a_server_says_what_it_would_publish_before_it_loads(capsys):
     assert main(["serve", "--bus", "amqp://h"]) == 2
     assert "no address of Redis" in capsys.readouterr().err
+
+
+def test_personal_data_is_left_out_of_every_export_and_the_bus_and_what_is_heard_and_seen_has_it(
+    translate,  # noqa: F811
+    hook,
+    in_folder,  # noqa: F811
+):
+    url, records = hook
+    names = in_folder / "names.txt"
+    names.write_text("word2 word3\nWORD7\n")
+    files = [in_folder / name for name in ("c.vtt", "t.txt", "e.jsonl")]
+    outputs = ["--captions", files[0], "--captions-language", "both", "--transcript", files[1], "--events", files[2]]
+    code, plain, _ = translate()
+    code, out, _ = translate(*outputs, "--redact-names", names, "--webhook", url)
+    assert (code, out) == (0, plain), "the listener's own text is as it was"
+    written = [file.read_text().lower() for file in files] + [json.dumps(records).lower()]
+    for text in written:
+        assert "[name]" in text
+        assert not any(secret in text for secret in ("word2", "word3", "word7"))
+        assert "word1" in text
+        assert "word4" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--redact", "fone"), "did you mean 'phone'"),
+        (("--redact-speech",), "does nothing without --redact"),
+        (("--redact-names", "none.txt"), "cannot read the names"),
+    ],
+)
+def test_a_wrong_redaction_is_refused(translate, in_folder, options, said):  # noqa: F811
+    code, _, err = translate(*options)
+    assert code == 2
+    assert said in err
+
+
+def test_what_is_not_to_be_spoken_is_a_pause_and_only_if_that_was_asked_for(translate, in_folder, monkeypatch):  # noqa: F811
+    from tests import scripted
+
+    spoken: list[str] = []
+    say = scripted._Stream.say
+
+    def listening(self, unit, text):
+        spoken.append(unit.text)
+        return say(self, unit, text)
+
+    monkeypatch.setattr(scripted._Stream, "say", listening)
+    names = in_folder / "names.txt"
+    names.write_text("WORD2\n")
+    translate("--out", in_folder / "a.wav", "--redact-names", names)
+    assert "WORD2" in " ".join(spoken)
+    spoken.clear()
+    code, out, _ = translate("--out", in_folder / "a.wav", "--redact-names", names, "--redact-speech")
+    assert code == 0
+    assert "WORD2" not in " ".join(spoken)
+    assert "…" in " ".join(spoken)
+    assert "WORD2" in out
