@@ -77,6 +77,17 @@ def language_name(code: str) -> str:
     return f"{name} ({region})" if region and name != code else name
 
 
+def iso_639_2(code: str) -> str:
+    """Give the three letters by which containers name a language; ``und`` where it has none or is not known."""
+    from babel.core import get_global  # noqa: PLC0415
+
+    language = primary(code)
+    if len(language) != 2:  # noqa: PLR2004
+        return language or "und"
+    longer = [three for three, two in get_global("language_aliases").items() if two == language and len(three) == 3]  # noqa: PLR2004
+    return min(longer, key=lambda three: three in _EQUAL, default="und")
+
+
 def known_code(code: str, known: Iterable[str]) -> str:
     """Give a code as it stands in ``known``: an equal one, else the language without its region, else itself."""
     spelled: dict[str, str] = {}

@@ -104,6 +104,11 @@ class Timeline:
         known = min(heard, self._speech.end)
         return self._blocks(max(known, max(heard, self._speech.end) - self._patience))
 
+    def until(self, moment_s: float) -> Iterator[Samples]:
+        """Give the samples before a moment, up to which the caller knows all speech, as far as the original was heard."""
+        known = min(moment_s, self._heard_end / self.sample_rate)
+        return self._blocks(round(known * self.sample_rate))
+
     def finish(self) -> Iterator[Samples]:
         """Give all that is left, in blocks."""
         self._pieces += self._speech.finish()

@@ -16,6 +16,8 @@ examples:
       (wear headphones, or it hears itself)
   translate-live talk.mp3 --to es --out talk.es.wav --captions talk.vtt
       translate a recording as fast as possible, into speech and captions
+  translate-live talk.mp4 --to es --out talk.es.mp4
+      dub a film: speech at the time of its source, captions, original sound
   translate-live talk.mp3 --to es --realtime
       hear a recording translated as if it were live
   translate-live a.flac b.flac --to es --captions x.srt --captions-language both
@@ -114,7 +116,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech = parser.add_argument_group("translated speech")
     speech.add_argument(
-        "--out", type=Path, metavar="FILE", help="write it to a .wav or .flac file; of several languages one file each"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write it to a .wav or .flac file, of several languages one each, or dub the film that is heard into a .mp4, "
+        ".mov, .mkv or .webm file",
     )
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")

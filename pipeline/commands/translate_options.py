@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +14,13 @@ from pipeline.commands.sharing import sharing_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
-from pipeline.sinks.audio_writer import sound_format
+from pipeline.sinks.audio_writer import FORMATS
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
+from pipeline.sinks.film_container import CONTAINERS, is_film
 from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sinks.transcript import check_transcript
+from pipeline.sinks.writing import is_standard_output, same_file
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
@@ -242,17 +243,17 @@ def _check_outputs(
     """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
     recorded = recorded_files(arguments.record, tracks) if arguments.record else []
     outputs: list[Path | None] = [
-        *(track_files(arguments.out, tracks).values() if arguments.out else ()),
+        *(track_files(arguments.out, tracks[:1] if is_film(arguments.out) else tracks).values() if arguments.out else ()),
         arguments.transcript,
         arguments.events,
         *(file.path for file in captions),
         *recorded,
     ]
     for path in filter(None, outputs):
-        if _is_standard_output(path):
+        if is_standard_output(path):
             raise BadInput(f"{path} is standard output, where the translation goes", hint="a file")
     if arguments.out is not None:
-        sound_format(arguments.out)
+        _check_out(arguments, files)
     for file in captions:
         caption_format(file.path)
     if arguments.transcript is not None:
@@ -264,27 +265,28 @@ def _check_outputs(
     read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
     written: list[Path] = []
     for path in filter(None, outputs):
-        if any(_same_file(path, other) for other in heard):
+        if any(same_file(path, other) for other in heard):
             raise BadInput(f"{path} would be overwritten while it is heard", hint="another name for it")
-        if any(_same_file(path, other) for other in read):
+        if any(same_file(path, other) for other in read):
             raise BadInput(f"{path} is read, and would be overwritten", hint="another name for what is written")
-        if any(_same_file(path, other) for other in written):
+        if any(same_file(path, other) for other in written):
             raise BadInput(f"{path} would be written twice", hint="a name of its own for each file")
         written.append(path)
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    """Tell if two paths are one file, also by a hard link."""
-    return one.resolve() == other.resolve() or (one.is_file() and other.is_file() and one.samefile(other))
-
-
-def _is_standard_output(path: Path) -> bool:
-    """True if a path is the file or pipe that standard output is; terminals and the null device take everything."""
-    try:
-        there = path.stat()
-        return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))
-    except OSError:
-        return False
+def _check_out(arguments: argparse.Namespace, files: Sequence[str]) -> None:
+    """Speech is a sound file, or a track of the one film that is heard."""
+    if not is_film(arguments.out):
+        if arguments.out.suffix.lower() not in FORMATS:
+            kinds = f"{', '.join(FORMATS)} (speech alone) or {', '.join(CONTAINERS)} (a dubbed film)"
+            raise BadInput(f"--out {arguments.out}: {arguments.out.suffix or 'no suffix'}; valid: {kinds}")
+        return
+    if arguments.mic or len(files) != 1 or files[0] == STANDARD_INPUT or is_address(files[0]):
+        raise BadInput(f"--out {arguments.out} dubs one film, which is a file", hint="--out FILE.wav, or one film to hear")
+    if arguments.captions_time == "speech":
+        raise BadInput(
+            "--captions-time speech: a film is spoken at the time of its source", hint="without it, or --out FILE.wav"
+        )
 
 
 def _languages(text: str) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import BadInput, DeviceError
 from pipeline.glossary.glossary import load_glossary
+from pipeline.policies.dubbing import unhurried
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.sinks.captions import CaptionFile
+from pipeline.sinks.film_container import is_film
 from pipeline.sinks.speech_file import track_files
 from pipeline.voices.choice import styled
 
@@ -26,6 +28,7 @@ class Plan:
     resolved: ResolvedRequest
     to_speaker: bool
     captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
+    dubs: bool = False  # a film places the speech, which the session therefore does not hurry
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -36,7 +39,7 @@ class Plan:
     @property
     def speech_files(self) -> dict[str, Path]:
         """The sound file of each track, with names as they were given."""
-        if self.options.out is None:
+        if self.options.out is None or is_film(self.options.out):
             return {}
         if self.tracks == ("",):
             return {"": self.options.out}
@@ -64,13 +67,17 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         spoken=options.request.spoken if speaks else None,
         silenced=options.sharing.personal if options.sharing.silenced else options.request.silenced,
     )
-    if options.sharing.personal and options.record:
+    film = options.out is not None and is_film(options.out)
+    if options.sharing.personal and (options.record or film):
         tell("notice: recorded sound is not redacted")
+    dubs = film and profile is not None and not (options.realtime or options.record)
+    if profile and dubs:
+        request = replace(request, pace=unhurried(profile.pace))
     resolved = resolve(request, profile) if profile else asked_of_server(request)
     for notice in resolved.notices:
         tell(notice)
     captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
-    return Plan(options, profile, resolved, to_speaker, captions)
+    return Plan(options, profile, resolved, to_speaker, captions, dubs)
 
 
 def asked_of_server(request: SessionRequest) -> ResolvedRequest:

@@ -26,6 +26,8 @@ from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
+from pipeline.sinks.film import Film, Unlagged
+from pipeline.sinks.film_container import is_film
 from pipeline.sinks.progress import LONG_S, Progress
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
@@ -74,7 +76,9 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         recorded = None if options.mic or options.address else _file_source(options, clock, tell)
         sinks = []
         published = await opened.enter_async_context(options.sharing.sinks(new_session_id(), _about(plan), tell))
-        for sink in [*published, *_sinks(plan, clock, clock_time)]:
+        length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
+        films = _films(plan, length_s, tell)
+        for sink in [*published, *_sinks(plan, clock, clock_time), *films]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)
@@ -93,9 +97,10 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             raise
     raise_failure(outlets)
     captions = [file.path for file in options.captions]
+    film_file = None if plan.speech_files else options.out
     if written := [
         path
-        for path in (*plan.speech_files.values(), *captions, options.transcript, options.events, options.record)
+        for path in (film_file, *plan.speech_files.values(), *captions, options.transcript, options.events, options.record)
         if path
     ]:
         tell(f"wrote {', '.join(map(str, written))}")
@@ -197,6 +202,23 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
         yield exported(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
 
 
+def _films(plan: Plan, length_s: float | None, tell: Callable[[str], None]) -> Iterator[Sink]:
+    options, request = plan.options, plan.resolved.request
+    if options.out is not None and is_film(options.out):
+        film = Film(
+            Path(options.files[0]),
+            options.out,
+            targets=request.targets,
+            spoken=request.spoken_targets,
+            language=request.languages[0] if len(request.languages) == 1 else "",
+            pace=plan.profile.pace if plan.profile else None,
+            original=options.original,
+            length_s=length_s,
+            tell=tell,
+        )
+        yield options.sharing.redacting(film)
+
+
 def own_sink(name: str) -> Sink:
     """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
     module_name, _, class_name = name.partition(":")
@@ -214,7 +236,7 @@ def _views(
     plan: Plan, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
 ) -> Sequence[Sink]:
     request = plan.resolved.request
-    return console_sinks(
+    sinks = console_sinks(
         cast(TextIO, out),
         cast(TextIO, errors),
         clock,
@@ -225,6 +247,7 @@ def _views(
         spoken=request.main_target,
         track=plan.tracks[0],
     )
+    return [Unlagged(sink) for sink in sinks] if plan.dubs else sinks
 
 
 def _progress(source: Source | None, clock: Clock, tell: Callable[[str], None]) -> Iterator[Sink]:

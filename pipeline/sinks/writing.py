@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,20 @@ def check_folder(path: Path) -> None:
         _check_room(next(place for place in (path, *path.absolute().parents) if place.exists()))
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Tell if two paths are one file, also by a hard link."""
+    return one.resolve() == other.resolve() or (one.is_file() and other.is_file() and one.samefile(other))
+
+
+def is_standard_output(path: Path) -> bool:
+    """True if a path is the file or pipe that standard output is; terminals and the null device take everything."""
+    try:
+        there = path.stat()
+        return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))
+    except OSError:
+        return False
 
 
 def cannot_write(path: Path, error: Exception) -> DeviceError:

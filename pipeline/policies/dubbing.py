@@ -1,0 +1,40 @@
+"""When and how fast a unit is spoken in a film, whose speech may be placed at the time of its source (pure).
+
+A live listener hears a translation after its source; in a film it can lie beside it. Each unit begins where its source
+words begin, or where the speech before it ends; it is hurried, up to the pace's maximal rate, as far as the next one needs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from pipeline.policies.pace import PaceOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Decision for a unit: begin its speech at ``start`` (seconds of the source) and play it at ``rate``."""
+
+    start: float
+    rate: float
+
+
+def unhurried(options: PaceOptions) -> PaceOptions:
+    """Give the pace of a session whose speech is placed afterwards: nothing hurried, merged or skipped."""
+    return replace(options, max_rate=1.0, full_backlog_s=1e9, max_lag_s=1e9)
+
+
+def place(wanted: float, free: float, natural_s: float, following: float, options: PaceOptions) -> Place | None:
+    """Place speech of ``natural_s`` seconds whose source begins at ``wanted``, not before the track is ``free``.
+
+    ``following`` is where the source of the next unit begins (infinity: there is none). None: the unit would come more
+    than the pace allows behind its source, and make the next one as late.
+    """
+    start = max(wanted, free)
+    end = start + natural_s / options.max_rate
+    if start - wanted > options.max_lag_s and math.isfinite(following) and end - following > options.max_lag_s:
+        return None
+    room_s = following - start
+    rate = options.max_rate if room_s <= 0 else min(max(1.0, natural_s / room_s), options.max_rate)
+    return Place(start, rate)
