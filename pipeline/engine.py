@@ -17,6 +17,7 @@ from pipeline.request import ResolvedRequest, ResolvedSpeech, SessionRequest, re
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.stages.speak import SpokenTarget
 from pipeline.voices.same_voice import SameVoice
+from pipeline.voices.store import VoiceStore
 
 SPEAKING = ("recognizer", "translator", "synthesizer")
 """The stages of a session that speaks."""
@@ -95,9 +96,11 @@ class Engine:
             same_language=asked.same_language,
             hints=asked.hints,
             silenced=asked.silenced,
+            speakers=await asked.speakers.options(VoiceStore()) if asked.speakers else None,
         )
         await self._warm_up(models.translator, options.pairs())
-        return replace(models, synthesizer=first.synthesizer if first else None), options
+        diarizer = await self.model("diarizer") if asked.speakers else None
+        return replace(models, synthesizer=first.synthesizer if first else None, diarizer=diarizer), options
 
     async def _speech(self, speech: Sequence[ResolvedSpeech]) -> list[SpokenTarget]:
         """Load what speaks each target; the speaker's own voice is learned once for all."""

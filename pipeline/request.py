@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, Refused
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, canonical, known_code, language_name
@@ -16,6 +16,7 @@ from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice
 from pipeline.voices.record import SAME
+from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
 
 
@@ -34,6 +35,7 @@ class SessionRequest:
     pace: PaceOptions | None = None
     hints: Hints = field(default_factory=Hints)
     silenced: PersonalData = NOTHING  # what is not spoken, within a unit
+    speakers: SpeakersAsked | None = None  # how speakers are told apart, if they are
 
     @property
     def spoken_targets(self) -> tuple[str, ...]:
@@ -94,6 +96,8 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     speech = _speech(request, profile, spoken_as, notices)
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
+    if request.speakers is not None:
+        _require_diarizer(profile)
     known = replace(
         request,
         languages=languages,
@@ -102,6 +106,13 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
         voice=request.voice if not speech or any(one.voice or one.same_voice for one in speech) else None,
     )
     return ResolvedRequest(known, speech, targets, tuple(notices))
+
+
+def _require_diarizer(profile: Profile) -> None:
+    if profile.backends.diarizer is None:
+        hint = "the profile cpu, or a setting diarizer.use=models.diarize.backend:Ge2eDiarizer"
+        raise Refused(f"the profile {profile.name} cannot tell speakers apart: it names no diarizer", hint=hint)
+    require(profile.name, profile.backends.diarizer.missing())
 
 
 def _speech(

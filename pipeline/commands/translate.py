@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
+from pipeline.commands.speaker_options import add_speaker_arguments
 from pipeline.languages import SameLanguage
 
 EXAMPLES = """
@@ -108,6 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it was said, speak says it, too, mute leaves it out (captions)",
     )
     _add_outputs(parser)
+    add_speaker_arguments(parser)
     add_sharing_arguments(parser)
     add_redaction_arguments(parser, speech=True)
     _add_models(parser)

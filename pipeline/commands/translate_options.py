@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
 from pipeline.commands.sharing import sharing_of
+from pipeline.commands.speaker_options import speakers_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
@@ -93,6 +94,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         one_track=one_track,
         voice=arguments.voice,
         same_language=arguments.same_language,
+        speakers=speakers_of(arguments),
     )
     options = TranslateOptions(
         request=request,
@@ -152,6 +154,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--max-lag", arguments.max_lag is not None),
         ("--fast", arguments.fast),
         ("--redact-speech", arguments.redact_speech),
+        ("--speakers", arguments.speakers != "off"),
     ):
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")

@@ -117,6 +117,8 @@ async def _session(
         return ClientSession(plan.options.server, plan.resolved.request, clock)
     tell("loading models")
     stages = dict.fromkeys(("recognizer", "translator", *(one.synthesizer for one in plan.resolved.speech)))
+    if plan.resolved.request.speakers is not None:
+        stages["diarizer"] = None
     engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
     return await engine.session(plan.resolved, clock)
 

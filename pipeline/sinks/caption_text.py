@@ -10,6 +10,7 @@ from unicodedata import bidirectional
 from pipeline.events import ReadingUnit, text_of
 from pipeline.languages import language_names, primary
 from pipeline.scripts import SENTENCE_END
+from pipeline.sinks.plain_text import legible
 
 _EMBED, _POP = "\u202b", "\u202c"  # right-to-left embedding: older players know no isolates
 _JOINER = "\u2060"  # no width: parts what a player would take for markup
@@ -29,6 +30,11 @@ def shown(text: str, suffix: str) -> str:
     if not is_right_to_left(text):
         return text
     return "\n".join(f"{_EMBED}{line}{_POP}" for line in text.split("\n"))
+
+
+def voice_tag(speaker: str) -> str:
+    """Format WebVTT's tag for who speaks, which holds to the end of the cue (https://www.w3.org/TR/webvtt1/)."""
+    return f"<v {escape(legible(speaker), quote=False)}>"
 
 
 def is_right_to_left(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, ReadingUnit, Transcript
-from pipeline.sinks.caption_text import shown, uncapitalized
+from pipeline.sinks.caption_text import shown, uncapitalized, voice_tag
 from pipeline.sinks.cues import Cue, CueLayout
 from pipeline.sinks.speech_times import SpeechTimes
 from pipeline.sinks.writing import RecordFile
@@ -50,6 +50,8 @@ def caption_files(paths: Iterable[Path], targets: Sequence[str], shown: Shown) -
 class Captions:
     """A sink that writes SRT or WebVTT, by the file's suffix, in the source language, the target language or both.
 
+    Speakers who are known are named: in WebVTT by voice tags, in SRT before their text where they begin to speak.
+
     Of several targets it shows the units of ``target`` (none: of all).
 
     Cues are appended whole, so the file is valid at any moment. A reader of both languages sees the translation above the
@@ -61,7 +63,7 @@ class Captions:
         self._shown = shown
         self._target = target
         self._file = RecordFile(path)
-        self._layout = CueLayout()
+        self._layout = CueLayout(prefix=self._format == "srt")
         self._speech = SpeechTimes(target) if timed == "speech" else None
         self._before = ""  # the text of the last unit that has one
         self._number = 0
@@ -106,7 +108,8 @@ class Captions:
 
     def _text(self, cue: Cue) -> str:
         texts = {"source": [cue.source], "target": [cue.target], "both": [cue.target, cue.source]}[self._shown]
-        return "\n".join(shown(text, self._format) for text in texts if text)
+        text = "\n".join(shown(text, self._format) for text in texts if text)
+        return voice_tag(cue.speaker) + text if text and cue.speaker and self._format == "vtt" else text
 
 
 def _time(seconds: float, suffix: str) -> str:

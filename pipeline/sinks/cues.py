@@ -14,7 +14,7 @@ from itertools import count, pairwise
 from unicodedata import combining, east_asian_width
 
 from pipeline.events import ReadingUnit, text_of
-from pipeline.sinks.plain_text import legible
+from pipeline.sinks.plain_text import by_speaker, legible
 
 LINE_COLUMNS = 42
 SHORTEST_S = 1.0
@@ -30,6 +30,7 @@ class Cue:
     end: float
     source: str  # one or two lines, or empty
     target: str  # likewise
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,15 @@ class _Piece:
     end: float
     source: tuple[str, ...]
     target: tuple[str, ...]
+    speaker: str = ""
 
     def fits(self) -> bool:
         return _lines(self.source) is not None and _lines(self.target) is not None
 
     def joined(self, other: _Piece) -> _Piece:
-        return _Piece(self.start, max(self.end, other.end), self.source + other.source, self.target + other.target)
+        return _Piece(
+            self.start, max(self.end, other.end), self.source + other.source, self.target + other.target, self.speaker
+        )
 
     def reading_time_s(self) -> float:
         """Reckon the seconds that a reader needs for the longer of the two texts."""
@@ -53,19 +57,29 @@ class _Piece:
 
 
 class CueLayout:
-    """Turns units, as they come, into cues that are final.
+    """Turns units, as they come, into cues that are final and of one speaker each.
 
     One piece of text is held back until the next begins or so much audio was heard that it does not matter: a cue's end,
-    and whether it is so short that it must share a cue with the next, are known only then.
+    and whether it is so short that it must share a cue with the next, are known only then. With ``prefix`` a text whose
+    speaker is not that of the text before begins with the name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: bool = False) -> None:
+        self._prefix = prefix
+        self._named = {"source": "", "target": ""}  # the speaker of the last text
         self._held: _Piece | None = None
         self._free_from = 0.0
 
     def add(self, unit: ReadingUnit) -> list[Cue]:
         """Take the next unit; gives the cues that became final."""
-        return [cue for piece in _pieces(unit) for cue in self._add(piece)]
+        source, target = self._prefixed("source", unit, text_of(unit.source)), self._prefixed("target", unit, unit.text)
+        return [cue for piece in _pieces(unit, source, target) for cue in self._add(piece)]
+
+    def _prefixed(self, which: str, unit: ReadingUnit, text: str) -> str:
+        if not text.strip() or not self._prefix or self._named[which] == unit.speaker:
+            return text
+        self._named[which] = unit.speaker
+        return by_speaker(unit.speaker, text.lstrip())
 
     def heard(self, heard_s: float) -> list[Cue]:
         """Give the held cue if it could stay no longer, since audio was heard up to ``heard_s``."""
@@ -83,7 +97,8 @@ class CueLayout:
         held, self._held = self._held, piece
         if held is None:
             return []
-        if piece.start - self._start(held) < SHORTEST_S and (both := held.joined(piece)).fits():
+        short = piece.start - self._start(held) < SHORTEST_S
+        if short and piece.speaker == held.speaker and (both := held.joined(piece)).fits():
             self._held = both
             return []
         return [self._place(held, piece.start)]
@@ -100,18 +115,18 @@ class CueLayout:
         """Make the cue of a piece, gone ``before`` the next begins if that leaves it the shortest time."""
         start, end = self._start(piece), self._end(piece, before)
         self._free_from = end
-        return Cue(start, end, _lines(piece.source) or "", _lines(piece.target) or "")
+        return Cue(start, end, _lines(piece.source) or "", _lines(piece.target) or "", piece.speaker)
 
 
-def _pieces(unit: ReadingUnit) -> Iterator[_Piece]:
+def _pieces(unit: ReadingUnit, source_text: str, target_text: str) -> Iterator[_Piece]:
     """Split a unit into as few equal pieces as fit a cue each; its time is divided evenly."""
-    source, target = _tokens(text_of(unit.source)), _tokens(unit.text)
+    source, target = _tokens(source_text), _tokens(target_text)
     if not source and not target:
         return
     for number in count(1):
         step = (unit.end - unit.start) / number
         pieces = [
-            _Piece(unit.start + step * index, unit.start + step * (index + 1), source_part, target_part)
+            _Piece(unit.start + step * index, unit.start + step * (index + 1), source_part, target_part, unit.speaker)
             for index, (source_part, target_part) in enumerate(
                 zip(_parts(source, number), _parts(target, number), strict=True)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.clock import Clock
@@ -11,11 +12,13 @@ from pipeline.contracts import Delivery
 from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, is_for, text_of
 from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
+from pipeline.sinks.turns import Turns
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 REDRAW_S = 0.125  # at most 8 times a second: more flickers, and costs the models time
+COLORS = ("green", "magenta", "yellow", "blue", "red", "cyan")  # of speakers, by when they were first heard
 TAIL_CHARACTERS = 160  # of committed text on screen: about two lines; more is in the captions
 
 
@@ -25,22 +28,25 @@ class Status:
 
     track: str = ""  # the target whose lag is shown; none: all
     heard_s: float = 0.0
-    source: str = ""
+    source: Turns = field(default_factory=lambda: Turns(TAIL_CHARACTERS))
     tentative: str = ""
-    target: dict[str, str] = field(default_factory=dict)
+    target: dict[str, Turns] = field(default_factory=dict)
     draft: dict[str, str] = field(default_factory=dict)
     lag: Lag | None = None
     busy_s: dict[str, float] = field(default_factory=dict)
+    speakers: dict[str, None] = field(default_factory=dict)  # in the order in which they were heard
 
     def take(self, event: Event) -> None:
         """Learn from an event."""
         match event:
             case Transcript():
                 self.heard_s = event.heard_s
-                self.source = _tail(self.source + "".join(word.text for word in event.committed))
+                for speaker, words in groupby(event.committed, event.speaker_of):
+                    self.source.add(speaker, "".join(word.text for word in words))
                 self.tentative = _tail(text_of(event.tentative))
+                self.speakers.update(dict.fromkeys(who for who, _ in self.source.parts if who))
             case ReadingUnit():
-                self.target[event.target] = _tail(self.target.get(event.target, "") + " " + event.text)
+                self.target.setdefault(event.target, Turns(TAIL_CHARACTERS)).add(event.speaker, " " + event.text)
                 self.draft[event.target] = ""
             case Draft():
                 self.draft[event.language] = _tail(event.text)
@@ -117,15 +123,22 @@ class LiveView:
     def _draw(self) -> None:
         self._live.update(self._picture(), refresh=True)
 
+    def _color(self, speaker: str) -> str:
+        """Choose the color of a speaker's words; those of nobody in particular have none."""
+        known = list(self.status.speakers)
+        return COLORS[known.index(speaker) % len(COLORS)] if speaker in known else ""
+
     def _picture(self) -> RenderableType:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
         grid = Table.grid(padding=(0, 1))
+        none = Turns(TAIL_CHARACTERS)
         shown = [(self._source, self.status.source, self.status.tentative)]
-        shown += [(one, self.status.target.get(one, ""), self.status.draft.get(one, "")) for one in self._targets]
+        shown += [(one, self.status.target.get(one, none), self.status.draft.get(one, "")) for one in self._targets]
         for language, committed, tentative in shown:
-            grid.add_row(Text(language, "bold cyan"), Text.assemble(committed, " ", (tentative, "bright_black")))
+            turns = [(f"{text} ", self._color(speaker)) for speaker, text in committed.pieces()] or [(" ", "")]
+            grid.add_row(Text(language, "bold cyan"), Text.assemble(*turns, (tentative, "bright_black")))
         grid.add_row("", Text(self.status.line(), "bright_black"))
         return grid
 

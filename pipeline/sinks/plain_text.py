@@ -41,9 +41,19 @@ def notice_line(event: Event, several: bool = False) -> str | None:
 
 
 def unit_line(unit: ReadingUnit, several: bool) -> str:
-    """Format a unit's text as one line, begun with its target language if there are ``several``; empty if there is none."""
+    """Format a unit's text as one line; empty if there is none.
+
+    It begins with its target language if there are ``several``, and with its speaker if that is known.
+    """
     text = legible(unit.text)
-    return f"{unit.target}: {text}" if text and several else text
+    if not text:
+        return ""
+    return (f"{unit.target}: " if several else "") + by_speaker(unit.speaker, text)
+
+
+def by_speaker(speaker: str, text: str) -> str:
+    """Put the name of its speaker before a text, if there is one."""
+    return f"{legible(speaker)}: {text}" if speaker else text
 
 
 def minutes(seconds: float) -> str:

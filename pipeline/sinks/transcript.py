@@ -39,7 +39,7 @@ class Transcripts:
             self._begin = ","
         else:
             said, translated = legible(text_of(event.source)), legible(event.text)
-            who = f" {event.speaker}:" if event.speaker else ""
+            who = f" {legible(event.speaker)}:" if event.speaker else ""
             self._file.add(f"[{minutes(event.start)}]{who} {said}\n    {event.target or event.language}: {translated}\n")
 
     async def close(self) -> None:

@@ -310,3 +310,46 @@ async def test_captions_of_the_speech_come_while_it_is_spoken(tmp_path):
         await captions.put(speech(number, number * 3.0 + 2, 2.0))
     assert [text for _, _, text in cues_in(path)] == ["frase 0", "frase 1"]
     await captions.close()
+
+
+async def captioned(path: Path, units: list[ReadingUnit]) -> str:
+    sink = Captions(path, "both")
+    for one in units:
+        await sink.put(one)
+    await sink.close()
+    return path.read_text()  # noqa: ASYNC240
+
+
+def of_speakers() -> list[ReadingUnit]:
+    spoken = [("Ana", "Hola.", "Hello."), ("Ana", "¿Qué tal?", "How are you?"), ("Bob & Co <3", "Bien.", "Fine.")]
+    return [
+        replace(unit(number, target, source, 0.4 * number, 0.4 * number + 0.3), speaker=speaker)
+        for number, (speaker, target, source) in enumerate(spoken)
+    ]
+
+
+async def test_webvtt_names_who_speaks_in_every_cue(tmp_path):
+    written = await captioned(tmp_path / "a.vtt", of_speakers())
+    assert "<v Ana>Hola. ¿Qué tal?\nHello. How are you?" in written
+    assert "<v Bob &amp; Co &lt;3>Bien.\nFine." in written
+    names = [cue.name for cue in pysubs2.load(str(tmp_path / "a.vtt"), format_="vtt")]
+    assert len(names) == 2
+
+
+async def test_srt_names_who_speaks_where_that_changes(tmp_path):
+    written = await captioned(tmp_path / "a.srt", [*of_speakers(), replace(unit(3, "Sí.", "Yes.", 9, 10), speaker="Ana")])
+    assert [line for line in written.splitlines() if ":" in line and "-->" not in line] == [
+        "Ana: Hola. ¿Qué tal?", "Ana: Hello. How are you?", "Bob & Co <3: Bien.", "Bob & Co <3: Fine.",
+        "Ana: Sí.", "Ana: Yes.",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(["", "Ana", "Bob"]), min_size=1, max_size=12), st.floats(0.1, 3))
+def test_a_cue_is_of_one_speaker(speakers, length_s):
+    layout, cues = CueLayout(), []
+    for number, speaker in enumerate(speakers):
+        one = unit(number, f"{speaker}{number} dice", "word", number * length_s, (number + 1) * length_s)
+        cues += layout.add(replace(one, speaker=speaker))
+    cues += layout.finish()
+    for cue in cues:
+        assert {word.rstrip("0123456789") for word in cue.target.split() if word != "dice"} == {cue.speaker}

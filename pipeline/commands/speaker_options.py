@@ -1,0 +1,55 @@
+"""Options about who speaks."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipeline.errors import BadInput, nearest
+from pipeline.voices.speakers import SpeakersAsked
+
+LONGEST_NAME = 60
+
+
+def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    speakers = parser.add_argument_group("speakers")
+    speakers.add_argument(
+        "--speakers",
+        default="off",
+        metavar="off|auto|N",
+        help="tell speakers apart, as many as there are (auto) or at most N: captions, transcripts and events say who "
+        "speaks, and no unit is of two; enrolled voices are called by their names (off)",
+    )
+    speakers.add_argument(
+        "--names", metavar='"1=NAME,…"', help="what speakers are called, by the order in which they are first heard"
+    )
+
+
+def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
+    """Read the options; raises `BadInput` for what is no number, or names for speakers who are not told apart."""
+    asked = arguments.speakers.strip().lower()
+    if asked == "off":
+        if arguments.names is not None:
+            raise BadInput("--names does nothing without --speakers", hint="--speakers auto --names, or neither")
+        return None
+    most = None
+    if asked != "auto":
+        if not asked.isdecimal() or not 1 <= int(asked) <= 100:
+            raise BadInput(f"--speakers {arguments.speakers}; {nearest(asked, ['off', 'auto'])}, or a number from 1 to 100")
+        most = int(asked)
+    return SpeakersAsked(most, names_of(arguments.names or ""), enrolled=True)
+
+
+def names_of(text: str) -> dict[str, str]:
+    """Read ``1=Ana,2=Bob``; raises `BadInput` for anything else, and for a name that two have."""
+    names: dict[str, str] = {}
+    for part in filter(str.strip, text.split(",")):
+        number, equals, name = (piece.strip() for piece in part.partition("="))
+        if not equals or not number.isdecimal() or int(number) < 1 or not name or not name.isprintable():
+            raise BadInput(f'--names {part.strip()!r} names nobody; valid: a number, = and a name, as in "1=Ana,2=Bob"')
+        if len(name) > LONGEST_NAME:
+            raise BadInput(f"--names: {name[:20]!r}… has {len(name)} letters; valid: at most {LONGEST_NAME}")
+        if name in names.values() or str(int(number)) in names:
+            raise BadInput(f"--names: {part.strip()!r} is said twice", hint="a number and a name of its own for each")
+        names[str(int(number))] = name
+    return names

@@ -1,0 +1,49 @@
+"""Wishes of a session about who speaks, and the enrolled voices by which speakers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.errors import TranslateLiveError
+from pipeline.events import AudioChunk
+from pipeline.stages.recognize import RECOGNIZER_HZ
+from pipeline.stages.speakers import SpeakerOptions
+from pipeline.voices.reference_clip import read_recording, resampled
+from pipeline.voices.store import VoiceStore
+
+MOST_KNOWN = 20  # voices that are looked for
+SHORTEST_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersAsked:
+    """What a listener asks for: at most so many speakers (none: as many as there are), ``names`` by number from "1".
+
+    ``enrolled``: those whose voices are enrolled with their clip are called by name.
+    """
+
+    most: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    enrolled: bool = False
+
+    async def options(self, store: VoiceStore) -> SpeakerOptions:
+        """The options of a session, with the clips of known voices."""
+        return SpeakerOptions(self.most, self.names, await known_voices(store) if self.enrolled else {})
+
+
+async def known_voices(store: VoiceStore) -> dict[str, AudioChunk]:
+    """Read the clips that were kept of enrolled voices, at 16 kHz; one that cannot be read is nobody's."""
+    found: dict[str, AudioChunk] = {}
+    for name in store.names():
+        try:
+            record = store.record(name)
+            if (path := store.clip_path(record)) is None:
+                continue
+            clip = await read_recording(path)
+        except TranslateLiveError:
+            continue
+        samples = resampled(clip.samples, clip.sample_rate, RECOGNIZER_HZ)
+        if len(samples) >= SHORTEST_S * RECOGNIZER_HZ and len(found) < MOST_KNOWN:
+            found[record.name] = AudioChunk(samples, RECOGNIZER_HZ, 0.0)
+    return found
