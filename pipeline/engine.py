@@ -94,6 +94,7 @@ class Engine:
             units=asked.units or self.profile.units,
             pace=asked.pace or self.profile.pace,
             same_language=asked.same_language,
+            self_hearing=asked.self_hearing,
             hints=asked.hints,
             silenced=asked.silenced,
             speakers=await asked.speakers.options(VoiceStore()) if asked.speakers else None,

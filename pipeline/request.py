@@ -31,6 +31,7 @@ class SessionRequest:
     voice: str | None = None  # an enrolled voice, a preset, or "same": the speaker's own
     glossary: Glossary = field(default_factory=Glossary)
     same_language: SameLanguage = "captions"  # what becomes of speech that is in a target language already
+    self_hearing: bool = False  # the source may hear what is spoken, which is then not translated again
     units: UnitSettings | None = None
     pace: PaceOptions | None = None
     hints: Hints = field(default_factory=Hints)

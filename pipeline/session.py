@@ -19,7 +19,6 @@ from pipeline.contracts import (
     Source,
     Speaking,
     Synthesizer,
-    TermChecking,
     Translator,
     Voice,
 )
@@ -31,6 +30,7 @@ from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.pause_units import UnitPolicy
+from pipeline.policies.self_hearing import SelfHearing
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.personal_data import NOTHING, PersonalData
@@ -40,7 +40,7 @@ from pipeline.stages.speak import Speech, SpokenTarget, open_voices
 from pipeline.stages.speakers import STAGE as SPEAKERS
 from pipeline.stages.speakers import SpeakerLabelling, SpeakerOptions, open_speakers
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
-from pipeline.stages.translate import Translating, translate
+from pipeline.stages.translate import Translating, check_terms, translate
 
 AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
 LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.recognize.LIVE_S`)
@@ -68,6 +68,7 @@ class SessionOptions:
     spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. Each of ``also_spoken`` is a track of
     its own beside it, with its own pace, or with ``one_track`` all are said one after the other. ``same_language`` says
     what becomes of speech that is in a target language already. ``speakers`` are told apart if there are options for it.
+    With ``self_hearing``, what the session spoke and then hears is not translated.
     """
 
     languages: tuple[str, ...]
@@ -81,6 +82,7 @@ class SessionOptions:
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
     same_language: SameLanguage = "captions"
+    self_hearing: bool = False
     hints: Hints = field(default_factory=Hints)
     speakers: SpeakerOptions | None = None
     silenced: PersonalData = NOTHING
@@ -103,6 +105,7 @@ class Session:
         self._glossary = options.glossary.copy()  # hints are added to it
         self._clock = clock or LoopClock()
         self._control = Control()
+        self._self_hearing = SelfHearing() if options.self_hearing else None
         self._time: StreamTime = LiveTime(self._clock)
         self._outlets: list[SinkQueue] = []
         self._capturing: asyncio.Task[None] | None = None
@@ -127,7 +130,7 @@ class Session:
                     self._models.diarizer, self._options.speakers, opened, source.live, self.tell
                 )
                 speaking = [await open_voices(group, opened) for group in self._groups()]
-                await self._check_terms()
+                await check_terms(self._models.translator, self._glossary, self._options.pairs())
                 self._expect(listening)
                 opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
                 await self._run_stages(source, listening, speakers, speaking)
@@ -160,6 +163,12 @@ class Session:
         self._control.new_generation()
         self._flush()
 
+    def played(self, text: str, language: str, seconds: float) -> None:
+        """Take in that others' speech is played now where this session's source may hear it."""
+        if self._self_hearing is not None:
+            now = self._time.now()
+            self._self_hearing.say(text, language, now, now + seconds)
+
     def clock_time(self, moment: float) -> float:
         """The clock's time (monotonic seconds) of a stream time."""
         return self._time.clock_time(moment)
@@ -191,7 +200,7 @@ class Session:
         speaking: Sequence[Mapping[str, Speaking]],
     ) -> None:
         """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
-        run = SessionContext(self._control, self._time, self._clock, self.show, self.tell)
+        run = SessionContext(self._control, self._time, self._clock, self.show, self.tell, self._self_hearing)
         policies = self._policies()  # here, so that an error of theirs is the session's
         async with asyncio.TaskGroup() as delivery:
             for outlet in self._outlets:
@@ -218,19 +227,17 @@ class Session:
     ) -> None:
         audio = Channel[Stamped[AudioChunk]](LIVE_AUDIO_CHUNKS if source.live else AUDIO_CHUNKS)
         transcripts = Channel[Stamped[Transcript]](TRANSCRIPTS)
-        tracks = [
-            SpeechTrack(tuple(voices), Channel[Stamped[ReadingUnit]](UNITS), self._track_time(number))
-            for number, voices in enumerate(speaking)
+        times = [HeardTime(self._clock) if number and not source.live else self._time for number in range(len(speaking))]
+        tracks = [  # where the source waits each has a time of its own, which its speech moves on
+            SpeechTrack(tuple(voices), Channel[Stamped[ReadingUnit]](UNITS), time)
+            for voices, time in zip(speaking, times, strict=True)
         ]
+        units = [track.units for track in tracks]
         translating = Translating(self._models.translator, policies, run, self._options.same_language)
         works: list[tuple[str, Coroutine[Any, Any, None], Sequence[Channel[Any]]]] = [
             ("capture", self._capture(source, audio, run), [audio]),
             ("recognize", recognize(audio, transcripts, listening, source.live, run, speakers=speakers), [transcripts]),
-            (
-                "translate",
-                translate(transcripts, tracks, translating, run, live=source.live),
-                [track.units for track in tracks],
-            ),
+            ("translate", translate(transcripts, tracks, translating, run, live=source.live), units),
         ]
         if speakers is not None:
             works.append((SPEAKERS, speakers.work(), []))
@@ -238,10 +245,6 @@ class Session:
             works.append(("speak", Speech(voices, self._options.pace, track, run, self._options.silenced).speak(), []))
         for name, work, outputs in works:
             stages.create_task(self._stage(name, work, outputs))
-
-    def _track_time(self, number: int) -> StreamTime:
-        """The time on which a track is planned: the clock's, or where the source waits its own, which its speech moves."""
-        return self._time if isinstance(self._time, LiveTime) or number == 0 else HeardTime(self._clock)
 
     async def _stage(self, name: str, work: Coroutine[Any, Any, None], outputs: Sequence[Channel[Any]]) -> None:
         """Run a stage: note its error under its name, and end its output channels when it is done."""
@@ -282,12 +285,6 @@ class Session:
         self._glossary.keep(self._options.hints.kept)
         if self._options.hints.words and isinstance(listening, Expecting):
             listening.expect(self._vocabulary())
-
-    async def _check_terms(self) -> None:
-        """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
-        if self._glossary and isinstance(self._models.translator, TermChecking):
-            for source, target in self._options.pairs():
-                await self._models.translator.check(self._glossary.terms(source, target), source, target)
 
     def _flush(self) -> None:
         self._control.flushes += 1

@@ -64,6 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--in-device", metavar="NAME", help="which microphone: part of its name (see: translate-live devices)"
     )
+    what.add_argument(
+        "--echo",
+        choices=["headphones", "cancel", "off"],
+        help="how the microphone is kept from hearing the translation: headphones, which you wear, or cancel, an echo "
+        "canceller (pip install 'translate-live[echo]'); with both, what was just spoken is not translated back; off "
+        "leaves that out, too (headphones)",
+    )
     what.add_argument("--rate", type=int, metavar="HZ", help="- is raw PCM of this sample rate (PCM without it: 16000)")
     what.add_argument(
         "--track",

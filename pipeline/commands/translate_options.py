@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
@@ -25,6 +26,8 @@ from pipeline.sinks.writing import is_standard_output, same_file
 from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
+Echo = Literal["headphones", "cancel", "off"]
+"""How a microphone is kept from hearing the speaker: by headphones, or an echo canceller; off: nothing is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class TranslateOptions:
     config: Path | None
     assignments: tuple[str, ...]
     max_lag_s: float | None
+    echo: Echo
     in_device: str | None
     out_device: str | None
     out: Path | None
@@ -109,6 +113,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         config=arguments.config,
         assignments=tuple(arguments.assignments),
         max_lag_s=arguments.max_lag,
+        echo=arguments.echo or "headphones",
         in_device=arguments.in_device,
         out_device=arguments.out_device,
         out=arguments.out,
@@ -193,6 +198,7 @@ def is_address(name: str) -> bool:
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: Sequence[str]) -> None:
     """Refuse options that would do nothing for lack of another one, or because of it."""
     for option, given, needed, there in (
+        ("--echo", arguments.echo is not None, "--mic", arguments.mic),
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--track N", arguments.track is not None, "FILE", files),

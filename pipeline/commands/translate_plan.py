@@ -16,6 +16,7 @@ from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.sinks.captions import CaptionFile
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.speech_file import track_files
+from pipeline.sources.echo import check_echo_canceller
 from pipeline.voices.choice import styled
 
 
@@ -51,6 +52,8 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
     profile = None if options.server else _profile(options, tell)
     glossary = load_glossary(options.glossary, options.request.languages, options.request.targets, tell)
+    if options.echo == "cancel":
+        check_echo_canceller()
     if options.mic:
         choose(options.in_device, "input", list_devices())
     to_speaker, hint = speech_to_speaker(options, _has_speaker)
@@ -66,6 +69,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         glossary=glossary.softened() if options.glossary_soft else glossary,
         spoken=options.request.spoken if speaks else None,
         silenced=options.sharing.personal if options.sharing.silenced else options.request.silenced,
+        self_hearing=options.mic and to_speaker and options.echo != "off",
     )
     film = options.out is not None and is_film(options.out)
     if options.sharing.personal and (options.record or film):

@@ -35,6 +35,7 @@ from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.address import Address
+from pipeline.sources.echo import Played, WithoutEcho
 from pipeline.sources.files import AudioFile
 from pipeline.sources.loudness import Loudness
 from pipeline.sources.microphone import Microphone
@@ -67,6 +68,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
     clock = LoopClock()
     options = plan.options
     session: Session | ClientSession | None = None
+    played = Played() if options.echo == "cancel" else None
 
     def clock_time(moment: float) -> float:
         return session.clock_time(moment) if session else clock.now()
@@ -78,7 +80,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         published = await opened.enter_async_context(options.sharing.sinks(new_session_id(), _about(plan), tell))
         length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
         films = _films(plan, length_s, tell)
-        for sink in [*published, *_sinks(plan, clock, clock_time), *films]:
+        for sink in [*published, *_sinks(plan, clock, clock_time, played), *films]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)
@@ -86,7 +88,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         views += _progress(recorded, clock, tell)
         for sink in views:
             unused.push_async_callback(sink.close)
-        source = recorded or _live_source(options, clock)
+        source = recorded or _live_source(options, clock, played)
         unused.pop_all()  # from here on the session closes them
         loudness = Loudness()
         outlets = [SinkQueue(sink) for sink in [loudness, *sinks, *views]]
@@ -154,10 +156,11 @@ def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], 
     return Playlist(files, clock)
 
 
-def _live_source(options: TranslateOptions, clock: Clock) -> Source:
+def _live_source(options: TranslateOptions, clock: Clock, played: Played | None) -> Source:
     """Open the microphone or address. This is done after loading, or its buffer would overflow meanwhile."""
     if options.mic:
-        return Microphone(options.in_device)
+        microphone = Microphone(options.in_device)
+        return WithoutEcho(microphone, played) if played else microphone
     return Address(options.files[0], clock=clock, track=options.track, languages=options.request.languages)
 
 
@@ -179,7 +182,7 @@ def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: Backg
             print(line, file=errors, flush=True)  # noqa: T201
 
 
-def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> Iterator[Sink]:
+def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], played: Played | None) -> Iterator[Sink]:
     """Open what plays and writes files, before the models load so that what cannot be is known at once."""
     options, tracks = plan.options, plan.tracks
 
@@ -189,7 +192,7 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float]) -> It
     for name in options.sinks:  # first: a wrong one opens no device and leaves no file
         yield own_sink(name)
     if plan.to_speaker:
-        yield Speaker(options.out_device, options.original, target=tracks[0])
+        yield Speaker(options.out_device, options.original, target=tracks[0], played=played.put if played else None)
     for target, path in plan.speech_files.items():
         yield LazyFile(path, partial(SpeechFile, original=options.original, target=target))
     if options.record is not None:

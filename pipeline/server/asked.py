@@ -78,6 +78,7 @@ class Asked:
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,
+            self_hearing=True,
         )
 
 

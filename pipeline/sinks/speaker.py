@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, SpeechChunk, is_for
+from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, Samples, SpeechChunk, is_for
 from pipeline.sinks.playback import Playback
 
 BLOCK_S = 0.02
@@ -39,12 +39,15 @@ class Player:
         playback: Playback,
         tell: Callable[[Notice | None], None],
         timer: Timer,
+        *,
+        played: Callable[[Samples, int], None] | None = None,
     ) -> None:
         self._stream = stream
         self._reopen = reopen
         self._playback = playback
         self._tell = tell  # a notice, or None when the queue moved
         self._timer = timer
+        self._played = played
         self._finishing = False
         self.away = False
 
@@ -76,6 +79,8 @@ class Player:
                 room = self._stream.room() >= len(block)
                 if room:
                     self._stream.write(block)
+                    if self._played is not None:
+                        self._played(block, self._stream.sample_rate)
                     block, alive_at = block[:0], self._timer.now()
                 if self._timer.wait(0 if room else POLL_S):
                     return False
@@ -109,7 +114,7 @@ class Speaker:
 
     Of several spoken targets it plays ``target`` (none: all). ``original`` is the gain of the source's voice under it. The
     device is opened at construction (`DeviceError` when it cannot be). Notices of loss and return wait in ``notices`` for
-    the session to take.
+    the session to take. ``played`` is called, by the speaker's thread, with what goes to the device and its sample rate.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class Speaker:
         original: float = 0.0,
         *,
         target: str = "",
+        played: Callable[[Samples, int], None] | None = None,
         opener: OpenOutput = open_output,
         timer: Timer | None = None,
     ) -> None:
@@ -130,7 +136,7 @@ class Speaker:
         self._playback = Playback(self.sample_rate)
         self._speech: Resampler | None = None
         self._original: Resampler | None = None
-        self._player = Player(stream, partial(opener, name), self._playback, self._told, self._timer)
+        self._player = Player(stream, partial(opener, name), self._playback, self._told, self._timer, played=played)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False  # the thread has nothing more to do
         self._error: Exception | None = None

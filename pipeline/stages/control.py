@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from pipeline.channel import Channel
 from pipeline.clock import Clock
 from pipeline.events import Event, ReadingUnit
+from pipeline.policies.self_hearing import SelfHearing
 from pipeline.stages.stream_time import StreamTime
 
 Show = Callable[[Event], Awaitable[None]]
@@ -57,6 +58,8 @@ class SessionContext:
     show: Show
     tell: Callable[[Event], None]
     """Gives an event to every sink without waiting for any."""
+    self_hearing: SelfHearing | None = None
+    """What was spoken, where the source may hear it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,8 @@ class Speech:
         if len(samples) or chunk.last:
             placed = replace(chunk, unit=group.unit.number, samples=samples, start=start, target=group.unit.target)
             self._free_at = start + placed.duration
+            if self._run.self_hearing is not None:
+                self._run.self_hearing.say(group.unit.text, group.unit.target, start, self._free_at)
             await self._show(placed)
 
     async def _note_lag(self, group: SpokenGroup, start: float) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.channel import Channel
-from pipeline.contracts import Translation, TranslationRequest, Translator
+from pipeline.contracts import TermChecking, Translation, TranslationRequest, Translator
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, ReadingUnit, Skipped, Transcript
+from pipeline.glossary.glossary import Glossary
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pause_units import Reading, UnitPolicy
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
 
+HEARS_ITSELF = "the microphone hears the translation, which is not translated again; headphones keep it out"
 AHEAD_S = 15.0  # of audio that a source that waits is translated ahead of what is being spoken
 
 
@@ -39,6 +41,7 @@ class Translating:
         self._run = run
         self._same_language = same_language
         self._failures: Counter[str] = Counter()  # in a row, by target
+        self._echo_told = False
 
     async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
         """Give the units of all targets that this transcript completes; drafts are shown."""
@@ -49,7 +52,7 @@ class Translating:
             for target, requests in asked:
                 reading = await self._reading(target, [answers.pop(0) for _ in requests])
                 for unit in reading.units:
-                    yield self._without_muted(replace(unit, target=target))
+                    yield await self._without_echo(self._without_muted(replace(unit, target=target)))
                 if reading.draft is not None:  # of what the units leave
                     muted = self._same_language == "mute" and _is_own_translation(requests[0])
                     await self._run.show(replace(reading.draft, text="") if muted else reading.draft)
@@ -70,6 +73,15 @@ class Translating:
         if self._same_language == "mute" and same_language(unit.source_language, unit.target):
             return replace(unit, text="", language=unit.source_language)
         return unit
+
+    async def _without_echo(self, unit: ReadingUnit) -> ReadingUnit:
+        """Drop the text of a unit that is speech of our own, heard again; that it is heard is told once."""
+        if self._run.self_hearing is None or not self._run.self_hearing.is_echo(unit):
+            return unit
+        if not self._echo_told:
+            self._echo_told = True
+            await self._run.show(Fault("source", HEARS_ITSELF, fatal=False))
+        return replace(unit, text="", language=unit.target)
 
     async def _answers(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
         began = self._run.clock.now()
@@ -106,6 +118,13 @@ class Translating:
             raise error
         await self._run.show(Fault("translate", message_of(error), fatal=False))
         return policy.fail()
+
+
+async def check_terms(translator: Translator, glossary: Glossary, pairs: Iterable[tuple[str, str]]) -> None:
+    """Let the translator refuse terms that it cannot be held to; one that cannot tell is believed."""
+    if glossary and isinstance(translator, TermChecking):
+        for source, target in pairs:
+            await translator.check(glossary.terms(source, target), source, target)
 
 
 def _is_own_translation(request: TranslationRequest) -> bool:
