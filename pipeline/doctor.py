@@ -107,12 +107,10 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
         ("translate", backends.translator.missing(), translate),
     ):
         findings.append(await _tried(profile, what, missing, work))
-    if backends.fallback_synthesizer is not None:
-        findings.append(_fallback(profile, backends.fallback_synthesizer))
-    return findings
+    return [*findings, *(_others(profile, one) for one in list(backends.synthesizers.values())[1:])]
 
 
-def _fallback(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
+def _others(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
     """Look if the languages that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
     detail, rows = _lacks(f"other languages by {name}, missing: ", f"other languages by {name}", missing)

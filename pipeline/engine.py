@@ -104,14 +104,14 @@ class Engine:
         return replace(models, synthesizer=first.synthesizer if first else None, diarizer=diarizer), options
 
     async def _speech(self, speech: Sequence[ResolvedSpeech]) -> list[SpokenTarget]:
-        """Load what speaks each target; the speaker's own voice is learned once for all."""
-        same: SameVoice | None = None
+        """Load what speaks each target; the speaker's own voice is learned once for all that one synthesizer speaks."""
+        same: dict[str, SameVoice] = {}
         spoken: list[SpokenTarget] = []
         for one in speech:
             synthesizer = await self.model(one.synthesizer)
             voice = await one.voice.ready(synthesizer) if one.voice else None
             if one.same_voice:
-                synthesizer = same = same or SameVoice(synthesizer)
+                synthesizer = same.setdefault(one.synthesizer, SameVoice(synthesizer))
             spoken.append(SpokenTarget(one.target, synthesizer, one.spoken_as, voice))
         return spoken
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.contracts import SynthesizerBackend
 from pipeline.errors import BadInput, Refused
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
@@ -14,7 +15,7 @@ from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
-from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice
+from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
@@ -116,6 +117,15 @@ def _require_diarizer(profile: Profile) -> None:
     require(profile.name, profile.backends.diarizer.missing())
 
 
+def _clones(synthesizer: SynthesizerBackend) -> bool:
+    """Return whether a synthesizer is known to learn voices."""
+    try:
+        check_cloning(synthesizer)
+    except Refused:
+        return False
+    return knows_voices(synthesizer) is not None
+
+
 def _speech(
     request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str]
 ) -> tuple[ResolvedSpeech, ...]:
@@ -128,10 +138,12 @@ def _speech(
     speech = []
     for target, called in spoken_as.items():
         stage = backends.synthesizer_for(target) or "synthesizer"
-        if stage == "fallback_synthesizer":
-            own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
-            notices.append(f"{own} does not speak {language_name(target)} ({target}): {other} will, in its own voice")
-            speech.append(ResolvedSpeech(target, stage, called))
+        if stage != "synthesizer":
+            own, other = type(backends.synthesizer).__name__, backends.synthesizers[stage]
+            cloned = same and _clones(other)
+            how = "too" if cloned else "in its own voice"
+            notices.append(f"{own} does not speak {language_name(target)} ({target}): {type(other).__name__} will, {how}")
+            speech.append(ResolvedSpeech(target, stage, called, None, cloned))
         else:
             speech.append(ResolvedSpeech(target, stage, called, voice, same))
     return tuple(speech)

@@ -39,14 +39,15 @@ class BackendChoice:
 class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
-    Making them loads no model. ``fallback_synthesizer`` speaks the languages that ``synthesizer`` does not; ``diarizer``
-    tells speakers apart where that is asked for.
+    Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer`` and
+    ``fallback_synthesizer``; ``diarizer`` tells speakers apart where that is asked for.
     """
 
     recognizer: RecognizerBackend
     translator: TranslatorBackend
     synthesizer: SynthesizerBackend
     fallback_synthesizer: SynthesizerBackend | None = None
+    second_synthesizer: SynthesizerBackend | None = None
     diarizer: DiarizerBackend | None = None
 
     def items(self) -> Iterator[tuple[str, Backend[object]]]:
@@ -57,8 +58,9 @@ class Backends:
 
     @property
     def synthesizers(self) -> dict[str, SynthesizerBackend]:
-        """The synthesizer, and the fallback if there is one, by their keys."""
-        return {name: cast(SynthesizerBackend, found) for name, found in self.items() if name.endswith("synthesizer")}
+        """The synthesizers that there are by their keys, in the order in which they are chosen."""
+        found = {name: cast(SynthesizerBackend | None, getattr(self, name)) for name in SYNTHESIZERS}
+        return {name: one for name, one in found.items() if one is not None}
 
     def missing(self, synthesizer: str | None = "synthesizer") -> list[Missing]:
         """List what this machine lacks for a session that speaks with ``synthesizer`` (none: text only)."""
@@ -78,6 +80,7 @@ class Backends:
         return frozenset().union(*(found.languages() for found in self.synthesizers.values()))
 
 
+SYNTHESIZERS = ("synthesizer", "second_synthesizer", "fallback_synthesizer")
 STAGES = {item.name: item.default is MISSING for item in fields(Backends)}
 """The stages of a profile, and whether each must be there."""
 

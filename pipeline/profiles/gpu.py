@@ -66,6 +66,7 @@ def need_of(backends: Backends) -> Need:
     stages = (backends.recognizer, backends.translator, backends.synthesizer)
     now = [stage.gpu_memory() for stage in stages if isinstance(stage, UsesGpu)]
     later = [stage.gpu_memory_later() for stage in stages if isinstance(stage, UsesGpuLater)]
+    later += [one.gpu_memory() for one in list(backends.synthesizers.values())[1:] if isinstance(one, UsesGpu)]
     return Need(_merged(now), _merged(later))
 
 

@@ -164,6 +164,37 @@ async def test_a_fallback_voice_is_loaded_when_a_session_first_needs_it() -> Non
 
 
 @pytest.mark.looptime
+@dataclass(frozen=True, slots=True)
+class CloningVoice(OtherVoice):
+    """A synthesizer that speaks German in anybody's voice."""
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"de"})
+
+    def presets(self) -> list[str]:
+        return []
+
+    def has_preset(self, name: str) -> bool:
+        return False
+
+    def check_cloning(self) -> None:
+        """It can."""
+
+
+async def test_the_first_synthesizer_that_speaks_a_language_is_chosen_and_clones_if_it_can() -> None:
+    scripted = profile(second_synthesizer="OtherVoice", fallback_synthesizer="OtherVoice")
+    scripted.__dict__["backends"] = replace(scripted.backends, second_synthesizer=CloningVoice())
+    asked = SessionRequest(targets=("es", "de"), spoken=("es", "de"), voice="same")
+    chosen = {one.target: (one.synthesizer, one.same_voice) for one in resolve(asked, scripted).speech}
+    assert chosen == {"es": ("synthesizer", True), "de": ("second_synthesizer", True)}
+    without = replace(scripted.backends, second_synthesizer=None)
+    assert without.synthesizer_for("de") == "fallback_synthesizer"
+    assert list(scripted.backends.synthesizers) == ["synthesizer", "second_synthesizer", "fallback_synthesizer"]
+    async with Engine.load(scripted) as engine:
+        session = await engine.session(asked)
+        assert session is not None
+
+
 async def test_a_pair_is_warmed_up_once_a_process() -> None:
     models = Models()
 
