@@ -82,8 +82,8 @@ class BatchedTranslator:
         batch = [job for job in self._waiting if job.request.draft == drafts][: self._limit]
         requests = [job.request for job in batch]
         try:
-            outcomes = await self._lane.run(self._within_memory, requests)
-        except Exception as error:  # each waiting request gets it and raises it
+            outcomes = await self._lane.run(self._translated, requests)
+        except Exception as error:  # as full memory: each waiting request gets it and raises it
             outcomes = [error] * len(batch)
         for job, outcome in zip(batch, outcomes, strict=True):
             job.outcome = outcome
@@ -100,24 +100,27 @@ class BatchedTranslator:
                 self._company_s = now()
         self._left_s = now()
 
-    def _within_memory(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
-        """Translate the batch whole, or in two halves if memory ran out."""
+    def _translated(self, requests: Sequence[TranslationRequest], halve: bool = True) -> list[Outcome]:
+        """Translate the batch whole, in two halves if memory ran out, or one by one if a request of it raised something."""
         try:
-            return self._decoder.translate(requests)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-        half = (len(requests) + 1) // 2
-        try:
-            parts = [part for part in (requests[:half], requests[half:]) if part]
-            return [outcome for part in parts for outcome in self._decoder.translate(part)]
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise ModelError(
-                f"out of memory while translating {half} texts at once",
-                hint="close other programs that use the device, or set a smaller `batch`, fewer `beams` or a smaller model",
-            ) from error
+            return list(self._decoder.translate(requests))
+        except Exception as error:  # the border to the model; each request gets its own
+            if _out_of_memory(error):
+                if not halve:
+                    raise _too_large(len(requests)) from error
+                half = (len(requests) + 1) // 2
+                parts = [part for part in (requests[:half], requests[half:]) if part]
+                return [outcome for part in parts for outcome in self._translated(part, halve=False)]
+            if len(requests) == 1:
+                return [error]
+        return [outcome for request in requests for outcome in self._translated([request], halve)]
+
+
+def _too_large(count: int) -> ModelError:
+    return ModelError(
+        f"out of memory while translating {count} texts at once",
+        hint="close other programs that use the device, or set a smaller `batch`, fewer `beams` or a smaller model",
+    )
 
 
 def _out_of_memory(error: BaseException) -> bool:

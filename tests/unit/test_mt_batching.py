@@ -25,6 +25,8 @@ class Recorder:
             self.gate.wait(5)
         if len(requests) > self.room:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        if "?" in "".join(one.source for one in requests):
+            raise IndexError("pop from an empty deque")
         return [BadInput("empty") if not one.source else Translation(one.source[::-1]) for one in requests]
 
     def check(self, terms, language):
@@ -99,6 +101,16 @@ async def test_full_memory_halves_the_batch_once_then_is_a_typed_error():
         failed = await asyncio.gather(*map(translator.translate, asked), return_exceptions=True)
         assert all(isinstance(one, ModelError) and "smaller `batch`" in str(one) for one in failed)
         assert (await translator.translate(ask("ab"))).text == "ba", "the next request is served"
+
+
+@pytest.mark.parametrize("room", [100, 2])
+async def test_a_request_that_breaks_the_decoder_fails_alone(room):
+    """Also where memory allows half of the batch only."""
+    with Lane("test") as lane:
+        translator = BatchedTranslator(lane, Recorder(room), 8)
+        asked = map(translator.translate, map(ask, ("ab", "cd?", "ef", "gh")))
+        said = await asyncio.gather(*asked, return_exceptions=True)
+    assert [one.text if isinstance(one, Translation) else type(one) for one in said] == ["ba", IndexError, "fe", "hg"]
 
 
 UNIT_S, WINDOW_S = 0.08, 0.005
