@@ -43,10 +43,6 @@ class Channel(Generic[Item]):
             await self._room.wait()
         self._add(item)
 
-    def send_now(self, item: Item) -> None:
-        """Add an item without waiting, also to a full channel: for the rare ones that a consumer sends to itself."""
-        self._add(item)
-
     def send_newest(self, item: Item) -> Item | None:
         """Add an item without waiting; give back the oldest one if it had to make room."""
         dropped = self._items.popleft() if self.full else None

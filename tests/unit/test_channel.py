@@ -63,14 +63,6 @@ async def test_whoever_waits_for_room_goes_on_when_something_is_taken_or_not_kep
     assert channel.waiting() == left
 
 
-async def test_what_must_not_wait_goes_into_a_full_channel_and_is_the_newest() -> None:
-    channel = Channel[int](1)
-    await channel.send(1)
-    channel.send_now(2)
-    assert channel.full
-    assert channel.take_all() == [1, 2]
-
-
 async def test_an_ended_channel_gives_what_waits_then_ends_for_ever_and_takes_nothing() -> None:
     channel = Channel[int](2)
     await channel.send(1)
