@@ -56,7 +56,7 @@ class Channel(Generic[Item]):
         self._arrived.set()
 
     def waiting(self) -> tuple[Item, ...]:
-        """The items that wait, oldest first; they stay there."""
+        """Show the items that wait, oldest first; they stay there."""
         return tuple(self._items)
 
     def keep(self, wanted: Callable[[Item], bool]) -> None:
@@ -67,13 +67,13 @@ class Channel(Generic[Item]):
         self._room.set()
 
     def take(self, count: int) -> list[Item]:
-        """The ``count`` oldest items, or as many as there are, without waiting."""
+        """Take the ``count`` oldest items, or as many as there are, without waiting."""
         taken = [self._items.popleft() for _ in range(min(count, len(self._items)))]
         self._room.set()
         return taken
 
     def take_all(self) -> list[Item]:
-        """Everything that waits, without waiting."""
+        """Take everything that waits, without waiting."""
         return self.take(len(self._items))
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class Channel(Generic[Item]):
             await self._arrived.wait()
 
     async def receive(self) -> Item:
-        """The next item; raises `ChannelClosed` at the end."""
+        """Take the next item; raises `ChannelClosed` at the end."""
         await self.ready()
         self._room.set()
         return self._items.popleft()

@@ -87,7 +87,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
-    """The command, and its checked arguments; raises `BadInput`."""
+    """Return the command, and its checked arguments; raises `BadInput`."""
     if not words or words[0] == "help":
         words = [*words[1:], "--help"]
     named = words[0] if words[0] in COMMANDS else None

@@ -10,7 +10,7 @@ class Clock(Protocol):
     """A monotonic clock in seconds, and waiting on it."""
 
     def now(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
         ...
 
     async def sleep_until(self, moment: float) -> None:
@@ -22,7 +22,7 @@ class LoopClock:
     """The event loop's own clock: `time.monotonic` in production, virtual under a test loop."""
 
     def now(self) -> float:
-        """The loop's time in seconds."""
+        """Return the loop's time in seconds."""
         return asyncio.get_running_loop().time()
 
     async def sleep_until(self, moment: float) -> None:

@@ -225,21 +225,21 @@ class RecognizerBackend(Backend[Recognizer], Protocol):
     """A backend for the first stage."""
 
     def languages(self) -> frozenset[str]:
-        """The languages it recognizes, as ISO 639-1 codes (639-3 where there is none)."""
+        """Return the languages it recognizes, as ISO 639-1 codes (639-3 where there is none)."""
 
 
 class TranslatorBackend(Backend[Translator], Protocol):
     """A backend for the second stage."""
 
     def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (source, target) languages it translates."""
+        """Return the (source, target) languages it translates."""
 
 
 class SynthesizerBackend(Backend[Synthesizer], Protocol):
     """A backend for the third stage."""
 
     def languages(self) -> frozenset[str]:
-        """The languages it speaks."""
+        """Return the languages it speaks."""
 
 
 @runtime_checkable
@@ -247,10 +247,10 @@ class KnowsVoices(Protocol):
     """A synthesizer backend that can say, without loading, which voices it has; asked where `missing` is empty."""
 
     def presets(self) -> Collection[str]:
-        """The voices it brings: names that `Voice` may have without arrays."""
+        """Return the voices it brings: names that `Voice` may have without arrays."""
 
     def has_preset(self, name: str) -> bool:
-        """True for the name of a preset, in any spelling or variant that it takes."""
+        """Tell if it is the name of a preset, in any spelling or variant that it takes."""
 
     def check_cloning(self) -> None:
         """Raise `Refused`, naming what can, where it cannot learn a voice."""
@@ -269,7 +269,7 @@ class UsesGpu(Protocol):
     """A backend that knows, without loading, what it will take of a GPU."""
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes by what takes them, which says where the figure comes from; 0 where it is unknown; empty on a CPU."""
+        """Return the bytes by what takes them and where the figure comes from; 0: unknown; empty on a CPU."""
 
 
 @runtime_checkable
@@ -277,7 +277,7 @@ class UsesGpuLater(Protocol):
     """A backend that loads more when it is needed."""
 
     def gpu_memory_later(self) -> Mapping[str, int]:
-        """Bytes by what takes them, once that is loaded as well."""
+        """Return the bytes by what takes them, once that is loaded as well."""
 
 
 @runtime_checkable

@@ -53,7 +53,7 @@ class Unwell(Exception):
 
 
 def machine() -> Iterator[Finding]:
-    """Python, packages, audio devices and accelerator."""
+    """Look at Python, packages, audio devices and accelerator."""
     yield Finding("Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _packages()
     yield Finding("processor", True, f"{os.cpu_count()} cores")
@@ -140,7 +140,7 @@ async def _tried(
 
 
 async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str]:
-    """Speech at the recognizer's rate, and what it is."""
+    """Return speech at the recognizer's rate, and what it is."""
 
     async def text() -> AsyncIterator[str]:
         yield SENTENCE

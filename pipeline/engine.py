@@ -76,7 +76,7 @@ class Engine:
         return Session(models, options, clock, tuple(learners.values()))
 
     async def prepare(self, request: SessionRequest | ResolvedRequest) -> tuple[Models, SessionOptions]:
-        """The models and options of one session; raises as `session`."""
+        """Return the models and options of one session; raises as `session`."""
         resolved = request if isinstance(request, ResolvedRequest) else resolve(request, self.profile)
         asked = resolved.request
         models = await self.models()
@@ -116,11 +116,11 @@ class Engine:
         return spoken
 
     async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
-        """The loaded model of a stage; raises what loading it raises."""
+        """Return the loaded model of a stage; raises what loading it raises."""
         return await self._models[stage].get()
 
     async def models(self, synthesizer: str | None = None) -> Models:
-        """The loaded models, with the synthesizer of the stage that is named, if one is."""
+        """Return the loaded models, with the synthesizer of the stage that is named, if one is."""
         speaking = await self.model(synthesizer) if synthesizer else None
         return Models(await self.model("recognizer"), await self.model("translator"), speaking)
 
@@ -159,7 +159,7 @@ class Shared:
         self.failure: Exception | None = None  # of freeing it, which must not hide its user's
 
     async def get(self) -> object:
-        """The model; raises what loading it raises, and the next call tries again."""
+        """Return the model; raises what loading it raises, and the next call tries again."""
         if self._loaded is None:
             self._loaded = asyncio.get_running_loop().create_future()
             self._holding = self._tasks.create_task(self._hold(self._loaded))

@@ -49,7 +49,7 @@ class Word:
 
 
 def text_of(words: Sequence[Word]) -> str:
-    """The words as one text, without the space before the first."""
+    """Return the words as one text, without the space before the first."""
     return "".join(word.text for word in words).strip()
 
 
@@ -222,5 +222,5 @@ Event = AudioChunk | Transcript | ReadingUnit | Draft | SpeechChunk | Busy | Not
 
 
 def is_for(target: str, event: ReadingUnit | SpeechChunk | Lag | Skipped) -> bool:
-    """True if an event is of a target; one without a target is of any, and no target means all."""
+    """Tell if an event is of a target; one without a target is of any, and no target means all."""
     return not target or event.target in {"", target}

@@ -53,7 +53,7 @@ class Lane:
         return waiting.result()
 
     async def iterate(self, items: Generator[Result, None, None]) -> AsyncIterator[Result]:
-        """The generator's items, one ``next()`` a turn, so that sessions interleave; it is closed on its own thread."""
+        """Yield a generator's items, one ``next()`` a turn, so that sessions interleave; it is closed on its own thread."""
         try:
             while (item := await self.run(cast(Callable[..., object], next), items, _END)) is not _END:
                 yield cast(Result, item)

@@ -69,7 +69,7 @@ def _named(text: str) -> str:
 
 @cache
 def _english_names() -> Mapping[str, str]:
-    """Codes by English name, folded: ours before CLDR's, which has names such as Brazilian Portuguese."""
+    """Map codes by English name, folded: ours before CLDR's, which has names such as Brazilian Portuguese."""
     from babel.core import Locale  # noqa: PLC0415  not for help
 
     cldr = {_folded(name): canonical(code) for code, name in Locale("en").languages.items() if is_language(code)}
@@ -85,7 +85,7 @@ def _countries() -> Mapping[str, str]:
 
 @cache
 def _own_names() -> Mapping[str, str]:
-    """Codes by the name that a language has in itself, folded: español, 中文."""
+    """Map codes by the name that a language has in itself, folded: español, 中文."""
     from babel.core import Locale, UnknownLocaleError  # noqa: PLC0415
 
     names: dict[str, str] = {}

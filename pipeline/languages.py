@@ -14,7 +14,7 @@ SameLanguage = Literal["captions", "speak", "mute"]
 
 @cache
 def language_names() -> Mapping[str, str]:
-    """English names by code: ISO 639-1, and ISO 639-3 where models need it."""
+    """Map English names by code: ISO 639-1, and ISO 639-3 where models need it."""
     import yaml  # noqa: PLC0415  a file, not code: read when a name is first asked for
 
     names: dict[str, str] = yaml.safe_load((files("pipeline") / "language_names.yaml").read_text(encoding="utf-8"))
@@ -130,7 +130,7 @@ def language_table(
     synthesizers: Mapping[str, Collection[str]],
     languages: Iterable[str] = (),
 ) -> tuple[LanguageRow, ...]:
-    """A row for each language any backend serves, and for each of ``languages`` even if none does, sorted by code.
+    """Make a row for each language any backend serves, and for each of ``languages`` even if none does, sorted by code.
 
     The backends come by the names to print, with what their ``languages()`` or ``pairs()`` give.
     """

@@ -88,7 +88,7 @@ class SessionOptions:
     silenced: PersonalData = NOTHING
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The (source, target) languages that may have to be translated; an empty source: still to be detected."""
+        """List the (source, target) languages that may have to be translated; an empty source: still to be detected."""
         pairs = product(self.languages or ("",), self.targets)
         return [(source, target) for source, target in pairs if not same_language(source, target)]
 
@@ -170,7 +170,7 @@ class Session:
             self._self_hearing.say(text, language, now, now + seconds)
 
     def clock_time(self, moment: float) -> float:
-        """The clock's time (monotonic seconds) of a stream time."""
+        """Return the clock's time (monotonic seconds) of a stream time."""
         return self._time.clock_time(moment)
 
     async def show(self, event: Event) -> None:
@@ -184,7 +184,7 @@ class Session:
             outlet.put_now(event)
 
     def _groups(self) -> list[list[SpokenTarget]]:
-        """The targets that are spoken, by track."""
+        """Return the targets that are spoken, by track."""
         options, synthesizer = self._options, self._models.synthesizer
         if options.spoken is None or synthesizer is None:
             return []
@@ -199,7 +199,7 @@ class Session:
         speakers: SpeakerLabelling | None,
         speaking: Sequence[Mapping[str, Speaking]],
     ) -> None:
-        """Stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
+        """Run the stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
         run = SessionContext(self._control, self._time, self._clock, self.show, self.tell, self._self_hearing)
         policies = self._policies()  # here, so that an error of theirs is the session's
         async with asyncio.TaskGroup() as delivery:

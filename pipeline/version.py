@@ -8,7 +8,7 @@ from pipeline.errors import ModelError
 
 
 def version() -> str:
-    """The installed version; ``0+source`` in a checkout that is not installed."""
+    """Return the installed version; ``0+source`` in a checkout that is not installed."""
     from importlib.metadata import PackageNotFoundError  # noqa: PLC0415 - help does not need it
     from importlib.metadata import version as installed  # noqa: PLC0415
 

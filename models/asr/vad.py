@@ -36,7 +36,7 @@ class SpeechDetector(Protocol):
     """Speech probabilities of one stream, one for each 512 samples at 16 kHz."""
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
-        """One probability for each window that ``samples`` complete."""
+        """Give one probability for each window that ``samples`` complete."""
         ...
 
 
@@ -60,7 +60,7 @@ def level_of(samples: Samples) -> float:
 
 
 def model_file() -> Path:
-    """The Silero file inside faster-whisper, found without importing it; raises `ModelError` when it is not there."""
+    """Find the Silero file inside faster-whisper without importing it; raises `ModelError` when it is not there."""
     package = find_spec("faster_whisper")
     for folder in (package and package.submodule_search_locations) or ():
         for file in sorted(Path(folder, "assets").glob("silero_vad_v6*.onnx")):
@@ -77,7 +77,7 @@ class _Network(Protocol):
 
 @cache
 def _session() -> _Network:
-    """The network, loaded once and shared by all streams; running it is thread-safe and keeps no state."""
+    """Load the network, once, for all streams; running it is thread-safe and keeps no state."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -109,7 +109,7 @@ class StreamingVad:
         self._waiting = np.zeros(CONTEXT_SAMPLES, np.float32)  # the context, then what fills no window yet
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
-        """One probability for each window that ``samples`` [n] complete; the same values however the stream is cut.
+        """Give one probability for each window that ``samples`` [n] complete; the same values however the stream is cut.
 
         NaN and infinite samples are taken as 0, those outside -1..1 as the limit; ``samples`` is left as it is.
         """
@@ -147,7 +147,7 @@ class Loudness:
         self._rest = np.zeros(0, np.float32)
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
-        """1 for a loud window, 0 for a quiet one."""
+        """Give 1 for a loud window, 0 for a quiet one."""
         audio = np.concatenate([self._rest, samples])
         count = len(audio) // WINDOW_SAMPLES
         self._rest = audio[count * WINDOW_SAMPLES :].copy()
@@ -163,12 +163,12 @@ class SileroSpeech:
     floor_db: float = -60.0
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
-        """The speech probability of each whole 32 ms of 16 kHz audio [n]; raises `ModelError` without its model file."""
+        """Compute the speech probability of each 32 ms of 16 kHz audio [n]; raises `ModelError` without its model file."""
         return StreamingVad(self.floor_db).probabilities(samples)
 
 
 def cleaned(samples: Samples) -> Samples:
-    """A copy of ``samples`` [n] that a model can bear: float32, NaN and infinity as 0, limited to -1..1."""
+    """Return a copy of ``samples`` [n] that a model can bear: float32, NaN and infinity as 0, limited to -1..1."""
     audio = np.nan_to_num(np.asarray(samples, np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
     return np.clip(audio, -1.0, 1.0, out=audio)
 

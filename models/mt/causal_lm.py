@@ -113,7 +113,7 @@ class CausalArchitecture:
     def __init__(
         self, model: Model, tokenizer: Tokenizer, entry: Entry, rows: int = 0, recorder: Recorder | None = None
     ) -> None:
-        """With a ``recorder`` the steps of searches of up to ``rows`` rows are recorded now; raises `ModelError`."""
+        """Record the steps of searches of up to ``rows`` rows, if there is a ``recorder``; raises `ModelError`."""
         self._model, self._chat = model, Chat(tokenizer, entry)
         self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
         self.ends = end_tokens(model, tokenizer)

@@ -117,7 +117,7 @@ class Decoder:
     """A `BatchDecoder` over one model; blocking, to be called by the model's own thread only."""
 
     def __init__(self, architecture: Architecture, beams: int, longest_source: int, term_beams: int = 0) -> None:
-        """Units are searched with ``beams`` beams, drafts with one; ``longest_source`` is in tokens.
+        """Search units with ``beams`` beams, drafts with one; ``longest_source`` is in tokens.
 
         ``term_beams`` (0: as many) are those of the second search, of texts that lack their terms or look wrong.
         """

@@ -42,11 +42,11 @@ class Device:
     default_output: bool = False
 
     def channels(self, direction: Direction) -> int:
-        """Number of channels in that direction."""
+        """Count the channels in that direction."""
         return self.inputs if direction == "input" else self.outputs
 
     def is_default(self, direction: Direction) -> bool:
-        """True if the system uses it when none is named."""
+        """Tell if the system uses it when none is named."""
         return self.default_input if direction == "input" else self.default_output
 
 

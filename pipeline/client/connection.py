@@ -84,7 +84,7 @@ async def connected(remote: Remote, token: str, *, again: bool) -> AsyncIterator
 
 
 def _refusal(name: str, status: int, body: bytes | None) -> Refused:
-    """What the server said before the upgrade."""
+    """Word what the server said before the upgrade."""
     said = ""
     with suppress(ValueError, TypeError, KeyError):
         said = json.loads(body or b"")["error"]["message"]
@@ -93,7 +93,7 @@ def _refusal(name: str, status: int, body: bytes | None) -> Refused:
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The first error within groups of them, one that a user can be told before any other."""
+    """Return the first error within groups of them, one that a user can be told before any other."""
     while isinstance(error, BaseExceptionGroup):
         error = min(map(first_of, error.exceptions), key=lambda one: not isinstance(one, TranslateLiveError))
     return error

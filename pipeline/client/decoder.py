@@ -173,19 +173,19 @@ class Decoder:
         return Transcript((), tail, self._language, self._heard_s, 0.0, ended=message["ended"])
 
     def _track(self, message: Mapping[str, Any]) -> Track:
-        """The speech that a message is about; one that names no target is about the main one."""
+        """Return the speech that a message is about; one that names no target is about the main one."""
         target = self._target(message.get("target") or self._main)
         return self._tracks.setdefault(target, Track(target))
 
     def _target(self, name: str) -> str:
-        """The target as it was asked for, which the server's profile may know by a shorter name."""
+        """Return the target as it was asked for, which the server's profile may know by a shorter name."""
         if name in self._said_ms:
             return name
         return next((one for one in self._said_ms if primary(one) == primary(name)), name)
 
 
 def spread(text: str, start: float, end: float) -> tuple[Word, ...]:
-    """Words of a text, spread evenly from ``start`` to ``end``."""
+    """Spread the words of a text evenly from ``start`` to ``end``."""
     words = text.split()
     step = max(0.0, end - start) / max(1, len(words))
     return tuple(
@@ -194,5 +194,5 @@ def spread(text: str, start: float, end: float) -> tuple[Word, ...]:
 
 
 def _after(text: str, count: int) -> str:
-    """The text without its first words."""
+    """Return the text without its first words."""
     return " ".join(text.split()[count:])

@@ -92,7 +92,7 @@ class ClientSession:
                 outlet.flush()
 
     def clock_time(self, moment: float) -> float:
-        """The clock's time (monotonic seconds) of a stream time."""
+        """Return the clock's time (monotonic seconds) of a stream time."""
         return self._time.clock_time(moment)
 
     async def _show(self, event: Event) -> None:
@@ -271,5 +271,5 @@ class ClientSession:
 
 
 def pcm16(samples: Samples) -> bytes:
-    """Float samples as little-endian PCM16."""
+    """Turn float samples into little-endian PCM16."""
     return (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()

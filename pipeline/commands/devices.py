@@ -8,7 +8,7 @@ from pipeline.audio.devices import Device, Direction, list_devices
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing to choose."""
+    """Declare nothing: there is nothing to choose."""
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _within_terminal(line: str) -> str:
-    """The line in as many as a terminal needs, each under the text of the first; whole for a pipe."""
+    """Fold the line into as many as a terminal needs, each under the text of the first; whole for a pipe."""
     if not sys.stdout.isatty():
         return line
     return textwrap.fill(line, shutil.get_terminal_size().columns, subsequent_indent=" " * 16, break_on_hyphens=False)

@@ -18,14 +18,14 @@ _WIDE = 1000  # for pipes and files, where a row is a line
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that name a profile."""
+    """Declare the options that name a profile."""
     parser.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
 
 
 def profile_given(arguments: argparse.Namespace) -> str:
-    """The options that name the profile as they were given, each after a space, for a command to be typed next."""
+    """Return the options that name the profile as they were given, each after a space, for a command to be typed next."""
     profile = "" if arguments.profile == "auto" else f" --profile {shlex.quote(arguments.profile)}"
     return profile + settings_given(arguments)
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(rows: Sequence[LanguageRow], width: int) -> list[str]:
-    """The rows as a table that wraps within its columns; what nothing serves says so."""
+    """Format the rows as a table that wraps within its columns; what nothing serves says so."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

@@ -46,7 +46,7 @@ def add_redaction_arguments(parser: argparse.ArgumentParser, *, speech: bool) ->
 
 
 def sharing_of(arguments: argparse.Namespace) -> Sharing:
-    """The options, checked; raises `BadInput`."""
+    """Return the options, checked; raises `BadInput`."""
     from pipeline.errors import BadInput, check_range  # noqa: PLC0415 - help needs none of this
     from pipeline.sinks.personal_data import KINDS, PersonalData, read_names  # noqa: PLC0415
     from pipeline.sinks.sharing import Sharing  # noqa: PLC0415

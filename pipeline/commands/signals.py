@@ -69,7 +69,7 @@ class Interruption:
             os.close(reading)
 
     def _watch(self, reading: int) -> None:
-        """The thread: the number of each signal comes as a byte the moment it is sent, whatever Python is doing."""
+        """Run as a thread: the number of each signal comes as a byte the moment it is sent, whatever Python is doing."""
         number, limit = 0, math.inf
         while select.select([reading], [], [], None if limit == math.inf else max(0.0, limit - time.monotonic()))[0]:
             if not (byte := os.read(reading, 1)):

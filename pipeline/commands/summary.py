@@ -16,7 +16,7 @@ from pipeline.sinks.summary import Record, is_whole, summarize, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The log, and a form for machines."""
+    """Declare the log, and a form for machines."""
     parser.add_argument("log", type=Path, metavar="FILE.jsonl", help="what --events wrote")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, with null for what is unknown")
 

@@ -146,7 +146,7 @@ def with_devices(options: TranslateOptions, configured: Mapping[str, str]) -> Tr
 
 
 def _server(arguments: argparse.Namespace) -> Remote | None:
-    """The server whose models are used; settings of models are then its own."""
+    """Return the server whose models are used; settings of models are then its own."""
     if not arguments.server:  # empty: not the one of the configuration file
         if arguments.server_key is not None:
             raise BadInput("--server-key does nothing without --server", hint="--server URL --server-key KEY, or neither")
@@ -225,7 +225,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
 
 
 def _check_consent(arguments: argparse.Namespace) -> None:
-    """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled."""
+    """Refuse a copy of a voice without consent; that of an enrolled voice was given when it was enrolled."""
     if arguments.voice == SAME and not arguments.speaker_consents:
         raise BadInput(
             "--voice same copies the voice of whoever is heard, which needs their consent",
@@ -236,7 +236,7 @@ def _check_consent(arguments: argparse.Namespace) -> None:
 
 
 def _spoken(arguments: argparse.Namespace, targets: tuple[str, ...]) -> tuple[str, ...]:
-    """The targets to speak: the first unless others are named."""
+    """Return the targets to speak: the first unless others are named."""
     if arguments.speak is None:
         return targets[:1]
     spoken = tuple(dict.fromkeys(code_of(code) for code in arguments.speak.split(",")))
@@ -249,7 +249,7 @@ def _spoken(arguments: argparse.Namespace, targets: tuple[str, ...]) -> tuple[st
 def _check_outputs(
     arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile], tracks: Sequence[str]
 ) -> None:
-    """No output may be standard output or what is read, and no two outputs one file: both would be lost."""
+    """Refuse outputs that are standard output or what is read, and two in one file: both would be lost."""
     recorded = recorded_files(arguments.record, tracks) if arguments.record else []
     outputs: list[Path | None] = [
         *(track_files(arguments.out, tracks[:1] if is_film(arguments.out) else tracks).values() if arguments.out else ()),
@@ -299,5 +299,5 @@ def _check_out(arguments: argparse.Namespace, files: Sequence[str]) -> None:
 
 
 def _languages(text: str) -> tuple[str, ...]:
-    """The languages of ``--from``; none for auto."""
+    """Return the languages of ``--from``; none for auto."""
     return () if text.strip().lower() == "auto" else tuple(code_of(code) for code in text.split(","))

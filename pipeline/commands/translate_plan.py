@@ -85,7 +85,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
 
 
 def asked_of_server(request: SessionRequest) -> ResolvedRequest:
-    """The request as it is: the server holds it against its own profile."""
+    """Return the request as it is: the server holds it against its own profile."""
     return ResolvedRequest(request, targets_by_name={target: target for target in request.targets})
 
 

@@ -149,7 +149,7 @@ def _about(store: VoiceStore, name: str) -> str:
 
 
 def _presets(profile: Profile) -> str:
-    """The voices that a profile's synthesizer brings, or why they are not known."""
+    """Return the voices that a profile's synthesizer brings, or why they are not known."""
     from textwrap import fill  # noqa: PLC0415
 
     from pipeline.profiles.languages_offered import backend_name  # noqa: PLC0415
@@ -189,7 +189,7 @@ def _preview(arguments: argparse.Namespace) -> None:
 
 
 def _language(text: str) -> str:
-    """The code of a language given by code or English name; regions do not matter to a voice."""
+    """Return the code of a language given by code or English name; regions do not matter to a voice."""
     from pipeline.language_names import code_of  # noqa: PLC0415
     from pipeline.languages import primary  # noqa: PLC0415
 

@@ -43,7 +43,7 @@ class Entry:
         return (self.source,) if self.mode == "keep" else self.targets
 
     def term(self) -> Term:
-        """The entry without its place."""
+        """Return the entry without its place."""
         return Term(
             self.source,
             self.spellings,

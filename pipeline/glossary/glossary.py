@@ -53,7 +53,7 @@ class Glossary:
         return self._matcher(source_language, target_language).find(_text(source))
 
     def pending_at_end(self, source: Source, source_language: str, target_language: str, following: Source = "") -> bool:
-        """True if ``source`` ends inside a term that ``following``, as far as it is known, may complete."""
+        """Tell if ``source`` ends inside a term that ``following``, as far as it is known, may complete."""
         return self._matcher(source_language, target_language).pending(_text(source), _text(following))
 
     def terms(self, source_language: str, target_language: str) -> tuple[Term, ...]:
@@ -98,7 +98,7 @@ def _text(source: Source) -> str:
 
 
 def _speaks(entry: str, language: str) -> bool:
-    """True if an entry of language ``entry`` (empty: any) serves ``language``, regions aside."""
+    """Tell if an entry of language ``entry`` (empty: any) serves ``language``, regions aside."""
     return not entry or not language or entry == language or primary(entry) == primary(language)
 
 
@@ -133,7 +133,7 @@ def _said(entry: Entry) -> str:
 
 
 def _contradictions(entries: Iterable[Entry]) -> Iterator[str]:
-    """Demands that cannot be met because they contain what another entry bans."""
+    """List the demands that cannot be met because they contain what another entry bans."""
     bans: defaultdict[tuple[str, ...], list[Entry]] = defaultdict(list)
     demands = []
     for entry in entries:
@@ -152,5 +152,5 @@ def _contradictions(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _meet(entry: Entry, ban: Entry) -> bool:
-    """True if both can act on one translation."""
+    """Tell if both can act on one translation."""
     return _speaks(entry.language, ban.language) and _speaks(entry.source_language, ban.source_language)

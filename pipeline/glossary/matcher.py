@@ -60,7 +60,7 @@ class TermMatcher:
         )
 
     def pending(self, text: str, following: str = "") -> bool:
-        """True if a term begins in ``text`` that is not over at its end, unless the ``following`` text denies it."""
+        """Tell if a term begins in ``text`` that is not over at its end, unless the ``following`` text denies it."""
         heard, ahead = tokens(text), tokens(following)
         starts = range(max(0, len(heard) - self._longest + 1), len(heard))
         return any(
@@ -108,7 +108,7 @@ class TermMatcher:
             yield from self._patterns.get(heard.folded[:length], ())
 
     def _begins(self, pattern: _Pattern, heard: Sequence[Token]) -> bool:
-        """True if the pattern's tokens are the heard ones, as far as both go."""
+        """Tell if the pattern's tokens are the heard ones, as far as both go."""
         pairs = zip(pattern.tokens, heard, strict=False)
         if pattern.term.case_sensitive:
             return all(term.text == token.text for term, token in pairs)

@@ -46,14 +46,14 @@ class Token:
 
 @lru_cache(maxsize=1 << 14)
 def _kind(character: str) -> str:
-    """ "letter" of a word, "alone" (a token by itself), "sign" (only after letters, as in C++) or "space"."""
+    """Return "letter" of a word, "alone" (a token by itself), "sign" (only after letters, as in C++) or "space"."""
     if unicodedata.category(character)[0] in "LMN" or character == "_":
         return "alone" if is_unspaced(character) else "letter"
     return "sign" if character in "+#" else "space"
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of ``text``; punctuation is none."""
+    """Return the tokens of ``text``; punctuation is none."""
     return [Token(piece, piece.casefold(), start) for start, piece in _pieces(unicodedata.normalize("NFKC", text))]
 
 
@@ -97,7 +97,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def same(term: Token, heard: Token, language: str, final: bool) -> bool:
-    """True if ``heard`` is the ``term``'s word, inflected or not; a ``final`` one may carry a suffix in some languages."""
+    """Tell if ``heard`` is the ``term``'s word, inflected or not; a ``final`` one may carry a suffix in some languages."""
     if term.folded == heard.folded:
         return True
     if final and language in SUFFIXING and len(term.folded) > 1 and heard.folded.startswith(term.folded):
@@ -122,17 +122,17 @@ def _stemmer(language: str) -> Callable[[str], str] | None:
 
 
 def may_be_misheard(word: str) -> bool:
-    """True if a word is long enough to be known with one letter wrong."""
+    """Tell if a word is long enough to be known with one letter wrong."""
     return len(word) >= _SHORTEST_MISHEARD and word.isalpha()
 
 
 def deletions(word: str) -> set[str]:
-    """The word and each spelling with one letter left out: words one edit apart share one of them (SymSpell)."""
+    """Return the word and each spelling with one letter left out: words one edit apart share one of them (SymSpell)."""
     return {word, *(word[:place] + word[place + 1 :] for place in range(len(word)))}
 
 
 def one_edit_apart(first: str, second: str) -> bool:
-    """True if the Levenshtein distance is at most 1."""
+    """Tell if the Levenshtein distance is at most 1."""
     short, long = sorted((first, second), key=len)
     start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(short, long, strict=False)))
     return short[start + (len(short) == len(long)) :] == long[start + 1 :]

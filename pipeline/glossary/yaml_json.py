@@ -16,7 +16,7 @@ _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB]..\\u[dD][c-fC-F]..
 
 
 def rows_of_tree(file: str, text: str) -> Iterator[Row]:
-    """The rows of a YAML or JSON file."""
+    """Return the rows of a YAML or JSON file."""
     root = _parsed(file, text)
     if root is None:
         return
@@ -43,7 +43,7 @@ def _parsed(file: str, text: str) -> yaml.Node | None:
 
 
 def _as_yaml(text: str) -> str:
-    """Valid JSON without what YAML does not take: tabs (between tokens) and pairs of surrogate escapes (an emoji)."""
+    """Rid valid JSON of what YAML does not take: tabs (between tokens) and pairs of surrogate escapes (an emoji)."""
     return _SURROGATES.sub(lambda pair: pair[1] + json.loads(f'"{pair[2]}"'), text.replace("\t", " "))
 
 

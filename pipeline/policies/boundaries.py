@@ -24,7 +24,7 @@ _UNFINISHED = re.compile(r"\W?\d[\d.,:/-]*|.*\w-\w*")  # a number, "state-of"
 
 
 def attached(words: Sequence[Word], index: int) -> bool:
-    """True if ``words[index]`` goes on with the word before it: no space between, in a script that writes spaces."""
+    """Tell if ``words[index]`` goes on with the word before it: no space between, in a script that writes spaces."""
     if not 0 < index < len(words):
         return False
     before, after = words[index - 1].text, words[index].text
@@ -32,7 +32,7 @@ def attached(words: Sequence[Word], index: int) -> bool:
 
 
 def may_go_on(words: Sequence[Word]) -> bool:
-    """True if more pieces of the last word may follow: it is a number, or has a hyphen."""
+    """Tell if more pieces of the last word may follow: it is a number, or has a hyphen."""
     return bool(words) and _UNFINISHED.fullmatch(words[-1].text.strip()) is not None
 
 
@@ -68,7 +68,7 @@ def gap_before(words: Sequence[Word], index: int) -> float:
 
 
 def ends_sentence(words: Sequence[Word], index: int, lists: WordLists) -> bool:
-    """True if punctuation before ``index`` ends a sentence: not that of an abbreviation, an initial or "3." "5"."""
+    """Tell if punctuation before ``index`` ends a sentence: not that of an abbreviation, an initial or "3." "5"."""
     text = _word_before(words, index).rstrip(_CLOSING)
     if not text or text[-1] not in SENTENCE_END:
         return False
@@ -81,7 +81,7 @@ def ends_sentence(words: Sequence[Word], index: int, lists: WordLists) -> bool:
 
 
 def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLists) -> bool:
-    """True if a clause may end before ``index``: a comma, a pause, a conjunction ahead, a clause-final morpheme."""
+    """Tell if a clause may end before ``index``: a comma, a pause, a conjunction ahead, a clause-final morpheme."""
     if words[index - 1].text.strip().endswith(tuple(CLAUSE_END)):
         return True
     if gap_before(words, index) >= pause_s:
@@ -92,7 +92,7 @@ def ends_clause(words: Sequence[Word], index: int, pause_s: float, lists: WordLi
 
 
 def dangles(words: Sequence[Word], index: int, lists: WordLists) -> bool:
-    """True if the word before ``index`` belongs to what follows: a function word, a number going on, an open bracket."""
+    """Tell if the word before ``index`` belongs to what follows: a function word, a number going on, an open bracket."""
     last = plain(_word_before(words, index))
     if last in lists.function_words:
         return True

@@ -62,7 +62,7 @@ class Span:
         return self.now_s - waiting_since_s >= self.options.starved * budget_s or silent_s >= self.options.max_silent_s
 
     def candidate(self) -> Candidate | None:
-        """The latest clause boundary; if the span is long or past its budget, any place; if overdue, even a bad one."""
+        """Choose the latest clause boundary; in a span long or past its budget any place; if overdue, even a bad one."""
         known = [*(heard.word for heard in self.heard), *self.ahead]
         places = range(len(self.heard), self.covered, -1)
         allowed = [index for index in places if not self._forbidden(known, index)]

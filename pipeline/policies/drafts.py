@@ -24,7 +24,7 @@ class Drafts:
         self._updated_s = -math.inf
 
     def due(self, now_s: float) -> bool:
-        """True if a new draft may be shown at ``now_s``."""
+        """Tell if a new draft may be shown at ``now_s``."""
         return self._options.drafts and now_s - self._updated_s >= self._options.draft_interval_s
 
     def update(self, said: str, text: str, now_s: float) -> Draft | None:

@@ -74,7 +74,7 @@ def plan(waiting: Sequence[Waiting], start: float, options: PaceOptions) -> Plan
 
 
 def _hopeless(unit: Waiting, following: Waiting, start: float, options: PaceOptions) -> bool:
-    """True if a late unit would make the one behind it late too, even at the highest rate."""
+    """Tell if a late unit would make the one behind it late too, even at the highest rate."""
     following_start = start + unit.duration_s / options.max_rate
     return start - unit.end > options.max_lag_s and following_start - following.end > options.max_lag_s
 

@@ -51,7 +51,7 @@ class SelfHearing:
             self._spoken.popleft()
 
     def is_echo(self, unit: ReadingUnit) -> bool:
-        """True if most of the unit's words were spoken in their order, so shortly before that they are likely the same."""
+        """Tell if most of the unit's words were spoken in their order, so shortly before that they are likely the same."""
         heard = words_of(text_of(unit.source))
         near = DELAY_S if len(heard) < 3 else WINDOW_S
         spoken = [

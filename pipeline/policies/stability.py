@@ -35,7 +35,7 @@ class Unit:
 
 
 def speakable(text: str) -> bool:
-    """True if ``text`` has a letter or digit."""
+    """Tell if ``text`` has a letter or digit."""
     return any(character.isalnum() for character in text)
 
 

@@ -91,7 +91,7 @@ def backends_of(choices: Mapping[str, BackendChoice]) -> Backends:
 
 
 def backend(choice: BackendChoice) -> object:
-    """The backend object for a choice; raises `BadInput` for an unknown class or setting."""
+    """Return the backend object for a choice; raises `BadInput` for an unknown class or setting."""
     module_name, _, class_name = choice.use.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -106,7 +106,7 @@ def backend(choice: BackendChoice) -> object:
 
 
 def options_from(settings: object, kind: type[Options], where: str, section: str = "") -> Options:
-    """``settings`` as the dataclass ``kind``, which stands in ``section`` (empty, or with a dot at its end).
+    """Turn ``settings`` into the dataclass ``kind``, which stands in ``section`` (empty, or with a dot at its end).
 
     A key or a value that cannot be, at any depth, raises `BadInput` with ``where`` it stands and what it can be.
     """

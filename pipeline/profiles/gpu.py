@@ -71,12 +71,12 @@ def need_of(backends: Backends) -> Need:
 
 
 def gigabytes(count: int) -> str:
-    """Bytes as people say them."""
+    """Word bytes as people say them."""
     return f"{count / 1e9:.1f} GB"
 
 
 def gpus() -> list[Gpu]:
-    """The GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
+    """Return the GPUs of this machine; raises `NoGpu` where the driver is missing or broken."""
     program = shutil.which("nvidia-smi")
     if program is None:
         raise NoGpu("no NVIDIA driver", "needed by the gpu profile alone")

@@ -16,7 +16,7 @@ _ANOTHER = "another profile"
 
 
 def backend_name(backend: object) -> str:
-    """A backend as people know it: its class, and its model where it has one."""
+    """Name a backend as people know it: its class, and its model where it has one."""
     return f"{type(backend).__name__} {_model(backend)}".strip()
 
 
@@ -41,7 +41,7 @@ def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
 
 
 def _translators(translator: TranslatorBackend) -> Iterator[tuple[str, TranslatorBackend]]:
-    """The backend by its name, or those it chooses from by the names of their models."""
+    """Yield the backend by its name, or those it chooses from by the names of their models."""
     if not isinstance(translator, Routed):
         yield backend_name(translator), translator
         return
@@ -50,7 +50,7 @@ def _translators(translator: TranslatorBackend) -> Iterator[tuple[str, Translato
 
 
 def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
-    """The languages into which every one of the sources (if any) can be translated, sorted."""
+    """Return the languages into which every one of the sources (if any) can be translated, sorted."""
     sources_of: defaultdict[str, set[str]] = defaultdict(set)
     for source, target in backends.translator.pairs():
         sources_of[target].add(source)
@@ -61,7 +61,7 @@ def targets_of(backends: Backends, sources: Iterable[str]) -> list[str]:
 def session_languages(
     backends: Backends, wanted: Sequence[str], targets: Sequence[str], spoken: Sequence[str]
 ) -> tuple[str, ...]:
-    """The source languages for a session: those wanted, or the only one there is, or none (detect any).
+    """Return the source languages for a session: those wanted, or the only one there is, or none (detect any).
 
     Raises `BadInput` that lists what is there for a language that cannot be heard, translated or spoken.
     """

@@ -68,12 +68,12 @@ def profiles_folder() -> Path:
 
 
 def profile_names() -> list[str]:
-    """The profiles that come with the product."""
+    """Return the profiles that come with the product."""
     return sorted(path.stem for path in profiles_folder().glob("*.yaml"))
 
 
 def load_profile(name: str, config: Path | None = None, assignments: Sequence[str] = ()) -> Profile:
-    """Profile ``name``, overlaid with the YAML file ``config`` and then with ``a.b=value`` assignments.
+    """Load profile ``name``, overlaid with the YAML file ``config`` and then with ``a.b=value`` assignments.
 
     Raises `BadInput` for an unknown profile, key, type or malformed file, naming the nearest valid one.
     """
@@ -86,13 +86,13 @@ def load_profile(name: str, config: Path | None = None, assignments: Sequence[st
 
 
 def digest(profile: Profile) -> str:
-    """SHA-256 of the resolved profile, first 12 digits: two runs with the same digest had the same settings."""
+    """Return the SHA-256 of the resolved profile, first 12 digits: two runs with the same digest had the same settings."""
     text = json.dumps({item.name: repr(getattr(profile, item.name)) for item in fields(profile)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) -> tuple[Profile, str]:
-    """The best profile that can run here, and one short line that says which and why; `lacking` tells the rest.
+    """Choose the best profile that can run here, and one short line that says which and why; `lacking` tells the rest.
 
     Settings of a backend fit only the profiles that use it; raises `BadInput` when they fit none.
     """
@@ -113,7 +113,7 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
 
 
 def lacking(name: str, config: Path | None = None, assignments: Sequence[str] = ()) -> Iterator[tuple[str, list[Missing]]]:
-    """The profiles that ``auto`` would rather take than ``name``, and what they lack on this machine."""
+    """Yield the profiles that ``auto`` would rather take than ``name``, and what they lack on this machine."""
     for better in AUTO_ORDER[: AUTO_ORDER.index(name)] if name in AUTO_ORDER else ():
         with suppress(BadInput):  # the settings do not fit it
             yield better, what_is_missing(load_profile(better, config, assignments))
@@ -181,7 +181,7 @@ def _assigned(settings: Mapping[str, Any], assignments: Sequence[str]) -> dict[s
 
 
 def _overlay(settings: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """``upper`` over ``settings``, mappings merged; another backend's settings do not survive a new ``use``."""
+    """Lay ``upper`` over ``settings``, mappings merged; another backend's settings do not survive a new ``use``."""
     merged = dict(settings)
     for key, value in upper.items():
         below = merged.get(key)

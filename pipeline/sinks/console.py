@@ -200,5 +200,5 @@ class BackgroundText:
 
 
 def unwritable(error: Exception) -> DeviceError:
-    """The error for a standard output that takes no more."""
+    """Return the error for a standard output that takes no more."""
     return DeviceError(f"cannot write to standard output: {reason_of(error)}", hint="another place for it")

@@ -196,7 +196,7 @@ class SinkQueue:
         return item
 
     def _late_at(self) -> float:
-        """The loop's time at which the sink is late, if its `put` has not ended by then."""
+        """Return the loop's time at which the sink is late, if its `put` has not ended by then."""
         since = _now() if self._begun is None else self._begun
         if self.kind == "view" and self._closed_at is not None:
             since = max(self._held_at, min(since, self._closed_at))

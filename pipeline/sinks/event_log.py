@@ -71,7 +71,7 @@ class EventLog:
 
 
 def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Record]:
-    """The lines of a log, oldest first; a last line cut short by a kill is left out.
+    """Yield the lines of a log, oldest first; a last line cut short by a kill is left out.
 
     A line that is no event raises `BadInput`, or is left out where ``damaged`` takes the place of each.
     """
@@ -93,7 +93,7 @@ def read_events(path: Path, damaged: Callable[[str], None] | None = None) -> Ite
 
 
 def _parsed(line: str) -> Record | None:
-    """The event of a line, if it is one."""
+    """Return the event of a line, if it is one."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

@@ -144,7 +144,7 @@ class LiveView:
 
 
 def _tail(text: str) -> str:
-    """The end of a text, from a word on."""
+    """Return the end of a text, from a word on."""
     text = legible(text)
     if len(text) <= TAIL_CHARACTERS:
         return text

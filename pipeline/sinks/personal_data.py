@@ -85,7 +85,7 @@ class PersonalData:
         return text
 
     def is_open(self, text: str) -> bool:
-        """True if what follows the text may make its end personal data."""
+        """Tell if what follows the text may make its end personal data."""
         if self.kinds and _OPEN.search(text[-80:]):
             return True
         said = folded(text[-200:]).split() if self._begun else []

@@ -87,7 +87,7 @@ class Playback:
         return block
 
     def _may_play(self) -> bool:
-        """True if the unit goes on, or another one, or the rest of this one, has come in far enough to begin."""
+        """Tell if the unit goes on, or another one, or the rest of this one, has come in far enough to begin."""
         if self._playing and not self._speech:
             self.underruns += 1
             self._playing, self._resuming = False, True

@@ -148,7 +148,7 @@ class Publisher:
                     await self._closing.wait()
 
     def _batch(self, failed: Sequence[Record]) -> list[Record]:
-        """The oldest records, after a word on those dropped before them; where a batch failed, no more than it had."""
+        """Take the oldest records, after a word on those dropped before them; where a batch failed, no more than it had."""
         batch = list(islice(self._waiting, self._transport.batch))
         if failed:
             batch = [record for record in batch if record["number"] <= failed[-1]["number"]] or batch

@@ -83,7 +83,7 @@ class Redacting:
 
 
 def _streams(event: Event) -> dict[str, list[str]]:
-    """The texts of an event that go on in the next of its kind, in pieces."""
+    """Return the texts of an event that go on in the next of its kind, in pieces."""
     match event:
         case Transcript():
             return {"heard": [word.text for word in event.committed]}
@@ -95,7 +95,7 @@ def _streams(event: Event) -> dict[str, list[str]]:
 
 
 def _rebuilt(event: Event, pieces: dict[str, list[str]], redacted: Callable[[str], str]) -> Event:
-    """The event with its pieces as they may be seen."""
+    """Return the event with its pieces as they may be seen."""
     match event:
         case Transcript():
             words = _words(event.committed, pieces["heard"], redacted)
@@ -112,6 +112,6 @@ def _rebuilt(event: Event, pieces: dict[str, list[str]], redacted: Callable[[str
 
 
 def _words(words: Sequence[Word], texts: Sequence[str], redacted: Callable[[str], str]) -> tuple[Word, ...]:
-    """The words with new texts; one of which nothing is left is left out."""
+    """Return the words with new texts; one of which nothing is left is left out."""
     pairs = zip(words, texts, strict=True)
     return tuple(replace(word, text=text, speaker=redacted(word.speaker)) for word, text in pairs if text.strip())

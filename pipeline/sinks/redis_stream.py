@@ -108,13 +108,13 @@ class RedisStream:
 
 
 def fields(record: Record) -> dict[Any, Any]:
-    """The fields of a record's entry in the stream."""
+    """Return the fields of a record's entry in the stream."""
     whole = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     return {"session": record.get("session", ""), "event": record["event"], "record": whole}
 
 
 def oldest_kept(now_s: float, days: float) -> str:
-    """The id of the oldest entry that is kept so many days; ids of a stream begin with milliseconds since 1970."""
+    """Return the id of the oldest entry that is kept so many days; ids of a stream begin with milliseconds since 1970."""
     return str(max(0, round((now_s - days * DAY_S) * 1000)))
 
 

@@ -75,7 +75,7 @@ _READ: dict[str, tuple[str, ...]] = {
 
 
 def is_whole(record: Record) -> bool:
-    """True if an event has all the fields that a summary reads."""
+    """Tell if an event has all the fields that a summary reads."""
     words = [*record.get("committed", []), *record.get("source", [])]
     return all(key in record for key in ("at_ns", *_READ.get(record["event"], ()))) and all(
         isinstance(word, dict) and {"text", "start_ns"} <= word.keys() for word in words

@@ -45,7 +45,7 @@ def check_webhook(url: str, secret: str) -> None:
 
 
 def is_here(host: str) -> bool:
-    """True if a host is this machine by its own address."""
+    """Tell if a host is this machine by its own address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -53,7 +53,7 @@ def is_here(host: str) -> bool:
 
 
 def secret_bytes(secret: str) -> bytes:
-    """The bytes of a secret: base64 after ``whsec_``, else the text itself; none for what is no base64."""
+    """Return the bytes of a secret: base64 after ``whsec_``, else the text itself; none for what is no base64."""
     if not secret.startswith("whsec_"):
         return secret.encode()
     try:
@@ -63,7 +63,7 @@ def secret_bytes(secret: str) -> bytes:
 
 
 def signature(secret: bytes, name: str, moment: int, body: bytes) -> str:
-    """The header ``webhook-signature``: HMAC-SHA256 of id, time and body (Standard Webhooks, ``v1``)."""
+    """Return the header ``webhook-signature``: HMAC-SHA256 of id, time and body (Standard Webhooks, ``v1``)."""
     mark = hmac.new(secret, f"{name}.{moment}.".encode() + body, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(mark).decode()}"
 

@@ -84,7 +84,7 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def is_standard_output(path: Path) -> bool:
-    """True if a path is the file or pipe that standard output is; terminals and the null device take everything."""
+    """Tell if a path is the file or pipe that standard output is; terminals and the null device take everything."""
     try:
         there = path.stat()
         return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))

@@ -233,7 +233,7 @@ class Address:
             raise self._error
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The thread: hand everything to the loop; the loop's end ends the thread."""
+        """Run as a thread: hand everything to the loop; the loop's end ends the thread."""
 
         def deliver(item: Item) -> None:
             if isinstance(item, AudioChunk):

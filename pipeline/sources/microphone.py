@@ -137,7 +137,7 @@ class Microphone:
             thread.join(timeout=1)  # at most one poll and the closing of the stream
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The thread: capture, and hand everything to the loop; the loop's end ends the thread."""
+        """Run as a thread: capture, and hand everything to the loop; the loop's end ends the thread."""
 
         def deliver(item: AudioChunk | Notice) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody listens

@@ -61,7 +61,7 @@ def _track(number: int, stream: AudioStream) -> Track:
 
 
 def _code(language: str) -> str:
-    """Our code of a language as containers write it, in ISO 639-2; what is none stays as it is."""
+    """Return our code of a language as containers write it, in ISO 639-2; what is none stays as it is."""
     try:
         return code_of(language)
     except BadInput:

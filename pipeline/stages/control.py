@@ -44,7 +44,7 @@ class Control:
         return Stamped(self.generation, item)
 
     def stale(self, stamped: Stamped[Item]) -> bool:
-        """True if an item was made in an older generation."""
+        """Tell if an item was made in an older generation."""
         return stamped.generation != self.generation
 
 

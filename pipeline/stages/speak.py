@@ -213,7 +213,7 @@ class Speech:
                     return
 
     def _spoken(self, unit: ReadingUnit) -> ReadingUnit:
-        """The unit as it is said: a pause in place of what is not to be spoken."""
+        """Return the unit as it is said: a pause in place of what is not to be spoken."""
         return replace(unit, text=self._silenced.redacted(unit.text, PAUSE)) if self._silenced else unit
 
     async def _play(self, group: SpokenGroup, chunk: SpeechChunk) -> None:

@@ -58,14 +58,14 @@ class Translating:
                     await self._run.show(replace(reading.draft, text="") if muted else reading.draft)
 
     def wants_spoken(self, unit: ReadingUnit) -> bool:
-        """True if a unit has a text to say that is a translation, or its own language is to be spoken, too."""
+        """Tell if a unit has a text to say that is a translation, or its own language is to be spoken, too."""
         if not unit.text or unit.language != unit.target:
             return False
         return self._same_language == "speak" or not same_language(unit.source_language, unit.target)
 
     @staticmethod
     def is_missing(unit: ReadingUnit) -> bool:
-        """True if a unit should have been translated and is not."""
+        """Tell if a unit should have been translated and is not."""
         return unit.language != unit.target and not same_language(unit.source_language, unit.target)
 
     def _without_muted(self, unit: ReadingUnit) -> ReadingUnit:

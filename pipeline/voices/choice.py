@@ -62,7 +62,7 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
 
 
 def _other_model(record: VoiceRecord, model: str, profile: Profile) -> BadInput:
-    """The error for a voice that another model learned: names the profile that has it, or how this one can learn it."""
+    """Word the error for a voice of another model: the profile that has it, or how this one can learn it."""
     what = f"the voice {record.name!r} was enrolled for {' and '.join(record.arrays)}, not for {model}"
     for name in profile_names():
         if model_of(load_profile(name)) in record.arrays:
@@ -99,12 +99,12 @@ def styled(profile: Profile, style: str) -> Profile:
 
 
 def knows_voices(synthesizer: SynthesizerBackend) -> KnowsVoices | None:
-    """The synthesizer, if it can say now which voices it has: the files that it reads them from are here."""
+    """Return the synthesizer, if it can say now which voices it has: the files that it reads them from are here."""
     return synthesizer if isinstance(synthesizer, KnowsVoices) and not synthesizer.missing() else None
 
 
 def _unknown(name: str, profile: str, known: KnowsVoices, store: VoiceStore) -> BadInput:
-    """The error for a voice that is neither enrolled nor a preset: names near ones, and if the profile cannot learn it."""
+    """Word the error for a voice neither enrolled nor a preset: near ones, and if the profile cannot learn it."""
     near = get_close_matches(name.casefold(), [*store.names(), *known.presets()], n=3, cutoff=0.5)
     message = f"there is no voice {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}" if near else "")
     try:

@@ -156,13 +156,13 @@ def agreement(statement: str, heard: str) -> float:
 
 
 def agrees(statement: str, heard: str) -> bool:
-    """True if the statement was said: enough of its words, and no denial that it does not contain."""
+    """Tell if the statement was said: enough of its words, and no denial that it does not contain."""
     denied = (set(tokens(heard)) - set(tokens(statement))) & _NEGATIONS
     return agreement(statement, heard) >= AGREEMENT and not denied
 
 
 def names(statement: str, name: str) -> bool:
-    """True if a statement names translate-live and the voice."""
+    """Tell if a statement names translate-live and the voice."""
     said = f" {' '.join(tokens(statement))} "
     return f" {PRODUCT} " in said and f" {' '.join(tokens(name))} " in said
 

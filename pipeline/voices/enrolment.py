@@ -63,7 +63,7 @@ async def enrol(request: Enrolment, profile: Profile, store: VoiceStore, tell: C
 
 
 def _statement(request: Enrolment, store: VoiceStore) -> Statement:
-    """The text of consent; raises `BadInput` for a name that is taken or none, and where there is no consent."""
+    """Return the text of consent; raises `BadInput` for a name that is taken or none, and where there is no consent."""
     name = checked_name(request.name)
     if store.has(name) and not request.replace:
         raise BadInput(f"there is already a voice {name!r}", hint="to replace it, or another name", code="voice_taken")

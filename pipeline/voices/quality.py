@@ -27,7 +27,7 @@ class SpeechFinder(Protocol):
     """Tells speech from everything else."""
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
-        """The speech probability of each whole window of `WINDOW_S` of a 16 kHz recording."""
+        """Compute the speech probability of each whole window of `WINDOW_S` of a 16 kHz recording."""
         ...
 
 

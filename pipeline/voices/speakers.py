@@ -28,7 +28,7 @@ class SpeakersAsked:
     enrolled: bool = False
 
     async def options(self, store: VoiceStore) -> SpeakerOptions:
-        """The options of a session, with the clips of known voices."""
+        """Return the options of a session, with the clips of known voices."""
         return SpeakerOptions(self.most, self.names, await known_voices(store) if self.enrolled else {})
 
 

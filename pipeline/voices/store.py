@@ -45,7 +45,7 @@ class VoiceStore:
         return sorted(path.parent.name for path in self.folder.glob(f"*/{RECORD}"))
 
     def has(self, name: str) -> bool:
-        """True if a voice of this name is there."""
+        """Tell if a voice of this name is there."""
         with suppress(BadInput):
             return self._record(name).is_file()
         return False

@@ -38,7 +38,7 @@ class Linear:
     """An affine map; of several matrices with the same inputs, whose outputs then stand side by side."""
 
     def __init__(self, file: MarianFile, name: str, parts: Sequence[str]) -> None:
-        """``parts`` are what the names of the matrices end with, after ``name`` and a W; a bias may be absent."""
+        """Take matrices whose names are ``name``, a W and one of ``parts``; a bias may be absent."""
         weights = [file.matrix(f"{name}_W{part}").real() for part in parts]
         biases = [file.floats.get(f"{name}_b{part}", np.zeros(len(one))) for part, one in zip(parts, weights, strict=True)]
         self._weights = np.ascontiguousarray(np.concatenate(weights).T)
@@ -161,7 +161,7 @@ class Output:
     """The output layer over a few tokens of the vocabulary."""
 
     def __init__(self, weights: Floats, bias: Floats) -> None:
-        """``weights`` [tokens, size] and ``bias`` [tokens]."""
+        """Take ``weights`` [tokens, size] and ``bias`` [tokens]."""
         self._weights, self._bias = np.ascontiguousarray(weights.T), bias
 
     def log_probabilities(self, states: Floats) -> Floats:

@@ -26,7 +26,7 @@ class StudentStepModel:
         prefixes: Sequence[Sequence[int]],
         tokens: Sequence[NDArray[np.int64]],
     ) -> None:
-        """``sources`` end with the end token."""
+        """Take ``sources``, which end with the end token."""
         self._network, self._sources, self._tokens = network, sources, tokens
         self._prefixes = np.array(prefixes, np.int64).reshape(len(sources), -1)
 

@@ -45,7 +45,7 @@ class FixedLayer:
     is_compileable = False
 
     def __init__(self, states: Tensor, bucket: Bucket, place: Tensor) -> None:
-        """``states`` [2, rows, heads, length, width] are keys and values; ``place`` int64 [1] is where the next go."""
+        """Take keys and values [2, rows, heads, length, width], and the ``place`` int64 [1] where the next go."""
         self._states, self._bucket, self._place = states, bucket, place
         self._keys, self._values = states
 
@@ -76,7 +76,7 @@ class FixedStep:
     """The decoding step of one bucket, for one search after the other."""
 
     def __init__(self, model: Model, bias: Tensor | None, bucket: Bucket, memory: Sequence[Tensor], scores: Tensor) -> None:
-        """``memory`` [2, rows, heads, length, width] of each layer is for its keys and values, ``scores`` float32
+        """Take ``memory`` [2, rows, heads, length, width] of each layer for its keys and values, ``scores`` float32
         [rows, vocabulary] for what a step gives; all are overwritten.
         """
         import torch

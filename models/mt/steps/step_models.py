@@ -28,7 +28,7 @@ class CausalStepModel:
         bias: Tensor | None = None,
         fixed: FixedSteps | None = None,
     ) -> None:
-        """``bias`` [vocabulary] is added to the log-probabilities (minus infinity for tokens never to generate)."""
+        """Take the ``bias`` [vocabulary] of log-probabilities (minus infinity for tokens never to generate)."""
         self._model, self._prompts, self._bias, self._fixed = model, prompts, bias, fixed
 
     def start(self, beams: int, room: int) -> Tensor:

@@ -40,7 +40,7 @@ class ContinuationSet:
     """The continuations that a state offers."""
 
     def __init__(self, members: Iterable[Continuation], hard: int, vocabulary: Vocabulary) -> None:
-        """Constraints below ``hard`` are hard."""
+        """Take ``members``, of whose constraints those below ``hard`` are hard."""
         self.members = tuple(members)
         self.cost = min((one.cost for one in self.members if one.constraint < hard), default=math.inf)
         self._vocabulary = vocabulary
