@@ -257,6 +257,14 @@ class KnowsVoices(Protocol):
 
 
 @runtime_checkable
+class SeveralVoices(Protocol):
+    """A synthesizer backend with several voices for a language; asked where `missing` is empty."""
+
+    def voices_for(self, language: str) -> Sequence[str]:
+        """List presets that speak a language, its default first and then as unlike each other as can be."""
+
+
+@runtime_checkable
 class TakesStyle(Protocol):
     """A synthesizer backend with a ``style`` that only some of its models take."""
 

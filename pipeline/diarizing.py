@@ -24,11 +24,13 @@ class SpeakerSpan:
 class SpeakerTurns:
     """What became known of who speaks: ``spans`` in order, each after those before and never revised.
 
-    Up to ``decided_s`` nothing will be added; speech before it that is in no span has no known speaker.
+    Up to ``decided_s`` nothing will be added; speech before it that is in no span has no known speaker. ``guess`` is who
+    seems to speak after it (empty: nobody knows), for those who cannot wait.
     """
 
     spans: tuple[SpeakerSpan, ...]
     decided_s: float
+    guess: str = ""
 
 
 class Diarizing(Protocol):

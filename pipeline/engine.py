@@ -10,13 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.clock import Clock
-from pipeline.contracts import Backend, TranslationRequest, Translator
+from pipeline.contracts import Backend, TranslationRequest, Translator, Voice
 from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.profiles.profile import Profile, load_profile
-from pipeline.request import ResolvedRequest, ResolvedSpeech, SessionRequest, resolve
+from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.stages.speak import SpokenTarget
+from pipeline.voices.choice import voices_learned_before
 from pipeline.voices.same_voice import SameVoice
+from pipeline.voices.speaker_voices import SpeakerVoices, VoicesLearner
 from pipeline.voices.store import VoiceStore
 
 SPEAKING = ("recognizer", "translator", "synthesizer")
@@ -72,15 +74,16 @@ class Engine:
         """
         models, options = await self.prepare(request)
         speaking = (models.synthesizer, *(one.synthesizer for one in options.also_spoken))
-        learners = {id(one): one for one in speaking if isinstance(one, SameVoice)}
-        return Session(models, options, clock, tuple(learners.values()))
+        learners = [one.learner if isinstance(one, SpeakerVoices) else one for one in speaking]
+        learning = {id(one): one for one in learners if isinstance(one, SameVoice | VoicesLearner)}
+        return Session(models, options, clock, tuple(learning.values()))
 
     async def prepare(self, request: SessionRequest | ResolvedRequest) -> tuple[Models, SessionOptions]:
         """Return the models and options of one session; raises as `session`."""
         resolved = request if isinstance(request, ResolvedRequest) else resolve(request, self.profile)
         asked = resolved.request
         models = await self.models()
-        speech = await self._speech(resolved.speech)
+        speech = await self._speech(resolved)
         first = next(iter(speech), None)
         options = SessionOptions(
             languages=asked.languages,
@@ -103,14 +106,24 @@ class Engine:
         diarizer = await self.model("diarizer") if asked.speakers else None
         return replace(models, synthesizer=first.synthesizer if first else None, diarizer=diarizer), options
 
-    async def _speech(self, speech: Sequence[ResolvedSpeech]) -> list[SpokenTarget]:
-        """Load what speaks each target; the speaker's own voice is learned once for all that one synthesizer speaks."""
+    async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:
+        """Load what speaks each target; voices are learned once for all that one synthesizer speaks."""
         same: dict[str, SameVoice] = {}
+        learners: dict[str, VoicesLearner] = {}
+        speakers, enrolled = resolved.request.speakers, dict[str, Voice]()
+        if speakers and speakers.enrolled and any(one.same_voice for one in resolved.speech):
+            enrolled = voices_learned_before(self.profile, VoiceStore())
         spoken: list[SpokenTarget] = []
-        for one in speech:
+        for one in resolved.speech:
             synthesizer = await self.model(one.synthesizer)
             voice = await one.voice.ready(synthesizer) if one.voice else None
-            if one.same_voice:
+            if speakers and one.same_voice:
+                learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, speakers.consenting))
+                known = enrolled if one.synthesizer == "synthesizer" else {}
+                synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known)
+            elif speakers and one.presets:
+                synthesizer = SpeakerVoices(synthesizer, one.presets)
+            elif one.same_voice:
                 synthesizer = same.setdefault(one.synthesizer, SameVoice(synthesizer))
             spoken.append(SpokenTarget(one.target, synthesizer, one.spoken_as, voice))
         return spoken

@@ -15,7 +15,7 @@ from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
-from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices
+from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices, several_voices
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
@@ -59,6 +59,7 @@ class ResolvedSpeech:
     spoken_as: str  # the language, as that stage calls it
     voice: ChosenVoice | None = None  # an enrolled voice or a preset
     same_voice: bool = False  # the speaker's own
+    presets: tuple[str, ...] = ()  # one for each of several speakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,10 @@ def _speech(
             cloned = same and _clones(other)
             how = "too" if cloned else "in its own voice"
             notices.append(f"{own} does not speak {language_name(target)} ({target}): {type(other).__name__} will, {how}")
-            speech.append(ResolvedSpeech(target, stage, called, None, cloned))
+            one = ResolvedSpeech(target, stage, called, None, cloned)
         else:
-            speech.append(ResolvedSpeech(target, stage, called, voice, same))
+            one = ResolvedSpeech(target, stage, called, voice, same)
+        if request.speakers is not None and voice is None:
+            one = replace(one, presets=several_voices(backends.synthesizers[stage], called))
+        speech.append(one)
     return tuple(speech)

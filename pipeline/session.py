@@ -37,7 +37,6 @@ from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.speak import Speech, SpokenTarget, open_voices
-from pipeline.stages.speakers import STAGE as SPEAKERS
 from pipeline.stages.speakers import SpeakerLabelling, SpeakerOptions, open_speakers
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
 from pipeline.stages.translate import Translating, check_terms, translate
@@ -240,7 +239,7 @@ class Session:
             ("translate", translate(transcripts, tracks, translating, run, live=source.live), units),
         ]
         if speakers is not None:
-            works.append((SPEAKERS, speakers.work(), []))
+            works.append(("speakers", speakers.work(), []))
         for voices, track in zip(speaking, tracks, strict=True):
             works.append(("speak", Speech(voices, self._options.pace, track, run, self._options.silenced).speak(), []))
         for name, work, outputs in works:

@@ -114,7 +114,8 @@ class OnlineDiarizing:
         return self._named(await self._lane.run(self._stream.finish))
 
     def _named(self, turns: SpeakerTurns) -> SpeakerTurns:
-        return replace(turns, spans=tuple(replace(span, speaker=self._name(int(span.speaker))) for span in turns.spans))
+        spans = tuple(replace(span, speaker=self._name(int(span.speaker))) for span in turns.spans)
+        return replace(turns, spans=spans, guess=self._name(int(turns.guess)) if turns.guess else "")
 
     def _name(self, number: int) -> str:
         return self._known[number] if number < len(self._known) else str(number - len(self._known) + 1)

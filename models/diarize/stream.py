@@ -85,7 +85,8 @@ class DiarizingStream:
         for probability in self._detector.probabilities(samples):
             self._at += WINDOW_SAMPLES
             spans += self._window(float(probability))
-        return SpeakerTurns(tuple(spans), self._decided_s)
+        unsure = self._marks and self._marks[-1].speaker is None
+        return SpeakerTurns(tuple(spans), self._decided_s, str(self._marks[-1].nearest) if unsure else "")
 
     def finish(self) -> SpeakerTurns:
         """Decide what is left."""

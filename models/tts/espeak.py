@@ -26,6 +26,10 @@ CHUNK_S = 0.1
 NAMES = {"cmn": "zh", "nb": "no"}  # eSpeak's name of a language: the usual one
 
 
+VARIANTS = ("f2", "m3", "f4", "m7", "f5", "m1")
+"""Of a voice, for several speakers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Espeak:
     """Speaks with eSpeak NG at ``words_per_minute`` (80 to 450).
@@ -56,6 +60,11 @@ class Espeak:
         """Tell if eSpeak has this voice, and its variant if one is named; the program itself ignores unknown variants."""
         base, plus, variant = name.partition("+")
         return base in self._voices() and (not plus or variant in _variants_of(str(self._path())))
+
+    def voices_for(self, language: str) -> Sequence[str]:
+        """List a language's voice, and then its variants."""
+        code = self.voice_of(None, language)
+        return [code, *(f"{code}+{variant}" for variant in VARIANTS if self.has_preset(f"{code}+{variant}"))]
 
     def check_cloning(self) -> None:
         """Raise `Refused`: eSpeak has presets only."""

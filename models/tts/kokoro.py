@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.model_files import models_folder
+from models.model_files import VOICES, models_folder
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
 from models.tts.phonemes import PUNCTUATION
@@ -71,6 +72,15 @@ class Kokoro:
     def has_preset(self, name: str) -> bool:
         """Tell if a voice of this name is in the folder."""
         return name in self.presets()
+
+    def voices_for(self, language: str) -> Sequence[str]:
+        """List the voices of a language, its default first, then women and men in turn."""
+        base = language.partition("-")[0]
+        own = [name for name in self.presets() if VOICES.get(name[0]) == base and name != PRESETS.get(base)]
+        default = PRESETS[base] if base in PRESETS and self.has_preset(PRESETS[base]) else ""
+        like = [name for name in own if name[1] == default[1:2]]
+        pairs = zip_longest([name for name in own if name not in like], like)
+        return [name for name in (default, *chain.from_iterable(pairs)) if name]
 
     def check_cloning(self) -> None:
         """Raise `Refused`: Kokoro has presets only."""

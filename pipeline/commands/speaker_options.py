@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipeline.errors import BadInput, nearest
+from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
 
 LONGEST_NAME = 60
@@ -23,6 +24,12 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
     speakers.add_argument(
         "--names", metavar='"1=NAME,…"', help="what speakers are called, by the order in which they are first heard"
     )
+    speakers.add_argument(
+        "--consent",
+        metavar="NAME[,NAME]",
+        help='who has agreed that --voice same learns their voices, as "Ana,Speaker 2"; others get presets, and enrolled '
+        "speakers their enrolled voices (--speaker-consents: everybody has)",
+    )
 
 
 def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
@@ -37,7 +44,34 @@ def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
         if not asked.isdecimal() or not 1 <= int(asked) <= 100:
             raise BadInput(f"--speakers {arguments.speakers}; {nearest(asked, ['off', 'auto'])}, or a number from 1 to 100")
         most = int(asked)
-    return SpeakersAsked(most, names_of(arguments.names or ""), enrolled=True)
+    agreed = (
+        None
+        if arguments.speaker_consents
+        else frozenset(filter(None, map(str.strip, (arguments.consent or "").split(","))))
+    )
+    return SpeakersAsked(most, names_of(arguments.names or ""), enrolled=True, consenting=agreed)
+
+
+def check_consent(arguments: argparse.Namespace) -> None:
+    """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled.
+
+    Raises `BadInput` where nobody can have agreed, or for consent to nothing.
+    """
+    apart = arguments.speakers.strip().lower() != "off"
+    if arguments.voice == SAME and not arguments.speaker_consents and not apart:
+        raise BadInput(
+            "--voice same copies the voice of whoever is heard, which needs their consent",
+            hint="--voice same --speaker-consents, when everybody who speaks has agreed",
+        )
+    if arguments.speaker_consents and arguments.voice != SAME:
+        raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
+    if arguments.consent is None:
+        return
+    if arguments.voice != SAME or not apart:
+        hint = "--voice same --speakers auto --consent NAME, or neither"
+        raise BadInput("--consent belongs to --voice same where speakers are told apart", hint=hint)
+    if arguments.speaker_consents:
+        raise BadInput("--speaker-consents is the consent of all, --consent of some", hint="one or the other")
 
 
 def names_of(text: str) -> dict[str, str]:

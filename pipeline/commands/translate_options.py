@@ -12,7 +12,7 @@ from typing import Literal
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
 from pipeline.commands.sharing import sharing_of
-from pipeline.commands.speaker_options import speakers_of
+from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
@@ -23,7 +23,6 @@ from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sinks.transcript import check_transcript
 from pipeline.sinks.writing import is_standard_output, same_file
-from pipeline.voices.record import SAME
 
 STANDARD_INPUT = "-"
 Echo = Literal["headphones", "cancel", "off"]
@@ -83,7 +82,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     if arguments.max_lag is not None and not 1.0 <= arguments.max_lag <= 600.0:
         raise BadInput(f"--max-lag {arguments.max_lag:g}; valid: 1 to 600 seconds")
     _check_idle(arguments, files, addresses)
-    _check_consent(arguments)
+    check_consent(arguments)
     targets = tuple(dict.fromkeys(code_of(code) for code in arguments.to.split(",")))
     shown: Shown = arguments.captions_language or "target"
     captions = caption_files(arguments.captions, targets, shown)
@@ -222,17 +221,6 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
     ):
         if given and arguments.no_speech:
             raise BadInput(f"--no-speech leaves nothing to {option}", hint="one or the other")
-
-
-def _check_consent(arguments: argparse.Namespace) -> None:
-    """Refuse a copy of a voice without consent; that of an enrolled voice was given when it was enrolled."""
-    if arguments.voice == SAME and not arguments.speaker_consents:
-        raise BadInput(
-            "--voice same copies the voice of whoever is heard, which needs their consent",
-            hint="--voice same --speaker-consents, when everybody who speaks has agreed",
-        )
-    if arguments.speaker_consents and arguments.voice != SAME:
-        raise BadInput("--speaker-consents belongs to --voice same; an enrolled voice has its own", hint="without it")
 
 
 def _spoken(arguments: argparse.Namespace, targets: tuple[str, ...]) -> tuple[str, ...]:

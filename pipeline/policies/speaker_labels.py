@@ -34,7 +34,7 @@ class SpeakerLabels:
     """Speakers of one session's words, by the spans of a diarizer.
 
     A word has the speaker of the span in which it was said. Words whose speaker is not decided are shown as tentative;
-    after ``wait_s`` of audio they are committed with the speaker who is nearest, or who spoke last.
+    after ``wait_s`` of audio they are committed with the speaker who seems to be theirs, or who is nearest.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None, wait_s: float = WAIT_S) -> None:
@@ -42,6 +42,7 @@ class SpeakerLabels:
         self._wait_s = wait_s
         self._spans: deque[SpeakerSpan] = deque(maxlen=SPANS)
         self._decided_s = 0.0
+        self._guess = ""
         self._held: deque[_Held] = deque()
         self._found: set[str] = set()
         self._last = ""
@@ -52,6 +53,7 @@ class SpeakerLabels:
         """Take in what became known."""
         self._spans += turns.spans
         self._decided_s = max(self._decided_s, turns.decided_s)
+        self._guess = turns.guess
 
     def lose(self) -> None:
         """Give up telling speakers apart: from now on words are of nobody that is known, and do not wait."""
@@ -107,6 +109,8 @@ class SpeakerLabels:
         moment = max((held.word.start + held.word.end) / 2, held.word.end - SAID_S)
         if moment > self._decided_s and heard_s - held.committed_s < self._wait_s and not final:
             return None
+        if moment > self._decided_s and self._guess:
+            return speaker_name(self._guess, self._names)
         near = min(self._spans, key=lambda span: max(span.start - moment, moment - span.end, 0.0), default=None)
         if near is None:
             return self._last

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
-from pipeline.contracts import KnowsVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
+from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk
 from pipeline.profiles.profile import Profile, load_profile, profile_names
@@ -80,6 +80,20 @@ def check_cloning(synthesizer: SynthesizerBackend) -> None:
     known = knows_voices(synthesizer)
     if known is not None:
         known.check_cloning()
+
+
+def several_voices(synthesizer: SynthesizerBackend, language: str) -> tuple[str, ...]:
+    """List the presets that different speakers can have in a language; none where they are not known before loading."""
+    if not isinstance(synthesizer, SeveralVoices) or synthesizer.missing():
+        return ()
+    return tuple(synthesizer.voices_for(language))
+
+
+def voices_learned_before(profile: Profile, store: VoiceStore) -> dict[str, Voice]:
+    """Load the enrolled voices that the profile's model can speak with as they are."""
+    records = [store.record(name) for name in store.names()]
+    model = model_of(profile)
+    return {record.name: store.voice(record, model) for record in records if model in record.arrays}
 
 
 def styled(profile: Profile, style: str) -> Profile:

@@ -48,7 +48,7 @@ class SameVoice:
     @asynccontextmanager
     async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
         """Begin a session's speech; raises `Refused` at once if the synthesizer cannot learn a voice."""
-        await self._refuse_if_it_cannot()
+        await refuse_if_it_cannot(self._synthesizer)
         async with AsyncExitStack() as opened:
             first = await opened.enter_async_context(self._synthesizer.open(voice, language))
             yield _Changing(self, self._synthesizer, language, opened, first)
@@ -61,14 +61,15 @@ class SameVoice:
         else:
             self.voice = Voice(SAME, learned.arrays)
 
-    async def _refuse_if_it_cannot(self) -> None:
-        """Ask with a clip that is too short for any voice: only a synthesizer that has none to learn says `Refused`."""
-        try:
-            await self._synthesizer.enrol(AudioChunk(np.zeros(1, np.float32), VOICE_HZ, 0.0))
-        except Refused:
-            raise
-        except BadInput:
-            return
+
+async def refuse_if_it_cannot(synthesizer: Synthesizer) -> None:
+    """Ask with a clip that is too short for any voice: only a synthesizer that has none to learn says `Refused`."""
+    try:
+        await synthesizer.enrol(AudioChunk(np.zeros(1, np.float32), VOICE_HZ, 0.0))
+    except Refused:
+        raise
+    except BadInput:
+        return
 
 
 class _Changing:

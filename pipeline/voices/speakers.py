@@ -20,12 +20,14 @@ SHORTEST_S = 1.5
 class SpeakersAsked:
     """What a listener asks for: at most so many speakers (none: as many as there are), ``names`` by number from "1".
 
-    ``enrolled``: those whose voices are enrolled with their clip are called by name.
+    ``enrolled``: those whose voices are enrolled with their clip are called by name. ``consenting``, by name, have agreed
+    that their voices are learned (none: everybody has).
     """
 
     most: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     enrolled: bool = False
+    consenting: frozenset[str] | None = None
 
     async def options(self, store: VoiceStore) -> SpeakerOptions:
         """Return the options of a session, with the clips of known voices."""

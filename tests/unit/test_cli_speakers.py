@@ -77,6 +77,9 @@ def test_without_the_option_a_profile_with_a_diarizer_writes_the_same(talk, tmp_
         (["--names", "1=Ana"], "--speakers"),
         (["--speakers", "2", "--names", "Ana"], "1=Ana,2=Bob"),
         (["--speakers", "auto"], "names no diarizer"),
+        (["--voice", "same"], "--speaker-consents"),
+        (["--consent", "Ana"], "--voice same"),
+        (["--voice", "same", "--speakers", "2", "--speaker-consents", "--consent", "Ana"], "one or the other"),
     ],
 )
 def test_what_cannot_be_is_refused(talk, capsys, options, said):

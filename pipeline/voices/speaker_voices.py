@@ -1,0 +1,150 @@
+"""Each speaker in a voice of their own: learned from what they say, enrolled, or another preset for each."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from pipeline.contracts import Speaking, Synthesizer, Voice
+from pipeline.errors import TranslateLiveError
+from pipeline.events import AudioChunk, Event, Fault, Notice, ReadingUnit, SpeechChunk, Transcript
+from pipeline.voices.live_voice import LiveVoice
+from pipeline.voices.record import SAME
+from pipeline.voices.same_voice import refuse_if_it_cannot
+
+OPEN = 3  # speeches at once: each takes the memory of a session
+LEARNED = 12  # speakers whose voices are learned
+RECENT_S = 15.0  # of audio that are kept for a speaker who is heard for the first time
+
+
+class VoicesLearner:
+    """A `Sink` of a session that learns the voice of each of its speakers who agreed; ``consenting`` by name, none: all.
+
+    A voice that cannot be learned is told in ``notices``, and the next clip is tried.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, consenting: Collection[str] | None = None) -> None:
+        self.voices: dict[str, Voice] = {}
+        self.notices: list[Notice] = []
+        self._synthesizer, self._consenting = synthesizer, consenting
+        self._live: dict[str, LiveVoice] = {}
+        self._recent: deque[AudioChunk] = deque()
+
+    async def put(self, event: Event) -> None:
+        """Collect what each speaker says, and learn their voice when there is enough of it."""
+        match event:
+            case AudioChunk():
+                self._recent.append(event)
+                while self._recent[0].end < event.end - RECENT_S:
+                    self._recent.popleft()
+                for live in self._live.values():
+                    live.hear(event)
+            case Transcript():
+                for speaker in dict.fromkeys(event.speaker_of(word) for word in event.committed):
+                    await self._note(speaker, event)
+
+    async def close(self) -> None:
+        """Do nothing: the voices end with their session."""
+
+    async def _note(self, speaker: str, transcript: Transcript) -> None:
+        if not speaker or (self._consenting is not None and speaker not in self._consenting):
+            return
+        if speaker not in self._live:
+            if len(self._live) >= LEARNED:
+                return
+            self._live[speaker] = LiveVoice()
+            for chunk in self._recent:
+                self._live[speaker].hear(chunk)
+        said = tuple(word for word in transcript.committed if transcript.speaker_of(word) == speaker)
+        self._live[speaker].note(replace(transcript, committed=said))
+        if (clip := self._live[speaker].due()) is not None:
+            try:
+                learned = await self._synthesizer.enrol(clip)
+            except TranslateLiveError as error:
+                self.notices.append(Fault("speak", f"the voice of {speaker} was not learned: {error}", fatal=False))
+            else:
+                self.voices[speaker] = Voice(SAME, learned.arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerVoices:
+    """A `Synthesizer` over another one that gives each speaker a voice.
+
+    That is the ``enrolled`` one of that name, else the one that ``learner`` has learned, else one of ``presets``: the first
+    speaker has the first, and so on, from the beginning again where there are more speakers than presets.
+    """
+
+    synthesizer: Synthesizer
+    presets: Sequence[str] = ()
+    learner: VoicesLearner | None = None
+    enrolled: Mapping[str, Voice] = field(default_factory=dict)
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Learn a voice as the synthesizer does."""
+        return await self.synthesizer.enrol(audio)
+
+    @asynccontextmanager
+    async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
+        """Begin a session's speech; ``voice`` (none: the preset) is the first speaker's, and that of whoever has no other.
+
+        Raises `Refused` at once if voices are to be learned and the synthesizer cannot.
+        """
+        if self.learner is not None:
+            await refuse_if_it_cannot(self.synthesizer)
+        async with aclosing(_Choir(self, voice, language)) as choir:
+            await choir.speech(voice)
+            yield choir
+
+
+class _Choir:
+    """A session's speech in several voices. Those that were used last are kept open, at most `OPEN`."""
+
+    def __init__(self, voices: SpeakerVoices, default: Voice | None, language: str) -> None:
+        self._voices, self._default, self._language = voices, default, language
+        self._given: dict[str, Voice | None] = {}  # the preset of each speaker
+        self._open: OrderedDict[int, tuple[Voice | None, Speaking, AsyncExitStack]] = OrderedDict()
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        """Say a unit in its speaker's best voice that is known at its start."""
+        speaking = await self.speech(self._voice_of(unit.speaker))
+        async with aclosing(speaking.say(unit, text)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def aclose(self) -> None:
+        """End all speech."""
+        while self._open:
+            await self._open.popitem()[1][2].aclose()
+
+    async def speech(self, voice: Voice | None) -> Speaking:
+        """The speech in a voice, opened if it is not; what was not used for longest makes room."""
+        if id(voice) not in self._open:
+            while len(self._open) >= OPEN:
+                await self._open.popitem(last=False)[1][2].aclose()
+            try:
+                await self._open_one(voice)
+            except Exception:  # the border to the model, which may have memory for one only
+                if not self._open:
+                    raise
+                await self.aclose()
+                await self._open_one(voice)
+        self._open.move_to_end(id(voice))
+        return self._open[id(voice)][1]
+
+    async def _open_one(self, voice: Voice | None) -> None:
+        opened = AsyncExitStack()
+        speaking = await opened.enter_async_context(self._voices.synthesizer.open(voice, self._language))
+        self._open[id(voice)] = voice, speaking, opened
+
+    def _voice_of(self, speaker: str) -> Voice | None:
+        learner = self._voices.learner
+        if speaker in self._voices.enrolled:
+            return self._voices.enrolled[speaker]
+        if learner is not None and speaker in learner.voices:
+            return learner.voices[speaker]
+        if speaker not in self._given and speaker and self._voices.presets:
+            number = len(self._given) % len(self._voices.presets)
+            self._given[speaker] = Voice(self._voices.presets[number]) if number else self._default
+        return self._given.get(speaker, self._default)
