@@ -163,6 +163,13 @@ def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
         yield _named(chosen.model), folder
 
 
+def _omnivoice(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    from models.tts.hub import hub_folder  # noqa: PLC0415
+
+    if folder := hub_folder(chosen.model, "audio_tokenizer/model.safetensors"):
+        yield _named(chosen.model), folder
+
+
 FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.asr.whisper:FasterWhisper": _whisper,
     "models.mt.bergamot.backend:Bergamot": _bergamot,
@@ -174,6 +181,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.tts.kokoro:Kokoro": _kokoro,
     "models.tts.piper:Piper": _piper,
     "models.tts.qwen3:Qwen3TTS": _qwen,
+    "models.tts.omnivoice:OmniVoice": _omnivoice,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 

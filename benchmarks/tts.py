@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import tts_weights
+from benchmarks import omnivoice_checkpoint, tts_omnivoice, tts_weights
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
     Timing,
@@ -38,9 +38,10 @@ _STREAMS = (1, 2, 4, 8, 16, 32, 64)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m benchmarks tts``."""
-    parser.add_argument(
-        "--geometry", action="append", choices=sorted(GEOMETRIES), help="size of the model; may be repeated"
-    )
+    parser.add_argument("--engine", choices=("qwen3", "omnivoice"), default="qwen3", help="which speech model")
+    geometries = sorted({*GEOMETRIES, *omnivoice_checkpoint.GEOMETRIES})
+    parser.add_argument("--geometry", action="append", choices=geometries, help="size of the model; may be repeated")
+    parser.add_argument("--steps", type=int, default=16, help="of omnivoice: steps of a unit")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--frames", type=int, default=50, help="frames per utterance (80 ms each)")
     parser.add_argument("--rounds", type=int, default=3, help="utterances of each system, taking turns; the median counts")
@@ -55,7 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights-folder", type=Path, metavar="DIR", help="with --weights: where they lie (TRANSLATE_LIVE_MODELS)"
     )
     parser.add_argument(
-        "--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"a peer and its Python: {', '.join(PEERS)}"
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help=f"a peer and its Python: {', '.join(PEERS)}; of omnivoice: omnivoice",
     )
 
 
@@ -65,6 +70,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         return tts_weights.measure(arguments.weights, arguments.weights_folder, arguments.save)
     if arguments.frames < 2 or arguments.rounds < 1:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
+    if arguments.engine == "omnivoice":
+        return tts_omnivoice.measure(arguments)
     for peer in arguments.peer:
         parse_peer(peer)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)

@@ -147,6 +147,14 @@ class Synthesizer(Protocol):
         """Begin a session's speech; no voice: the backend's preset for the language."""
 
 
+@runtime_checkable
+class EnrolsWords(Protocol):
+    """A loaded synthesizer that learns a voice from a clip together with the words said in it, and only so."""
+
+    async def enrol_said(self, audio: AudioChunk, words: str) -> Voice:
+        """Learn a voice from 3 to 15 s of speech and its ``words``; raises `BadInput` for a clip that is unfit."""
+
+
 class Source(Protocol):
     """Audio that comes in: mono chunks of one sample rate, in order, and notices about it (a device lost, a gap).
 

@@ -31,7 +31,8 @@ def read_shape(section: Section) -> TransformerShape:
     """Read the geometry of a decoder stack; variants this engine does not compute are refused."""
     if section.values.get("attention_bias") or section.values.get("use_sliding_window"):
         raise ModelError(f"{section.where}: attention_bias and use_sliding_window are not supported")
-    scaling = section.values.get("rope_scaling") or {}
+    rope = Section(section.values.get("rope_parameters") or section.values, section.where)  # newer files have it apart
+    scaling = section.values.get("rope_scaling") or section.values.get("rope_parameters") or {}
     if scaling.get("rope_type", scaling.get("type", "default")) != "default":
         raise ModelError(f"{section.where}: rope_scaling {scaling!r} is not supported, only the default type is")
     if section.take("hidden_act", str) != "silu":
@@ -43,6 +44,6 @@ def read_shape(section: Section) -> TransformerShape:
         heads=section.integer("num_attention_heads"),
         kv_heads=section.integer("num_key_value_heads"),
         head_dim=section.integer("head_dim"),
-        rope_theta=section.take("rope_theta", float),
+        rope_theta=rope.take("rope_theta", float),
         norm_eps=section.take("rms_norm_eps", float),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -84,7 +84,7 @@ async def given_consent(statement: Statement, found: AnalysedRecording, recogniz
         raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent", hint=how_to(statement))
     if recognizer is not None:
         samples = resampled(found.recording.samples, found.recording.sample_rate, FINDER_HZ)
-        _refuse_other(path, statement, await recognized(recognizer, samples, statement))
+        _refuse_other(path, statement, await recognized(recognizer, samples, statement.language, ["translate-live"]))
     elif not statement.own:
         raise BadInput(
             f"this profile does not hear {language_name(statement.language)}, so the consent cannot be checked; "
@@ -100,11 +100,11 @@ async def given_consent(statement: Statement, found: AnalysedRecording, recogniz
     )
 
 
-async def recognized(recognizer: Recognizer, samples: Samples, statement: Statement) -> str:
-    """Recognize the text of a 16 kHz recording."""
+async def recognized(recognizer: Recognizer, samples: Samples, language: str, expected: Sequence[str] = ()) -> str:
+    """Recognize the text of a 16 kHz recording in a language; ``expected`` are words that may be in it."""
     words: list[Word] = []
     half_second = FINDER_HZ // 2
-    async with recognizer.open([statement.language], ["translate-live"]) as listening:
+    async with recognizer.open([language], expected) as listening:
         for start in range(0, len(samples), half_second):
             chunk = AudioChunk(samples[start : start + half_second], FINDER_HZ, start / FINDER_HZ)
             words += (await listening.hear(chunk)).committed

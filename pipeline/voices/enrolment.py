@@ -7,14 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from pipeline.contracts import EnrolsWords, Synthesizer, Voice
 from pipeline.errors import BadInput
+from pipeline.events import AudioChunk
+from pipeline.languages import language_name
 from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, require
 from pipeline.voices.choice import check_cloning, model_of
-from pipeline.voices.consent import Statement, given_consent, missing_consent, statement_for, utc_now
-from pipeline.voices.quality import SpeechFinder
+from pipeline.voices.consent import Statement, given_consent, missing_consent, recognized, statement_for, utc_now
+from pipeline.voices.quality import FINDER_HZ, SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
-from pipeline.voices.reference_clip import AnalysedRecording, ReferenceClip, analyse, read_recording, reference_clip
+from pipeline.voices.reference_clip import (
+    AnalysedRecording,
+    ReferenceClip,
+    analyse,
+    read_recording,
+    reference_clip,
+    resampled,
+)
 from pipeline.voices.store import VoiceStore
 
 # A speech model's speaker vectors were not trained to tell speakers apart, and no trained weights were at hand to find a
@@ -57,9 +67,28 @@ async def enrol(request: Enrolment, profile: Profile, store: VoiceStore, tell: C
         tell(ONE_SPEAKER)
     tell("learning the voice")
     async with backends.synthesizer.load() as synthesizer:
-        voice = await synthesizer.enrol(clip.audio)
+        voice = await learned(synthesizer, clip.audio, request.language, profile)
     kept = clip.audio if request.keep_clip else None
     return store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
+
+
+async def learned(synthesizer: Synthesizer, clip: AudioChunk, language: str, profile: Profile) -> Voice:
+    """Learn a voice from a clip in a language, and where the synthesizer asks for its words, from what a recognizer hears.
+
+    Raises `BadInput` where it does not hear the language.
+    """
+    if not isinstance(synthesizer, EnrolsWords):
+        return await synthesizer.enrol(clip)
+    hearing = profile.backends.recognizer
+    if language not in hearing.languages():
+        raise BadInput(
+            f"a voice is learned from a clip and its words here; {profile.name} does not hear {language_name(language)}",
+            hint="a clip in a language that it hears",
+        )
+    require(profile.name, hearing.missing())
+    async with hearing.load() as recognizer:
+        words = await recognized(recognizer, resampled(clip.samples, clip.sample_rate, FINDER_HZ), language)
+    return await synthesizer.enrol_said(clip, words)
 
 
 def _statement(request: Enrolment, store: VoiceStore) -> Statement:

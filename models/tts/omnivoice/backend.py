@@ -1,0 +1,147 @@
+"""OmniVoice as a backend: settings, license, what is missing, download, loading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.hub import fetch_snapshot, hub_folder
+from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
+from models.tts.omnivoice.languages import MEASURED, UNMEASURED
+from models.tts.omnivoice.style import attributes
+from pipeline.contracts import Missing, Progress, Synthesizer
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
+from pipeline.lane import Lane
+
+LICENSE = (
+    "OmniVoice's weights are CC-BY-NC (no commercial use), and its audio tokenizer, Higgs Audio v2, stands under the Boson "
+    "Higgs Audio 2 Community License (attribution, the terms of Meta Llama 3, and none of it above 100,000 users a year "
+    "without a license of one's own)"
+)
+"""What the checkpoint's licenses limit: the weights' by their authors (k2-fsa/OmniVoice, issues 235 and 258), the other
+as quoted in boson-ai/higgs-audio, issue 184; its text lies in the tokenizer's folder. The package's code is Apache-2.0."""
+
+_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+_LAST = f"{AUDIO_TOKENIZER}/model.safetensors"
+_FILES = ("config.json", "tokenizer*.json", "model*.safetensors*", f"{AUDIO_TOKENIZER}/*")
+_STEPS = range(4, 65)
+
+
+@dataclass(frozen=True, slots=True)
+class OmniVoice:
+    """Settings of OmniVoice, which speaks a unit at once in 16 steps (arXiv:2604.00688). It is in no profile: `LICENSE`."""
+
+    accept_license: bool = False  # you have read both licenses, and your use is one that they allow
+    model: str = "k2-fsa/OmniVoice"  # Hugging Face id or folder
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:n"
+    dtype: str = "auto"  # "auto" (bfloat16 on CUDA, float32 elsewhere), "bfloat16" or "float32"
+    style: str = ""  # attributes of a voice that the model makes up, as "female, low pitch, british accent"
+    seed: int = 1
+    steps: int = 16  # of a unit; 32, upstream's default, takes twice the time
+    sessions: int = 4  # that speak at once; their memory is allocated when loading
+    unmeasured: bool = False  # also the languages of which nobody has published how well it speaks them
+    graphs: bool = False  # capture steps as CUDA graphs when loading; off, for that has not been run on a GPU
+
+    def missing(self) -> Sequence[Missing]:
+        """List the packages and model files that this machine lacks, and first your consent to the licenses."""
+        if not self.accept_license:
+            fix = "read them, and if they allow your use, synthesizer.accept_license=true"
+            return [Missing(f"consent to licenses that limit use: {LICENSE}", fix, fetchable=False)]
+        lacking = [name for name in _PACKAGES if find_spec(name) is None]
+        if lacking:
+            return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
+        if self._folder is None:
+            return [Missing(f"the model {self.model}", FETCH_MODELS)]
+        return []
+
+    def languages(self) -> frozenset[str]:
+        """Give the languages it speaks: those that were measured, and with ``unmeasured`` all."""
+        return MEASURED | UNMEASURED if self.unmeasured else MEASURED
+
+    def presets(self) -> Collection[str]:
+        """List its preset voices: it has none."""
+        return ()
+
+    def has_preset(self, name: str) -> bool:
+        """Tell that it has no preset voice."""
+        return False
+
+    def check_cloning(self) -> None:
+        """Do nothing: it learns voices."""
+
+    def check_style(self) -> None:
+        """Raise `Refused` for a style with an attribute that the model does not know."""
+        attributes(self.style)
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
+        if not on_gpu(self.device):
+            return {}
+        if self._folder is None:
+            return {f"an unknown size for {Path(self.model).name}": 0}
+        config = read_model_config(self._folder)
+        session = POSITIONS * config.transformer.hidden + (self.steps + 4) * config.codebooks * MOST_FRAMES
+        weights, tokenizer = count_elements(self._folder), count_elements(self._folder / AUDIO_TOKENIZER)
+        return {
+            f"weights of {Path(self.model).name}, from its files": weights * number_bytes(self.dtype) + tokenizer * 4,
+            f"prompts and frames of {self.sessions} sessions": self.sessions * session * 4,
+        }
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint from Hugging Face, unless it is there; refused without consent to its licenses."""
+        if not self.accept_license:
+            raise Refused(LICENSE, hint="synthesizer.accept_license=true if they allow your use", code="license")
+        if self._folder is None:
+            fetch_snapshot(self.model, _FILES, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Load the checkpoint and speak a unit, so that the first session waits for nothing."""
+        from models.tts.omnivoice.engine_loop import EngineLoop
+        from models.tts.omnivoice.loading import load_engine
+        from models.tts.omnivoice.synthesizer import OmniVoiceSynthesizer, SynthesizerSettings
+
+        folder = self._checked()
+        failure: Exception | None = None
+        with Lane("omnivoice") as lane:
+            engine, text, encoder = await lane.run(
+                load_engine, folder, self.device, self.dtype, self.sessions, self.steps, graphs=self.graphs
+            )
+            loop = EngineLoop(engine, lane)
+            settings = SynthesizerSettings(self.style, self.seed, self.unmeasured)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    turning = tasks.create_task(loop.run())
+                    try:
+                        yield OmniVoiceSynthesizer(loop, text, encoder, settings)
+                    except Exception as error:  # a border: raised again below, and not as a group
+                        failure = error
+                    finally:
+                        turning.cancel()
+            finally:
+                try:
+                    await lane.free(engine.close)
+                except RuntimeError as error:  # a GPU that has failed says so again
+                    failure = failure or ModelError(f"the device of the speech model has failed: {error}")
+        if failure is not None:
+            raise failure
+
+    def _checked(self) -> Path:
+        """Find the checkpoint's folder; raises what its settings and this machine do not allow."""
+        if not self.accept_license:
+            raise Refused(LICENSE, hint="synthesizer.accept_license=true if they allow your use", code="license")
+        if self.steps not in _STEPS or self.sessions < 1:
+            raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
+        self.check_style()
+        if (folder := self._folder) is None:
+            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
+        return folder
+
+    @property
+    def _folder(self) -> Path | None:
+        return hub_folder(self.model, _LAST)

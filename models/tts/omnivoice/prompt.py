@@ -1,0 +1,112 @@
+"""Prompt of a unit: tags, the text that was and is to be said, and the speech that goes before.
+
+The model reads one line: tags for language and style, the transcript of the reference with the unit's text behind it, the
+reference's codes, and the unit's own frames, which are masked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tts.checkpoint import DOWNLOAD_AGAIN
+from pipeline.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Codes = NDArray[np.int64]
+
+TAGS = ("denoise", "lang_start", "lang_end", "instruct_start", "instruct_end", "text_start", "text_end")
+_IDEOGRAPH = "[\u4e00-\u9fff]"
+_BESIDE_IDEOGRAPHS = re.compile(rf"(?<={_IDEOGRAPH})\s+|\s+(?={_IDEOGRAPH})")
+_CLOSING = frozenset(";:,.!?…)]}\"'“”‘’；：，。！？、）】")  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Speech whose voice and manner a unit takes: its codes [codebooks, frames], its transcript, and its loudness (RMS).
+
+    ``rms`` is None for speech of the model's own, whose loudness means nothing.
+    """
+
+    codes: Codes
+    text: str
+    rms: float | None
+
+    @property
+    def length(self) -> tuple[str, int]:
+        """Text and frames, from which other text's length is estimated."""
+        return self.text, self.codes.shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """Prompt of one unit: text ids, then the reference's codes [codebooks, frames] (no frames: none)."""
+
+    text: tuple[int, ...]
+    codes: Codes
+
+    def __len__(self) -> int:
+        return len(self.text) + int(self.codes.shape[1])
+
+
+class PromptTokenizer:
+    """Tokenizer of a checkpoint with the tags of its prompts. Tags are never read from text: there they are spelled out."""
+
+    def __init__(self, folder: Path, codebooks: int) -> None:
+        """Read ``tokenizer.json``; raises `ModelError` for one that is missing, damaged or another model's."""
+        self._tokenizer = _load(folder / "tokenizer.json")
+        self._codebooks = codebooks
+        ids = {tag: self._tokenizer.token_to_id(f"<|{tag}|>") for tag in TAGS}
+        if lacking := [tag for tag, number in ids.items() if number is None]:
+            raise ModelError(f"{folder / 'tokenizer.json'} has no tag <|{lacking[0]}|>: the tokenizer is another model's")
+        self._ids = ids
+
+    def prompt(self, text: str, language: str | None, style: str, reference: Reference | None) -> Prompt:
+        """Lay out the prompt of ``text`` in a language (the model's id; None: it guesses) and a style (empty: none)."""
+        ids = self._ids
+        tags = [ids["denoise"]] if reference is not None else []
+        tags += [ids["lang_start"], *self.encode(language or "None"), ids["lang_end"]]
+        tags += [ids["instruct_start"], *self.encode(style or "None"), ids["instruct_end"]]
+        said = self.encode(joined(reference.text if reference else "", text))
+        codes = reference.codes if reference is not None else np.zeros((self._codebooks, 0), dtype=np.int64)
+        return Prompt((*tags, ids["text_start"], *said, ids["text_end"]), codes)
+
+    def encode(self, text: str) -> list[int]:
+        """Encode text without tags; a lone surrogate, which UTF-8 cannot encode, reads as a question mark."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        return list(self._tokenizer.encode(clean, add_special_tokens=False).ids)
+
+
+def joined(reference: str, text: str) -> str:
+    """Join the transcript of the reference and the text as the model was trained to read them."""
+    whole = f"{reference.strip()} {text.strip()}" if reference else text.strip()
+    whole = re.sub(r"[\r\n]+", "", whole).replace("（", "(").replace("）", ")")  # noqa: RUF001
+    return _BESIDE_IDEOGRAPHS.sub("", re.sub(r"[ \t]+", " ", whole))
+
+
+def closed(transcript: str) -> str:
+    """End a transcript with a full stop where it has no mark at its end, so that the text behind it begins anew."""
+    text = transcript.strip()
+    if not text or text[-1] in _CLOSING:
+        return text
+    return text + ("。" if re.search(_IDEOGRAPH, text) else ".")
+
+
+def _load(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library's errors have no type of their own
+        raise ModelError(f"{path} cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer

@@ -1,0 +1,106 @@
+"""Speech of one session: reading units in, samples out, in one voice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.tts.devices import refusing_when_full
+from models.tts.omnivoice.config import MOST_FRAMES
+from models.tts.omnivoice.duration import estimated_frames
+from models.tts.omnivoice.engine import Unit
+from models.tts.omnivoice.engine_loop import EngineLoop
+from models.tts.omnivoice.prompt import PromptTokenizer, Reference
+from models.tts.omnivoice.style import style_for
+from models.tts.silence import EdgeTrim, pause_s
+from models.tts.spoken_text import spoken_text
+from models.tts.text_pieces import cut, speakable
+from pipeline.events import ReadingUnit, Samples, SpeechChunk
+
+_QUIET_RMS = 0.1
+_PEAK = 0.5  # of a voice that the model makes up, whose loudness means nothing
+_LEAST_ANCHOR, _MOST_ANCHOR = 25, 250  # frames, 1 to 10 s: shorter tells too little of a voice, longer costs every step
+
+
+@dataclass(slots=True)
+class SessionVoice:
+    """Voice of one session: its language's tag, style and seed, and the speech whose voice its units take."""
+
+    tag: str
+    style: str
+    seed: int
+    reference: Reference | None
+    gain: float | None = None  # of a voice that the model made up
+
+    def loudness(self, samples: Samples) -> float:
+        """Choose the factor for a unit's samples: the clip's loudness, or that of the first unit of a voice made up."""
+        rms = self.reference.rms if self.reference is not None else None
+        if rms is not None:
+            return min(1.0, rms / _QUIET_RMS)
+        peak = float(np.abs(samples).max(initial=1e-6))
+        self.gain = self.gain or _PEAK / peak
+        return min(self.gain, 1 / peak)
+
+
+class UnitSpeech:
+    """Speaker of a session's units, one after the other; each is decoded as a whole, so its text is awaited first.
+
+    Where no voice is given the model makes one up, and the first unit that is long enough becomes the reference of those
+    after it, so that the voice stays.
+    """
+
+    def __init__(self, loop: EngineLoop, text: PromptTokenizer, voice: SessionVoice) -> None:
+        self._loop, self._text, self._voice = loop, text, voice
+        self._rate = loop.engine.decoder.config.sample_rate
+        self._one_at_a_time = asyncio.Lock()
+        self._spoken = 0
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk]:
+        """Speak one unit; closing the iterator stops it after the step under way.
+
+        Raises `ModelError` if speech fails, `DeviceError` when the GPU's memory is full, and the error of ``text`` once all
+        text before it has been spoken.
+        """
+        async with self._one_at_a_time:
+            whole, failure = await _read(text)
+            for part in cut(spoken_text(whole, unit.language), self._length, MOST_FRAMES):
+                if speakable(part):
+                    with refusing_when_full("to speak this"):
+                        samples = await self._speak(part)
+                    yield SpeechChunk(unit.number, samples, self._rate, last=False)
+            if failure is not None:
+                raise failure
+            yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
+
+    def _length(self, text: str) -> int:
+        """Tell how long a text is: its frames, or its tokens where they are more."""
+        return max(self._frames(text), len(self._text.encode(text)))
+
+    def _frames(self, text: str) -> int:
+        reference = self._voice.reference
+        return estimated_frames(text, reference.length if reference is not None else None)
+
+    async def _speak(self, text: str) -> Samples:
+        voice, frames = self._voice, min(self._frames(text), MOST_FRAMES)
+        prompt = self._text.prompt(text, voice.tag, style_for(voice.style, text), voice.reference)
+        self._spoken += 1
+        spoken = await self._loop.speak(Unit(prompt, frames, voice.seed + self._spoken))
+        samples = spoken.samples * np.float32(voice.loudness(spoken.samples))
+        if voice.reference is None and _LEAST_ANCHOR <= frames <= _MOST_ANCHOR:
+            voice.reference = Reference(spoken.codes, text, None)
+        edges = EdgeTrim(self._rate)
+        return np.concatenate([edges.pass_on(samples), edges.finish(pause_s(text), broken_off=False)])
+
+
+async def _read(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
+    """Read a unit's text to its end, or up to the error that ends it."""
+    pieces: list[str] = []
+    try:
+        async for piece in text:
+            pieces.append(piece)
+    except Exception as error:  # a border: raised again once what came before has been spoken
+        return "".join(pieces), error
+    return "".join(pieces), None
