@@ -64,6 +64,8 @@ def _run(argv: Sequence[str] | None) -> int:
         command, arguments = parse(words)
         if arguments.log_file:
             _log_to(arguments.log_file)
+        if verbose or arguments.log_file:
+            _keep_texts_out_of_logs()
         exit_code = command.run(arguments)
         sys.stdout.flush()
         return exit_code
@@ -122,6 +124,14 @@ def _log_to(path: Path) -> None:
     handler.setFormatter(logging.Formatter(_LOG_LINE))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.DEBUG)
+
+
+def _keep_texts_out_of_logs() -> None:
+    """Silence libraries that log what they send and receive, which holds what was said."""
+    import logging  # noqa: PLC0415 - help does not need it
+
+    for library in ("websockets", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _open_missing_streams() -> None:

@@ -187,8 +187,7 @@ class Session:
         options, synthesizer = self._options, self._models.synthesizer
         if options.spoken is None or synthesizer is None:
             return []
-        first = SpokenTarget(options.spoken, synthesizer, options.spoken_as, options.voice)
-        spoken = [first, *options.also_spoken]
+        spoken = [SpokenTarget(options.spoken, synthesizer, options.spoken_as, options.voice), *options.also_spoken]
         return [spoken] if options.one_track else [[one] for one in spoken]
 
     async def _run_stages(
@@ -250,8 +249,7 @@ class Session:
         try:
             await work
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             error = ModelError("something it waited for was cancelled")  # a task group would take that for a normal end
             self._failed.append((name, error))
@@ -268,10 +266,9 @@ class Session:
             await capture(source, audio, run, told_to_stop=lambda: self._stopping)
 
     def _policies(self) -> dict[str, UnitPolicy]:
-        source = self._options.languages[0] if len(self._options.languages) == 1 else ""
-        return {
-            target: unit_policy(self._options.units, source, target, self._glossary) for target in self._options.targets
-        }
+        asked = self._options
+        source = asked.languages[0] if len(asked.languages) == 1 else ""
+        return {target: unit_policy(asked.units, source, target, self._glossary) for target in asked.targets}
 
     def _vocabulary(self) -> tuple[str, ...]:
         """List words for the recognizer to expect, likeliest last: source terms of the glossary, then hints."""

@@ -47,6 +47,14 @@ class Plan:
         asked = self.options.request.spoken_targets
         return {self.resolved.targets_by_name[one]: path for one, path in track_files(self.options.out, asked).items()}
 
+    @property
+    def written(self) -> list[Path]:
+        """The files of this session, without those of a recording."""
+        options = self.options
+        spoken: list[Path | None] = [*self.speech_files.values()] or [options.out]
+        captions = [file.path for file in self.captions]
+        return [path for path in (*spoken, *captions, options.transcript, options.events) if path]
+
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""

@@ -14,6 +14,7 @@ from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
+from pipeline.commands.keeping import keeping, note_voices, swept
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
 from pipeline.commands.translate_plan import Plan, planned
@@ -47,6 +48,7 @@ from pipeline.version import version
 def run_translation(options: TranslateOptions) -> int:
     """Translate as the options say; gives the exit code, raises `TranslateLiveError` for what a user can be told."""
     logging.basicConfig(level=logging.CRITICAL)  # libraries may not write over the view; -v has configured it already
+    swept(_teller(options, sys.stderr))
     plan = planned(options, _teller(options, sys.stderr))
     return asyncio.run(_interruptible(plan))
 
@@ -77,13 +79,15 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
         recorded = None if options.mic or options.address else _file_source(options, clock, tell)
         sinks = []
-        published = await opened.enter_async_context(options.sharing.sinks(new_session_id(), _about(plan), tell))
+        session_id = new_session_id()
+        published = await opened.enter_async_context(options.sharing.sinks(session_id, _about(plan), tell))
         length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
         films = _films(plan, length_s, tell)
-        for sink in [*published, *_sinks(plan, clock, clock_time, played), *films]:
+        for sink in [*published, *_sinks(plan, clock, clock_time, played), *films, *keeping(plan, session_id)]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)
+        note_voices(plan, session_id)
         views = [*_views(plan, out, errors, clock, _keep_on if sinks else session.stop), LoggedNotices()]
         views += _progress(recorded, clock, tell)
         for sink in views:
@@ -98,13 +102,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             raise_failure(outlets)
             raise
     raise_failure(outlets)
-    captions = [file.path for file in options.captions]
-    film_file = None if plan.speech_files else options.out
-    if written := [
-        path
-        for path in (film_file, *plan.speech_files.values(), *captions, options.transcript, options.events, options.record)
-        if path
-    ]:
+    if written := [*plan.written, *([options.record] if options.record else [])]:
         tell(f"wrote {', '.join(map(str, written))}")
     if interruption.exit_code is None:
         _check_loudness(loudness, options, errors)

@@ -31,13 +31,14 @@ _ACTIONS = {
     "list": "list the enrolled voices and the presets",
     "remove": "delete a voice and all that is kept of it",
     "preview": "let a voice say a sentence",
+    "audit": "say who enrolled, used and erased a voice, and when",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be done with voices."""
     parser.epilog = EXAMPLES
-    actions = parser.add_subparsers(dest="action", required=True, metavar="add | list | remove | preview")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add | list | remove | preview | audit")
     parsers = {
         action: actions.add_parser(action, help=about, description=f"{about.capitalize()}.", allow_abbrev=False)
         for action, about in _ACTIONS.items()
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_profile_arguments(parsers["list"])
     parsers["remove"].add_argument("name", metavar="NAME", help="which voice (see: translate-live voices list)")
     _add_preview(parsers["preview"])
+    parsers["audit"].add_argument("name", nargs="?", metavar="NAME", help="which voice or speaker (all, as hashes)")
     for action in parsers.values():  # also after the action's name
         action.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="only results and errors")
         action.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log what happens")
@@ -85,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
             _remove(arguments.name)
         case "preview":
             _preview(arguments)
+        case "audit":
+            _audit(arguments.name)
     return 0
 
 
@@ -92,6 +96,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415 - help needs none of this
     import sys  # noqa: PLC0415
 
+    from pipeline.privacy.audit import Audit  # noqa: PLC0415
     from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.voices.enrolment import Enrolment, enrol  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
@@ -114,6 +119,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
 
     tell(why)
     record = asyncio.run(enrol(wish, profile, VoiceStore(), tell))
+    Audit().note("enrolled", record.name)
     hear = f"translate-live voices preview {record.name}{profile_given(arguments)}"
     print(f"voice {record.name}: {record.speech_s:g} s of speech; try: {hear}")  # noqa: T201
 
@@ -167,10 +173,22 @@ def _presets(profile: Profile) -> str:
 
 
 def _remove(name: str) -> None:
+    from pipeline.privacy.audit import Audit  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
     VoiceStore().remove(name)
+    Audit().note("erased", name)
     print(f"voice {name} and all that was kept of it is deleted")  # noqa: T201
+
+
+def _audit(name: str | None) -> None:
+    from pipeline.privacy.audit import Audit  # noqa: PLC0415
+
+    lines = [
+        f"{entry.when}  {entry.action:<8}  by {entry.actor}  {name or entry.subject}  {entry.session}".rstrip()
+        for entry in Audit().entries(name)
+    ]
+    print("\n".join(lines) or "nothing is in the audit of it")  # noqa: T201
 
 
 def _preview(arguments: argparse.Namespace) -> None:

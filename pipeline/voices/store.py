@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import secrets
 import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,10 +19,10 @@ from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, nearest
 from pipeline.events import AudioChunk
 from pipeline.sinks.audio_writer import AudioWriter
+from pipeline.sinks.private import OVERRIDE, data_folder, make_private_folder, write_private
 from pipeline.voices.record import ArraysFile, VoiceRecord, checked_name
 
 RECORD = "voice.json"
-OVERRIDE = "TRANSLATE_LIVE_DATA"  # environment variable with the folder for what this user made
 CLIP_COMMENT = "reference clip of a voice enrolled in translate-live; private"
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -123,6 +121,21 @@ class VoiceStore:
         return self._place(name) / RECORD
 
 
+def key_store(key: str) -> VoiceStore:
+    """The voices of one client of a server, known by the id of its key."""
+    safe = re.fullmatch(r"\w[\w-]{0,63}", key)
+    return VoiceStore(_of_keys() / (key if safe else hashlib.sha256(key.encode()).hexdigest()[:32]) / "voices")
+
+
+def key_stores() -> list[VoiceStore]:
+    """The stores of all clients that enrolled a voice."""
+    return [VoiceStore(path) for path in sorted(_of_keys().glob("*/voices"))]
+
+
+def _of_keys() -> Path:
+    return data_folder() / "keys"
+
+
 def _write_clip(place: Path, clip: AudioChunk) -> str:
     """Write the speech under a new name, so that a record in place keeps its own; gives the name."""
     path = place / f"clip-{secrets.token_hex(4)}.flac"
@@ -172,49 +185,3 @@ def writing(place: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DeviceError(f"the voice in {place} cannot be written: {reason}", hint=f"{OVERRIDE}=FOLDER") from error
-
-
-def make_private_folder(folder: Path) -> None:
-    """Make a folder with mode 0700, also where it was there with another."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Put a file with mode 0600 in place at once: at every moment, also after a crash, it is the old or the new one."""
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last: it belongs to the folder. Not every system can do this."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def data_folder() -> Path:
-    """Find the folder for what this user made: $TRANSLATE_LIVE_DATA, else the system's place (XDG base directories)."""
-    if chosen := os.environ.get(OVERRIDE):
-        return Path(chosen).expanduser()
-    home = Path.home()
-    if sys.platform == "win32":
-        parent = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        parent = home / "Library" / "Application Support"
-    else:
-        parent = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return parent / "translate-live"

@@ -17,7 +17,7 @@ LAYERS = [
     {"channel", "lane", "policies", "glossary"},
     {"audio"},
     {"sources", "sinks", "profiles"},
-    {"stages", "voices"},
+    {"stages", "voices", "privacy"},
     {"session", "request"},
     {"client"},
     {"engine"},

@@ -1,0 +1,44 @@
+"""What a session keeps is noted: its files, for erasure, and whose voice it used, for the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pipeline.commands.translate_plan import Plan
+from pipeline.contracts import Sink
+from pipeline.privacy.audit import Audit
+from pipeline.privacy.erasure import sweep
+from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
+from pipeline.sinks.speech_file import recorded_files
+from pipeline.voices.record import VoiceRecord
+
+
+def keeping(plan: Plan, session: str) -> Iterator[Sink]:
+    """Give the sink that lists the files of a session, if it writes any."""
+    options = plan.options
+    recorded = recorded_files(options.record, plan.tracks) if options.record else []
+    if plan.written or recorded:
+        speakers = [name for record in _enrolled(plan) for name in (record.name, record.consent.who)]
+        kept = kept_session(session, plan.written, recorded, speakers, options.sharing.retention_days)
+        yield LedgerSink(Ledger(), kept)
+
+
+def note_voices(plan: Plan, session: str) -> None:
+    """Put the use of enrolled voices into the audit."""
+    for name in dict.fromkeys(record.name for record in _enrolled(plan)):
+        Audit().note("used", name, session=session)
+
+
+def swept(tell: Callable[[str], None]) -> None:
+    """Delete recordings whose time is over, and tell."""
+    done = sweep(Ledger())
+    for line in done.gone:
+        tell(f"retention: deleted {line}")
+    for line in done.left:
+        tell(f"retention: could not delete {line}")
+
+
+def _enrolled(plan: Plan) -> Iterator[VoiceRecord]:
+    for speech in plan.resolved.speech:
+        if speech.voice is not None and speech.voice.record is not None:
+            yield speech.voice.record

@@ -1,0 +1,238 @@
+"""What is kept is known, goes when its time is over, and can be erased: no byte of a speaker is left in any file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.privacy.audit import Audit
+from pipeline.privacy.bus_erasure import erase_bus
+from pipeline.privacy.erasure import Erased, Selection, erase, sweep
+from pipeline.privacy.ledger import Ledger, kept_session
+from pipeline.sinks.bus import BusSink
+from pipeline.sinks.publisher import Publisher
+from pipeline.sinks.redis_stream import RedisStream
+from pipeline.voices.store import VoiceStore, key_store, key_stores
+from tests.resp_server import KINDS
+from tests.unit.test_bus import UNIT, entries, redis  # noqa: F401 - a fixture
+from tests.unit.test_cli_translate import config, in_folder, talk, translate  # noqa: F401 - fixtures
+from tests.unit.test_voices_store import record
+
+SPEAKER = "Zebedea"
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch, tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(folder))
+    return folder
+
+
+def all_bytes(folder: Path) -> bytes:
+    """Every byte of every file under a folder, and every name."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return b"".join([path.read_bytes() + str(path.relative_to(folder)).encode() for path in files])
+
+
+def enrolled(store: VoiceStore, name: str, who: str) -> None:
+    new = record(name)
+    store.add(replace(new, consent=replace(new.consent, who=who)), "model", {"x": np.arange(64, dtype=np.float32)})
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_every_file_of_a_speaker_is_erased_and_no_byte_of_them_is_left_anywhere(tmp_path, data, capsys):
+    ledger, mine = Ledger(), tmp_path / "mine"
+    mine.mkdir()
+    ids = []
+    for number, speakers in enumerate([(SPEAKER, "Otto"), ("Otto",)]):
+        told = f"{speakers[0]} said this in session {number}"
+        files = [written(mine, f"{kind}{number}", f"{kind}: {told}") for kind in ("captions", "events")]
+        recorded = [written(mine, f"sound{number}", told * 1000)]
+        kept = kept_session(f"sess_{number}", files, recorded, speakers, None)
+        ledger.add(kept)
+        ids.append(kept.session)
+    enrolled(VoiceStore(), "zeb", who=SPEAKER)
+    enrolled(VoiceStore(), "otto", who="Otto")
+    enrolled(key_store("studio"), SPEAKER, who="somebody")
+    os.link(mine / "captions0", mine / "another name of it")
+    Audit().note("enrolled", SPEAKER)
+    Audit().note("used", SPEAKER, session=ids[0])
+    for secret in (SPEAKER, SPEAKER.lower()):
+        assert secret.encode() in all_bytes(tmp_path)
+    assert main(["erase", "--speaker", SPEAKER.upper()]) == 0
+    said = capsys.readouterr().out
+    assert f"gone  {mine / 'captions0'}" in said
+    assert "gone  voice zeb" in said
+    left = all_bytes(tmp_path)
+    for secret in (SPEAKER, SPEAKER.lower(), "session 0"):
+        assert secret.encode() not in left
+    assert b"Otto said this in session 1" in left
+    assert [kept.session for kept in ledger.sessions()] == [ids[1]]
+    assert VoiceStore().names() == ["otto"]
+    assert [entry.action for entry in Audit().entries(SPEAKER)] == ["enrolled", "used", "erased"]
+    assert main(["erase", "--speaker", SPEAKER]) == 2
+    assert "nothing of it" in capsys.readouterr().err
+
+
+def test_a_session_of_the_program_is_listed_with_all_it_wrote_and_erased_by_its_id(translate, in_folder, data, capsys):  # noqa: F811
+    outputs = ["--out", "a.wav", "--captions", "c.vtt", "--transcript", "t.txt", "--events", "e.jsonl", "--record", "rec"]
+    before = all_bytes(in_folder)
+    code, out, _ = translate(*outputs)
+    assert code == 0
+    assert main(["erase", "--list"]) == 0
+    listed = capsys.readouterr().out
+    written_files = {path.name for path in in_folder.rglob("*") if path.is_file() and data not in path.parents}
+    written_files -= {"talk.wav", "scripted.yaml"}
+    assert written_files == {"a.wav", "c.vtt", "t.txt", "e.jsonl", "original.wav", "translated.wav"}
+    assert all(name in listed for name in written_files)
+    assert main(["erase", "--session", listed.split()[0]]) == 0
+    said = capsys.readouterr().out
+    assert said.count("gone") == len(written_files)
+    assert b"WORD1" not in all_bytes(in_folder).replace(before, b"")
+    assert not (in_folder / "rec").exists()
+    assert Ledger().sessions() == []
+
+
+def test_a_file_that_a_later_session_wrote_belongs_to_that_one(tmp_path):
+    ledger, file = Ledger(), written(tmp_path, "talk.vtt", "old")
+    ledger.add(kept_session("sess_1", [file], [], [], None))
+    file.write_text("new")
+    ledger.add(kept_session("sess_2", [file], [], [], None))
+    assert [kept.session for kept in ledger.sessions()] == ["sess_2"]
+    assert erase(Selection("sess_1"), ledger, [], Audit()).gone == []
+    assert file.read_text() == "new"
+
+
+def test_another_file_of_the_name_is_left_and_told(tmp_path, data, capsys):
+    ledger, file = Ledger(), written(tmp_path, "talk.vtt", "ours")
+    kept = kept_session("sess_1", [file], [], [], None)
+    ledger.add(replace(kept, files=tuple(replace(one, inode=file.stat().st_ino) for one in kept.files)))
+    written(tmp_path, "other", "theirs").replace(file)
+    assert main(["erase", "--session", "sess_1"]) == 3
+    assert "LEFT" in capsys.readouterr().out
+    assert file.read_text() == "theirs"
+
+
+def test_what_cannot_be_erased_stays_on_the_list_and_is_told(tmp_path, monkeypatch):
+    ledger, file = Ledger(), written(tmp_path, "talk.vtt", "ours")
+    ledger.add(kept_session("sess_1", [file], [], ["Ana"], None))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    done = erase(Selection(speaker="ana"), ledger, [], Audit())
+    assert (done.gone, len(done.left)) == ([], 1)
+    monkeypatch.undo()
+    assert file.read_text() == "", "what was in it is gone all the same"
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "data"))
+    assert [one.path for one in ledger.sessions()[0].files] == [str(file)]
+
+
+def test_recordings_go_when_their_time_is_over_and_other_files_stay(tmp_path):
+    ledger = Ledger()
+    recorded = written(tmp_path, "original.wav", "sound")
+    captions = written(tmp_path, "talk.vtt", "text")
+    ledger.add(kept_session("sess_1", [captions], [recorded], [], 7))
+    ledger.add(kept_session("sess_2", [], [written(tmp_path, "for ever.wav", "x")], [], None))
+    soon, late = datetime.now(UTC) + timedelta(days=6.9), datetime.now(UTC) + timedelta(days=7.1)
+    assert sweep(ledger, lambda: soon).gone == []
+    assert sweep(ledger, lambda: late).gone == [f"{recorded} (5 bytes)"]
+    assert (recorded.exists(), captions.exists(), (tmp_path / "for ever.wav").exists()) == (False, True, True)
+    assert sweep(ledger, lambda: late).gone == []
+
+
+def test_the_next_session_deletes_a_recording_that_is_over(translate, in_folder):  # noqa: F811
+    old = written(in_folder, "old.wav", "sound")
+    Ledger().add(replace(kept_session("sess_1", [], [old], [], 1), recorded_until="2020-01-01T00:00:00+00:00"))
+    code, _, err = translate()
+    assert code == 0
+    assert f"retention: deleted {old}" in err
+    assert not old.exists()
+
+
+def test_before_a_date_all_of_it_goes(tmp_path, capsys):
+    ledger = Ledger()
+    for session, began in (("sess_1", "2025-03-01T10:00:00+00:00"), ("sess_2", "2025-05-01T10:00:00+00:00")):
+        ledger.add(replace(kept_session(session, [written(tmp_path, session, "x")], [], [], None), began=began))
+    assert main(["erase", "--before", "2025-04-01"]) == 0
+    assert [kept.session for kept in ledger.sessions()] == ["sess_2"]
+    assert main(["erase", "--before", "April"]) == 2
+    assert main(["erase", "--speaker", " "]) == 2
+    assert "--speaker is empty" in capsys.readouterr().err
+
+
+def test_the_list_and_the_audit_are_their_owners_alone_and_the_audit_holds_no_name(tmp_path, data):
+    Ledger().add(kept_session("sess_1", [tmp_path / "x"], [], [SPEAKER], None))
+    Audit().note("enrolled", SPEAKER, actor="key-1")
+    for path in data.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    text = Audit().path.read_text()
+    assert SPEAKER.casefold() not in text.casefold()
+    (entry,) = Audit().entries(SPEAKER.lower())
+    assert (entry.action, entry.actor) == ("enrolled", "key-1")
+    assert list(Audit().entries("Otto")) == []
+    assert json.loads(text)["subject"] != Audit(tmp_path / "elsewhere").subject(SPEAKER), "the hash has a key"
+
+
+def test_the_store_of_a_key_lies_where_its_id_cannot_lead_it(data):
+    for key in ("studio", "../../etc", "a/b", ".", "", "x" * 100):
+        store = key_store(key)
+        assert store.folder.resolve().parent.parent == (data / "keys").resolve()
+    assert key_store("a/b").folder != key_store("a.b").folder
+    enrolled(key_store("../x"), "ana", "Ana")
+    assert [store.names() for store in key_stores()] == [["ana"]]
+
+
+@pytest.mark.parametrize("chosen", [Selection("sess_1"), Selection(speaker="LUIS")])
+async def test_entries_of_the_bus_are_erased_with_all_of_their_session(redis, chosen):  # noqa: F811
+    for session in ("sess_1", "sess_2"):
+        async with Publisher(RedisStream(redis.url), str).running() as publisher:
+            sink = BusSink([publisher], session, text=True)
+            await sink.put(UNIT if session == "sess_1" else replace(UNIT, speaker="Otto"))
+            await sink.close()
+    done = Erased()
+    await erase_bus(redis.url, chosen, [], done)
+    assert done.gone == ["3 entries of the bus"]
+    assert {record["session"] for record in await entries(redis)} == {"sess_2"}
+    await erase_bus(redis.url, Selection(before=datetime.now(UTC) + timedelta(days=1)), [], done)
+    assert await entries(redis) == []
+    assert KINDS
+
+
+def test_a_list_that_cannot_be_written_costs_nobody_his_captions_and_is_told(translate, in_folder, data):  # noqa: F811
+    data.write_text("a file where the folder would be")
+    code, _, err = translate("--captions", "c.vtt")
+    assert code == 0
+    assert "WORD1" in (in_folder / "c.vtt").read_text()
+    assert "cannot be found by erase" in err
+
+
+def test_a_log_holds_no_word_of_what_was_said_or_sent(translate, in_folder, monkeypatch):  # noqa: F811
+    import logging
+
+    monkeypatch.setenv("TRANSLATE_LIVE_WEBHOOK_SECRET", "sixteen bytes or more")
+    monkeypatch.setattr("pipeline.sinks.publisher.CLOSE_S", 0.1)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        code, out, _ = translate("--log-file", "log", "--webhook", "http://127.0.0.1:9/hook?token=secret")
+    finally:
+        root.handlers, root.level = handlers, level
+    log = (in_folder / "log").read_text()
+    assert (code, "WORD1" in out) == (0, True)
+    assert log
+    for secret in ("word1", "token=secret", "sixteen"):
+        assert secret not in log.lower()
