@@ -103,7 +103,9 @@ class Engine:
             speakers=await asked.speakers.options(VoiceStore()) if asked.speakers else None,
         )
         await self._warm_up(models.translator, options.pairs())
-        diarizer = await self.model("diarizer") if asked.speakers else None
+        diarizer = None
+        if asked.speakers is not None:
+            diarizer = asked.speakers.channels or await self.model("diarizer")
         return replace(models, synthesizer=first.synthesizer if first else None, diarizer=diarizer), options
 
     async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:

@@ -99,7 +99,7 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     speech = _speech(request, profile, spoken_as, notices)
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
-    if request.speakers is not None:
+    if request.speakers is not None and request.speakers.channels is None:
         _require_diarizer(profile)
     known = replace(
         request,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.errors import BadInput, nearest
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
@@ -22,6 +23,12 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
         "speaks, and no unit is of two; enrolled voices are called by their names (off)",
     )
     speakers.add_argument(
+        "--channels",
+        choices=["mix", "speakers"],
+        default="mix",
+        help="speakers: each channel of FILE is a speaker, as in calls and podcasts; no model is needed (mix)",
+    )
+    speakers.add_argument(
         "--names", metavar='"1=NAME,…"', help="what speakers are called, by the order in which they are first heard"
     )
     speakers.add_argument(
@@ -35,6 +42,9 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
 def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
     """Read the options; raises `BadInput` for what is no number, or names for speakers who are not told apart."""
     asked = arguments.speakers.strip().lower()
+    if arguments.channels == "speakers":
+        _check_channels(arguments)
+        return SpeakersAsked(names=names_of(arguments.names or ""), consenting=_agreed(arguments), channels=ChannelLevels())
     if asked == "off":
         if arguments.names is not None:
             raise BadInput("--names does nothing without --speakers", hint="--speakers auto --names, or neither")
@@ -44,12 +54,7 @@ def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
         if not asked.isdecimal() or not 1 <= int(asked) <= 100:
             raise BadInput(f"--speakers {arguments.speakers}; {nearest(asked, ['off', 'auto'])}, or a number from 1 to 100")
         most = int(asked)
-    agreed = (
-        None
-        if arguments.speaker_consents
-        else frozenset(filter(None, map(str.strip, (arguments.consent or "").split(","))))
-    )
-    return SpeakersAsked(most, names_of(arguments.names or ""), enrolled=True, consenting=agreed)
+    return SpeakersAsked(most, names_of(arguments.names or ""), enrolled=True, consenting=_agreed(arguments))
 
 
 def check_consent(arguments: argparse.Namespace) -> None:
@@ -57,7 +62,7 @@ def check_consent(arguments: argparse.Namespace) -> None:
 
     Raises `BadInput` where nobody can have agreed, or for consent to nothing.
     """
-    apart = arguments.speakers.strip().lower() != "off"
+    apart = arguments.speakers.strip().lower() != "off" or arguments.channels == "speakers"
     if arguments.voice == SAME and not arguments.speaker_consents and not apart:
         raise BadInput(
             "--voice same copies the voice of whoever is heard, which needs their consent",
@@ -72,6 +77,22 @@ def check_consent(arguments: argparse.Namespace) -> None:
         raise BadInput("--consent belongs to --voice same where speakers are told apart", hint=hint)
     if arguments.speaker_consents:
         raise BadInput("--speaker-consents is the consent of all, --consent of some", hint="one or the other")
+
+
+def _agreed(arguments: argparse.Namespace) -> frozenset[str] | None:
+    """Name those who agreed that their voices are learned; none: everybody."""
+    named = frozenset(filter(None, map(str.strip, (arguments.consent or "").split(","))))
+    return None if arguments.speaker_consents else named
+
+
+def _check_channels(arguments: argparse.Namespace) -> None:
+    """Refuse what has no channels that could be told apart."""
+    if arguments.speakers.strip().lower() != "off":
+        raise BadInput("--channels speakers says who speaks, and --speakers would guess it", hint="one or the other")
+    if arguments.mic or len(arguments.files) != 1 or arguments.files[0] == "-" or "://" in arguments.files[0]:
+        raise BadInput(
+            "--channels speakers is for one file whose speakers have a channel each", hint="FILE --channels speakers"
+        )
 
 
 def names_of(text: str) -> dict[str, str]:

@@ -159,6 +159,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--fast", arguments.fast),
         ("--redact-speech", arguments.redact_speech),
         ("--speakers", arguments.speakers != "off"),
+        ("--channels", arguments.channels != "mix"),
     ):
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")

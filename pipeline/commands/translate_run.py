@@ -117,7 +117,7 @@ async def _session(
         return ClientSession(plan.options.server, plan.resolved.request, clock)
     tell("loading models")
     stages = dict.fromkeys(("recognizer", "translator", *(one.synthesizer for one in plan.resolved.speech)))
-    if plan.resolved.request.speakers is not None:
+    if (asked := plan.resolved.request.speakers) is not None and asked.channels is None:
         stages["diarizer"] = None
     engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
     return await engine.session(plan.resolved, clock)
@@ -146,8 +146,10 @@ def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], 
     languages, live = options.request.languages, options.realtime
     if options.files == (STANDARD_INPUT,):
         return StandardInput(options.rate_hz, clock=clock, live=live, track=options.track, languages=languages)
+    levels = options.request.speakers.channels if options.request.speakers else None
     files = [
-        AudioFile(name, realtime=live, clock=clock, track=options.track, languages=languages) for name in options.files
+        AudioFile(name, realtime=live, clock=clock, track=options.track, languages=languages, levels=levels)
+        for name in options.files
     ]
     for choice in filter(None, (file.choice for file in files)):
         tell(f"notice: {choice}; --track N or --track LANGUAGE hears another")

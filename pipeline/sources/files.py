@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Notice, Samples
@@ -27,8 +28,9 @@ class AudioFile:
 
     ``track`` is the track's number from 1 or its language; without one the default track is heard, or one of ``languages``.
     ``realtime`` gives each chunk when a listener would have heard its end; otherwise chunks come as fast as they are
-    taken. The file is checked at construction (`BadInput` if nothing in it can be heard) and streamed later, so an hour
-    needs no more memory than a second. What is wrong with it is added to ``notices`` when it is known.
+    taken. ``levels`` are told how loud each channel is. The file is checked at construction (`BadInput` if nothing in it
+    can be heard) and streamed later, so an hour needs no more memory than a second. What is wrong with it is added to
+    ``notices`` when it is known.
     """
 
     def __init__(
@@ -40,13 +42,14 @@ class AudioFile:
         chunk_s: float = 0.1,
         track: str | None = None,
         languages: Collection[str] = (),
+        levels: ChannelLevels | None = None,
     ) -> None:
         self.live = realtime
         self.notices: list[Notice] = []
         self.invalid_samples = 0
         self._path = Path(path)
         self._clock = clock
-        self._wanted, self._languages = track, languages
+        self._wanted, self._languages, self._levels = track, languages, levels
         self._wav = _checked(self._path)
         self.sample_rate, self.duration_s, self._exact, self.choice = self._probed()
         self._chunk = max(1, round(chunk_s * self.sample_rate))
@@ -62,6 +65,13 @@ class AudioFile:
                         await self._clock.sleep_until(began + chunk.end)
                     yield chunk
 
+    def _check_channels(self, media: Media) -> None:
+        channels = media.stream.codec_context.channels
+        if self._levels is not None and channels < 2:  # noqa: PLR2004 - a speaker each
+            raise BadInput(
+                f"{self._path} has one channel: its speakers do not have a channel each", hint="speakers by voice"
+            )
+
     def _open(self) -> InputContainer:
         """Open the file and nothing else, whatever its name looks like."""
         import av  # noqa: PLC0415
@@ -73,7 +83,7 @@ class AudioFile:
     def _chunks(self) -> Generator[Samples, None, None]:
         """Decode the whole file in chunks of one length, then tell what was wrong with it."""
         with self._open() as container:
-            media = Media(str(self._path), container, self._wanted, self._languages)
+            media = Media(str(self._path), container, self._wanted, self._languages, levels=self._levels)
             media.notices = self.notices
             yield from in_chunks(media.samples(), self._chunk)
             self._report(media)
@@ -104,6 +114,7 @@ class AudioFile:
             with self._open() as container:
                 media = Media(str(self._path), container, self._wanted, self._languages)
                 if next(media.decoded(), None) is not None:
+                    self._check_channels(media)
                     duration_s = _stated_length_s(container, media)
                     return media.sample_rate, duration_s, container.format.name in EXACT, media.choice
         except (av.error.FFmpegError, OSError) as error:

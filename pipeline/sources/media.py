@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.audio.downmix import Downmix
 from pipeline.errors import BadInput
 from pipeline.events import Fault, Notice, Samples
@@ -47,6 +48,7 @@ class Media:
         languages: Collection[str] = (),
         *,
         leap_s: float = LEAP_S,
+        levels: ChannelLevels | None = None,
     ) -> None:
         self.name = name
         self.notices: list[Notice] = []
@@ -69,7 +71,7 @@ class Media:
         self._held: list[Samples] = []  # of frames after damage, until a timestamp says where they lie
         self._hurt_to_s: float | None = None  # the end of packets that could not be decoded
         self._places = self._hurt_packets = 0
-        self._downmix = Downmix()
+        self._downmix, self._levels = Downmix(), levels
         self._peak = 0.0
         self._beside: Track | None = None
         self._told_silent = False
@@ -224,7 +226,10 @@ class Media:
         louder = self._downmix.louder
         named = [one.name for one in frame.layout.channels]
         names = [f"channel {number}" if name == "NONE" else name for number, name in enumerate(named, 1)]
-        samples = self._downmix.mix(planes_of(frame), frame.sample_rate, names)
+        planes = planes_of(frame)
+        samples = self._downmix.mix(planes, frame.sample_rate, names)
+        if self._levels is not None:
+            self._levels.add(planes, frame.sample_rate, self.end_s)
         if self._downmix.louder != louder:
             self.fault(
                 f"its channels cancel each other (opposite phase) at {self._place()}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk
 from pipeline.stages.recognize import RECOGNIZER_HZ
@@ -28,6 +29,7 @@ class SpeakersAsked:
     names: Mapping[str, str] = field(default_factory=dict)
     enrolled: bool = False
     consenting: frozenset[str] | None = None
+    channels: ChannelLevels | None = None  # of the source, where each speaker has one: no model tells them apart
 
     async def options(self, store: VoiceStore) -> SpeakerOptions:
         """Return the options of a session, with the clips of known voices."""
