@@ -1,7 +1,8 @@
 """Server: what it adds to a session, costs a listener, and loses when clients, processes or networks fail.
 
 A server process with scripted models and clients in this one, over loopback; every figure is bounded in count and time.
-``--soak S`` watches 20 sessions for so long instead, ``--bus`` sessions with an event bus beside others without.
+``--soak S`` watches 20 sessions for so long instead, ``--bus`` sessions with an event bus beside others without,
+``--replicas N`` servers behind one address.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from benchmarks.serve_bus import bus
 from benchmarks.serve_client import ServerProcess, Talker, server
+from benchmarks.serve_replicas import replicas
 from benchmarks.serve_soak import soak
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, WORDS, SpokenNumbers, spoken
 from benchmarks.systems.scripted import ScriptedSynthesizer, ScriptedTranslator
@@ -37,18 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m benchmarks serve``."""
     parser.add_argument("--sessions", type=int, default=40, help="how many at once (40)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long they are watched (20)")
-    parser.add_argument("--kills", type=int, default=20, help="how often the server is killed under a client (20)")
+    parser.add_argument("--kills", "--kill", type=int, default=20, help="how often a server is killed under a client (20)")
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--soak", type=float, default=0.0, metavar="S", help="20 sessions for so long, and nothing else")
     parser.add_argument("--bus", action="store_true", help="sessions with an event bus and without, and nothing else")
     parser.add_argument("--kill-redis", action="store_true", help="with --bus: kill its Redis every few seconds")
+    parser.add_argument(
+        "--replicas", type=int, default=0, metavar="N", help="N servers behind one address, and nothing else"
+    )
+    parser.add_argument("--on", nargs="*", choices=["haproxy", "ray"], help="with --replicas: what they are behind (both)")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure part after part, print each, give the figures."""
     figures: Figures = {}
-    if arguments.soak or arguments.bus:
-        figures |= asyncio.run(bus(arguments) if arguments.bus else soak(arguments.soak))
+    if arguments.soak or arguments.bus or arguments.replicas:
+        alone = replicas(arguments) if arguments.replicas else bus(arguments) if arguments.bus else soak(arguments.soak)
+        figures |= asyncio.run(alone)
         print(figures)
         return figures
     for name, part in PARTS.items():

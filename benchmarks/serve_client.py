@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, spoken
 
@@ -44,9 +44,15 @@ class ServerProcess:
         self._watched = psutil.Process(process.pid)
 
     @classmethod
-    async def start(cls, capacity: int, *more: object, log: IO[bytes] | int = asyncio.subprocess.DEVNULL) -> ServerProcess:
-        """Start one, with ``more`` options; `ready` waits until it listens."""
-        port, metrics_port = free_port(), free_port()
+    async def start(
+        cls,
+        capacity: int,
+        *more: object,
+        ports: tuple[int, int] | None = None,
+        log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
+    ) -> ServerProcess:
+        """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens."""
+        port, metrics_port = ports or (free_port(), free_port())
         options = ["--port", port, "--metrics-port", metrics_port, "--capacity", capacity, "--drain", 20, *more]
         settings = [word for setting in SCRIPTED for word in ("--set", setting)]
         words = [sys.executable, "-m", "pipeline", "serve", "--profile", "cpu", *settings, *map(str, options)]
@@ -133,37 +139,66 @@ class Talker:
     numbers: list[int] = field(default_factory=list)
     seen: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
+    refused: int = 0  # times that a server said no
+    unanswered: int = 0  # times that none said anything
+    token: str = ""  # which shows a server what is resumed
     sent_at: list[float] = field(default_factory=list)
     going_away: bool = False
     end_ms: int = 0
     next_unit: int = 0
 
-    async def talk(self, slots: int, on_slot: Callable[[int], None] = lambda slot: None, *, keep: bool = False) -> None:
-        """Say so many numbers, then end the session; ``keep`` every event with its time."""
+    async def talk(
+        self,
+        slots: int,
+        on_slot: Callable[[int], None] = lambda slot: None,
+        *,
+        keep: bool = False,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Say so many numbers, or until there are ``enough``, then end the session; ``keep`` every event with its time.
+
+        Gives how many were said.
+        """
         audio, said, closed = spoken(0, slots), 0, False
+        slot_bytes = round(SLOT_S * SENT_HZ) * 2
         began = time.monotonic()
         while not closed:
+            connection = await self._connect()
             with suppress(OSError, ConnectionClosed):
-                async with connect(self.urls(), max_size=None, compression=None, open_timeout=5) as socket_:
-                    reading = asyncio.create_task(self._read(socket_, keep))
+                if connection is None:
+                    raise ConnectionResetError
+                async with connection:
+                    reading = asyncio.create_task(self._read(connection, keep))
                     try:
-                        await self._update(socket_)
+                        await self._update(connection)
                         start = self.end_ms * SENT_HZ // 1000 * 2
                         for first in range(start, said, FRAME):
-                            await self._append(socket_, audio[first : min(first + FRAME, said)])
+                            await self._append(connection, audio[first : min(first + FRAME, said)])
                         self.opened_at.append(time.monotonic())
-                        while said < len(audio):
-                            on_slot(said // round(SLOT_S * SENT_HZ * 2))
+                        while said < len(audio) and not (said % slot_bytes == 0 and enough()):
+                            on_slot(said // slot_bytes)
                             due = began + (said + FRAME) / 2 / SENT_HZ
                             await asyncio.sleep(max(0.0, due - time.monotonic()))
                             frame, said = audio[said : said + FRAME], said + FRAME
-                            await self._append(socket_, frame)
+                            await self._append(connection, frame)
                             self.sent_at.append(time.monotonic())
-                        await socket_.send('{"type": "session.close"}')
+                        await connection.send('{"type": "session.close"}')
                         closed = await reading
                     finally:
                         reading.cancel()
             await asyncio.sleep(0 if closed else 0.05)
+        return said // slot_bytes
+
+    async def _connect(self) -> ClientConnection | None:
+        """Connect, as one who resumes if it is not the first time; count what it is answered."""
+        url = f"{self.urls()}&resume={self.token}" if self.token else self.urls()
+        try:
+            return await connect(url, max_size=None, compression=None, open_timeout=5)
+        except InvalidStatus:
+            self.refused += 1
+        except (OSError, InvalidHandshake, ConnectionClosed):
+            self.unanswered += 1
+        return None
 
     async def _update(self, connection: ClientConnection) -> None:
         ours = {"extensions": True, "start_ms": self.end_ms, "first_unit": self.next_unit}
@@ -186,6 +221,8 @@ class Talker:
                     case "translate_live.unit":
                         self.numbers += map(int, event["source"].split())
                         self.end_ms, self.next_unit = event["end_ms"], event["unit"] + 1
+                    case "translate_live.resume":
+                        self.token = event["token"]
                     case "translate_live.going_away":
                         self.going_away = True
                     case "session.closed":

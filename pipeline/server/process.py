@@ -76,7 +76,7 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
         tell("loading models")
         try:
             async with Engine.load(profile) as engine:
-                services.append(_service(engine, options, signer, metrics))
+                services.append(service_of(engine, options, signer, metrics))
                 await _serve(services[0], options, listening, tell)
         except TranslateLiveError as error:  # a task group would wrap it
             failure = error
@@ -86,7 +86,8 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
         raise failure
 
 
-def _service(engine: Engine, options: ServerOptions, signer: Signer, metrics: Metrics) -> Service:
+def service_of(engine: Engine, options: ServerOptions, signer: Signer, metrics: Metrics) -> Service:
+    """Build what the connections of a process share."""
     capacity = engine.capacity() if options.capacity is None else options.capacity
     access = Access(options.keys, signer, options.origins)
     return Service(engine, access, Admission(capacity), default_target(engine.profile), options.limits, metrics)

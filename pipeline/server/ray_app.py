@@ -1,0 +1,197 @@
+"""The server on Ray Serve, a replica a GPU: ``serve run pipeline.server.ray_app:app profile=gpu keys=/path/keys.yaml``.
+
+Ray starts, places, restarts and scales replicas, and its proxies spread connections over them. What is refused, who may
+connect and when a replica has drained stays with the application; `docs/scale.md` says what differs from plain processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import BadInput, check_range, nearest
+from pipeline.profiles.profile import Profile, load_profile
+from pipeline.server.access import load_keys
+from pipeline.server.process import SECRET, ServerOptions
+from pipeline.server.replica import Replica
+from pipeline.server.service import STOP_S, Limits
+from pipeline.server.signing import LEAST_SECRET
+
+LOG = logging.getLogger("translate_live.server")
+HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
+WAITING = 64  # requests that Ray holds if even that is taken; beyond, it says 503 itself
+FULL = 0.7  # of its places taken, a replica is to be helped by another
+HEALTH_S = 2.0  # between Ray's questions; a replica that is to end is not asked any more
+SILENT_S = 3 * HEALTH_S
+KNOWN = ("profile", "config", "keys", "open", "capacity", "drain", "replicas", "most_replicas", "gpus", "cpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Arguments of the application."""
+
+    profile: str = "gpu"
+    config: str = ""
+    assignments: tuple[str, ...] = ()  # names with a dot are settings of the profile
+    keys: str = ""
+    open: bool = False  # for anybody who reaches it
+    capacity: int | None = None
+    drain_s: float = 120.0
+    replicas: int = 1
+    most_replicas: int = 1  # more than replicas: Ray scales between them
+    gpus: float = 0.0
+    cpus: float = 1.0
+
+    def loaded(self) -> Profile:
+        """Load the profile."""
+        return load_profile(self.profile, Path(self.config) if self.config else None, self.assignments)
+
+
+def wanted(arguments: Mapping[str, str]) -> Wanted:
+    """Read the arguments of ``serve run`` or of a configuration file; raises `BadInput`."""
+    settings = [f"{name}={value}" for name, value in arguments.items() if "." in name]
+    given = {name: str(value) for name, value in arguments.items() if "." not in name}
+    for name in given:
+        if name not in KNOWN:
+            raise BadInput(f"unknown argument {name!r}; {nearest(name, KNOWN)}; or a setting, as units.policy")
+    numbers = {name: _number(name, given[name]) for name in KNOWN[4:] if name in given}
+    is_open = given.get("open", "no") in {"yes", "true", "True", "1"}
+    if not given.get("keys") and not is_open:
+        told = "others can reach a server on Ray: it needs keys=FILE, or open=yes on a machine that only you reach"
+        raise BadInput(told)
+    profile, replicas = given.get("profile", "gpu"), int(numbers.get("replicas", 1))
+    return Wanted(
+        profile=profile,
+        config=given.get("config", ""),
+        assignments=tuple(settings),
+        keys=given.get("keys", ""),
+        open=is_open,
+        capacity=int(numbers["capacity"]) if "capacity" in numbers else None,
+        drain_s=numbers.get("drain", 120.0),
+        replicas=replicas,
+        most_replicas=max(replicas, int(numbers.get("most_replicas", replicas))),
+        gpus=numbers.get("gpus", 1.0 if profile == "gpu" else 0.0),
+        cpus=numbers.get("cpus", 1.0),
+    )
+
+
+def app(arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - Ray's application
+    """Build the application for ``serve run`` and ``serve deploy``."""
+    from ray import serve  # noqa: PLC0415
+
+    want = wanted(arguments)
+    capacity = want.capacity or want.loaded().capacity
+    keys = tuple(load_keys(Path(want.keys))) if want.keys else ()
+    options = ServerOptions(capacity=capacity, keys=keys, limits=Limits(drain_s=want.drain_s))
+    secret = os.environ.get(SECRET, "").encode() or secrets.token_bytes(LEAST_SECRET)
+    if len(secret) < LEAST_SECRET:
+        raise BadInput(f"{SECRET} has {len(secret)} bytes; it needs at least {LEAST_SECRET}")
+    health = HealthChecks()
+
+    def replica() -> Replica:
+        return Replica(want.loaded, options, secret, health.ending)
+
+    @serve.ingress(replica)
+    class TranslateLive:
+        """A replica, as far as Ray asks it."""
+
+        app: Replica
+
+        async def check_health(self) -> None:
+            """Raise if a model hangs, so that Ray starts another replica."""
+            health.asked()
+            if self.app.service and not self.app.service.metrics.alive:
+                raise RuntimeError("a model hangs")
+
+        async def record_autoscaling_stats(self) -> dict[str, float]:
+            """Sessions that run, and places."""
+            active = self.app.service.admission.active if self.app.service else 0
+            return {"sessions": float(active), "capacity": float(capacity)}
+
+    return serve.deployment(TranslateLive, **settings_of(want, capacity)).bind()
+
+
+def settings_of(want: Wanted, capacity: int) -> dict[str, Any]:
+    """The deployment's settings: our refusal comes before Ray's queue, and Ray waits until sessions have drained."""
+    number: dict[str, Any] = {"num_replicas": want.replicas}
+    if want.most_replicas > want.replicas:
+        limits = {"min_replicas": want.replicas, "max_replicas": want.most_replicas}
+        policy = {"policy_function": f"{__name__}:{replicas_for.__name__}"}
+        number = {"autoscaling_config": {**limits, "policy": policy, "upscale_delay_s": 5.0, "downscale_delay_s": 300.0}}
+    return {
+        **number,
+        "name": "TranslateLive",
+        "max_ongoing_requests": capacity + HEADROOM,
+        "max_queued_requests": WAITING,
+        "ray_actor_options": {"num_gpus": want.gpus, "num_cpus": want.cpus},
+        "health_check_period_s": HEALTH_S,
+        "graceful_shutdown_wait_loop_s": 1.0,
+        "graceful_shutdown_timeout_s": SILENT_S + want.drain_s + STOP_S + 10.0,
+    }
+
+
+def replicas_for(context: Any) -> tuple[int, dict[str, Any]]:  # noqa: ANN401 - Ray's AutoscalingContext
+    """The number of replicas for the sessions that run, each filled to `FULL`; bounds and delays are Ray's."""
+    metrics = context.aggregated_metrics or {}
+    sessions = sum((metrics.get("sessions") or {}).values())
+    places = list((metrics.get("capacity") or {}).values())
+    if not places:
+        return context.current_num_replicas, {}
+    return max(1, math.ceil(sessions / (FULL * sum(places) / len(places)) - 1e-9)), {}
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise BadInput(f"{name}={text} is no number") from None
+    check_range(name, number, 0 if name in {"drain", "gpus", "cpus"} else 1)
+    return number
+
+
+class HealthChecks:
+    """Ray's questions to this replica, whose absence says that it is to end: Ray has no hook for that.
+
+    The controller confirms it, so that a controller that is away is not taken for the end.
+    """
+
+    def __init__(self) -> None:
+        self._last = math.inf  # on the loop's clock, once it was asked
+        self._told = False
+
+    def asked(self) -> None:
+        """Note a question."""
+        self._last = asyncio.get_running_loop().time()
+
+    async def ending(self) -> None:
+        """Return once Ray is about to end this replica."""
+        while True:
+            await asyncio.sleep(HEALTH_S)
+            if asyncio.get_running_loop().time() - self._last > SILENT_S and await self._confirmed():
+                return
+
+    async def _confirmed(self) -> bool:
+        import ray  # noqa: PLC0415
+        from ray import serve  # noqa: PLC0415
+        from ray.exceptions import RayError  # noqa: PLC0415
+
+        context = serve.get_replica_context()
+        try:
+            controller = ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
+            details = await controller.get_serve_instance_details.remote()
+        except (RayError, ValueError, AttributeError) as error:
+            if not self._told:
+                LOG.warning("Ray's controller does not answer: %s", type(error).__name__)
+            self._told = True
+            return False
+        deployments = details.get("applications", {}).get(context.app_name, {}).get("deployments", {})
+        replicas = deployments.get(context.deployment, {}).get("replicas", [])
+        states = {str(replica["replica_id"]): str(replica["state"]) for replica in replicas}
+        return states.get(context.replica_tag, "STOPPING").endswith("STOPPING")
