@@ -23,7 +23,7 @@ MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*
 DEMO := demo/talk.pt.wav demo/talk.vtt demo/events.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-evaluators test-transformers5 test-dashscope lint format bench image clean system
+.PHONY: help demo test test-evaluators test-transformers5 test-dashscope test-ray lint format bench image clean system
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
@@ -51,6 +51,10 @@ test-dashscope:  ## Alibaba's own client package against the server, in an envir
 	@$(MAKE) -s VENV=$(VENV)-dashscope $(VENV)-dashscope/.dashscope
 	@$(VENV)-dashscope/bin/pytest tests/system/test_server_dashscope.py
 
+test-ray:  ## the server on Ray Serve, in an environment of its own
+	@$(MAKE) -s VENV=$(VENV)-ray $(VENV)-ray/.ray
+	@$(VENV)-ray/bin/pytest tests/system/test_server_ray.py
+
 lint: $(READY)  ## ruff and mypy
 	@$(VENV)/bin/ruff check $(SOURCES)
 	@$(VENV)/bin/ruff format --check $(SOURCES)
@@ -67,7 +71,7 @@ image:  ## build the CPU image of the Dockerfile (TARGET=cuda: the one for a GPU
 	@docker build --target $(or $(TARGET),cpu) --tag translate-live:$(or $(TARGET),cpu) .
 
 clean:  ## remove the virtual environments and what was written
-	rm -rf $(VENV) $(VENV)-transformers5 $(VENV)-dashscope demo bench.json
+	rm -rf $(VENV) $(VENV)-transformers5 $(VENV)-dashscope $(VENV)-ray demo bench.json
 
 # What the cpu profile needs of the system. Without Debian's dpkg, `translate-live doctor` tells what is missing.
 system:
@@ -121,4 +125,8 @@ $(VENV)/.transformers5: $(BASE)
 
 $(VENV)/.dashscope: $(BASE)
 	@$(PIP) install --editable ".[serve]" "dashscope==2.0.2" hypothesis looptime psutil pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+$(VENV)/.ray: $(BASE)
+	@$(PIP) install --editable ".[ray]" hypothesis looptime psutil pytest pytest-asyncio pytest-timeout
 	@touch $@

@@ -36,11 +36,11 @@ START_S, TRY_S = 60.0, 0.1
 class ServerProcess:
     """``translate-live serve`` on free ports of this machine."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, metrics_port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, metrics_port: int, host: str) -> None:
         self.process = process
         self.port, self.metrics_port = port, metrics_port
-        self.url = f"ws://127.0.0.1:{port}/v1/realtime/translations?model=scripted"
-        self._metrics = f"http://127.0.0.1:{metrics_port}"
+        self.url = f"ws://{host}:{port}/v1/realtime/translations?model=scripted"
+        self._metrics = f"http://{host}:{metrics_port}"
         self._watched = psutil.Process(process.pid)
 
     @classmethod
@@ -49,14 +49,27 @@ class ServerProcess:
         capacity: int,
         *more: object,
         ports: tuple[int, int] | None = None,
+        host: str = "127.0.0.1",
         log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
     ) -> ServerProcess:
         """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens."""
         port, metrics_port = ports or (free_port(), free_port())
-        options = ["--port", port, "--metrics-port", metrics_port, "--capacity", capacity, "--drain", 20, *more]
+        options = [
+            "--host",
+            host,
+            "--port",
+            port,
+            "--metrics-port",
+            metrics_port,
+            "--capacity",
+            capacity,
+            "--drain",
+            20,
+            *more,
+        ]
         settings = [word for setting in SCRIPTED for word in ("--set", setting)]
         words = [sys.executable, "-m", "pipeline", "serve", "--profile", "cpu", *settings, *map(str, options)]
-        return cls(await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log), port, metrics_port)
+        return cls(await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log), port, metrics_port, host)
 
     async def ready(self) -> ServerProcess:
         """Wait until it admits clients."""
