@@ -21,6 +21,7 @@ from pipeline.events import (
     LanguageChanged,
     ReadingUnit,
     Skipped,
+    SpeakerFound,
     SpeechChunk,
     Transcript,
     Word,
@@ -140,12 +141,14 @@ class Decoder:
             case "language":
                 self._language = message["language"]
                 yield LanguageChanged(message["language"], message["at_ms"] / 1000)
+            case "speaker":
+                yield SpeakerFound(message["speaker"], message["at_ms"] / 1000)
             case "fault":
                 yield Fault(message["stage"], message["message"], fatal=False)
 
     def _unit(self, message: Mapping[str, Any]) -> Iterator[Event]:
         target, number = self._target(message["target"]), int(message["unit"])
-        start, end = message["start_ms"] / 1000, message["end_ms"] / 1000
+        start, end, speaker = message["start_ms"] / 1000, message["end_ms"] / 1000, message.get("speaker", "")
         self.next_unit = max(self.next_unit, number + 1)
         track = self._tracks.get(target)
         if message["end_ms"] <= self._said_ms.get(target, 0) and message["source"]:  # said before the connection was lost
@@ -160,9 +163,9 @@ class Decoder:
         if target == self._main:
             self._uncovered = _after(self._uncovered, len(words))
             tail = spread(self._uncovered, end, self._heard_s)
-            yield Transcript(words, tail, self._language, self._heard_s, 0.0, ended=False)
+            yield Transcript(words, tail, self._language, self._heard_s, 0.0, ended=False, speaker=speaker)
         yield ReadingUnit(
-            number, words, message["text"], target, start, end, self._heard_s, target, source_language=self._language
+            number, words, message["text"], target, start, end, self._heard_s, target, self._language, speaker
         )
 
     def _heard(self, message: Mapping[str, Any]) -> Event:

@@ -260,6 +260,7 @@ class ClientSession:
             "voice": request.voice or "",
             "consent": request.voice == "same",  # the command asked for it
             "same_language": request.same_language,
+            **_speakers(request),
             "glossary": [
                 {"source": entry.source, "targets": list(entry.targets), "mode": entry.mode, "language": entry.language}
                 for entry in request.glossary.entries
@@ -268,6 +269,13 @@ class ClientSession:
             "first_unit": self._decoder.next_unit,
         }
         return {"audio": {"output": {"language": self._main}}, "translate_live": ours}
+
+
+def _speakers(request: SessionRequest) -> dict[str, Any]:
+    """The fields about speakers, where they are to be told apart."""
+    if request.speakers is None:
+        return {}
+    return {"speakers": request.speakers.most or "auto", "speaker_names": dict(request.speakers.names)}
 
 
 def pcm16(samples: Samples) -> bytes:

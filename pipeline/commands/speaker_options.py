@@ -63,7 +63,7 @@ def check_consent(arguments: argparse.Namespace) -> None:
     Raises `BadInput` where nobody can have agreed, or for consent to nothing.
     """
     apart = arguments.speakers.strip().lower() != "off" or arguments.channels == "speakers"
-    if arguments.voice == SAME and not arguments.speaker_consents and not apart:
+    if arguments.voice == SAME and not arguments.speaker_consents and (arguments.server or not apart):
         raise BadInput(
             "--voice same copies the voice of whoever is heard, which needs their consent",
             hint="--voice same --speaker-consents, when everybody who speaks has agreed",

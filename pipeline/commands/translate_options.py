@@ -158,7 +158,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--max-lag", arguments.max_lag is not None),
         ("--fast", arguments.fast),
         ("--redact-speech", arguments.redact_speech),
-        ("--speakers", arguments.speakers != "off"),
+        ("--consent", arguments.consent is not None),
         ("--channels", arguments.channels != "mix"),
     ):
         if given:

@@ -13,6 +13,7 @@ from pipeline.languages import SameLanguage, known_code
 from pipeline.profiles.profile import Profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.voices.record import SAME
+from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
 
 LONGEST_GLOSSARY = 1000  # entries
@@ -55,6 +56,8 @@ class Asked:
     consent: bool = False  # the speaker's, to a voice learned from them
     glossary: Glossary = field(default_factory=Glossary)
     same_language: SameLanguage = "captions"
+    speakers: Literal["off", "auto"] | int = "off"  # told apart, or at most so many
+    speaker_names: Mapping[str, str] = field(default_factory=dict)  # by number
     transcription: str | None = None  # the model's name, as the client gave it
     noise_reduction: Mapping[str, object] | None = None  # accepted, without effect
     input_hz: int = 24_000  # of the audio that the client sends
@@ -66,10 +69,12 @@ class Asked:
     def session(self) -> tuple[object, ...]:
         """The wishes that only a new session can fulfil."""
         languages = self.target, self.further, self.also_spoken, self.one_track, self.sources, self.same_language
-        return *languages, self.speak, self.voice, self.glossary, self.input_hz
+        speakers = self.speakers, self.speaker_names
+        return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz
 
     def request(self, *, speak: bool) -> SessionRequest:
         """The wishes as an engine takes them."""
+        most = self.speakers if isinstance(self.speakers, int) else None
         return SessionRequest(
             targets=(self.target, *self.further),
             languages=self.sources,
@@ -78,6 +83,7 @@ class Asked:
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,
+            speakers=None if self.speakers == "off" else SpeakersAsked(most, self.speaker_names),
             self_hearing=True,
         )
 

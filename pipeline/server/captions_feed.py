@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -126,12 +127,19 @@ class FeedSink:
 
 
 def captions(event: Event) -> Iterator[dict[str, Any]]:
-    """The captions of an event: ``language`` (``source`` for the original), ``text``, and the ``tail`` that may change."""
+    """The captions of an event: ``language`` (``source``: the original), ``text``, ``tail`` that may change, speaker."""
     match event:
         case ReadingUnit() if event.text:
-            yield {"language": event.target, "text": event.text, "tail": ""}
+            yield {"language": event.target, "text": event.text, "tail": "", **_by(event.speaker)}
         case Draft():
             yield {"language": event.language, "text": "", "tail": event.text}
         case Transcript() if event.committed or event.tentative:
-            text = "".join(word.text for word in event.committed)
-            yield {"language": "source", "text": text, "tail": text_of(event.tentative)}
+            runs = [
+                (who, "".join(word.text for word in words)) for who, words in groupby(event.committed, event.speaker_of)
+            ]
+            for who, text in runs or [("", "")]:
+                yield {"language": "source", "text": text, "tail": text_of(event.tentative), **_by(who)}
+
+
+def _by(speaker: str) -> dict[str, str]:
+    return {"speaker": speaker} if speaker else {}

@@ -13,7 +13,7 @@ from pipeline.client.connection import Remote
 from pipeline.client.decoder import LOST, Decoder
 from pipeline.client.replay import BYTES_PER_MS, Replay
 from pipeline.errors import BadInput
-from pipeline.events import Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, text_of
+from pipeline.events import Lag, ReadingUnit, Skipped, SpeakerFound, SpeechChunk, Transcript, text_of
 
 
 def unit(number: int, source: str, start_ms: int, end_ms: int, target: str = "es") -> dict:
@@ -130,3 +130,12 @@ def test_a_missing_package_is_told_and_no_model_library_is_imported():
     assert ended.returncode == 2, ended.stderr
     assert "try: pip install 'translate-live[serve]'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_who_speaks_comes_with_words_and_units():
+    decoder = Decoder(("es",), "es", ("es",))
+    found = {"type": "translate_live.speaker", "speaker": "Ana", "at_ms": 500}
+    given = events(decoder, found, {**unit(0, "a b", 0, 2000), "speaker": "Ana"}, unit(1, "c", 2000, 3000))
+    assert [event for event in given if isinstance(event, SpeakerFound)] == [SpeakerFound("Ana", 0.5)]
+    assert [event.speaker for event in given if isinstance(event, ReadingUnit)] == ["Ana", ""]
+    assert [event.speaker for event in given if isinstance(event, Transcript)] == ["Ana", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -21,6 +22,13 @@ def test_a_caption_is_a_unit_a_draft_or_what_was_heard():
     heard = Transcript(WORDS[:1], WORDS[1:], "en", 0.8, 0.0, ended=False)
     assert list(captions(heard)) == [{"language": "source", "text": " Hello", "tail": "there"}]
     assert list(captions(Gap(0.0, 1.0, "lost"))) == []
+
+
+def test_a_caption_says_who_speaks_if_that_is_known():
+    assert next(captions(replace(UNIT, speaker="Ana")))["speaker"] == "Ana"
+    words = (replace(WORDS[0], speaker="Ana"), replace(WORDS[1], speaker="Bob"))
+    heard = list(captions(Transcript(words, (), "en", 0.8, 0.0, ended=False)))
+    assert [(one["text"], one["speaker"]) for one in heard] == [(" Hello", "Ana"), (" there", "Bob")]
 
 
 def test_a_slow_reader_misses_the_oldest_captions():

@@ -23,6 +23,7 @@ from pipeline.events import (
     LanguageChanged,
     ReadingUnit,
     Skipped,
+    SpeakerFound,
     SpeechChunk,
     Transcript,
     Word,
@@ -63,6 +64,7 @@ EVENTS = [
     Gap(1.0, 2.0, "nothing came"),
     Skipped(0, 1, "too late"),
     LanguageChanged("de", 3.0),
+    SpeakerFound("Ana", 3.0),
     Fault("translate", "once", fatal=False),
     Fault("translate", "for good", fatal=True),
 ]
@@ -144,12 +146,15 @@ def test_the_extension_says_more_and_is_read_whole():
     session = {"translate_live": {
         "extensions": True, "source": "en, es", "targets": ["es", "fr"], "speak": False, "voice": "same", "consent": True,
         "glossary": [{"source": "kernel", "targets": ["núcleo"], "mode": "hard"}], "same_language": "mute",
-        "start_ms": 4200, "first_unit": 7, "resume": "rs_x",
+        "start_ms": 4200, "first_unit": 7, "resume": "rs_x", "speakers": 3, "speaker_names": {"1": "Ana"},
     }}  # fmt: skip
     asked = make().decode(json.dumps({"type": "session.update", "session": session})).asked
     assert (asked.target, asked.further, asked.sources, asked.speak) == ("es", ("fr",), ("en", "es"), False)
     assert (asked.voice, asked.consent, asked.same_language) == ("same", True, "mute")
     assert (asked.start_ms, asked.first_unit) == (4200, 7)
+    speakers = asked.request(speak=False).speakers
+    assert (speakers.most, speakers.names, speakers.enrolled) == (3, {"1": "Ana"}, False)
+    assert make().asked.request(speak=False).speakers is None
     assert asked.glossary.terms("en", "es")[0].targets == ("núcleo",)
 
 
@@ -226,3 +231,18 @@ def test_the_documentation_names_every_event_code_and_field():
             assert all(f"`{name}`" in row for name in message.keys() - {"type", "event_id"}), row
     for name in (*TAGS, *Ours.__struct_fields__, "invalid_event", "invalid_audio", "invalid_language", "idle", "expired"):
         assert f"`{name}`" in text or f'"{name}"' in text or f"{name}=" in text, name
+
+
+def test_who_speaks_is_said_with_units_and_words_if_it_is_known():
+    words = (Word(" Hello", 0.0, 0.4, 1.0, "Ana"), Word(" there", 0.4, 0.8, 1.0, "Bob"))
+    heard = Transcript(words, (), "en", 1.0, 0.0, ended=True)
+    unit = ReadingUnit(0, words[:1], "Hola", "es", 0.0, 0.4, 1.0, target="es", speaker="Ana")
+    sent = messages(make(extensions=True), [SpeakerFound("Ana", 0.5), heard, unit])
+    ours = [one for one in sent if one["type"].startswith("translate_live.")]
+    assert [one.get("speaker") for one in ours] == ["Ana", "Ana", "Bob", "Ana"]
+    sources = [one for one in ours if one["type"] == "translate_live.source"]
+    assert [(one["text"], one["ended"]) for one in sources] == [(" Hello", False), (" there", True)]
+    nobody = messages(
+        make(extensions=True), [replace(unit, speaker=""), Transcript((), (words[0],), "en", 1.0, 0.0, False)]
+    )
+    assert not any("speaker" in one for one in nobody)

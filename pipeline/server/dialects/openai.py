@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from pipeline.events import (
     LanguageChanged,
     ReadingUnit,
     Skipped,
+    SpeakerFound,
     SpeechChunk,
     Transcript,
     text_of,
@@ -194,6 +196,7 @@ class OpenAI:
                     source=text_of(event.source),
                     start_ms=at + round(event.start * 1000),
                     end_ms=at + round(event.end * 1000),
+                    **_by(event.speaker),
                 )
             case Transcript():
                 return self._heard(event, at)
@@ -215,6 +218,8 @@ class OpenAI:
             case Gap():
                 start_ms, end_ms = at + round(event.start * 1000), at + round(event.end * 1000)
                 return self.extra("gap", start_ms=start_ms, end_ms=end_ms, reason=event.reason)
+            case SpeakerFound():
+                return self.extra("speaker", speaker=event.speaker, at_ms=at + round(event.at * 1000))
             case LanguageChanged():
                 return self.extra("language", language=event.language, at_ms=at + round(event.at * 1000))
             case Fault(fatal=False):
@@ -229,13 +234,21 @@ class OpenAI:
             return ()
         self._tail = tail
         heard_ms = start_ms + round(event.heard_s * 1000)
-        return self.extra("source", text=text, tail=tail, language=event.language, heard_ms=heard_ms, ended=event.ended)
+        runs = [(who, "".join(word.text for word in words)) for who, words in groupby(event.committed, event.speaker_of)]
+        said = {"tail": tail, "language": event.language, "heard_ms": heard_ms}
+        return [
+            message
+            for place, (who, text) in enumerate(runs or [("", "")], 1)
+            for message in self.extra("source", text=text, **said, ended=event.ended and place >= len(runs), **_by(who))
+        ]
 
 
 def _with_extension(asked: Asked, ours: Ours) -> Asked:
     """The wishes with what ``session.translate_live`` changes."""
-    names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "start_ms", "first_unit")
-    given: dict[str, Any] = {name: value for name in names if (value := getattr(ours, name)) is not msgspec.UNSET}
+    names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "speakers", "speaker_names")
+    given: dict[str, Any] = {
+        name: value for name in (*names, "start_ms", "first_unit") if (value := getattr(ours, name)) is not msgspec.UNSET
+    }
     if ours.source is not msgspec.UNSET:
         given["sources"] = tuple(filter(None, map(str.strip, ours.source.split(","))))
     if ours.targets is not msgspec.UNSET:
@@ -248,6 +261,11 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)
+
+
+def _by(speaker: str) -> dict[str, str]:
+    """The field for who speaks, where that is known."""
+    return {"speaker": speaker} if speaker else {}
 
 
 def _steps(offset: Offset, moment: float) -> int:

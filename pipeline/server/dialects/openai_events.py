@@ -72,6 +72,8 @@ class Ours(Struct):
     consent: bool | UnsetType = UNSET
     glossary: Annotated[list[GlossaryRow], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
     same_language: SameLanguage | UnsetType = UNSET
+    speakers: Literal["off", "auto"] | Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+    speaker_names: Annotated[dict[Name, Name], Meta(max_length=100)] | UnsetType = UNSET
     start_ms: Count | UnsetType = UNSET
     first_unit: Count | UnsetType = UNSET
     resume: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET  # read from the address, before the upgrade

@@ -251,7 +251,7 @@ for (const dialog of document.querySelectorAll('dialog')) dialog.addEventListene
 document.addEventListener('change', event => {
   remember(event);
   chosen();
-  if (['from', 'to', 'voice', 'voice-name', 'consent', 'glossary', 'same-language'].includes(event.target.id)) connection?.configure(session());
+  if (['from', 'to', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) connection?.configure(session());
 });
 for (const kind of ['dragover', 'dragleave', 'drop']) {
   document.addEventListener(kind, event => {

@@ -29,9 +29,11 @@ function line(language) {
 
 const UNSPACED = /^(zh|ja|yue|th|lo|km|my)\b/;
 
-function show(language, text, tail) {
+function show(language, text, tail, speaker) {
   if (wanted.length ? !wanted.includes(language) : language === 'source') return;
   const one = line(language);
+  if (text && speaker && speaker !== one.speaker) text = `${speaker}: ${text.trim()}`;
+  if (text) one.speaker = speaker;
   clearTimeout(one.timer);
   if (text) one.said.textContent = `${one.said.textContent}${one.said.textContent && !UNSPACED.test(language) ? ' ' : ''}${text.trim()}`.slice(-KEPT);
   one.tail.textContent = tail ? ` ${tail}` : '';
@@ -40,6 +42,6 @@ function show(language, text, tail) {
 
 const feed = new EventSource(`/captions/feed${location.search}`);
 feed.onmessage = ({ data }) => {
-  const { language, text, tail } = JSON.parse(data);
-  show(language, text, tail);
+  const { language, text, tail, speaker } = JSON.parse(data);
+  show(language, text, tail, speaker);
 };

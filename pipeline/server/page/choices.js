@@ -58,6 +58,7 @@ export function session() {
     audio: { output: { language: $('to').value }, input: { transcription: { model: 'local' } } },
     translate_live: {
       source: $('from').value, voice, consent: $('consent').checked, glossary: glossaryRows($('glossary').value), same_language: $('same-language').value,
+      speakers: $('speakers').checked ? 'auto' : 'off',
     },
   };
 }

@@ -28,6 +28,8 @@ export class Transcript {
     this.current = 0; // the paragraph that the next unit belongs to
     this.breaks = this.pauses = true;
     this.tails = {};
+    this.who = '';
+    this.colors = new Map(); // of speakers, by when they are first heard
   }
 
   get empty() { return !this.units.length && !this.paragraphs.length; }
@@ -50,12 +52,16 @@ export class Transcript {
       cell.lang = language;
       cell.dir = language ? direction(language) : 'auto';
       const parts = { said: element('span', 'said'), tail: element('span', 'tail') };
+      if (this.who) {
+        if (!this.colors.has(this.who)) this.colors.set(this.who, `hsl(${this.colors.size * 137 % 360} 55% 50%)`);
+        cell.append(Object.assign(element('b', 'who', `${this.who}: `), { style: `color: ${this.colors.get(this.who)}` }));
+      }
       parts.tail.ariaHidden = 'true';
       cell.append(...Object.values(parts));
       row.append(cell);
       return parts;
     });
-    const made = { row, source: cells[0], target: cells[1], heard: '', covered: 0, text: '' }; // covered: characters in units
+    const made = { row, source: cells[0], target: cells[1], heard: '', covered: 0, text: '', who: this.who }; // covered: characters in units
     this.box.append(row);
     this.paragraphs.push(made);
     this.breaks = false;
@@ -63,8 +69,12 @@ export class Transcript {
   }
 
   // Words of the speaker, and those that may still change.
-  heard({ text, tail, language, ended }) {
+  heard({ text, tail, language, ended, speaker = '' }) {
     this.follow(() => {
+      if (text.trim() && speaker !== this.who) {
+        this.breaks = true;
+        this.who = speaker;
+      }
       if (text.trim() || tail) {
         const paragraph = this.paragraph();
         paragraph.heard = (this.pauses ? joined(paragraph.heard, text, language) : paragraph.heard + text).trimStart();
@@ -147,7 +157,7 @@ export class Transcript {
   }
 
   txt() {
-    return this.paragraphs.filter(one => one.heard || one.text).map(one => `${one.heard}\n${one.text}\n`).join('\n');
+    return this.paragraphs.filter(one => one.heard || one.text).map(one => `${one.who && `${one.who}: `}${one.heard}\n${one.text}\n`).join('\n');
   }
 }
 
