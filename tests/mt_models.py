@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -95,3 +97,30 @@ def random_model(kind: str, size: int, seed: int = 0, **changes: Any) -> Any:
         case _:
             raise ValueError(kind)
     return model.eval()
+
+
+def save_random_model(folder: Path, kind: str, prompt: str) -> None:
+    """A random model and a Unigram tokenizer with byte fallback, trained on a few words."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = [
+        "▁la",
+        "▁casa",
+        "▁verde",
+        "▁una",
+        "▁",
+        *"abcdefghijklmnopqrstuvwxyz",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+    ]
+    marks = ["<pad>", "</s>", "<unk>", "<2es>", "__en__", "__es__", "eng_Latn", "spa_Latn", ">>es<<"]
+    pieces = [(mark, 0.0) for mark in marks] + [(word, -float(2 + rank % 7)) for rank, word in enumerate(words)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    fast.add_special_tokens({"additional_special_tokens": marks[3:]})
+    model = random_model(kind, len(pieces), seed=8, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["vocab_size"] == len(pieces)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from models.tts.espeak import Espeak
 from models.tts.silence import QUIET, SilenceTrim
-from models.tts.spoken_text import spoken_text
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
@@ -66,18 +65,6 @@ async def test_pieces_are_one_text_and_faster_is_shorter():
         fast = await said(speaking, "buenos días a todos")
     np.testing.assert_array_equal(sound(whole), sound(cut))
     assert len(sound(fast)) < 0.85 * len(sound(whole))
-
-
-@pytest.mark.parametrize(
-    "text", ["", " ", "…?!", "😀", "\0\x01\n", "\ud800", "<speak><break time='9s'/>hola</speak>", "[[a", "-v en"]
-)
-async def test_odd_texts_end_with_a_last_chunk(text):
-    async with Espeak().load() as synthesizer, synthesizer.open(None, "es") as speaking:
-        chunks = await said(speaking, text)
-        assert [chunk.last for chunk in chunks].count(True) == 1
-        assert chunks[-1].last
-        assert len(sound(chunks)) < (8 * 22050 if spoken_text(text, "es") else 1)
-        assert len(sound(await said(speaking, "hola"))) > 0.2 * 22050
 
 
 async def test_a_very_long_text_is_spoken_whole_and_streams():

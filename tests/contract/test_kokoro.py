@@ -84,27 +84,6 @@ async def test_a_long_unit_is_run_clause_by_clause_and_nothing_is_lost(kokoro):
     assert chunks[-1].last
 
 
-@pytest.mark.parametrize("text", ["", " ", "…?!", "— , .", "\0\x01\n", "\u200b", "*** ___", "()"])
-async def test_a_unit_without_a_word_is_one_empty_last_chunk(kokoro, text):
-    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
-        (chunk,) = await said(speaking, text)
-        assert chunk.last
-        assert len(chunk.samples) == 0
-        assert len(sound(await said(speaking, "hola"))) > 3 * SAMPLES_A_TOKEN
-
-
-@pytest.mark.parametrize(
-    "text", ["你好，世界", "привет", "\ud800 hola", "[[ttttttttt]]", "a" * 3000, "(en) hola", "-v en", "x\n" * 50]
-)
-async def test_odd_texts_end_with_a_last_chunk_and_the_next_unit_speaks(kokoro, text):
-    async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
-        before = sound(await said(speaking, "hola"))
-        chunks = await said(speaking, text)
-        assert [chunk.last for chunk in chunks].count(True) == 1
-        assert chunks[-1].last
-        np.testing.assert_array_equal(sound(await said(speaking, "hola")), before)
-
-
 async def test_units_at_once_get_their_own_sound(kokoro):
     async with kokoro.load() as synthesizer, synthesizer.open(None, "es") as speaking:
         texts = ["hola, amigos", "la casa grande", "uno, dos, tres"]

@@ -1,7 +1,6 @@
 """The translation backends on real models, through the contract: a trained toy, and random ones of every architecture."""
 
 import asyncio
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from models.mt.seq2seq import Seq2Seq
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
+from tests.mt_models import save_random_model
 from tests.tape import TapeRecorder
 
 TOY = Path(__file__).parent.parent / "toy_mt"
@@ -107,25 +107,7 @@ async def test_a_committed_prefix_stays_and_its_last_word_is_not_lengthened():
             strange = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix="EBITDA"))
             assert strange.text.startswith("EBITDA ")
         assert right >= len(pairs) - 1
-        empty = await translator.translate(TranslationRequest("  \u200b\n ", SOURCE, TARGET, prefix="hola"))
-        assert empty.text == "hola"
-
-
-async def test_bad_requests_get_errors_of_their_own_and_harm_nobody_else():
-    (source, target), *_ = sentences(1)
-    async with BACKEND.load() as translator:
-        wrong = TranslationRequest(source, "en", "xx"), TranslationRequest("ba " * 2000, "en", "es")
-        contradictory = TranslationRequest(source, "en", "es", terms=(Term("x", ("sol",)), Term("y", ("sol",), mode="ban")))
-        good = TranslationRequest(f"{source}\x07 🎉", "en", "es")
-        asked = [translator.translate(request) for request in (*wrong, contradictory, good)]
-        unknown, huge, opposed, fine = await asyncio.gather(*asked, return_exceptions=True)
-        assert isinstance(unknown, BadInput)
-        assert "from 'en' it translates to es" in str(unknown)
-        assert isinstance(huge, BadInput)
-        assert "cut it into sentences" in str(huge)
-        assert isinstance(opposed, BadInput)
-        assert fine.text.startswith(target[:3])
-        await translator.check([Term("x", ("cualquier cosa", "任何"))], "en", "es")
+        await translator.check([Term("x", ("cualquier cosa", "任何"))], SOURCE, TARGET)  # bytes write anything
 
 
 async def test_a_missing_model_is_named_and_a_damaged_one_is_a_typed_error(tmp_path):
@@ -194,35 +176,6 @@ async def test_random_encoder_decoders_keep_prefix_terms_and_batch(tmp_path, kin
         assert alone.text == said[1].text
 
 
-def save_random_model(folder: Path, kind: str, prompt: str) -> None:
-    """A random model and a Unigram tokenizer with byte fallback, trained on a few words."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    from tests.mt_models import random_model
-
-    words = [
-        "▁la",
-        "▁casa",
-        "▁verde",
-        "▁una",
-        "▁",
-        *"abcdefghijklmnopqrstuvwxyz",
-        *(f"<0x{byte:02X}>" for byte in range(256)),
-    ]
-    marks = ["<pad>", "</s>", "<unk>", "<2es>", "__en__", "__es__", "eng_Latn", "spa_Latn", ">>es<<"]
-    pieces = [(mark, 0.0) for mark in marks] + [(word, -float(2 + rank % 7)) for rank, word in enumerate(words)]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    fast.add_special_tokens({"additional_special_tokens": marks[3:]})
-    model = random_model(kind, len(pieces), seed=8, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
-    model.save_pretrained(folder)
-    fast.save_pretrained(folder)
-    assert json.loads((folder / "config.json").read_text())["vocab_size"] == len(pieces)
-
-
 async def test_the_8_bit_model_translates_and_what_it_cannot_say_is_searched_in_torch(tmp_path):
     from models.mt.ctranslate2 import CTranslate2
 
@@ -240,7 +193,3 @@ async def test_the_8_bit_model_translates_and_what_it_cannot_say_is_searched_in_
         terms = (Term("x", ("EBITDA",)), Term("y", (target.split()[0],), mode="ban"))
         forced = await translator.translate(TranslationRequest(source, SOURCE, TARGET, terms=terms))
         assert constraints_of(terms, TARGET).met(forced.text)
-        begun = await translator.translate(TranslationRequest(source, SOURCE, TARGET, prefix=target.split()[0]))
-        assert begun.text.startswith(f"{target.split()[0]} ")
-        with pytest.raises(BadInput, match="cut it into sentences"):
-            await translator.translate(TranslationRequest("ba " * 2000, SOURCE, TARGET))
