@@ -113,6 +113,13 @@ def _piper(folder: Path) -> Any:
     return Piper(model=str(folder / "own.onnx"))
 
 
+def _omnivoice(folder: Path) -> Any:
+    from benchmarks.omnivoice_checkpoint import write_checkpoint
+    from models.tts.omnivoice import OmniVoice
+
+    return OmniVoice(accept_license=True, model=str(write_checkpoint(folder)), device="cpu", sessions=2, steps=4)
+
+
 def _qwen3(folder: Path) -> Any:
     from benchmarks.tts_checkpoint import write_checkpoint
     from models.tts.qwen3 import Qwen3TTS
@@ -132,6 +139,7 @@ CASES: Mapping[str, Mapping[str, Case]] = {
     "tts": {
         "Espeak": Case(_espeak),
         "Kokoro": Case(_kokoro),
+        "OmniVoice": Case(_omnivoice, target="en", alike=False),
         "Piper": Case(_piper, target="de"),
         "Qwen3TTS": Case(_qwen3, target="en", alike=False),
     },

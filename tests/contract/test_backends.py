@@ -305,9 +305,12 @@ async def test_it_refuses_what_it_cannot_speak_and_learns_a_voice_or_says_that_i
             with pytest.raises((Refused, BadInput)):
                 async with synthesizer.open(voice, language):
                     pass
-        if learns:
-            async with synthesizer.open(await synthesizer.enrol(clip), case.target) as speaking:
+        try:
+            voice, hint = await synthesizer.enrol(clip), ""
+        except Refused as refused:
+            voice, hint = None, refused.hint
+        assert voice or hint, "say what can, or what it would need"
+        if voice:
+            assert learns
+            async with synthesizer.open(voice, case.target) as speaking:
                 assert len(await said(speaking, "hola"))
-        else:
-            with pytest.raises(Refused, match="cannot clone"):
-                await synthesizer.enrol(clip)
