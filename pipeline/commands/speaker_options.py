@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.errors import BadInput, nearest
 from pipeline.voices.record import SAME
-from pipeline.voices.speakers import SpeakersAsked
+
+if TYPE_CHECKING:
+    from pipeline.voices.speakers import SpeakersAsked
 
 LONGEST_NAME = 60
 
@@ -41,6 +43,9 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
 
 def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
     """Read the options; raises `BadInput` for what is no number, or names for speakers who are not told apart."""
+    from pipeline.audio.channel_levels import ChannelLevels  # noqa: PLC0415 - not for help
+    from pipeline.voices.speakers import SpeakersAsked  # noqa: PLC0415
+
     asked = arguments.speakers.strip().lower()
     if arguments.channels == "speakers":
         _check_channels(arguments)
