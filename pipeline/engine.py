@@ -101,12 +101,15 @@ class Engine:
             hints=asked.hints,
             silenced=asked.silenced,
             speakers=await asked.speakers.options(VoiceStore()) if asked.speakers else None,
+            watching=asked.watching,
         )
         await self._warm_up(models.translator, options.pairs())
         diarizer = None
         if asked.speakers is not None:
             diarizer = asked.speakers.channels or await self.model("diarizer")
-        return replace(models, synthesizer=first.synthesizer if first else None, diarizer=diarizer), options
+        reader = await self.model("reader") if asked.watching else None
+        synthesizer = first.synthesizer if first else None
+        return replace(models, synthesizer=synthesizer, diarizer=diarizer, reader=reader), options
 
     async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:
         """Load what speaks each target; voices are learned once for all that one synthesizer speaks."""

@@ -106,6 +106,14 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """Names and terms that were read in a picture of ``at``, and are expected to be said."""
+
+    names: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceLost:
     """An audio device disappeared; the session goes on and waits for it."""
 
@@ -128,7 +136,7 @@ class Fault:
     fatal: bool
 
 
-Notice = Lag | Gap | Skipped | LanguageChanged | SpeakerFound | DeviceLost | DeviceBack | Fault
+Notice = Lag | Gap | Skipped | LanguageChanged | SpeakerFound | Seen | DeviceLost | DeviceBack | Fault
 
 
 @dataclass(frozen=True, slots=True)

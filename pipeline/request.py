@@ -15,6 +15,7 @@ from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
+from pipeline.stages.see import Watching
 from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices, several_voices
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
@@ -38,6 +39,7 @@ class SessionRequest:
     hints: Hints = field(default_factory=Hints)
     silenced: PersonalData = NOTHING  # what is not spoken, within a unit
     speakers: SpeakersAsked | None = None  # how speakers are told apart, if they are
+    watching: Watching | None = None  # what is seen beside, if anything is
 
     @property
     def spoken_targets(self) -> tuple[str, ...]:
@@ -101,6 +103,8 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
         require(profile.name, backends.missing(stage))
     if request.speakers is not None and request.speakers.channels is None:
         _require_diarizer(profile)
+    if request.watching is not None:
+        _require_reader(profile)
     known = replace(
         request,
         languages=languages,
@@ -125,6 +129,13 @@ def _clones(synthesizer: SynthesizerBackend) -> bool:
     except Refused:
         return False
     return knows_voices(synthesizer) is not None
+
+
+def _require_reader(profile: Profile) -> None:
+    if profile.backends.reader is None:
+        hint = "the profile cpu, or a setting reader.use=models.vision.rapid_ocr:RapidOcr"
+        raise Refused(f"the profile {profile.name} cannot read pictures: it names no reader", hint=hint)
+    require(profile.name, profile.backends.reader.missing())
 
 
 def _speech(

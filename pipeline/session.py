@@ -12,7 +12,6 @@ from typing import Any
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
 from pipeline.contracts import (
-    Expecting,
     Listening,
     Recognizer,
     Sink,
@@ -35,11 +34,14 @@ from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
+from pipeline.stages.expected_words import ExpectedWords
 from pipeline.stages.recognize import capture, recognize
+from pipeline.stages.see import Eyes, Watching
 from pipeline.stages.speak import Speech, SpokenTarget, open_voices
 from pipeline.stages.speakers import SpeakerLabelling, SpeakerOptions, open_speakers
 from pipeline.stages.stream_time import HeardTime, LiveTime, StreamTime
 from pipeline.stages.translate import Translating, check_terms, translate
+from pipeline.vision import TextReader
 
 AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
 LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.recognize.LIVE_S`)
@@ -57,6 +59,7 @@ class Models:
     translator: Translator
     synthesizer: Synthesizer | None
     diarizer: Diarizer | None = None
+    reader: TextReader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class SessionOptions:
     ``languages`` the speaker may speak (none: any), ``targets`` to translate into; ``spoken`` is the target that is
     spoken, if any, and ``spoken_as`` what the synthesizer calls it, if not the same. Each of ``also_spoken`` is a track of
     its own beside it, with its own pace, or with ``one_track`` all are said one after the other. ``same_language`` says
-    what becomes of speech that is in a target language already. ``speakers`` are told apart if there are options for it.
-    With ``self_hearing``, what the session spoke and then hears is not translated.
+    what becomes of speech that is in a target language already. ``speakers`` are told apart, and pictures watched, if
+    there are options for it. With ``self_hearing``, what the session spoke and then hears is not translated.
     """
 
     languages: tuple[str, ...]
@@ -85,6 +88,7 @@ class SessionOptions:
     hints: Hints = field(default_factory=Hints)
     speakers: SpeakerOptions | None = None
     silenced: PersonalData = NOTHING
+    watching: Watching | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """List the (source, target) languages that may have to be translated; an empty source: still to be detected."""
@@ -101,7 +105,7 @@ class Session:
         self._models = models
         self._options = options
         self._learners = learners  # sinks of the session's own, which learn the speaker's voice
-        self._glossary = options.glossary.copy()  # hints are added to it
+        self._words = ExpectedWords(options.glossary, options.hints, options.languages)
         self._clock = clock or LoopClock()
         self._control = Control()
         self._self_hearing = SelfHearing() if options.self_hearing else None
@@ -110,6 +114,10 @@ class Session:
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = False
         self._failed: list[tuple[str, Exception]] = []
+        self.eyes: Eyes | None = None  # to which a program may show pictures
+        if models.reader is not None and options.watching is not None:
+            words = options.hints, options.languages
+            self.eyes = Eyes(models.reader, options.watching, *words, clock=self._clock, tell=self.tell)
 
     async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; what is queued for the sinks is delivered also after an error.
@@ -123,15 +131,14 @@ class Session:
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(
-                    self._models.recognizer.open(self._options.languages, self._vocabulary())
+                    self._models.recognizer.open(self._options.languages, self._words.vocabulary)
                 )
                 speakers = await open_speakers(
                     self._models.diarizer, self._options.speakers, opened, source.live, self.tell
                 )
                 speaking = [await open_voices(group, opened) for group in self._groups()]
-                await check_terms(self._models.translator, self._glossary, self._options.pairs())
-                self._expect(listening)
-                opened.enter_context(self._options.hints.watched(lambda: self._expect(listening)))
+                await check_terms(self._models.translator, self._words.glossary, self._options.pairs())
+                opened.enter_context(self._words.reaching(listening))
                 await self._run_stages(source, listening, speakers, speaking)
         finally:
             await self._close_sinks()
@@ -239,6 +246,9 @@ class Session:
         ]
         if speakers is not None:
             works.append(("speakers", speakers.work(), []))
+        if self.eyes is not None:
+            self.eyes.attend(self._time, listening)
+            works.append(("see", self.eyes.work(), []))
         for voices, track in zip(speaking, tracks, strict=True):
             works.append(("speak", Speech(voices, self._options.pace, track, run, self._options.silenced).speak(), []))
         for name, work, outputs in works:
@@ -263,24 +273,15 @@ class Session:
     async def _capture(self, source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext) -> None:
         if not self._stopping:
             self._capturing = asyncio.current_task()
-            await capture(source, audio, run, told_to_stop=lambda: self._stopping)
+            heard = self.eyes.beside(source) if self.eyes else source
+            await capture(heard, audio, run, told_to_stop=lambda: self._stopping)
+        if self.eyes:
+            self.eyes.close()
 
     def _policies(self) -> dict[str, UnitPolicy]:
         asked = self._options
         source = asked.languages[0] if len(asked.languages) == 1 else ""
-        return {target: unit_policy(asked.units, source, target, self._glossary) for target in asked.targets}
-
-    def _vocabulary(self) -> tuple[str, ...]:
-        """List words for the recognizer to expect, likeliest last: source terms of the glossary, then hints."""
-        languages = self._options.languages or ("",)
-        terms = [term for one in languages for term in self._options.glossary.vocabulary(one)]
-        return tuple(dict.fromkeys([*terms, *self._options.hints.words]))
-
-    def _expect(self, listening: Listening) -> None:
-        """Give words that were added to the recognizer, if it takes them, and to the translation."""
-        self._glossary.keep(self._options.hints.kept)
-        if self._options.hints.words and isinstance(listening, Expecting):
-            listening.expect(self._vocabulary())
+        return {target: unit_policy(asked.units, source, target, self._words.glossary) for target in asked.targets}
 
     def _flush(self) -> None:
         self._control.flushes += 1

@@ -30,9 +30,7 @@ def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_redaction_arguments(parser: argparse.ArgumentParser, *, speech: bool) -> None:
     """Declare what is left out of exports and bus; ``speech``: also of what is spoken."""
-    left_out = parser.add_argument_group(
-        "personal data, left out of text, events and bus (docs/privacy.md)"
-    )
+    left_out = parser.add_argument_group("personal data, left out of text, events and bus (docs/privacy.md)")
     left_out.add_argument(
         "--redact",
         nargs="?",

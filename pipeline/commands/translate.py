@@ -8,6 +8,7 @@ from typing import get_args
 
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.commands.speaker_options import add_speaker_arguments
+from pipeline.commands.watch_options import add_watch_arguments
 from pipeline.languages import SameLanguage
 
 EXAMPLES = """
@@ -117,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_outputs(parser)
     add_speaker_arguments(parser)
+    add_watch_arguments(parser)
     add_sharing_arguments(parser)
     add_redaction_arguments(parser, speech=True)
     _add_models(parser)

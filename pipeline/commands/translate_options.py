@@ -13,6 +13,7 @@ from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
 from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
+from pipeline.commands.watch_options import watching_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
@@ -98,6 +99,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         voice=arguments.voice,
         same_language=arguments.same_language,
         speakers=speakers_of(arguments),
+        watching=watching_of(arguments, files),
     )
     options = TranslateOptions(
         request=request,
@@ -160,6 +162,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--redact-speech", arguments.redact_speech),
         ("--consent", arguments.consent is not None),
         ("--channels", arguments.channels != "mix"),
+        ("--watch", arguments.watch),
     ):
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")

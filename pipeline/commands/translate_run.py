@@ -119,6 +119,8 @@ async def _session(
     stages = dict.fromkeys(("recognizer", "translator", *(one.synthesizer for one in plan.resolved.speech)))
     if (asked := plan.resolved.request.speakers) is not None and asked.channels is None:
         stages["diarizer"] = None
+    if plan.resolved.request.watching is not None:
+        stages["reader"] = None
     engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
     return await engine.session(plan.resolved, clock)
 

@@ -15,6 +15,7 @@ from pipeline.diarizing import DiarizerBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import known_code
 from pipeline.version import check_packages
+from pipeline.vision import TextReaderBackend
 
 Options = TypeVar("Options")
 
@@ -40,7 +41,8 @@ class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
     Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer`` and
-    ``fallback_synthesizer``; ``diarizer`` tells speakers apart where that is asked for.
+    ``fallback_synthesizer``; ``diarizer`` tells speakers apart and ``reader`` reads text in pictures, where
+    that is asked for.
     """
 
     recognizer: RecognizerBackend
@@ -49,6 +51,7 @@ class Backends:
     fallback_synthesizer: SynthesizerBackend | None = None
     second_synthesizer: SynthesizerBackend | None = None
     diarizer: DiarizerBackend | None = None
+    reader: TextReaderBackend | None = None
 
     def items(self) -> Iterator[tuple[str, Backend[object]]]:
         """Yield each stage's key and backend, without those that the profile leaves out."""

@@ -16,6 +16,7 @@ finite. Samples are left out. Fields may be added; none is ever renamed.
 | Skipped | first, last (units), target, reason |
 | LanguageChanged | language, from_ns |
 | SpeakerFound | speaker, from_ns |
+| Seen | names, seen_ns |
 | DeviceLost, DeviceBack | name |
 | Fault | stage, message, fatal |
 
@@ -41,6 +42,7 @@ from pipeline.events import (
     LanguageChanged,
     Notice,
     ReadingUnit,
+    Seen,
     Skipped,
     SpeakerFound,
     SpeechChunk,
@@ -129,6 +131,8 @@ def _notice_fields(event: Notice, at: Moment) -> Record:
             return {"language": event.language, "from_ns": at(event.at)}
         case SpeakerFound():
             return {"speaker": event.speaker, "from_ns": at(event.at)}
+        case Seen():
+            return {"names": list(event.names), "seen_ns": at(event.at)}
         case DeviceLost() | DeviceBack():
             return {"name": event.name}
         case Fault():

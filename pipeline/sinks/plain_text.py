@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from unicodedata import category
 
-from pipeline.events import DeviceBack, DeviceLost, Event, Fault, Gap, LanguageChanged, ReadingUnit, Skipped, SpeakerFound
+from pipeline.events import (
+    DeviceBack,
+    DeviceLost,
+    Event,
+    Fault,
+    Gap,
+    LanguageChanged,
+    ReadingUnit,
+    Seen,
+    Skipped,
+    SpeakerFound,
+)
 
 
 def legible(text: str) -> str:
@@ -30,6 +41,8 @@ def notice_line(event: Event, several: bool = False) -> str | None:
             return f"the speaker now speaks {event.language!r}"
         case SpeakerFound():
             return f"{minutes(event.at)}  {legible(event.speaker)} begins to speak"
+        case Seen():
+            return f"seen: {legible(', '.join(event.names))}"
         case DeviceLost():
             return f"lost the audio device {legible(event.name)!r}; waiting for it to come back"
         case DeviceBack():

@@ -80,6 +80,10 @@ class WhisperListening:
         self._stream.feed(cleaned(audio.samples))
         return _joined([*heard, await self._drain()])
 
+    def expect(self, vocabulary: Sequence[str]) -> None:
+        """Expect these words from the next update on, in place of those that were added before."""
+        self._stream.expect(vocabulary)
+
     async def finish(self) -> Transcript:
         """Commit what is left; idempotent."""
         self._finished = True

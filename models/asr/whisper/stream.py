@@ -7,7 +7,7 @@ an engine's error or a cancelled call loses nothing: the same job is given out a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from models.asr.vad import Endpoint, SpeechDetector
@@ -92,6 +92,10 @@ class Stream:
     def feed(self, samples: Samples) -> None:
         """Take the next samples, 16 kHz."""
         self._audio.feed(samples)
+
+    def expect(self, vocabulary: Sequence[str]) -> None:
+        """Expect these words from the next update on."""
+        self._expectation.vocabulary.expect(vocabulary)
 
     def finish(self) -> None:
         """No more audio comes: what has arrived is to be heard to its end."""

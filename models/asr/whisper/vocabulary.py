@@ -9,6 +9,7 @@ from models.asr.whisper.hypothesis import Tokens
 from pipeline.events import Fault
 
 VOCABULARY_TOKENS = 128  # of the 224 positions before the text, which carried context and control tokens share
+NEWEST_TERMS = 8  # that were added while the stream ran and come before a glossary
 NEWEST_CHARACTERS = 200
 """Length of the committed text in which said terms are looked for; longer than any term."""
 
@@ -22,6 +23,16 @@ class Vocabulary:
     def __init__(self, terms: Sequence[str] = (), encode: Callable[[str], Tokens] | None = None) -> None:
         self._encode = encode or (lambda _text: ())
         given = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
+        self._given = given
+        self._take(given)
+
+    def expect(self, terms: Sequence[str]) -> None:
+        """Expect other terms, the newest last: a few of the newest come before those of the beginning, the rest after."""
+        known = set(self._given)
+        newest = [term for term in dict.fromkeys(term.strip() for term in reversed(terms)) if term and term not in known]
+        self._take([*newest[:NEWEST_TERMS], *self._given, *newest[NEWEST_TERMS:]])
+
+    def _take(self, given: Sequence[str]) -> None:
         self._terms = [term for term in given if len(self._encode(_prompt([term]))) <= VOCABULARY_TOKENS]
         self._too_long = len(given) - len(self._terms)
         self._newest = ""

@@ -1,0 +1,104 @@
+"""The process that reads pictures, beside all sessions and of lower priority: requests on standard input, pages on output.
+
+A message is a line of JSON with a ``number``; a request's picture follows it, ``size`` bytes: pixels of ``shape``, or an
+encoded picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from models.vision.names import names_in
+from models.vision.pictures import alike, decoded, looks
+from pipeline.errors import BadInput
+from pipeline.vision import Pixels
+
+ORDINARY_ZIPF = 2.3  # at least two words in ten million
+SURE = 0.8  # confidence of a line below which its letters are doubtful
+READY: dict[str, Any] = {"number": 0}
+
+Read = Callable[[Pixels], Sequence[str]]
+
+
+def serve(requests: BinaryIO, pages: BinaryIO, read: Read) -> None:
+    """Answer requests until there are no more."""
+    _send(pages, READY)
+    while line := requests.readline():
+        request = json.loads(line)
+        data = requests.read(request["size"])
+        try:
+            page = answer(request, data, read)
+        except BadInput as error:
+            page = {"refused": error.message}
+        except Exception as error:  # the border to OCR: the next picture may be read
+            page = {"failed": f"{type(error).__name__}: {error}"}
+        _send(pages, {"number": request["number"], **page})
+
+
+def answer(request: dict[str, Any], data: bytes, read: Read) -> dict[str, Any]:
+    """Read one picture, unless it looks as the one before; raises `BadInput`."""
+    shape = request["shape"]
+    picture = np.frombuffer(data, np.uint8).reshape(shape) if shape else decoded(data)
+    now = looks(picture)
+    page: dict[str, Any] = {"looks": base64.b64encode(now).decode(), "lines": None, "names": None}
+    if not alike(now, base64.b64decode(request["looked"])):
+        lines = list(read(picture))
+        languages = tuple(request["languages"])
+        page |= {"lines": lines, "names": names_in(lines, lambda word: is_ordinary(word, languages))}
+    return page
+
+
+@cache
+def is_ordinary(word: str, languages: tuple[str, ...]) -> bool:
+    """Tell if a word is ordinary in any of the languages that lists of words are there for."""
+    from wordfreq import zipf_frequency  # noqa: PLC0415
+
+    for language in languages:
+        with suppress(LookupError, ImportError):
+            if zipf_frequency(word, language) >= ORDINARY_ZIPF:
+                return True
+    return False
+
+
+def rapid_ocr(threads: int) -> Read:
+    """Load PP-OCRv6 (Apache-2.0), as `rapidocr` brings it."""
+    from rapidocr import RapidOCR  # noqa: PLC0415
+
+    engine = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": threads, "Global.log_level": "critical"})
+
+    def read(picture: Pixels) -> Sequence[str]:
+        found: Any = engine(np.ascontiguousarray(picture[:, :, ::-1]), use_cls=False)
+        if found.txts is None:
+            return []
+        return [text for text, score in zip(found.txts, found.scores, strict=True) if score >= SURE]
+
+    return read
+
+
+def _send(pages: BinaryIO, page: dict[str, Any]) -> None:
+    pages.write(json.dumps(page).encode() + b"\n")
+    pages.flush()
+
+
+def main() -> None:
+    """Run the process: nothing but pages may go to its output, whatever libraries print."""
+    pages = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(OSError, AttributeError):  # no such thing on Windows
+        os.nice(10)
+    threads = int(sys.argv[1])
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    serve(sys.stdin.buffer, pages, rapid_ocr(threads))
+
+
+if __name__ == "__main__":
+    main()

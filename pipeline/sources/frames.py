@@ -1,0 +1,168 @@
+"""Where pictures come from: the film that is heard, the screen, a camera."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.clock import Clock
+from pipeline.errors import BadInput, DeviceError, ModelError
+from pipeline.lane import Lane
+from pipeline.vision import Frame, Pixels
+
+LIVE_PERIOD_S = 0.5
+FILM_PERIOD_S = 2.0  # of a film, whose sound waits for each picture that is read
+LONGEST_SIDE = 1920
+WAYLAND = "Wayland shows no program the screen of others"
+
+Region = tuple[int, int, int, int]
+"""Left, top, width and height in pixels of the screen."""
+
+
+class FilmFrames:
+    """A `FrameSource` of a film's pictures: those that are coded whole (key frames), at most one in `FILM_PERIOD_S`.
+
+    Encoders code a picture whole where another scene, such as another slide, begins. Raises `BadInput` for a file without
+    pictures.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        import av  # noqa: PLC0415
+
+        try:
+            with self._opened() as film:
+                if not film.streams.video:
+                    raise BadInput(f"{path} has no picture to watch", hint="a film")
+        except (av.error.FFmpegError, OSError) as error:
+            raise BadInput(f"{path} cannot be read: {error}", hint="another file") from error
+
+    async def __aiter__(self) -> AsyncGenerator[Frame, None]:
+        with Lane("film frames") as lane:
+            async with aclosing(lane.iterate(self._frames())) as frames:  # type: ignore[type-var]
+                async for frame in frames:
+                    yield frame
+
+    def _opened(self) -> Any:  # noqa: ANN401 - PyAV's types tell containers by literals
+        import av  # noqa: PLC0415
+
+        return av.open(f"file:{self._path}", options={"protocol_whitelist": "file,crypto,data"})
+
+    def _frames(self) -> Generator[Frame, None, None]:
+        import av  # noqa: PLC0415
+
+        with self._opened() as film:
+            stream = film.streams.video[0]
+            stream.codec_context.skip_frame = "NONKEY"
+            start_s = (film.start_time or 0) / av.time_base
+            following_s = 0.0
+            for packet in film.demux(stream):
+                frames = []
+                with suppress(av.error.InvalidDataError):  # a damaged picture is not seen
+                    frames = packet.decode()
+                for frame in frames:
+                    at_s = (frame.time or 0.0) - start_s
+                    if at_s >= following_s:
+                        following_s = at_s + FILM_PERIOD_S
+                        yield Frame(_sized(frame), max(0.0, at_s))
+
+
+class LiveFrames:
+    """A `FrameSource` of what a device shows, ``period_s`` apart; a thread of its own waits for it."""
+
+    def __init__(
+        self, open_device: Callable[[], Generator[Pixels, None, None]], clock: Clock, period_s: float = LIVE_PERIOD_S
+    ) -> None:
+        self._open = open_device
+        self._clock = clock
+        self._period_s = period_s
+
+    async def __aiter__(self) -> AsyncGenerator[Frame, None]:
+        with Lane("pictures") as lane:
+            async with aclosing(lane.iterate(self._open())) as pictures:  # type: ignore[type-var]
+                async for picture in pictures:
+                    began = self._clock.now()
+                    yield Frame(picture)
+                    await self._clock.sleep_until(began + self._period_s)
+
+
+def watched(name: str, clock: Clock) -> LiveFrames:
+    """Give what is watched by its name: ``screen``, a region ``LEFT,TOP,WIDTHxHEIGHT`` of it, or a camera ``/dev/video0``.
+
+    Raises `BadInput` for another name, and `DeviceError` where the screen cannot be seen.
+    """
+    if name.startswith("/dev/"):
+        return LiveFrames(lambda: _camera(name), clock, period_s=0)
+    region = None if name == "screen" else region_of(name)
+    check_screen(os.environ)
+    return LiveFrames(lambda: _screen(region), clock)
+
+
+def region_of(text: str) -> Region:
+    """Read a region, as ``100,50,1280x720``; raises `BadInput`."""
+    try:
+        left, top, size = text.split(",")
+        width, height = size.lower().split("x")
+        region = int(left), int(top), int(width), int(height)
+    except ValueError:
+        region = (0, 0, 0, 0)
+    if min(region) < 0 or min(region[2:]) < 1:
+        valid = "valid: film, screen, a region of it as 100,50,1280x720 (left, top, size), or a camera as /dev/video0"
+        raise BadInput(f"nothing can be watched by the name {text!r}; {valid}")
+    return region
+
+
+def check_screen(environment: Mapping[str, str]) -> None:
+    """Raise `DeviceError` where no screen can be seen, with the reason."""
+    if environment.get("WAYLAND_DISPLAY") or environment.get("XDG_SESSION_TYPE") == "wayland":
+        hint = "a session on X11, a camera, or the film itself"
+        raise DeviceError(f"the screen cannot be watched: {WAYLAND}", hint=hint, code="wayland")
+    if os.name == "posix" and os.uname().sysname == "Linux" and not environment.get("DISPLAY"):
+        told = "the screen cannot be watched: there is none (DISPLAY is not set)"
+        raise DeviceError(told, hint="a desktop, or the film itself", code="screen")
+
+
+def _screen(region: Region | None) -> Generator[Pixels, None, None]:
+    try:
+        import mss  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelError("watching the screen needs mss", hint="pip install 'translate-live[vision]'") from error
+    import av  # noqa: PLC0415
+
+    try:
+        with mss.mss() as screen:
+            names = ("left", "top", "width", "height")
+            place = dict(zip(names, region, strict=True)) if region else screen.monitors[1]
+            while True:
+                grabbed = np.asarray(screen.grab(place))
+                yield _sized(av.VideoFrame.from_ndarray(np.ascontiguousarray(grabbed), "bgra"))
+    except mss.ScreenShotError as error:
+        raise DeviceError(f"the screen cannot be watched: {error}", hint="another region", code="screen") from error
+
+
+def _camera(device: str) -> Generator[Pixels, None, None]:
+    import av  # noqa: PLC0415
+
+    try:
+        with av.open(device, format="v4l2") as camera:
+            following_s = 0.0
+            for frame in camera.decode(video=0):  # all, or what is seen would be older and older
+                if (frame.time or 0.0) >= following_s:
+                    following_s = (frame.time or 0.0) + LIVE_PERIOD_S
+                    yield _sized(frame)
+    except (av.error.FFmpegError, OSError) as error:
+        told = f"the camera {device} cannot be watched: {error}"
+        raise DeviceError(told, hint="another device", code="camera") from error
+
+
+def _sized(frame: Any) -> Pixels:  # noqa: ANN401 - PyAV's frames
+    """Give a frame's pixels, made smaller where it is large."""
+    share = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+    width, height = (max(2, round(side * share)) for side in (frame.width, frame.height))
+    pixels: Pixels = frame.reformat(width, height, "rgb24").to_ndarray()
+    return pixels
