@@ -17,7 +17,7 @@ from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
 from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices, several_voices
-from pipeline.voices.record import SAME
+from pipeline.voices.record import SAME, VoiceRecord
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
 
@@ -73,9 +73,17 @@ class ResolvedRequest:
     targets_by_name: Mapping[str, str] = field(default_factory=dict)  # each target as it was asked for, and as it is known
     notices: tuple[str, ...] = ()  # what is not quite as it was asked for, a line each
 
+    @property
+    def enrolled(self) -> tuple[VoiceRecord, ...]:
+        """The enrolled voices that speak, each once."""
+        records = [one.voice.record for one in self.speech if one.voice is not None and one.voice.record is not None]
+        return tuple({record.name: record for record in records}.values())
 
-def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
+
+def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None = None) -> ResolvedRequest:
     """Hold a request against what a profile can do on this machine; nothing is loaded, opened or written.
+
+    Enrolled voices are those of ``voices`` (none: the user's).
 
     Raises `BadInput` or `Refused` for what the profile cannot do, and `ModelError` for what this machine lacks.
     """
@@ -98,7 +106,7 @@ def resolve(request: SessionRequest, profile: Profile) -> ResolvedRequest:
     languages = session_languages(
         backends, tuple(dict.fromkeys(sources.values())), tuple(targets.values()), tuple(spoken_as.values())
     )
-    speech = _speech(request, profile, spoken_as, notices)
+    speech = _speech(request, profile, spoken_as, notices, voices or VoiceStore())
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
     if request.speakers is not None and request.speakers.channels is None:
@@ -139,14 +147,14 @@ def _require_reader(profile: Profile) -> None:
 
 
 def _speech(
-    request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str]
+    request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str], voices: VoiceStore
 ) -> tuple[ResolvedSpeech, ...]:
     """Choose who speaks each target, and note where that is not as it was asked for."""
     backends = profile.backends
     same = request.voice == SAME
     if same:
         check_cloning(backends.synthesizer)
-    voice = chosen_voice(request.voice, profile, VoiceStore()) if request.voice is not None and not same else None
+    voice = chosen_voice(request.voice, profile, voices) if request.voice is not None and not same else None
     speech = []
     for target, called in spoken_as.items():
         stage = backends.synthesizer_for(target) or "synthesizer"

@@ -10,7 +10,6 @@ from pipeline.privacy.audit import Audit
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.sinks.speech_file import recorded_files
-from pipeline.voices.record import VoiceRecord
 
 
 def keeping(plan: Plan, session: str) -> Iterator[Sink]:
@@ -18,15 +17,15 @@ def keeping(plan: Plan, session: str) -> Iterator[Sink]:
     options = plan.options
     recorded = recorded_files(options.record, plan.tracks) if options.record else []
     if plan.written or recorded:
-        speakers = [name for record in _enrolled(plan) for name in (record.name, record.consent.who)]
+        speakers = [name for record in plan.resolved.enrolled for name in (record.name, record.consent.who)]
         kept = kept_session(session, plan.written, recorded, speakers, options.sharing.retention_days)
         yield LedgerSink(Ledger(), kept)
 
 
 def note_voices(plan: Plan, session: str) -> None:
     """Put the use of enrolled voices into the audit."""
-    for name in dict.fromkeys(record.name for record in _enrolled(plan)):
-        Audit().note("used", name, session=session)
+    for record in plan.resolved.enrolled:
+        Audit().note("used", record.name, session=session)
 
 
 def swept(tell: Callable[[str], None]) -> None:
@@ -36,9 +35,3 @@ def swept(tell: Callable[[str], None]) -> None:
         tell(f"retention: deleted {line}")
     for line in done.left:
         tell(f"retention: could not delete {line}")
-
-
-def _enrolled(plan: Plan) -> Iterator[VoiceRecord]:
-    for speech in plan.resolved.speech:
-        if speech.voice is not None and speech.voice.record is not None:
-            yield speech.voice.record

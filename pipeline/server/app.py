@@ -33,6 +33,7 @@ from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
 from pipeline.server.resume import resumed_session
 from pipeline.server.service import Service
+from pipeline.server.voices import Voices
 
 PAGE = Path(__file__).parent / "page"
 MAX_BODY = 2**20
@@ -74,6 +75,7 @@ def application(service: Service) -> Starlette:
         Route("/v1/languages", languages),
         *feed.routes(),
         *file_routes(),
+        *Voices().routes(),
     ]
     if PAGE.is_dir():
         routes += [Route("/", index), Mount("/", StaticFiles(directory=PAGE, html=True))]
@@ -81,7 +83,9 @@ def application(service: Service) -> Starlette:
     if service.access.origins:
         origins, headers = service.access.origins, ["authorization", "content-type"]
         middleware.append(
-            Middleware(CORSMiddleware, allow_origins=origins, allow_headers=headers, allow_methods=["GET", "POST"])
+            Middleware(
+                CORSMiddleware, allow_origins=origins, allow_headers=headers, allow_methods=["GET", "POST", "DELETE"]
+            )
         )
     handlers: Any = {TranslateLiveError: tell_error}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
@@ -142,7 +146,7 @@ async def client_secrets(request: Request) -> Response:
     session: dict[str, Any] = msgspec.to_builtins(asked.session)
     dialect = OpenAI(_model(service, session), Asked(service.target))
     dialect.asked = dialect.changed(_session_fields(session))
-    resolved(dialect.asked, service.engine.profile, may_clone=grant.key.may_clone)
+    resolved(dialect.asked, service.engine.profile, may_clone=grant.key.may_clone, key=grant.key.id)
     once = bool(asked.session.translate_live and asked.session.translate_live.single_use)
     value, expires_at = service.access.client_secret(grant, session, asked.expires_after.seconds, single_use=once)
     return JSONResponse({"value": value, "expires_at": expires_at, "session": dialect.described()})

@@ -14,7 +14,7 @@ from pipeline.profiles.profile import Profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
-from pipeline.voices.store import VoiceStore
+from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries
 LANGUAGE, VOICE, GLOSSARY = (
@@ -172,12 +172,17 @@ def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary
         raise Rejected("invalid_event", message_of(error), param=GLOSSARY) from error
 
 
-def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequest:
-    """Hold the wishes against the profile and the client's rights; raises `Rejected`."""
+def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") -> ResolvedRequest:
+    """Hold the wishes against the profile and the client's rights; raises `Rejected`.
+
+    A voice is the client's own, by the id of its ``key``, before one of the server's.
+    """
     try:
+        own = key_store(key)
+        store = own if key and own.has(asked.voice) else VoiceStore()
         if asked.voice:
-            _check_voice(asked, may_clone=may_clone)
-        return _with_less(asked, profile)
+            _check_voice(asked, store, may_clone=may_clone)
+        return _with_less(asked, profile, store)
     except Rejected:
         raise
     except TranslateLiveError as error:
@@ -188,10 +193,10 @@ def resolved(asked: Asked, profile: Profile, *, may_clone: bool) -> ResolvedRequ
         raise rejection(error) from error
 
 
-def _with_less(asked: Asked, profile: Profile) -> ResolvedRequest:
+def _with_less(asked: Asked, profile: Profile, store: VoiceStore) -> ResolvedRequest:
     """Resolve the wishes, without speech or the voice's name where they may be left out; a notice says so."""
     try:
-        return resolve(asked.request(speak=asked.speak is not False), profile)
+        return resolve(asked.request(speak=asked.speak is not False), profile, store)
     except BadInput as error:
         if error.code == "spoken_language" and asked.speak is None:
             less, told = replace(asked, speak=False, voice=""), f"{asked.target} is not spoken here: there is text only"
@@ -199,7 +204,7 @@ def _with_less(asked: Asked, profile: Profile) -> ResolvedRequest:
             less, told = replace(asked, voice=""), f"there is no voice {asked.voice!r} here: another speaks"
         else:
             raise
-    found = _with_less(less, profile)
+    found = _with_less(less, profile, store)
     return replace(found, notices=(*found.notices, told))
 
 
@@ -207,8 +212,8 @@ def _language(error: TranslateLiveError) -> Rejected:
     return Rejected("invalid_language", message_of(error), param=LANGUAGE)
 
 
-def _check_voice(asked: Asked, *, may_clone: bool) -> None:
-    learned = asked.voice == SAME or VoiceStore().has(asked.voice)
+def _check_voice(asked: Asked, store: VoiceStore, *, may_clone: bool) -> None:
+    learned = asked.voice == SAME or store.has(asked.voice)
     if learned and not may_clone:
         raise Rejected("invalid_event", "this key may not speak with a person's own voice", param=VOICE)
     if asked.voice == SAME and not asked.consent:

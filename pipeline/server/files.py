@@ -22,7 +22,7 @@ from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.server.access import Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import LOG, Service, note_used
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.delivery import SinkQueue
@@ -95,7 +95,8 @@ async def translate(request: Request) -> Response:
         asked = Asked(str(form.get("to") or service.target), sources=_languages(form.get("language")))
         asked = replace(asked, speak=answer in SPEECH, voice=str(form.get("voice") or ""))
         grant = service.access.identify(request)
-        wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone)
+        wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone, key=grant.key.id)
+        await asyncio.to_thread(note_used, wanted, grant.key.id)
         return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
 
 

@@ -13,7 +13,7 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.leave import DONE, FAILED, GOING_AWAY, Leave
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import LOG, Service, note_used
 from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
@@ -60,7 +60,7 @@ class Sessions:
     def change(self, asked: Asked) -> ResolvedRequest:
         """Take new wishes; in mid-talk, if they need another session, it follows the one that runs. Raises `Rejected`."""
         before = self._dialect.asked
-        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
+        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         self._dialect.asked = asked
         if self._source is not None and asked.session() != before.session() and not self._finishing:
             self._source.end()
@@ -100,7 +100,7 @@ class Sessions:
 
     def _begin(self, asked: Asked) -> SocketSource:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""
-        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone)
+        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         again = self._source is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, asked.input_hz, replay=again)
         self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._source))
@@ -124,6 +124,7 @@ class Sessions:
         wanted = request.request
         offset = Offset(self._start_ms, first_unit, wanted.targets[0], spoken=wanted.spoken is not None)
         try:
+            await asyncio.to_thread(note_used, request, self._key.id, self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
             if self._paused:
                 session.pause()

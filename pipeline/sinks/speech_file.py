@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from pipeline.audio.mixer import PATIENCE_S, Timeline
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, Event, Samples, SpeechChunk, is_for
 from pipeline.lane import Lane
 from pipeline.sinks.audio_writer import AudioWriter
+from pipeline.sinks.sealing import SUFFIX, SealedAudio, store_key
 from pipeline.sinks.writing import cannot_write
 
 ORIGINAL, TRANSLATED = "original.wav", "translated.wav"
@@ -23,7 +25,7 @@ class SpeechFile:
     Of several spoken targets it holds ``target`` (none: all). The source is mixed under it at the gain ``original``.
     ``patience_s`` is how long speech may lie behind what was heard (see `Timeline`). The file is valid after every write,
     and as long as the source in the end. Raises `BadInput` for a suffix it does not write and `DeviceError` when the file
-    cannot be created; later, `put` raises `DeviceError` when it cannot be written any more.
+    cannot be created; later, `put` raises `DeviceError` when it cannot be written any more. With a ``key`` it is encrypted.
     """
 
     def __init__(
@@ -36,9 +38,14 @@ class SpeechFile:
         comment: str = COMMENT,
         private: bool = False,
         target: str = "",
+        key: bytes | None = None,
     ) -> None:
         self._target = target
-        self._writer = AudioWriter(path, sample_rate, comment, private)
+        self._writer: AudioWriter | SealedAudio = (
+            AudioWriter(path, sample_rate, comment, private)
+            if key is None
+            else SealedAudio(Path(path), sample_rate, comment, key)
+        )
         self._timeline = Timeline(sample_rate, original, patience_s)
         self._lane = Lane("speech file")
         self._failed = False
@@ -84,14 +91,17 @@ def track_files(path: Path, tracks: Sequence[str]) -> dict[str, Path]:
 
 def recorded_files(folder: Path, tracks: Sequence[str]) -> list[Path]:
     """List the files of a `SessionRecording`."""
-    return [folder / ORIGINAL, *track_files(folder / TRANSLATED, tracks or [""]).values()]
+    suffix = "" if store_key() is None else SUFFIX
+    files = [folder / ORIGINAL, *track_files(folder / TRANSLATED, tracks or [""]).values()]
+    return [path.with_name(path.name + suffix) for path in files]
 
 
 class SessionRecording:
     """A `Sink` that writes ``original.wav``, at the source's rate, and ``translated.wav`` into ``folder``.
 
     Of several spoken targets, ``tracks``, each has a file of its own, as ``translated.es.wav``. All begin at stream time
-    0, with silence where audio was lost, and are readable by their owner only. The folder is made if need be; raises
+    0, with silence where audio was lost, and are readable by their owner only; where the environment has a key they are
+    encrypted, as ``original.wav.sealed``. The folder is made if need be; raises
     `DeviceError` when it cannot be made or written to.
     """
 
@@ -101,9 +111,11 @@ class SessionRecording:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
+        self._key = store_key()
+        self._path, *translated = recorded_files(self._folder, tracks)
         self._translated = [
-            SpeechFile(path, sample_rate, private=True, target=target)
-            for target, path in track_files(self._folder / TRANSLATED, tracks or [""]).items()
+            SpeechFile(path, sample_rate, private=True, target=target, key=self._key)
+            for target, path in zip(tracks or [""], translated, strict=True)
         ]
         self._original: SpeechFile | None = None  # its rate is known with the first chunk
 
@@ -111,10 +123,8 @@ class SessionRecording:
         """Write audio that was heard and speech that was said; raises `DeviceError` when the disk is full."""
         if isinstance(event, AudioChunk):
             if self._original is None:
-                path, comment = self._folder / ORIGINAL, "recorded by translate-live"
-                self._original = SpeechFile(
-                    path, event.sample_rate, original=1.0, patience_s=0, comment=comment, private=True
-                )
+                options: dict[str, Any] = {"comment": "recorded by translate-live", "private": True, "key": self._key}
+                self._original = SpeechFile(self._path, event.sample_rate, original=1.0, patience_s=0, **options)
             await self._original.put(event)
         for track in self._translated:
             await track.put(event)

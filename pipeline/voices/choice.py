@@ -8,10 +8,8 @@ from typing import Any, cast
 
 from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
 from pipeline.errors import BadInput, Refused
-from pipeline.events import AudioChunk
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
-from pipeline.voices.reference_clip import read_recording
 from pipeline.voices.store import VoiceStore
 
 
@@ -32,8 +30,7 @@ class ChosenVoice:
             return self.store.voice(self.record, self.model)
         path = self.store.clip_path(self.record)
         assert path is not None, "chosen_voice refuses such a voice"
-        clip = await read_recording(path)
-        learned = await synthesizer.enrol(AudioChunk(clip.samples, clip.sample_rate, 0.0))
+        learned = await synthesizer.enrol(self.store.clip(path))
         self.store.cache(self.record, self.model, learned.arrays)
         return replace(learned, name=self.record.name)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, Protocol, cast
 
 from pipeline.contracts import EnrolsWords, Synthesizer, Voice
 from pipeline.errors import BadInput
@@ -50,7 +51,21 @@ class Enrolment:
     replace: bool  # an older voice of that name
 
 
-async def enrol(request: Enrolment, profile: Profile, store: VoiceStore, tell: Callable[[str], None]) -> VoiceRecord:
+class Loaded(Protocol):
+    """Models that are loaded already, as an engine's."""
+
+    async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
+        """The loaded model of a stage."""
+        ...
+
+
+async def enrol(
+    request: Enrolment,
+    profile: Profile,
+    store: VoiceStore,
+    tell: Callable[[str], None],
+    loaded: Loaded | None = None,
+) -> VoiceRecord:
     """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored."""
     check_cloning(profile.backends.synthesizer)
     statement = _statement(request, store)
@@ -62,11 +77,11 @@ async def enrol(request: Enrolment, profile: Profile, store: VoiceStore, tell: C
     spoken = analyse(await read_recording(request.consent), finder)
     backends = profile.backends
     require(profile.name, backends.synthesizer.missing())
-    consent = await _consent(statement, spoken, profile.name, backends, tell)
+    consent = await _consent(statement, spoken, profile, tell, loaded)
     if request.consent.resolve() != request.clip.resolve():
         tell(ONE_SPEAKER)
     tell("learning the voice")
-    async with backends.synthesizer.load() as synthesizer:
+    async with _model("synthesizer", backends, loaded) as synthesizer:
         voice = await learned(synthesizer, clip.audio, request.language, profile)
     kept = clip.audio if request.keep_clip else None
     return store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
@@ -103,14 +118,29 @@ def _statement(request: Enrolment, store: VoiceStore) -> Statement:
 
 
 async def _consent(
-    statement: Statement, spoken: AnalysedRecording, profile: str, backends: Backends, tell: Callable[[str], None]
+    statement: Statement,
+    spoken: AnalysedRecording,
+    profile: Profile,
+    tell: Callable[[str], None],
+    loaded: Loaded | None,
 ) -> Consent:
+    backends = profile.backends
     if statement.language not in backends.recognizer.languages():
         return await given_consent(statement, spoken, None)
-    require(profile, backends.recognizer.missing())
+    require(profile.name, backends.recognizer.missing())
     tell("checking the consent")
-    async with backends.recognizer.load() as recognizer:
+    async with _model("recognizer", backends, loaded) as recognizer:
         return await given_consent(statement, spoken, recognizer)
+
+
+@asynccontextmanager
+async def _model(stage: str, backends: Backends, loaded: Loaded | None) -> AsyncIterator[Any]:
+    """A model that is loaded, or loaded for this."""
+    if loaded is not None:
+        yield await loaded.model(stage)
+        return
+    async with getattr(backends, stage).load() as model:
+        yield model
 
 
 def _record(request: Enrolment, clip: ReferenceClip, consent: Consent) -> VoiceRecord:

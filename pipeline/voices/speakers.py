@@ -10,7 +10,7 @@ from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk
 from pipeline.stages.recognize import RECOGNIZER_HZ
 from pipeline.stages.speakers import SpeakerOptions
-from pipeline.voices.reference_clip import read_recording, resampled
+from pipeline.voices.reference_clip import resampled
 from pipeline.voices.store import VoiceStore
 
 MOST_KNOWN = 20  # voices that are looked for
@@ -44,7 +44,7 @@ async def known_voices(store: VoiceStore) -> dict[str, AudioChunk]:
             record = store.record(name)
             if (path := store.clip_path(record)) is None:
                 continue
-            clip = await read_recording(path)
+            clip = store.clip(path)
         except TranslateLiveError:
             continue
         samples = resampled(clip.samples, clip.sample_rate, RECOGNIZER_HZ)

@@ -20,6 +20,7 @@ from pipeline.errors import BadInput, DeviceError, nearest
 from pipeline.events import AudioChunk
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.private import OVERRIDE, data_folder, make_private_folder, write_private
+from pipeline.sinks.sealing import flac_from, flac_of, sealed, store_key, unsealed
 from pipeline.voices.record import ArraysFile, VoiceRecord, checked_name
 
 RECORD = "voice.json"
@@ -58,7 +59,7 @@ class VoiceStore:
         kept = record.arrays[model]
         path = self._place(record.name) / kept.file
         try:
-            data = path.read_bytes()
+            data = unsealed(path)
         except OSError as error:
             raise _broken(f"{path} cannot be read ({error.strerror})") from error
         if hashlib.sha256(data).hexdigest() != kept.sha256:
@@ -70,6 +71,13 @@ class VoiceStore:
     def clip_path(self, record: VoiceRecord) -> Path | None:
         """Give the file of the speech itself, where it was kept."""
         return self._place(record.name) / record.clip if record.clip else None
+
+    def clip(self, path: Path) -> AudioChunk:
+        """Read the speech itself; raises `BadInput` where its file is missing or was changed."""
+        try:
+            return flac_from(unsealed(path))
+        except (OSError, RuntimeError) as error:  # soundfile's is a RuntimeError
+            raise _broken(f"{path} cannot be read ({error})") from error
 
     def add(self, record: VoiceRecord, model: str, arrays: Arrays, clip: AudioChunk | None = None) -> VoiceRecord:
         """Store a voice in place of any of that name, with its clip if one is given; gives the whole record."""
@@ -103,8 +111,8 @@ class VoiceStore:
         digest = hashlib.sha256(data).hexdigest()
         kept = ArraysFile(f"{digest[:16]}.safetensors", digest)
         whole = replace(record, arrays={**record.arrays, model: kept})
-        write_private(place / kept.file, data)
-        write_private(place / RECORD, msgspec.json.format(msgspec.json.encode(whole)))
+        write_private(place / kept.file, sealed(data))
+        write_private(place / RECORD, sealed(msgspec.json.format(msgspec.json.encode(whole))))
         return whole
 
     def _require(self, name: str) -> None:
@@ -139,6 +147,9 @@ def _of_keys() -> Path:
 def _write_clip(place: Path, clip: AudioChunk) -> str:
     """Write the speech under a new name, so that a record in place keeps its own; gives the name."""
     path = place / f"clip-{secrets.token_hex(4)}.flac"
+    if store_key() is not None:
+        write_private(path, sealed(flac_of(clip)))
+        return path.name
     writer = AudioWriter(path, clip.sample_rate, CLIP_COMMENT, private=True)
     try:
         writer.write(clip.samples)
@@ -164,7 +175,7 @@ def _decoded(path: Path) -> VoiceRecord:
     """Read the record in a file; raises `BadInput` for one that is broken or points elsewhere."""
     name = path.parent.name
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=VoiceRecord)
+        record = msgspec.json.decode(unsealed(path), type=VoiceRecord)
     except (OSError, msgspec.DecodeError) as error:
         raise _broken(f"{path} is broken ({error})") from error
     files = [kept.file for kept in record.arrays.values()] + ([record.clip] if record.clip else [])

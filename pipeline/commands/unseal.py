@@ -1,0 +1,35 @@
+"""Decrypts a recording that was kept with $TRANSLATE_LIVE_STORE_KEY, into a sound file for you alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """
+examples:
+  export TRANSLATE_LIVE_STORE_KEY=$(openssl rand -base64 32)
+      a key: with it recordings and voices are encrypted; keep it elsewhere,
+      without it nobody can read them
+  translate-live --mic --to es --record talk
+      writes talk/original.wav.sealed and talk/translated.wav.sealed
+  translate-live unseal talk/original.wav.sealed --out original.wav
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("file", type=Path, metavar="FILE", help="an encrypted recording: original.wav.sealed")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="write it to a .wav or .flac file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decrypt it."""
+    from pipeline.errors import BadInput  # noqa: PLC0415 - help needs none of this
+    from pipeline.sinks.sealing import unsealed_audio  # noqa: PLC0415
+
+    if arguments.out.resolve() == arguments.file.resolve():
+        raise BadInput(f"{arguments.out} is read, and would be overwritten", hint="another name for what is written")
+    seconds = unsealed_audio(arguments.file, arguments.out)
+    print(f"wrote {arguments.out}: {seconds:.1f} s, not encrypted; delete it when you have heard it")  # noqa: T201
+    return 0
