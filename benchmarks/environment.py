@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "av", "ctranslate2", "faster-whisper", "flash-attn", "huggingface-hub", "jiwer", "matplotlib", "msgspec", "numpy",
     "omnisteval", "onnxruntime", "psutil", "pysubs2", "qwen-tts", "sacrebleu",
-    "safetensors", "sentencepiece", "sounddevice", "soundfile", "soxr", "tokenizers", "torch", "torchaudio",
+    "ray", "safetensors", "sentencepiece", "sounddevice", "soundfile", "soxr", "tokenizers", "torch", "torchaudio",
     "transformers", "translate-live", "triton",
 )
 # fmt: on
-PROGRAMS = {"espeak-ng": ["espeak-ng", "--version"], "ffmpeg": ["ffmpeg", "-version"]}
+PROGRAMS = {"espeak-ng": ["espeak-ng", "--version"], "ffmpeg": ["ffmpeg", "-version"], "haproxy": ["haproxy", "-v"]}
 THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
 """How the variables begin that say how many threads compute and how they wait for each other: both move every time."""
 
