@@ -1,17 +1,18 @@
-"""Numbers spoken as levels of sound, and the recognizer that hears them: no word can be lost or doubled unseen."""
+"""Numbers spoken as levels of sound, and models that hear and say them: no word can be lost, doubled or misled unseen."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 
 import numpy as np
 
-from pipeline.contracts import Missing, Progress
-from pipeline.events import AudioChunk, Samples, Transcript, Word
+from pipeline.contracts import Missing, Progress, Translation, TranslationRequest, Voice
+from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk, Transcript, Word
 
 HEARD_HZ, SENT_HZ = 16_000, 24_000
 SLOT_S, SOUND_S = 0.4, 0.3
@@ -33,32 +34,35 @@ def spoken(first: int, count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SpokenNumbers:
-    """A recognizer of `spoken` audio: each sound is a word, a number; each call costs a millisecond."""
+    """A recognizer of `spoken` audio in languages ``heard``: each sound is a word, a number; a call costs a millisecond."""
+
+    heard: tuple[str, ...] = ("en",)
 
     def missing(self) -> list[Missing]:
-        """Nothing is needed."""
+        """List nothing: nothing is needed."""
         return []
 
     def pull(self, progress: Progress) -> None:
-        """Nothing is downloaded."""
+        """Download nothing."""
 
     def languages(self) -> frozenset[str]:
-        """English."""
-        return frozenset({"en"})
+        """Return those that are heard."""
+        return frozenset(self.heard)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[SpokenNumbers]:
-        """Itself."""
+        """Give itself."""
         yield self
 
     @asynccontextmanager
     async def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AsyncIterator[_Hearing]:
-        """One stream."""
-        yield _Hearing()
+        """One stream, of the first language that may be spoken."""
+        yield _Hearing(next(iter([*languages, *self.heard])))
 
 
 class _Hearing:
-    def __init__(self) -> None:
+    def __init__(self, language: str) -> None:
+        self._language = language
         self._rest = np.zeros(0, np.float32)
         self._start_s = 0.0
 
@@ -69,10 +73,10 @@ class _Hearing:
         self._rest = np.concatenate([self._rest, audio.samples])
         words = tuple(self._words())
         ended = any(int(word.text) % UTTERANCE == UTTERANCE - 1 for word in words)
-        return Transcript(words, (), "en", audio.end, 0.0, ended)
+        return Transcript(words, (), self._language, audio.end, 0.0, ended)
 
     async def finish(self) -> Transcript:
-        return Transcript((), (), "en", self._start_s, 0.0, ended=True)
+        return Transcript((), (), self._language, self._start_s, 0.0, ended=True)
 
     def _words(self) -> Iterator[Word]:
         """Take the sounds that have ended."""
@@ -97,7 +101,63 @@ class _Hearing:
 
 
 def _number(sound: Samples) -> str:
-    """The number that a sound says; empty for a rest of one."""
+    """Return the number that a sound says; empty for a rest of one."""
     if len(sound) < SHORTEST_S * HEARD_HZ:
         return ""
     return f" {round(float(np.median(sound)) / STEP) - LOWEST}"
+
+
+def numbers_in(pcm: bytes) -> list[int]:
+    """Return the numbers that PCM16 at `SENT_HZ` says."""
+    levels = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    loud = np.concatenate([[False], np.abs(levels) > LOWEST * STEP / 2, [False]])
+    edges = np.flatnonzero(loud[1:] != loud[:-1]).reshape(-1, 2)
+    sounds = [levels[begin:end] for begin, end in edges if end - begin >= SHORTEST_S * SENT_HZ]
+    return [round(float(np.median(sound)) / STEP) - LOWEST for sound in sounds]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberModels:
+    """A translator between ``languages_known`` that leaves numbers as they are, or a voice that says them as `spoken`."""
+
+    languages_known: tuple[str, ...] = ("en", "es", "fr")
+
+    def missing(self) -> list[Missing]:
+        """List nothing: nothing is needed."""
+        return []
+
+    def pull(self, progress: Progress) -> None:
+        """Download nothing."""
+
+    def languages(self) -> frozenset[str]:
+        """Return all that are known."""
+        return frozenset(self.languages_known)
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Pair each with each other."""
+        return frozenset(permutations(self.languages_known, 2))
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[NumberModels]:
+        """Give itself."""
+        yield self
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        """Return the numbers of the source."""
+        return Translation(request.source)
+
+    async def enrol(self, audio: AudioChunk) -> Voice:
+        """Return a voice that says the same."""
+        return Voice("numbers")
+
+    @asynccontextmanager
+    async def open(self, voice: Voice | None, language: str) -> AsyncIterator[NumberModels]:
+        """Give itself."""
+        yield self
+
+    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+        """Say the numbers of a unit."""
+        numbers = "".join([piece async for piece in text]).split()
+        pcm = b"".join(spoken(int(number), 1) for number in numbers)
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        yield SpeechChunk(unit.number, samples, SENT_HZ, last=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from pipeline.errors import BadInput, Refused, TranslateLiveError, message_of
 
@@ -20,10 +20,15 @@ OPEN_S, CLOSE_S = 10.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A server: its address (``ws``, ``wss``, ``http`` or ``https``) and the key, if it asks for one."""
+    """A server: its address (``ws``, ``wss``, ``http`` or ``https``), the key, if it asks for one, and a room to join.
+
+    In a room the client is called ``participant``.
+    """
 
     url: str
     key: str = ""
+    room: str = ""
+    participant: str = ""
 
     @property
     def address(self) -> str:
@@ -33,7 +38,9 @@ class Remote:
         if scheme is None or not parts.hostname:
             raise BadInput(f"{self.url!r} is no address of a server", hint="wss://HOST or ws://127.0.0.1:8200")
         path = parts.path.rstrip("/")
-        return f"{scheme}://{parts.netloc}{path if path.endswith(PATH) else path + PATH}?model=local"
+        place = urlencode({"room": self.room, "as": self.participant}) if self.room else ""
+        found = path if path.endswith(PATH) else path + PATH
+        return f"{scheme}://{parts.netloc}{found}?model=local" + (f"&{place}" if place else "")
 
     @property
     def name(self) -> str:
@@ -67,7 +74,7 @@ async def connected(remote: Remote, token: str, *, again: bool) -> AsyncIterator
             connection = await stack.enter_async_context(opening)
         except InvalidStatus as error:
             status = error.response.status_code
-            if not again or status in {401, 403, 404}:
+            if not again or status in {400, 401, 403, 404}:
                 raise _refusal(remote.name, status, error.response.body) from error
             raise Lost(f"it answered {status}") from error
         except (WebSocketException, TimeoutError) as error:

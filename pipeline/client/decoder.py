@@ -28,6 +28,7 @@ from pipeline.events import (
 )
 from pipeline.languages import primary
 
+OWN_MS = 15_000
 LOST = "the connection was lost before it was spoken"
 
 
@@ -86,11 +87,51 @@ class Track:
         self.ends.clear()
 
 
+class RoomUnits:
+    """Units of the participants of a room, numbered as they come; one's own tell how far one was heard."""
+
+    def __init__(self, participant: str) -> None:
+        self.next_unit = 0  # of one's own
+        self._participant = participant
+        self._own_ms: dict[str, int] = {}  # end of the last of one's own units, by target
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._next = 0
+
+    @property
+    def said_ms(self) -> int:
+        """How far one's own words are translated; a language that nobody listens to any more holds nothing up."""
+        newest_ms = max(self._own_ms.values(), default=0)
+        return min((ms for ms in self._own_ms.values() if ms > newest_ms - OWN_MS), default=0)
+
+    def take(self, kind: str, message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Give another's message with numbers of this talk; none for one's own, and for words that a unit brings."""
+        who = message["participant"]
+        if who == self._participant:
+            if kind == "translate_live.unit":
+                self._own_ms[message["target"]] = message["end_ms"]
+                self.next_unit = max(self.next_unit, message["unit"] + 1)
+            own = kind in {"translate_live.gap", "translate_live.fault"}
+            return message if own else None
+        if kind == "translate_live.source":
+            return None
+        if kind == "translate_live.unit":
+            self._numbers[who, message["unit"]] = self._next
+            self._next += 1
+        if "unit" in message:
+            return {**message, "unit": self._numbers.get((who, message["unit"]), self._next)}
+        if kind == "translate_live.skipped":
+            skipped = [self._numbers.get((who, unit)) for unit in range(message["first"], message["last"] + 1)]
+            known = [number for number in skipped if number is not None]
+            return {**message, "first": min(known), "last": max(known)} if known else None
+        return message
+
+
 class Decoder:
     """The state of a talk: how far its units have come, and which of them are being spoken."""
 
-    def __init__(self, targets: Sequence[str], main: str, spoken: Sequence[str]) -> None:
+    def __init__(self, targets: Sequence[str], main: str, spoken: Sequence[str], participant: str = "") -> None:
         self.next_unit = 0
+        self._room = RoomUnits(participant) if participant else None
         self._main = main
         self._said_ms = dict.fromkeys(targets, 0)  # end of the last unit of each target
         self._tracks = {target: Track(target) for target in spoken}
@@ -100,11 +141,17 @@ class Decoder:
     @property
     def said_ms(self) -> int:
         """The end of what all targets have been given."""
-        return min(self._said_ms.values())
+        return self._room.said_ms if self._room else min(self._said_ms.values())
 
     def decode(self, message: Mapping[str, Any]) -> Iterator[Event]:
         """Give the events of a message; none for one that is none."""
         kind = str(message.get("type", ""))
+        if self._room is not None and "participant" in message:
+            taken = self._room.take(kind, message)
+            if taken is None:
+                self.next_unit = max(self.next_unit, self._room.next_unit)
+                return
+            message = taken
         if kind == "session.output_audio.delta":
             yield from self._track(message).speak(message)
         elif kind.startswith("translate_live."):
@@ -148,10 +195,13 @@ class Decoder:
 
     def _unit(self, message: Mapping[str, Any]) -> Iterator[Event]:
         target, number = self._target(message["target"]), int(message["unit"])
-        start, end, speaker = message["start_ms"] / 1000, message["end_ms"] / 1000, message.get("speaker", "")
-        self.next_unit = max(self.next_unit, number + 1)
+        start, end = message["start_ms"] / 1000, message["end_ms"] / 1000
+        speaker = message.get("speaker", "") or message.get("participant", "")
+        if self._room is None:
+            self.next_unit = max(self.next_unit, number + 1)
         track = self._tracks.get(target)
-        if message["end_ms"] <= self._said_ms.get(target, 0) and message["source"]:  # said before the connection was lost
+        again = message["end_ms"] <= self._said_ms.get(target, 0) and message["source"]
+        if again and self._room is None:  # said before the connection was lost
             if track is not None:
                 track.doubled.add(number)
             return

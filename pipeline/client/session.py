@@ -47,7 +47,7 @@ class ClientSession:
             raise BadInput("a server is reached with websockets", hint="pip install 'translate-live[serve]'")
         self._remote, self._request, self._clock = remote, request, clock
         self._main = request.main_target
-        self._decoder = Decoder(request.targets, self._main, request.spoken_targets)
+        self._decoder = Decoder(request.targets, self._main, request.spoken_targets, remote.participant)
         self._replay = Replay()
         self._time = LiveTime(clock)
         self._outlets: Sequence[SinkQueue] = ()

@@ -36,6 +36,8 @@ examples:
       is not translated to Spanish
   translate-live --mic --to es --glossary product.csv --glossary names.yaml
       terms that must be said as your glossaries have them
+  translate-live --mic --server wss://host --room tea --as Ana --to es
+      a conversation: you speak and hear Spanish, each other their own language
   translate-live https://radio.example/live.mp3 --allow-network --to es > es.txt
       translate a broadcast into text
   cat talk.mp3 | translate-live - --to es
@@ -180,6 +182,10 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--server", metavar="URL", help="use the models of a translate-live server: wss://HOST (empty: none)"
     )
+    models.add_argument(
+        "--room", metavar="NAME", help="join a conversation on the server: you speak and hear the language of --to"
+    )
+    models.add_argument("--as", dest="name", metavar="NAME", help="what the others in the room call you")
     models.add_argument("--server-key", metavar="KEY", help="what it asks for (default: $TRANSLATE_LIVE_KEY)")
     models.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
     models.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
+from pipeline.commands.room_options import room_of
 from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.commands.watch_options import watching_of
@@ -148,6 +149,7 @@ def with_devices(options: TranslateOptions, configured: Mapping[str, str]) -> Tr
 
 def _server(arguments: argparse.Namespace) -> Remote | None:
     """Return the server whose models are used; settings of models are then its own."""
+    room = room_of(arguments)
     if not arguments.server:  # empty: not the one of the configuration file
         if arguments.server_key is not None:
             raise BadInput("--server-key does nothing without --server", hint="--server URL --server-key KEY, or neither")
@@ -167,7 +169,7 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")
     key = os.environ.get("TRANSLATE_LIVE_KEY", "") if arguments.server_key is None else arguments.server_key
-    remote = Remote(arguments.server, key.strip())
+    remote = Remote(arguments.server, key.strip(), *room)
     _ = remote.address  # raises for one that is none
     return remote
 

@@ -20,7 +20,7 @@ from pipeline.server.asked import Rejected
 from pipeline.server.signing import Signer
 
 COOKIE = "translate_live"
-COOKIE_S, TICKET_S = 12 * 3600, 600
+COOKIE_S, TICKET_S, INVITATION_S = 12 * 3600, 600, 24 * 3600
 SUBPROTOCOL, KEY_SUBPROTOCOL = "realtime", "openai-insecure-api-key."
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -99,7 +99,7 @@ class Access:
         raise Refusal(401, "invalid_api_key", "a key of this server is needed: Authorization: Bearer KEY")
 
     def key(self, name: str) -> Key:
-        """The key with this id."""
+        """Return the key with this id."""
         return self._keys[name]
 
     def client_secret(self, grant: Grant, session: dict[str, Any], seconds: int, *, single_use: bool) -> tuple[str, int]:
@@ -110,6 +110,20 @@ class Access:
     def ticket(self, grant: Grant) -> tuple[str, int]:
         """Make a one-time ticket for a browser, which gets a cookie for it; gives it and its expiry."""
         return self.signer.sign("tk", {"key": grant.key.id, "jti": secrets.token_hex(8)}, TICKET_S)
+
+    def invitation(self, grant: Grant, room: str) -> tuple[str, int | None]:
+        """Make a token that opens this room of the key to guests, and its expiry; none is needed without keys."""
+        if self.open:
+            return "", None
+        return self.signer.sign("rm", {"key": grant.key.id, "room": room}, INVITATION_S)
+
+    def invited(self, connection: HTTPConnection, room: str) -> Grant | None:
+        """Return the rights of a guest whose invitation to the room is valid: those of the host's key, in this room."""
+        payload = self.signer.read("rm", connection.query_params.get("invite", ""))
+        if not payload or payload["room"] != room or payload["key"] not in self._keys:
+            return None
+        self.check_origin(connection)
+        return Grant(self._keys[payload["key"]])
 
     def cookie(self, ticket: str) -> str | None:
         """Take a ticket, once, and give the cookie for it."""
@@ -144,7 +158,7 @@ class Access:
 
 
 def subprotocol(connection: HTTPConnection) -> str | None:
-    """The subprotocol to answer with; never the one that holds a key."""
+    """Return the subprotocol to answer with; never the one that holds a key."""
     return SUBPROTOCOL if SUBPROTOCOL in _subprotocols(connection) else None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +34,7 @@ from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
 from pipeline.server.resume import resumed_session
+from pipeline.server.rooms import ROOM
 from pipeline.server.service import Service
 from pipeline.server.voices import Voices
 
@@ -70,6 +73,7 @@ def application(service: Service) -> Starlette:
         WebSocketRoute("/api-ws/v1/realtime", livetranslate),
         Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
         Route("/v1/tickets", tickets, methods=["POST"]),
+        Route("/v1/rooms", invitations, methods=["POST"]),
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", models),
         Route("/v1/languages", languages),
@@ -102,7 +106,7 @@ async def translations(socket: WebSocket) -> None:
             found.asked = found.changed(_session_fields(grant.session))
         return found
 
-    await _connected(socket, dialect, secrets_too=True)
+    await _connected(socket, dialect, secrets_too=True, rooms=True)
 
 
 async def livetranslate(socket: WebSocket) -> None:
@@ -119,18 +123,29 @@ async def livetranslate(socket: WebSocket) -> None:
 
 
 async def _connected(
-    socket: WebSocket, dialect_of: Callable[[Service, Grant], Dialect], *, secrets_too: bool = False
+    socket: WebSocket,
+    dialect_of: Callable[[Service, Grant], Dialect],
+    *,
+    secrets_too: bool = False,
+    rooms: bool = False,
 ) -> None:
     """Refuse a connection before the upgrade, or serve it to the end."""
     service: Service = socket.app.state.service
     try:
-        grant = service.access.identify(socket, secrets_too=secrets_too)
+        room, name = (socket.query_params.get(one, "") for one in ("room", "as"))
+        invited = service.access.invited(socket, room) if rooms and room else None
+        grant = invited or service.access.identify(socket, secrets_too=secrets_too)
         session = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
-        with service.admission.place(grant.key, session):
+        with ExitStack() as held:
+            seat = None
+            if rooms and room:
+                seat = held.enter_context(service.rooms.seat(grant.key, room, name, session))
+            else:
+                held.enter_context(service.admission.place(grant.key, session))
             service.access.spend(grant)
             dialect = dialect_of(service, grant)
             await socket.accept(access.subprotocol(socket))
-            await Connection(socket, dialect, service, grant.key).serve()
+            await Connection(socket, dialect, service, grant.key, seat).serve()
     except Refusal as refusal:
         service.metrics.refused.labels(refusal.code).inc()
         await socket.send_denial_response(refused(refusal))
@@ -157,6 +172,18 @@ async def tickets(request: Request) -> Response:
     service: Service = request.app.state.service
     value, expires_at = service.access.ticket(service.access.identify(request))
     return JSONResponse({"value": value, "expires_at": expires_at, "url": f"/?ticket={value}"})
+
+
+async def invitations(request: Request) -> Response:
+    """Make the address by which others join a room; without a name, of a new one."""
+    service: Service = request.app.state.service
+    grant = service.access.identify(request)
+    room = request.query_params.get("room") or secrets.token_urlsafe(9)
+    if not ROOM.fullmatch(room):
+        raise Rejected("invalid_event", "a room is named by at most 64 letters, digits, - and _", param="room")
+    value, expires_at = service.access.invitation(grant, room)
+    invite = f"&invite={value}" if value else ""
+    return JSONResponse({"room": room, "expires_at": expires_at, "url": f"/room.html?room={room}{invite}"})
 
 
 async def index(request: Request) -> Response:

@@ -13,6 +13,7 @@ from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
+from pipeline.server.rooms import Seat
 from pipeline.server.service import LOG, Allowance, Service
 from pipeline.server.sessions import Sessions
 from pipeline.server.writer import SlowClient, Writer
@@ -25,7 +26,7 @@ NO_VISION = Note("no vision here: images are dropped, the translation is of what
 class Connection:
     """A client from its accepted upgrade to its close; its tasks end together."""
 
-    def __init__(self, socket: WebSocket, dialect: Dialect, service: Service, key: Key) -> None:
+    def __init__(self, socket: WebSocket, dialect: Dialect, service: Service, key: Key, seat: Seat | None = None) -> None:
         self._socket = socket
         self._dialect = dialect
         self._service = service
@@ -33,7 +34,8 @@ class Connection:
         self._clock = LoopClock()
         self._writer = Writer(socket.send_text)
         self._tasks = asyncio.TaskGroup()
-        self._sessions = Sessions(dialect, self._writer, service, key, self._tasks)
+        self._sessions = Sessions(dialect, self._writer, service, key, self._tasks, seat=seat)
+        self._seat = seat
         self._mistakes = 0
         self._heard_from = False
         self._lost = True  # unless the client says that it goes
@@ -59,7 +61,13 @@ class Connection:
             leave = first_of(group)
         finally:
             self._service.connections.discard(self)
-            if self._sessions.begun and leave.code == GONE and self._lost and self._dialect.asked.extensions:
+            if (
+                self._seat is None
+                and self._sessions.begun
+                and leave.code == GONE
+                and self._lost
+                and self._dialect.asked.extensions
+            ):
                 self._service.admission.keep(self._dialect.id, self._key)
             self._service.metrics.ended.labels(str(leave.code)).inc()
             seconds = self._clock.now() - began

@@ -16,6 +16,7 @@ from pipeline.request import ResolvedRequest
 from pipeline.server.access import Access
 from pipeline.server.admission import Admission
 from pipeline.server.metrics import Metrics, MetricsSink
+from pipeline.server.rooms import Rooms
 
 LOG = logging.getLogger("translate_live.server")
 """Ids and numbers only: no text, audio or key is ever logged."""
@@ -88,6 +89,7 @@ class Service:
     sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.rooms = Rooms(self.admission, self.engine.profile)
         self.sinks.append(lambda session, key: MetricsSink(self.metrics))
         self.metrics.capacity.set(self.admission.capacity)
         self.metrics.sessions.labels("open").set_function(lambda: self.admission.active)

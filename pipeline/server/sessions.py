@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from pipeline.clock import LoopClock
+from pipeline.contracts import Sink
 from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.leave import DONE, FAILED, GOING_AWAY, Leave
+from pipeline.server.room_sound import Listener, RoomSink
+from pipeline.server.rooms import Seat
 from pipeline.server.service import LOG, Service, note_used
 from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
@@ -23,24 +27,40 @@ from pipeline.sinks.delivery import SinkQueue
 class Sessions:
     """What a connection has translated; its tasks are those of the connection, which any of them ends by `Leave`."""
 
-    def __init__(self, dialect: Dialect, writer: Writer, service: Service, key: Key, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        writer: Writer,
+        service: Service,
+        key: Key,
+        tasks: asyncio.TaskGroup,
+        *,
+        seat: Seat | None = None,
+    ) -> None:
         self._dialect = dialect
         self._writer = writer
         self._service = service
         self._key = key
         self._clock = LoopClock()
         self._tasks = tasks
+        self._seat = seat
         self._source: SocketSource | None = None
+        self._last: SocketSource | None = None  # the one that was heard last
+        self._running: Asked | None = None
+        self._unheard_ms = 0.0  # audio that nobody needed since
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
         self._finishing: Leave | None = None
         self._start_ms = 0
         self._paused = self._muted = False
+        if seat is not None:
+            seat.session, seat.changed = dialect.id, self._others_changed
+            seat.ears = self._ears = Listener(dialect, writer, self._clock)
 
     @property
     def begun(self) -> bool:
-        """True from the first audio on."""
-        return self._source is not None
+        """True from the first audio on; of a participant, from when their language is known."""
+        return self._last is not None or (self._seat is not None and self._seat.asked is not None)
 
     @property
     def finishing(self) -> bool:
@@ -54,18 +74,35 @@ class Sessions:
         if self._finishing is not None:  # by us: the client cannot know yet
             return
         if self._source is None:
-            self._source = self._begin(self._dialect.asked)
-        await self._source.feed(pcm)
+            if self._seat is not None and self._seat.asked is None:
+                self.change(self._dialect.asked)
+            self._follow()
+        if self._source is None:
+            self._unheard_ms += 500 * len(pcm) / self._dialect.asked.input_hz
+        else:
+            await self._source.feed(pcm)
 
     def change(self, asked: Asked) -> ResolvedRequest:
         """Take new wishes; in mid-talk, if they need another session, it follows the one that runs. Raises `Rejected`."""
-        before = self._dialect.asked
-        request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
+        if self._seat is not None:
+            self._seat.settle(asked, self._key)
+        wanted = asked if self._seat is None else self._seat.wanted() or replace(asked, sources=())
+        request = resolved(wanted, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         self._dialect.asked = asked
-        if self._source is not None and asked.session() != before.session() and not self._finishing:
-            self._source.end()
-            self._source = self._begin(asked)
+        if self._source is not None:
+            self._follow()
         return request
+
+    def _follow(self) -> None:
+        """Begin, change or end the session, as is wanted now."""
+        wanted = self._dialect.asked if self._seat is None else self._seat.wanted()
+        same = wanted is not None and self._running is not None and wanted.session() == self._running.session()
+        if self._finishing or same or (wanted is None and self._source is None):
+            return
+        if self._source is not None:
+            self._source.end()
+        self._running = wanted
+        self._source = self._begin(wanted) if wanted is not None else None
 
     def control(self, action: str) -> None:
         """Pull a lever of this session and those that follow."""
@@ -90,7 +127,7 @@ class Sessions:
             if leave.code == GOING_AWAY and self._session is not None:
                 self._session.stop()
         else:
-            self._tasks.create_task(self._end(leave))
+            self._tasks.create_task(self._end(leave, self._talking))
 
     async def fail(self, error: Rejected, code: int) -> NoReturn:
         """Tell the client of an error, and end the connection."""
@@ -98,12 +135,22 @@ class Sessions:
         await self._writer.drained()
         raise Leave(code, error.code)
 
+    def _others_changed(self) -> None:
+        """Follow who came, went or changed in the room."""
+        if self._source is not None or self._unheard_ms:  # else the first audio begins
+            try:
+                self._follow()
+            except Rejected as error:
+                self._writer.put(self._dialect.failed(error))
+
     def _begin(self, asked: Asked) -> SocketSource:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
-        again = self._source is not None or bool(asked.start_ms or asked.first_unit)
+        again = self._last is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, asked.input_hz, replay=again)
-        self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._source))
+        unheard_ms, self._unheard_ms = round(self._unheard_ms), 0.0
+        self._talking = self._tasks.create_task(self._talk(request, source, self._talking, self._last, unheard_ms))
+        self._last = source
         return source
 
     async def _talk(
@@ -112,6 +159,7 @@ class Sessions:
         source: SocketSource,
         before: asyncio.Task[None] | None,
         heard: SocketSource | None,
+        unheard_ms: int,
     ) -> None:
         """Run one session on ``source``, when that on the audio before has ended."""
         if before is not None:
@@ -121,6 +169,7 @@ class Sessions:
         else:
             self._start_ms += round(heard.position_s * 1000)
             first_unit = self._dialect.next_unit
+        self._start_ms += unheard_ms
         wanted = request.request
         offset = Offset(self._start_ms, first_unit, wanted.targets[0], spoken=wanted.spoken is not None)
         try:
@@ -130,7 +179,7 @@ class Sessions:
                 session.pause()
             if self._muted:
                 session.mute()
-            await session.run(source, self._outlets(offset))
+            await session.run(source, self._outlets(offset, session, request))
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()
             raise Leave(FAILED, "the session failed") from None
@@ -142,12 +191,18 @@ class Sessions:
         if self._finishing is not None and source is self._source:
             await self._end(self._finishing)
 
-    def _outlets(self, offset: Offset) -> Sequence[SinkQueue]:
-        sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
+    def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
         others = (make(self._dialect.id, self._key.id) for make in self._service.sinks)
+        if self._seat is None:
+            sink: Sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
+        else:
+            self._ears.session, self._ears.start_ms = session, offset.start_ms
+            sink = RoomSink(self._seat, self._ears, offset, request.targets_by_name, session)
         return [SinkQueue(sink), *map(SinkQueue, others)]
 
-    async def _end(self, leave: Leave) -> None:
+    async def _end(self, leave: Leave, after: asyncio.Task[None] | None = None) -> None:
+        if after is not None:  # a session that nobody needed any more still says what it has heard
+            await after
         for text in self._dialect.closed():
             self._writer.put(text)
         await self._writer.drained()

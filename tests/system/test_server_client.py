@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serve_client import ServerProcess
-from benchmarks.spoken_numbers import spoken
+from benchmarks.spoken_numbers import numbers_in, spoken
 from pipeline.client.connection import Remote
 from pipeline.client.session import ClientSession
 from pipeline.clock import LoopClock
@@ -21,6 +21,7 @@ from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChun
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving, tone
+from tests.unit.test_server_rooms import NUMBERS
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
@@ -105,6 +106,33 @@ async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():
     assert spoken_s["es"] > 0.5
     assert spoken_s["ca"] == 0
     assert {lag.target for lag in tape.of(Lag)} == {"es", "de"}
+
+
+async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection():
+    """Each says numbers of their own; what is heard is decoded from the sound."""
+    async with serving(*NUMBERS) as server:
+        tapes, talks = {"en": Tape(), "es": Tape()}, []
+        for language, name, first in (("en", "Ana", 0), ("es", "Bo", 102)):
+            remote = Remote(server.http, room="tea", participant=name)
+            request = SessionRequest((language,), (language,), spoken=language)
+            source = LiveTone(0, spoken(first, 24) + bytes(48_000 * 4))
+            talks.append(ClientSession(remote, request, LoopClock()).run(source, [SinkQueue(tapes[language])]))
+
+        def cut() -> None:
+            (ana,) = [one for one in server.service.connections if one._seat.name == "Ana"]
+            asyncio.get_running_loop().create_task(ana._socket.close(1012))
+
+        asyncio.get_running_loop().call_later(6, cut)
+        await asyncio.gather(*talks)
+    for language, first, name in (("en", 102, "Bo"), ("es", 0, "Ana")):
+        tape = tapes[language]
+        assert {unit.speaker for unit in tape.of(ReadingUnit)} == {name}
+        assert set(map(int, tape.said())) <= set(range(first, first + 24))
+        pcm = np.concatenate([chunk.samples for chunk in tape.of(SpeechChunk)])
+        assert set(numbers_in((pcm * 32767).astype("<i2").tobytes())) <= set(range(first, first + 24))
+    assert [int(word) for word in tapes["es"].said()] == list(range(24))  # Ana comes back, and says again what was lost
+    assert len(tapes["en"].of(Fault)) == 1
+    assert not tapes["es"].of(Fault)
 
 
 async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():

@@ -139,3 +139,20 @@ def test_who_speaks_comes_with_words_and_units():
     assert [event for event in given if isinstance(event, SpeakerFound)] == [SpeakerFound("Ana", 0.5)]
     assert [event.speaker for event in given if isinstance(event, ReadingUnit)] == ["Ana", ""]
     assert [event.speaker for event in given if isinstance(event, Transcript)] == ["Ana", ""]
+
+
+def test_in_a_room_others_are_heard_by_name_and_ones_own_units_tell_what_need_not_be_sent_again():
+    decoder = Decoder(("en",), "en", ("en",), "Ana")
+    own = [{**unit(number, "a b", 1000 * number, 1000 * (number + 1)), "participant": "Ana"} for number in (0, 1)]
+    assert not events(decoder, *own, {**lag(0), "participant": "Ana"})
+    assert (decoder.said_ms, decoder.next_unit) == (2000, 2)
+    late = {**unit(7, "c", 300, 900, "en"), "participant": "Bo"}
+    later = {**unit(7, "d", 200, 800, "en"), "participant": "Cy"}
+    given = events(decoder, late, later, {**lag(7), "participant": "Cy"}, {**speech(100), "participant": "Cy"})
+    given += events(decoder, {**lag(7), "participant": "Bo"}, {**speech(100), "participant": "Bo"})
+    units = [(one.number, one.speaker, one.text) for one in given if isinstance(one, ReadingUnit)]
+    assert units == [(0, "Bo", "C"), (1, "Cy", "D")]
+    assert [one.unit for one in given if isinstance(one, SpeechChunk) and len(one.samples)] == [1, 0]
+    skipped = {"type": "translate_live.skipped", "first": 5, "last": 7, "reason": "late", "participant": "Bo"}
+    assert events(decoder, skipped) == [Skipped(0, 0, "late", "en")]
+    assert (decoder.said_ms, decoder.next_unit) == (2000, 2)

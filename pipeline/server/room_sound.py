@@ -1,0 +1,139 @@
+"""What is heard in a room: a speaker's session gives its captions and speech to the listeners of its languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from pipeline.clock import Clock
+from pipeline.contracts import Delivery
+from pipeline.events import Draft, Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
+from pipeline.languages import same_language
+from pipeline.server.asked import Offset
+from pipeline.server.dialects.codec import Dialect
+from pipeline.server.rooms import Ears, Seat
+from pipeline.server.turns import Turns
+from pipeline.server.writer import Writer
+from pipeline.session import Session
+
+
+class Listener:
+    """A participant's ears: the events of the others, each with the speaker's name, in this client's dialect."""
+
+    def __init__(self, dialect: Dialect, writer: Writer, clock: Clock) -> None:
+        self.session: Session | None = None  # of what this participant says
+        self.start_ms = 0  # of that session, in the client's own time
+        self._dialect = dialect
+        self._writer = writer
+        self._clock = clock
+        self._turns: Turns[Seat] = Turns(self._say)
+        self._offsets: dict[Seat, Offset] = {}
+
+    def take(self, speaker: Seat, event: Event, offset: Offset) -> None:
+        """Give an event of another's session; speech when nobody else is being heard."""
+        self._offsets[speaker] = offset
+        if isinstance(event, Lag | SpeechChunk | Skipped):
+            self._turns.take(speaker, event, self._clock.now())
+        else:
+            self._say(speaker, event)
+
+    def played(self, text: str, language: str, seconds: float) -> None:
+        """Note what this participant's loudspeaker says, which their microphone may hear."""
+        if self.session is not None:
+            self.session.played(text, language, seconds)
+
+    def flush(self, speaker: Seat) -> None:
+        """Drop a speaker's speech that is not yet heard."""
+        if self._turns.flush(speaker):
+            self._writer.drop_speech()
+            for text in self._dialect.flushed():
+                self._writer.put(named(text, speaker.name))
+
+    def forget(self, speaker: Seat) -> None:
+        """Take in that a speaker has left."""
+        self._turns.flush(speaker)
+        self._offsets.pop(speaker, None)
+
+    def _say(self, speaker: Seat, event: Event) -> None:
+        if (offset := self._offsets.get(speaker)) is not None:
+            for text, speech in self._dialect.encode(event, offset):
+                self._writer.put(named(text, speaker.name), speech=speech)
+
+
+class RoomSink:
+    """A `Sink` of a speaker's session: listeners get what is in their language, the speaker what became of the words."""
+
+    delivery: Delivery = "client"
+
+    def __init__(self, seat: Seat, own: Ears, offset: Offset, names: Mapping[str, str], session: Session) -> None:
+        self._seat = seat
+        self._own = own
+        self._offset = offset
+        self._names = names  # languages as the profile calls them, by what was asked for
+        self._session = session
+        self._texts: dict[tuple[str, int], str] = {}
+        self._group: dict[str, str] = {}  # the text that is being spoken, by target
+
+    async def put(self, event: Event) -> None:
+        """Hand an event on."""
+        if not isinstance(event, Lag | SpeechChunk | Skipped):
+            self._own.take(self._seat, event, replace(self._offset, target=""))
+        self._note(event)
+        for listener, language in self._listeners():
+            if self._concerns(event, language):
+                listener.take(self._seat, event, self._offset_for(listener, language))
+                if isinstance(event, SpeechChunk):
+                    listener.played(self._group.get(event.target, ""), event.target, event.duration)
+
+    def flush(self) -> None:
+        """Drop what is not yet heard of this speaker."""
+        for listener, _ in self._listeners():
+            listener.flush(self._seat)
+
+    async def close(self) -> None:
+        """Do nothing: the connections go on."""
+
+    def _listeners(self) -> Iterator[tuple[Ears, str]]:
+        """Return the others, each with their language."""
+        for other in self._seat.others():
+            if other.ears is not None and other.asked is not None:
+                yield other.ears, self._names.get(other.asked.target, other.asked.target)
+
+    def _concerns(self, event: Event, language: str) -> bool:
+        match event:
+            case ReadingUnit() | Lag() | SpeechChunk() | Skipped():
+                return event.target == language
+            case Draft():
+                return event.language == language
+            case Transcript():  # whoever speaks the same language reads what was said
+                return same_language(event.language, language)
+            case _:
+                return False
+
+    def _offset_for(self, listener: Ears, language: str) -> Offset:
+        """Return the speaker's times on the listener's own clock, as near as both sessions' beginnings tell."""
+        start_ms = self._offset.start_ms
+        if listener.session is not None:
+            later_s = self._session.clock_time(0.0) - listener.session.clock_time(0.0)
+            start_ms = max(0, listener.start_ms + round(later_s * 1000))
+        return replace(self._offset, start_ms=start_ms, target=language, spoken=True)
+
+    def _note(self, event: Event) -> None:
+        """Keep the text of what is about to be spoken."""
+        match event:
+            case ReadingUnit() if event.text:
+                self._texts[event.target, event.number] = event.text
+            case Lag():
+                text = self._texts.pop((event.target, event.unit), "")
+                alone = event.merged_into == event.unit
+                self._group[event.target] = text if alone else f"{self._group.get(event.target, '')} {text}"
+            case Skipped():
+                for number in range(event.first, event.last + 1):
+                    self._texts.pop((event.target, number), None)
+
+
+def named(text: bytes, participant: str) -> bytes:
+    """Add a participant's name to a message, which is a JSON object."""
+    return text[:-1] + b',"participant":' + msgspec.json.encode(participant) + b"}"

@@ -1,0 +1,257 @@
+"""Rooms in virtual time: who hears whom, in which language, with which name; who is admitted; what is never mixed up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.spoken_numbers import SLOT_S, numbers_in, spoken
+from pipeline.engine import Engine
+from pipeline.events import Lag, Skipped, SpeechChunk
+from pipeline.profiles.profile import load_profile
+from pipeline.server.access import Key, Refusal
+from pipeline.server.asked import Asked
+from pipeline.server.connection import Connection
+from pipeline.server.dialects.openai import OpenAI
+from pipeline.server.turns import Turns
+from tests.serving import make_service
+from tests.unit.test_server_connection import Socket
+
+looptime = pytest.mark.looptime(noop_cycles=2)
+NUMBERS = (
+    "recognizer={use: 'benchmarks.spoken_numbers:SpokenNumbers', heard: [en, es, fr]}",
+    "translator={use: 'benchmarks.spoken_numbers:NumberModels'}",
+    "synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
+    "fallback_synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
+    "units.policy=pauses",
+)
+KEY = Key("k", may_clone=True)
+
+
+class Person(Socket):
+    """A participant of a room."""
+
+    def wish(self, language: str, **ours: object) -> None:
+        ours = {"extensions": True, **ours}
+        self.send("session.update", session={"audio": {"output": {"language": language}}, "translate_live": ours})
+
+    async def count(self, first: int, numbers: int) -> None:
+        """Say numbers from ``first``, then be silent for a while."""
+        audio = spoken(first, numbers) + bytes(48_000 * 3)
+        for at in range(0, len(audio), 9600):
+            self.send("session.input_audio_buffer.append", audio=base64.b64encode(audio[at : at + 9600]).decode())
+            await asyncio.sleep(0.2)
+
+    def heard(self, who: str = "") -> list[int]:
+        audio = [one for one in self.of("session.output_audio.delta") if who in {"", one["participant"]}]
+        return numbers_in(b"".join(base64.b64decode(one["delta"]) for one in audio))
+
+    def read(self, who: str) -> list[int]:
+        units = [one for one in self.of("translate_live.unit") if one["participant"] == who]
+        return [int(number) for unit in units for number in unit["text"].split()]
+
+
+class Hall:
+    """A server with rooms."""
+
+    def __init__(self, service, tasks: asyncio.TaskGroup) -> None:
+        self.service, self._tasks, self._stack = service, tasks, AsyncExitStack()
+
+    async def join(self, room: str, name: str, language: str, key: Key = KEY, **ours: object) -> Person:
+        person, dialect = Person(), OpenAI("local", Asked("en"))
+        seat = self.service.rooms.seat(key, room, name)
+
+        async def serve() -> None:
+            with seat as held:
+                await Connection(person, dialect, self.service, key, held).serve()
+
+        person.serving = self._tasks.create_task(serve())
+        person.wish(language, **ours)
+        await asyncio.sleep(0.01)
+        return person
+
+
+@asynccontextmanager
+async def hall(capacity: int = 4):
+    async with Engine.load(load_profile("cpu", None, list(NUMBERS))) as engine, asyncio.TaskGroup() as tasks:
+        yield Hall(make_service(engine, capacity=capacity), tasks)
+
+
+async def leave(*people: Person) -> None:
+    for person in people:
+        person.send("session.close")
+    await asyncio.gather(*(person.serving for person in people))
+
+
+@looptime
+async def test_each_hears_the_other_in_their_own_language_by_name_and_never_themselves() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await asyncio.gather(ana.count(0, 12), bo.count(102, 12))
+        await leave(ana, bo)
+        assert ana.heard() == ana.heard("Bo") == list(range(102, 114))
+        assert bo.heard() == bo.heard("Ana") == list(range(12))
+        assert bo.read("Ana") == list(range(12))
+        assert {one["target"] for one in bo.of("translate_live.unit") if one["participant"] == "Ana"} == {"es"}
+        assert ana.read("Ana") == list(range(12))  # what became of their own words
+        assert ana.closed == bo.closed == (1000, "")
+        assert not ana.errors() + bo.errors()
+
+
+@looptime
+async def test_a_room_of_three_languages_and_two_listeners_of_one() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        cy, di = await rooms.join("r", "Cy", "fr", speak=False), await rooms.join("r", "Di", "es")
+        await ana.count(0, 12)
+        await cy.count(48, 6)
+        await leave(ana, bo, cy, di)
+        for spanish in (bo, di):
+            assert spanish.heard("Ana") == list(range(12))
+            assert spanish.heard("Cy") == list(range(48, 54))
+        assert (cy.heard(), cy.read("Ana")) == ([], list(range(12)))  # text only, as wished
+        assert ana.heard() == list(range(48, 54))
+
+
+@looptime
+async def test_rooms_are_apart_also_of_one_name_under_another_key() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("one", "Ana", "en"), await rooms.join("one", "Bo", "es")
+        other, last = await rooms.join("two", "Bo", "es"), await rooms.join("one", "Bo", "es", key=Key("other"))
+        await ana.count(0, 6)
+        await leave(ana, bo, other, last)
+        assert bo.heard() == list(range(6))
+        assert (other.heard(), last.heard(), other.read("Ana"), last.read("Ana")) == ([], [], [], [])
+
+
+@looptime
+async def test_who_comes_later_hears_what_is_said_from_then_on_and_nothing_is_lost_for_the_others() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        talking = asyncio.create_task(ana.count(0, 42))
+        await asyncio.sleep(20 * SLOT_S)
+        cy = await rooms.join("r", "Cy", "fr")
+        await asyncio.sleep(10 * SLOT_S)
+        await leave(cy)
+        await talking
+        await leave(ana, bo)
+        assert bo.heard("Ana") == list(range(42))
+        assert cy.heard("Ana")
+        assert set(cy.heard("Ana")) < set(range(15, 42))
+
+
+@looptime
+async def test_who_is_alone_is_heard_by_nobody_and_the_first_words_to_another_are_whole() -> None:
+    async with hall() as rooms:
+        ana = await rooms.join("r", "Ana", "en")
+        await ana.count(0, 6)
+        assert not ana.of("translate_live.unit")
+        bo = await rooms.join("r", "Bo", "es")
+        await ana.count(24, 6)
+        await leave(ana, bo)
+        assert bo.heard() == list(range(24, 30))
+        (first, *_) = ana.of("translate_live.unit")
+        assert first["start_ms"] == pytest.approx(1000 * (6 * SLOT_S + 3), abs=250)  # in the time of what Ana sent
+
+
+@looptime
+async def test_a_room_takes_a_place_for_two_and_is_admitted_whole() -> None:
+    async with hall(capacity=2) as rooms:
+        people = [await rooms.join("r", "Ana", "en")]
+        assert rooms.service.admission.active == 1
+        people += [await rooms.join("r", "Bo", "es"), await rooms.join("r", "Cy", "fr")]
+        assert rooms.service.admission.active == 2
+        with pytest.raises(Refusal) as refused, rooms.service.rooms.seat(KEY, "another", "Ana"):
+            pass
+        assert (refused.value.status, refused.value.code) == (503, "capacity")
+        people.append(await rooms.join("r", "Di", "es"))  # the second half of a place that the room holds
+        assert rooms.service.admission.active == 2
+        await leave(*people)
+        assert rooms.service.admission.active == 0
+
+
+@looptime
+async def test_a_name_is_one_participants_until_they_leave_or_resume() -> None:
+    async with hall() as rooms:
+        ana = await rooms.join("r", "Ana", "en")
+        for name, room in (("Ana", "r"), ("", "r"), ("Bo", "no room"), ("\n", "r"), ("B" * 41, "r")):
+            with pytest.raises(Refusal), rooms.service.rooms.seat(KEY, room, name):
+                pass
+        session = ana.of("session.created")[0]["session"]["id"]
+        with rooms.service.rooms.seat(KEY, "r", "Ana", session) as again:
+            assert again.present
+        await leave(ana)
+        with rooms.service.rooms.seat(KEY, "r", "Ana"):
+            pass
+
+
+@looptime
+async def test_a_language_that_the_others_cannot_be_given_is_refused_to_who_brings_it() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "xx")
+        assert (ana.errors(), bo.errors()) == ([], ["invalid_language"])
+        bo.wish("es")
+        await asyncio.gather(ana.count(0, 6))
+        await leave(ana, bo)
+        assert bo.heard() == list(range(6))
+
+
+@looptime
+async def test_who_vanishes_silences_nobody() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        cy = await rooms.join("r", "Cy", "es")
+        talking = asyncio.create_task(ana.count(0, 12))
+        await asyncio.sleep(3)
+        cy.vanish()
+        await talking
+        await leave(ana, bo)
+        assert bo.heard() == list(range(12))
+
+
+SAID = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3), st.sampled_from(["said", "skipped"])), max_size=12)
+
+
+@given(SAID, st.randoms())
+def test_no_unit_is_cut_by_anothers_and_none_is_lost(units: list[tuple[str, int, str]], chance) -> None:
+    """However the events of several speakers come, each one's in order."""
+    scripts: dict[str, list] = {}
+    for number, (speaker, chunks, how) in enumerate(units):
+        events = [Lag(number, 0.0, 0.5, 0.0, 1.0, number, "es")]
+        events += [SpeechChunk(number, np.zeros(1, np.float32), 8000, last=False) for _ in range(chunks - 1)]
+        end = SpeechChunk(number, np.zeros(1, np.float32), 8000, last=True)
+        scripts.setdefault(speaker, []).extend([*events, end if how == "said" else Skipped(number, number, "muted", "es")])
+    wanted = {speaker: list(events) for speaker, events in scripts.items()}
+    given_: list[tuple[str, object]] = []
+    turns: Turns[str] = Turns(lambda speaker, event: given_.append((speaker, event)))
+    while scripts:
+        speaker = chance.choice(sorted(scripts))
+        turns.take(speaker, scripts[speaker].pop(0), now=0.0)
+        scripts = {one: events for one, events in scripts.items() if events}
+    for speaker, events in wanted.items():
+        assert [event for who, event in given_ if who == speaker] == events
+    holder = None
+    for who, event in given_:
+        assert holder in {None, who}
+        ended = isinstance(event, Skipped) or (isinstance(event, SpeechChunk) and event.last)
+        holder = None if ended else who
+
+
+def test_a_speaker_whose_unit_stops_coming_loses_the_turn() -> None:
+    given_: list[str] = []
+    turns: Turns[str] = Turns(lambda speaker, event: given_.append(speaker))
+    piece = SpeechChunk(0, np.zeros(1, np.float32), 8000, last=False)
+    turns.take("A", piece, 0.0)
+    turns.take("B", piece, 1.0)
+    assert given_ == ["A"]
+    turns.take("B", piece, 6.0)
+    assert given_ == ["A", "B", "B"]
+    turns.take("C", piece, 6.0)
+    assert turns.flush("B")
+    assert given_ == ["A", "B", "B", "C"]
