@@ -2,7 +2,7 @@
 
 A server process with scripted models and clients in this one, over loopback; every figure is bounded in count and time.
 ``--soak S`` watches 20 sessions for so long instead, ``--bus`` sessions with an event bus beside others without,
-``--replicas N`` servers behind one address.
+``--replicas N`` servers behind one address, ``--rooms N`` so many rooms of two.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from benchmarks.serve_bus import bus
 from benchmarks.serve_client import ServerProcess, Talker, server
 from benchmarks.serve_replicas import replicas
+from benchmarks.serve_rooms import rooms
 from benchmarks.serve_soak import soak
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, WORDS, SpokenNumbers, spoken
 from benchmarks.systems.scripted import ScriptedSynthesizer, ScriptedTranslator
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", "--kill", type=int, default=20, help="how often a server is killed under a client (20)")
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--soak", type=float, default=0.0, metavar="S", help="20 sessions for so long, and nothing else")
+    parser.add_argument("--rooms", type=int, default=0, metavar="N", help="so many rooms of two, and nothing else")
     parser.add_argument("--bus", action="store_true", help="sessions with an event bus and without, and nothing else")
     parser.add_argument("--kill-redis", action="store_true", help="with --bus: kill its Redis every few seconds")
     parser.add_argument(
@@ -53,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure part after part, print each, give the figures."""
     figures: Figures = {}
-    if arguments.soak or arguments.bus or arguments.replicas:
-        alone = replicas(arguments) if arguments.replicas else bus(arguments) if arguments.bus else soak(arguments.soak)
-        figures |= asyncio.run(alone)
+    alone = [part for name, part in ALONE.items() if getattr(arguments, name)]
+    if alone:
+        figures |= asyncio.run(alone[0](arguments))
         print(figures)
         return figures
     for name, part in PARTS.items():
@@ -272,6 +274,12 @@ async def drain(arguments: argparse.Namespace) -> Figures:
     return {"drain_units_lost": lost, "drain_told": float(talker.going_away), "drain_exit_code": float(code)}
 
 
+ALONE: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, Figures]]] = {
+    "rooms": rooms,
+    "replicas": replicas,
+    "bus": bus,
+    "soak": lambda arguments: soak(arguments.soak),
+}
 PARTS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, Figures]]] = {
     "added": added,
     "cost": cost,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serve_client import ServerProcess
+from benchmarks.serve_rooms import NUMBERS
 from benchmarks.spoken_numbers import numbers_in, spoken
 from pipeline.client.connection import Remote
 from pipeline.client.session import ClientSession
@@ -21,7 +22,6 @@ from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChun
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving, tone
-from tests.unit.test_server_rooms import NUMBERS
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.serve_rooms import NUMBERS
 from benchmarks.spoken_numbers import SLOT_S, numbers_in, spoken
 from pipeline.engine import Engine
 from pipeline.events import Lag, Skipped, SpeechChunk
@@ -24,13 +25,6 @@ from tests.serving import make_service
 from tests.unit.test_server_connection import Socket
 
 looptime = pytest.mark.looptime(noop_cycles=2)
-NUMBERS = (
-    "recognizer={use: 'benchmarks.spoken_numbers:SpokenNumbers', heard: [en, es, fr]}",
-    "translator={use: 'benchmarks.spoken_numbers:NumberModels'}",
-    "synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
-    "fallback_synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
-    "units.policy=pauses",
-)
 KEY = Key("k", may_clone=True)
 
 
