@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from pipeline.languages import same_language
 from pipeline.sinks.event_json import Record
 from pipeline.sinks.figures import SessionFigures, percentile, seconds
 
@@ -164,9 +165,15 @@ def _unspoken(kinds: dict[str, list[Record]], units: Sequence[Record]) -> int:
     silent = [
         unit
         for unit in units
-        if unit.get("unit") in skipped or (unit.get("text", "").strip() and unit.get("unit") not in spoken)
+        if unit.get("unit") in skipped
+        or (unit.get("text", "").strip() and unit.get("unit") not in spoken and not _is_own(unit))
     ]
     return sum(len(unit["source"]) for unit in silent)
+
+
+def _is_own(unit: Record) -> bool:
+    """True if a unit's words were said in its target language already, which is shown and need not be spoken."""
+    return same_language(unit.get("source_language", ""), unit.get("target", ""))
 
 
 def _length(summary: Summary) -> str:

@@ -107,6 +107,14 @@ async def test_of_several_targets_the_first_is_counted_unless_another_is_spoken_
         assert summary.lag_end_s == 0.5
 
 
+async def test_what_was_said_in_the_target_language_already_is_not_unspoken(tmp_path):
+    said, own = words("one", "two"), words("tres", "cuatro", start=3.0)
+    units = [unit(0, said), replace(unit(1, own), source_language="es", target="es")]
+    heard = [(100.0, audio(0, 0.5)), (101.0, transcript((*said, *own), 5.0)), *((102.0, one) for one in units)]
+    heard.append((103.0, Lag(0, 2.0, 0.5, 0.0, 1.0, 0)))
+    assert summarize(await written(tmp_path / "log", heard)).words_unspoken == 0
+
+
 async def test_an_event_that_lacks_what_a_summary_reads_is_not_whole(tmp_path):
     said = words("one", "two")
     events = [
