@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,7 +33,7 @@ from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
 from pipeline.server.resume import resumed_session
-from pipeline.server.rooms import ROOM
+from pipeline.server.room_routes import room_routes
 from pipeline.server.service import Service
 from pipeline.server.voices import Voices
 
@@ -73,7 +72,7 @@ def application(service: Service) -> Starlette:
         WebSocketRoute("/api-ws/v1/realtime", livetranslate),
         Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
         Route("/v1/tickets", tickets, methods=["POST"]),
-        Route("/v1/rooms", invitations, methods=["POST"]),
+        *room_routes(),
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", models),
         Route("/v1/languages", languages),
@@ -172,18 +171,6 @@ async def tickets(request: Request) -> Response:
     service: Service = request.app.state.service
     value, expires_at = service.access.ticket(service.access.identify(request))
     return JSONResponse({"value": value, "expires_at": expires_at, "url": f"/?ticket={value}"})
-
-
-async def invitations(request: Request) -> Response:
-    """Make the address by which others join a room; without a name, of a new one."""
-    service: Service = request.app.state.service
-    grant = service.access.identify(request)
-    room = request.query_params.get("room") or secrets.token_urlsafe(9)
-    if not ROOM.fullmatch(room):
-        raise Rejected("invalid_event", "a room is named by at most 64 letters, digits, - and _", param="room")
-    value, expires_at = service.access.invitation(grant, room)
-    invite = f"&invite={value}" if value else ""
-    return JSONResponse({"room": room, "expires_at": expires_at, "url": f"/room.html?room={room}{invite}"})
 
 
 async def index(request: Request) -> Response:

@@ -125,6 +125,11 @@ class Rooms:
             if not found.seats:
                 self._rooms.pop((key.id, room), None)
 
+    def participants(self, key: Key, room: str) -> list[str]:
+        """List who is in a room of a key."""
+        found = self._rooms.get((key.id, room))
+        return list(found.seats) if found else []
+
     def _leave(self, room: Room, seat: Seat) -> None:
         if room.seats.get(seat.name) is seat:
             del room.seats[seat.name]

@@ -197,6 +197,19 @@ async def test_a_language_that_the_others_cannot_be_given_is_refused_to_who_brin
 
 
 @looptime
+@pytest.mark.parametrize(("may_clone", "consent"), [(True, True), (True, False), (False, True)])
+async def test_the_others_hear_ones_own_voice_only_with_consent_and_the_right(may_clone: bool, consent: bool) -> None:
+    async with hall() as rooms:
+        key = Key("k", may_clone=may_clone)
+        bo = await rooms.join("r", "Bo", "es", key=key)
+        ana = await rooms.join("r", "Ana", "en", key=key, voice="same", consent=consent)
+        await ana.count(0, 6)
+        await leave(ana, bo)
+        assert bool(ana.errors()) == (not (may_clone and consent))
+        assert bo.heard() == list(range(6))  # where the wish is refused, in a standard voice
+
+
+@looptime
 async def test_who_vanishes_silences_nobody() -> None:
     async with hall() as rooms:
         ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")

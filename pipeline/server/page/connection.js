@@ -13,8 +13,9 @@ const base64 = bytes => {
 export class Connection {
   // `heard(event)` takes the server's events; `became(state, detail)` the states connecting, listening, waiting, finishing,
   // done and refused.
-  constructor(session, heard, became) {
-    Object.assign(this, { session, heard, became });
+  // In a room, `place` is {room, as, invite}.
+  constructor(session, heard, became, place = {}) {
+    Object.assign(this, { session, heard, became, place });
     this.kept = []; // blocks {at, pcm}, times in ms of the stream
     this.sentMs = this.endMs = 0;
     this.lastUnit = -1;
@@ -33,6 +34,7 @@ export class Connection {
     this.ready = this.upgraded = false;
     const address = new URL('/v1/realtime/translations', location);
     address.protocol = location.protocol.replace('http', 'ws');
+    for (const [name, value] of Object.entries(this.place)) if (value) address.searchParams.set(name, value);
     if (this.token) address.searchParams.set('resume', this.token);
     this.became(this.begun ? 'waiting' : 'connecting');
     const socket = this.socket = new WebSocket(address, ['realtime']);
@@ -93,6 +95,7 @@ export class Connection {
 
   take(event) {
     this.lastSign = Date.now();
+    const own = !event.participant || event.participant === this.place.as;
     switch (event.type) {
       case 'session.updated':
         this.accepted = this.session;
@@ -102,11 +105,11 @@ export class Connection {
         this.token = event.token;
         break;
       case 'translate_live.unit':
-        this.lastUnit = Math.max(this.lastUnit, event.unit);
-        this.endMs = Math.max(this.endMs, event.end_ms);
+        if (own) this.lastUnit = Math.max(this.lastUnit, event.unit);
+        if (own) this.endMs = Math.max(this.endMs, event.end_ms);
         break;
       case 'translate_live.source': // ahead of what was sent: the server saw a pause, which our count lacks
-        this.sentMs = Math.max(this.sentMs, event.heard_ms);
+        if (own) this.sentMs = Math.max(this.sentMs, event.heard_ms);
         break;
       case 'session.closed':
         return this.end('done');
@@ -126,6 +129,7 @@ export class Connection {
     const why = this.upgraded ? '' : await this.whyNot();
     if (this.over || this.retry) return;
     if (why === 'key') return this.end('key');
+    if (this.place.room && why && !this.begun) return this.end('refused', why);
     this.became(this.begun ? 'waiting' : 'connecting', why);
     this.retry = setTimeout(() => this.open(), this.waitS * (0.75 + Math.random() / 2) * 1000);
     this.waitS = Math.min(LONGEST_WAIT_S, this.waitS * 2);
@@ -134,7 +138,8 @@ export class Connection {
   // A browser is not told why an upgrade was refused, but another address will say.
   async whyNot() {
     try {
-      const answer = await fetch('/v1/models');
+      const answer = await fetch(this.place.room ? `/v1/rooms?${new URLSearchParams(this.place)}` : '/v1/models');
+      if (this.place.room && !answer.ok && answer.status !== 401) return (await answer.json()).error.message;
       return answer.status === 401 ? 'key' : 'The server has no room for another session.';
     } catch { return 'The server cannot be reached.'; }
   }
