@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from benchmarks.serve_client import ServerProcess
 from benchmarks.serve_rooms import NUMBERS
@@ -21,6 +22,7 @@ from pipeline.errors import NetworkError, Refused
 from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChunk, Transcript, text_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.speech_file import SessionRecording
 from tests.serving import key, serving, tone
 
 pytest.importorskip("uvicorn")
@@ -108,15 +110,16 @@ async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():
     assert {lag.target for lag in tape.of(Lag)} == {"es", "de"}
 
 
-async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection():
-    """Each says numbers of their own; what is heard is decoded from the sound."""
+async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection(tmp_path):
+    """Each says numbers of their own; what is heard, and what a participant records, is decoded from the sound."""
     async with serving(*NUMBERS) as server:
         tapes, talks = {"en": Tape(), "es": Tape()}, []
         for language, name, first in (("en", "Ana", 0), ("es", "Bo", 102)):
             remote = Remote(server.http, room="tea", participant=name)
             request = SessionRequest((language,), (language,), spoken=language)
             source = LiveTone(0, spoken(first, 24) + bytes(48_000 * 4))
-            talks.append(ClientSession(remote, request, LoopClock()).run(source, [SinkQueue(tapes[language])]))
+            sinks = [SinkQueue(tapes[language]), SinkQueue(SessionRecording(tmp_path / name))]
+            talks.append(ClientSession(remote, request, LoopClock()).run(source, sinks))
 
         def cut() -> None:
             (ana,) = [one for one in server.service.connections if one._seat.name == "Ana"]
@@ -131,6 +134,8 @@ async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection():
         pcm = np.concatenate([chunk.samples for chunk in tape.of(SpeechChunk)])
         assert set(numbers_in((pcm * 32767).astype("<i2").tobytes())) <= set(range(first, first + 24))
     assert [int(word) for word in tapes["es"].said()] == list(range(24))  # Ana comes back, and says again what was lost
+    assert recorded(tmp_path / "Ana" / "original.wav") == recorded(tmp_path / "Bo" / "translated.wav") == list(range(24))
+    assert recorded(tmp_path / "Bo" / "original.wav") == list(range(102, 126))
     assert len(tapes["en"].of(Fault)) == 1
     assert not tapes["es"].of(Fault)
 
@@ -153,6 +158,11 @@ async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():
     assert numbers == list(range(len(numbers)))
     spans = [(unit.start, unit.end) for unit in tape.of(ReadingUnit)]
     assert all(before[1] <= after[0] + 0.002 for before, after in zip(spans, spans[1:], strict=False))
+
+
+def recorded(path) -> list[int]:
+    samples, _ = soundfile.read(path, dtype="int16")
+    return numbers_in(samples.astype("<i2").tobytes())
 
 
 class Moving:

@@ -37,7 +37,9 @@ class Person(Socket):
 
     async def count(self, first: int, numbers: int) -> None:
         """Say numbers from ``first``, then be silent for a while."""
-        audio = spoken(first, numbers) + bytes(48_000 * 3)
+        await self.sound(spoken(first, numbers) + bytes(48_000 * 3))
+
+    async def sound(self, audio: bytes) -> None:
         for at in range(0, len(audio), 9600):
             self.send("session.input_audio_buffer.append", audio=base64.b64encode(audio[at : at + 9600]).decode())
             await asyncio.sleep(0.2)
@@ -207,6 +209,21 @@ async def test_the_others_hear_ones_own_voice_only_with_consent_and_the_right(ma
         await leave(ana, bo)
         assert bool(ana.errors()) == (not (may_clone and consent))
         assert bo.heard() == list(range(6))  # where the wish is refused, in a standard voice
+
+
+@looptime
+async def test_what_a_microphone_hears_of_the_others_is_not_sent_back_to_them() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await asyncio.gather(ana.count(0, 6), bo.sound(bytes(round(48_000 * (6 * SLOT_S + 3)))))
+        assert bo.heard() == list(range(6))
+        await bo.count(0, 6)  # the loudspeaker in the microphone
+        assert ana.heard() == []
+        assert len(bo.of("translate_live.fault")) == 1
+        await bo.sound(bytes(48_000 * 10))
+        await bo.count(0, 6)  # Bo says the same later
+        assert ana.heard() == list(range(6))
+        await leave(ana, bo)
 
 
 @looptime
