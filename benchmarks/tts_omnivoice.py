@@ -2,7 +2,8 @@
 
 Both speak the same units from the same checkpoint with the same random numbers; on a CPU the codes must be equal. The
 package lies in an environment of its own (``--peer omnivoice=PYTHON``). Random weights are taken to cost the time of
-trained ones. A unit's time is the whole way from text to samples.
+trained ones. A unit's time is the whole way from text to samples; on a CPU that others use, too, the time of the
+processors says more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = write_checkpoint(Path(folder), geometry)
             for batch in batches:
-                figures |= _compare(checkpoint, geometry, device, batch, python, arguments)
+                figures |= _compare(checkpoint, f"{geometry}_b{batch}", batch, python, arguments)
                 arguments.save(figures)
             if geometry == "tiny" and arguments.units:
                 grown = asyncio.run(_growth(checkpoint, device, arguments.units))
@@ -73,66 +75,79 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
-def _compare(  # noqa: PLR0917
-    checkpoint: Path, geometry: str, device: str, batch: int, python: str | None, arguments: argparse.Namespace
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Time of a round: on the clock, and of the processors of its process."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def _compare(
+    checkpoint: Path, name: str, batch: int, python: str | None, arguments: argparse.Namespace
 ) -> dict[str, float]:
     """Speak ``batch`` units together, ours and the package's."""
-    engine, text, _ = load_engine(checkpoint, device, "auto", batch, arguments.steps, graphs=arguments.graphs)
+    engine, text, _ = load_engine(checkpoint, arguments.device, "auto", batch, arguments.steps, graphs=arguments.graphs)
+    device = engine.device.type
     codes = torch.randint(0, 1024, (8, _REFERENCE_FRAMES), generator=torch.Generator().manual_seed(2)).numpy()
     reference = Reference(codes, _REFERENCE_TEXT, 0.05)
-    seconds, spoken = [], list[Spoken]()
+    rounds, spoken = [], list[Spoken]()
     for _ in range(arguments.rounds + 1):  # the first warms up
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         spoken = _speak(engine, text, batch, reference)
-        seconds.append(time.perf_counter() - begun)
-    ours_s = statistics.median(seconds[1:])
-    frames = spoken[0].codes.shape[1]
-    speech_s = frames / engine.decoder.config.frame_rate
-    name = f"{geometry}_b{batch}"
-    print(f"{name:>10} on {device}: {batch} units of {speech_s:.2f} s in {arguments.steps} steps, {ours_s * 1e3:.0f} ms")
+        rounds.append(_Taken(time.perf_counter() - begun, time.process_time() - used))
+    ours = _median(rounds)
+    speech_s = spoken[0].codes.shape[1] / engine.decoder.config.frame_rate
+    print(f"{name:>10} on {device}: {batch} units of {speech_s:.2f} s in {arguments.steps} steps, {_worded(ours)}")
     figures = {
-        f"own_ms_{name}": ours_s * 1e3,
+        f"own_ms_{name}": ours.wall_s * 1e3,
+        f"own_cpu_ms_{name}": ours.cpu_s * 1e3,
         f"own_ms_per_step_{name}": _step_ms(engine, text, batch, reference),
         f"steps_{name}": float(arguments.steps),
-        f"rtf_{name}": ours_s / (batch * speech_s),
-        f"spread_{name}": (max(seconds[1:]) - min(seconds[1:])) / ours_s,
+        f"rtf_{name}": ours.wall_s / (batch * speech_s),
     }
     del engine
     if python is None:
         print(f"{'':>10} not compared: --peer {PEER}=PYTHON names the Python that has the package")
         return figures
-    return figures | _beside_package(checkpoint, name, device, spoken, ours_s, python, arguments)
-
-
-def _beside_package(  # noqa: PLR0917
-    checkpoint: Path,
-    name: str,
-    device: str,
-    spoken: list[Spoken],
-    ours_s: float,
-    python: str,
-    arguments: argparse.Namespace,
-) -> dict[str, float]:
-    """The package's time and how near it is; raises `BadInput` where a single unit's codes differ on a CPU."""
-    codes = spoken[0].unit.prompt.codes.tolist()
-    unit = {"text": TEXT, "language": "en", "seed": _SEED}
-    unit["reference"] = {"codes": codes, "text": _REFERENCE_TEXT, "rms": 0.05}
+    unit = {"text": TEXT, "language": "en", "seed": _SEED, "reference": None}
+    unit["reference"] = {"codes": codes.tolist(), "text": _REFERENCE_TEXT, "rms": 0.05}
     task: dict[str, Any] = {
         "checkpoint": str(checkpoint), "threads": arguments.threads, "device": device, "steps": arguments.steps,
-        "rounds": arguments.rounds + 1, "samples": True, "units": [unit] * len(spoken),
+        "rounds": arguments.rounds + 1, "samples": True, "units": [unit] * batch,
     }  # fmt: skip
     found = run_script(python, _SCRIPT, json.dumps(task), _LIMIT_S)
-    theirs_s = statistics.median(found["seconds"][1:])
-    figures = {f"package_ms_{name}": theirs_s * 1e3, f"speedup_{name}": theirs_s / ours_s}
-    print(f"{'package':>10} {theirs_s * 1e3:.0f} ms: ours is {theirs_s / ours_s:.2f} times as fast")
-    if len(spoken) == 1:  # of several units the package draws its random numbers in turn
-        equal = np.array_equal(spoken[0].codes, found["codes"][0])
-        apart = float(np.abs(spoken[0].samples * 0.5 - found["samples"][0]).max()) if equal else np.inf
-        figures[f"equal_{name}"] = float(equal and apart < _TOLERANCE)
-        print(f"{'':>10} codes {'equal' if equal else 'DIFFERENT'}, samples at most {apart:.1e} apart")
+    theirs = _median([_Taken(*pair) for pair in zip(found["seconds"], found["cpu_seconds"], strict=True)])
+    print(f"{'package':>10} {_worded(theirs)}")
+    figures |= {
+        f"package_ms_{name}": theirs.wall_s * 1e3,
+        f"package_cpu_ms_{name}": theirs.cpu_s * 1e3,
+        f"speedup_{name}": theirs.wall_s / ours.wall_s,
+        f"speedup_cpu_{name}": theirs.cpu_s / ours.cpu_s,
+    }
+    if batch == 1:  # of several units the package draws its random numbers in turn
+        figures[f"equal_{name}"] = float(_equal(spoken[0], found))
         if device == "cpu" and not figures[f"equal_{name}"]:
             raise BadInput(f"{name}: the speech is not that of the package; the figures would mean nothing")
     return figures
+
+
+def _equal(spoken: Spoken, found: dict[str, Any]) -> bool:
+    """Tell if the package drew the same codes and made the same samples, but for rounding."""
+    same = np.array_equal(spoken.codes, found["codes"][0])
+    apart = float(np.abs(spoken.samples * 0.5 - found["samples"][0]).max()) if same else np.inf
+    print(f"{'':>10} codes {'equal' if same else 'DIFFERENT'}, samples at most {apart:.1e} apart")
+    return apart < _TOLERANCE
+
+
+def _median(rounds: Sequence[_Taken]) -> _Taken:
+    """Take the median of each over the rounds after the first."""
+    counted = rounds[1:]
+    return _Taken(statistics.median(one.wall_s for one in counted), statistics.median(one.cpu_s for one in counted))
+
+
+def _worded(taken: _Taken) -> str:
+    return f"{taken.wall_s * 1e3:.0f} ms, {taken.cpu_s * 1e3:.0f} ms of processors"
 
 
 def _speak(engine: Engine, text: PromptTokenizer, batch: int, reference: Reference) -> list[Spoken]:
@@ -170,7 +185,7 @@ def _step_ms(engine: Engine, text: PromptTokenizer, batch: int, reference: Refer
 
 async def _growth(checkpoint: Path, device: str, units: int) -> float:
     """Growth of the process in MB over ``units`` units of one session, after a tenth of them as a warm-up."""
-    backend = OmniVoice(accept_license=True, model=str(checkpoint), device=device, sessions=1)
+    backend = OmniVoice(accept_license=True, model=str(checkpoint), device=device, sessions=1, steps=4)
     process, before = psutil.Process(), 0
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for number in range(units + units // 10):

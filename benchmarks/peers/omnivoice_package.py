@@ -21,21 +21,21 @@ def main() -> None:
 
 
 def speak(task: dict[str, Any]) -> dict[str, Any]:
-    """Speak the task's units together, in rounds; gives seconds by round, and of the last its codes and samples."""
+    """Speak the task's units together; gives the seconds of each round, and the codes and samples of the last."""
     torch, package = import_module("torch"), import_module("omnivoice")
     torch.set_num_threads(task["threads"])
     on_cpu = task["device"] == "cpu"
     dtype = torch.float32 if on_cpu else torch.bfloat16
     model = package.OmniVoice.from_pretrained(task["checkpoint"], device_map=task["device"], dtype=dtype)
     drawn = _noted(model)
-    units, seconds, samples = task["units"], [], []
+    units, seconds, processor, samples = task["units"], [], [], []
     prompts = [
         given and package.VoiceClonePrompt(torch.tensor(given["codes"]), given["text"], given["rms"])
         for given in (unit["reference"] for unit in units)
     ]
     for _ in range(task["rounds"]):
         torch.manual_seed(units[0]["seed"])
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         samples = model.generate(
             text=[unit["text"] for unit in units],
             language=[unit["language"] for unit in units],
@@ -46,8 +46,10 @@ def speak(task: dict[str, Any]) -> dict[str, Any]:
             fade_duration=0,
         )
         seconds.append(time.perf_counter() - begun)
+        processor.append(time.process_time() - used)
     heard = [one.tolist() if task["samples"] else [] for one in samples]
-    return {"seconds": seconds, "codes": drawn[-1], "samples": heard, "encoded": _encoded(torch, model, task)}
+    encoded = _encoded(torch, model, task)
+    return {"seconds": seconds, "cpu_seconds": processor, "codes": drawn[-1], "samples": heard, "encoded": encoded}
 
 
 def _noted(model: Any) -> list[Any]:  # noqa: ANN401

@@ -109,10 +109,11 @@ def test_a_unit_too_large_for_its_memory_is_refused(parts):
         parts.engine().add(unit)
 
 
-def test_recorded_steps_are_the_steps(parts, monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "PREFIXES", (48, 96))
+def test_recorded_steps_are_the_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "PREFIXES", (96,))
     monkeypatch.setattr(cuda_graphs, "FRAMES", (50, 80))
-    engine = parts.engine(3, spare=1)
+    parts = Parts(write_checkpoint(tmp_path), steps=5)
+    engine = parts.engine(3, spare=1)  # recorded are 1, 2 and 3 rows: some have less
     with torch.inference_mode():
         engine.step = GraphSteps(engine.model, engine.rows, TapeRecorder()).step
     together = run(engine, *(parts.unit(TEXTS[seed], seed=seed) for seed in (0, 1, 2, 3)))
@@ -145,10 +146,9 @@ def test_lengths_are_those_of_the_package(text, frames):
     assert estimated_frames(text) == frames
 
 
-def test_a_pace_and_a_reference_change_the_length():
+def test_the_pace_of_the_reference_is_that_of_the_text():
     fast, slow = ("one two three four five", 20), ("one two three four five", 200)
     assert estimated_frames("hello there", fast) < estimated_frames("hello there", slow)
-    assert estimated_frames("hello there " * 9, slow, pace=2) == estimated_frames("hello there " * 9, slow) // 2
     assert estimated_frames("hello", ("...", 0)) >= 1
 
 

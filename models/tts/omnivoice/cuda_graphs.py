@@ -17,7 +17,7 @@ from models.tts.omnivoice.decoding import MaskedModel
 from models.tts.omnivoice.engine import Unit
 from models.tts.omnivoice.rows import Rows
 
-PREFIXES = (64, 128, 256, 512, POSITIONS)
+PREFIXES = (128, 192, 256, 384, 512, POSITIONS)
 FRAMES = (50, 100, 200, MOST_FRAMES)
 
 

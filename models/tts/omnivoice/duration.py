@@ -28,13 +28,13 @@ _USUAL = ("Nice to meet you.", 25)
 """Text and frames of speech at the pace that is assumed where there is no reference."""
 
 
-def estimated_frames(text: str, reference: tuple[str, int] | None = None, pace: float = 1.0) -> int:
-    """Estimate the frames of ``text``, at least 1, at the pace of the ``reference`` (text, frames) times ``pace``."""
+def estimated_frames(text: str, reference: tuple[str, int] | None = None) -> int:
+    """Estimate the frames of ``text``, at least 1, at the pace of the ``reference`` (text, frames)."""
     known, frames = reference if reference is not None and reference[1] and _weight(reference[0]) else _USUAL
     estimate = _weight(text) / (_weight(known) / frames)
     if estimate < _SHORT_FRAMES:
         estimate = _SHORT_FRAMES * (estimate / _SHORT_FRAMES) ** (1 / 3)
-    return max(1, int(estimate / pace))
+    return max(1, int(estimate))
 
 
 def _weight(text: str) -> float:

@@ -115,6 +115,14 @@ async def test_a_broken_checkpoint_is_told_by_name(tmp_path, inner):
         await load(folder)
 
 
+def test_its_gpu_memory_is_reckoned_from_its_files(folder):
+    reckoned = OmniVoice(accept_license=True, model=str(folder), device="cuda", dtype="bfloat16", sessions=3).gpu_memory()
+    weights = next(size for what, size in reckoned.items() if what.startswith("weights"))
+    files = [(folder / part / "model.safetensors").stat().st_size for part in ("", "audio_tokenizer")]
+    assert weights == pytest.approx(files[0] / 2 + files[1], rel=0.02)  # float32 in the files; the tokenizer stays so
+    assert OmniVoice(accept_license=True, model=str(folder), device="cpu").gpu_memory() == {}
+
+
 async def test_settings_are_held_to_what_is_valid(folder):
     with pytest.raises(BadInput, match="steps must be 4 to 64"):
         async with OmniVoice(accept_license=True, model=str(folder), steps=1).load():
