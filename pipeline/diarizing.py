@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.contracts import Backend
 from pipeline.events import AudioChunk
@@ -51,6 +51,17 @@ class Diarizer(Protocol):
 
         Those are called as they are named there, by a clip of each; others are "1", "2" and so on as they are found.
         """
+
+
+@runtime_checkable
+class ComparesVoices(Protocol):
+    """A loaded diarizer that can say how alike two voices are."""
+
+    one_voice_from: float
+    """Likeness below which two clips of 3 s and more may well be of two people."""
+
+    async def likeness(self, first: AudioChunk, second: AudioChunk) -> float:
+        """Compare two clips at 16 kHz of a voice each, -1 to 1; raises `BadInput` for one that is too short."""
 
 
 class DiarizerBackend(Backend[Diarizer], Protocol):

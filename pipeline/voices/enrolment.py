@@ -16,6 +16,7 @@ from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, require
 from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, recognized, statement_for, utc_now
+from pipeline.voices.one_speaker import compared
 from pipeline.voices.quality import FINDER_HZ, SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
 from pipeline.voices.reference_clip import (
@@ -28,12 +29,6 @@ from pipeline.voices.reference_clip import (
 )
 from pipeline.voices.store import VoiceStore
 
-# A speech model's speaker vectors were not trained to tell speakers apart, and no trained weights were at hand to find a
-# threshold with; one from another model would only look like a check.
-ONE_SPEAKER = (
-    "not checked: that clip and consent are of the same speaker, for which you answer; a clip in which the speaker also "
-    "agrees can be both"
-)
 SPEECH_FINDER = BackendChoice("models.asr.vad:SileroSpeech")
 
 
@@ -70,7 +65,8 @@ async def enrol(
     check_cloning(profile.backends.synthesizer)
     statement = _statement(request, store)
     finder = cast(SpeechFinder, backend(SPEECH_FINDER))
-    clip = reference_clip(analyse(await read_recording(request.clip), finder))
+    found = analyse(await read_recording(request.clip), finder)
+    clip = reference_clip(found)
     for line in clip.advice:
         tell(f"{request.clip}: {line}")
     assert request.consent is not None, "_statement refuses an enrolment without it"
@@ -79,7 +75,7 @@ async def enrol(
     require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile, tell, loaded)
     if request.consent.resolve() != request.clip.resolve():
-        tell(ONE_SPEAKER)
+        tell(await compared(found, spoken, profile.backends.diarizer))
     tell("learning the voice")
     async with _model("synthesizer", backends, loaded) as synthesizer:
         voice = await learned(synthesizer, clip.audio, request.language, profile)

@@ -116,6 +116,12 @@ def reference_clip(found: AnalysedRecording) -> ReferenceClip:
     return ReferenceClip(AudioChunk(voice, VOICE_HZ, 0.0), found.speech_s, found.snr_db, _advice(found, clipped))
 
 
+def only_speech(found: AnalysedRecording, to_hz: int) -> AudioChunk:
+    """Cut the speech out of a recording of any length and quality, up to `LONGEST_S` of it."""
+    samples = resampled(found.recording.samples, found.recording.sample_rate, VOICE_HZ)
+    return AudioChunk(resampled(_without_pauses(samples, found.speech), VOICE_HZ, to_hz), to_hz, 0.0)
+
+
 def _refuse_bad(found: AnalysedRecording, clipped: float) -> None:
     path = found.recording.path
     if found.speech_s < SHORTEST_S:

@@ -73,6 +73,10 @@ async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name():
                 assert (await diarizing.finish()).spans == ()
             assert [next(span.speaker for span in spans if span.start <= at <= span.end) for at in middles_s] == named
             assert {span.speaker for span in spans} == set(named)
+        half = {name: len(samples) // 2 for name, samples in speech.items()}
+        bella, other = AudioChunk(speech["af_bella"][: half["af_bella"]], HZ, 0.0), speech["am_fenrir"]
+        same = await diarizer.likeness(bella, AudioChunk(speech["af_bella"][half["af_bella"] :], HZ, 0.0))
+        assert same >= diarizer.one_voice_from > await diarizer.likeness(bella, AudioChunk(other, HZ, 0.0))
 
 
 async def _whole(text):

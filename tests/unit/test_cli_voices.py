@@ -24,6 +24,7 @@ PROFILE = {
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_voices:Cloner"},
     "fallback_synthesizer": None,
+    "diarizer": None,
     "units": {"policy": "pauses"},
 }
 
@@ -69,12 +70,30 @@ def set_backend(profile: Path, stage: str, **settings: object) -> None:
     profile.write_text(json.dumps(PROFILE | {stage: PROFILE[stage] | settings}))
 
 
+@pytest.mark.parametrize(
+    ("likeness", "said"),
+    [
+        (0.9, "the voices of clip and consent are alike (0.90), which proves nothing"),
+        (0.3, "clip and consent may be of two people (likeness 0.30, of one person 0.72 and more)"),
+        (2.0, "not compared: the voices of clip and consent (an encoder broke)"),
+    ],
+)
+def test_clip_and_consent_are_compared_and_nothing_is_refused(add, profile, store, likeness, said):
+    diarizer = {"use": "tests.scripted_voices:Comparing", "answer": likeness}
+    profile.write_text(json.dumps(PROFILE | {"diarizer": diarizer}))
+    code, _, err = add()
+    assert code == 0
+    assert said in err
+    assert "is for you to answer" in err
+    assert store.has("anna")
+
+
 def test_a_voice_from_its_clip_to_its_end(add, voices, store, tmp_path):
     code, out, err = add("--who", "Anna Smith")
     assert code == 0
     assert out.startswith("voice anna: 6")
     assert "checking the consent" in err
-    assert "not checked: that clip and consent are of the same speaker" in err
+    assert "not compared: the voices of clip and consent (the profile names no diarizer); that" in err
     record = store.record("anna")
     assert (record.consent.who, record.consent.checked) == ("Anna Smith", "heard")
     assert list(record.arrays) == ["tests.scripted_voices:Cloner toy"]
