@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import lru_cache
 
 IDEOGRAPHS = (
     "\u2e80-\u2fdf"  # radicals of Chinese characters
@@ -31,3 +33,15 @@ _UNSPACED = re.compile(f"[{IDEOGRAPHS}{RUNNING_ON}]")
 def is_unspaced(character: str) -> bool:
     """Return whether a character is of a script without spaces between words."""
     return _UNSPACED.match(character) is not None
+
+
+@lru_cache(maxsize=1 << 14)
+def is_letter(character: str) -> bool:
+    """Return whether a character belongs to a word of a script that writes spaces: letter, mark, digit or underscore.
+
+    A term of a script that writes spaces must not touch other letters (`Transformers` does not say `Transformer`); in the
+    others every place is a boundary.
+    """
+    if not character or is_unspaced(character):
+        return False
+    return character == "_" or unicodedata.category(character)[0] in "LMN"

@@ -36,7 +36,7 @@ NAMES: Mapping[str, str] = {
 class Entry:
     """A checkpoint.
 
-    ``prompt`` is a name of `models.mt.prompts.PROMPTS` (causal) or `models.mt.language_tags.LANGUAGE_TAGS` (seq2seq);
+    ``prompt`` is a name of `models.mt.prompts.PROMPTS` (causal) or `models.mt.prompts.LANGUAGE_TAGS` (seq2seq);
     ``codes`` gives the model's own language codes where they differ from ours.
     """
 

@@ -12,21 +12,21 @@ from models.graph_capture import CudaRecorder, Recorder
 from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from models.mt.checkpoint import (
+    gpu_memory,
     load_checkpoint,
     missing_chat_template,
     missing_checkpoint,
     missing_packages,
     pull_checkpoint,
+    recorded_memory,
 )
 from models.mt.decoding import Decoder, Prompt
-from models.mt.gpu_memory import gpu_memory, recorded_memory
 from models.mt.prompts import PROMPTS, Chat
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import CausalStepModel, end_tokens, never
-from models.mt.terms.token_bytes import Tokenizer, token_bytes
-from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, nearest
 

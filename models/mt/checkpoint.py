@@ -1,16 +1,23 @@
-"""Checkpoints of Hugging Face models: a folder, or a repository downloaded before. Loading never uses the network."""
+"""Checkpoints of Hugging Face models: a folder, or a repository downloaded before, and the GPU memory that they take.
+
+Loading never uses the network.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
-from models.gpu_memory import on_gpu
+from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.mt.catalog import Entry
+from models.mt.steps.fixed_steps import buckets, room
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError
 
@@ -21,6 +28,7 @@ Loaded: TypeAlias = Any  # transformers is not analyzed
 PACKAGES = ("torch", "transformers", "safetensors")
 CHAT_MODEL = "a model that was trained to be asked in a chat, such as translator.model=lmt-60-1.7b"
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
+_UNITS = {"b": 1_000_000_000, "m": 1_000_000}
 
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
@@ -128,3 +136,34 @@ def _dtype(name: str, device: str) -> torch.dtype:
     if name not in known:
         raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(sorted(known))}")
     return known[name]
+
+
+def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
+    """Return the bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
+    folder = local_folder(entry.repository)
+    if folder is not None and (count := count_elements(folder)):
+        return {f"weights of {entry.name}, from its files": count * number_bytes(dtype)}
+    if (size := re.search(r"(\d+(?:\.\d+)?)([bm])$", entry.name)) is None:
+        return {f"an unknown size for {entry.name}": 0}
+    return {f"weights of {entry.name}, by its name": round(float(size[1]) * _UNITS[size[2]]) * number_bytes(dtype)}
+
+
+def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
+    """Return the bytes that the recorded steps of searches of up to ``rows`` rows keep: keys and values, and scores.
+
+    0 before the model is downloaded, for its configuration tells. Raises `ModelError` for one that does not.
+    """
+    what = f"recorded steps of {entry.name}"
+    if (folder := local_folder(entry.repository)) is None:
+        return {f"an unknown size for the {what}": 0}
+    try:
+        shape = json.loads((folder / "config.json").read_text("utf-8"))
+        heads = shape["num_attention_heads"]
+        width = shape.get("head_dim") or shape["hidden_size"] // heads
+        position = 2 * shape["num_hidden_layers"] * shape.get("num_key_value_heads", heads) * width
+        most, positions = room(buckets(rows, shape["max_position_embeddings"]))
+        scores = 4 * most * shape["vocab_size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = folder / "config.json"
+        raise ModelError(f"{config} does not tell its geometry ({error!r})", hint="translator.graphs=false") from error
+    return {f"{what}, from its configuration": positions * position * number_bytes(dtype) + scores}

@@ -26,12 +26,11 @@ from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.continuations import refuse_unwritable
-from models.mt.terms.token_bytes import text_of_tokens
-from models.mt.terms.vocabulary import Vocabulary
-from models.mt.terms.word_boundaries import is_letter
+from models.mt.terms.vocabulary import Vocabulary, text_of_tokens
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import Fault
+from pipeline.scripts import is_letter
 
 TOKENS_PER_SOURCE_TOKEN, LEAST_TOKENS, SPARE_TOKENS = 2.2, 16, 8  # the cap on a model that does not end
 NO_REPEAT = 4  # tokens that a second try may not repeat

@@ -12,11 +12,10 @@ from models.mt.decoding import Decoder, Prompt, check_terms, clean, token_limit,
 from models.mt.prompts import Chat
 from models.mt.quality_checks import problems
 from models.mt.terms.constraints import constraints_of
-from models.mt.terms.token_bytes import Tokenizer, token_bytes
-from models.mt.terms.vocabulary import Vocabulary
-from models.mt.terms.word_boundaries import is_letter
+from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError
+from pipeline.scripts import is_letter
 
 Generator: TypeAlias = Any  # ctranslate2 is not analyzed
 BEST = 8  # hypotheses in which a missing term is looked for

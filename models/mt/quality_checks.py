@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from models.mt.terms.word_boundaries import is_letter
+from pipeline.scripts import is_letter
 
 LONGEST_RATIO, SHORTEST_RATIO = 3.5, 0.2  # of weights; see `_weight`
 SLACK = 12  # weight that short texts may differ by

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from models.gpu_memory import on_gpu
 from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
-from models.mt.checkpoint import load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.checkpoint import gpu_memory, load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
 from models.mt.decoding import Decoder, Prompt
-from models.mt.gpu_memory import gpu_memory
-from models.mt.language_tags import LANGUAGE_TAGS, tag_ids
+from models.mt.prompts import LANGUAGE_TAGS, tag_ids
 from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
-from models.mt.terms.token_bytes import Tokenizer, token_bytes
-from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import Missing, Progress, TranslationRequest
 from pipeline.errors import BadInput, ModelError, nearest
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 class Seq2Seq:
     """A `TranslatorBackend`; the fields are those of `models.mt.causal_lm.CausalLM`.
 
-    ``prompt`` is one of `models.mt.language_tags.LANGUAGE_TAGS`. These models read single texts: context is left out.
+    ``prompt`` is one of `models.mt.prompts.LANGUAGE_TAGS`. These models read single texts: context is left out.
     """
 
     model: str = "madlad-400-3b"

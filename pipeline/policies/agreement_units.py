@@ -22,7 +22,7 @@ from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import same_language
-from pipeline.policies.boundaries import plain, without_late_words, word_count
+from pipeline.policies.boundaries import plain, without_late_words, word_count, word_lists
 from pipeline.policies.candidates import Candidate, Span
 from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
 from pipeline.policies.drafts import Drafts
@@ -31,7 +31,6 @@ from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
 from pipeline.policies.stability import Continuation, Hypotheses, continuation, speakable, without_late_marks
-from pipeline.policies.wordlists import word_lists
 
 
 class AgreementUnits:

@@ -1,17 +1,22 @@
 """Places where a reading unit may end: proposed by pauses, punctuation and the words, forbidden by what belongs together.
 
 A boundary at ``index`` lies before ``words[index]``; ``len(words)`` is the end of what is known. A recognizer may give a
-word in pieces, of which only the first has a leading space: they are one word here.
+word in pieces, of which only the first has a leading space: they are one word here. Words that tell of boundaries stand
+in data files beside this module, one a language.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
 
 from pipeline.events import Word, text_of
 from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS, speakable
-from pipeline.policies.wordlists import WordLists
 from pipeline.scripts import SENTENCE_END, is_unspaced
 
 _EDGES = " \"'“”‘’«»()[]「」『』" + SENTENCE_END + CLAUSE_END  # noqa: RUF001
@@ -21,6 +26,40 @@ _WIDE_S = 0.3  # a pause that says everything a pause inside a clause can say
 
 
 _UNFINISHED = re.compile(r"\W?\d[\d.,:/-]*|.*\w-\w*")  # a number, "state-of"
+
+
+@dataclass(frozen=True, slots=True)
+class WordLists:
+    """Words of a language that tell where units may end, casefolded; without a file there are none, and pauses must do.
+
+    A clause can begin before ``conjunctions``; no unit may end with ``function_words`` (determiners, prepositions,
+    auxiliaries, conjunctions); no unit may end between two ``numbers`` (numerals and months); the full stop of
+    ``abbreviations`` ends no sentence; a clause can end after a word that ends with one of ``clause_final`` (verb-final
+    languages).
+    """
+
+    conjunctions: frozenset[str] = frozenset()
+    function_words: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    abbreviations: frozenset[str] = frozenset()
+    clause_final: tuple[str, ...] = ()
+
+
+@cache
+def word_lists(language: str) -> WordLists:
+    """Read the lists of ``language`` (ISO 639-1), empty ones if it has no file."""
+    file = files("pipeline.policies") / "lists" / f"{language}.yaml"
+    if not file.is_file():
+        return WordLists()
+    lists = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  "no" and "on" are words
+    folded = {name: [word.casefold() for word in words] for name, words in lists.items()}
+    return WordLists(
+        conjunctions=frozenset(folded.get("conjunctions", ())),
+        function_words=frozenset(folded.get("function_words", ())),
+        numbers=frozenset(folded.get("numbers", ())),
+        abbreviations=frozenset(folded.get("abbreviations", ())),
+        clause_final=tuple(folded.get("clause_final", ())),
+    )
 
 
 def attached(words: Sequence[Word], index: int) -> bool:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from pipeline.events import Word
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import attached, dangles, ends_clause, gap_before, may_go_on, word_count
+from pipeline.policies.boundaries import attached, dangles, ends_clause, gap_before, may_go_on, word_count, word_lists
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.sentence import Heard
-from pipeline.policies.wordlists import word_lists
 from pipeline.scripts import SPACELESS
 
 

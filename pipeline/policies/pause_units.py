@@ -14,6 +14,7 @@ from pipeline.errors import check_range
 from pipeline.events import Draft, ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.boundaries import (
+    WordLists,
     attached,
     dangles,
     ends_clause,
@@ -23,9 +24,9 @@ from pipeline.policies.boundaries import (
     may_go_on,
     without_late_words,
     word_count,
+    word_lists,
 )
 from pipeline.policies.stability import speakable, without_late_marks
-from pipeline.policies.wordlists import WordLists, word_lists
 from pipeline.scripts import SENTENCE_END, SPACELESS
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.events import Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import attached, ends_sentence, gap_before, may_go_on, without_late_words
+from pipeline.policies.boundaries import attached, ends_sentence, gap_before, may_go_on, without_late_words, word_lists
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.stability import speakable, stability_units
-from pipeline.policies.wordlists import word_lists
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 
 from models.mt.bergamot.marian_file import read_marian_file
 from models.mt.bergamot.network import Network, positions
-from models.mt.bergamot.step_model import StudentStepModel
+from models.mt.bergamot.student import StudentStepModel
 from pipeline.errors import ModelError
 from tests.marian_files import HEADS, MULTIPLIER, SETTINGS, SIZE, random_tensors, split_embeddings, write_marian
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.mt.search.beam_allocation import Extension, allocate_beams
+from models.mt.search.beam_row import Extension, allocate_beams
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.device_transfer import topk_of_beams
 from models.mt.steps.step_models import CausalStepModel, Seq2SeqStepModel

@@ -5,8 +5,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from models.mt.decoding import check_terms
-from models.mt.terms.token_bytes import text_of_tokens, token_bytes
-from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.vocabulary import Vocabulary, text_of_tokens, token_bytes
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
 

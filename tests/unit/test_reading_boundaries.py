@@ -9,9 +9,8 @@ import pytest
 
 from pipeline.contracts import Term
 from pipeline.events import Word
-from pipeline.policies.boundaries import dangles, ends_clause, ends_sentence, least_harmful
+from pipeline.policies.boundaries import WordLists, dangles, ends_clause, ends_sentence, least_harmful, word_lists
 from pipeline.policies.stability import committable, common, continuation, stability_units
-from pipeline.policies.wordlists import WordLists, word_lists
 
 
 def words(text: str, gap_s: float = 0.05, spaces: bool = True) -> list[Word]:

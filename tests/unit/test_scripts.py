@@ -5,11 +5,10 @@ import unicodedata
 import pytest
 
 from models.mt.terms.constraints import constraints_of
-from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term
 from pipeline.glossary.tokens import tokens
 from pipeline.policies.stability import stability_units
-from pipeline.scripts import SUFFIXING, is_unspaced
+from pipeline.scripts import SUFFIXING, is_letter, is_unspaced
 from pipeline.voices import consent
 
 ONE_BY_ONE = "々〇〡あアㄅㆠㇰ漢㐀豈𠀀𰀀"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from models.mt.search.model_interface import never_written
 from models.mt.steps.beam_cache import fork
 from models.mt.steps.prefill import Model, Prefilled, padded, prefill
-from models.mt.terms.token_bytes import Tokenizer
-from models.mt.terms.vocabulary import Vocabulary
+from models.mt.terms.vocabulary import Tokenizer, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor

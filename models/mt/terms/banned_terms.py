@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from models.mt.terms.constraints import Form
 from models.mt.terms.vocabulary import BROKEN, Vocabulary
-from models.mt.terms.word_boundaries import is_letter
+from pipeline.scripts import is_letter
 
 CONTINUATION_BYTES = range(0x80, 0xC0)  # bytes of UTF-8 after the first of a character
 _DETOURS = (",", ";", ":", "-", "、", "，", "·")

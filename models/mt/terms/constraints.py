@@ -9,10 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.mt.terms.word_boundaries import is_letter
 from pipeline.contracts import Term
 from pipeline.errors import BadInput
-from pipeline.scripts import SPACELESS, SUFFIXING
+from pipeline.scripts import SPACELESS, SUFFIXING, is_letter
 
 INFLECTION_LETTERS = 3  # an ending such as -s, -es, -ern
 

@@ -12,8 +12,8 @@ from models.mt.terms.banned_terms import CONTINUATION_BYTES, BannedTerms, End
 from models.mt.terms.constraints import Constraint, Constraints, Form
 from models.mt.terms.text_state import TextReader, TextState
 from models.mt.terms.vocabulary import Vocabulary
-from models.mt.terms.word_boundaries import is_letter
 from pipeline.errors import BadInput
+from pipeline.scripts import is_letter
 
 ANY = -1
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from models.mt.terms.banned_terms import BannedTerms
 from models.mt.terms.constraints import Constraint, Form
-from models.mt.terms.word_boundaries import is_letter
-from pipeline.scripts import SENTENCE_END
+from pipeline.scripts import SENTENCE_END, is_letter
 
 _CLOSING = " \"'”’»)」』"
 
