@@ -11,10 +11,17 @@ import av
 import numpy as np
 
 from pipeline.events import Samples
+from pipeline.vision import Pixels
 
 FRAMES_A_S = 25
 CHAPTERS_S = 10
 SIZE = (180, 320)
+
+
+def bars(number: int) -> Pixels:
+    """The picture ``number`` of moving bars."""
+    still = np.tile(np.arange(SIZE[1], dtype=np.uint8), (SIZE[0], 1))
+    return np.stack([np.roll(still, number), still, np.roll(still, -number)], axis=2)
 
 
 def make_film(
@@ -25,24 +32,27 @@ def make_film(
     picture: str = "libx264",
     sound: str = "aac",
     stamp: Callable[[int], int] = lambda number: number,
+    image: Callable[[int], Pixels] = bars,
 ) -> None:
-    """Make a film of moving bars, with chapters, around mono sound [n] (none: a silent film).
+    """Make a film, of moving bars if no other ``image`` is given, with chapters, around mono sound [n] (none: silent).
 
-    Frame ``number`` is shown at 1/25 s times its ``stamp``. H.264 has B-frames.
+    Frame ``number`` is shown at 1/25 s times its ``stamp``. H.264 has B-frames, and a key frame where a scene begins.
     """
     count = max(round(len(samples) / rate * FRAMES_A_S), FRAMES_A_S)
     step = rate // FRAMES_A_S
-    options = {"preset": "ultrafast", "bf": "2", "g": "50"} if picture == "libx264" else {"deadline": "realtime"}
+    options = (
+        {"preset": "ultrafast", "bf": "2", "g": "50", "sc_threshold": "40"}
+        if picture == "libx264"
+        else {"deadline": "realtime"}
+    )
     with av.open(str(path), "w") as film:
         shown: Any = film.add_stream(picture, rate=FRAMES_A_S, options=options)
-        shown.height, shown.width = SIZE
+        shown.height, shown.width = image(0).shape[:2]
         shown.pix_fmt = "yuv420p"
         heard: Any = _sound_stream(film, sound, rate) if len(samples) else None
         film.set_chapters(list(_chapters(count / FRAMES_A_S)))
-        bars = np.tile(np.arange(SIZE[1], dtype=np.uint8), (SIZE[0], 1))
         for number in range(count):
-            image = np.stack([np.roll(bars, number), bars, np.roll(bars, -number)], axis=2)
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame = av.VideoFrame.from_ndarray(image(number), "rgb24")
             frame.pts, frame.time_base = stamp(number), Fraction(1, FRAMES_A_S)
             film.mux(shown.encode(frame))
             piece = np.ascontiguousarray(samples[None, number * step : (number + 1) * step])
