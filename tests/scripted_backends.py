@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.contracts import FetchOptions, Missing, Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, NetworkError
+from pipeline.vision import Page, Pixels
 from tests.scripted import Faults, Models
 
 
@@ -121,3 +123,28 @@ class Tagging:
         words = [word if word[0] in "[(" else f"{request.target_language}-{word}" for word in text.split()]
         text = " ".join(words)
         return Translation(text if text.startswith(request.prefix) else f"{request.prefix} {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Slides:
+    """A reader that finds one name, and keeps what it was shown; it cannot read a picture that ends in zeros."""
+
+    lacks: str = ""
+    shown: ClassVar[list[bytes]] = []
+
+    def missing(self) -> list[Missing]:
+        return [Missing(self.lacks, f"apt-get install {self.lacks}")] if self.lacks else []
+
+    def pull(self, progress: Callable[[str, float], None]) -> None:
+        progress("reader", 1.0)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Slides]:
+        yield self
+
+    async def read(self, picture: Pixels | bytes, looked: bytes, languages: Sequence[str]) -> Page:
+        assert isinstance(picture, bytes)
+        self.shown.append(picture)
+        if picture.endswith(bytes(9)):
+            raise BadInput("that is no picture")
+        return Page((), ("Emma",), picture)

@@ -135,7 +135,8 @@ class Connection:
             case Ping():
                 self._extra("pong")
             case Image():
-                self._note(NO_VISION)
+                if not self._sessions.see(event.jpeg):
+                    self._note(NO_VISION)
             case Ignored():
                 self._note(event.note)
             case Finish():

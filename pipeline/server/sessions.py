@@ -52,7 +52,8 @@ class Sessions:
         self._talking: asyncio.Task[None] | None = None
         self._finishing: Leave | None = None
         self._start_ms = 0
-        self._paused = self._muted = False
+        self._picture = b""  # the newest, for a session that has yet to begin
+        self._paused = self._muted = self._blind = False
         if seat is not None:
             seat.session, seat.changed = dialect.id, self._others_changed
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
@@ -103,6 +104,21 @@ class Sessions:
             self._source.end()
         self._running = wanted
         self._source = self._begin(wanted) if wanted is not None else None
+
+    def see(self, jpeg: bytes) -> bool:
+        """Show a picture; the first one needs a session that sees, in mid-talk another. False if none here can."""
+        asked = self._dialect.asked
+        if not asked.watching and not self._blind:
+            reader = self._service.engine.profile.backends.reader
+            self._blind = reader is None or bool(reader.missing())
+        if self._blind or self._finishing:
+            return not self._blind
+        if not asked.watching:
+            self.change(replace(asked, watching=True))
+        self._picture = jpeg
+        if self._session is not None and self._session.eyes is not None:
+            self._session.eyes.show(jpeg)
+        return True
 
     def control(self, action: str) -> None:
         """Pull a lever of this session and those that follow."""
@@ -175,6 +191,8 @@ class Sessions:
         try:
             await asyncio.to_thread(note_used, request, self._key.id, self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
+            if self._picture and session.eyes is not None:
+                session.eyes.show(self._picture)
             if self._paused:
                 session.pause()
             if self._muted:

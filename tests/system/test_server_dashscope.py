@@ -28,6 +28,7 @@ PATH = "/api-ws/v1/realtime"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(50)
 TAGGING = "translator.use=tests.scripted_backends:Tagging"
 FRAME = 3200  # 100 ms at 16 kHz
+BLIND = ("reader.use=tests.scripted_backends:Slides", "reader.lacks=files")
 SECONDS = 5.0
 
 
@@ -100,7 +101,7 @@ def new_classes(address: str, model: str, api_key: str, **wishes) -> list[dict]:
 @pytest.mark.parametrize("model", [NEW, OLD])
 @pytest.mark.parametrize("classes", [old_classes, new_classes])
 async def test_a_talk_from_its_first_event_to_its_last(classes, model: str):
-    async with serving(TAGGING) as server:
+    async with serving(TAGGING, *BLIND) as server:
         events = await asyncio.to_thread(classes, server.address, model, "none")
         await asyncio.wait_for(server.service.admission.emptied(), 2)
     texts, told, speech = check(events, nested=model == NEW)

@@ -170,6 +170,8 @@ class DashScope:
                 return self._responses.lag(event, offset)
             case Skipped():
                 return self._responses.skipped(event, offset)
+            case Fault(stage="see", fatal=False):
+                return self.noted(Note(event.message, "image"))
             case Fault(fatal=True):
                 error = Rejected("stage_failed", event.message)
                 return [*self._items.failed(error_object(error)), self.failed(error)]

@@ -15,7 +15,7 @@ from pipeline.voices.record import SAME
 
 DEFAULT_VOICE = "default"
 NO_TURNS = "speech is found by the recognizer here, without settings"
-NO_VISION = "no vision here: images are dropped"
+AS_IT_IS = "images are looked at as they are, the newest of each half second"
 NO_TEXT_BIAS = "a text has no effect here; give terms as translation.corpus.phrases"
 AS_ONCE = "the voice is learned from the first seconds of speech and once more from longer speech, then kept"
 ALWAYS_ON = "the source is always transcribed in this generation"
@@ -138,7 +138,7 @@ def notes(given: SessionFields, names: Mapping[str, object], *, nested: bool) ->
     if given.turn_detection is not UNSET or given.audio.input.turn_detection is not UNSET:
         yield Note(NO_TURNS, "session.turn_detection")
     if given.video is not UNSET:
-        yield Note(NO_VISION, "session.video")
+        yield Note(AS_IT_IS, "session.video")
     heard = given.input_audio_transcription
     if heard is None and nested:
         yield Note(ALWAYS_ON, "session.input_audio_transcription")
