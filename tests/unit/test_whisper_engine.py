@@ -240,16 +240,11 @@ class Watched:
         return getattr(self._model, name)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "thorough", "adaptive", "frames"),
-    [(2.0, False, True, 500), (6.3, False, True, 800), (2.0, True, True, 3000), (2.0, False, False, 3000)],
-)
-def test_an_update_costs_what_its_speech_costs_and_the_last_one_of_speech_is_thorough(
-    engine, seconds, thorough, adaptive, frames
-):
+@pytest.mark.parametrize(("seconds", "adaptive", "frames"), [(2.0, True, 500), (6.3, True, 800), (2.0, False, 3000)])
+def test_an_update_costs_what_its_speech_costs(engine, seconds, adaptive, frames):
     watched = Watched(engine._model)
     told = CTranslate2Engine(watched, engine._tokenizer, 3000, adaptive=adaptive)
-    told.decode([Job(0.0, seconds, features(1, seconds), language="en", max_new_tokens=2, thorough=thorough)])
+    told.decode([Job(0.0, seconds, features(1, seconds), language="en", max_new_tokens=2)])
     assert watched.frames == [frames]
 
 

@@ -17,10 +17,11 @@ from benchmarks.scripted_speech import (
     write_script,
 )
 from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Terms
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.vocabulary import Vocabulary, is_doubtful, says_a_term
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane
@@ -231,7 +232,7 @@ async def test_every_update_knows_the_languages_and_as_many_of_the_expected_word
     assert {job.allowed for job in slow.jobs} == {allowed}
     (fault,) = (notice for notice in heard.notices if isinstance(notice, Fault))
     assert "128 of the 202 terms" in fault.message
-    (context,) = {job.context for job in slow.jobs}
+    (context,) = {job.terms.tokens for job in slow.jobs if job.terms.tokens}
     assert context == ("Kubernetes", "Helm", *(f"word{number}" for number in range(126)))
 
 
@@ -250,3 +251,23 @@ def test_a_term_too_long_to_be_told_hides_no_other():
     assert vocabulary.text == "Ana, Norland"
     (notice,) = vocabulary.notices
     assert "2 of the 3 terms" in notice.message
+
+
+def heard_so(*words):
+    return Hypothesis(tuple(HeardWord(text, 0.0, 1.0, probability, (1,)) for text, probability in words), "en")
+
+
+@pytest.mark.parametrize(
+    ("again", "taken"),
+    [
+        (heard_so((" Mr.", 0.9), (" Dashwood", 0.8), (" had", 0.9)), True),
+        (heard_so((" Mr.", 0.9), (" Dashwood", 0.3), (" had", 0.5)), False),
+        (heard_so((" Mr.", 0.9), (" Cashwood", 0.9), (" had", 0.9)), False),
+        (heard_so(), False),
+    ],
+)
+def test_a_second_hearing_is_taken_if_it_says_a_term_and_is_likelier_for_it(again, taken):
+    first = heard_so((" Mr.", 0.9), (" Ashwood", 0.5), (" had", 0.8))
+    assert is_doubtful(first.words)
+    assert not is_doubtful(first.words[:2]), "the last word may be half heard"
+    assert says_a_term(Terms(" Dashwood, Combe Magna."), first, again) == taken

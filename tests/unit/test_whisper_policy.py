@@ -50,17 +50,19 @@ def test_agreement_is_with_the_newest_hypothesis_far_enough_apart():
     assert [window.older_tail(apart_s) for apart_s in (0.4, 0.3, 0.2, 0.05)] == [(), (" a",), (" b",), (" c",)]
 
 
-def test_agreement_on_an_unsure_word_waits_until_it_is_well_behind():
-    words = [word(" a", 0.0, 0.8, 0.5)]
-    assert local_agreement(evidence(words, 1.0, (" a",)), OPTIONS) == 0
-    assert local_agreement(evidence(words, 1.3, (" a",)), OPTIONS) == 1
+def test_agreement_on_an_unsure_word_waits_the_longer_the_less_sure_it_is():
+    half = [word(" a", 0.0, 0.8, OPTIONS.sure_probability / 2)]
+    least_s = 0.8 + OPTIONS.agreement_s + OPTIONS.weak_s / 2
+    assert local_agreement(evidence(half, least_s - 0.01, (" a",)), OPTIONS) == 0
+    assert local_agreement(evidence(half, least_s + 0.01, (" a",)), OPTIONS) == 1
+    sure = [word(" a", 0.0, 0.8, OPTIONS.sure_probability)]
+    assert local_agreement(evidence(sure, 0.81 + OPTIONS.agreement_s, (" a",)), OPTIONS) == 1
 
 
-def test_a_weak_word_is_agreed_by_three_hypotheses_or_long_past():
-    words = [word(" gut", 0.0, 0.8, 0.3)]
-    assert local_agreement(Evidence(words, 1.5, (" gut",), (" cut",)), OPTIONS) == 0
-    assert local_agreement(Evidence(words, 1.5, (" gut",), (" Gut,",)), OPTIONS) == 1
-    assert local_agreement(Evidence(words, 2.9, (" gut",), (" cut",)), OPTIONS) == 1
+def test_the_gate_waits_where_the_hypothesis_before_said_another_word():
+    words = [word(" head", 0.0, 0.4, 0.95), word(" down", 0.4, 0.8)]
+    assert align(evidence(words, 3.0, (" hair",)), OPTIONS) == 0
+    assert align(evidence(words, 3.0, (" Head,",)), OPTIONS) == 1
 
 
 def test_agreement_is_on_what_is_said_whatever_marks_and_capitals_it_has():

@@ -24,7 +24,7 @@ from models.asr.whisper.commit import CommitOptions, Committer
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.window import KEPT_WORDS, Window
+from models.asr.whisper.window import FREE_S, KEPT_WORDS, Window
 from pipeline.events import Gap, LanguageChanged
 
 
@@ -114,8 +114,8 @@ def test_what_never_settles_is_decoded_without_what_leads_the_decoder_and_then_g
     lost = next(number for number, transcript in enumerate(heard) if transcript.notices)
     assert gap == Gap(0.9, jobs[lost].end - options.keep_s, "unrecognized")
     leads = [bool(job.prefix) for job in jobs[: lost + 1]]
-    settled = leads.index(True)
-    bare = leads.index(False, settled)
+    bare = leads.index(False, leads.index(True))
+    settled = max(number for number, transcript in enumerate(heard) if transcript.committed)
     assert jobs[bare].end - jobs[settled].end > options.stall_s
     assert leads[bare:] == [False] * 3, "it is tried thrice"
     assert jobs[lost + 1].start == pytest.approx(gap.end, abs=0.01)
@@ -201,6 +201,53 @@ def test_a_word_is_settled_only_when_another_one_follows():
     assert committer.count_at_pause(words) == 2
 
 
+def said_and_heard(said, heard):
+    """A window of 8 s in which ``said`` was committed, and the rest of a hypothesis that hears the words ``heard``."""
+    window = window_of("#" * 250)
+    window.commit([HeardWord(text, 1.0 + n / 2, 1.4 + n / 2, 0.9, (n,)) for n, text in enumerate(said)])
+    rest = window.read((), [HeardWord(text, at, at + 0.4, 0.9, (n,)) for n, (text, at) in enumerate(heard)], bare=False)
+    return [word.text for word in rest]
+
+
+@pytest.mark.parametrize(
+    ("heard", "rest"),
+    [
+        ([(" his", 1.0), (" hair", 1.5), (" was", 2.0), (" cut", 2.5)], [" cut"]),
+        ([(" his", 1.0), (" was", 2.0), (" cut", 2.5)], [" cut"]),
+        ([(" this", 1.0), (" is", 1.2), (" hair", 1.5), (" was", 2.0), (" was", 2.5)], [" was"]),
+        ([(" his", 1.0), (" head", 1.5), (" wasn't", 2.1), (" cut", 2.5)], [" cut"]),
+        ([(" his", 1.0), (" head", 1.5), (" was-it", 2.1), (" cut", 2.5)], [" it", " cut"]),
+        ([(" his", 1.0), (" head", 1.5)], []),
+        ([], []),
+    ],
+)
+def test_a_hypothesis_that_hears_committed_words_otherwise_neither_repeats_nor_skips_a_word(heard, rest):
+    assert said_and_heard([" his", " head", " was"], heard) == rest
+
+
+def test_what_two_hypotheses_say_leads_the_next_but_for_the_newest_seconds():
+    window, texts = window_of("#" * 250), [f" w{n}" for n in range(14)]
+    first = [HeardWord(text, 1.0 + n / 2, 1.5 + n / 2, 0.9, (n,)) for n, text in enumerate(texts)]
+    window.read((), first, bare=False)
+    assert not window.lead
+    window.read((), [*first[:3], replace(first[3], text=" x"), *first[4:]], bare=False)
+    assert [word.text for word in window.lead] == texts[:3]
+    window.read([(1.0, 1.5), (1.5, 2.0), (2.0, 2.5)], [replace(first[3], text=" x"), *first[4:]], bare=False)
+    free_from_s = first[-1].end - FREE_S
+    assert [word.text for word in window.lead] == [" w0", " w1", " w2", " x", *texts[4 : int((free_from_s - 1.0) * 2)]]
+
+
+def test_the_end_of_speech_settles_what_was_too_unsure_when_it_stopped():
+    committer = Committer("hybrid", CommitOptions())
+    words = [
+        HeardWord(" by", 1.1, 1.5, 0.9, (1,)),
+        HeardWord(" King", 1.5, 2.0, 0.4, (2,)),
+        HeardWord(" m", 2, 2, 0.1, (3,)),
+    ]
+    assert committer.count_at_pause(words) == 1
+    assert committer.count_at_end(words) == 2
+
+
 def test_an_utterance_has_one_language_which_is_told_before_its_first_word():
     first = write_script(3, 15, Manner(pauses=0.0))
     pause_s = first[-1].end + 2.0
@@ -247,7 +294,6 @@ def test_speech_after_a_short_pause_is_decoded_with_what_came_before_it(pause_s,
     assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
     assert sum(transcript.ended for transcript in heard) == 2
     after = next(job for job in jobs if job.end > script[12].start)
-    assert bool(after.prefix) == together
     assert (after.start < first[-1].start) == together
 
 

@@ -18,7 +18,6 @@ from models.asr.whisper.hallucination_filter import (
     is_echo,
     is_invented,
     is_real,
-    is_said_already,
     loop_begin,
     squeezed_begin,
 )
@@ -37,25 +36,27 @@ PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
 class CommitOptions:
     """Thresholds of a commit; seconds and probabilities.
 
-    Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability`` and lasts ``gate_duration_s``.
-    Agreement: it ends ``agreement_s`` before the end (an unsure word: ``gate_s``), in two hypotheses whose audio ends
-    ``agreement_apart_s`` apart (nearer ones agree on the same truncated word); a word below ``weak_probability`` in three,
-    or in two and ``weak_s`` before the end. ``hold_words``: how many the ``hold`` policy keeps back. After a pause
-    everything up to the last word with ``flush_probability`` is settled.
+    Alignment gate: it ends ``gate_s`` before the audio's end, has ``gate_probability``, lasts ``gate_duration_s``, and the
+    hypothesis before does not say another word. Agreement: two hypotheses whose audio ends ``agreement_apart_s`` apart
+    (nearer ones agree on the same truncated word) say it, and it ends ``agreement_s`` before the end, ``weak_s`` more at
+    probability 0, none more at ``sure_probability``. ``hold_words``: how many the ``hold`` policy keeps back. When speech
+    stops, all before the first word below ``pause_probability`` is settled; after a pause all up to the last word with
+    ``flush_probability``.
     """
 
     gate_s: float = 0.4
-    gate_probability: float = 0.6
+    gate_probability: float = 0.9
     gate_duration_s: float = 0.04
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
-    weak_probability: float = 0.4
-    weak_s: float = 1.5
+    sure_probability: float = 0.8
+    weak_s: float = 2.0
     hold_words: int = 2
+    pause_probability: float = 0.6
     flush_probability: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("gate_probability", "weak_probability", "flush_probability"):
+        for name in ("gate_probability", "sure_probability", "pause_probability", "flush_probability"):
             check_range(name, getattr(self, name), 0, 1)
         for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
             check_range(name, getattr(self, name), 0)
@@ -63,15 +64,11 @@ class CommitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The tail of a hypothesis, heard up to ``audio_end``, and those of the ones before it.
-
-    ``previous`` heard the audio up to ``agreement_apart_s`` earlier, ``earlier`` up to twice as much.
-    """
+    """The tail of a hypothesis, heard up to ``audio_end``, and that of one which heard ``agreement_apart_s`` less."""
 
     words: Sequence[HeardWord]
     audio_end: float
     previous: Sequence[str]
-    earlier: Sequence[str] = ()
 
 
 Policy = Callable[[Evidence, CommitOptions], int]
@@ -122,6 +119,7 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
     word = evidence.words[index]
     return (
         index < len(evidence.words) - 1
+        and (index >= len(evidence.previous) or _says(evidence.previous, index, word.text))
         and word.end <= evidence.audio_end - options.gate_s
         and word.probability >= options.gate_probability
         and word.end - word.start >= options.gate_duration_s
@@ -130,9 +128,8 @@ def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool
 
 def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
-    distance_s = options.agreement_s if word.probability >= options.gate_probability else options.gate_s
-    if word.probability < options.weak_probability and word.end > evidence.audio_end - options.weak_s:
-        return _says(evidence.previous, index, word.text) and _says(evidence.earlier, index, word.text)
+    unsure = max(0.0, 1 - word.probability / options.sure_probability) if options.sure_probability else 0.0
+    distance_s = options.agreement_s + options.weak_s * unsure
     return _says(evidence.previous, index, word.text) and word.end <= evidence.audio_end - distance_s
 
 
@@ -149,13 +146,13 @@ class Committer:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def plausible(self, hypothesis: Hypothesis, window: Window, bare: bool) -> list[HeardWord] | None:
-        """The words after the committed ones, less what was invented.
+        """The words that were said after those that led the decoder, less what was invented.
 
         None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
         """
         heard = hypothesis.words
         # Before any filter: copies that lie in silence would be dropped, and the first of them believed.
-        kept = loop_begin([] if bare else window.words, heard)
+        kept = loop_begin([] if bare else window.lead, heard)
         if kept is not None and not bare:
             return None
         if kept is not None and not is_real(heard[kept:]):
@@ -164,10 +161,6 @@ class Committer:
         words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
         if hypothesis.language not in UNSPACED:
             words = whole_words(words)
-        if bare:
-            words = [word for word in words if (word.start + word.end) / 2 > window.frontier]
-        while words and is_said_already(words[0], window.words):
-            words.pop(0)
         if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary.text):
             return []
         return words
@@ -175,12 +168,16 @@ class Committer:
     def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
         """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
-        earlier = window.older_tail(2 * self.options.agreement_apart_s)
-        evidence = Evidence(words, window.end, previous, earlier)
+        evidence = Evidence(words, window.end, previous)
         return min(POLICIES[self.policy](evidence, self.options), max(0, len(words) - 1))
 
     def count_at_pause(self, words: Sequence[HeardWord]) -> int:
-        """Count the words to commit when speech has stopped."""
+        """Count the words to commit when speech has stopped and may go on: an unsure one may be heard better then."""
+        weak = (index for index, word in enumerate(words) if word.probability < self.options.pause_probability)
+        return next(weak, len(words))
+
+    def count_at_end(self, words: Sequence[HeardWord]) -> int:
+        """Count the words to commit after a pause."""
         return flush(words, self.options)
 
     def count_by_age(self, words: Sequence[HeardWord], window: Window) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from models.asr.whisper.ctranslate2_types import (
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, Tokens
 from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
+from models.asr.whisper.vocabulary import is_doubtful, says_a_term
 from models.asr.whisper.words import UNSPACED, split_words
 from pipeline.errors import ModelError
 
@@ -107,9 +108,22 @@ class CTranslate2Engine:
             ) from error
 
     def _decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
-        encoded = self.encode([job.features for job in jobs], jobs[0].thorough)
+        encoded = self.encode([job.features for job in jobs])
         heard = self.detect(encoded, jobs)
         languages = [job.language or max(row, key=lambda code: row[code]) for job, row in zip(jobs, heard, strict=True)]
+        hypotheses = self._read(encoded, jobs, languages, heard)
+        doubts = [bool(job.terms.tokens) and is_doubtful(found.words) for job, found in zip(jobs, hypotheses, strict=True)]
+        if any(doubts):
+            told = [replace(job, context=job.terms.tokens + job.context) for job in jobs]
+            rows = zip(doubts, jobs, hypotheses, self._read(encoded, told, languages, heard), strict=True)
+            hypotheses = [
+                again if doubt and says_a_term(job.terms, found, again) else found for doubt, job, found, again in rows
+            ]
+        return hypotheses
+
+    def _read(
+        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], heard: Sequence[Mapping[str, float]]
+    ) -> list[Hypothesis]:
         texts, no_speech = self.generate(encoded, jobs, languages)
         timings = self.align(encoded, jobs, languages, texts)
         hypotheses = []
@@ -119,10 +133,10 @@ class CTranslate2Engine:
             hypotheses.append(Hypothesis(words, languages[index], forced, no_speech[index], detected))
         return hypotheses
 
-    def encode(self, features: Sequence[Spectrogram], thorough: bool = False) -> Encoded:
+    def encode(self, features: Sequence[Spectrogram]) -> Encoded:
         """One encoder pass over windows filled up to equal width; the output stays on the device."""
         longest = max(window.shape[1] for window in features)
-        frames = self._frames if thorough or not self._adaptive else self._width(longest)
+        frames = self._width(longest) if self._adaptive else self._frames
         batch = np.full((len(features), self.n_mels, frames), SILENT_FEATURE, np.float32)
         for row, window in zip(batch, features, strict=True):
             width = min(frames, window.shape[1])

@@ -29,14 +29,23 @@ def spoken(text: str) -> str:
     return text.strip(" .,!?;:…\"'-").lower() or text
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Terms that may be said: the text that tells a model of them, and its tokens."""
+
+    text: str = ""
+    tokens: Tokens = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """One window to decode.
 
     ``features`` [n_mels, frames] begin at ``start`` and stand for ``end - start`` seconds. The output is made to begin with
-    ``prefix``, the tokens of the committed words in the window, word by word; ``context`` is text before the window.
+    ``prefix``, the tokens of words in the window, word by word; ``context`` is text before the window. An engine in doubt
+    about what it heard decodes again with ``terms`` before all of it.
     ``language`` None: the engine takes the likeliest of ``allowed``. ``detect``: tell the languages' probabilities.
-    ``greedy``: without beam search; ``thorough``: over the whole encoder window, on which the model was trained.
+    ``greedy``: without beam search.
     """
 
     start: float
@@ -44,12 +53,12 @@ class Job:
     features: Spectrogram
     prefix: tuple[Tokens, ...] = ()
     context: Tokens = ()
+    terms: Terms = Terms()
     language: str | None = None
     allowed: tuple[str, ...] = ()
     detect: bool = False
     max_new_tokens: int = 64
     greedy: bool = False
-    thorough: bool = False
 
     @property
     def prefix_tokens(self) -> list[int]:
@@ -107,6 +116,6 @@ class Decoder(Protocol):
         ...
 
 
-def batch_key(job: Job) -> tuple[int, bool, bool, bool]:
-    """Jobs with equal keys can be decoded together: same context length, all or none with a prefix, same search."""
-    return len(job.context), bool(job.prefix), job.greedy, job.thorough
+def batch_key(job: Job) -> tuple[int, int, bool, bool]:
+    """Jobs with equal keys can be decoded together: same context lengths, all or none with a prefix, same search."""
+    return len(job.context), len(job.terms.tokens), bool(job.prefix), job.greedy

@@ -14,7 +14,7 @@ from models.asr.vad import Endpoint, SpeechDetector
 from models.asr.whisper.audio_buffer import VoicedAudioBuffer
 from models.asr.whisper.commit import Committer
 from models.asr.whisper.hallucination_filter import token_budget
-from models.asr.whisper.hypothesis import Hypothesis, Job, Tokens
+from models.asr.whisper.hypothesis import Hypothesis, Job, Terms, Tokens
 from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S, KEPT_S, Degradation, LoadShedding
 from models.asr.whisper.log_mel import SAMPLE_RATE
@@ -68,11 +68,10 @@ class Stream:
         self._update: _Update | None = None
         self._due = 0  # sample at which the next update happens
         self._flush_due = False  # speech has stopped: decode what it left
-        self._flushed = False  # done, and nobody has spoken since
+        self._flushed = self._finishing = self._ended = False  # flushed: done, and nobody has spoken since
         self._closing = self._skip_due = False  # after the flush the utterance ends, or the stream jumps to live
         self._degradation = Degradation()
         self._context: Tokens = ()
-        self._finishing = self._ended = False
 
     @property
     def heard_s(self) -> float:
@@ -158,30 +157,29 @@ class Stream:
         utterance = self._utterance
         if utterance is None:
             return False
-        if self._flush_due or utterance.again:
-            return True
-        return not self._flushed and self._audio.position >= self._due and utterance.worth_decoding
+        is_time = not self._flushed and self._audio.position >= self._due and utterance.worth_decoding
+        return self._flush_due or utterance.again or is_time
 
     def _new_update(self) -> _Update:
         utterance, window = self._current, self._current.window
-        self._degradation = self._load.degradation(
-            0.0 if self._finishing else self.arrived_s - self.heard_s, self._options.step_s
-        )
+        waiting_s = 0.0 if self._finishing else self.arrived_s - self.heard_s
+        self._degradation = self._load.degradation(waiting_s, self._options.step_s)
         if self._degradation.skip:
             self._skip_due = self._flush_due = True
-        bare = utterance.bare_next
+        vocabulary = self._expectation.vocabulary
+        bare = utterance.bare_next or not (window.lead or self._carried() or vocabulary.tokens)
         job = Job(
             start=window.start,
             end=window.end,
             features=window.features.matrix(),
-            prefix=() if bare else tuple(word.tokens for word in window.words),
-            context=() if bare else self._expectation.vocabulary.tokens + self._carried(),
+            prefix=() if bare else tuple(word.tokens for word in window.lead),
+            context=() if bare else self._carried(),
+            terms=Terms() if bare else Terms(vocabulary.text, vocabulary.tokens),
             language=self._language.language,
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s),
-            max_new_tokens=token_budget(window.end - window.start if bare else utterance.unsettled_s),
+            max_new_tokens=token_budget(window.end - (window.start if bare else window.led_until)),
             greedy=self._degradation.frugal,
-            thorough=self._flush_due and not self._degradation.frugal,
         )
         return _Update(job, self._flush_due, bare)
 
@@ -257,20 +255,18 @@ class Stream:
             return False
         if len((rest := self._audio.rest()).samples):
             self._utterance.push(rest)
-        self._flush_due = not self._flushed
-        self._closing = True
+        self._flush_due, self._closing = not self._flushed, True
         return True
 
     def _close(self) -> None:
-        """The utterance is over; what is still tentative was noise."""
+        """The utterance is over; what is then still tentative was noise."""
+        self._current.close()
         if len(self._expectation.languages) == 1 and self._current.rest():
             self._resting = self._utterance  # a language to be detected is better heard without the sound before the pause
         else:
             self._context = self._carried(whole=True)
-        self._utterance = None
-        self._output.tentative = ()
-        self._closing = self._flushed = False
-        self._ended = True
+        self._utterance, self._output.tentative = None, ()
+        self._closing, self._flushed, self._ended = False, False, True
 
     def _rest_no_longer(self) -> None:
         """A pause has become long, or audio is missing: what follows begins a window of its own."""

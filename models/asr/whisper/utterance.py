@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 from models.asr.whisper.audio_buffer import Piece
 from models.asr.whisper.commit import Committer
+from models.asr.whisper.hallucination_filter import is_said_already
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
@@ -17,6 +19,7 @@ FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
+DEAF_S = 1.2  # voice after the last word of a hypothesis in which another should have been heard
 MOST_PREFIX_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
@@ -80,11 +83,6 @@ class Utterance:
         return bool(self._tail) or self._unheard_voice
 
     @property
-    def unsettled_s(self) -> float:
-        """Audio after the committed words."""
-        return self.window.end - self.window.frontier
-
-    @property
     def _unheard_s(self) -> float:
         """Voice after the committed words."""
         return self.window.voiced_s(self.window.frontier)
@@ -116,10 +114,10 @@ class Utterance:
     def settle(self, hypothesis: Hypothesis, last: bool, bare: bool, may_commit: bool) -> None:
         """Commit what is settled and show the rest, or ask to decode `again`. ``last``: speech has stopped."""
         window = self.window
-        window.refresh(hypothesis.forced)
-        words = self._committer.plausible(hypothesis, window, bare)
+        heard = self._committer.plausible(hypothesis, window, bare)
+        words = None if heard is None else _unsaid(window.read(hypothesis.forced, heard, bare), window.words)
         self.again = self.bare_next = False
-        if not words and self._deaf_after_pause():
+        if (may_commit and words is not None and self._deaf(words, bare)) or (not words and self._deaf_after_pause()):
             return
         if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
             self.again = self.bare_next = True
@@ -135,6 +133,23 @@ class Utterance:
             self._lose(window.end)
         self._output.show(self._tail, window.end)
         window.remember(self._tail)
+
+    def close(self) -> None:
+        """Speech has ended: what was too unsure when it stopped is as sure as it will be."""
+        self._commit(self._tail[: self._committer.count_at_end(self._tail)])
+        self._tail = []
+
+    def _deaf(self, words: Sequence[HeardWord], bare: bool) -> bool:
+        """Decode `again` if the hypothesis ends long before the voice: without prefix, then after its words."""
+        at = max(self.window.read_until, self.window.frontier)
+        if at <= self.window.start or self.window.voiced_s(at) < DEAF_S:
+            return False
+        self.again, self.bare_next = True, not bare
+        if bare:
+            self._commit(words[: self._committer.count_at_end(words)])
+            self._cut(at)
+            self._tail = []
+        return True
 
     def _deaf_after_pause(self) -> bool:
         """Forget the speech before a short pause if no word is heard after it, and decode `again`."""
@@ -173,7 +188,7 @@ class Utterance:
         """The speaker changed the language: what was committed in the other one no longer leads the decoder."""
         if self.window.words:
             self._cut(self.window.frontier)
-        self.window.words.clear()
+        self.window.forget_words()
         self.history = ()
 
     def _commit(self, words: Sequence[HeardWord]) -> None:
@@ -221,6 +236,11 @@ class Utterance:
     def _cut(self, at: float) -> None:
         gone = self.window.cut(at)
         self.history = (self.history + tuple(token for word in gone for token in word.tokens))[-CONTEXT_TOKENS:]
+
+
+def _unsaid(words: Sequence[HeardWord], committed: Sequence[HeardWord]) -> list[HeardWord]:
+    """The words without those at their begin that a decoder which lost its place says again."""
+    return list(dropwhile(lambda word: is_said_already(word, committed), words))
 
 
 def _placed(words: Sequence[HeardWord], frontier: float, audio_end: float) -> list[Word]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from math import log
+from statistics import fmean
 
-from models.asr.whisper.hypothesis import Tokens
+from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Terms, Tokens, spoken
 from pipeline.events import Fault
 
 VOCABULARY_TOKENS = 128  # of the 224 positions before the text, which carried context and control tokens share
 NEWEST_TERMS = 8  # that were added while the stream ran and come before a glossary
+DOUBT = 0.6  # a word that is less probable may be another one
 NEWEST_CHARACTERS = 200
 """Length of the committed text in which said terms are looked for; longer than any term."""
 
@@ -72,6 +75,24 @@ class Vocabulary:
         self.left_out = len(self._terms) - fitting + self._too_long
         self.text = ", ".join(self._terms[:fitting])
         self.tokens = self._encode(_prompt(self._terms[:fitting])) if fitting else ()
+
+
+def is_doubtful(words: Sequence[HeardWord]) -> bool:
+    """True if a word but the last, which may be half heard, can be another one."""
+    return any(word.probability < DOUBT for word in words[:-1])
+
+
+def says_a_term(terms: Terms, found: Hypothesis, again: Hypothesis) -> bool:
+    """True if what was heard ``again``, with the terms told, says more of them and is likelier for it."""
+    expected = {spoken(word) for word in terms.text.replace(",", " ").split()}
+
+    def said(hypothesis: Hypothesis) -> set[str]:
+        return expected.intersection(spoken(word.text) for word in hypothesis.words)
+
+    def score(hypothesis: Hypothesis) -> float:
+        return fmean([log(max(word.probability, 1e-9)) for word in hypothesis.words] or [0.0])
+
+    return bool(said(again) - said(found)) and score(again) > score(found)
 
 
 def _prompt(terms: Sequence[str]) -> str:

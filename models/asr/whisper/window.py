@@ -1,10 +1,10 @@
-"""The audio that is decoded, and the committed words in it."""
+"""The audio that is decoded, the committed words in it, and how the newest hypothesis reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Protocol
 
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
@@ -18,6 +18,8 @@ VOICE_MARGIN_S = 0.1  # alignments are off by about this much
 KEPT_WORDS = 4
 GAP_PER_WORD_S = 0.02  # how much wider a gap must be to be preferred to the next one
 OLDER_HYPOTHESES = 8
+JITTER_S = 0.3  # by which alignments of the same word differ
+FREE_S = 4.0  # of the newest words, which are decoded again without being told what was heard before
 
 
 class Features(Protocol):
@@ -52,6 +54,8 @@ class Window:
         self.start_sample = self._end_sample = self._voice_start = start_sample
         self.features = features
         self.words: list[HeardWord] = []
+        self.lead: list[HeardWord] = []
+        self._reading: list[HeardWord] = []
         self._committed_until = 0.0
         self._voice: list[float] = []
         self._tails: list[tuple[float, tuple[str, ...]]] = []
@@ -127,11 +131,38 @@ class Window:
             (end, tail[len(texts) :]) for end, tail in self._tails if [*map(spoken, tail[: len(texts)])] == texts
         ]
 
-    def refresh(self, spans: Iterable[tuple[float, float]]) -> None:
-        """Move the committed words to where the newest alignment sees them; what was emitted stays as it was."""
+    def read(self, spans: Sequence[tuple[float, float]], words: Sequence[HeardWord], bare: bool) -> list[HeardWord]:
+        """Take a hypothesis, and give its words after the committed ones, which move to where it has them.
+
+        ``spans`` are those of the words that led the decoder (``bare``: none did), ``words`` what it said after them. Where
+        it agrees with the one before, up to ``FREE_S`` before its last word, it leads the next.
+        """
         for index, (begin, until) in enumerate(spans):
             start, end = self.voiced_part(begin, max(begin, until))
-            self.words[index] = replace(self.words[index], start=start, end=end)
+            self.lead[index] = replace(self.lead[index], start=start, end=end)
+        reading = [*([] if bare else self.lead), *words]
+        pairs = aligned(self.words, reading, self.frontier)
+        rest = _rest(self.words[-1], reading[pairs[-2][1]]) if pairs[:-1] and pairs[-2][0] == len(self.words) - 1 else []
+        for said, heard in pairs[:-1]:
+            if spoken(self.words[said].text) == spoken(reading[heard].text):
+                self.words[said] = replace(self.words[said], start=reading[heard].start, end=reading[heard].end)
+        free_from = reading[-1].end - FREE_S if reading else 0.0
+        stable = takewhile(
+            lambda two: spoken(two[0].text) == spoken(two[1].text) and two[0].end <= free_from,
+            zip(reading, self._reading, strict=False),
+        )
+        self.lead, self._reading = [word for word, _ in stable], reading
+        return rest + reading[pairs[-1][1] :]
+
+    @property
+    def led_until(self) -> float:
+        """End of the words that lead the decoder."""
+        return self.lead[-1].end if self.lead else self.start
+
+    @property
+    def read_until(self) -> float:
+        """End of the newest hypothesis."""
+        return self._reading[-1].end if self._reading else self.start
 
     def remember(self, tail: Sequence[HeardWord]) -> None:
         """Keep what a hypothesis said after the committed words."""
@@ -160,4 +191,55 @@ class Window:
         self._voice_start += pieces * WINDOW_SAMPLES
         gone = [word for word in self.words if (word.start + word.end) / 2 <= at]
         del self.words[: len(gone)]
+        self.lead, self._reading = _after(at, self.lead), _after(at, self._reading)
         return gone
+
+    def forget_words(self) -> None:
+        """What was said no longer leads the decoder."""
+        self.words, self.lead, self._reading = [], [], []
+
+
+def aligned(committed: Sequence[HeardWord], reading: Sequence[HeardWord], frontier: float) -> list[tuple[int, int]]:
+    """Find the committed words at the begin of a reading that may differ from them: the cheapest edits (Levenshtein).
+
+    Pairs of positions, and at last (committed words, words of the reading that stand for them); among equally cheap ends
+    the one where the fewest words lie on the wrong side of ``frontier``.
+    """
+    apart = [[_difference(said, heard) for heard in reading] for said in committed]
+    costs = [[float(j) for j in range(len(reading) + 1)]]
+    for differences in apart:
+        row, above = [costs[-1][0] + 1], costs[-1]
+        for j, difference in enumerate(differences):
+            row.append(min(above[j] + difference, above[j + 1] + 1, row[j] + 1))
+        costs.append(row)
+    late = [(word.start + word.end) / 2 > frontier for word in reading]
+    i, j = len(committed), min(range(len(reading) + 1), key=lambda j: (costs[-1][j], sum(late[:j]) + late[j:].count(False)))
+    pairs = [(i, j)]
+    while i and j:
+        if costs[i][j] == costs[i - 1][j - 1] + apart[i - 1][j - 1]:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+        elif costs[i][j] == costs[i - 1][j] + 1:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
+
+
+def _difference(said: HeardWord, heard: HeardWord) -> float:
+    """Cost of a word in another's place: 0 if equal, half if it goes on; up to half more, the farther apart they are."""
+    first, other = spoken(said.text), spoken(heard.text)
+    apart_s = max(0.0, abs(said.start + said.end - heard.start - heard.end) / 2 - JITTER_S)
+    return (0.0 if first == other else 0.5 if other.startswith(first) else 1.0) + min(0.5, apart_s / 2)
+
+
+def _rest(said: HeardWord, heard: HeardWord) -> list[HeardWord]:
+    """What follows the hyphen of a word whose first part is committed."""
+    first, rest = spoken(said.text), spoken(heard.text)
+    if not rest.startswith(f"{first}-"):
+        return []
+    return [replace(heard, text=f" {rest[len(first) + 1 :]}", start=max(heard.start, min(said.end, heard.end)), tokens=())]
+
+
+def _after(at: float, words: Sequence[HeardWord]) -> list[HeardWord]:
+    return [word for word in words if (word.start + word.end) / 2 > at]
