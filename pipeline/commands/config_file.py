@@ -69,8 +69,13 @@ def _flat(path: Path, settings: object, section: str, keys: Mapping[str, object]
             name, read = known(value)
             if read is None:
                 raise BadInput(f"{path}: {section}{key} cannot be {value!r}; valid: a text, or a list of texts")
-            found[name] = [path.parent / Path(file).expanduser() for file in read] if name == "glossary" else read
+            found[name] = [_placed(path, file) for file in read] if name == "glossary" else read
     return found
+
+
+def _placed(path: Path, file: str) -> Path | str:
+    """Give the place of a glossary: a file beside the settings, or an address."""
+    return file if "://" in file else path.parent / Path(file).expanduser()
 
 
 def _text(name: str) -> Callable[[object], tuple[str, object]]:

@@ -83,7 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--allow-network",
         action="store_true",
-        help="hear an address live, instead of a file: http(s), HLS, rtmp, rtsp (and srt, if your PyAV has it)",
+        help="fetch what is named by an address: a glossary, or, instead of a file, what is heard live: http(s), HLS, "
+        "rtmp, rtsp (and srt, if your PyAV has it)",
     )
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(
@@ -104,11 +105,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     languages.add_argument(
         "--glossary",
-        type=Path,
+        type=file_or_address,
         action="append",
         default=[],
-        metavar="FILE",
-        help="terms that must be said so: .csv, .txt, .yaml, .json, .tbx, .tmx or .xlf; repeatable",
+        metavar="FILE|URL",
+        help="terms that must be said so: .csv, .txt, .xlsx, .yaml, .json, .tbx, .tmx or .xlf; also from https://… with "
+        "--allow-network; repeatable",
     )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(
@@ -124,6 +126,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sharing_arguments(parser)
     add_redaction_arguments(parser, speech=True)
     _add_models(parser)
+
+
+def file_or_address(name: str) -> Path | str:
+    """A place of a glossary: an address stays as it is."""
+    return name if "://" in name and not Path(name).exists() else Path(name)
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sinks.transcript import check_transcript
 from pipeline.sinks.writing import is_standard_output, same_file
+from pipeline.sources.address import shown
 
 STANDARD_INPUT = "-"
 Echo = Literal["headphones", "cancel", "off"]
@@ -41,7 +42,7 @@ class TranslateOptions:
     rate_hz: int | None
     track: str | None
     address: bool
-    glossary: tuple[Path, ...]
+    glossary: tuple[Path | str, ...]  # files and addresses
     glossary_soft: bool
     profile: str
     config: Path | None
@@ -181,9 +182,10 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses:
         raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files", hint="only -")
-    if addresses and not arguments.allow_network:
+    fetched = [*addresses, *_glossary_addresses(arguments)]
+    if fetched and not arguments.allow_network:
         raise BadInput(
-            f"{addresses[0]} is an address, and nothing is fetched from a network unless you allow it",
+            f"{shown(fetched[0])} is an address, and nothing is fetched from a network unless you allow it",
             hint="--allow-network",
         )
     if addresses and len(files) > 1:
@@ -193,6 +195,10 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses:
     for name in files:
         if name in COMMANDS:
             raise BadInput(f"the command {name!r} comes first", hint=f"translate-live {name} --help")
+
+
+def _glossary_addresses(arguments: argparse.Namespace) -> list[str]:
+    return [place for place in arguments.glossary if isinstance(place, str)]
 
 
 def is_address(name: str) -> bool:
@@ -207,7 +213,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--track N", arguments.track is not None, "FILE", files),
-        ("--allow-network", arguments.allow_network, "ADDRESS", addresses),
+        ("--allow-network", arguments.allow_network, "ADDRESS", [*addresses, *_glossary_addresses(arguments)]),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
@@ -265,7 +271,10 @@ def _check_outputs(
         if path == Path(STANDARD_INPUT):
             raise BadInput(f"{option} - would be a file of this name", hint=f"{option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
-    read = [*arguments.glossary, *([arguments.config] if arguments.config else [])]
+    read = [
+        *(place for place in arguments.glossary if isinstance(place, Path)),
+        *([arguments.config] if arguments.config else []),
+    ]
     written: list[Path] = []
     for path in filter(None, outputs):
         if any(same_file(path, other) for other in heard):

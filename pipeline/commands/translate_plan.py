@@ -9,7 +9,6 @@ from pathlib import Path
 from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import BadInput, DeviceError
-from pipeline.glossary.glossary import load_glossary
 from pipeline.policies.dubbing import unhurried
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
@@ -17,6 +16,7 @@ from pipeline.sinks.captions import CaptionFile
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.speech_file import track_files
 from pipeline.sources.echo import check_echo_canceller
+from pipeline.sources.glossary_address import glossary_from, token_of_environment
 from pipeline.voices.choice import styled
 
 
@@ -59,7 +59,9 @@ class Plan:
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
     profile = None if options.server else _profile(options, tell)
-    glossary = load_glossary(options.glossary, options.request.languages, options.request.targets, tell)
+    glossary = glossary_from(
+        options.glossary, options.request.languages, options.request.targets, tell, token=token_of_environment()
+    )
     if options.echo == "cancel":
         check_echo_canceller()
     if options.mic:

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from pipeline.errors import BadInput, nearest
 from pipeline.server.asked import Rejected
 from pipeline.server.signing import Signer
+from pipeline.sources.glossary_address import check_address, check_prefix
 
 COOKIE = "translate_live"
 COOKIE_S, TICKET_S, INVITATION_S = 12 * 3600, 600, 24 * 3600
@@ -43,6 +44,8 @@ class Key:
     max_sessions: int | None = None
     may_clone: bool = False  # speak with a person's own voice
     consented: bool = False  # its speakers have agreed to that, so no session need say so
+    glossary: str = ""  # an address that the glossary of each session comes from
+    glossary_from: tuple[str, ...] = ()  # folders of sites that its client may name a glossary of
     text_to_bus: bool = False  # what is said in its sessions goes on the event bus, not only its times and lengths
 
 
@@ -186,6 +189,11 @@ def load_keys(file: Path) -> list[Key]:
         raise BadInput(f"cannot read the keys {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadInput(f"{file} is no list of keys with id and sha256: {error}") from error
+    for key in keys:
+        for prefix in key.glossary_from:
+            check_prefix(prefix)
+        if key.glossary:
+            check_address(key.glossary)
     digests = [key.sha256.lower() for key in keys]
     if not keys or len({key.id for key in keys}) < len(keys) or len(set(digests)) < len(keys):
         raise BadInput(f"{file} needs at least one key, each with an id and a sha256 of its own")

@@ -18,10 +18,11 @@ from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries
-LANGUAGE, VOICE, GLOSSARY = (
+LANGUAGE, VOICE, GLOSSARY, GLOSSARY_URL = (
     "session.audio.output.language",
     "session.translate_live.voice",
     "session.translate_live.glossary",
+    "session.translate_live.glossary_url",
 )
 """Fields that errors name, as OpenAI's protocol and our extension of it call them."""
 UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
@@ -56,6 +57,8 @@ class Asked:
     any_voice: bool = False  # another speaks if there is none of that name
     consent: bool = False  # the speaker's, to a voice learned from them
     glossary: Glossary = field(default_factory=Glossary)
+    glossary_url: str = ""  # where it is to be fetched from
+    hints: tuple[str, ...] = ()  # words that may be said
     same_language: SameLanguage = "captions"
     speakers: Literal["off", "auto"] | int = "off"  # told apart, or at most so many
     speaker_names: Mapping[str, str] = field(default_factory=dict)  # by number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -11,6 +12,7 @@ from pipeline.clock import LoopClock
 from pipeline.server.access import Key
 from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected
 from pipeline.server.dialects.codec import Dialect
+from pipeline.server.glossary_fetch import check_named, fetched_glossary
 from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.rooms import Seat
@@ -55,7 +57,7 @@ class Connection:
         try:
             self._writer.put(self._dialect.created())
             async with self._tasks as tasks:
-                for work in (self._write(), self._read(), self._watch()):
+                for work in (self._write(), self._read(), self._watch(), self._fetch_glossary()):
                     tasks.create_task(work)
         except* Leave as group:
             leave = first_of(group)
@@ -149,13 +151,29 @@ class Connection:
 
     def _change(self, change: Change) -> None:
         """Take new wishes, and tell what of them has no effect."""
-        extended, asked = self._dialect.asked.extensions, change.asked
+        before, asked = self._dialect.asked, change.asked
+        if named := asked.glossary_url if asked.glossary_url != before.glossary_url else "":
+            check_named(named, self._key)
         request = self._sessions.change(asked)
+        if named:
+            self._tasks.create_task(self._fetch_glossary())
         self._writer.put(self._dialect.updated())
         for note in (*change.notes, *map(Note, request.notices)):
             self._note(note)
-        if asked.extensions and not extended:
+        if asked.extensions and not before.extensions:
             self._renew()
+
+    async def _fetch_glossary(self) -> None:
+        """Fetch the glossary from where the client, or its key, says, beside the session, which goes on with it."""
+        asked = self._dialect.asked
+        if not (asked.glossary_url or self._key.glossary):
+            return
+        try:
+            found = await fetched_glossary(asked, self._key, self._dialect.id)
+            if self._dialect.asked.glossary_url == asked.glossary_url:  # still wanted
+                self._change(Change(replace(self._dialect.asked, glossary=found)))
+        except Rejected as error:
+            self._writer.put(self._dialect.failed(error))
 
     async def _watch(self) -> None:
         """Renew the resume token, and end a session that has lasted as long as it may."""

@@ -10,6 +10,7 @@ from typing import NoReturn
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.errors import StageFailed, TranslateLiveError
+from pipeline.hints import Hints
 from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
@@ -57,6 +58,7 @@ class Sessions:
         if seat is not None:
             seat.session, seat.changed = dialect.id, self._others_changed
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
+        self._hints = Hints(dialect.asked.hints)
 
     @property
     def begun(self) -> bool:
@@ -90,6 +92,8 @@ class Sessions:
         wanted = asked if self._seat is None else self._seat.wanted() or replace(asked, sources=())
         request = resolved(wanted, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         self._dialect.asked = asked
+        if new := [word for word in asked.hints if word not in self._hints.words]:
+            self._hints.add(new)  # the session that runs gets them, too
         if self._source is not None:
             self._follow()
         return request
@@ -162,6 +166,7 @@ class Sessions:
     def _begin(self, asked: Asked) -> SocketSource:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
+        request = replace(request, request=replace(request.request, hints=self._hints))
         again = self._last is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, asked.input_hz, replay=again)
         unheard_ms, self._unheard_ms = round(self._unheard_ms), 0.0

@@ -31,6 +31,7 @@ from pipeline.events import (
     text_of,
 )
 from pipeline.server.asked import (
+    LONGEST_GLOSSARY,
     Asked,
     Audio,
     Change,
@@ -247,7 +248,9 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     """The wishes with what ``session.translate_live`` changes."""
     names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "speakers", "speaker_names")
     given: dict[str, Any] = {
-        name: value for name in (*names, "start_ms", "first_unit") if (value := getattr(ours, name)) is not msgspec.UNSET
+        name: value
+        for name in (*names, "glossary_url", "start_ms", "first_unit")
+        if (value := getattr(ours, name)) is not msgspec.UNSET
     }
     if ours.source is not msgspec.UNSET:
         given["sources"] = tuple(filter(None, map(str.strip, ours.source.split(","))))
@@ -258,6 +261,8 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
         given["further"] = tuple(one for one in ours.targets if one != target)
     if ours.spoken is not msgspec.UNSET:
         given["also_spoken"] = tuple(one for one in ours.spoken if one != given.get("target", asked.target))
+    if ours.hints is not msgspec.UNSET:
+        given["hints"] = tuple(dict.fromkeys((*asked.hints, *ours.hints)))[-LONGEST_GLOSSARY:]
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)

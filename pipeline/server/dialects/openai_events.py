@@ -71,6 +71,8 @@ class Ours(Struct):
     voice: Name | UnsetType = UNSET
     consent: bool | UnsetType = UNSET
     glossary: Annotated[list[GlossaryRow], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
+    glossary_url: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    hints: Annotated[list[Name], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
     same_language: SameLanguage | UnsetType = UNSET
     speakers: Literal["off", "auto"] | Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
     speaker_names: Annotated[dict[Name, Name], Meta(max_length=100)] | UnsetType = UNSET

@@ -1,0 +1,118 @@
+"""A session's glossary from where it lives: by the policy of the key, holding nobody up, and changed in mid-talk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from pipeline.errors import BadInput
+from pipeline.server.access import load_keys
+from pipeline.session import Session
+from tests.serving import key, serving
+from tests.system.test_server_faults import say, sources, to_the_end, update
+from tests.unit.test_glossary_address import CSV, site  # noqa: F401 - a fixture
+
+websockets = pytest.importorskip("websockets.asyncio.client")
+TAGGING = "translator.use=tests.scripted_backends:Tagging"
+
+
+def connect(server, secret: str = "one"):
+    return websockets.connect(server.ws, additional_headers={"Authorization": f"Bearer {secret}"})
+
+
+async def until(connection, kind: str) -> dict:
+    async with asyncio.timeout(20):
+        while (event := json.loads(await connection.recv()))["type"] != kind:
+            pass
+    return event
+
+
+async def test_a_client_names_an_address_that_its_key_allows_and_is_told_when_it_is_in(site):  # noqa: F811
+    site.answers = {"/team/terms.csv": (200, {}, CSV)}
+    allowed = key("studio", "one", glossary_from=(f"{site.url}/team/",))
+    async with serving(TAGGING, keys=[allowed]) as server, connect(server) as connection:
+        ours = {"extensions": True, "glossary_url": f"{site.url}/team/terms.csv"}
+        await update(connection, translate_live=ours)
+        await until(connection, "session.updated")
+        await until(connection, "session.updated")
+        await say(connection, 3)
+        words = sources(await to_the_end(connection)).split()
+    assert "[TRES]" in words
+    assert "[CINCO]" in words
+    assert site.asked == [("/team/terms.csv", "")]
+
+
+async def test_no_client_makes_the_server_ask_an_address_that_is_not_allowed(site):  # noqa: F811
+    site.answers = {"/team/terms.csv": (200, {}, CSV), "/secret": (200, {}, CSV)}
+    keys = [key("studio", "one", glossary_from=(f"{site.url}/team/",)), key("none", "two")]
+    async with serving(TAGGING, keys=keys) as server:
+        for secret, address in (
+            ("one", f"{site.url}/secret"),
+            ("one", f"{site.url}/team/../secret"),
+            ("two", f"{site.url}/team/terms.csv"),
+            ("one", "file:///etc/passwd"),
+            ("one", "http://169.254.169.254/latest"),
+        ):
+            async with connect(server, secret) as connection:
+                await update(connection, translate_live={"glossary_url": address})
+                error = (await until(connection, "error"))["error"]
+                assert error["param"] == "session.translate_live.glossary_url"
+                assert error["code"] in {"not_allowed", "invalid_event"}
+    assert site.asked == []
+
+
+async def test_a_glossary_that_cannot_be_had_is_told_and_the_talk_goes_on(site):  # noqa: F811
+    site.answers = {"/moved.csv": (302, {"Location": f"{site.url}/terms.csv"}, b""), "/terms.csv": (200, {}, CSV)}
+    allowed = key("studio", "one", glossary_from=(f"{site.url}/",))
+    async with serving(TAGGING, keys=[allowed]) as server, connect(server) as connection:
+        await update(connection, translate_live={"extensions": True, "glossary_url": f"{site.url}/moved.csv"})
+        error = (await until(connection, "error"))["error"]
+        assert error["code"] == "glossary_not_fetched"
+        await say(connection, 3)
+        assert "es-word3" in sources(await to_the_end(connection))
+    assert len(site.asked) == 1
+
+
+async def test_the_address_of_a_key_is_asked_for_each_session_with_its_id_and_the_operators_token(site, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TRANSLATE_LIVE_GLOSSARY_TOKEN", "sesame")
+    site.answers = {"/terms.csv": (200, {}, CSV)}
+    studio = key("studio", "one", glossary=f"{site.url}/terms.csv")
+    async with serving(TAGGING, keys=[studio]) as server:  # noqa: SIM117
+        async with connect(server) as connection:
+            session = (await until(connection, "session.created"))["session"]["id"]
+            await until(connection, "session.updated")
+            await update(connection, translate_live={"extensions": True})
+            await say(connection, 3)
+            assert "[TRES]" in sources(await to_the_end(connection))
+    assert site.asked == [(f"/terms.csv?session={session}&key=studio", "Bearer sesame")]
+
+
+async def test_hints_reach_a_session_that_runs(monkeypatch):
+    expected: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Session, "_expect", lambda self, listening: expected.append(self._options.hints.words))
+    async with serving(keys=[key("studio", "one")]) as server, connect(server) as connection:
+        await update(connection, translate_live={"extensions": True, "hints": ["Acme"]})
+        await say(connection, 1)
+        await until(connection, "translate_live.source")
+        await update(connection, translate_live={"hints": ["Zeta Kinase"]})
+        await say(connection, 2)
+        await to_the_end(connection)
+    assert expected[0] == ("Acme",)
+    assert expected[-1] == ("Acme", "Zeta Kinase")
+
+
+def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
+    file = tmp_path / "keys.yaml"
+    digest = key("studio", "one").sha256
+    for setting in (
+        "glossary_from: ['https://terms.example']",
+        "glossary_from: ['http://h/']",
+        "glossary: 'ftp://h/x.csv'",
+    ):
+        file.write_text(f"- {{id: studio, sha256: {digest}, {setting}}}\n")
+        with pytest.raises(BadInput):
+            load_keys(file)
+    file.write_text(f"- {{id: studio, sha256: {digest}, glossary_from: ['https://terms.example/team/']}}\n")
+    assert load_keys(file)[0].glossary_from == ("https://terms.example/team/",)
