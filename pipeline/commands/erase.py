@@ -52,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _list(ledger.sessions())
         return 0
+    if arguments.bus and selection is None:
+        raise BadInput(
+            "--bus does nothing without what is to be erased there", hint="--session ID, --before DATE or --speaker NAME"
+        )
     if selection is None:
         done = sweep(ledger)
         _tell(done)

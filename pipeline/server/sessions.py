@@ -194,7 +194,8 @@ class Sessions:
         wanted = request.request
         offset = Offset(self._start_ms, first_unit, wanted.targets[0], spoken=wanted.spoken is not None)
         try:
-            await asyncio.to_thread(note_used, request, self._key.id, self._dialect.id)
+            if request.enrolled:
+                await asyncio.to_thread(note_used, request, self._key.id, self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
             if self._picture and session.eyes is not None:
                 session.eyes.show(self._picture)

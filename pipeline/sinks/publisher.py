@@ -122,10 +122,11 @@ class Publisher:
                 try:
                     async with asyncio.timeout(SEND_S):
                         await self._transport.send(batch)
-                except (TranslateLiveError, OSError, TimeoutError) as error:
+                except Exception as error:  # the border to the libraries: no session may end by it
                     tries += 1
                     self._tell_down(error)
-                    if isinstance(error, Undeliverable) or tries == self._transport.tries:
+                    may_come_back = isinstance(error, TranslateLiveError | OSError) and not isinstance(error, Undeliverable)
+                    if not may_come_back or tries == self._transport.tries:
                         self._take_out(batch)
                         tries = 0
                     await asyncio.sleep(wait_s)
@@ -134,7 +135,8 @@ class Publisher:
                     tries, wait_s = 0, FIRST_RETRY_S
                     self._note_delivered(batch)
         finally:
-            await self._transport.close()
+            with suppress(Exception):  # the border to the libraries
+                await self._transport.close()
 
     async def _some(self) -> None:
         """Wait until there is something to send, and for as long as the transport likes to collect more."""
@@ -177,5 +179,6 @@ class Publisher:
     def _tell_down(self, error: Exception) -> None:
         if not self._down:
             self._down = True
-            reason = error.message if isinstance(error, TranslateLiveError) else "no answer in time"
+            reason = "no answer in time" if isinstance(error, OSError) else type(error).__name__
+            reason = error.message if isinstance(error, TranslateLiveError) else reason
             self.tell(f"{self._transport.name}: {reason}; events wait, at most {self._waiting.maxlen}")

@@ -109,7 +109,7 @@ class RedisStream:
 
 def fields(record: Record) -> dict[Any, Any]:
     """Return the fields of a record's entry in the stream."""
-    whole = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    whole = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     return {"session": record.get("session", ""), "event": record["event"], "record": whole}
 
 

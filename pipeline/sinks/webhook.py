@@ -95,7 +95,7 @@ class Webhook:
 
         if records[-1]["number"] != self._last:
             self._id, self._last = f"msg_{secrets.token_hex(12)}", records[-1]["number"]
-        body = json.dumps({"records": list(records)}, ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps({"records": list(records)}, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         moment = int(self._now())
         headers = {
             "content-type": "application/json",

@@ -149,6 +149,21 @@ async def test_a_batch_is_tried_so_often_and_one_that_is_refused_for_good_once()
     assert told_of(line.came) == [0, 1, 2]
 
 
+@pytest.mark.looptime
+async def test_a_defect_of_a_library_costs_a_batch_and_ends_no_session():
+    line, told = Line(), []
+    line.fails = RuntimeError("a defect")
+    publisher = Publisher(line, told.append)
+    async with publisher.running():
+        publisher.publish({"event": "x"})
+        await asyncio.sleep(1)
+        assert (publisher.dropped, told) == (1, ["line: RuntimeError; events wait, at most 1000"])
+        line.fails = None
+        publisher.publish({"event": "x"})
+        await asyncio.sleep(1)
+    assert told_of(line.came) == [0, 1]
+
+
 async def test_an_error_of_the_session_comes_out_as_it_is():
     with pytest.raises(BadInput, match="^wrong$"):
         async with Publisher(Line(), str).running():
@@ -228,6 +243,13 @@ async def test_a_redis_that_dies_fills_up_or_hangs_and_comes_back_has_every_even
     assert len(told) == 2, told
     assert "5 events were dropped" in told[1]
     assert redis.url in told[0]
+
+
+async def test_a_text_with_half_a_character_is_published(redis):
+    async with Publisher(RedisStream(redis.url), str).running() as publisher:
+        publisher.publish({"event": "x", "text": "half \ud800 ñ"})
+    (record,) = await entries(redis)
+    assert record["text"] == "half ? ñ"
 
 
 async def test_the_stream_is_bounded_in_length_and_age(redis, monkeypatch):

@@ -170,6 +170,7 @@ def test_before_a_date_all_of_it_goes(tmp_path, capsys):
     assert main(["erase", "--before", "2025-04-01"]) == 0
     assert [kept.session for kept in ledger.sessions()] == ["sess_2"]
     assert main(["erase", "--before", "April"]) == 2
+    assert main(["erase", "--bus", "redis://127.0.0.1:9"]) == 2
     assert main(["erase", "--speaker", " "]) == 2
     assert "--speaker is empty" in capsys.readouterr().err
 
