@@ -9,7 +9,7 @@ COMMANDS = {
     "pull": "download the models of a profile",
     "serve": "serve many listeners, and browsers a page",
     "summary": "compute latencies from an event log",
-    "erase": "delete what was kept of a session, a time or a speaker",
+    "erase": "delete what was kept of a session or a speaker",
     "unseal": "decrypt a recording",
     "voices": "keep the voices that translations are spoken with",
     "completion": "print completion for bash, zsh or fish",

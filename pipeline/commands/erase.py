@@ -30,6 +30,7 @@ Files that you copied or moved are not known, see docs/privacy.md.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.usage = "%(prog)s [--session ID | --before DATE | --speaker NAME] …"
     parser.epilog = EXAMPLES
     what = parser.add_argument_group("what is erased").add_mutually_exclusive_group()
     what.add_argument("--session", metavar="ID", help="all files of one session (see --list)")
