@@ -36,7 +36,7 @@ def test_bash_completes_commands_options_values_and_files(capsys, tmp_path, monk
     assert completed(script, "voi") == {"voices"}
     assert completed(script, "talk.wav", "--captions") == {"--captions", "--captions-language", "--captions-time"}
     assert completed(script, "talk.wav", "--captions-language", "") == {"source", "target", "both"}
-    assert completed(script, "voices", "a") == {"add"}
+    assert completed(script, "voices", "a") == {"add", "audit"}
     assert completed(script, "voices", "add", "--cons") == {"--consent", "--consent-text"}
     assert completed(script, "doctor", "--to") == {"--to"}
     assert completed(script, "talk") == {"talk.wav"}
