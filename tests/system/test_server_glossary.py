@@ -8,8 +8,8 @@ import json
 import pytest
 
 from pipeline.errors import BadInput
+from pipeline.hints import Hints
 from pipeline.server.access import load_keys
-from pipeline.session import Session
 from tests.serving import key, serving
 from tests.system.test_server_faults import say, sources, to_the_end, update
 from tests.unit.test_glossary_address import CSV, site  # noqa: F401 - a fixture
@@ -91,7 +91,17 @@ async def test_the_address_of_a_key_is_asked_for_each_session_with_its_id_and_th
 
 async def test_hints_reach_a_session_that_runs(monkeypatch):
     expected: list[tuple[str, ...]] = []
-    monkeypatch.setattr(Session, "_expect", lambda self, listening: expected.append(self._options.hints.words))
+    watched = Hints.watched
+
+    def watching(self, changed):
+        def note() -> None:
+            expected.append(self.words)
+            changed()
+
+        expected.append(self.words)
+        return watched(self, note)
+
+    monkeypatch.setattr(Hints, "watched", watching)  # what a session that runs is told
     async with serving(keys=[key("studio", "one")]) as server, connect(server) as connection:
         await update(connection, translate_live={"extensions": True, "hints": ["Acme"]})
         await say(connection, 1)
@@ -99,8 +109,7 @@ async def test_hints_reach_a_session_that_runs(monkeypatch):
         await update(connection, translate_live={"hints": ["Zeta Kinase"]})
         await say(connection, 2)
         await to_the_end(connection)
-    assert expected[0] == ("Acme",)
-    assert expected[-1] == ("Acme", "Zeta Kinase")
+    assert expected == [("Acme",), ("Acme", "Zeta Kinase")]
 
 
 def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
