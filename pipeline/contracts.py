@@ -289,16 +289,8 @@ class UsesGpu(Protocol):
 
 
 @runtime_checkable
-class UsesGpuLater(Protocol):
-    """A backend that loads more when it is needed."""
-
-    def gpu_memory_later(self) -> Mapping[str, int]:
-        """Return the bytes by what takes them, once that is loaded as well."""
-
-
-@runtime_checkable
 class Routed(Protocol):
-    """A translator backend over several, each for pairs of its own."""
+    """A translator backend over several, each for pairs of its own, all but the first loaded when they are needed."""
 
     def tiers(self) -> Sequence[TranslatorBackend]:
         """List the backends it chooses from, best first."""

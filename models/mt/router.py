@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from models.mt.batching import BatchedTranslator, check_settings
@@ -66,11 +65,8 @@ class Router:
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Return the bytes of the GPU that the first model will take, by what takes them; none on a CPU."""
-        return _gpu_memory(self.tiers()[:1])
-
-    def gpu_memory_later(self) -> Mapping[str, int]:
-        """Return the bytes that the other models take as well once a pair needs them."""
-        return _gpu_memory(self.tiers()[1:])
+        first = self.tiers()[0]
+        return first.gpu_memory() if isinstance(first, UsesGpu) else {}
 
     def pull(self, progress: Progress) -> None:
         """Download all models."""
@@ -111,10 +107,6 @@ class Router:
         if CATALOG[model].kind == "causal":
             return CausalLM(model, graphs=self.graphs, **shared)
         return Seq2Seq(model, **shared)
-
-
-def _gpu_memory(tiers: Iterable[Tier]) -> Mapping[str, int]:
-    return dict(chain.from_iterable(tier.gpu_memory().items() for tier in tiers if isinstance(tier, UsesGpu)))
 
 
 class RoutedTranslator:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.contracts import UsesGpu, UsesGpuLater
+from pipeline.contracts import Routed, UsesGpu
 from pipeline.profiles.backends import Backends
 
 ALLOWANCE = 3_000_000_000
@@ -65,9 +65,9 @@ def need_of(backends: Backends) -> Need:
     """Add up what a profile's stages say that they take."""
     stages = (backends.recognizer, backends.translator, backends.synthesizer)
     now = [stage.gpu_memory() for stage in stages if isinstance(stage, UsesGpu)]
-    later = [stage.gpu_memory_later() for stage in stages if isinstance(stage, UsesGpuLater)]
-    later += [one.gpu_memory() for one in list(backends.synthesizers.values())[1:] if isinstance(one, UsesGpu)]
-    return Need(_merged(now), _merged(later))
+    tiers = backends.translator.tiers() if isinstance(backends.translator, Routed) else ()
+    others = (*tiers[1:], *list(backends.synthesizers.values())[1:])
+    return Need(_merged(now), _merged(one.gpu_memory() for one in others if isinstance(one, UsesGpu)))
 
 
 def gigabytes(count: int) -> str:

@@ -158,7 +158,7 @@ def test_backends_need_nothing_of_a_gpu_on_a_cpu_and_know_what_they_do_not_know(
         Seq2Seq(),
     ):  # fmt: skip
         assert backend.gpu_memory() == {}
-    assert Router(device="cpu").gpu_memory_later() == {}
+    assert [tier.gpu_memory() for tier in Router(device="cpu").tiers()] == [{}, {}, {}]
     assert Qwen3TTS("somebody/voice", device="cuda").gpu_memory() == {"an unknown size for voice": 0}
     (tmp_path / "model.bin").write_bytes(b"x" * 1000)
     assert list(FasterWhisper(str(tmp_path), device="cuda").gpu_memory().values()) == [1000]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +52,25 @@ async def test_a_sink_that_fails_while_the_last_events_are_delivered_harms_no_ot
     await session.run(Talk(14), [failing, SinkQueue(keep)])
     assert isinstance(failing.error, OSError)
     assert keep.of(ReadingUnit)[-1].number == keep.of(SpeechChunk)[-1].unit
+
+
+@dataclass
+class Hearing(Scripted):
+    """Scripted models that keep the audio which the recognizer hears."""
+
+    heard: list[AudioChunk] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open(self, *arguments: object):
+        async with super().open(*arguments) as stream:
+            hear = stream.hear
+
+            async def told(audio: AudioChunk):
+                self.heard.append(audio)
+                return await hear(audio)
+
+            stream.hear = told
+            yield stream
 
 
 class NeverCloses(Keep):
@@ -231,30 +251,13 @@ async def test_stop_while_paused_tells_what_was_not_heard() -> None:
 @pytest.mark.parametrize("live", [True, False])
 async def test_stop_loses_no_audio_that_was_taken_in(live: bool) -> None:
     """A resampler holds some back, and a chunk may wait for room when the session is told to stop."""
-    heard: list[AudioChunk] = []
-
-    class Hearing(Scripted):
-        def open(self, *arguments: object):
-            return watching(super().open(*arguments))
-
-    @asynccontextmanager
-    async def watching(opened):
-        async with opened as stream:
-            hear = stream.hear
-
-            async def told(audio):
-                heard.append(audio)
-                return await hear(audio)
-
-            stream.hear = told
-            yield stream
 
     class HiFi(Talk):
         async def __aiter__(self):
             async for chunk in super().__aiter__():
                 yield AudioChunk(np.zeros(4410, np.float32), 44_100, chunk.start)
 
-    _, _, session = make(Hearing(hear_s=0.05))
+    scripted, _, session = make(Hearing(hear_s=0.05))
     keep = Keep(wanted=lambda event: isinstance(event, AudioChunk))
     async with asyncio.TaskGroup() as group:
         group.create_task(session.run(HiFi(600, live), [SinkQueue(keep)]))
@@ -262,7 +265,7 @@ async def test_stop_loses_no_audio_that_was_taken_in(live: bool) -> None:
         session.stop()
         session.stop()
     assert keep.events
-    assert sum(chunk.duration for chunk in heard) == pytest.approx(keep.events[-1].end, abs=1e-4)
+    assert sum(chunk.duration for chunk in scripted.heard) == pytest.approx(keep.events[-1].end, abs=1e-4)
 
 
 async def test_a_stage_whose_model_was_cancelled_by_somebody_else_ends_the_session() -> None:
@@ -302,27 +305,11 @@ async def test_a_models_own_timeout_is_not_taken_for_a_hang(call: str) -> None:
 
 
 async def test_every_second_is_heard_or_told_of_when_the_recognizer_is_too_slow() -> None:
-    heard: list[tuple[float, float]] = []
-
-    class Slow(Scripted):
-        def open(self, *arguments: object):
-            return watching(super().open(*arguments))
-
-    @asynccontextmanager
-    async def watching(opened):
-        async with opened as stream:
-            hear = stream.hear
-
-            async def told(audio):
-                heard.append((audio.start, audio.end))
-                return await hear(audio)
-
-            stream.hear = told
-            yield stream
-
-    _, keep, session = make(Slow(hear_s=25.0))
+    scripted, keep, session = make(Hearing(hear_s=25.0))
     await run(session, keep, 100)
-    spans = sorted([*heard, *((gap.start, gap.end) for gap in keep.of(Gap))])
+    spans = sorted(
+        [*((chunk.start, chunk.end) for chunk in scripted.heard), *((gap.start, gap.end) for gap in keep.of(Gap))]
+    )
     assert spans[0][0] == pytest.approx(0.0, abs=1e-6)
     assert spans[-1][1] == pytest.approx(100.0, abs=0.01)
     assert all(after[0] == pytest.approx(before[1], abs=1e-3) for before, after in pairwise(spans))

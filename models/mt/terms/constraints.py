@@ -73,10 +73,6 @@ class Constraints:
             for place in range(max(0, start + 1 - len(form.text)), len(text) - len(form.text) + 1)
         )
 
-    def repeated(self, text: str) -> int:
-        """Count the hard terms that are said more often than demanded."""
-        return sum(constraint.occurrences(text) > constraint.count for constraint in self.hard)
-
 
 def constraints_of(terms: Iterable[Term], language: str) -> Constraints:
     """Return the constraints of terms on a text in ``language``; raises `BadInput` for terms that contradict each other."""
