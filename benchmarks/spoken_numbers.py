@@ -142,6 +142,17 @@ class NumberModels:
         """Give itself."""
         yield self
 
+    def presets(self) -> frozenset[str]:
+        """Name two voices, which sound alike."""
+        return frozenset({"low", "high"})
+
+    def has_preset(self, name: str) -> bool:
+        """Tell if a voice is one of them."""
+        return name in self.presets()
+
+    def check_cloning(self) -> None:
+        """Allow it."""
+
     async def translate(self, request: TranslationRequest) -> Translation:
         """Return the numbers of the source."""
         return Translation(request.source)

@@ -37,6 +37,7 @@ from pipeline.server.resume import resumed_session
 from pipeline.server.room_routes import room_routes
 from pipeline.server.service import Service
 from pipeline.server.voices import Voices
+from pipeline.voices.choice import knows_voices
 
 PAGE = Path(__file__).parent / "page"
 MAX_BODY = 2**20
@@ -208,14 +209,16 @@ async def models(request: Request) -> Response:
 
 
 async def languages(request: Request) -> Response:
-    """List what can be heard, translated into and spoken, and the name of each code."""
+    """List what can be heard, translated into and spoken, the name of each code, and the voices that the profile brings."""
     service: Service = request.app.state.service
     service.access.check_origin(request)
     rows = languages_offered([service.engine.profile.backends])
     heard, shown = [row.code for row in rows if row.source], [row.code for row in rows if row.captions]
     spoken = [row.code for row in rows if row.speech]
     names = {code: language_name(code) for code in sorted({*heard, *shown})}
-    return JSONResponse({"from": heard, "to": shown, "spoken": spoken, "names": names, "default": service.target})
+    known = knows_voices(service.engine.profile.backends.synthesizer)
+    offered = {"from": heard, "to": shown, "spoken": spoken, "names": names, "default": service.target}
+    return JSONResponse({**offered, "presets": sorted(known.presets()) if known else []})
 
 
 async def body_of(request: Request, kind: type[Body]) -> Body:

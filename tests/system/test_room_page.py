@@ -68,6 +68,8 @@ async def test_a_host_invites_a_guest_and_they_hear_each_other(tmp_path):
             await bo.goto(address)
             await join(bo, "Ana", "es")
             await expect(bo.locator("#alert")).to_contain_text("'Ana' is in the room already")
+            assert await bo.locator("#voice option").all_inner_texts() == ["a standard voice", "your own", "high", "low"]
+            await bo.select_option("#voice", "high")
             await join(bo, "Bo", "es")
             await expect(bo.locator("#state")).to_have_text("In the room")
             await expect(bo.locator("#people")).to_have_text("Ana, Bo")

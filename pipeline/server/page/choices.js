@@ -37,9 +37,16 @@ export async function languages() {
   $('from').replaceChildren(...(heard.length > 1 ? [new Option('Any language', '')] : []), ...heard);
   $('to').replaceChildren(...byName(offered.to).map(code => new Option(nameOf(code) + (offered.spoken.includes(code) ? '' : ' (captions only)'), code)));
   $('to').value = offered.default;
+  $('voices').replaceChildren(...[...await enrolled(), ...offered.presets ?? []].map(name => new Option(name)));
   restore();
   const wanted = new URLSearchParams(location.search);
   for (const id of ['from', 'to']) if ([...$(id).options].some(option => option.value === wanted.get(id))) $(id).value = wanted.get(id);
+}
+
+// Voices that were enrolled with this key.
+export async function enrolled() {
+  const answer = await fetch('/v1/voices').catch(() => null);
+  return answer?.ok ? (await answer.json()).data.map(voice => voice.name) : [];
 }
 
 export async function devices() {

@@ -1,4 +1,5 @@
 // A room: each participant speaks and hears one language; captions of everybody by name, and an address to invite others.
+import { enrolled } from './choices.js';
 import { Connection } from './connection.js';
 import { Sound } from './sound.js';
 import { direction } from './transcript.js';
@@ -185,7 +186,8 @@ function pause() {
 async function languages() {
   const answer = await fetch('/v1/languages');
   if (!answer.ok) throw new Error((await answer.json()).error.message);
-  const { from, to, names, default: first } = await answer.json();
+  const { from, to, names, default: first, presets } = await answer.json();
+  $('voice').append(...[...invite ? [] : await enrolled(), ...presets ?? []].map(name => new Option(name, name)));
   const codes = from.filter(code => to.includes(code)).sort((one, other) => names[one].localeCompare(names[other]));
   $('language').replaceChildren(...codes.map(code => new Option(names[code], code)));
   const own = [navigator.language.split('-')[0], first].find(code => codes.includes(code));
