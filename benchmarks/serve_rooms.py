@@ -77,16 +77,23 @@ class Participant:
 
 
 async def rooms(arguments: argparse.Namespace) -> Figures:
-    """Run the rooms at once, after a session alone; numbers that were heard where nobody said them are crossed."""
+    """Run the rooms at once, after a session alone and as many sessions as there are participants.
+
+    Numbers that were heard where nobody said them are crossed.
+    """
     count = arguments.rooms
     width = WORDS // (2 * count) // UTTERANCE * UTTERANCE
     if not width:
         raise SystemExit(f"--rooms {count}: at most {WORDS // 2 // UTTERANCE} rooms have numbers of their own")
     said = max(width, round(arguments.seconds / 0.4) // UTTERANCE * UTTERANCE)
-    server = await (await ServerProcess.start(count + 1, *SETTINGS)).ready()
+    server = await (await ServerProcess.start(2 * count, *SETTINGS)).ready()
     try:
         alone = Participant(0, width, "es")
         await alone.talk(server.url, "", said, source="en")
+        crowd = [Participant(0, width, "es") for _ in range(2 * count)]
+        async with asyncio.TaskGroup() as tasks:
+            for person in crowd:
+                tasks.create_task(person.talk(server.url, "", said, source="en"))
         people = [Participant(width * place, width * (place + 1), LANGUAGES[place % 2]) for place in range(2 * count)]
         async with asyncio.TaskGroup() as tasks:
             for place, person in enumerate(people):
@@ -97,7 +104,7 @@ async def rooms(arguments: argparse.Namespace) -> Figures:
     pairs = [(person, people[place ^ 1]) for place, person in enumerate(people)]
     crossed = [number for person, other in pairs for number in numbers_in(bytes(person.sound)) if not _of(number, other)]
     misread = [number for person, other in pairs for number in person.texts if not _of(number, other)]
-    lag_s, alone_s = median([lag for person in people for lag in person.lags_s]), median(alone.lags_s)
+    lag_s, alone_s, crowd_s = (_lag_s(group) for group in (people, [alone], crowd))
     return {
         "rooms": count,
         "crossed_audio_to_wrong_listener": len(crossed),
@@ -107,8 +114,15 @@ async def rooms(arguments: argparse.Namespace) -> Figures:
         "room_words_read": sum(len(person.texts) for person in people),
         "room_lag_p50_s": lag_s,
         "alone_lag_p50_s": alone_s,
+        "as_many_sessions_lag_p50_s": crowd_s,
         "room_lag_p50_change_s": lag_s - alone_s,
+        "room_lag_p50_change_to_as_many_sessions_s": lag_s - crowd_s,
     }
+
+
+def _lag_s(people: list[Participant]) -> float:
+    """Return the median ear-voice span that these participants were told."""
+    return median([lag for person in people for lag in person.lags_s])
 
 
 def _of(number: int, person: Participant) -> bool:
