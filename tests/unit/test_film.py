@@ -321,3 +321,11 @@ def test_what_cannot_be_dubbed_is_refused_before_anything_is_written(talk, tmp_p
     assert said in told
     assert talk.read_bytes() == before
     assert not list(tmp_path.glob("out.*"))
+
+
+def test_a_scene_that_changes_is_coded_whole_and_watched(tmp_path):
+    path = tmp_path / "slides.mp4"
+    slides = np.random.default_rng(3).integers(0, 255, (2, 90, 160, 3)).astype(np.uint8)
+    make_film(path, SOUND, RATE, image=lambda number: slides[int(number >= 66)])
+    keys = [at_s for _, key, at_s in picture_packets(path) if key]
+    assert any(at_s == pytest.approx(66 / 25, abs=0.05) for at_s in keys)
