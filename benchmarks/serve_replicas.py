@@ -83,6 +83,7 @@ async def _killed_under_load(cluster: Cluster, kills: int) -> Figures:
 
 async def _drained(cluster: Cluster) -> Figures:
     """Take a replica away while listeners talk: they are told, and go on at another."""
+    await cluster.whole()  # both, so that listeners are at both
     talkers = [Talker(lambda: cluster.url) for _ in range(SESSIONS)]
     over: list[bool] = []
     async with asyncio.TaskGroup() as tasks:
