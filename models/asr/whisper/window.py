@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from typing import Protocol
 
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
@@ -135,7 +135,8 @@ class Window:
         """Take a hypothesis, and give its words after the committed ones, which move to where it has them.
 
         ``spans`` are those of the words that led the decoder (``bare``: none did), ``words`` what it said after them. Where
-        it agrees with the one before, up to ``FREE_S`` before its last word, it leads the next.
+        it agrees with the one before, up to ``FREE_S`` before its last word, it leads the next. What lies before the end of
+        the committed words is another reading of them.
         """
         for index, (begin, until) in enumerate(spans):
             start, end = self.voiced_part(begin, max(begin, until))
@@ -152,7 +153,8 @@ class Window:
             zip(reading, self._reading, strict=False),
         )
         self.lead, self._reading = [word for word, _ in stable], reading
-        return rest + reading[pairs[-1][1] :]
+        new = dropwhile(lambda word: (word.start + word.end) / 2 <= self.frontier, reading[pairs[-1][1] :])
+        return [*rest, *new]
 
     @property
     def led_until(self) -> float:
