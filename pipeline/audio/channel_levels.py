@@ -49,7 +49,7 @@ class ChannelLevels:
             self._open = number, before + energy, known_s + length_s
 
     def powers(self, first: int, before: int) -> list[NDArray[np.float64]]:
-        """The powers of slots [first, before), as far as they are kept; silence for others."""
+        """Return the powers of slots [first, before), as far as they are kept; silence for others."""
         with self._lock:
             oldest = self._count - len(self._slots)
             known = range(oldest, self._count)

@@ -58,7 +58,7 @@ def _power(lufs: float) -> float:
 
 @cache
 def _weights(block: int, sample_rate: int) -> NDArray[np.float64]:
-    """Weights that turn the squared half spectrum of a block into its K-weighted mean square."""
+    """Compute weights that turn the squared half spectrum of a block into its K-weighted mean square."""
     turn = np.exp(-2j * np.pi * np.fft.rfftfreq(block, 1 / sample_rate) / _DESIGNED_HZ)
     gain = np.ones(len(turn))
     for above, below in (_SHELF, _HIGH_PASS):

@@ -272,7 +272,7 @@ class ClientSession:
 
 
 def _speakers(request: SessionRequest) -> dict[str, Any]:
-    """The fields about speakers, where they are to be told apart."""
+    """Return the fields about speakers, where they are to be told apart."""
     if request.speakers is None:
         return {}
     return {"speakers": request.speakers.most or "auto", "speaker_names": dict(request.speakers.names)}

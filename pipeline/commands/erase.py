@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def all_stores() -> list[VoiceStore]:
-    """The store of this user's voices, and those of a server's keys."""
+    """Return the store of this user's voices, and those of a server's keys."""
     from pipeline.voices.store import VoiceStore, key_stores  # noqa: PLC0415
 
     return [VoiceStore(), *key_stores()]

@@ -63,7 +63,7 @@ def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
 
 
 def check_consent(arguments: argparse.Namespace) -> None:
-    """Nobody's voice is copied without consent; that of an enrolled voice was given when it was enrolled.
+    """Refuse a copy of a voice without consent; that of an enrolled voice was given when it was enrolled.
 
     Raises `BadInput` where nobody can have agreed, or for consent to nothing.
     """

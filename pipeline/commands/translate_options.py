@@ -287,7 +287,7 @@ def _check_outputs(
 
 
 def _check_out(arguments: argparse.Namespace, files: Sequence[str]) -> None:
-    """Speech is a sound file, or a track of the one film that is heard."""
+    """Check that speech is a sound file, or a track of the one film that is heard."""
     if not is_film(arguments.out):
         if arguments.out.suffix.lower() not in FORMATS:
             kinds = f"{', '.join(FORMATS)} (speech alone) or {', '.join(CONTAINERS)} (a dubbed film)"

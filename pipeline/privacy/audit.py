@@ -60,7 +60,7 @@ class Audit:
             raise cannot_write(self.path, error) from error
 
     def entries(self, name: str | None = None) -> Iterator[Entry]:
-        """The lines, of one voice or speaker where a name is given."""
+        """Return the lines, of one voice or speaker where a name is given."""
         if not self.path.is_file():
             return
         subject = self.subject(name) if name is not None else ""
@@ -70,7 +70,7 @@ class Audit:
                 yield entry
 
     def subject(self, name: str) -> str:
-        """The keyed hash of a name, whatever its case."""
+        """Return the keyed hash of a name, whatever its case."""
         return hmac.new(self._key(), name.casefold().encode(), hashlib.sha256).hexdigest()[:24]
 
     def _key(self) -> bytes:
@@ -85,7 +85,7 @@ class Audit:
 
 
 def user() -> str:
-    """The name of the user of this process, or its number."""
+    """Return the name of the user of this process, or its number."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

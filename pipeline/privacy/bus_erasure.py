@@ -42,7 +42,7 @@ async def erase_bus(url: str, selection: Selection, sessions: Iterable[str], don
 
 
 async def _entries(connection: Redis) -> AsyncIterator[tuple[str, Record]]:
-    """All entries of the stream, oldest first."""
+    """Yield all entries of the stream, oldest first."""
     position = "-"
     while True:
         rows: Any = await connection.xrange(STREAM, position, "+", count=PAGE)

@@ -23,7 +23,7 @@ class Selection:
     speaker: str = ""
 
     def takes(self, kept: KeptSession) -> bool:
-        """True for a session that it means."""
+        """Tell if it is a session that it means."""
         named = self.speaker.casefold() in map(str.casefold, kept.speakers)
         early = self.before is not None and kept.began < iso(self.before)
         return kept.session == self.session or early or bool(self.speaker and named)
@@ -102,7 +102,7 @@ def _erase_voices(speaker: str, stores: Iterable[VoiceStore], audit: Audit, done
 
 
 def _voices_of(speaker: str, store: VoiceStore) -> Iterator[str]:
-    """The voices that have the name, or whose consent does."""
+    """Return the voices that have the name, or whose consent does."""
     for name in store.names():
         names = {name.casefold()}
         try:

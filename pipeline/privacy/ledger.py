@@ -45,7 +45,7 @@ class Ledger:
         self.folder = folder or data_folder() / "sessions"
 
     def sessions(self) -> list[KeptSession]:
-        """All sessions, oldest first; what cannot be read is left out."""
+        """List all sessions, oldest first; what cannot be read is left out."""
         found = []
         for path in self.folder.glob("*.json"):
             try:
@@ -127,12 +127,12 @@ def kept_session(
 
 
 def iso(moment: datetime) -> str:
-    """A moment in UTC as ISO 8601, which sorts as it passes."""
+    """Return a moment in UTC as ISO 8601, which sorts as it passes."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def inode_of(path: Path) -> int:
-    """The number of a file on its disk; 0 if it is not there."""
+    """Return the number of a file on its disk; 0 if it is not there."""
     try:
         return path.stat().st_ino
     except OSError:

@@ -140,7 +140,7 @@ def _ibans(text: str) -> Spans:
 
 
 def _cards(text: str) -> Spans:
-    """Runs of 13 to 19 digits, of whole groups, whose checksum (Luhn, ISO/IEC 7812) is right."""
+    """Find runs of 13 to 19 digits, of whole groups, whose checksum (Luhn, ISO/IEC 7812) is right."""
     for run in _DIGITS.finditer(text):
         groups = [(run.start() + group.start(), run.start() + group.end()) for group in re.finditer(r"\d+", run[0])]
         for first in range(len(groups)):
@@ -167,7 +167,7 @@ def _addresses(text: str) -> Spans:
 
 
 def _phones(text: str) -> Spans:
-    """Seven to fifteen digits that are written as phone numbers are, and no date or amount."""
+    """Find seven to fifteen digits that are written as phone numbers are, and no date or amount."""
     for match in _PHONE.finditer(text):
         said = match[0]
         groups = re.findall(r"\d+", said)

@@ -36,7 +36,7 @@ _LENGTH = struct.Struct(">I")
 
 
 def store_key() -> bytes | None:
-    """The key of the environment, none if none is set; raises `BadInput` for one that is none, and without the package."""
+    """Read the key of the environment, none if none is set; raises `BadInput` for what is none, or without the package."""
     given = os.environ.get(KEY, "").strip()
     if not given:
         return None

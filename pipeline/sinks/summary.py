@@ -172,7 +172,7 @@ def _unspoken(kinds: dict[str, list[Record]], units: Sequence[Record]) -> int:
 
 
 def _is_own(unit: Record) -> bool:
-    """True if a unit's words were said in its target language already, which is shown and need not be spoken."""
+    """Tell if a unit's words were said in its target language already, which is shown and need not be spoken."""
     return same_language(unit.get("source_language", ""), unit.get("target", ""))
 
 

@@ -50,7 +50,7 @@ class Loaded(Protocol):
     """Models that are loaded already, as an engine's."""
 
     async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
-        """The loaded model of a stage."""
+        """Return the loaded model of a stage."""
         ...
 
 
@@ -131,7 +131,7 @@ async def _consent(
 
 @asynccontextmanager
 async def _model(stage: str, backends: Backends, loaded: Loaded | None) -> AsyncIterator[Any]:
-    """A model that is loaded, or loaded for this."""
+    """Return a model that is loaded, or loaded for this."""
     if loaded is not None:
         yield await loaded.model(stage)
         return

@@ -119,7 +119,7 @@ class _Choir:
             await self._open.popitem()[1][2].aclose()
 
     async def speech(self, voice: Voice | None) -> Speaking:
-        """The speech in a voice, opened if it is not; what was not used for longest makes room."""
+        """Return the speech in a voice, opened if it is not; what was not used for longest makes room."""
         if id(voice) not in self._open:
             while len(self._open) >= OPEN:
                 await self._open.popitem(last=False)[1][2].aclose()

@@ -130,13 +130,13 @@ class VoiceStore:
 
 
 def key_store(key: str) -> VoiceStore:
-    """The voices of one client of a server, known by the id of its key."""
+    """Return the voices of one client of a server, known by the id of its key."""
     safe = re.fullmatch(r"\w[\w-]{0,63}", key)
     return VoiceStore(_of_keys() / (key if safe else hashlib.sha256(key.encode()).hexdigest()[:32]) / "voices")
 
 
 def key_stores() -> list[VoiceStore]:
-    """The stores of all clients that enrolled a voice."""
+    """Return the stores of all clients that enrolled a voice."""
     return [VoiceStore(path) for path in sorted(_of_keys().glob("*/voices"))]
 
 
