@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from pipeline.commands.addresses import file_or_address
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.commands.speaker_options import add_speaker_arguments
 from pipeline.commands.watch_options import add_watch_arguments
@@ -126,11 +127,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sharing_arguments(parser)
     add_redaction_arguments(parser, speech=True)
     _add_models(parser)
-
-
-def file_or_address(name: str) -> Path | str:
-    """A place of a glossary: an address stays as it is."""
-    return name if "://" in name and not Path(name).exists() else Path(name)
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:

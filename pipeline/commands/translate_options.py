@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
+from pipeline.commands.addresses import glossary_addresses, is_address
 from pipeline.commands.room_options import room_of
 from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
@@ -182,7 +183,7 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses:
         raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")
     if STANDARD_INPUT in files and len(files) > 1:
         raise BadInput("standard input cannot be one of several files", hint="only -")
-    fetched = [*addresses, *_glossary_addresses(arguments)]
+    fetched = [*addresses, *glossary_addresses(arguments)]
     if fetched and not arguments.allow_network:
         raise BadInput(
             f"{shown(fetched[0])} is an address, and nothing is fetched from a network unless you allow it",
@@ -197,15 +198,6 @@ def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses:
             raise BadInput(f"the command {name!r} comes first", hint=f"translate-live {name} --help")
 
 
-def _glossary_addresses(arguments: argparse.Namespace) -> list[str]:
-    return [place for place in arguments.glossary if isinstance(place, str)]
-
-
-def is_address(name: str) -> bool:
-    """Tell if a name is an address on a network: one with a scheme, and no file."""
-    return "://" in name and not Path(name).exists()
-
-
 def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: Sequence[str]) -> None:
     """Refuse options that would do nothing for lack of another one, or because of it."""
     for option, given, needed, there in (
@@ -213,7 +205,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--track N", arguments.track is not None, "FILE", files),
-        ("--allow-network", arguments.allow_network, "ADDRESS", [*addresses, *_glossary_addresses(arguments)]),
+        ("--allow-network", arguments.allow_network, "ADDRESS", [*addresses, *glossary_addresses(arguments)]),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
