@@ -27,7 +27,10 @@ from pipeline.errors import ModelError, NetworkError
 
 NPM = "npm:"
 NPM_REGISTRY = "https://registry.npmjs.org"
-ANY_MACHINE = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--abi", "abi3", "--python-version", "3.11")
+ANY_MACHINE = (
+    "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--implementation", "cp", "--abi", "abi3",
+    "--abi", "cp311", "--python-version", "3.11",
+)  # fmt: skip
 """pip's words for one build of a package for all machines: the models in it are the same in each."""
 DAMAGED = (KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error)
 POLL_S = 0.2

@@ -11,16 +11,17 @@ import numpy as np
 
 from models import model_files
 from models.asr.vad import SAMPLE_RATE, SpeechDetector, StreamingVad, cleaned
-from models.diarize.clustering import Clusters, Vector
+from models.diarize.clustering import ClusterOptions, Clusters, Vector
 from models.diarize.ge2e import Ge2e
 from models.diarize.stream import DiarizingStream, Encoder, StreamOptions
+from models.mt.checkpoint import missing_packages
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.diarizing import SpeakerTurns
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.events import AudioChunk, Samples
 from pipeline.lane import Lane
 
-GE2E = "ge2e"
+GE2E, CAMPPLUS = "ge2e", "campplus"
 ONE_VOICE_FROM = 0.72  # `python -m benchmarks one-voice`: 0.3 % of clean pairs of a speaker lie below, 0.5 % of two above
 CLIP_S = 15.0  # of a known voice that are heard
 SHORTEST_CLIP_S = 1.0
@@ -28,7 +29,7 @@ SHORTEST_CLIP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ge2eDiarizer:
-    """Tells speakers apart by GE2E in numpy, at about 6 % of a core; satisfies `pipeline.contracts.DiarizerBackend`.
+    """Tells speakers apart by GE2E in numpy, at about 6 % of a core; satisfies `pipeline.diarizing.DiarizerBackend`.
 
     ``folder`` (empty: where model files are kept) holds ``model``. ``stream`` are the settings of the clustering.
     """
@@ -62,6 +63,44 @@ class Ge2eDiarizer:
     @property
     def _path(self) -> Path:
         return _folder(GE2E, self.folder) / self.model
+
+
+@dataclass(frozen=True, slots=True)
+class CamPlusDiarizer:
+    """Tells speakers apart by CAM++ on torch, on the CPU; satisfies `pipeline.diarizing.DiarizerBackend`.
+
+    ``folder`` (empty: where model files are kept) holds ``model``. ``stream`` are the settings of the clustering.
+    """
+
+    folder: str = ""
+    model: str = "campplus_cn_en_common.pt"
+    stream: StreamOptions = field(default_factory=lambda: StreamOptions(clusters=ClusterOptions(same=0.6, alike=0.5)))
+
+    def missing(self) -> Sequence[Missing]:
+        """Name torch or the model if they are not here."""
+        return missing_packages(("torch",)) or _missing(CAMPPLUS, self._path, self.folder)
+
+    def pull(self, progress: Progress) -> None:
+        """Download the model."""
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the model, unless there is a folder of one's own; it serves all languages."""
+        _fetch(CAMPPLUS, self.folder, options, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[OnlineDiarizer]:
+        """Load the encoder into a thread of its own; raises `ModelError`."""
+        from models.diarize.campplus import CamPlus
+
+        for lack in self.missing():
+            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        with Lane("speakers") as lane:
+            yield OnlineDiarizer(lane, await lane.run(CamPlus.load, self._path), StreamingVad, self.stream)
+
+    @property
+    def _path(self) -> Path:
+        return _folder(CAMPPLUS, self.folder) / self.model
 
 
 def _folder(model: str, own: str) -> Path:
@@ -106,7 +145,7 @@ class OnlineDiarizer:
 
 
 class OnlineDiarizing:
-    """One stream whose speakers are told apart; satisfies `pipeline.contracts.Diarizing`."""
+    """One stream whose speakers are told apart; satisfies `pipeline.diarizing.Diarizing`."""
 
     def __init__(self, lane: Lane, stream: DiarizingStream, known: Sequence[str]) -> None:
         self._lane, self._stream, self._known = lane, stream, known

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speaker_mixtures import spoken
-from models.diarize.backend import Ge2eDiarizer
+from models.diarize.backend import CamPlusDiarizer, Ge2eDiarizer
+from models.diarize.campplus import CamPlus, filterbank
 from models.diarize.ge2e import Ge2e, mel_powers
 from models.model_files import models_folder
 from pipeline.errors import BadInput, ModelError
@@ -43,8 +44,14 @@ def test_the_network_is_that_of_torch():
     np.testing.assert_allclose(Ge2e.load(path)(samples), theirs, atol=2e-5)
 
 
-@needs("ge2e", "kokoro")
-async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name():
+BACKENDS = [
+    pytest.param(Ge2eDiarizer(), marks=needs("ge2e", "kokoro"), id="GE2E"),
+    pytest.param(CamPlusDiarizer(), marks=needs("campplus", "kokoro"), id="CAM++"),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name(backend):
     from models.tts.kokoro import Kokoro
     from pipeline.contracts import Voice
     from pipeline.events import ReadingUnit
@@ -62,7 +69,7 @@ async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name():
     pause = np.zeros(HZ // 2, np.float32)
     parts = [part for name in ("af_bella", "am_fenrir", "af_bella") for part in (speech[name], pause)]
     middles_s = (np.cumsum([len(part) for part in parts]) - np.array([len(part) for part in parts]) / 2)[::2] / HZ
-    async with Ge2eDiarizer().load() as diarizer:
+    async with backend.load() as diarizer:
         for known, named in (
             ({}, ["1", "2", "1"]),
             ({"Ana": AudioChunk(speech["af_bella"], HZ, 0.0)}, ["Ana", "1", "Ana"]),
@@ -94,10 +101,29 @@ async def test_what_cannot_be_heard_is_refused():
                 await diarizing.hear(AudioChunk(tones(150, 0.5), 8000, 0.0))
 
 
-async def test_missing_weights_are_told(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("backend", "name"), [(Ge2eDiarizer(), "ge2e"), (CamPlusDiarizer(), "campplus")])
+async def test_missing_weights_are_told(tmp_path, monkeypatch, backend, name):
+    pytest.importorskip("torch")
     monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
-    (lack,) = Ge2eDiarizer().missing()
+    (lack,) = backend.missing()
     assert lack.fetchable
-    with pytest.raises(ModelError, match="ge2e"):
-        async with Ge2eDiarizer().load():
+    with pytest.raises(ModelError, match=name):
+        async with backend.load():
             pass
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"head.conv1.weight": torch.ones(3)}, tmp_path / "a.pt")
+    for load, name in ((CamPlus.load, "CAM"), (Ge2e.load, "no tensors")):
+        with pytest.raises(ModelError, match=name):
+            load(tmp_path / "a.pt")
+
+
+def test_the_filterbank_is_kaldis_to_its_ends():
+    """A pure tone lies in the band of its frequency, and bands are spread by Kaldi's mel scale."""
+    mels = np.linspace(*(1127 * np.log(1 + np.array([20.0, 8000.0]) / 700)), 82)[1:-1]
+    for hz in (440.0, 1000.0, 3000.0):
+        energies = filterbank(np.sin(2 * np.pi * hz * np.arange(HZ) / HZ).astype(np.float32))
+        assert energies.shape == (98, 80)
+        assert abs(int(energies.mean(0).argmax()) - int(np.abs(mels - 1127 * np.log(1 + hz / 700)).argmin())) <= 1
