@@ -148,6 +148,10 @@ def _kokoro(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     yield "kokoro", Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "kokoro"
 
 
+def _diarizer(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    yield chosen.model, chosen.path
+
+
 def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.model_files import models_folder  # noqa: PLC0415
 
@@ -182,6 +186,8 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.tts.piper:Piper": _piper,
     "models.tts.qwen3:Qwen3TTS": _qwen,
     "models.tts.omnivoice:OmniVoice": _omnivoice,
+    "models.diarize.backend:Ge2eDiarizer": _diarizer,
+    "models.diarize.backend:CamPlusDiarizer": _diarizer,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 

@@ -40,7 +40,7 @@ class Ge2eDiarizer:
 
     def missing(self) -> Sequence[Missing]:
         """Name the model if it is not here."""
-        return _missing(GE2E, self._path, self.folder)
+        return _missing(GE2E, self.path, self.folder)
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
@@ -58,10 +58,11 @@ class Ge2eDiarizer:
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
         with Lane("speakers") as lane, threadpool_limits(1, user_api="blas"):  # one: its matrices are small
-            yield OnlineDiarizer(lane, await lane.run(Ge2e.load, self._path), StreamingVad, self.stream)
+            yield OnlineDiarizer(lane, await lane.run(Ge2e.load, self.path), StreamingVad, self.stream)
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """The file of the model."""
         return _folder(GE2E, self.folder) / self.model
 
 
@@ -78,7 +79,7 @@ class CamPlusDiarizer:
 
     def missing(self) -> Sequence[Missing]:
         """Name torch or the model if they are not here."""
-        return missing_packages(("torch",)) or _missing(CAMPPLUS, self._path, self.folder)
+        return missing_packages(("torch",)) or _missing(CAMPPLUS, self.path, self.folder)
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
@@ -96,10 +97,11 @@ class CamPlusDiarizer:
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
         with Lane("speakers") as lane:
-            yield OnlineDiarizer(lane, await lane.run(CamPlus.load, self._path), StreamingVad, self.stream)
+            yield OnlineDiarizer(lane, await lane.run(CamPlus.load, self.path), StreamingVad, self.stream)
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """The file of the model."""
         return _folder(CAMPPLUS, self.folder) / self.model
 
 

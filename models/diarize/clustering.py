@@ -18,8 +18,8 @@ class ClusterOptions:
     """Thresholds, as cosines of unit vectors, and seconds of speech.
 
     A window at least ``same`` to a speaker is that speaker's, and makes the speaker better known if it is ``learn_s`` long.
-    Two windows in a row of ``found_s`` each that are unlike all and at least ``alike`` to each other are a new speaker, up
-    to ``most``; the first one needs no second window.
+    Two windows in a row of ``found_s`` each that are at least ``alike`` to each other, and unlike all alone and together,
+    are a new speaker, up to ``most``; the first one needs no second window.
     """
 
     same: float = 0.70
@@ -57,7 +57,7 @@ class Clusters:
 
     def place(self, vector: Vector, length_s: float) -> Placed:
         """Take the next window's unit vector."""
-        scores = [float(total @ vector) / (float(np.linalg.norm(total)) + 1e-9) for total in self._sums]
+        scores = self._scores(vector)
         nearest = int(np.argmax(scores)) if scores else 0
         if scores and scores[nearest] >= self._options.same:
             self._unsure.clear()
@@ -71,6 +71,14 @@ class Clusters:
         self._unsure = [*(one for one in self._unsure if float(one @ vector) >= self._options.alike), vector]
         if scores and len(self._unsure) < 2:
             return Placed(None, nearest)
-        self._sums.append(np.sum(self._unsure, axis=0) * length_s / len(self._unsure))
+        together = np.sum(self._unsure, axis=0)
         self._unsure = []
+        scores = self._scores(together / (np.linalg.norm(together) + 1e-9))
+        if scores and max(scores) >= self._options.same:
+            return Placed(int(np.argmax(scores)), int(np.argmax(scores)))
+        self._sums.append(together * length_s / 2)
         return Placed(len(self._sums) - 1, len(self._sums) - 1, found=True)
+
+    def _scores(self, vector: Vector) -> list[float]:
+        """Compute the cosine of a unit vector with each speaker's mean."""
+        return [float(total @ vector) / (float(np.linalg.norm(total)) + 1e-9) for total in self._sums]

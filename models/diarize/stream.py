@@ -1,6 +1,6 @@
 """Who speaks on one stream: windows of speech, their speakers, and from when on that is decided (no I/O).
 
-While somebody speaks, the last 1.5 s of the stretch are encoded each 0.45 s; a pause ends a stretch. A moment has the
+While somebody speaks, the last 1.5 s of the stretch are encoded each 0.5 s; a pause ends a stretch. A moment has the
 speaker of the window whose center is nearest. That is decided as soon as a later window has a speaker, and at the latest
 ``decide_within_s`` after the moment, by the speaker who is nearest then; it is never revised.
 """
@@ -33,7 +33,7 @@ class StreamOptions:
     """
 
     window_s: float = 1.5
-    hop_s: float = 0.45
+    hop_s: float = 0.5
     first_s: float = 1.0
     pause_s: float = 0.25
     shortest_s: float = 0.5
