@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def _diarizer(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     yield chosen.model, chosen.path
 
 
+def _rapid_ocr(_: Any) -> Iterable[Place]:  # noqa: ANN401
+    """Its models are in the package."""
+    found = find_spec("rapidocr")
+    for folder in (found and found.submodule_search_locations) or ():
+        yield "rapidocr/models", Path(folder) / "models"
+
+
 def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.model_files import models_folder  # noqa: PLC0415
 
@@ -188,6 +196,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.tts.omnivoice:OmniVoice": _omnivoice,
     "models.diarize.backend:Ge2eDiarizer": _diarizer,
     "models.diarize.backend:CamPlusDiarizer": _diarizer,
+    "models.vision.rapid_ocr:RapidOcr": _rapid_ocr,
     "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 
