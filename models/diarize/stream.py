@@ -90,9 +90,7 @@ class DiarizingStream:
 
     def finish(self) -> SpeakerTurns:
         """Decide what is left."""
-        spans = self._end_stretch()
-        self._give_up(np.inf)
-        spans += self._decide(self._arrived_s)
+        spans = self._end_stretch() + self._decide(self._arrived_s, guess=True)
         return SpeakerTurns(tuple(spans), self._decided_s)
 
     def _restart(self, start_s: float) -> None:
@@ -144,33 +142,27 @@ class DiarizingStream:
         self._last = end
 
     def _decide_marks(self) -> list[SpeakerSpan]:
-        """Decide up to the last center whose speaker is sure, and what has waited for too long by who is nearest."""
-        late_s = self._time(self._at) - self._options.decide_within_s
-        self._give_up(late_s)
+        """Decide what has waited for too long by who is nearest, then up to the last center whose speaker is sure."""
+        spans = self._decide(self._time(self._at) - self._options.decide_within_s, guess=True)
         sure = [mark.center_s for mark in self._marks if mark.speaker is not None]
         nearest_s = self._options.hop_s / 2  # no later window will be nearer than that
-        return self._decide(max(late_s, sure[-1] + nearest_s) if sure else late_s)
+        return spans + (self._decide(sure[-1] + nearest_s) if sure else [])
 
-    def _give_up(self, late_s: float) -> None:
-        """Take who is nearest for the speaker of windows that nothing made sure in time."""
-        late = [mark.center_s <= late_s and mark.speaker is None for mark in self._marks]
-        if any(late):
-            self._marks = [
-                replace(mark, speaker=mark.nearest) if one else mark for mark, one in zip(self._marks, late, strict=True)
-            ]
+    def _decide(self, until_s: float, guess: bool = False) -> list[SpeakerSpan]:
+        """Give the spans from the last decision to ``until_s``, each moment with the nearest mark's speaker.
 
-    def _decide(self, until_s: float) -> list[SpeakerSpan]:
-        """Give the spans from the last decision to ``until_s``, each moment with the nearest sure mark's speaker."""
+        That is of marks that are sure, or of all with ``guess``.
+        """
         if until_s <= self._decided_s:
             return []
         begin_s, self._decided_s = self._decided_s, until_s
-        marks = [mark for mark in self._marks if mark.speaker is not None]
+        marks = [mark for mark in self._marks if guess or mark.speaker is not None]
         spans: list[SpeakerSpan] = []
         for index, mark in enumerate(marks):
             after_s = marks[index + 1].center_s if index + 1 < len(marks) else np.inf
             end_s = min(until_s, (mark.center_s + after_s) / 2)
             if end_s > begin_s:
-                spans.append(SpeakerSpan(begin_s, end_s, str(mark.speaker)))
+                spans.append(SpeakerSpan(begin_s, end_s, str(mark.nearest if mark.speaker is None else mark.speaker)))
                 begin_s = end_s
         kept = [mark for mark in self._marks if mark.center_s >= until_s - self._options.window_s]
         self._marks = (kept or self._marks[-1:])[-MARKS:]

@@ -131,3 +131,11 @@ def test_a_known_voice_has_the_first_number():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(Exception, match=next(iter(wrong))):
         ClusterOptions(**wrong)
+
+
+def test_a_short_word_of_somebody_known_is_theirs_also_where_it_is_not_sure():
+    """A window that is too short to be sure is of whoever is nearest, not of who spoke before."""
+    short = np.where(np.arange(round(0.7 * HZ)) % 3 > 0, np.float32(0.1), np.float32(0.55))  # mostly voice 0, with noise
+    audio = np.concatenate([voice(0, 3.0), silence(0.4), voice(1, 3.0), silence(1.2), short, silence(2.0), voice(1, 3.0)])
+    spans = spans_of(audio, options=StreamOptions(clusters=ClusterOptions(same=0.95)))
+    assert speaker_at(spans, 7.9) == "0"
