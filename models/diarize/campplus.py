@@ -45,12 +45,19 @@ class CamPlus:
 
     @classmethod
     def load(cls, path: Path) -> CamPlus:
-        """Read the weights; raises `ModelError` for another file."""
+        """Read the weights, in the thread that will compute; raises `ModelError` for another file."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
         tensors = {name: value for name, value in read_tensors(path).items() if value.dtype == np.float32}
         missing = [name for name in needed() if name not in tensors]
         if missing:
             raise ModelError(f"{path} is no CAM++ encoder: it has no {missing[0]}")
-        return cls(tensors)
+        encoder = cls(tensors)
+        encoder(np.zeros(FRAME * BANDS, np.float32))  # sets up torch's threads for the one that loads it, which computes
+        threadpool_limits(
+            1, user_api="openmp"
+        )  # of this thread alone: its matrices are small, and others would wait busily
+        return encoder
 
     def __call__(self, samples: Samples) -> Vector:
         """Map 16 kHz speech [n], at least 0.1 s, to a unit vector [192]."""
