@@ -50,7 +50,7 @@ class CommitOptions:
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
     sure_probability: float = 0.8
-    weak_s: float = 2.0
+    weak_s: float = 2.4
     hold_words: int = 2
     pause_probability: float = 0.6
     flush_probability: float = 0.2
