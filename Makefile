@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 SOURCES := pipeline models benchmarks tests docs examples requirements translate_live.py
 TALK := $(sort $(wildcard benchmarks/data/speech/austen-*.flac))
 MODELS := $(or $(TRANSLATE_LIVE_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/translate-live/models)
-TEST_MODELS := whisper-base whisper-tiny.en bergamot-enpt bergamot-pten kokoro
+TEST_MODELS := whisper-base whisper-tiny.en bergamot-enpt bergamot-pten kokoro ge2e
 MODEL_TESTS := $(filter-out %_official.py,$(sort $(wildcard tests/*/test_qwen3_*.py tests/*/qwen3/test_*.py tests/*/test_mt_*.py)))
 DEMO := demo/talk.pt.wav demo/talk.vtt demo/events.jsonl
 
