@@ -10,6 +10,7 @@ from models.asr.whisper.hallucination_filter import (
     is_said_already,
     loop_begin,
     squeezed_begin,
+    stutter_begin,
     token_budget,
 )
 from models.asr.whisper.hypothesis import HeardWord
@@ -41,6 +42,17 @@ def test_people_repeat_themselves():
     assert loop_begin([], words(*[" stop"] * 2, tokens=6)) is None
     assert is_real(said[1:])
     assert not is_real(words(*[" stop"] * 14, length_s=0.02)[7:])
+
+
+def test_a_word_that_is_itself_a_loop_is_found():
+    def word(*tokens):
+        return HeardWord(" ill-d-d", 1.0, 2.0, 0.6, tokens)
+
+    assert stutter_begin([*words(" an"), word(5, *[6, 7] * 6)]) == 1
+    assert stutter_begin([word(*[6] * 12)]) == 0
+    assert stutter_begin([word(6, 7, 6, 7, 6, 7)]) is None, "ha-ha-ha is said"
+    assert stutter_begin([word(*range(30))]) is None
+    assert stutter_begin([word(*range(4), *range(4), *range(4))]) is None
 
 
 def test_words_the_model_itself_doubts_are_invented():

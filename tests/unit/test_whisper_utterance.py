@@ -174,6 +174,18 @@ def test_a_loop_in_the_silence_after_speech_is_seen_before_its_copies_are_droppe
     assert Committer("hybrid", CommitOptions()).plausible(loop, window, bare=False) is None
 
 
+def test_what_a_stuttering_word_stands_for_is_what_was_heard_there_before():
+    window = window_of("#" * 60)
+    committer = Committer("hybrid", CommitOptions())
+    stutter = HeardWord(" ill-d-d-d-d-d-d", 1.9, 2.8, 0.6, (3, *[4, 5] * 6))
+    loop = Hypothesis((HeardWord(" an", 1.5, 1.9, 0.9, (1,)), stutter), "en")
+    before = [HeardWord(text, 1.5 + 0.4 * n, 1.9 + 0.4 * n, 0.8, (9,)) for n, text in enumerate((" an", " ill", " man"))]
+    assert committer.plausible(loop, window, bare=False, before=before) is None
+    heard = committer.plausible(loop, window, bare=True, before=before)
+    assert [word.text for word in heard] == [" an", " ill", " man"]
+    assert [word.text for word in committer.plausible(loop, window, bare=True)] == [" an"]
+
+
 def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
     """After a forced word the decoder may go on with a mark or with the rest of that word."""
     window = window_of("#" * 60)

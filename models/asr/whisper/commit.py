@@ -20,6 +20,7 @@ from models.asr.whisper.hallucination_filter import (
     is_real,
     loop_begin,
     squeezed_begin,
+    stutter_begin,
 )
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, spoken
 from models.asr.whisper.vocabulary import Vocabulary
@@ -27,6 +28,7 @@ from models.asr.whisper.window import Window
 from models.asr.whisper.words import UNSPACED, whole_words
 from pipeline.errors import check_range
 
+SAME_PLACE_S = 0.1  # by which words of two hypotheses may be apart
 STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is committed
 
 PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
@@ -145,16 +147,24 @@ class Committer:
     options: CommitOptions
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
-    def plausible(self, hypothesis: Hypothesis, window: Window, bare: bool) -> list[HeardWord] | None:
+    def plausible(
+        self, hypothesis: Hypothesis, window: Window, bare: bool, before: Sequence[HeardWord] = ()
+    ) -> list[HeardWord] | None:
         """The words that were said after those that led the decoder, less what was invented.
 
         None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
+        What a word that is itself a loop stands for is taken from the tentative words ``before``.
         """
         heard = hypothesis.words
         # Before any filter: copies that lie in silence would be dropped, and the first of them believed.
         kept = loop_begin([] if bare else window.lead, heard)
-        if kept is not None and not bare:
+        stuttered = stutter_begin(heard)
+        if (kept is not None or stuttered is not None) and not bare:
             return None
+        if stuttered is not None:
+            said_s = heard[stuttered].start
+            heard = [*heard[:stuttered], *(word for word in before if word.start >= said_s - SAME_PLACE_S)]
+            kept = None
         if kept is not None and not is_real(heard[kept:]):
             heard = heard[:kept]
         heard = heard[: squeezed_begin(heard)]

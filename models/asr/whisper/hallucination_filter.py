@@ -6,6 +6,7 @@ Each looks at words, times and probabilities; none compares text alone, because 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import log
 from statistics import fmean
 
@@ -15,6 +16,7 @@ TOKENS_PER_SECOND = 8
 SPARE_TOKENS = 8
 LOOP_REPEATS = 3
 LOOP_TOKENS = 12
+STUTTER_REPEATS = 4  # within a word
 LONGEST_PHRASE = 8
 NO_SPEECH = 0.6
 NO_SPEECH_LOG_PROBABILITY = -1.0
@@ -40,6 +42,18 @@ def loop_begin(before: Sequence[HeardWord], words: Sequence[HeardWord]) -> int |
         run = everything[begin:]
         if len(run) >= LOOP_REPEATS * length and sum(len(word.tokens) for word in run) >= LOOP_TOKENS:
             return max(0, begin + length - len(before))
+    return None
+
+
+def stutter_begin(words: Sequence[HeardWord]) -> int | None:
+    """Count the ``words`` before one that is itself a loop, as "ill-d-d-d-d-d"; None: there is none."""
+    for index, word in enumerate(words):
+        tokens = word.tokens
+        for length in range(1, len(tokens) // STUTTER_REPEATS + 1):
+            same = [tokens[place] == tokens[place + length] for place in range(len(tokens) - length)]
+            longest = max((len(list(run)) for equal, run in groupby(same) if equal), default=0)
+            if longest >= (STUTTER_REPEATS - 1) * length and longest + length >= LOOP_TOKENS:
+                return index
     return None
 
 

@@ -114,7 +114,7 @@ class Utterance:
     def settle(self, hypothesis: Hypothesis, last: bool, bare: bool, may_commit: bool) -> None:
         """Commit what is settled and show the rest, or ask to decode `again`. ``last``: speech has stopped."""
         window = self.window
-        heard = self._committer.plausible(hypothesis, window, bare)
+        heard = self._committer.plausible(hypothesis, window, bare, self._tail)
         words = None if heard is None else _unsaid(window.read(hypothesis.forced, heard, bare), window.words)
         self.again = self.bare_next = False
         if (may_commit and words is not None and self._deaf(words, bare)) or (not words and self._deaf_after_pause()):
