@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def watching_of(arguments: argparse.Namespace, files: Sequence[str]) -> Watching | None:
     """Open what is watched; raises `BadInput` for what cannot be, and `DeviceError` where the screen cannot be seen."""
+    from pipeline.clock import LoopClock  # noqa: PLC0415
     from pipeline.sources.frames import FilmFrames, watched  # noqa: PLC0415 - not for help
     from pipeline.stages.see import Watching  # noqa: PLC0415
 

@@ -52,11 +52,11 @@ class Voices:
             raise Refusal(403, "not_allowed", "this key may not enrol voices")
         if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
             raise Refusal(413, "invalid_event", f"both recordings have at most {MOST_BYTES // 10**6} MB, and state it")
-        if self._enrolling.locked():
-            raise Refusal(503, "capacity", "another voice is being enrolled", retry_after_s=RETRY_S)
-        async with self._enrolling:
-            with tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
-                wish = await _wish(request, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
+            wish = await _wish(request, Path(folder))
+            if self._enrolling.locked():
+                raise Refusal(503, "capacity", "another voice is being enrolled", retry_after_s=RETRY_S)
+            async with self._enrolling:
                 record = await _enrolled(wish, service, key, Path(folder))
         return JSONResponse(described(record), 201)
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.voices.record import Consent
 from pipeline.voices.reference_clip import AnalysedRecording, resampled
 
 SHORTEST_S = 1.5  # of speech: no statement is shorter
+ALIKE = 0.5  # letters in common of a name and what was heard in its place: Ana and Anna, not Bert
 AGREEMENT = 0.9  # the share of words that must be heard, in order, of the longer of both
 PRODUCT = "translate live"
 
@@ -44,6 +46,7 @@ class Statement:
     language: str
     text: str
     own: bool  # given by the user, not our sentence
+    name: str  # of the voice, which the text holds
 
 
 def statement_for(name: str, language: str, who: str, own_text: str | None) -> Statement:
@@ -54,14 +57,14 @@ def statement_for(name: str, language: str, who: str, own_text: str | None) -> S
     if own_text is not None:
         if not names(own_text, name):
             raise BadInput(f"a consent must name translate-live and {name!r}, as: {consent_sentence('en', name)}")
-        return Statement(who, language, own_text, own=True)
+        return Statement(who, language, own_text, own=True, name=name)
     sentence = consent_sentence(language, name)
     if sentence is None:
         raise BadInput(
             f"there is no statement in {language_name(language)} yet",
             hint=f"a text of consent with what the speaker says, naming translate-live and {name}",
         )
-    return Statement(who, language, sentence, own=False)
+    return Statement(who, language, sentence, own=False, name=name)
 
 
 def missing_consent(statement: Statement) -> BadInput:
@@ -113,6 +116,12 @@ async def recognized(recognizer: Recognizer, samples: Samples, language: str, ex
 
 
 def _refuse_other(path: Path, statement: Statement, said: str) -> None:
+    if agrees(statement.text, said) and not names_heard(statement, said):
+        raise BadInput(
+            f'{path} is no consent to the voice {statement.name!r}: "{said}" was heard, without that name; '
+            "record it again, slowly and clearly",
+            hint=how_to(statement),
+        )
     if agrees(statement.text, said):
         return
     raise BadInput(
@@ -159,6 +168,23 @@ def agrees(statement: str, heard: str) -> bool:
     """Tell if the statement was said: enough of its words, and no denial that it does not contain."""
     denied = (set(tokens(heard)) - set(tokens(statement))) & _NEGATIONS
     return agreement(statement, heard) >= AGREEMENT and not denied
+
+
+def names_heard(statement: Statement, said: str) -> bool:
+    """Tell if the voice's name, or something like it, was said in its place: recognizers spell names as they like."""
+    wanted, heard, name = tokens(statement.text), tokens(said), tokens(statement.name)
+    places = [place for place in range(len(wanted)) if wanted[place : place + len(name)] == name]
+    if not places:
+        return True
+    first, last = places[-1], places[-1] + len(name)
+    meant, instead = "", ""
+    for kind, begin, end, from_, to in SequenceMatcher(None, wanted, heard, autojunk=False).get_opcodes():
+        if begin < last and end > first and kind == "equal":
+            meant += "".join(wanted[max(begin, first) : min(end, last)])
+            instead += "".join(heard[from_ + max(0, first - begin) : to - max(0, end - last)])
+        elif begin < last and end > first:
+            meant, instead = meant + "".join(wanted[begin:end]), instead + "".join(heard[from_:to])
+    return SequenceMatcher(None, meant, instead, autojunk=False).ratio() >= ALIKE
 
 
 def names(statement: str, name: str) -> bool:

@@ -241,6 +241,8 @@ def test_the_table_of_events_names_every_field_and_no_other():
         events.DeviceLost("d"),
         events.DeviceBack("d"),
         events.Fault("speak", "m", fatal=False),
+        events.SpeakerFound("s", 0.0),
+        events.Seen(("n",), 0.0),
     ]
     page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     documented = {}

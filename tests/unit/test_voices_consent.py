@@ -152,3 +152,24 @@ async def test_a_moment_of_speech_is_no_consent(tmp_path):
     found = analyse(await read_recording(path), Always())
     with pytest.raises(BadInput, match=r"1.0 s of speech, which is no consent"):
         await given_consent(statement_for("anna", "en", "anna", None), found, Reader(""))
+
+
+@pytest.mark.parametrize(
+    ("name", "heard", "accepted"),
+    [
+        *(("anna", said, True) for said in ("Anna", "Ana", "Hannah")),
+        *(("anna", said, False) for said in ("Bert", "")),
+        ("joao", "João", True),
+        ("bert", "anna", False),
+        ("mary ann", "Mary Anne", True),
+        ("mary ann", "Peter Paul", False),
+    ],
+)
+async def test_a_consent_names_the_voice_it_is_for(found, name, heard, accepted):
+    statement = statement_for(name, "en", "somebody", None)
+    reader = Reader(consent_sentence("en", heard))
+    if accepted:
+        assert (await given_consent(statement, found, reader)).checked == "heard"
+        return
+    with pytest.raises(BadInput, match=f"no consent to the voice '{name}'"):
+        await given_consent(statement, found, reader)

@@ -163,7 +163,7 @@ class Committer:
             return None
         if stuttered is not None:
             said_s = heard[stuttered].start
-            heard = [*heard[:stuttered], *(word for word in before if word.start >= said_s - SAME_PLACE_S)]
+            heard = (*heard[:stuttered], *(word for word in before if word.start >= said_s - SAME_PLACE_S))
             kept = None
         if kept is not None and not is_real(heard[kept:]):
             heard = heard[:kept]
