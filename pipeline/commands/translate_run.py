@@ -219,6 +219,7 @@ def _films(plan: Plan, length_s: float | None, tell: Callable[[str], None]) -> I
             spoken=request.spoken_targets,
             language=request.languages[0] if len(request.languages) == 1 else "",
             pace=plan.profile.pace if plan.profile else None,
+            speaks_own=request.same_language == "speak",
             original=options.original,
             length_s=length_s,
             tell=tell,

@@ -14,6 +14,7 @@ from pipeline.audio.mixer import PATIENCE_S
 from pipeline.contracts import ChoosesDelivery, Delivery, Sink
 from pipeline.events import AudioChunk, Event, Fault, Lag, Notice, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for
 from pipeline.lane import Lane
+from pipeline.languages import same_language
 from pipeline.policies.pace import PaceOptions
 from pipeline.sinks.caption_text import uncapitalized
 from pipeline.sinks.cues import Cue, CueLayout
@@ -30,11 +31,11 @@ class Film:
     """A `Sink` that writes the film ``source`` with tracks of translated speech and captions to ``path``.
 
     ``spoken`` are the targets that get a track of speech, ``targets`` those that get captions, beside those of the language
-    that was spoken. ``pace`` limits how far speech is hurried and how late it may be; the session's own pace should be
-    `unhurried`, since speech is placed here. The original is mixed under it at the gain ``original``, and kept as a track
-    of its own. A session that is stopped before ``length_s`` leaves a film up to there; ``tell`` is given a last line. The
-    file is made by the first event. Raises `BadInput` for a container that cannot hold the film, and `DeviceError` where
-    it cannot be written.
+    that was spoken. Speech that is in a target already is spoken anew if the film ``speaks_own``. ``pace`` limits how far
+    speech is hurried and how late it may be; the session's own pace should be `unhurried`, since speech is placed here. The
+    original is mixed under it at the gain ``original``, and kept as a track of its own. A session that is stopped before
+    ``length_s`` leaves a film up to there; ``tell`` is given a last line. The file is made by the first event. Raises
+    `BadInput` for a container that cannot hold the film, and `DeviceError` where it cannot be written.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Film:
         spoken: Sequence[str],
         language: str = "",
         pace: PaceOptions | None = None,
+        speaks_own: bool = False,
         original: float = 0.0,
         length_s: float | None = None,
         tell: Callable[[str], None] = lambda line: None,
@@ -58,6 +60,7 @@ class Film:
         self._targets = tuple(targets)
         self._spoken = tuple(spoken)
         self._language = language
+        self._speaks_own = speaks_own
         self._length_s = length_s
         self._tell = tell
         loudness = LoudnessMeter()
@@ -120,7 +123,7 @@ class Film:
         for track in self._captions:
             if unit.target in {"", track.target}:
                 track.add(unit)
-        if unit.target in self._dubs:
+        if unit.target in self._dubs and (self._speaks_own or not same_language(unit.source_language, unit.target)):
             self._dubs[unit.target].expect(unit)
 
     def _add_speech(self, event: SpeechChunk | Lag | Skipped) -> None:
@@ -145,8 +148,8 @@ class Film:
                 await self._lane.run(file.begin, [*self._spoken], [*self._targets, self._language])
             known = [len(dub.skipped) for dub in self._dubs.values()]
             await self._write_second_by_second(file, final)
-            for dub, before in zip(self._dubs.values(), known, strict=True):
-                self.notices += dub.skipped[before:]
+            for (target, dub), before in zip(self._dubs.items(), known, strict=True):
+                self.notices += [replace(skipped, target=target) for skipped in dub.skipped[before:]]
             self.notices += file.notices
             file.notices.clear()
         except Exception:

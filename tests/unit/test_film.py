@@ -115,6 +115,35 @@ async def test_captions_of_every_target_and_a_track_for_each_that_is_spoken(talk
         assert best_place(track(out, number, RATE), noise(0, 0.2), RATE, (0, 6))[0] == pytest.approx(start, abs=0.01)
 
 
+async def test_a_unit_too_late_for_one_track_is_spoken_in_the_other(talk, tmp_path):
+    out = tmp_path / "out.mkv"
+    film = Film(talk, out, targets=["es", "ca"], spoken=["es", "ca"], language="en")
+    for number, start in enumerate((0.5, 3.0, 3.6)):
+        for target in ("es", "ca"):
+            await film.put(unit(number, start, start + 0.5, target=target))
+    for number, seconds in enumerate((20.0, 0.6, 0.6)):
+        await film.put(replace(said(number, seconds), target="es"))
+    await film.put(AudioChunk(SOUND, RATE, 0.0))
+    await film.put(AudioChunk(np.tile(SOUND, 4), RATE, 8.0))
+    assert film.notices == [Skipped(1, 1, TOO_LATE, "es")]
+    await film.put(film.notices[0])
+    for number in range(3):
+        await film.put(replace(said(number), target="ca"))
+    await film.close()
+    assert best_place(track(out, 1, RATE), noise(1, 0.2), RATE, (0, 8))[1] > 0.5
+
+
+@pytest.mark.parametrize("speaks_own", [False, True])
+async def test_speech_that_is_in_the_target_already_is_waited_for_only_if_it_is_spoken(talk, tmp_path, speaks_own):
+    film = Film(talk, tmp_path / "out.mkv", targets=["es"], spoken=["es"], language="es", speaks_own=speaks_own)
+    await film.put(AudioChunk(SOUND[: RATE // 2], RATE, 0.0))
+    await film.put(replace(unit(0, 0.1, 0.4), source_language="es"))
+    await film.put(AudioChunk(np.tile(SOUND, 4), RATE, 0.5))
+    written_s = film._file.sound_s
+    await film.close()
+    assert (written_s < 1.0) == speaks_own
+
+
 async def test_the_original_is_mixed_under_at_a_gain_and_kept(talk, tmp_path):
     out = tmp_path / "out.mkv"
     await dub(talk, out, original=0.5)
