@@ -236,6 +236,15 @@ async def test_every_update_knows_the_languages_and_as_many_of_the_expected_word
     assert context == ("Kubernetes", "Helm", *(f"word{number}" for number in range(126)))
 
 
+async def test_the_update_after_speech_stopped_is_known_as_the_last():
+    script, audio = speech(words=6)
+    engine = ScriptedEngine(script, PERFECT)
+    slow = Slow(engine, 0.0)
+    await all_words(recognizer(engine, slow), audio)
+    assert not slow.jobs[0].last
+    assert slow.jobs[-1].last
+
+
 def test_a_term_that_was_said_is_expected_before_those_that_were_not():
     terms = [f"term{number:03}" for number in range(300)]
     vocabulary = Vocabulary(terms, lambda text: tuple(text.strip(" .").split(", ")))
@@ -268,6 +277,7 @@ def heard_so(*words):
 )
 def test_a_second_hearing_is_taken_if_it_says_a_term_and_is_likelier_for_it(again, taken):
     first = heard_so((" Mr.", 0.9), (" Ashwood", 0.5), (" had", 0.8))
-    assert is_doubtful(first.words)
-    assert not is_doubtful(first.words[:2]), "the last word may be half heard"
+    assert is_doubtful(first.words, last=False)
+    assert not is_doubtful(first.words[:2], last=False), "the last word may be half heard"
+    assert is_doubtful(first.words[:2], last=True), "nothing more of it will be heard"
     assert says_a_term(Terms(" Dashwood, Combe Magna."), first, again) == taken

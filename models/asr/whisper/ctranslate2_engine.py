@@ -112,7 +112,10 @@ class CTranslate2Engine:
         heard = self.detect(encoded, jobs)
         languages = [job.language or max(row, key=lambda code: row[code]) for job, row in zip(jobs, heard, strict=True)]
         hypotheses = self._read(encoded, jobs, languages, heard)
-        doubts = [bool(job.terms.tokens) and is_doubtful(found.words) for job, found in zip(jobs, hypotheses, strict=True)]
+        doubts = [
+            bool(job.terms.tokens) and is_doubtful(found.words, job.last)
+            for job, found in zip(jobs, hypotheses, strict=True)
+        ]
         if any(doubts):
             told = [replace(job, context=job.terms.tokens + job.context) for job in jobs]
             rows = zip(doubts, jobs, hypotheses, self._read(encoded, told, languages, heard), strict=True)

@@ -45,7 +45,7 @@ class Job:
     ``prefix``, the tokens of words in the window, word by word; ``context`` is text before the window. An engine in doubt
     about what it heard decodes again with ``terms`` before all of it.
     ``language`` None: the engine takes the likeliest of ``allowed``. ``detect``: tell the languages' probabilities.
-    ``greedy``: without beam search.
+    ``greedy``: without beam search. ``last``: speech has stopped, everything heard is settled.
     """
 
     start: float
@@ -59,6 +59,7 @@ class Job:
     detect: bool = False
     max_new_tokens: int = 64
     greedy: bool = False
+    last: bool = False
 
     @property
     def prefix_tokens(self) -> list[int]:

@@ -37,10 +37,9 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Update:
-    """A job at work. ``last``: speech has stopped, everything heard is settled. ``bare``: without prefix and context."""
+    """A job at work. ``bare``: without prefix and context."""
 
     job: Job
-    last: bool
     bare: bool
 
 
@@ -122,12 +121,12 @@ class Stream:
             raise RuntimeError("a hypothesis came that nobody asked for")
         self._update = None
         self._load.observe(cost_s)
-        if self._is_other_language(hypothesis, utterance, update.last):
+        if self._is_other_language(hypothesis, utterance, update.job.last):
             return
-        utterance.settle(hypothesis, update.last, update.bare, self._language.settled)
+        utterance.settle(hypothesis, update.job.last, update.bare, self._language.settled)
         if utterance.again:
             return
-        if update.last:
+        if update.job.last:
             self._flush_due, self._flushed = False, True
         utterance.trim(min(FRUGAL_WINDOW_S, self._options.window_s) if self._degradation.frugal else self._options.window_s)
         self._schedule()
@@ -180,8 +179,9 @@ class Stream:
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - (window.start if bare else window.led_until)),
             greedy=self._degradation.frugal,
+            last=self._flush_due,
         )
-        return _Update(job, self._flush_due, bare)
+        return _Update(job, bare)
 
     def _is_other_language(self, hypothesis: Hypothesis, utterance: Utterance, last: bool) -> bool:
         """Weigh the language; True if the hypothesis is in one that turned out wrong, and must be decoded again."""

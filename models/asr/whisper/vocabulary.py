@@ -77,9 +77,9 @@ class Vocabulary:
         self.tokens = self._encode(_prompt(self._terms[:fitting])) if fitting else ()
 
 
-def is_doubtful(words: Sequence[HeardWord]) -> bool:
-    """True if a word but the last, which may be half heard, can be another one."""
-    return any(word.probability < DOUBT for word in words[:-1])
+def is_doubtful(words: Sequence[HeardWord], last: bool) -> bool:
+    """True if a word can be another one; the last word, which may be half heard, counts where speech has stopped."""
+    return any(word.probability < DOUBT for word in (words if last else words[:-1]))
 
 
 def says_a_term(terms: Terms, found: Hypothesis, again: Hypothesis) -> bool:
