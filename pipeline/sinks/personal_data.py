@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import BadInput, nearest
+from pipeline.scripts import IDEOGRAPHS, RUNNING_ON
 
 KINDS = ("email", "iban", "card", "ip", "phone")
 """What is found by its form, surest first; ``name`` is what a list holds."""
 MOST_NAMES = 10_000
 
+_E = rf"[^\W{IDEOGRAPHS}{RUNNING_ON}\uac00-\ud7a3]"  # a letter or digit that a number may not touch: of a script with spaces
+_ALONE, _END = rf"(?<!{_E})", rf"(?!{_E})"
 _AT, _DOT = "at|arroba|chez", "dot|punto|ponto|point|punkt"  # as people say an address
-_EMAIL = re.compile(rf"[\w.+-]+(?:\s?@\s?|\s+(?:{_AT})\s+)[\w-]+(?:(?:\.|\s+(?:{_DOT})\s+)[\w-]+)+", re.IGNORECASE)
-_IBAN = re.compile(r"(?<!\w)([A-Z]{2})[ -]?\d[ -]?\d(?:[ -]?[A-Z0-9]){11,30}")
-_DIGITS = re.compile(r"(?<![\w.])\d(?:[ .-]{0,1}\d){12,}(?!\w)")
-_IP4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w])(?!\.\d)")
-_IP6 = re.compile(r"(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
-_PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:(?:[ ./-]|\s?[()]\s?|\s-\s)?\d){6,14}(?!\w)(?![.,]\d)")
+_BEFORE_AT = rf"[\w.+-]+(?:\s?@\s?|\s+(?:{_AT})\s+)|(?:^|(?<=^\s))(?:@\s?|(?:{_AT})\s+)"  # or gone in an earlier text
+_EMAIL = re.compile(rf"(?:{_BEFORE_AT})[\w-]+(?:(?:\.|\s+(?:{_DOT})\s+)[\w-]+)+", re.IGNORECASE)
+_IBAN = re.compile(rf"{_ALONE}([A-Z]{{2}})[ -]?\d[ -]?\d(?:[ -]?[A-Z0-9]){{11,30}}")
+_DIGITS = re.compile(rf"{_ALONE}(?<!\.)\d(?:[ .-]?\d){{12,}}{_END}")
+_IP4 = re.compile(rf"{_ALONE}(?<!\.)(?:\d{{1,3}}\.){{3}}\d{{1,3}}{_END}(?!\.\d)")
+_IP6 = re.compile(rf"{_ALONE}(?<!:)[0-9A-Fa-f]{{0,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}}{_END}(?!:)")
+_PHONE = re.compile(rf"{_ALONE}(?<![.,])\+?\(?\d(?:(?:[ ./-]|\s?[()]\s?|\s-\s)?\d){{6,14}}{_END}(?![.,]\d)")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(?:(?:19|20)\d\d[ /-]?)+")
 _AMOUNT = re.compile(r"[1-9]\d?(?: \d{3})+|\d{1,3}(?:\.\d{3})+")
 _IBAN_REGISTRY = (  # country and length
@@ -34,7 +38,7 @@ _IBAN_REGISTRY = (  # country and length
 )
 _IBAN_LENGTHS = {country: int(length) for country, length in re.findall(r"([A-Z]{2})(\d\d)", _IBAN_REGISTRY)}
 _OPEN = re.compile(
-    rf"(?:[(+]|(?<!\w)[(+]?(?:\d[\d./()-]*|[A-Z]{{2}}\d[\dA-Z]*|[A-Z]{{2}}))\s*$|(?<!\w)(?:{_AT}|{_DOT}|@)(?:\s+[\w-]+)?\s*$",
+    rf"(?:[(+]|{_ALONE}[(+]?(?:\d[\d./()-]*|[A-Z]{{2}}\d[\dA-Z]*|[A-Z]{{2}}))\s*$|{_ALONE}(?:{_AT}|{_DOT}|@)(?:\s+[\w-]+)?\s*$",
     re.IGNORECASE,
 )
 """The end of a text that what follows may complete: digits, two letters, or an address that is being said."""
@@ -63,7 +67,7 @@ class PersonalData:
         names = {tuple(folded(name).split()) for name in self.names if name.strip()}
         if names:
             spelt = sorted((r"\s+".join(map(re.escape, name)) for name in names), key=len, reverse=True)
-            object.__setattr__(self, "_pattern", re.compile(rf"(?<!\w)(?:{'|'.join(spelt)})(?!\w)"))
+            object.__setattr__(self, "_pattern", re.compile(rf"{_ALONE}(?:{'|'.join(spelt)}){_END}"))
             begun = frozenset(name[:count] for name in names for count in range(1, len(name)))
             object.__setattr__(self, "_begun", begun)
 
@@ -105,7 +109,13 @@ NOTHING = PersonalData(frozenset())
 
 def folded(text: str) -> str:
     """Fold case and accents, character by character, so that places stay."""
-    return "".join(unicodedata.normalize("NFD", character)[0].lower()[:1] or character for character in text)
+    return "".join(_base(character).lower()[:1] or character for character in text)
+
+
+def _base(character: str) -> str:
+    """Take the accents of a letter; the letters of which a Korean syllable is made are none."""
+    base, *marks = unicodedata.normalize("NFD", character)
+    return base if all(map(unicodedata.combining, marks)) else character
 
 
 def read_names(file: Path) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from pipeline.sinks.personal_data import KINDS, PersonalData, read_names
 from pipeline.sinks.redaction import HELD_S, MOST_HELD, Redacting
 from tests.scripted import SetClock
 
-ALL = PersonalData(names=("Ana García", "Müller", "John Smith"))
+ALL = PersonalData(names=("Ana García", "Müller", "John Smith", "田中", "김민수"))
 FOUND = [
     ("write to john.smith+x@mail.example.com today", "write to [email] today"),
     ("it is ana at example dot com, please", "it is [email], please"),
     ("es ana arroba ejemplo punto es", "es [email]"),
+    (" at example dot com, that is it", " [email], that is it"),  # its beginning went out with an earlier caption
     ("call +34 612 345 678 now", "call [phone] now"),
     ("call 212-555-0123.", "call [phone]."),
     ("call (212) 555-0123 or 0171 2345678", "call [phone] or [phone]"),
@@ -31,6 +32,13 @@ FOUND = [
     ("DE89 3704 0044 0532 0130 00 I said", "[iban] I said"),
     ("GB82 WEST 1234 5698 7654 32", "[iban]"),
     ("from 10.0.0.1 to 2001:db8::1", "from [ip] to [ip]"),
+    ("我的电话是13812345678。", "我的电话是[phone]。"),
+    ("卡号是4111111111111111吧", "卡号是[card]吧"),
+    ("IPは192.168.1.20です", "IPは[ip]です"),
+    ("번호는 010-1234-5678입니다", "번호는 [phone]입니다"),
+    ("เบอร์0812345678ครับ", "เบอร์[phone]ครับ"),
+    ("口座はDE89370400440532013000です", "口座は[iban]です"),
+    ("田中さん와 김민수입니다", "[name]さん와 [name]입니다"),
     ("I am ana  garcia, and JOHN SMITH's here, Muller too", "I am [name], and [name]'s here, [name] too"),
 ]
 KEPT = [
@@ -41,6 +49,7 @@ KEPT = [
     "chapter 3, verse 16, page 1234567",
     "Anabel García met Smith and Johnson",
     "version 3.11.2 of the year 42",
+    "감명식 씨",
     "at home, at 5, look at the dot",
     "",
 ]
@@ -135,6 +144,15 @@ async def test_however_a_talk_is_cut_no_secret_comes_out_and_nothing_else_is_los
     assert [one.number for one in units] == list(range(number))
     assert not any(one.tentative for one in heard)
     assert len(kept.events) == 3 * number
+
+
+async def test_a_number_that_goes_on_is_held_back_where_words_are_not_spaced_too():
+    kept = Kept()
+    sink = Redacting(kept, ALL, SetClock())
+    await sink.put(Transcript((Word("电话是1381", 0, 1, 1.0),), (), "zh", 1.0, 0.0, False))
+    await sink.put(Transcript((Word("2345678。", 1, 2, 1.0),), (), "zh", 2.0, 0.0, True))
+    await sink.close()
+    assert "".join(text_of(one.committed) for one in kept.events) == "电话是[phone]。"
 
 
 async def test_what_may_go_on_is_held_for_a_while_only():
