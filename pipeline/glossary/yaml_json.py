@@ -32,9 +32,13 @@ def _parsed(file: str, text: str) -> yaml.Node | None:
             json.loads(text)
         except json.JSONDecodeError as error:
             raise BadInput(f"{file}:{error.lineno}: {error.msg}, column {error.colno}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists
+            raise BadInput(f"{file}: not JSON that can be read", hint='{"source": "target"}') from error
         text = _as_yaml(text)
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except RecursionError as error:
+        raise BadInput(f"{file}: not YAML that can be read: too many lists in lists", hint="source: target") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

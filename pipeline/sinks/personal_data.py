@@ -18,7 +18,9 @@ KINDS = ("email", "iban", "card", "ip", "phone")
 """What is found by its form, surest first; ``name`` is what a list holds."""
 MOST_NAMES = 10_000
 
-_E = rf"[^\W{IDEOGRAPHS}{RUNNING_ON}\uac00-\ud7a3]"  # a letter or digit that a number may not touch: of a script with spaces
+_E = (
+    rf"[^\W{IDEOGRAPHS}{RUNNING_ON}\uac00-\ud7a3]"  # a letter or digit that a number may not touch: of a script with spaces
+)
 _ALONE, _END = rf"(?<!{_E})", rf"(?!{_E})"
 _AT, _DOT = "at|arroba|chez", "dot|punto|ponto|point|punkt"  # as people say an address
 _BEFORE_AT = rf"[\w.+-]+(?:\s?@\s?|\s+(?:{_AT})\s+)|(?:^|(?<=^\s))(?:@\s?|(?:{_AT})\s+)"  # or gone in an earlier text
@@ -114,7 +116,7 @@ def folded(text: str) -> str:
 
 def _base(character: str) -> str:
     """Take the accents of a letter; the letters of which a Korean syllable is made are none."""
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     return base if all(map(unicodedata.combining, marks)) else character
 
 
