@@ -13,6 +13,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from pipeline.errors import BadInput, nearest
 from pipeline.glossary.entries import SETTINGS, Row
+from pipeline.glossary.workbook_size import check_size
 from pipeline.language_names import language_of
 from pipeline.languages import primary
 
@@ -65,6 +66,7 @@ def rows_of_table(file: str, text: str, languages: Languages, notices: list[str]
 def rows_of_workbook(file: Path, languages: Languages, notices: list[str]) -> Iterator[Row]:
     """Read the rows of the first sheet of a workbook (XLSX, XLS, ODS) that holds cells; raises `BadInput`."""
     try:
+        check_size(file)
         with CalamineWorkbook.from_path(file) as workbook:
             cells = {
                 name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in workbook.sheet_names

@@ -38,7 +38,12 @@ async def fetched_glossary(asked: Asked, key: Key, session: str) -> Glossary:
         mark = "&" if "?" in key.glossary else "?"
         address, token = f"{key.glossary}{mark}{urlencode({'session': session, 'key': key.id})}", token_of_environment()
     wanted: Callable[[], Glossary] = lambda: glossary_from(  # noqa: E731
-        [address], asked.sources, (asked.target, *asked.further), most_bytes=MOST_BYTES, token=token
+        [address],
+        asked.sources,
+        (asked.target, *asked.further),
+        most_bytes=MOST_BYTES,
+        token=token,
+        workbooks=False,  # a small one may hold a table as large as memory
     )
     try:
         async with asyncio.timeout(MOST_S):

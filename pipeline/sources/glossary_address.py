@@ -52,10 +52,12 @@ def glossary_from(
     *,
     most_bytes: int = MOST_BYTES,
     token: str = "",
+    workbooks: bool = True,
 ) -> Glossary:
     """Read and merge glossaries from files and addresses; waits for the network, at most `MOST_S` for each.
 
-    ``token`` goes to all addresses. Raises `NetworkError` for one that cannot be had, `BadInput` as `load_glossary` does.
+    ``token`` goes to all addresses; without ``workbooks`` none is read from an address.
+    Raises `NetworkError` for one that cannot be had, `BadInput` as `load_glossary` does.
     """
     with tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
         named: dict[str, str] = {}
@@ -65,6 +67,8 @@ def glossary_from(
                 files.append(place)
                 continue
             data, suffix = fetched(place, most_bytes, token)
+            if suffix in WORKBOOKS and not workbooks:
+                raise BadInput(f"{shown(place)}: a workbook is not read here", hint="its sheet saved as CSV UTF-8")
             files.append(Path(folder) / f"{number}{suffix}")
             files[-1].write_bytes(data)
             named[str(files[-1])] = shown(place)

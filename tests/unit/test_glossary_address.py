@@ -70,6 +70,14 @@ def test_the_format_is_that_of_the_name_or_of_the_answer(site, tmp_path):
         fetched(f"{site.url}/page")
 
 
+def test_a_server_reads_no_workbook(site):
+    site.answers = {"/terms.xlsx": (200, {}, b"PK")}
+    with pytest.raises(BadInput, match="a workbook is not read here"):
+        glossary_from([f"{site.url}/terms.xlsx"], workbooks=False)
+    with pytest.raises(BadInput, match="not a workbook that can be read"):
+        glossary_from([f"{site.url}/terms.xlsx"])
+
+
 def test_a_mistake_is_told_with_the_address_and_its_line_and_without_what_is_secret(site):
     site.answers = {"/terms.csv": (200, {}, b"source,target,mode\na,b,hardly\n")}
     with pytest.raises(BadInput) as error:

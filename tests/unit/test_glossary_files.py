@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
@@ -209,6 +211,28 @@ def test_a_workbook_is_read_as_its_table(tmp_path: Path) -> None:
     wrong = workbook(tmp_path / "b.xlsx", Terms=[["source", "es", "mode"], [], ["house", "casa", "hrad"]])
     with pytest.raises(BadInput, match="b.xlsx:3: there is no mode 'hrad'"):
         load_glossary([wrong])
+
+
+def test_a_workbook_whose_last_cell_is_far_out_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("pipeline.glossary.tables.CalamineWorkbook", SimpleNamespace(from_path=read.append))
+    book = openpyxl.Workbook()
+    book.active["A1"], book.active["XFD1048576"] = "source", "x"
+    file = tmp_path / "far.xlsx"
+    book.save(file)
+    with pytest.raises(BadInput, match="1,048,576 rows and 16,384 columns; valid: 5,000,000 cells together"):
+        load_glossary([file])
+    rows = "<row r='1'><c r='A1'><v>1</v></c></row>" + " " * 3_000_000 + "<row r='1048576'><c\nr = 'XFD1048576'/></row>"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/any.name", rows)
+    with pytest.raises(BadInput, match="1,048,576 rows"):
+        load_glossary([file])
+    assert read == []
+    monkeypatch.setattr("pipeline.glossary.workbook_size.MOST_UNPACKED_BYTES", 2**20)
+    with pytest.raises(BadInput, match="unpacks to more than 1 MiB"):
+        load_glossary([file])
 
 
 def test_a_missing_file_and_one_of_another_encoding(tmp_path: Path) -> None:
