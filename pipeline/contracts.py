@@ -149,7 +149,7 @@ class Synthesizer(Protocol):
 
 @runtime_checkable
 class EnrolsWords(Protocol):
-    """A loaded synthesizer that learns a voice from a clip together with the words said in it, and only so."""
+    """A loaded synthesizer that learns a voice from a clip and the words in it only; its backend sets ``enrols_words``."""
 
     async def enrol_said(self, audio: AudioChunk, words: str) -> Voice:
         """Learn a voice from 3 to 15 s of speech and its ``words``; raises `BadInput` for a clip that is unfit."""

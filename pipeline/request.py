@@ -16,7 +16,7 @@ from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
-from pipeline.voices.choice import ChosenVoice, check_cloning, chosen_voice, knows_voices, several_voices
+from pipeline.voices.choice import ChosenVoice, check_same_voice, chosen_voice, knows_voices, several_voices
 from pipeline.voices.record import SAME, VoiceRecord
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
@@ -131,9 +131,9 @@ def _require_diarizer(profile: Profile) -> None:
 
 
 def _clones(synthesizer: SynthesizerBackend) -> bool:
-    """Return whether a synthesizer is known to learn voices."""
+    """Return whether a synthesizer is known to learn the voices of live speakers."""
     try:
-        check_cloning(synthesizer)
+        check_same_voice(synthesizer)
     except Refused:
         return False
     return knows_voices(synthesizer) is not None
@@ -153,7 +153,7 @@ def _speech(
     backends = profile.backends
     same = request.voice == SAME
     if same:
-        check_cloning(backends.synthesizer)
+        check_same_voice(backends.synthesizer)
     voice = chosen_voice(request.voice, profile, voices) if request.voice is not None and not same else None
     speech = []
     for target, called in spoken_as.items():

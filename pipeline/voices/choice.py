@@ -79,6 +79,17 @@ def check_cloning(synthesizer: SynthesizerBackend) -> None:
         known.check_cloning()
 
 
+def check_same_voice(synthesizer: SynthesizerBackend) -> None:
+    """Raise `Refused` where a synthesizer cannot learn a voice from what a live speaker says, as `check_cloning` does."""
+    check_cloning(synthesizer)
+    if getattr(synthesizer, "enrols_words", False):
+        raise Refused(
+            f"{type(synthesizer).__name__} learns a voice from a clip and the words in it, not from a live speaker",
+            hint="to enrol the voice, or another synthesizer, as that of the profile gpu",
+            code="same_voice",
+        )
+
+
 def several_voices(synthesizer: SynthesizerBackend, language: str) -> tuple[str, ...]:
     """List the presets that different speakers can have in a language; none where they are not known before loading."""
     if not isinstance(synthesizer, SeveralVoices) or synthesizer.missing():

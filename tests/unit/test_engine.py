@@ -3,12 +3,13 @@
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import pytest
 
 from pipeline.contracts import Missing
 from pipeline.engine import Engine
-from pipeline.errors import BadInput, ModelError, StageFailed
+from pipeline.errors import BadInput, ModelError, Refused, StageFailed
 from pipeline.events import Fault, ReadingUnit, Skipped, SpeechChunk
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
@@ -193,6 +194,25 @@ async def test_the_first_synthesizer_that_speaks_a_language_is_chosen_and_clones
     async with Engine.load(scripted) as engine:
         session = await engine.session(asked)
         assert session is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WordsVoice(CloningVoice):
+    """A synthesizer that learns a voice only with the words in its clip."""
+
+    enrols_words: ClassVar[bool] = True
+
+
+def test_a_synthesizer_that_needs_words_is_not_asked_for_a_live_speakers_voice() -> None:
+    scripted = profile()
+    scripted.__dict__["backends"] = replace(scripted.backends, second_synthesizer=WordsVoice())
+    asked = SessionRequest(targets=("es", "de"), spoken=("es", "de"), voice="same")
+    resolved = resolve(asked, scripted)
+    assert [one.same_voice for one in resolved.speech] == [True, False]
+    assert "in its own voice" in resolved.notices[0]
+    scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=WordsVoice(), second_synthesizer=None)
+    with pytest.raises(Refused, match="the words in it"):
+        resolve(SessionRequest(targets=("de",), spoken="de", voice="same"), scripted)
 
 
 async def test_a_pair_is_warmed_up_once_a_process() -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 from models.gpu_memory import count_elements, number_bytes, on_gpu
 from models.tts.hub import fetch_snapshot, hub_folder
@@ -37,6 +38,7 @@ class OmniVoice:
     """Settings of OmniVoice, which speaks a unit at once in 16 steps (arXiv:2604.00688). It is in no profile: `LICENSE`."""
 
     accept_license: bool = False  # you have read both licenses, and your use is one that they allow
+    enrols_words: ClassVar[bool] = True
     model: str = "k2-fsa/OmniVoice"  # Hugging Face id or folder
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:n"
     dtype: str = "auto"  # "auto" (bfloat16 on CUDA, float32 elsewhere), "bfloat16" or "float32"

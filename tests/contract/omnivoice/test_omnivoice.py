@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.contracts import EnrolsWords, Voice
 from pipeline.errors import BadInput, DeviceError, ModelError, Refused
+from pipeline.voices.choice import check_same_voice
 from tests.omnivoice_parts import RATE, clip, heard, pieces, reading_unit
 
 WORDS = "these are the words of the clip"
@@ -127,6 +128,8 @@ async def test_a_voice_is_learned_from_a_clip_and_its_words(backend):
 
 
 async def test_without_its_words_a_clip_is_refused(backend):
+    with pytest.raises(Refused, match="not from a live speaker"):
+        check_same_voice(backend)
     async with backend.load() as synthesizer:
         with pytest.raises(Refused, match="the words in it"):
             await synthesizer.enrol(clip())
