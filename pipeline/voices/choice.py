@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
 from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
-from pipeline.errors import BadInput, Refused
+from pipeline.errors import BadInput, Refused, TranslateLiveError
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.store import VoiceStore
@@ -98,10 +99,15 @@ def several_voices(synthesizer: SynthesizerBackend, language: str) -> tuple[str,
 
 
 def voices_learned_before(profile: Profile, store: VoiceStore) -> dict[str, Voice]:
-    """Load the enrolled voices that the profile's model can speak with as they are."""
-    records = [store.record(name) for name in store.names()]
+    """Load the enrolled voices that the profile's model can speak with as they are, without those that are damaged."""
     model = model_of(profile)
-    return {record.name: store.voice(record, model) for record in records if model in record.arrays}
+    found: dict[str, Voice] = {}
+    for name in store.names():
+        with suppress(TranslateLiveError):
+            record = store.record(name)
+            if model in record.arrays:
+                found[record.name] = store.voice(record, model)
+    return found
 
 
 def styled(profile: Profile, style: str) -> Profile:

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk
+from pipeline.profiles.backends import BackendChoice
+from pipeline.profiles.profile import Profile
+from pipeline.voices.choice import model_of, voices_learned_before
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
 from pipeline.voices.store import RECORD, VoiceStore, data_folder
 
@@ -174,6 +177,17 @@ def test_a_broken_record_says_how_to_mend_it_and_can_be_removed(store, content):
         store.record("anna")
     store.remove("anna")
     assert store.names() == []
+
+
+def test_a_damaged_voice_is_nobodys_and_hides_no_other(store):
+    uses = {"recognizer": "Scripted", "translator": "Tagging", "synthesizer": "ScriptedVoice"}
+    toy = Profile("toy", "", {stage: BackendChoice(f"tests.scripted_backends:{use}") for stage, use in uses.items()})
+    for name in ("anna", "ben", "eve"):
+        store.add(record(name), model_of(toy), arrays(1))
+    (store.folder / "anna" / RECORD).write_bytes(b"{}")
+    (array_file,) = (store.folder / "ben").glob("*.safetensors")
+    array_file.write_bytes(b"x")
+    assert set(voices_learned_before(toy, store)) == {"eve"}
 
 
 def test_a_record_cannot_name_files_elsewhere(store, tmp_path):
