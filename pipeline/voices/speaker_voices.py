@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk, Event, Fault, Notice, ReadingUnit, SpeechChunk, Transcript
+from pipeline.policies.speaker_labels import UNKNOWN
 from pipeline.voices.live_voice import LiveVoice
 from pipeline.voices.record import SAME
 from pipeline.voices.same_voice import refuse_if_it_cannot
@@ -49,7 +50,7 @@ class VoicesLearner:
         """Do nothing: the voices end with their session."""
 
     async def _note(self, speaker: str, transcript: Transcript) -> None:
-        if not speaker or (self._consenting is not None and speaker not in self._consenting):
+        if speaker in {"", UNKNOWN} or (self._consenting is not None and speaker not in self._consenting):
             return
         if speaker not in self._live:
             if len(self._live) >= LEARNED:

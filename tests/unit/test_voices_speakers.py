@@ -14,6 +14,7 @@ from models.tts.kokoro import Kokoro
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, SpeechChunk, Transcript, Word
+from pipeline.policies.speaker_labels import UNKNOWN
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.speak import whole
@@ -130,6 +131,13 @@ async def test_a_voice_is_learned_with_consent_only_and_an_enrolled_one_has_it()
         await hear(learner, [("A", 6.0, 0.5), ("B", 6.0, 0.7), ("Eve", 6.0, 0.3)])
         assert await levels(speaking, "A", "B", "Eve") == [0.5, 0.0, 0.9]
     assert set(learner.voices) == {"A"}
+
+
+async def test_no_voice_is_learned_when_speakers_are_not_told_apart_any_more():
+    for consenting in (None, frozenset({"A", UNKNOWN})):
+        learner = VoicesLearner(Choir(), consenting)
+        await hear(learner, [("A", 6.0, 0.5), (UNKNOWN, 6.0, 0.7)])
+        assert set(learner.voices) == {"A"}
 
 
 async def test_a_synthesizer_that_cannot_learn_is_refused_at_once():
