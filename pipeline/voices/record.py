@@ -51,6 +51,14 @@ class VoiceRecord:
 
 
 def checked_name(name: str) -> str:
+    """Spell the name of a new voice; raises `BadInput` for what is no name, and for a number, as unknown speakers have."""
+    normal = spelled(name)
+    if normal.isdigit():
+        raise BadInput(f"the number {name!r} stands for a speaker who is not known", hint="a name with a letter, as anna-2")
+    return normal
+
+
+def spelled(name: str) -> str:
     """Put a name in one spelling (NFC); raises `BadInput` for what is no name."""
     normal = unicodedata.normalize("NFC", name)
     if not _NAME.fullmatch(normal):

@@ -37,9 +37,12 @@ class SpeakersAsked:
 
 
 async def known_voices(store: VoiceStore) -> dict[str, AudioChunk]:
-    """Read the clips that were kept of enrolled voices, at 16 kHz; one that cannot be read is nobody's."""
+    """Read the clips that were kept of enrolled voices, at 16 kHz; one that cannot be read is nobody's.
+
+    Nor is one that is called by a number: older versions let voices be called as unknown speakers are.
+    """
     found: dict[str, AudioChunk] = {}
-    for name in store.names():
+    for name in (name for name in store.names() if not name.isdigit()):
         try:
             record = store.record(name)
             if (path := store.clip_path(record)) is None:

@@ -21,7 +21,7 @@ from pipeline.events import AudioChunk
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.private import OVERRIDE, data_folder, make_private_folder, write_private
 from pipeline.sinks.sealing import flac_from, flac_of, sealed, store_key, unsealed
-from pipeline.voices.record import ArraysFile, VoiceRecord, checked_name
+from pipeline.voices.record import ArraysFile, VoiceRecord, spelled
 
 RECORD = "voice.json"
 CLIP_COMMENT = "reference clip of a voice enrolled in translate-live; private"
@@ -123,7 +123,7 @@ class VoiceStore:
             raise BadInput(f"there is no enrolled voice {name!r}; {nearest(name, names)}", code="no_enrolled_voice")
 
     def _place(self, name: str) -> Path:
-        return self.folder / checked_name(name).casefold()
+        return self.folder / spelled(name).casefold()
 
     def _record(self, name: str) -> Path:
         return self._place(name) / RECORD

@@ -19,6 +19,7 @@ from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
 from pipeline.voices.choice import model_of, voices_learned_before
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
+from pipeline.voices.speakers import known_voices
 from pipeline.voices.store import RECORD, VoiceStore, data_folder
 
 CONSENT = Consent("Anna Smith", "2026-11-21T02:00:00+00:00", "I agree", "0" * 64, "heard")
@@ -210,7 +211,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         VoiceStore(tmp_path / "file" / "voices").add(record(), "toy", arrays(1))
 
 
-@pytest.mark.parametrize("name", ["anna", "Anna-2", "王芳", "björn_b", "7", "a" * 40])
+@pytest.mark.parametrize("name", ["anna", "Anna-2", "王芳", "björn_b", "7th", "a" * 40])
 def test_good_names(name):
     assert checked_name(name) == name
 
@@ -224,6 +225,16 @@ def test_bad_names_are_no_paths(store, name):
     assert not store.has(name)
     with pytest.raises(BadInput):
         store.remove(name)
+
+
+async def test_a_number_names_no_new_voice_and_an_older_one_is_no_known_speaker(store):
+    with pytest.raises(BadInput, match="a speaker who is not known"):
+        checked_name("7")
+    for name in ("7", "anna"):
+        store.add(record(name), "toy", arrays(1), CLIP)
+    assert set(await known_voices(store)) == {"anna"}
+    store.remove("7")
+    assert store.names() == ["anna"]
 
 
 @pytest.mark.parametrize("name", ["same", "Same", "auto", "none"])
