@@ -9,7 +9,19 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from pipeline.clock import Clock, LoopClock
 from pipeline.contracts import ChoosesDelivery, Delivery, Sink
-from pipeline.events import Draft, Event, Fault, Notice, ReadingUnit, Seen, Transcript, Word
+from pipeline.events import (
+    DeviceBack,
+    DeviceLost,
+    Draft,
+    Event,
+    Fault,
+    Notice,
+    ReadingUnit,
+    Seen,
+    SpeakerFound,
+    Transcript,
+    Word,
+)
 from pipeline.sinks.personal_data import PersonalData, without
 
 MOST_HELD, HELD_S = 500, 12.0
@@ -105,6 +117,10 @@ def _rebuilt(event: Event, pieces: dict[str, list[str]], redacted: Callable[[str
             text = text if event.text[:1].isspace() else text.removeprefix(" ")
             source = _words(event.source, pieces[f"source {event.target}"], redacted)
             return replace(event, text=text, source=source, speaker=redacted(event.speaker))
+        case SpeakerFound():
+            return replace(event, speaker=redacted(event.speaker))
+        case DeviceLost() | DeviceBack():
+            return replace(event, name=redacted(event.name))
         case Seen():
             return replace(event, names=tuple(map(redacted, event.names)))
         case Fault():

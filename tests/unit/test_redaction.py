@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput
-from pipeline.events import AudioChunk, Draft, Event, Fault, Lag, ReadingUnit, Transcript, Word, text_of
+from pipeline.events import (
+    AudioChunk,
+    DeviceBack,
+    DeviceLost,
+    Draft,
+    Event,
+    Fault,
+    Lag,
+    ReadingUnit,
+    Seen,
+    SpeakerFound,
+    Transcript,
+    Word,
+    text_of,
+)
 from pipeline.sinks.event_log import EventLog, read_events
 from pipeline.sinks.personal_data import KINDS, PersonalData, read_names
 from pipeline.sinks.redaction import HELD_S, MOST_HELD, Redacting
@@ -144,6 +158,19 @@ async def test_however_a_talk_is_cut_no_secret_comes_out_and_nothing_else_is_los
     assert [one.number for one in units] == list(range(number))
     assert not any(one.tentative for one in heard)
     assert len(kept.events) == 3 * number
+
+
+@pytest.mark.parametrize(
+    "event",
+    [SpeakerFound("Ana García", 1.0), DeviceLost("Ana García's"), DeviceBack("Ana García's"), Seen(("Ana García",), 1.0)],
+)
+async def test_a_name_is_left_out_wherever_an_event_has_one(event):
+    kept = Kept()
+    sink = Redacting(kept, ALL, SetClock())
+    await sink.put(event)
+    await sink.close()
+    assert "García" not in str(kept.events)
+    assert "[name]" in str(kept.events)
 
 
 async def test_a_number_that_goes_on_is_held_back_where_words_are_not_spaced_too():
