@@ -57,8 +57,8 @@ class Connection:
         try:
             self._writer.put(self._dialect.created())
             async with self._tasks as tasks:
-                for work in (self._write(), self._read(), self._watch(), self._fetch_glossary()):
-                    tasks.create_task(work)
+                for work in (self._write, self._read, self._watch, self._fetch_glossary, self._sessions.follow_others):
+                    tasks.create_task(work())
         except* Leave as group:
             leave = first_of(group)
         finally:

@@ -122,8 +122,8 @@ class Rooms:
         finally:
             self._leave(found, seat)
             self._fit(found, key)
-            if not found.seats:
-                self._rooms.pop((key.id, room), None)
+            if not found.seats and self._rooms.get((key.id, room)) is found:  # a seat lost long ago ends late
+                del self._rooms[key.id, room]
 
     def participants(self, key: Key, room: str) -> list[str]:
         """List who is in a room of a key."""

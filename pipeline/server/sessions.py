@@ -55,8 +55,9 @@ class Sessions:
         self._start_ms = 0
         self._picture = b""  # the newest, for a session that has yet to begin
         self._paused = self._muted = self._blind = False
+        self._stirred = asyncio.Event()  # somebody came, went or changed in the room
         if seat is not None:
-            seat.session, seat.changed = dialect.id, self._others_changed
+            seat.session, seat.changed = dialect.id, self._stirred.set
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
         self._hints = Hints(dialect.asked.hints)
 
@@ -155,13 +156,15 @@ class Sessions:
         await self._writer.drained()
         raise Leave(code, error.code)
 
-    def _others_changed(self) -> None:
-        """Follow who came, went or changed in the room."""
-        if self._source is not None or self._unheard_ms:  # else the first audio begins
-            try:
-                self._follow()
-            except Rejected as error:
-                self._writer.put(self._dialect.failed(error))
+    async def follow_others(self) -> None:
+        """Follow who came, went or changed in the room; in a task of this connection, so that none of theirs fails by it."""
+        while await self._stirred.wait():
+            self._stirred.clear()
+            if self._source is not None or self._unheard_ms:  # else the first audio begins
+                try:
+                    self._follow()
+                except Rejected as error:
+                    self._writer.put(self._dialect.failed(error))
 
     def _begin(self, asked: Asked) -> SocketSource:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""

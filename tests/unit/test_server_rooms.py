@@ -239,6 +239,39 @@ async def test_who_vanishes_silences_nobody() -> None:
         assert bo.heard() == list(range(12))
 
 
+@looptime
+async def test_who_comes_or_goes_while_anothers_connection_closes_is_not_ended_by_it() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        cy = await rooms.join("r", "Cy", "fr")
+        await bo.count(0, 6)
+        bo.close = lambda code, reason: asyncio.Event().wait()  # its close frame does not get out
+        for _ in range(200):  # too many events
+            bo.send("translate_live.ping")
+        await asyncio.sleep(0.1)
+        assert (bo.errors(), bo.serving.done()) == (["rate_limited"], False)
+        di = await rooms.join("r", "Di", "de")
+        await leave(ana)
+        assert (ana.closed, bo.serving.done()) == ((1000, ""), False)
+        await di.count(24, 6)
+        await leave(cy, di)
+        assert cy.heard("Di") == list(range(24, 30))
+        assert rooms.service.admission.active == 0
+
+
+@looptime
+async def test_a_lost_seat_that_ends_late_does_not_split_the_room() -> None:
+    async with hall() as rooms:
+        seats = rooms.service.rooms
+        lost = seats.seat(KEY, "r", "Ana")
+        lost.__enter__().session = "lost"
+        with seats.seat(KEY, "r", "Ana", "lost"):
+            pass
+        with seats.seat(KEY, "r", "Bo"):
+            lost.__exit__(None, None, None)
+            assert seats.participants(KEY, "r") == ["Bo"]
+
+
 SAID = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3), st.sampled_from(["said", "skipped"])), max_size=12)
 
 
