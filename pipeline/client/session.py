@@ -245,6 +245,8 @@ class ClientSession:
             self._failures += 1
             if self._failures >= MODEL_FAILURES:
                 raise ModelError(f"the server {self._remote.name} fails: {error['message']}")
+        elif error["code"] == "glossary_not_fetched":  # the session goes on
+            self._tell(Fault("server", f"without the glossary of {self._remote.name}: {error['message']}", fatal=False))
         elif error["code"] not in {"idle", "expired", "rate_limited", "capacity"}:
             raise Refused(f"the server {self._remote.name} refuses: {error['message']}")
 

@@ -8,9 +8,12 @@ import json
 import pytest
 
 from pipeline.errors import BadInput
+from pipeline.events import Fault
 from pipeline.hints import Hints
 from pipeline.server.access import load_keys
+from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving
+from tests.system.test_server_client import WORDS, Tape, Tone, session
 from tests.system.test_server_faults import say, sources, to_the_end, update
 from tests.unit.test_glossary_address import CSV, site  # noqa: F401 - a fixture
 
@@ -87,6 +90,14 @@ async def test_the_address_of_a_key_is_asked_for_each_session_with_its_id_and_th
             await say(connection, 3)
             assert "[TRES]" in sources(await to_the_end(connection))
     assert site.asked == [(f"/terms.csv?session={session}&key=studio", "Bearer sesame")]
+
+
+async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tells_it(site):  # noqa: F811
+    studio, tape = key("studio", "one", glossary=f"{site.url}/none.csv"), Tape()
+    async with serving(keys=[studio]) as server:
+        await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
+    assert [word.lower() for word in tape.said()] == WORDS
+    assert ["without the glossary" in fault.message for fault in tape.of(Fault)] == [True]
 
 
 async def test_hints_reach_a_session_that_runs(monkeypatch):
