@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+MOST = 1000  # words; of more, the oldest are dropped
+
 
 class Hints:
     """Words that may be said, from slides or a calendar; added while a session runs, they reach its recognizer.
@@ -13,12 +15,12 @@ class Hints:
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self._words: dict[str, bool] = dict.fromkeys(words, False)
+        self._words: dict[str, bool] = dict.fromkeys(tuple(words)[-MOST:], False)
         self._changed: list[Callable[[], None]] = []
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All words, the newest last."""
+        """The words, at most `MOST`, the newest last."""
         return tuple(self._words)
 
     @property
@@ -30,6 +32,8 @@ class Hints:
         """Add words, or move them to the end; whoever watches is called once."""
         for word in filter(None, map(str.strip, words)):
             self._words[word] = self._words.pop(word, False) or keep
+        for word in tuple(self._words)[:-MOST]:
+            del self._words[word]
         for changed in self._changed:
             changed()
 

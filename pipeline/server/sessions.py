@@ -92,8 +92,8 @@ class Sessions:
             self._seat.settle(asked, self._key)
         wanted = asked if self._seat is None else self._seat.wanted() or replace(asked, sources=())
         request = resolved(wanted, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
-        self._dialect.asked = asked
-        if new := [word for word in asked.hints if word not in self._hints.words]:
+        known, self._dialect.asked = set(self._dialect.asked.hints), asked
+        if new := [word for word in asked.hints if word not in known]:
             self._hints.add(new)  # the session that runs gets them, too
         if self._source is not None:
             self._follow()
@@ -157,7 +157,7 @@ class Sessions:
         raise Leave(code, error.code)
 
     async def follow_others(self) -> None:
-        """Follow who came, went or changed in the room; in a task of this connection, so that none of theirs fails by it."""
+        """Follow who came, went or changed in the room; a task of this connection, so that theirs cannot fail by it."""
         while await self._stirred.wait():
             self._stirred.clear()
             if self._source is not None or self._unheard_ms:  # else the first audio begins

@@ -13,7 +13,7 @@ from pipeline.errors import BadInput, ModelError, Refused, StageFailed
 from pipeline.events import Fault, ReadingUnit, Skipped, SpeechChunk
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
-from pipeline.hints import Hints
+from pipeline.hints import MOST, Hints
 from pipeline.policies.pace import PaceOptions
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
@@ -269,6 +269,17 @@ async def test_hints_reach_the_recognizer_and_the_translation_while_a_session_ru
     assert expected[0] == ("word3", "Ana")
     assert expected[-1] == ("word3", "Ana", "word20")
     assert "(word20)" in said(keep)
+
+
+def test_of_hints_without_end_the_newest_are_kept() -> None:
+    hints, seen = Hints(["first"]), []
+    with hints.watched(lambda: seen.append(hints.words)):
+        for start in range(0, 3000, 500):
+            hints.add([f"word{number}" for number in range(start, start + 500)], keep=True)
+        hints.add(["word2000"])  # heard of again
+    assert seen[-1] == hints.words == hints.kept
+    assert hints.words == (*(f"word{number}" for number in range(2001, 3000)), "word2000")
+    assert max(map(len, seen)) == MOST
 
 
 def test_a_request_is_checked_without_loading() -> None:
