@@ -81,10 +81,10 @@ class Sessions:
             if self._seat is not None and self._seat.asked is None:
                 self.change(self._dialect.asked)
             self._follow()
-        if self._source is None:
-            self._unheard_ms += 500 * len(pcm) / self._dialect.asked.input_hz
-        else:
-            await self._source.feed(pcm)
+        while (source := self._source) is not None:
+            if await source.feed(pcm) or source is self._source:  # else another session has begun meanwhile
+                return
+        self._unheard_ms += 500 * len(pcm) / self._dialect.asked.input_hz
 
     def change(self, asked: Asked) -> ResolvedRequest:
         """Take new wishes; in mid-talk, if they need another session, it follows the one that runs. Raises `Rejected`."""

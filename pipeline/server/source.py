@@ -36,14 +36,15 @@ class SocketSource:
         self._ended = False
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
 
-    async def feed(self, pcm: bytes) -> None:
-        """Add audio, mono PCM16; waits while `WAITING_S` wait. After the end it is dropped."""
+    async def feed(self, pcm: bytes) -> bool:
+        """Add audio, mono PCM16; waits while `WAITING_S` wait. False if the end has come: it is not taken then."""
         while not self._ended and len(self._waiting) > self._bytes(WAITING_S):
             self._room.clear()
             await self._room.wait()
         if not self._ended:
             self._waiting += pcm
             self._arrived.set()
+        return not self._ended
 
     def end(self) -> None:
         """End the audio; what was fed is still given."""

@@ -260,6 +260,21 @@ async def test_who_comes_or_goes_while_anothers_connection_closes_is_not_ended_b
 
 
 @looptime
+async def test_audio_that_waits_when_another_joins_is_heard() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        audio = spoken(0, 60)
+        for at in range(0, len(audio), 96_000):  # more than waits in a session
+            ana.send("session.input_audio_buffer.append", audio=base64.b64encode(audio[at : at + 96_000]).decode())
+        await asyncio.sleep(0.1)
+        cy = await rooms.join("r", "Cy", "fr")
+        await leave(ana)
+        await leave(bo, cy)
+        heard = " ".join(one["text"] for one in ana.of("translate_live.source"))
+        assert [int(number) for number in heard.split()] == list(range(60))
+
+
+@looptime
 async def test_a_lost_seat_that_ends_late_does_not_split_the_room() -> None:
     async with hall() as rooms:
         seats = rooms.service.rooms
