@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scripted_speech import NoFeatures
+from models.asr.whisper import window as windows
 from models.asr.whisper.commit import POLICIES, CommitOptions, Evidence, align, flush, hold, hybrid, local_agreement
 from models.asr.whisper.hypothesis import HeardWord
-from models.asr.whisper.window import Window
+from models.asr.whisper.window import Window, aligned
 
 OPTIONS = CommitOptions()
 
@@ -102,3 +103,14 @@ def test_hybrid_settles_what_either_settles_and_more_audio_never_unsettles(drawn
     later = evidence(words, at + 0.2 + more_s, tuple(previous))
     assert hybrid(now, OPTIONS) >= max(align(now, OPTIONS), local_agreement(now, OPTIONS))
     assert all(policy(later, OPTIONS) >= policy(now, OPTIONS) for policy in POLICIES.values())
+
+
+def test_words_are_aligned_by_what_is_said_of_each_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(windows, "spoken", lambda text: asked.append(text) or text.strip(" .").lower())
+    committed = [word(f" word{number}", number, number + 0.5) for number in range(20)]
+    reading = [word(f" Word{number}.", number + 0.1, number + 0.6) for number in range(30) if number != 7]
+    pairs = aligned(committed, reading, 20.0)
+    assert len(asked) == len(committed) + len(reading)
+    assert {said: heard for said, heard in pairs if said > 7}[8] == 7
+    assert pairs[-1] == (20, 19)

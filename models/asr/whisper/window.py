@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import dropwhile, pairwise, takewhile
 from typing import Protocol
 
+import numpy as np
+
 from models.asr.vad import WINDOW_S, WINDOW_SAMPLES
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, spoken
 from models.asr.whisper.log_mel import HOP_SAMPLES, SAMPLE_RATE, Spectrogram
@@ -207,12 +209,15 @@ def aligned(committed: Sequence[HeardWord], reading: Sequence[HeardWord], fronti
     Pairs of positions, and at last (committed words, words of the reading that stand for them); among equally cheap ends
     the one where the fewest words lie on the wrong side of ``frontier``.
     """
-    apart = [[_difference(said, heard) for heard in reading] for said in committed]
+    apart = _differences(committed, reading)
     costs = [[float(j) for j in range(len(reading) + 1)]]
     for differences in apart:
-        row, above = [costs[-1][0] + 1], costs[-1]
-        for j, difference in enumerate(differences):
-            row.append(min(above[j] + difference, above[j + 1] + 1, row[j] + 1))
+        above = costs[-1]
+        row = [above[0] + 1]
+        for difference, diagonal, upper in zip(differences, above, above[1:], strict=False):
+            edit = diagonal + difference
+            skip = (upper if upper < row[-1] else row[-1]) + 1
+            row.append(edit if edit < skip else skip)
         costs.append(row)
     late = [(word.start + word.end) / 2 > frontier for word in reading]
     i, j = len(committed), min(range(len(reading) + 1), key=lambda j: (costs[-1][j], sum(late[:j]) + late[j:].count(False)))
@@ -228,11 +233,22 @@ def aligned(committed: Sequence[HeardWord], reading: Sequence[HeardWord], fronti
     return pairs[::-1]
 
 
-def _difference(said: HeardWord, heard: HeardWord) -> float:
-    """Cost of a word in another's place: 0 if equal, half if it goes on; up to half more, the farther apart they are."""
-    first, other = spoken(said.text), spoken(heard.text)
-    apart_s = max(0.0, abs(said.start + said.end - heard.start - heard.end) / 2 - JITTER_S)
-    return (0.0 if first == other else 0.5 if other.startswith(first) else 1.0) + min(0.5, apart_s / 2)
+def _differences(committed: Sequence[HeardWord], reading: Sequence[HeardWord]) -> list[list[float]]:
+    """Costs of a word of the reading in a committed one's place: 0 if equal, half if it goes on.
+
+    Up to half is added, the farther apart they are.
+    """
+    middles_s = [np.array([(word.start + word.end) / 2 for word in words]) for words in (committed, reading)]
+    apart_s = np.maximum(0.0, np.abs(middles_s[0][:, None] - middles_s[1]) - JITTER_S)
+    heard = [spoken(word.text) for word in reading]
+    rows = zip((spoken(word.text) for word in committed), np.minimum(0.5, apart_s / 2).tolist(), strict=True)
+    return [
+        [
+            cost + (0.0 if other == said else 0.5 if other.startswith(said) else 1.0)
+            for cost, other in zip(costs, heard, strict=True)
+        ]
+        for said, costs in rows
+    ]
 
 
 def _rest(said: HeardWord, heard: HeardWord) -> list[HeardWord]:
