@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from importlib.util import find_spec
+from typing import cast
 
 import numpy as np
 
@@ -66,11 +68,12 @@ class WithoutEcho:
         self._start_s, self._given, self._expected_s = 0.0, 0, 0.0
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
-        async for item in self._source:
-            if not isinstance(item, AudioChunk):
-                yield item
-            elif (chunk := self._cleaned(item)) is not None:
-                yield chunk
+        async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(self._source))) as heard:
+            async for item in heard:
+                if not isinstance(item, AudioChunk):
+                    yield item
+                elif (chunk := self._cleaned(item)) is not None:
+                    yield chunk
 
     def _cleaned(self, chunk: AudioChunk) -> AudioChunk | None:
         """Take in a chunk and give the whole frames that there are; a jump in time begins a new stream."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from pipeline.policies.self_hearing import DELAY_S, WINDOW_S, SelfHearing
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sources import echo
 from pipeline.sources.echo import AHEAD_S, FRAME, HZ, Played
 from pipeline.stages.speak import SpokenTarget
 
@@ -237,6 +240,27 @@ def test_what_is_played_waits_for_the_canceller_but_not_for_long() -> None:
     taken = [played.take(FRAME) for _ in range(round(AHEAD_S * 100) + 1)]
     assert np.concatenate(taken[:-1]).min() > 0.9
     assert not taken[-1].any()
+
+
+async def test_whoever_ends_the_canceller_ends_the_microphone(monkeypatch) -> None:
+    package = SimpleNamespace(AudioProcessor=lambda **_: SimpleNamespace(process=lambda heard, _: heard))
+    monkeypatch.setitem(sys.modules, "pywebrtc_audio", package)
+    monkeypatch.setattr(echo, "check_echo_canceller", lambda: None)
+    closed = []
+
+    class Microphone:
+        live = True
+
+        async def __aiter__(self):
+            try:
+                while True:
+                    yield AudioChunk(np.zeros(FRAME, np.float32), HZ, 0.0)
+            finally:
+                closed.append(True)
+
+    async with aclosing(aiter(echo.WithoutEcho(Microphone(), Played()))) as chunks:
+        await anext(chunks)
+    assert closed
 
 
 async def test_the_canceller_takes_out_what_is_played_and_leaves_who_speaks() -> None:
