@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Erase, and say what is gone; raises `BadInput` if there was nothing and `DeviceError` if something is left."""
     from pipeline.errors import BadInput, DeviceError  # noqa: PLC0415 - help needs none of this
     from pipeline.privacy.audit import Audit  # noqa: PLC0415
-    from pipeline.privacy.erasure import erase, sweep  # noqa: PLC0415
+    from pipeline.privacy.erasure import Erased, erase, sweep  # noqa: PLC0415
     from pipeline.privacy.ledger import Ledger  # noqa: PLC0415
 
     ledger, selection = Ledger(), _selection(arguments)
@@ -63,9 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         if not done.gone and not done.left:
             print("no recording is older than it may be")  # noqa: T201
         return _code(done)
-    done = erase(selection, ledger, all_stores(), Audit())
-    if arguments.bus:
-        _erase_bus(arguments.bus, selection, done)
+    done = Erased()
+    if arguments.bus:  # first: the list, which the files' erasure shortens, says which sessions are meant
+        _erase_bus(arguments.bus, selection, {kept.session for kept in ledger.sessions() if selection.takes(kept)}, done)
+    erase(selection, ledger, all_stores(), Audit(), done)
     _tell(done)
     if not done.gone and not done.left:
         raise BadInput("there is nothing of it here", hint="translate-live erase --list")
@@ -82,14 +83,14 @@ def all_stores() -> list[VoiceStore]:
     return [VoiceStore(), *key_stores()]
 
 
-def _erase_bus(url: str, selection: Selection, done: Erased) -> None:
+def _erase_bus(url: str, selection: Selection, sessions: set[str], done: Erased) -> None:
     import asyncio  # noqa: PLC0415
 
     from pipeline.privacy.bus_erasure import erase_bus  # noqa: PLC0415
     from pipeline.sinks.redis_stream import check_redis  # noqa: PLC0415
 
     check_redis(url)
-    asyncio.run(erase_bus(url, selection, done.sessions, done))
+    asyncio.run(erase_bus(url, selection, sessions, done))
 
 
 def _selection(arguments: argparse.Namespace) -> Selection | None:

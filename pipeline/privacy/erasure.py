@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import TranslateLiveError
+from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.privacy.audit import Audit
 from pipeline.privacy.ledger import KeptFile, KeptSession, Ledger, inode_of, iso
 from pipeline.voices.store import VoiceStore
@@ -35,18 +35,18 @@ class Erased:
 
     gone: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    sessions: set[str] = field(default_factory=set)
 
 
-def erase(selection: Selection, ledger: Ledger, stores: Sequence[VoiceStore], audit: Audit) -> Erased:
-    """Erase the files and voices of a selection; what cannot be erased stays on the list, and is told."""
-    done = Erased()
+def erase(
+    selection: Selection, ledger: Ledger, stores: Sequence[VoiceStore], audit: Audit, done: Erased | None = None
+) -> Erased:
+    """Erase the files and voices of a selection, adding to ``done``; what cannot be stays on the list, and is told."""
+    done = Erased() if done is None else done
     if selection.speaker:
         _erase_voices(selection.speaker, stores, audit, done)
     for kept in ledger.sessions():
         if selection.takes(kept):
             _erase_files(kept, kept.files, ledger, done)
-            done.sessions.add(kept.session)
     return done
 
 
@@ -62,7 +62,10 @@ def sweep(ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC
 def _erase_files(kept: KeptSession, files: Sequence[KeptFile], ledger: Ledger, done: Erased) -> None:
     left = [file for file in files if not _erase_file(file, done)]
     others = [file for file in kept.files if file not in files]
-    ledger.keep(kept, [*others, *left])
+    try:
+        ledger.keep(kept, [*others, *left])
+    except DeviceError as error:
+        done.left.append(error.message)
 
 
 def _erase_file(file: KeptFile, done: Erased) -> bool:
@@ -81,11 +84,11 @@ def _erase_file(file: KeptFile, done: Erased) -> bool:
             os.fsync(opened.fileno())
         path.unlink()
         done.gone.append(f"{path} ({size} bytes)")
+        if file.recorded and not any(path.parent.iterdir()):
+            path.parent.rmdir()
     except OSError as error:
         done.left.append(f"{path}: {error.strerror or error}")
         return False
-    if file.recorded and not any(path.parent.iterdir()):
-        path.parent.rmdir()
     return True
 
 

@@ -67,11 +67,14 @@ class Ledger:
             raise cannot_write(self._file(kept), error) from error
 
     def keep(self, kept: KeptSession, files: Sequence[KeptFile]) -> None:
-        """Keep only these files of a session on the list; without any the session is off it."""
-        if files:
-            write_private(self._file(kept), msgspec.json.encode(replace(kept, files=tuple(files))))
-        else:
-            self._file(kept).unlink(missing_ok=True)
+        """Keep only these files of a session on the list; without any the session is off it. Raises `DeviceError`."""
+        try:
+            if files:
+                write_private(self._file(kept), msgspec.json.encode(replace(kept, files=tuple(files))))
+            else:
+                self._file(kept).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self._file(kept), error) from error
 
     def _file(self, kept: KeptSession) -> Path:
         return self.folder / f"{kept.session}.json"

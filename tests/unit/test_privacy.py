@@ -141,6 +141,45 @@ def test_what_cannot_be_erased_stays_on_the_list_and_is_told(tmp_path, monkeypat
     assert [one.path for one in ledger.sessions()[0].files] == [str(file)]
 
 
+def test_where_the_bus_cannot_be_reached_nothing_is_erased_so_that_it_can_be_again(tmp_path, capsys):
+    file = written(tmp_path, "talk.vtt", "text")
+    Ledger().add(kept_session("sess_1", [file], [], [], None))
+    assert main(["erase", "--session", "sess_1", "--bus", "redis://127.0.0.1:9"]) == 5
+    assert "the bus cannot be erased" in capsys.readouterr().err
+    assert file.read_text() == "text"
+    assert [kept.session for kept in Ledger().sessions()] == ["sess_1"]
+
+
+@pytest.mark.parametrize("broken", ["iterdir", "rmdir"])
+def test_a_folder_that_cannot_be_removed_is_told(tmp_path, monkeypatch, broken):
+    ledger, folder = Ledger(), tmp_path / "rec"
+    folder.mkdir()
+    ledger.add(kept_session("sess_1", [], [written(folder, "original.wav", "sound")], [], None))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, broken, refuse)
+    done = erase(Selection("sess_1"), ledger, [], Audit())
+    assert (len(done.gone), len(done.left)) == (1, 1)
+
+
+def test_a_list_that_cannot_be_shortened_is_told_with_what_is_gone(tmp_path, monkeypatch):
+    ledger, file = Ledger(), written(tmp_path, "talk.vtt", "text")
+    ledger.add(kept_session("sess_1", [file], [], [], None))
+    unlink = Path.unlink
+
+    def refuse(path: Path, **options: bool) -> None:
+        if path.suffix == ".json":
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    done = erase(Selection("sess_1"), ledger, [], Audit())
+    assert (len(done.gone), len(done.left)) == (1, 1)
+    assert "sess_1.json" in done.left[0]
+
+
 def test_recordings_go_when_their_time_is_over_and_other_files_stay(tmp_path):
     ledger = Ledger()
     recorded = written(tmp_path, "original.wav", "sound")
