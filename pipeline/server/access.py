@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,12 +121,12 @@ class Access:
         return self.signer.sign("rm", {"key": grant.key.id, "room": room}, INVITATION_S)
 
     def invited(self, connection: HTTPConnection, room: str) -> Grant | None:
-        """Return the rights of a guest whose invitation to the room is valid: those of the host's key, in this room."""
+        """Return the rights of a guest whose invitation to the room is valid: a place of the host's key, no more."""
         payload = self.signer.read("rm", connection.query_params.get("invite", ""))
         if not payload or payload["room"] != room or payload["key"] not in self._keys:
             return None
         self.check_origin(connection)
-        return Grant(self._keys[payload["key"]])
+        return Grant(replace(self._keys[payload["key"]], may_clone=False, consented=False, glossary_from=()))
 
     def cookie(self, ticket: str) -> str | None:
         """Take a ticket, once, and give the cookie for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -98,6 +99,15 @@ def test_a_single_use_secret_and_a_ticket_work_once(signer):
     assert access.identify(connection(cookie=f"{COOKIE}={cookie}")).key is KEY
     assert refused(access, cookie=f"{COOKIE}={ticket}")[0] == 401  # one kind of token is not another
     assert access.cookie(secret.replace("ek_", "tk_")) is None
+
+
+def test_a_guest_has_a_place_of_the_hosts_key_and_none_of_its_rights(signer):
+    host = replace(KEY, may_clone=True, consented=True, glossary_from=("https://terms.example/",))
+    access = Access([host], signer)
+    invite, _ = access.invitation(Grant(host), "tea")
+    guest = HTTPConnection({**connection().scope, "query_string": f"invite={invite}".encode()})
+    assert access.invited(guest, "another") is None
+    assert access.invited(guest, "tea") == Grant(KEY)
 
 
 def test_the_signature_of_every_byte_counts(signer):
