@@ -181,11 +181,11 @@ def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary
 def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") -> ResolvedRequest:
     """Hold the wishes against the profile and the client's rights; raises `Rejected`.
 
-    A voice is the client's own, by the id of its ``key``, before one of the server's.
+    A voice is the client's own, by the id of its ``key``, before one of the server's, whose names are not told.
     """
     try:
-        own = key_store(key)
-        store = own if key and own.has(asked.voice) else VoiceStore()
+        own, servers = key_store(key), VoiceStore()
+        store = servers if servers.has(asked.voice) and not (key and own.has(asked.voice)) else own
         if asked.voice:
             _check_voice(asked, store, may_clone=may_clone)
         return _with_less(asked, profile, store)
