@@ -23,6 +23,7 @@ TIMEOUT_S = 1.0
 DAY_S = 86_400
 SWEPT_S = 3600.0  # between deletions of what is too old
 SCHEMES = ("redis://", "rediss://")
+TOO_OLD = "it is older than Redis 6.2"
 _REASONS = {  # by the library's class, or a mark in the text where it has none
     "TimeoutError": "no answer in time",
     "ConnectionError": "it cannot be reached",
@@ -34,6 +35,8 @@ _REASONS = {  # by the library's class, or a mark in the text where it has none
     "BusyLoadingError": "it is loading its data",
     "WRONGTYPE": f"its key {STREAM} is no stream",
     "MISCONF": "it cannot save to its disk",
+    "syntax error": TOO_OLD,
+    "Invalid stream ID": TOO_OLD,
 }
 
 

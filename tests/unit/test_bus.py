@@ -13,12 +13,21 @@ from pipeline.events import Draft, Fault, Gap, ReadingUnit, Transcript, Word
 from pipeline.sinks.bus import BusSink, without_text
 from pipeline.sinks.event_json import Record, encode
 from pipeline.sinks.publisher import CLOSE_S, Publisher, Undeliverable
-from pipeline.sinks.redis_stream import KEPT, STREAM, RedisStream, check_redis, client
+from pipeline.sinks.redis_stream import KEPT, STREAM, RedisStream, check_redis, client, reason_of
 from pipeline.sinks.sharing import Sharing
 from tests.resp_server import KINDS
 
 WORDS = (Word(" call", 0, 0.5, 1), Word(" Ana", 0.5, 1, 1))
 UNIT = ReadingUnit(0, WORDS, " llama a Ana", "es", 0, 1, 1.2, source_language="en", target="es", speaker="Luis")
+
+
+@pytest.mark.parametrize(
+    "said", ["Command # 2 (XTRIM x MINID 1) of pipeline caused error: syntax error", "Invalid stream ID specified as x"]
+)
+def test_a_redis_that_is_too_old_is_called_so(said):
+    from redis.exceptions import ResponseError
+
+    assert reason_of(ResponseError(said)) == "it is older than Redis 6.2"
 
 
 class Line:
