@@ -161,7 +161,7 @@ def test_containers_are_given_the_time_to_drain_and_one_secret():
     assert pod["terminationGracePeriodSeconds"] > PRESTOP_S + needed_s
     (container,) = pod["containers"]
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(PRESTOP_S)]
-    assert [one["name"] for one in container["env"]] == [SECRET]
+    assert SECRET in [one["name"] for one in container["env"]]
 
 
 def test_probes_ask_where_the_server_answers():
@@ -197,3 +197,13 @@ def kubernetes(kind: str) -> dict:
 def test_the_documentation_names_every_argument():
     text = (ROOT / "docs" / "scale.md").read_text()
     assert all(f"`{name}" in text for name in KNOWN)
+
+
+def test_voices_are_kept_on_the_volume_where_the_root_can_only_be_read():
+    server = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["server"]
+    (container,) = kubernetes("Deployment")["spec"]["template"]["spec"]["containers"]
+    folders = [one["value"] for one in container["env"] if one["name"] == "TRANSLATE_LIVE_DATA"]
+    mounts = [one["mountPath"] for one in container["volumeMounts"]]
+    assert server["environment"]["TRANSLATE_LIVE_DATA"].startswith("/home/user/.cache/")
+    assert "models:/home/user/.cache" in server["volumes"]
+    assert [str(Path(one).parent) in mounts for one in folders] == [True]
