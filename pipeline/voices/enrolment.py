@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,29 +62,34 @@ async def enrol(
     tell: Callable[[str], None],
     loaded: Loaded | None = None,
 ) -> VoiceRecord:
-    """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored."""
+    """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored.
+
+    With ``loaded`` models no other is loaded, so the voices of clip and consent are not compared.
+    """
     check_cloning(profile.backends.synthesizer)
     statement = _statement(request, store)
     finder = cast(SpeechFinder, backend(SPEECH_FINDER))
-    found = analyse(await read_recording(request.clip), finder)
-    clip = reference_clip(found)
+    found = await asyncio.to_thread(analyse, await read_recording(request.clip), finder)
+    clip = await asyncio.to_thread(reference_clip, found)
     for line in clip.advice:
         tell(f"{request.clip}: {line}")
     assert request.consent is not None, "_statement refuses an enrolment without it"
-    spoken = analyse(await read_recording(request.consent), finder)
+    spoken = await asyncio.to_thread(analyse, await read_recording(request.consent), finder)
     backends = profile.backends
     require(profile.name, backends.synthesizer.missing())
     consent = await _consent(statement, spoken, profile, tell, loaded)
-    if request.consent.resolve() != request.clip.resolve():
+    if loaded is None and request.consent.resolve() != request.clip.resolve():
         tell(await compared(found, spoken, profile.backends.diarizer))
     tell("learning the voice")
     async with _model("synthesizer", backends, loaded) as synthesizer:
-        voice = await learned(synthesizer, clip.audio, request.language, profile)
+        voice = await learned(synthesizer, clip.audio, request.language, profile, loaded)
     kept = clip.audio if request.keep_clip else None
     return store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
 
 
-async def learned(synthesizer: Synthesizer, clip: AudioChunk, language: str, profile: Profile) -> Voice:
+async def learned(
+    synthesizer: Synthesizer, clip: AudioChunk, language: str, profile: Profile, loaded: Loaded | None = None
+) -> Voice:
     """Learn a voice from a clip in a language, and where the synthesizer asks for its words, from what a recognizer hears.
 
     Raises `BadInput` where it does not hear the language.
@@ -97,7 +103,7 @@ async def learned(synthesizer: Synthesizer, clip: AudioChunk, language: str, pro
             hint="a clip in a language that it hears",
         )
     require(profile.name, hearing.missing())
-    async with hearing.load() as recognizer:
+    async with _model("recognizer", profile.backends, loaded) as recognizer:
         words = await recognized(recognizer, resampled(clip.samples, clip.sample_rate, FINDER_HZ), language)
     return await synthesizer.enrol_said(clip, words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.privacy.audit import Audit
 from pipeline.server.asked import Asked, Rejected, resolved
 from pipeline.voices.consent import consent_sentence
+from pipeline.voices.reference_clip import analyse
 from pipeline.voices.store import VoiceStore, key_store
 from tests.serving import key, serving
 
@@ -36,6 +38,20 @@ def client(server, secret: str):
 async def post(http, *, name: str = "anna", consent: bool = True, **fields: str):
     files = {"clip": CLIP.read_bytes(), **({"consent": CONSENT.read_bytes()} if consent else {})}
     return await http.post("/v1/voices", data={"name": name, "who": "Anna Smith", **fields}, files=files)
+
+
+async def test_an_enrolment_loads_no_diarizer_and_works_beside_the_event_loop(monkeypatch):
+    async def compared(*_: object) -> str:
+        raise AssertionError("nobody reads it here")
+
+    def analysed(*arguments: object) -> object:
+        assert threading.current_thread() is not threading.main_thread()
+        return analyse(*arguments)
+
+    monkeypatch.setattr("pipeline.voices.enrolment.compared", compared)
+    monkeypatch.setattr("pipeline.voices.enrolment.analyse", analysed)
+    async with serving(*VOICES, keys=KEYS) as server, client(server, "one") as http:
+        assert (await post(http)).status_code == 201
 
 
 async def test_a_voice_from_its_consent_to_its_end(data):

@@ -30,6 +30,15 @@ async def test_the_recognizer_hears_the_words_of_the_clip():
     assert (voice.name.strip(), voice.arrays["seconds"].tolist()) == ("the words said", [4.0])
 
 
+async def test_a_recognizer_that_is_loaded_hears_them_and_no_other_is_loaded():
+    class Engine:
+        async def model(self, stage: str) -> object:
+            return {"recognizer": Reader("the loaded one's")}[stage]
+
+    voice = await learned(Attentive(), CLIP, "en", profile("another's"), Engine())
+    assert voice.name.strip() == "the loaded one's"
+
+
 async def test_a_language_that_is_not_heard_is_refused():
     with pytest.raises(BadInput, match="toy does not hear German"):
         await learned(Attentive(), CLIP, "de", profile())
