@@ -16,7 +16,7 @@ from pipeline.lane import Lane
 from pipeline.vision import Frame, Pixels
 
 LIVE_PERIOD_S = 0.5
-FILM_PERIOD_S = 2.0  # of a film, whose sound waits for each picture that is read
+FILM_PERIOD_S = 1.9  # of a film, whose sound waits for each picture that is read; many code one whole every 2 s
 LONGEST_SIDE = 1920
 WAYLAND = "Wayland shows no program the screen of others"
 

@@ -168,7 +168,7 @@ def recorded(path) -> list[int]:
 class Moving:
     """An address behind which another server answers when the first is killed."""
 
-    key, name = "", "the address"
+    key, name, participant = "", "the address", ""
 
     def __init__(self, servers) -> None:
         self._servers, self.killed = servers, 0

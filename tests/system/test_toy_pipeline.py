@@ -52,7 +52,7 @@ def test_the_gpu_profile_speaks_in_an_enrolled_voice(tmp_path: Path) -> None:
     talk, _ = write_talk(tmp_path, seed=61, seconds=5.0)
     synthesizer = {"model": str(write_checkpoint(tmp_path / "qwen3")), "device": "cpu", "sessions": 1}
     settings = toy_settings() | {"synthesizer": synthesizer}
-    events = translate(talk, tmp_path, "gpu", settings, "--voice", "anna", XDG_DATA_HOME=str(tmp_path / "data"))
+    events = translate(talk, tmp_path, "gpu", settings, "--voice", "anna", TRANSLATE_LIVE_DATA=str(tmp_path / "data"))
     units = {event["unit"] for event in events if event["event"] == "ReadingUnit" and event["text"].strip()}
     assert units
     lags = [event for event in events if event["event"] == "Lag"]
@@ -69,6 +69,6 @@ def enrol(data: Path) -> None:
     samples, rate = soundfile.read(SPEECH, dtype="float32")
     consent = Consent("Anna", "2026-11-24T00:00:00+00:00", "I agree", "0" * 64, "heard")
     record = VoiceRecord("anna", "en", 5.0, 30.0, "2026-11-24T00:00:00+00:00", consent)
-    VoiceStore(data / "translate-live" / "voices").add(
+    VoiceStore(data / "voices").add(
         record, "another model", {"speaker": np.zeros(8, np.float32)}, AudioChunk(samples, rate, 0.0)
     )

@@ -254,7 +254,7 @@ def test_the_end_of_speech_settles_what_was_too_unsure_when_it_stopped():
     committer = Committer("hybrid", CommitOptions())
     words = [
         HeardWord(" by", 1.1, 1.5, 0.9, (1,)),
-        HeardWord(" King", 1.5, 2.0, 0.4, (2,)),
+        HeardWord(" King", 1.5, 2.0, 0.3, (2,)),
         HeardWord(" m", 2, 2, 0.1, (3,)),
     ]
     assert committer.count_at_pause(words) == 1

@@ -52,9 +52,9 @@ class CommitOptions:
     agreement_s: float = 0.12
     agreement_apart_s: float = 0.3
     sure_probability: float = 0.8
-    weak_s: float = 2.4
+    weak_s: float = 2.2
     hold_words: int = 2
-    pause_probability: float = 0.6
+    pause_probability: float = 0.4
     flush_probability: float = 0.2
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ class StreamOptions:
     ``carry_context``: committed words that left the window help to decode what follows.
     """
 
-    step_s: float = 0.5
+    step_s: float = 0.4
     window_s: float = 20.0
     keep_s: float = 3.0
     stall_s: float = 6.0
