@@ -9,10 +9,11 @@ from dataclasses import replace
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pipeline.clock import LoopClock
+from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
 from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.glossary_fetch import check_named, fetched_glossary
+from pipeline.server.glossary_fetch import check_named, fetched_glossary, with_terms_of_key
 from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.rooms import Seat
@@ -42,6 +43,8 @@ class Connection:
         self._heard_from = False
         self._lost = True  # unless the client says that it goes
         self._noted: set[Note] = set()
+        self._key_asked = not key.glossary  # for the key's glossary: once, when the languages are known
+        self._of_key = Glossary()
         self._allowance = Allowance(BURST, PER_S, self._clock)
 
     @property
@@ -57,7 +60,7 @@ class Connection:
         try:
             self._writer.put(self._dialect.created())
             async with self._tasks as tasks:
-                for work in (self._write, self._read, self._watch, self._fetch_glossary, self._sessions.follow_others):
+                for work in (self._write, self._read, self._watch, self._sessions.follow_others):
                     tasks.create_task(work())
         except* Leave as group:
             leave = first_of(group)
@@ -129,9 +132,11 @@ class Connection:
             await self._spend()
         match event:
             case Audio():
+                self._ask_key()
                 await self._sessions.hear(event.pcm)
             case Change():
                 self._change(event)
+                self._ask_key()
             case Control():
                 self._sessions.control(event.action)
             case Ping():
@@ -154,24 +159,30 @@ class Connection:
         before, asked = self._dialect.asked, change.asked
         if named := asked.glossary_url if asked.glossary_url != before.glossary_url else "":
             check_named(named, self._key)
-        request = self._sessions.change(asked)
+        request = self._sessions.change(replace(asked, glossary=with_terms_of_key(asked.glossary, self._of_key)))
         if named:
-            self._tasks.create_task(self._fetch_glossary())
+            self._tasks.create_task(self._fetch_glossary(named))
         self._writer.put(self._dialect.updated())
         for note in (*change.notes, *map(Note, request.notices)):
             self._note(note)
         if asked.extensions and not before.extensions:
             self._renew()
 
-    async def _fetch_glossary(self) -> None:
-        """Fetch the glossary from where the client, or its key, says, beside the session, which goes on with it."""
-        asked = self._dialect.asked
-        if not (asked.glossary_url or self._key.glossary):
-            return
+    def _ask_key(self) -> None:
+        if not self._key_asked:
+            self._key_asked = True
+            self._tasks.create_task(self._fetch_glossary(""))
+
+    async def _fetch_glossary(self, named: str) -> None:
+        """Fetch a glossary from where the client (``named``) or its key says, beside the session that goes on with it."""
         try:
-            found = await fetched_glossary(asked, self._key, self._dialect.id)
-            if self._dialect.asked.glossary_url == asked.glossary_url:  # still wanted
-                self._change(Change(replace(self._dialect.asked, glossary=found)))
+            found = await fetched_glossary(replace(self._dialect.asked, glossary_url=named), self._key, self._dialect.id)
+            asked = self._dialect.asked
+            if not named:
+                self._of_key = found  # stays beside what the client sends
+                self._change(Change(asked))
+            elif asked.glossary_url == named:  # still wanted
+                self._change(Change(replace(asked, glossary=found)))
         except Rejected as error:
             self._writer.put(self._dialect.failed(error))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from pipeline.errors import BadInput, TranslateLiveError
+from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
 from pipeline.server.asked import GLOSSARY_URL, LONGEST_GLOSSARY, Asked, Rejected, message_of
@@ -54,3 +55,17 @@ async def fetched_glossary(asked: Asked, key: Key, session: str) -> Glossary:
     if len(found) > LONGEST_GLOSSARY:
         raise Rejected("glossary_not_fetched", f"it has more than {LONGEST_GLOSSARY} entries", param=GLOSSARY_URL)
     return found
+
+
+def with_terms_of_key(own: Glossary, of_key: Glossary) -> Glossary:
+    """Add the terms of the key's glossary to the session's own, which go before them; none if the two contradict."""
+    known = {_place(entry) for entry in own.entries}
+    added = [entry for entry in of_key.entries if _place(entry) not in known]
+    try:
+        return Glossary([*own.entries, *added]) if added else own
+    except BadInput:
+        return own
+
+
+def _place(entry: Entry) -> tuple[object, ...]:
+    return entry.source.casefold(), entry.language, entry.targets if entry.mode == "ban" else ()

@@ -11,6 +11,8 @@ from pipeline.errors import BadInput
 from pipeline.events import Fault
 from pipeline.hints import Hints
 from pipeline.server.access import load_keys
+from pipeline.server.asked import glossary_of
+from pipeline.server.glossary_fetch import with_terms_of_key
 from pipeline.sinks.delivery import SinkQueue
 from tests.serving import key, serving
 from tests.system.test_server_client import WORDS, Tape, Tone, session
@@ -85,11 +87,29 @@ async def test_the_address_of_a_key_is_asked_for_each_session_with_its_id_and_th
     async with serving(TAGGING, keys=[studio]) as server:  # noqa: SIM117
         async with connect(server) as connection:
             session = (await until(connection, "session.created"))["session"]["id"]
-            await until(connection, "session.updated")
             await update(connection, translate_live={"extensions": True})
+            await until(connection, "session.updated")
+            await until(connection, "session.updated")
             await say(connection, 3)
             assert "[TRES]" in sources(await to_the_end(connection))
     assert site.asked == [(f"/terms.csv?session={session}&key=studio", "Bearer sesame")]
+
+
+async def test_the_glossary_of_a_key_is_added_to_the_clients_own_whichever_comes_first(site):  # noqa: F811
+    site.answers = {"/terms.csv": (200, {}, CSV)}
+    studio = key("studio", "one", glossary=f"{site.url}/terms.csv")
+    async with serving(TAGGING, keys=[studio]) as server, connect(server) as connection:
+        for word, said in (("word4", "QUATRO"), ("word5", "OWN")):  # before it is fetched, and after
+            rows = [{"source": word, "targets": [said], "mode": "hard", "language": ""}]
+            await update(connection, translate_live={"extensions": True, "glossary": rows})
+            await until(connection, "session.updated")
+            if word == "word4":
+                await until(connection, "session.updated")  # it is in
+        await say(connection, 3)
+        words = sources(await to_the_end(connection)).split()
+    assert {"[TRES]", "[OWN]"} < set(words)
+    assert not {"[QUATRO]", "[CINCO]"} & set(words)
+    assert len(site.asked) == 1
 
 
 async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tells_it(site):  # noqa: F811
@@ -136,3 +156,11 @@ def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
             load_keys(file)
     file.write_text(f"- {{id: studio, sha256: {digest}, glossary_from: ['https://terms.example/team/']}}\n")
     assert load_keys(file)[0].glossary_from == ("https://terms.example/team/",)
+
+
+def test_a_glossary_of_a_key_that_contradicts_the_clients_is_left_out():
+    own = glossary_of([("word3", ("TRES",), "hard", "")])
+    assert with_terms_of_key(own, glossary_of([("word3", ("OTHER",), "hard", "")])) is own
+    assert with_terms_of_key(own, glossary_of([("TRES", ("TRES",), "ban", "")])) is own
+    both = with_terms_of_key(own, glossary_of([("word3", ("OTHER",), "hard", ""), ("word5", ("CINCO",), "hard", "")]))
+    assert [entry.targets for entry in both.entries] == [("TRES",), ("CINCO",)]
