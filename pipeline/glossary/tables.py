@@ -13,7 +13,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from pipeline.errors import BadInput, nearest
 from pipeline.glossary.entries import SETTINGS, Row
-from pipeline.glossary.workbook_size import check_size
+from pipeline.glossary.workbook_size import check_extent, check_size
 from pipeline.language_names import language_of
 from pipeline.languages import primary
 
@@ -68,9 +68,12 @@ def rows_of_workbook(file: Path, languages: Languages, notices: list[str]) -> It
     try:
         check_size(file)
         with CalamineWorkbook.from_path(file) as workbook:
-            cells = {
-                name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in workbook.sheet_names
-            }
+            cells = {}
+            for name in workbook.sheet_names:
+                sheet = workbook.get_sheet_by_name(name)
+                row, column = sheet.end or (0, 0)  # from 0
+                check_extent(file, row + 1, column + 1)
+                cells[name] = sheet.to_python(skip_empty_area=False)
     except OSError as error:
         raise BadInput(f"{file}: the glossary cannot be read: {error.strerror or error}; check the path") from error
     except CalamineError as error:

@@ -31,14 +31,18 @@ def check_size(file: Path) -> None:
                     f"{file} unpacks to more than {MOST_UNPACKED_BYTES // 2**20} MiB", hint="a smaller sheet as CSV"
                 )
             for name in archive.namelist():
-                rows, columns = _extent(archive, name)
-                if rows * max(columns, 1) > MOST_CELLS:
-                    raise BadInput(
-                        f"{file}: a sheet has {rows:,} rows and {columns:,} columns; valid: {MOST_CELLS:,} cells together",
-                        hint="delete what is far out, or save its terms as CSV UTF-8",
-                    )
+                check_extent(file, *_extent(archive, name))
     except (zipfile.BadZipFile, zipfile.LargeZipFile, ZlibError, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadInput(f"{file}: not a workbook that can be read ({error})", hint="its sheet saved as CSV UTF-8") from error
+
+
+def check_extent(file: Path, rows: int, columns: int) -> None:
+    """Raise `BadInput` for a sheet whose rows and columns make more than `MOST_CELLS`."""
+    if rows * max(columns, 1) > MOST_CELLS:
+        raise BadInput(
+            f"{file}: a sheet has {rows:,} rows and {columns:,} columns; valid: {MOST_CELLS:,} cells together",
+            hint="delete what is far out, or save its terms as CSV UTF-8",
+        )
 
 
 def _extent(archive: zipfile.ZipFile, name: str) -> tuple[int, int]:

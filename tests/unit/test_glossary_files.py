@@ -235,6 +235,26 @@ def test_a_workbook_whose_last_cell_is_far_out_is_refused_before_it_is_read(
         load_glossary([file])
 
 
+def test_an_open_document_whose_only_cell_is_far_out_is_refused(tmp_path: Path) -> None:
+    names = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    content = (
+        f"<office:document-content{names}><office:body><office:spreadsheet><table:table table:name='S'>"
+        "<table:table-row table:number-rows-repeated='900000'><table:table-cell/></table:table-row><table:table-row>"
+        "<table:table-cell table:number-columns-repeated='9999'/><table:table-cell office:value-type='string'>"
+        "<text:p>a</text:p></table:table-cell></table:table-row></table:table></office:spreadsheet></office:body>"
+        "</office:document-content>"
+    )
+    manifest = "<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'></m:manifest>"
+    with zipfile.ZipFile(tmp_path / "far.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", content)
+        archive.writestr("META-INF/manifest.xml", manifest)
+    with pytest.raises(BadInput, match="900,001 rows and 10,000 columns"):
+        load_glossary([tmp_path / "far.ods"])
+
+
 def test_a_missing_file_and_one_of_another_encoding(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         load_glossary([tmp_path / "none.csv"])
