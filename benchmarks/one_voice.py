@@ -55,10 +55,10 @@ async def _compared(speech: Mapping[str, Samples], profile: str) -> Mapping[str,
         for kind, damaged in KINDS.items():
             same, different = await _likeness(diarizer, speech, damaged)
             found = {
-                "same_lowest": same.min(),
+                "same_lowest": float(np.min(same)),
                 "same_median": float(np.median(same)),
                 "different_median": float(np.median(different)),
-                "different_highest": different.max(),
+                "different_highest": float(np.max(different)),
                 "same_warned_ratio": float((same < threshold).mean()),
                 "different_passed_ratio": float((different >= threshold).mean()),
             }

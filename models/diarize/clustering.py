@@ -76,7 +76,7 @@ class Clusters:
         scores = self._scores(together / (np.linalg.norm(together) + 1e-9))
         if scores and max(scores) >= self._options.same:
             return Placed(int(np.argmax(scores)), int(np.argmax(scores)))
-        self._sums.append(together * length_s / 2)
+        self._sums.append(np.asarray(together * length_s / 2, np.float32))
         return Placed(len(self._sums) - 1, len(self._sums) - 1, found=True)
 
     def _scores(self, vector: Vector) -> list[float]:
