@@ -148,6 +148,8 @@ def test_large_pictures_are_made_smaller_and_what_is_none_is_refused():
 
 
 def test_the_process_answers_every_request_also_one_that_cannot_be_read():
+    pytest.importorskip("wordfreq")
+
     def read(picture):
         if picture[0, 0, 0] == 7:
             raise RuntimeError("broke")

@@ -57,7 +57,8 @@ def test_voices_from_before_the_key_can_be_used_and_clips_too(tmp_path, monkeypa
     np.testing.assert_allclose(store.clip(store.clip_path(plain)).samples, CLIP.samples, atol=1e-4)
 
 
-def test_a_recording_is_encrypted_and_unsealed_sample_by_sample(translate, in_folder, key):  # noqa: F811
+def test_a_recording_is_encrypted_and_unsealed_sample_by_sample(translate, in_folder, key, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(in_folder / "data"))  # a list of its own: all on it is erased
     plain = in_folder / "plain.wav"
     code, _, _ = translate("--record", "rec", "--out", plain)
     assert code == 0
