@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.engine_task import turned
 from models.tts.hub import fetch_snapshot, hub_folder
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
 from models.tts.omnivoice.languages import MEASURED, UNMEASURED
@@ -24,7 +24,7 @@ LICENSE = (
     "Higgs Audio 2 Community License (attribution, the terms of Meta Llama 3, and none of it above 100,000 users a year "
     "without a license of one's own)"
 )
-"""What the checkpoint's licenses limit: the weights' by their authors (k2-fsa/OmniVoice, issues 235 and 258), the other
+"""Limits of the checkpoint's licenses: the weights' by their authors (k2-fsa/OmniVoice, issues 235 and 258), the other
 as quoted in boson-ai/higgs-audio, issue 184; its text lies in the tokenizer's folder. The package's code is Apache-2.0."""
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -109,29 +109,14 @@ class OmniVoice:
         from models.tts.omnivoice.synthesizer import OmniVoiceSynthesizer, SynthesizerSettings
 
         folder = self._checked()
-        failure: Exception | None = None
         with Lane("omnivoice") as lane:
             engine, text, encoder = await lane.run(
                 load_engine, folder, self.device, self.dtype, self.sessions, self.steps, graphs=self.graphs
             )
             loop = EngineLoop(engine, lane)
             settings = SynthesizerSettings(self.style, self.seed, self.unmeasured)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    turning = tasks.create_task(loop.run())
-                    try:
-                        yield OmniVoiceSynthesizer(loop, text, encoder, settings)
-                    except Exception as error:  # a border: raised again below, and not as a group
-                        failure = error
-                    finally:
-                        turning.cancel()
-            finally:
-                try:
-                    await lane.free(engine.close)
-                except RuntimeError as error:  # a GPU that has failed says so again
-                    failure = failure or ModelError(f"the device of the speech model has failed: {error}")
-        if failure is not None:
-            raise failure
+            async with turned(loop.run(), lane, engine.close):
+                yield OmniVoiceSynthesizer(loop, text, encoder, settings)
 
     def _checked(self) -> Path:
         """Find the checkpoint's folder; raises what its settings and this machine do not allow."""

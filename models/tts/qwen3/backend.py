@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.tts.engine_task import turned
 from models.tts.hub import fetch_snapshot, hub_folder
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
@@ -99,29 +99,14 @@ class Qwen3TTS:
         self.check_style()
         if self.voice and not self.has_preset(self.voice):
             raise refuse_preset(self.voice, self.presets())
-        failure: Exception | None = None
         with Lane("qwen3-tts") as lane:
             engine, text, encoder = await lane.run(
                 load_engine, folder, self.device, self.dtype, self.sessions, greedy=self.greedy, graphs=self.graphs
             )
             loop = EngineLoop(engine, lane)
             settings = SynthesizerSettings(self.voice, self.style, self.seed, self.renew_after_s)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    turning = tasks.create_task(loop.run())
-                    try:
-                        yield Qwen3Synthesizer(loop, text, encoder, settings, tasks)
-                    except Exception as error:  # a border: raised again below, and not as a group
-                        failure = error
-                    finally:
-                        turning.cancel()
-            finally:
-                try:
-                    await lane.free(engine.close)
-                except RuntimeError as error:  # a GPU that has failed says so again
-                    failure = failure or ModelError(f"the device of the speech model has failed: {error}")
-        if failure is not None:
-            raise failure
+            async with turned(loop.run(), lane, engine.close) as tasks:
+                yield Qwen3Synthesizer(loop, text, encoder, settings, tasks)
 
     def folder(self) -> Path:
         """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
