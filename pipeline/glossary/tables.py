@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from python_calamine import CalamineError, CalamineWorkbook
-
 from pipeline.errors import BadInput, nearest
 from pipeline.glossary.entries import SETTINGS, Row
 from pipeline.glossary.workbook_size import check_extent, check_size
@@ -65,6 +63,8 @@ def rows_of_table(file: str, text: str, languages: Languages, notices: list[str]
 
 def rows_of_workbook(file: Path, languages: Languages, notices: list[str]) -> Iterator[Row]:
     """Read the rows of the first sheet of a workbook (XLSX, XLS, ODS) that holds cells; raises `BadInput`."""
+    from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415  - few glossaries are workbooks
+
     try:
         check_size(file)
         with CalamineWorkbook.from_path(file) as workbook:

@@ -217,7 +217,7 @@ def test_a_workbook_whose_last_cell_is_far_out_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    monkeypatch.setattr("pipeline.glossary.tables.CalamineWorkbook", SimpleNamespace(from_path=read.append))
+    monkeypatch.setattr("python_calamine.CalamineWorkbook", SimpleNamespace(from_path=read.append))
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "source", "x"
     file = tmp_path / "far.xlsx"
