@@ -164,7 +164,6 @@ async def test_a_fallback_voice_is_loaded_when_a_session_first_needs_it() -> Non
     assert fallback.log[-1] == "freed"
 
 
-@pytest.mark.looptime
 @dataclass(frozen=True, slots=True)
 class CloningVoice(OtherVoice):
     """A synthesizer that speaks German in anybody's voice."""
@@ -215,6 +214,7 @@ def test_a_synthesizer_that_needs_words_is_not_asked_for_a_live_speakers_voice()
         resolve(SessionRequest(targets=("de",), spoken="de", voice="same"), scripted)
 
 
+@pytest.mark.looptime
 async def test_a_pair_is_warmed_up_once_a_process() -> None:
     models = Models()
 
