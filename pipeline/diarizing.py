@@ -22,7 +22,7 @@ class SpeakerSpan:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerTurns:
-    """What became known of who speaks: ``spans`` in order, each after those before and never revised.
+    """News of who speaks: ``spans`` in order, each after those before and never revised.
 
     Up to ``decided_s`` nothing will be added; speech before it that is in no span has no known speaker. ``guess`` is who
     seems to speak after it (empty: nobody knows), for those who cannot wait.

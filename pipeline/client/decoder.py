@@ -99,7 +99,7 @@ class RoomUnits:
 
     @property
     def said_ms(self) -> int:
-        """How far one's own words are translated; a language that nobody listens to any more holds nothing up."""
+        """The end of one's own words that are translated; a language that nobody listens to any more holds nothing up."""
         newest_ms = max(self._own_ms.values(), default=0)
         return min((ms for ms in self._own_ms.values() if ms > newest_ms - OWN_MS), default=0)
 

@@ -1,4 +1,4 @@
-"""What a session keeps is noted: its files, for erasure, and whose voice it used, for the audit."""
+"""Notes of what a session keeps: its files, for erasure, and whose voice it used, for the audit."""
 
 from __future__ import annotations
 

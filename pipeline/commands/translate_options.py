@@ -30,7 +30,7 @@ from pipeline.sources.address import shown
 
 STANDARD_INPUT = "-"
 Echo = Literal["headphones", "cancel", "off"]
-"""How a microphone is kept from hearing the speaker: by headphones, or an echo canceller; off: nothing is done."""
+"""Ways to keep a microphone from hearing the speaker: by headphones, or an echo canceller; off: nothing is done."""
 
 
 @dataclass(frozen=True, slots=True)

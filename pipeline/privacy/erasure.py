@@ -16,7 +16,7 @@ from pipeline.voices.store import VoiceStore
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be erased: all of a session, all that began before a moment, or all in which somebody speaks."""
+    """Choice of what is to be erased: all of a session, all that began before a moment, or all in which somebody speaks."""
 
     session: str = ""
     before: datetime | None = None
@@ -31,7 +31,7 @@ class Selection:
 
 @dataclass
 class Erased:
-    """What is gone, a line each, and what is left, with why."""
+    """Result of an erasure: what is gone, a line each, and what is left, with why."""
 
     gone: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)

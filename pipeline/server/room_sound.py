@@ -1,4 +1,4 @@
-"""What is heard in a room: a speaker's session gives its captions and speech to the listeners of its languages."""
+"""Sound and captions of a room: a speaker's session gives both to the listeners of its languages."""
 
 from __future__ import annotations
 

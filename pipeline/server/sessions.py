@@ -26,7 +26,7 @@ from pipeline.sinks.delivery import SinkQueue
 
 
 class Sessions:
-    """What a connection has translated; its tasks are those of the connection, which any of them ends by `Leave`."""
+    """Sessions of a connection, one after the other; its tasks are the connection's, which any of them ends by `Leave`."""
 
     def __init__(
         self,

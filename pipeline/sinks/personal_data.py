@@ -15,7 +15,7 @@ from pipeline.errors import BadInput, nearest
 from pipeline.scripts import IDEOGRAPHS, RUNNING_ON
 
 KINDS = ("email", "iban", "card", "ip", "phone")
-"""What is found by its form, surest first; ``name`` is what a list holds."""
+"""Kinds that are found by their form, surest first; ``name`` is what a list holds."""
 MOST_NAMES = 10_000
 
 _E = (
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What is to be found: some of `KINDS`, and names."""
+    """Choice of what is to be found: some of `KINDS`, and names."""
 
     kinds: frozenset[str] = frozenset(KINDS)
     names: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Where a session's events go besides its listener, nowhere unless it was asked for, and what is left out of them there."""
+"""Places besides its listener to which a session's events go, if that was asked for, and what is left out of them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def check_echo_canceller() -> None:
 
 
 class Played:
-    """What a speaker plays, from its thread to the canceller, at 16 kHz."""
+    """Sound that a speaker plays, from its thread to the canceller, at 16 kHz."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Where pictures come from: the film that is heard, the screen, a camera."""
+"""Sources of pictures: the film that is heard, the screen, a camera."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class SessionContext:
     tell: Callable[[Event], None]
     """Gives an event to every sink without waiting for any."""
     self_hearing: SelfHearing | None = None
-    """What was spoken, where the source may hear it."""
+    """Memory of what was spoken, where the source may hear it."""
 
 
 @dataclass(frozen=True, slots=True)

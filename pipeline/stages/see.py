@@ -24,7 +24,7 @@ AHEAD_S = 1.0  # pictures of a file are read so long before its sound is heard
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What a session watches beside what it hears.
+    """Pictures that a session watches beside what it hears.
 
     Of ``film``, pictures that lie beside the sound of a file; ``live``: those of a screen or camera. ``keep``: names that
     are seen are kept in the translation as they are written, where the translator can.

@@ -19,7 +19,7 @@ SHORTEST_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class SpeakersAsked:
-    """What a listener asks for: at most so many speakers (none: as many as there are), ``names`` by number from "1".
+    """A listener's wishes: at most so many speakers (none: as many as there are), ``names`` by number from "1".
 
     ``enrolled``: those whose voices are enrolled with their clip are called by name. ``consenting``, by name, have agreed
     that their voices are learned (none: everybody has).

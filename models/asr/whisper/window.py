@@ -199,7 +199,7 @@ class Window:
         return gone
 
     def forget_words(self) -> None:
-        """What was said no longer leads the decoder."""
+        """Let what was said lead the decoder no longer."""
         self.words, self.lead, self._reading = [], [], []
 
 
@@ -252,7 +252,7 @@ def _differences(committed: Sequence[HeardWord], reading: Sequence[HeardWord]) -
 
 
 def _rest(said: HeardWord, heard: HeardWord) -> list[HeardWord]:
-    """What follows the hyphen of a word whose first part is committed."""
+    """Give what follows the hyphen of a word whose first part is committed."""
     first, rest = spoken(said.text), spoken(heard.text)
     if not rest.startswith(f"{first}-"):
         return []

@@ -90,7 +90,7 @@ class Response:
 
     @property
     def texts(self) -> str:
-        """What its text events are called after."""
+        """The name after which its text events are called."""
         return "audio_transcript" if self.spoken else "text"
 
     def part(self, text: str) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def same_language(self) -> SameLanguage:
-        """What becomes of speech in the target language."""
+        """The rule for speech in the target language."""
         if not self.skips.skip_audio:
             return "speak"
         return "mute" if self.skips.skip_text else "captions"
@@ -134,7 +134,7 @@ class Settings:
 
 
 def notes(given: SessionFields, names: Mapping[str, object], *, nested: bool) -> Iterator[Note]:
-    """What of an update, whose fields have these names, has no effect here, or another than it says."""
+    """Note each field of an update, by these names, that has no effect here, or another than it says."""
     if given.turn_detection is not UNSET or given.audio.input.turn_detection is not UNSET:
         yield Note(NO_TURNS, "session.turn_detection")
     if given.video is not UNSET:
