@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInput, nearest
 from pipeline.sinks.writing import reason_of
+from pipeline.sources.files import open_local
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -38,13 +39,6 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in CONTAINERS
 
 
-def opened(source: Path) -> InputContainer:
-    """Open a film of this machine, and nothing else whatever it names."""
-    import av  # noqa: PLC0415
-
-    return cast("InputContainer", av.open(f"file:{source}", options={"protocol_whitelist": "file,crypto,data"}))
-
-
 def check_film(source: Path, path: Path) -> None:
     """Raise `BadInput` if the container of ``path`` cannot hold what the film holds; names those that can."""
     import av  # noqa: PLC0415
@@ -52,7 +46,7 @@ def check_film(source: Path, path: Path) -> None:
     if path.suffix.lower() not in CONTAINERS:
         raise BadInput(f"{path}: {nearest(path.suffix, CONTAINERS)}")
     try:
-        with opened(source) as container:
+        with open_local(source) as container:
             codecs = {
                 stream.codec.name: f"{stream.codec.canonical_name} {'picture' if stream.type == 'video' else 'sound'}"
                 for stream in kept_streams(container)

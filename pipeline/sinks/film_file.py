@@ -14,8 +14,9 @@ import numpy as np
 from pipeline.events import Fault, Notice, Samples
 from pipeline.languages import iso_639_2, language_name
 from pipeline.sinks.caption_text import shown
-from pipeline.sinks.film_container import CONTAINERS, kept_streams, opened
+from pipeline.sinks.film_container import CONTAINERS, kept_streams
 from pipeline.sinks.writing import cannot_go_on, create, reason_of
+from pipeline.sources.files import open_local
 
 if TYPE_CHECKING:
     from av import Packet
@@ -57,7 +58,7 @@ class FilmFile:
         self._claim = create(path, private=False)
         self._broken = False
         try:
-            self._film = opened(source)
+            self._film = open_local(source)
             options = {"max_interleave_delta": "1000000", "flush_packets": "1"}
             if self._is_mp4:
                 options["movflags"] = "+hybrid_fragmented+frag_keyframe+delay_moov"

@@ -10,13 +10,12 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pipeline.errors import BadInput, NetworkError
 from pipeline.sinks.event_json import Record
 from pipeline.sinks.publisher import Undeliverable
-from pipeline.sources.address import shown
+from pipeline.sources.address import is_here, shown
 from pipeline.version import version
 
 SECRET = "TRANSLATE_LIVE_WEBHOOK_SECRET"
@@ -42,14 +41,6 @@ def check_webhook(url: str, secret: str) -> None:
         )
     if find_spec("httpx") is None:
         raise BadInput("a webhook needs the package httpx", hint="pip install 'translate-live[bus]'")
-
-
-def is_here(host: str) -> bool:
-    """Tell if a host is this machine by its own address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def secret_bytes(secret: str) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -252,6 +253,14 @@ class Address:
     def _take(self, item: Item) -> None:
         with contextlib.suppress(ChannelClosed):
             self._waiting.send_newest(item)
+
+
+def is_here(host: str) -> bool:
+    """Tell if a host is this machine by its own address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def shown(address: str) -> str:

@@ -27,6 +27,13 @@ _AFTER_SAMPLES = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"PAD ",
 _TAGS = (b"ID3", b"TAG")  # that programs append to any file
 
 
+def open_local(path: Path, **options: str) -> InputContainer:
+    """Open a file of this machine and nothing else, whatever its name looks like and whatever it names."""
+    import av  # noqa: PLC0415
+
+    return cast("InputContainer", av.open(f"file:{path}", options={"protocol_whitelist": LOCAL, **options}))
+
+
 class WavLength(Enum):
     """Comparison of a WAV file's length with what its header states."""
 
@@ -108,12 +115,7 @@ class AudioFile:
             )
 
     def _open(self) -> InputContainer:
-        """Open the file and nothing else, whatever its name looks like."""
-        import av  # noqa: PLC0415
-
-        more = self._wav is WavLength.MORE
-        options = {"protocol_whitelist": LOCAL, **({"ignore_length": "1"} if more else {})}
-        return cast("InputContainer", av.open(f"file:{self._path}", options=options))
+        return open_local(self._path, **({"ignore_length": "1"} if self._wav is WavLength.MORE else {}))
 
     def _chunks(self) -> Generator[Samples, None, None]:
         """Decode the whole file in chunks of one length, then tell what was wrong with it."""

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.clock import Clock
 from pipeline.errors import BadInput, DeviceError, ModelError
 from pipeline.lane import Lane
+from pipeline.sources.files import open_local
 from pipeline.vision import Frame, Pixels
 
 LIVE_PERIOD_S = 0.5
@@ -36,7 +37,7 @@ class FilmFrames:
         import av  # noqa: PLC0415
 
         try:
-            with self._opened() as film:
+            with open_local(self._path) as film:
                 if not film.streams.video:
                     raise BadInput(f"{path} has no picture to watch", hint="a film")
         except (av.error.FFmpegError, OSError) as error:
@@ -48,15 +49,10 @@ class FilmFrames:
                 async for frame in frames:
                     yield frame
 
-    def _opened(self) -> Any:  # noqa: ANN401 - PyAV's types tell containers by literals
-        import av  # noqa: PLC0415
-
-        return av.open(f"file:{self._path}", options={"protocol_whitelist": "file,crypto,data"})
-
     def _frames(self) -> Generator[Frame, None, None]:
         import av  # noqa: PLC0415
 
-        with self._opened() as film:
+        with open_local(self._path) as film:
             stream = film.streams.video[0]
             stream.codec_context.skip_frame = "NONKEY"
             start_s = (film.start_time or 0) / av.time_base

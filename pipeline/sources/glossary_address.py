@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from http.client import HTTPException
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from pipeline.errors import BadInput, NetworkError, SeveralMistakes
 from pipeline.glossary.files import READERS, TABLES, WORKBOOKS
 from pipeline.glossary.glossary import Glossary, load_glossary
-from pipeline.sources.address import shown
+from pipeline.sources.address import is_here, shown
 from pipeline.version import version
 
 TOKEN = "TRANSLATE_LIVE_GLOSSARY_TOKEN"
@@ -89,7 +88,7 @@ def check_address(address: str) -> None:
         raise BadInput(f"{address} is no address: {error}") from error
     if parts.username or parts.password:
         raise BadInput(f"{shown(address)}: a password in an address is seen by others", hint=f"{TOKEN}=…")
-    here = parts.scheme == "http" and _is_here(parts.hostname or "")
+    here = parts.scheme == "http" and is_here(parts.hostname or "")
     if (
         not parts.hostname
         or port == 0
@@ -189,10 +188,3 @@ def _port(parts: Any) -> int | None:  # noqa: ANN401 - urllib's
         return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     except ValueError:
         return None
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
