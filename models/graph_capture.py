@@ -6,7 +6,7 @@ GPU needs to run them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,3 +58,13 @@ class CudaRecorder:
         graph.replay()  # the first launch takes a graph to the device: not while someone waits
         replay: Work = graph.replay
         return replay
+
+
+def halving(most: int) -> list[int]:
+    """List the sizes to record: ``most``, ... 4, 2, 1."""
+    return [most, *(2**power for power in reversed(range((most - 1).bit_length())))]
+
+
+def at_least(sizes: Iterable[int], wanted: int) -> int:
+    """Return the smallest of the recorded sizes that holds ``wanted``."""
+    return min(size for size in sizes if size >= wanted)

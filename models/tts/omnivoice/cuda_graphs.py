@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from models.cuda_stream import sent
-from models.graph_capture import Recorder, Work
+from models.graph_capture import Recorder, Work, at_least, halving
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.decoding import MaskedModel
 from models.tts.omnivoice.engine import Unit
@@ -26,7 +26,7 @@ class GraphSteps:
 
     def __init__(self, model: MaskedModel, rows: Rows, recorder: Recorder) -> None:
         self._spare = len(rows.step) - 1
-        self._counts = [*(2**power for power in range((self._spare - 1).bit_length())), self._spare]
+        self._counts = halving(self._spare)
         self._chosen = torch.full((self._spare,), self._spare, device=rows.step.device)
 
         def record(count: int, prefix: int, frames: int) -> Work:
@@ -35,22 +35,16 @@ class GraphSteps:
 
         self._steps = {
             (count, prefix, frames): record(count, prefix, frames)
-            for count in reversed(self._counts)
+            for count in self._counts
             for prefix in reversed(PREFIXES)
             for frames in reversed(FRAMES)
         }
 
     def step(self, units: Sequence[Unit]) -> None:
         """Advance the units by one step."""
-        count = _at_least(self._counts, len(units))
-        prefix = _at_least(PREFIXES, max(len(unit.prompt) for unit in units))
-        frames = _at_least(FRAMES, max(unit.frames for unit in units))
+        count = at_least(self._counts, len(units))
+        prefix = at_least(PREFIXES, max(len(unit.prompt) for unit in units))
+        frames = at_least(FRAMES, max(unit.frames for unit in units))
         rows = [unit.row for unit in units] + [self._spare] * (count - len(units))
         self._chosen[:count].copy_(sent(torch.tensor(rows), self._chosen.device))
         self._steps[count, prefix, frames]()
-        for unit in units:
-            unit.steps_left -= 1
-
-
-def _at_least(sizes: Sequence[int], wanted: int) -> int:
-    return min(size for size in sizes if size >= wanted)

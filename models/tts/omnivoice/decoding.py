@@ -38,8 +38,8 @@ class MaskedModel:
         """Embed ``codes`` [..., codebooks, frames] as [..., frames, hidden]: the sum over the codebooks."""
         return self.code_table[codes + self.offsets].sum(-3)
 
-    def begin(self, rows: Rows, row: int, prompt: Prompt, frames: int, seed: int) -> None:
-        """Write a unit's prompt and its masked ``frames`` into ``row``."""
+    def begin(self, rows: Rows, row: int, prompt: Prompt, frames: int, seed: int) -> int:
+        """Write a unit's prompt and its masked ``frames`` into ``row``; gives the steps that decide them."""
         device, generation = rows.codes.device, self.generation
         rows.prefix[row, : len(prompt.text)] = self.text_table[torch.tensor(prompt.text, device=device)]
         if prompt.codes.shape[1]:
@@ -48,8 +48,10 @@ class MaskedModel:
         rows.codes[row].fill_(self.config.mask)
         rows.length[row].fill_(frames)
         rows.noise[row, :, :, :frames] = draw_noise(generation.steps, self.config.codebooks, frames, seed).to(device)
-        rows.counts[row] = torch.tensor(schedule(frames * self.config.codebooks, generation), device=device)
+        counts = schedule(frames * self.config.codebooks, generation)
+        rows.counts[row] = torch.tensor(counts, device=device)
         rows.step[row].zero_()
+        return sum(count > 0 for count in counts)
 
     def step(self, rows: Rows, chosen: Tensor, prefix: int, frames: int, *, padded: bool = True) -> None:
         """Decide the next places of the ``chosen`` rows (int64 [n]), of which ``prefix`` positions and ``frames`` are read.

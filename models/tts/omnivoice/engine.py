@@ -19,7 +19,7 @@ from models.tts.omnivoice.audio_tokenizer import AudioDecoder
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.decoding import MaskedModel
 from models.tts.omnivoice.prompt import Codes, Prompt
-from models.tts.omnivoice.rows import Rows, allocate_rows, schedule
+from models.tts.omnivoice.rows import Rows, allocate_rows
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 
@@ -54,7 +54,7 @@ class Engine:
 
     def __init__(self, model: MaskedModel, decoder: AudioDecoder, sessions: int, *, spare: int = 0) -> None:
         """Allocate memory for a unit of each of ``sessions``, and ``spare`` rows that no unit gets."""
-        self.model, self.decoder, self.sessions = model, decoder, sessions
+        self.model, self.decoder = model, decoder
         self.rows: Rows = allocate_rows(model.config, sessions + spare, model.generation.steps, model.code_table)
         self.step: Step = self._step_exactly
         self._seats = sessions
@@ -113,7 +113,7 @@ class Engine:
             while self._waiting and self._free_rows:
                 ended += self._guarded([self._waiting.popleft()], self._begin)
             if self._active:
-                ended += self._guarded(list(self._active), self.step)
+                ended += self._guarded(list(self._active), self._advance)
             done = [unit for unit in self._active if unit.steps_left <= 0]
             spoken = [self._speak(unit) for unit in done]
         for one in spoken:
@@ -138,9 +138,12 @@ class Engine:
         for unit in units:
             unit.row = self._free_rows.pop(0)
             self._active.append(unit)
-            self.model.begin(self.rows, unit.row, unit.prompt, unit.frames, unit.seed)
-            counts = schedule(unit.frames * self.model.config.codebooks, self.model.generation)
-            unit.steps_left = sum(count > 0 for count in counts)
+            unit.steps_left = self.model.begin(self.rows, unit.row, unit.prompt, unit.frames, unit.seed)
+
+    def _advance(self, units: Sequence[Unit]) -> None:
+        self.step(units)
+        for unit in units:
+            unit.steps_left -= 1
 
     def _step_exactly(self, units: Sequence[Unit]) -> None:
         """Advance the units by a step over no more positions than the longest has."""
@@ -148,8 +151,6 @@ class Engine:
         chosen = sent(torch.tensor([unit.row for unit in units]), self.device)
         padded = len(prefixes) > 1 or len(frames) > 1
         self.model.step(self.rows, chosen, max(prefixes), max(frames), padded=padded)
-        for unit in units:
-            unit.steps_left -= 1
 
     def _speak(self, unit: Unit) -> Spoken:
         try:

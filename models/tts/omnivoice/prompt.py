@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.tts.checkpoint import DOWNLOAD_AGAIN
+from models.tts.omnivoice.style import IDEOGRAPH
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 
 TAGS = ("denoise", "lang_start", "lang_end", "instruct_start", "instruct_end", "text_start", "text_end")
-_IDEOGRAPH = "[\u4e00-\u9fff]"
-_BESIDE_IDEOGRAPHS = re.compile(rf"(?<={_IDEOGRAPH})\s+|\s+(?={_IDEOGRAPH})")
+_BESIDE_IDEOGRAPHS = re.compile(rf"(?<={IDEOGRAPH})\s+|\s+(?={IDEOGRAPH})")
 _CLOSING = frozenset(";:,.!?…)]}\"'“”‘’；：，。！？、）】")  # noqa: RUF001
 
 
@@ -96,7 +96,7 @@ def closed(transcript: str) -> str:
     text = transcript.strip()
     if not text or text[-1] in _CLOSING:
         return text
-    return text + ("。" if re.search(_IDEOGRAPH, text) else ".")
+    return text + ("。" if re.search(IDEOGRAPH, text) else ".")
 
 
 def _load(path: Path) -> Tokenizer:

@@ -20,7 +20,7 @@ from models.tts.spoken_text import spoken_text
 from models.tts.text_pieces import cut, speakable
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
-_QUIET_RMS = 0.1
+QUIET_RMS = 0.1  # quieter clips are raised to it before they are encoded, and speech lowered again
 _PEAK = 0.5  # of a voice that the model makes up, whose loudness means nothing
 _LEAST_ANCHOR, _MOST_ANCHOR = 25, 250  # frames, 1 to 10 s: shorter tells too little of a voice, longer costs every step
 
@@ -39,7 +39,7 @@ class SessionVoice:
         """Choose the factor for a unit's samples: the clip's loudness, or that of the first unit of a voice made up."""
         rms = self.reference.rms if self.reference is not None else None
         if rms is not None:
-            return min(1.0, rms / _QUIET_RMS)
+            return min(1.0, rms / QUIET_RMS)
         peak = float(np.abs(samples).max(initial=1e-6))
         self.gain = self.gain or _PEAK / peak
         return min(self.gain, 1 / peak)

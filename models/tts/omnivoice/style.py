@@ -6,7 +6,7 @@ import re
 
 from pipeline.errors import Refused, nearest
 
-_IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
+IDEOGRAPH = "[\u4e00-\u9fff]"
 _CHINESE = {
     "male": "男", "female": "女", "child": "儿童", "teenager": "少年", "young adult": "青年", "middle-aged": "中年",
     "elderly": "老年", "very low pitch": "极低音调", "low pitch": "低音调", "moderate pitch": "中音调",
@@ -45,6 +45,6 @@ def attributes(style: str) -> list[str]:
 def style_for(style: str, text: str) -> str:
     """Word a style for the prompt of ``text``: in Chinese before Chinese text, unless it names an accent."""
     found = attributes(style)
-    if _IDEOGRAPH.search(text) and not any(attribute in _ACCENTS for attribute in found):
+    if re.search(IDEOGRAPH, text) and not any(attribute in _ACCENTS for attribute in found):
         return "，".join(_CHINESE[attribute] for attribute in found)  # noqa: RUF001
     return ", ".join(found)

@@ -15,13 +15,12 @@ from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.engine_loop import EngineLoop
 from models.tts.omnivoice.languages import tag_of
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed
-from models.tts.omnivoice.speaking import SessionVoice, UnitSpeech
+from models.tts.omnivoice.speaking import QUIET_RMS, SessionVoice, UnitSpeech
 from models.tts.omnivoice.voice_encoder import VoiceEncoder
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import BadInput, DeviceError, Refused
 from pipeline.events import AudioChunk, Samples
 
-_QUIET_RMS = 0.1  # quieter clips are raised to it before they are encoded, and speech lowered again
 _CODES, _TEXT, _RMS = "codes", "text", "rms"
 """Arrays of an enrolled `Voice`, float32: codes [codebooks, frames], code points of the words [n], loudness [1]."""
 
@@ -59,7 +58,7 @@ class OmniVoiceSynthesizer:
         if not (said := closed(words)):
             raise BadInput("the reference clip has no words", hint="a clip in which the speaker says a sentence or two")
         rms = float(np.sqrt(np.square(samples, dtype=np.float64).mean()))
-        raised = samples * (_QUIET_RMS / rms) if rms < _QUIET_RMS else samples
+        raised = samples * (QUIET_RMS / rms) if rms < QUIET_RMS else samples
         with refusing_when_full("to learn a voice"):
             codes = await self._loop.call(_encode, self._encoder, raised)
         if len(self._text.encode(said)) + codes.shape[1] + MOST_FRAMES > POSITIONS:

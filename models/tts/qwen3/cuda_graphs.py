@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.cuda_stream import new_stream
-from models.graph_capture import Recorder, Work
+from models.graph_capture import Recorder, Work, at_least, halving
 from models.tts.qwen3.config import CODE_GROUPS
 from models.tts.qwen3.eager import EagerExecutor, LoadedModel, PendingFrames
 from models.tts.qwen3.prompt import Prompt
@@ -73,7 +73,7 @@ class GraphExecutor:
         self._eager = EagerExecutor(loaded)
         self._stream = new_stream(loaded.device) if loaded.device.type == "cuda" else None
         self._snapshots = [_Snapshot(loaded.rows.codes) for _ in range(self.lag + 1)]
-        self._counts = _halving(loaded.rows.capacity)
+        self._counts = halving(loaded.rows.capacity)
         lengths = [length for length in LENGTHS if length < loaded.rows.positions] + [loaded.rows.positions]
         self._lengths = lengths
         self._steps = {
@@ -85,7 +85,7 @@ class GraphExecutor:
         sizes = [size for size in PROMPTS[::-1] if size <= longest] or [longest]
         self._begins = {size: self._record_begin(frames, size) for size in sizes}
         self._spare = len(loaded.streams.position) - 1
-        self._stream_counts = _halving(self._spare)
+        self._stream_counts = halving(self._spare)
         decodings = product(self._stream_counts, CHUNKS[::-1])
         self._decodings = {(rows, size): self._record_decoding(decoding, rows, size) for rows, size in decodings}
         if self._stream is not None:  # what was done while recording comes before the streams go their ways
@@ -98,13 +98,13 @@ class GraphExecutor:
 
     def reach(self, positions: int) -> int:
         """See `Executor.reach`."""
-        return _at_least(self._lengths, min(positions, self._lengths[-1]))
+        return at_least(self._lengths, min(positions, self._lengths[-1]))
 
     def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """See `Executor.begin`."""
         if len(prompt) > len(self._prompt):
             return self._eager.begin(row, prompt, speaker)
-        size = _at_least(self._begins, len(prompt))
+        size = at_least(self._begins, len(prompt))
         self._prompt[: len(prompt)] = self.loaded.model.talker.embed_prompt(prompt, speaker)
         self._prompt[len(prompt) : size] = 0
         self._row.fill_(row)
@@ -114,7 +114,7 @@ class GraphExecutor:
 
     def step(self, count: int, length: int) -> PendingFrames:
         """See `Executor.step`."""
-        self._steps[_at_least(self._counts, count), length]()
+        self._steps[at_least(self._counts, count), length]()
         return self._drawn()
 
     def _drawn(self) -> PendingFrames:
@@ -128,7 +128,7 @@ class GraphExecutor:
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """See `Executor.decode`."""
-        rows = _at_least(self._stream_counts, len(streams))
+        rows = at_least(self._stream_counts, len(streams))
         frames = torch.tensor(codes).transpose(1, 2)
         slots = torch.tensor([*streams, *[self._spare] * (rows - len(streams))])
         ends = list(accumulate(_parts(frames.shape[2]), initial=0))
@@ -171,15 +171,6 @@ class GraphExecutor:
 
 def _into(place: Tensor, values: Tensor) -> None:
     place.copy_(values)
-
-
-def _halving(most: int) -> list[int]:
-    """List ``most``, ... 4, 2, 1."""
-    return [most, *(2**power for power in reversed(range((most - 1).bit_length())))]
-
-
-def _at_least(sizes: Sequence[int] | dict[int, Work], wanted: int) -> int:
-    return min(size for size in sizes if size >= wanted)
 
 
 def _parts(frames: int) -> Iterator[int]:
