@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from math import log
 from statistics import fmean
 
@@ -12,6 +13,7 @@ from pipeline.events import Fault
 
 VOCABULARY_TOKENS = 128  # of the 224 positions before the text, which carried context and control tokens share
 NEWEST_TERMS = 8  # that were added while the stream ran and come before a glossary
+KNOWN_TERMS = 20_000  # whose length is remembered: each new hint would measure a whole glossary again
 DOUBT = 0.6  # a word that is less probable may be another one
 NEWEST_CHARACTERS = 200
 """Length of the committed text in which said terms are looked for; longer than any term."""
@@ -27,6 +29,7 @@ class Vocabulary:
         self._encode = encode or (lambda _text: ())
         given = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
         self._given = given
+        self._fits = lru_cache(KNOWN_TERMS)(lambda term: len(self._encode(_prompt([term]))) <= VOCABULARY_TOKENS)
         self._take(given)
 
     def expect(self, terms: Sequence[str]) -> None:
@@ -36,7 +39,7 @@ class Vocabulary:
         self._take([*newest[:NEWEST_TERMS], *self._given, *newest[NEWEST_TERMS:]])
 
     def _take(self, given: Sequence[str]) -> None:
-        self._terms = [term for term in given if len(self._encode(_prompt([term]))) <= VOCABULARY_TOKENS]
+        self._terms = [term for term in given if self._fits(term)]
         self._too_long = len(given) - len(self._terms)
         self._newest = ""
         self._choose()
