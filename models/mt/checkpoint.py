@@ -17,7 +17,6 @@ from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import count_elements, number_bytes, on_gpu
 from models.mt.catalog import Entry
-from models.mt.steps.fixed_steps import buckets, room
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError
 
@@ -153,6 +152,8 @@ def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
 
     0 before the model is downloaded, for its configuration tells. Raises `ModelError` for one that does not.
     """
+    from models.mt.steps.fixed_steps import buckets, room  # of steps that are recorded, which few profiles have
+
     what = f"recorded steps of {entry.name}"
     if (folder := local_folder(entry.repository)) is None:
         return {f"an unknown size for the {what}": 0}
