@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pipeline.contracts import SynthesizerBackend
 from pipeline.errors import BadInput, Refused
@@ -110,9 +111,9 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
     if request.speakers is not None and request.speakers.channels is None:
-        _require_diarizer(profile)
+        _require_stage(profile, "diarizer", "tell speakers apart", "models.diarize.backend:Ge2eDiarizer")
     if request.watching is not None:
-        _require_reader(profile)
+        _require_stage(profile, "reader", "read pictures", "models.vision.rapid_ocr:RapidOcr")
     known = replace(
         request,
         languages=languages,
@@ -123,11 +124,13 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     return ResolvedRequest(known, speech, targets, tuple(notices))
 
 
-def _require_diarizer(profile: Profile) -> None:
-    if profile.backends.diarizer is None:
-        hint = "the profile cpu, or a setting diarizer.use=models.diarize.backend:Ge2eDiarizer"
-        raise Refused(f"the profile {profile.name} cannot tell speakers apart: it names no diarizer", hint=hint)
-    require(profile.name, profile.backends.diarizer.missing())
+def _require_stage(profile: Profile, stage: Literal["diarizer", "reader"], cannot: str, use: str) -> None:
+    """Raise `Refused` if the profile does not name a stage that is asked for, `ModelError` if it is not on this machine."""
+    backend = profile.backends.diarizer if stage == "diarizer" else profile.backends.reader
+    if backend is None:
+        hint = f"the profile cpu, or a setting {stage}.use={use}"
+        raise Refused(f"the profile {profile.name} cannot {cannot}: it names no {stage}", hint=hint)
+    require(profile.name, backend.missing())
 
 
 def _clones(synthesizer: SynthesizerBackend) -> bool:
@@ -137,13 +140,6 @@ def _clones(synthesizer: SynthesizerBackend) -> bool:
     except Refused:
         return False
     return knows_voices(synthesizer) is not None
-
-
-def _require_reader(profile: Profile) -> None:
-    if profile.backends.reader is None:
-        hint = "the profile cpu, or a setting reader.use=models.vision.rapid_ocr:RapidOcr"
-        raise Refused(f"the profile {profile.name} cannot read pictures: it names no reader", hint=hint)
-    require(profile.name, profile.backends.reader.missing())
 
 
 def _speech(
