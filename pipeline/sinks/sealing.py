@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Samples
 from pipeline.sinks.audio_writer import AudioWriter
-from pipeline.sinks.writing import cannot_go_on, create, reason_of
+from pipeline.sinks.writing import RecordFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -110,29 +110,17 @@ class SealedAudio:
         salt = secrets.token_bytes(SALT_BYTES)
         self.path = path
         self._sealed = Sealed(key, salt)
-        self._length = 0
-        self._descriptor = create(path, private=True)
-        self._add(MAGIC + salt + self._sealed.frame(json.dumps({"rate": sample_rate, "comment": comment}).encode()))
+        self._file = RecordFile(path, private=True)
+        self._file.add(MAGIC + salt + self._sealed.frame(json.dumps({"rate": sample_rate, "comment": comment}).encode()))
 
     def write(self, samples: Samples) -> None:
         """Append float32 samples [n]; what is outside of -1..1 is clipped. Raises `DeviceError`."""
         pcm = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        self._add(self._sealed.frame(pcm))
+        self._file.add(self._sealed.frame(pcm))
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _add(self, data: bytes) -> None:
-        try:
-            if os.write(self._descriptor, data) < len(data):
-                os.ftruncate(self._descriptor, self._length)
-                raise cannot_go_on(self.path, "the disk is full")
-        except OSError as error:
-            raise cannot_go_on(self.path, reason_of(error)) from error
-        self._length += len(data)
+        self._file.close()
 
 
 def unsealed_audio(file: Path, out: Path) -> float:

@@ -148,10 +148,10 @@ class RecordFile:
         self._length = 0
         self._end = b""
 
-    def add(self, record: str, end: str = "") -> None:
+    def add(self, record: str | bytes, end: str = "") -> None:
         """Append one record, whole or not at all; ``end`` closes the file until the next one takes its place."""
         kept, self._end = self._end, end.encode()
-        data = record.encode(errors="replace")
+        data = record if isinstance(record, bytes) else record.encode(errors="replace")
         try:
             if os.write(self._descriptor, data + self._end) < len(data + self._end):  # the next call would say why
                 os.ftruncate(self._descriptor, self._length)
