@@ -30,9 +30,13 @@ async def erase_bus(url: str, selection: Selection, sessions: Iterable[str], don
             async for _, record in _entries(connection):
                 if str(record.get("speaker") or "").casefold() == speaker:
                     wanted.add(str(record.get("session")))
-        async for key, record in _entries(connection):
-            if record.get("session") in wanted or record["unix_ns"] < before_ns:
-                count += await connection.xdel(STREAM, key)
+        gone = [
+            key
+            async for key, record in _entries(connection)
+            if record.get("session") in wanted or record["unix_ns"] < before_ns
+        ]
+        for first in range(0, len(gone), PAGE):
+            count += await connection.xdel(STREAM, *gone[first : first + PAGE])
     except RedisError as error:
         raise NetworkError(f"the bus cannot be erased: {reason_of(error)}") from None
     finally:
