@@ -63,7 +63,7 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
     Raises `TranslateLiveError` for an address, certificate or model that cannot be used.
     """
     check_tls(options)
-    signer, metrics = Signer(_secret(tell)), Metrics()
+    signer, metrics = Signer(secret_of_environment(tell)), Metrics()
     services: list[Service] = []  # the one, once its models are loaded
     listening = bind(options.host, options.port)
     probed = bind(options.host, options.metrics_port) if options.metrics_port else None
@@ -203,7 +203,8 @@ def _no_false_alarm(record: logging.LogRecord) -> bool:
     return "without completing handshake" not in record.getMessage()
 
 
-def _secret(tell: Callable[[str], None]) -> bytes:
+def secret_of_environment(tell: Callable[[str], None]) -> bytes:
+    """Read the secret that signs what clients bring back, or make one; raises `BadInput` for one that is too short."""
     given = os.environ.get(SECRET, "").encode()
     if given and len(given) < LEAST_SECRET:
         raise BadInput(f"{SECRET} has {len(given)} bytes; it needs at least {LEAST_SECRET}")

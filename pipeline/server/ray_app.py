@@ -7,10 +7,7 @@ connect and when a replica has drained stays with the application; `docs/scale.m
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +16,10 @@ from typing import Any
 from pipeline.errors import BadInput, check_range, nearest
 from pipeline.profiles.profile import Profile, load_profile
 from pipeline.server.access import load_keys
-from pipeline.server.process import SECRET, ServerOptions
+from pipeline.server.process import ServerOptions, secret_of_environment
 from pipeline.server.replica import Replica
-from pipeline.server.service import STOP_S, Limits
-from pipeline.server.signing import LEAST_SECRET
+from pipeline.server.service import LOG, STOP_S, Limits
 
-LOG = logging.getLogger("translate_live.server")
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
 WAITING = 64  # requests that Ray holds if even that is taken; beyond, it says 503 itself
 FULL = 0.7  # of its places taken, a replica is to be helped by another
@@ -90,9 +85,7 @@ def app(arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - Ray's applicatio
     capacity = want.capacity or want.loaded().capacity
     keys = tuple(load_keys(Path(want.keys))) if want.keys else ()
     options = ServerOptions(capacity=capacity, keys=keys, limits=Limits(drain_s=want.drain_s))
-    secret = os.environ.get(SECRET, "").encode() or secrets.token_bytes(LEAST_SECRET)
-    if len(secret) < LEAST_SECRET:
-        raise BadInput(f"{SECRET} has {len(secret)} bytes; it needs at least {LEAST_SECRET}")
+    secret = secret_of_environment(lambda line: None)
     health = HealthChecks()
 
     def replica() -> Replica:
