@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +162,10 @@ class Transcript:
     def speaker_of(self, word: Word) -> str:
         """Name the speaker of one of its words, as far as it is known."""
         return word.speaker or self.speaker
+
+    def runs(self) -> list[tuple[str, str]]:
+        """List the committed words by speaker: who, and the text of each run of words."""
+        return [(who, "".join(word.text for word in words)) for who, words in groupby(self.committed, self.speaker_of)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from pipeline.contracts import Delivery
 from pipeline.events import Draft, Event, ReadingUnit, Transcript, text_of
 from pipeline.server.access import Access, Refusal
+from pipeline.server.dialects.codec import by
 
 LINK_S = 30 * 24 * 3600  # an overlay stays in a scene for long
 MOST = 100  # readers
@@ -130,16 +130,9 @@ def captions(event: Event) -> Iterator[dict[str, Any]]:
     """The captions of an event: ``language`` (``source``: the original), ``text``, ``tail`` that may change, speaker."""
     match event:
         case ReadingUnit() if event.text:
-            yield {"language": event.target, "text": event.text, "tail": "", **_by(event.speaker)}
+            yield {"language": event.target, "text": event.text, "tail": "", **by(event.speaker)}
         case Draft():
             yield {"language": event.language, "text": "", "tail": event.text}
         case Transcript() if event.committed or event.tentative:
-            runs = [
-                (who, "".join(word.text for word in words)) for who, words in groupby(event.committed, event.speaker_of)
-            ]
-            for who, text in runs or [("", "")]:
-                yield {"language": "source", "text": text, "tail": text_of(event.tentative), **_by(who)}
-
-
-def _by(speaker: str) -> dict[str, str]:
-    return {"speaker": speaker} if speaker else {}
+            for who, text in event.runs() or [("", "")]:
+                yield {"language": "source", "text": text, "tail": text_of(event.tentative), **by(who)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.clock import Clock
@@ -41,8 +40,8 @@ class Status:
         match event:
             case Transcript():
                 self.heard_s = event.heard_s
-                for speaker, words in groupby(event.committed, event.speaker_of):
-                    self.source.add(speaker, "".join(word.text for word in words))
+                for speaker, text in event.runs():
+                    self.source.add(speaker, text)
                 self.tentative = _tail(text_of(event.tentative))
                 self.speakers.update(dict.fromkeys(who for who, _ in self.source.parts if who))
             case ReadingUnit():

@@ -127,6 +127,11 @@ def pcm_of(audio: str, sample_rate: int) -> bytes:
     return pcm
 
 
+def by(speaker: str) -> dict[str, str]:
+    """Give the field for who speaks, where that is known."""
+    return {"speaker": speaker} if speaker else {}
+
+
 def wire(kind: str, **fields: object) -> bytes:
     """A server event."""
     return msgspec.json.encode({"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields})

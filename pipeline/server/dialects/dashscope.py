@@ -6,7 +6,6 @@ Messages and fields as in the ``dashscope`` package (2.0.2) and the service's re
 from __future__ import annotations
 
 import base64
-import secrets
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -42,6 +41,7 @@ from pipeline.server.dialects.dashscope_events import (
 )
 from pipeline.server.dialects.dashscope_responses import Responses, Sent, SourceItems
 from pipeline.server.dialects.dashscope_settings import Settings, notes
+from pipeline.sinks.sharing import new_session_id
 
 NESTED = "qwen3.8-livetranslate-"
 FLAT = ("qwen3-livetranslate-", "qwen3.5-livetranslate-")
@@ -65,7 +65,7 @@ class DashScope:
 
     def __init__(self, model: str, target: str, *, consent: bool = False) -> None:
         self.model = model
-        self.id = f"sess_{secrets.token_hex(12)}"
+        self.id = new_session_id()
         self.event_id: str | None = None
         self._nested = model.startswith(NESTED)
         settings = Settings(transcribed=self._nested)

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.events import Draft, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, text_of
 from pipeline.languages import same_language
 from pipeline.server.asked import Offset
-from pipeline.server.dialects.codec import SpeechEncoder, wire
+from pipeline.server.dialects.codec import SpeechEncoder, by, wire
 from pipeline.server.dialects.dashscope_settings import Settings
 
 Sent = tuple[bytes, bool]
@@ -41,8 +41,7 @@ class SourceItems:
         self._text += new
         if self._shown(settings) and self._deltas and new:
             speaker = event.speaker_of(event.committed[0])
-            more = {"speaker": speaker} if speaker else {}
-            yield self._event("delta", delta=new if self._text != new else new.lstrip(), **more)
+            yield self._event("delta", delta=new if self._text != new else new.lstrip(), **by(speaker))
         elif self._shown(settings) and not self._deltas and (new or stash != self._stash):
             yield self._event("text", text=self._text.strip(), stash=stash, language=event.language)
         self._stash = stash

@@ -6,12 +6,10 @@ Messages and fields as in the ``openai`` packages for Python (3.57.0) and JavaSc
 from __future__ import annotations
 
 import base64
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -44,7 +42,7 @@ from pipeline.server.asked import (
     Rejected,
     glossary_of,
 )
-from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, decoded, error_object, pcm_of, wire
+from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, by, decoded, error_object, pcm_of, wire
 from pipeline.server.dialects.openai_events import (
     TAGS,
     AppendEvent,
@@ -55,6 +53,7 @@ from pipeline.server.dialects.openai_events import (
     SessionFields,
     UpdateEvent,
 )
+from pipeline.sinks.sharing import new_session_id
 
 SESSION_S = 4 * 3600
 _DECODER = msgspec.json.Decoder(ClientMessage)
@@ -66,7 +65,7 @@ class OpenAI:
     def __init__(self, model: str, asked: Asked, expires_at: int | None = None) -> None:
         self.model = model
         self.asked = asked
-        self.id = f"sess_{secrets.token_hex(12)}"
+        self.id = new_session_id()
         self.expires_at = expires_at or int(time.time()) + SESSION_S
         self.next_unit = 0
         self.event_id: str | None = None
@@ -197,7 +196,7 @@ class OpenAI:
                     source=text_of(event.source),
                     start_ms=at + round(event.start * 1000),
                     end_ms=at + round(event.end * 1000),
-                    **_by(event.speaker),
+                    **by(event.speaker),
                 )
             case Transcript():
                 return self._heard(event, at)
@@ -235,12 +234,12 @@ class OpenAI:
             return ()
         self._tail = tail
         heard_ms = start_ms + round(event.heard_s * 1000)
-        runs = [(who, "".join(word.text for word in words)) for who, words in groupby(event.committed, event.speaker_of)]
+        runs = event.runs()
         said = {"tail": tail, "language": event.language, "heard_ms": heard_ms}
         return [
             message
             for place, (who, text) in enumerate(runs or [("", "")], 1)
-            for message in self.extra("source", text=text, **said, ended=event.ended and place >= len(runs), **_by(who))
+            for message in self.extra("source", text=text, **said, ended=event.ended and place >= len(runs), **by(who))
         ]
 
 
@@ -266,11 +265,6 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)
-
-
-def _by(speaker: str) -> dict[str, str]:
-    """The field for who speaks, where that is known."""
-    return {"speaker": speaker} if speaker else {}
 
 
 def _steps(offset: Offset, moment: float) -> int:
