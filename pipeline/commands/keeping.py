@@ -1,4 +1,4 @@
-"""Notes of what a session keeps: its files, for erasure, and whose voice it used, for the audit."""
+"""Notes of what a session keeps: its files, for erasure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 from pipeline.commands.translate_plan import Plan
 from pipeline.contracts import Sink
-from pipeline.privacy.audit import Audit
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.sinks.speech_file import recorded_files
@@ -20,12 +19,6 @@ def keeping(plan: Plan, session: str) -> Iterator[Sink]:
         speakers = [name for record in plan.resolved.enrolled for name in (record.name, record.consent.who)]
         kept = kept_session(session, plan.written, recorded, speakers, options.sharing.retention_days)
         yield LedgerSink(Ledger(), kept)
-
-
-def note_voices(plan: Plan, session: str) -> None:
-    """Put the use of enrolled voices into the audit."""
-    for record in plan.resolved.enrolled:
-        Audit().note("used", record.name, session=session)
 
 
 def swept(tell: Callable[[str], None]) -> None:

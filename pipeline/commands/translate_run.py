@@ -14,13 +14,14 @@ from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
-from pipeline.commands.keeping import keeping, note_voices, swept
+from pipeline.commands.keeping import keeping, swept
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
 from pipeline.commands.translate_plan import Plan, planned
 from pipeline.contracts import Sink, Source
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
+from pipeline.privacy.audit import Audit
 from pipeline.profiles.profile import digest
 from pipeline.session import Session
 from pipeline.sinks.captions import Captions
@@ -87,7 +88,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             unused.push_async_callback(sink.close)
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)
-        note_voices(plan, session_id)
+        Audit().note_used([record.name for record in plan.resolved.enrolled], session=session_id)
         views = [*_views(plan, out, errors, clock, _keep_on if sinks else session.stop), LoggedNotices()]
         views += _progress(recorded, clock, tell)
         for sink in views:

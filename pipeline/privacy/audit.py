@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,11 @@ class Audit:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or data_folder()
         self.path = self._folder / "audit.jsonl"
+
+    def note_used(self, names: Iterable[str], *, actor: str = "", session: str = "") -> None:
+        """Add a line for each voice that a session uses; raises `DeviceError` where it cannot be written."""
+        for name in names:
+            self.note("used", name, actor=actor, session=session)
 
     def note(self, action: Action, name: str, *, actor: str = "", session: str = "") -> None:
         """Add a line; raises `DeviceError` where it cannot be written."""

@@ -19,10 +19,11 @@ from pipeline.clock import LoopClock
 from pipeline.contracts import Sink, Translation, TranslationRequest
 from pipeline.errors import TranslateLiveError
 from pipeline.events import Event, ReadingUnit, text_of
+from pipeline.privacy.audit import Audit
 from pipeline.server.access import Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
-from pipeline.server.service import LOG, Service, note_used
+from pipeline.server.service import LOG, Service
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.delivery import SinkQueue
@@ -96,7 +97,8 @@ async def translate(request: Request) -> Response:
         asked = replace(asked, speak=answer in SPEECH, voice=str(form.get("voice") or ""))
         grant = service.access.identify(request)
         wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone, key=grant.key.id)
-        await asyncio.to_thread(note_used, wanted, grant.key.id)
+        used = [record.name for record in wanted.enrolled]
+        await asyncio.to_thread(Audit().note_used, used, actor=grant.key.id)
         return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
 
 
@@ -177,14 +179,18 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
                     form = await opened.enter_async_context(request.form(max_files=1, max_fields=20))
             except TimeoutError as error:
                 raise Refusal(408, "timeout", f"the recording did not come within {UPLOAD_S:g} s") from error
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile):
-                raise Rejected("invalid_event", "the form needs a recording: file", param="file")
-            path = Path(folder) / "recording"
-            with path.open("wb") as out:
-                while part := await upload.read(COPIED):
-                    out.write(part)
-            yield service, form, path
+            yield service, form, await saved(form, "file", Path(folder) / "recording")
+
+
+async def saved(form: FormData, name: str, path: Path) -> Path:
+    """Write an uploaded recording to ``path``; raises `Rejected` for a form without it."""
+    upload = form.get(name)
+    if not isinstance(upload, UploadFile):
+        raise Rejected("invalid_event", f"the form needs a recording: {name}", param=name)
+    with path.open("wb") as out:
+        while part := await upload.read(COPIED):
+            out.write(part)
+    return path
 
 
 def _choice(form: FormData, name: str, default: str, valid: Sequence[str]) -> str:

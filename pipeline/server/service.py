@@ -11,8 +11,6 @@ from typing import Protocol
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
-from pipeline.privacy.audit import Audit
-from pipeline.request import ResolvedRequest
 from pipeline.server.access import Access
 from pipeline.server.admission import Admission
 from pipeline.server.metrics import Metrics, MetricsSink
@@ -35,12 +33,6 @@ class Limits:
     mistakes: int = 3  # before any audio
     file_mb: int = 200
     drain_s: float = 120.0
-
-
-def note_used(request: ResolvedRequest, key: str, session: str = "") -> None:
-    """Put the use of enrolled voices into the audit; waits for the disk."""
-    for record in request.enrolled:
-        Audit().note("used", record.name, actor=key, session=session)
 
 
 class Allowance:

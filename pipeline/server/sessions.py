@@ -11,6 +11,7 @@ from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.hints import Hints
+from pipeline.privacy.audit import Audit
 from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
@@ -18,7 +19,7 @@ from pipeline.server.dialects.codec import Dialect
 from pipeline.server.leave import DONE, FAILED, GOING_AWAY, Leave
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
-from pipeline.server.service import LOG, Service, note_used
+from pipeline.server.service import LOG, Service
 from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
@@ -198,7 +199,8 @@ class Sessions:
         offset = Offset(self._start_ms, first_unit, wanted.targets[0], spoken=wanted.spoken is not None)
         try:
             if request.enrolled:
-                await asyncio.to_thread(note_used, request, self._key.id, self._dialect.id)
+                used = [record.name for record in request.enrolled]
+                await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
             if self._picture and session.eyes is not None:
                 session.eyes.show(self._picture)

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,6 +17,7 @@ from pipeline.languages import primary
 from pipeline.privacy.audit import Audit
 from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Rejected, rejection
+from pipeline.server.files import saved
 from pipeline.server.service import LOG, Service
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.enrolment import Enrolment, enrol
@@ -25,7 +26,6 @@ from pipeline.voices.store import key_store
 
 MOST_BYTES = 10 * 10**6
 UPLOAD_S = 60.0
-COPIED = 2**20  # bytes at a time
 RETRY_S = 10
 
 
@@ -67,9 +67,9 @@ async def _wish(request: Request, folder: Path) -> Enrolment:
         async with asyncio.timeout(UPLOAD_S), request.form(max_files=2, max_fields=10) as form:
             name = _text(form, "name")
             return Enrolment(
-                clip=await _saved(form, "clip", folder),
+                clip=await saved(form, "clip", folder / "clip"),
                 name=name,
-                consent=await _saved(form, "consent", folder),
+                consent=await saved(form, "consent", folder / "consent"),
                 consent_text=None,  # only our sentence: what the recognizer hears is the check
                 who=_text(form, "who"),
                 language=primary(code_of(str(form.get("language") or "en"))),
@@ -132,17 +132,6 @@ def described(record: VoiceRecord) -> dict[str, object]:
     consent = {"who": record.consent.who, "when": record.consent.when, "checked": record.consent.checked}
     known = {"language": record.language, "speech_s": record.speech_s, "clip_kept": record.clip is not None}
     return {"id": record.name, "object": "voice", "enrolled": record.enrolled, **known, "consent": consent}
-
-
-async def _saved(form: FormData, name: str, folder: Path) -> Path:
-    upload = form.get(name)
-    if not isinstance(upload, UploadFile):
-        raise Rejected("invalid_event", f"the form needs a recording: {name}", param=name)
-    path = folder / name
-    with path.open("wb") as out:
-        while part := await upload.read(COPIED):
-            out.write(part)
-    return path
 
 
 def _text(form: FormData, name: str) -> str:
