@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
 from models.graph_capture import CudaRecorder, Recorder
-from models.mt.batching import BatchedTranslator, check_settings, ready_translator
-from models.mt.catalog import Entry, entry_of
-from models.mt.checkpoint import (
-    gpu_memory,
-    load_checkpoint,
-    missing_chat_template,
-    missing_checkpoint,
-    missing_packages,
-    pull_checkpoint,
-    recorded_memory,
-)
+from models.mt.catalog import Entry
+from models.mt.checkpoint import CheckpointBackend, gpu_memory, load_checkpoint, missing_chat_template, recorded_memory
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import PROMPTS, Chat
 from models.mt.steps.fixed_steps import FixedSteps, buckets
@@ -27,8 +17,8 @@ from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
-from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.contracts import Missing, TranslationRequest
+from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,48 +27,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CausalLM:
-    """A `TranslatorBackend`.
-
-    ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of
-    `models.mt.prompts.PROMPTS`) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are
-    translated at once, ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits
-    for others where they are expected (`models.mt.batching`).
+class CausalLM(CheckpointBackend):
+    """A `TranslatorBackend`; ``prompt`` is one of `models.mt.prompts.PROMPTS`.
 
     ``graphs`` records the decoding steps as CUDA graphs when the model is loaded (`models.mt.steps.fixed_steps`); on a CPU
     it changes nothing. It is off because it has not run on a GPU yet: `python -m benchmarks mt --parts speed --device cuda`
     measures it, and `tests/gpu/test_mt_cuda.py` tests it.
     """
 
+    KIND = "causal"
+    PROMPTS = PROMPTS
+
     model: str = "hy-mt2-1.8b"
-    prompt: str | None = None
-    languages: tuple[str, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
-    beams: int = 4
-    batch: int = 8
-    longest_source: int = 512
-    window_ms: float = 5.0
     graphs: bool = False
 
-    def __post_init__(self) -> None:
-        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
-
-    def entry(self) -> Entry:
-        """Describe the model; raises `BadInput`."""
-        entry = entry_of(self.model, "causal", self.prompt, self.languages)
-        if entry.prompt not in PROMPTS:
-            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, PROMPTS)}")
-        return entry
-
-    def missing(self) -> Sequence[Missing]:
-        """Name what this machine lacks to run it."""
-        repository = self.entry().repository
-        return missing_packages() or missing_checkpoint(repository) or missing_chat_template(repository)
-
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """Return the (source, target) languages it translates."""
-        return self.entry().pairs()
+    def incomplete(self) -> Sequence[Missing]:
+        """Name the chat template if the checkpoint lacks it."""
+        return missing_chat_template(self.entry().repository)
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Return the bytes that it will take of a GPU, by what takes them; none on a CPU."""
@@ -86,14 +53,6 @@ class CausalLM:
             return {}
         steps = recorded_memory(self.entry(), self.dtype, self.batch * self.beams) if self.graphs else {}
         return {**gpu_memory(self.entry(), self.dtype), **steps}
-
-    def pull(self, progress: Progress) -> None:
-        """Download the checkpoint."""
-        pull_checkpoint(self.entry().repository, progress)
-
-    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
-        """Load the model into a thread of its own and warm it up."""
-        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
         """Load the model; blocking. Raises `ModelError`."""

@@ -1,4 +1,4 @@
-"""Checkpoints of Hugging Face models: a folder, or a repository downloaded before, and the GPU memory that they take.
+"""Checkpoints of Hugging Face models as backends: a folder, or a repository downloaded before, and its GPU memory.
 
 Loading never uses the network.
 """
@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from models.cuda_stream import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import count_elements, number_bytes, on_gpu
-from models.mt.catalog import Entry
+from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
+from models.mt.catalog import Entry, entry_of
 from pipeline.contracts import Missing, Progress
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +32,63 @@ PACKAGES = ("torch", "transformers", "safetensors")
 CHAT_MODEL = "a model that was trained to be asked in a chat, such as translator.model=lmt-60-1.7b"
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
 _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointBackend(ABC):
+    """A `TranslatorBackend` of one checkpoint; a class for each way to load one says what is its own.
+
+    ``model`` is a name of `models.mt.catalog`, a folder or a repository; for the latter two ``prompt`` (one of the class's
+    ``PROMPTS``) and ``languages`` say how to ask it and what it speaks. ``batch`` is how many texts are translated at once,
+    ``beams`` the width of the search for units (drafts are greedy), ``window_ms`` how long a text waits for others where
+    they are expected (`models.mt.batching`).
+    """
+
+    KIND: ClassVar[Literal["causal", "seq2seq"]]
+    PROMPTS: ClassVar[Iterable[str]]
+    NEEDS: ClassVar[Sequence[str]] = PACKAGES
+
+    model: str
+    prompt: str | None = None
+    languages: tuple[str, ...] = ()
+    beams: int = 4
+    batch: int = 8
+    longest_source: int = 512
+    window_ms: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
+
+    def entry(self) -> Entry:
+        """Describe the model; raises `BadInput`."""
+        entry = entry_of(self.model, self.KIND, self.prompt, self.languages)
+        if entry.prompt not in self.PROMPTS:
+            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, self.PROMPTS)}")
+        return entry
+
+    def missing(self) -> Sequence[Missing]:
+        """Name what this machine lacks to run it."""
+        return missing_packages(self.NEEDS) or missing_checkpoint(self.entry().repository) or self.incomplete()
+
+    def incomplete(self) -> Sequence[Missing]:
+        """Name what the checkpoint on this machine lacks."""
+        return []
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Return the (source, target) languages it translates."""
+        return self.entry().pairs()
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint."""
+        pull_checkpoint(self.entry().repository, progress)
+
+    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
+        """Load the model into a thread of its own and warm it up."""
+        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
+
+    @abstractmethod
+    def decoder(self) -> BatchDecoder:
+        """Load the model; blocking. Raises `ModelError`."""
 
 
 def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:

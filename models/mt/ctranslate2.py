@@ -8,46 +8,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.mt.batching import BatchedTranslator, check_settings, ready_translator
-from models.mt.catalog import Entry
 from models.mt.causal_lm import CausalLM
-from models.mt.checkpoint import local_folder, missing_packages
+from models.mt.checkpoint import PACKAGES, CheckpointBackend, local_folder, missing_chat_template, pull_checkpoint
 from models.mt.int8_decoding import Int8Decoder
+from models.mt.prompts import PROMPTS
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class CTranslate2:
-    """A `TranslatorBackend`; fields as of `models.mt.causal_lm.CausalLM`.
+class CTranslate2(CheckpointBackend):
+    """A `TranslatorBackend`; ``prompt`` is one of `models.mt.prompts.PROMPTS`.
 
     ``converted`` is where the 8-bit model is kept (by default in the user's cache), ``threads`` 0 as many as it likes.
+    Torch is loaded when a text first needs it.
     """
 
-    model: str = "lmt-60-0.6b"
-    prompt: str | None = None
-    languages: tuple[str, ...] = ()
-    converted: str = ""
-    beams: int = 4
-    batch: int = 8
-    threads: int = 0
-    longest_source: int = 512
-    window_ms: float = 5.0
+    KIND = "causal"
+    PROMPTS = PROMPTS
+    NEEDS = ("ctranslate2", *PACKAGES)
 
-    def __post_init__(self) -> None:
-        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
+    model: str = "lmt-60-0.6b"
+    converted: str = ""
+    threads: int = 0
 
     def exact(self) -> CausalLM:
         """Return the same checkpoint in torch."""
-        return CausalLM(self.model, self.prompt, self.languages, "cpu", "float32", self.beams, 1, self.longest_source)
-
-    def entry(self) -> Entry:
-        """Describe the model; raises `BadInput`."""
-        return self.exact().entry()
+        same = {name: getattr(self, name) for name in ("model", "prompt", "languages", "beams", "longest_source")}
+        return CausalLM(**same, batch=1, device="cpu", dtype="float32")
 
     def folder(self) -> Path:
         """Return the folder of the 8-bit model."""
@@ -55,21 +46,15 @@ class CTranslate2:
         name = self.entry().name.strip("/").replace("/", "--")
         return Path(self.converted).expanduser() if self.converted else cache / "translate-live" / f"{name}-int8"
 
-    def missing(self) -> Sequence[Missing]:
-        """Name what this machine lacks to run it."""
-        packages = missing_packages(("ctranslate2", "torch", "transformers", "safetensors"))
-        if lacking := packages or self.exact().missing():
-            return lacking
+    def incomplete(self) -> Sequence[Missing]:
+        """Name the chat template if the checkpoint lacks it, or the 8-bit form."""
         ready = (self.folder() / "model.bin").is_file()
-        return [] if ready else [Missing(f"the 8-bit form of {self.model}", FETCH_MODELS)]
-
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """Return the (source, target) languages it translates."""
-        return self.entry().pairs()
+        form = [] if ready else [Missing(f"the 8-bit form of {self.model}", FETCH_MODELS)]
+        return missing_chat_template(self.entry().repository) or form
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint and convert it to 8 bits."""
-        self.exact().pull(progress)
+        pull_checkpoint(self.entry().repository, progress)
         if not (self.folder() / "model.bin").is_file():
             from ctranslate2.converters import TransformersConverter
 
@@ -80,11 +65,8 @@ class CTranslate2:
             )
             progress(f"converted {self.model}", 1.0)
 
-    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
-        """Load the 8-bit model into a thread of its own and warm it up; torch is loaded when a text first needs it."""
-        return ready_translator(self._decoder, self.entry(), self.batch, self.window_ms)
-
-    def _decoder(self) -> Int8Decoder:
+    def decoder(self) -> Int8Decoder:
+        """Load the model; blocking. Raises `ModelError`."""
         if lacking := self.missing():
             raise ModelError("; ".join(f"{one.what} is missing: {one.fix}" for one in lacking))
         import ctranslate2

@@ -3,73 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.gpu_memory import on_gpu
-from models.mt.batching import BatchedTranslator, check_settings, ready_translator
-from models.mt.catalog import Entry, entry_of
-from models.mt.checkpoint import gpu_memory, load_checkpoint, missing_checkpoint, missing_packages, pull_checkpoint
+from models.mt.catalog import Entry
+from models.mt.checkpoint import PACKAGES, CheckpointBackend, gpu_memory, load_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import LANGUAGE_TAGS, tag_ids
 from models.mt.steps.prefill import Model
 from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
-from pipeline.contracts import Missing, Progress, TranslationRequest
-from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.contracts import TranslationRequest
+from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from models.mt.search.model_interface import StepModel
 
 
 @dataclass(frozen=True, slots=True)
-class Seq2Seq:
-    """A `TranslatorBackend`; the fields are those of `models.mt.causal_lm.CausalLM`.
+class Seq2Seq(CheckpointBackend):
+    """A `TranslatorBackend`; ``prompt`` is one of `models.mt.prompts.LANGUAGE_TAGS`.
 
-    ``prompt`` is one of `models.mt.prompts.LANGUAGE_TAGS`. These models read single texts: context is left out.
+    These models read single texts: context is left out.
     """
 
+    KIND = "seq2seq"
+    PROMPTS = LANGUAGE_TAGS
+    NEEDS = (*PACKAGES, "sentencepiece")
+
     model: str = "madlad-400-3b"
-    prompt: str | None = None
-    languages: tuple[str, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
-    beams: int = 4
-    batch: int = 8
-    longest_source: int = 512
-    window_ms: float = 5.0
-
-    def __post_init__(self) -> None:
-        check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
-
-    def entry(self) -> Entry:
-        """Describe the model; raises `BadInput`."""
-        entry = entry_of(self.model, "seq2seq", self.prompt, self.languages)
-        if entry.prompt not in LANGUAGE_TAGS:
-            raise BadInput(f"the prompt {entry.prompt!r} is unknown; {nearest(entry.prompt, LANGUAGE_TAGS)}")
-        return entry
-
-    def missing(self) -> Sequence[Missing]:
-        """Name what this machine lacks to run it."""
-        packages = missing_packages(("torch", "transformers", "safetensors", "sentencepiece"))
-        return packages or missing_checkpoint(self.entry().repository)
-
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """Return the (source, target) languages it translates."""
-        return self.entry().pairs()
 
     def gpu_memory(self) -> Mapping[str, int]:
         """Return the bytes that it will take of a GPU, by what takes them; none on a CPU."""
         return gpu_memory(self.entry(), self.dtype) if on_gpu(self.device) else {}
-
-    def pull(self, progress: Progress) -> None:
-        """Download the checkpoint."""
-        pull_checkpoint(self.entry().repository, progress)
-
-    def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
-        """Load the model into a thread of its own and warm it up."""
-        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
 
     def decoder(self) -> Decoder:
         """Load the model; blocking. Raises `ModelError`."""

@@ -32,15 +32,23 @@ class Case:
 
 def registered(stage: str) -> dict[str, str]:
     """Find the backends in a folder of `models`: dataclasses that load, as ``module:Class`` by the name of the class."""
-    found = {}
+    classes = {}
     for path in sorted((ROOT / "models" / stage).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.decorator_list:
-                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
-                if {"missing", "pull", "load"} <= methods:
-                    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                    found[node.name] = f"{module}:{node.name}"
-    return found
+                classes[node.name] = (module, node)
+
+    def methods(node: ast.ClassDef) -> set[str]:
+        own = {item.name for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}
+        inherited = (methods(classes[base][1]) for base in bases(node) if base in classes)
+        return own.union(*inherited)
+
+    def bases(node: ast.ClassDef) -> set[str]:
+        return {ast.unparse(base) for base in node.bases}
+
+    whole = {name: module for name, (module, node) in classes.items() if {"missing", "pull", "load"} <= methods(node)}
+    return {name: f"{module}:{name}" for name, module in whole.items() if "ABC" not in bases(classes[name][1])}
 
 
 def cases(stage: str) -> list[Any]:
