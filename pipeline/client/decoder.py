@@ -110,7 +110,7 @@ class RoomUnits:
             if kind == "translate_live.unit":
                 self._own_ms[message["target"]] = message["end_ms"]
                 self.next_unit = max(self.next_unit, message["unit"] + 1)
-            own = kind in {"translate_live.gap", "translate_live.fault"}
+            own = kind in {"translate_live.gap", "translate_live.fault", "translate_live.recording"}
             return message if own else None
         if kind == "translate_live.source":
             return None
@@ -190,6 +190,8 @@ class Decoder:
                 yield LanguageChanged(message["language"], message["at_ms"] / 1000)
             case "speaker":
                 yield SpeakerFound(message["speaker"], message["at_ms"] / 1000)
+            case "recording":
+                yield Fault("server", _recorded(message), fatal=False)
             case "fault":
                 yield Fault(message["stage"], message["message"], fatal=False)
 
@@ -244,6 +246,12 @@ def spread(text: str, start: float, end: float) -> tuple[Word, ...]:
     return tuple(
         Word(f" {word}", start + number * step, start + (number + 1) * step, 1.0) for number, word in enumerate(words)
     )
+
+
+def _recorded(message: Mapping[str, Any]) -> str:
+    if message["recording"]:
+        return "the server records this room: what you say, and its captions by your name"
+    return f"the server records {message['participant']} no more"
 
 
 def _after(text: str, count: int) -> str:

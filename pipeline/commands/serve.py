@@ -56,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--forwarded-allow-ips", default="127.0.0.1", metavar="IP[,IP]", help="proxies that are believed (127.0.0.1)"
     )
+    kept = parser.add_argument_group("what is kept (docs/privacy.md)")
+    kept.add_argument(
+        "--record", type=Path, metavar="DIR", help="record rooms: sound and captions of each participant, who are all told"
+    )
     add_sharing_arguments(parser)
     add_redaction_arguments(parser, speech=False)
     how = parser.add_argument_group("how much")
@@ -104,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         forwarded_allow_ips=arguments.forwarded_allow_ips,
         limits=Limits(drain_s=arguments.drain),
         sharing=sharing_of(arguments),
+        record=arguments.record,
     )
 
     def tell(line: str) -> None:
@@ -117,12 +122,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     from pipeline.errors import BadInput, check_range  # noqa: PLC0415
+    from pipeline.sinks.sealing import store_key  # noqa: PLC0415
+    from pipeline.sinks.writing import check_folder  # noqa: PLC0415
 
     for name in ("port", "metrics_port"):
         check_range(f"--{name.replace('_', '-')}", getattr(arguments, name), 0, 65535)
     if arguments.capacity is not None:
         check_range("--capacity", arguments.capacity, 1)
     check_range("--drain", arguments.drain, 0)
+    if arguments.record is not None:
+        check_folder(arguments.record)
+        store_key()
     for origin in arguments.origin:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
             raise BadInput(f"--origin {origin}: expected a site as in --origin https://example.org")

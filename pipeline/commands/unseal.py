@@ -1,4 +1,4 @@
-"""Decrypts a recording that was kept with $TRANSLATE_LIVE_STORE_KEY, into a sound file for you alone."""
+"""Decrypts a recording that was kept with $TRANSLATE_LIVE_STORE_KEY, into a file for you alone."""
 
 from __future__ import annotations
 
@@ -19,17 +19,25 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = EXAMPLES
-    parser.add_argument("file", type=Path, metavar="FILE", help="an encrypted recording: original.wav.sealed")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="write it to a .wav or .flac file")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="an encrypted recording: original.wav.sealed, or a room's captions"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="write it here: sound to a .wav or .flac file, captions to any",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Decrypt it."""
     from pipeline.errors import BadInput  # noqa: PLC0415 - help needs none of this
-    from pipeline.sinks.sealing import unsealed_audio  # noqa: PLC0415
+    from pipeline.sinks.sealing import unsealed_recording  # noqa: PLC0415
 
     if arguments.out.resolve() == arguments.file.resolve():
         raise BadInput(f"{arguments.out} is read, and would be overwritten", hint="another name for what is written")
-    seconds = unsealed_audio(arguments.file, arguments.out)
-    print(f"wrote {arguments.out}: {seconds:.1f} s, not encrypted; delete it when you have heard it")  # noqa: T201
+    size = unsealed_recording(arguments.file, arguments.out)
+    print(f"wrote {arguments.out}: {size}, not encrypted; delete it when you need it no more")  # noqa: T201
     return 0

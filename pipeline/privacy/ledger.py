@@ -66,6 +66,10 @@ class Ledger:
         except OSError as error:
             raise cannot_write(self._file(kept), error) from error
 
+    def has(self, session: str) -> bool:
+        """Tell if a session is on the list."""
+        return (self.folder / f"{session}.json").exists()
+
     def keep(self, kept: KeptSession, files: Sequence[KeptFile]) -> None:
         """Keep only these files of a session on the list; without any the session is off it. Raises `DeviceError`."""
         try:
@@ -97,13 +101,15 @@ class LedgerSink:
         speakers = {*self._kept.speakers, *_speakers(event)}
         if (self._begun and len(speakers) == len(self._kept.speakers)) or isinstance(event, Fault):
             return
+        if self._begun and not self._ledger.has(self._kept.session):  # it was erased meanwhile, with its speakers' names
+            return
         self._begun = True
         self._kept = replace(self._kept, speakers=tuple(sorted(speakers)))
         await self._note(self._kept)
 
     async def close(self) -> None:
         """Note which files they are, so that others that get their names are not taken for them."""
-        if self._begun:
+        if self._begun and self._ledger.has(self._kept.session):  # else it was erased meanwhile
             files = tuple(replace(file, inode=inode_of(Path(file.path))) for file in self._kept.files)
             await self._note(replace(self._kept, files=files))
 

@@ -102,7 +102,9 @@ async def translations(socket: WebSocket) -> None:
     """OpenAI's realtime translations."""
 
     def dialect(service: Service, grant: Grant) -> Dialect:
-        found = OpenAI(socket.query_params.get("model") or _model(service, grant.session), Asked(service.target))
+        model = socket.query_params.get("model") or _model(service, grant.session)
+        recorded = service.recording is not None and bool(socket.query_params.get("room"))
+        found = OpenAI(model, Asked(service.target), recorded=recorded)
         if grant.session:
             found.asked = found.changed(_session_fields(grant.session))
         return found

@@ -66,6 +66,7 @@ class Connection:
             leave = first_of(group)
         finally:
             self._service.connections.discard(self)
+            await self._sessions.close()
             if (
                 self._seat is None
                 and self._sessions.begun
@@ -167,6 +168,8 @@ class Connection:
             self._note(note)
         if asked.extensions and not before.extensions:
             self._renew()
+            if self._seat is not None and self._service.recording is not None:
+                self._extra("recording", recording=True)
 
     def _ask_key(self) -> None:
         if not self._key_asked:

@@ -20,12 +20,15 @@ from starlette.types import ASGIApp
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
+from pipeline.privacy.erasure import sweep
+from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import Profile
 from pipeline.server.access import Access, Key
 from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
+from pipeline.server.room_recording import Recording
 from pipeline.server.service import LOG, Limits, Service
 from pipeline.server.signing import LEAST_SECRET, Signer
 from pipeline.sinks.bus import BusSink
@@ -38,6 +41,7 @@ SEND_BUFFER = 64 * 2**10  # the kernel doubles it: 2 s of speech, else it would 
 DEAD_S = 30  # a peer that acknowledges nothing for so long is gone
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": DEAD_S * 1000}
 CLOSING_S = 5
+SWEPT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class ServerOptions:
     forwarded_allow_ips: str = "127.0.0.1"
     limits: Limits = field(default_factory=Limits)
     sharing: Sharing = field(default_factory=Sharing)
+    record: Path | None = None  # where rooms are recorded
 
 
 async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], None]) -> None:
@@ -90,7 +95,9 @@ def service_of(engine: Engine, options: ServerOptions, signer: Signer, metrics: 
     """Build what the connections of a process share."""
     capacity = engine.capacity() if options.capacity is None else options.capacity
     access = Access(options.keys, signer, options.origins)
-    return Service(engine, access, Admission(capacity), default_target(engine.profile), options.limits, metrics)
+    recording = Recording(options.record, options.sharing) if options.record else None
+    target, admission = default_target(engine.profile), Admission(capacity)
+    return Service(engine, access, admission, target, options.limits, metrics, recording=recording)
 
 
 async def _serve(service: Service, options: ServerOptions, listening: socket.socket, tell: Callable[[str], None]) -> None:
@@ -99,9 +106,11 @@ async def _serve(service: Service, options: ServerOptions, listening: socket.soc
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
         publish(service, await options.sharing.publishers(opened, LOG.warning), options.sharing)
         draining = tasks.create_task(_drained(service, server, drain))
+        sweeping = tasks.create_task(_swept())
         tell(_greeting(options, listening, service.admission.capacity))
         await server.serve(sockets=[listening])
         draining.cancel()
+        sweeping.cancel()
 
 
 def publish(service: Service, publishers: Sequence[Publisher], sharing: Sharing) -> None:
@@ -175,6 +184,15 @@ async def _drained(service: Service, server: uvicorn.Server, drain: asyncio.Even
     await drain.wait()
     await service.drain()
     server.should_exit = True
+
+
+async def _swept() -> None:
+    """Delete recordings whose time is over, now and each hour."""
+    while True:
+        done = await asyncio.to_thread(sweep, Ledger())
+        for line in (*done.gone, *done.left):
+            LOG.info("retention: %s", line)
+        await asyncio.sleep(SWEPT_S)
 
 
 def config_of(app: ASGIApp, options: ServerOptions | None = None) -> uvicorn.Config:

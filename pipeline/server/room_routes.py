@@ -36,7 +36,7 @@ async def participants(request: Request) -> Response:
     names = service.rooms.participants(grant.key, room)
     if request.query_params.get("as") in names:
         raise Refusal(409, "name_taken", f"{request.query_params['as']!r} is in the room already", param="as")
-    return JSONResponse({"room": room, "participants": names})
+    return JSONResponse({"room": room, "participants": names, "recorded": service.recording is not None})
 
 
 def _room(request: Request) -> str:

@@ -51,6 +51,11 @@ class Listener:
             for text in self._dialect.flushed():
                 self._writer.put(named(text, speaker.name))
 
+    def tell(self, kind: str, **fields: object) -> None:
+        """Send an event of our extension, to a client that wants it."""
+        for text in self._dialect.extra(kind, **fields):
+            self._writer.put(text)
+
     def forget(self, speaker: Seat) -> None:
         """Take in that a speaker has left."""
         self._turns.flush(speaker)

@@ -38,6 +38,9 @@ class Ears(Protocol):
     def flush(self, speaker: Seat) -> None:
         """Drop a speaker's speech that is not yet heard."""
 
+    def tell(self, kind: str, **fields: object) -> None:
+        """Send an event of our extension, to a client that wants it."""
+
     def forget(self, speaker: Seat) -> None:
         """Take in that a speaker has left."""
 
@@ -84,6 +87,7 @@ class Seat:
 class Room:
     """A conversation: its participants by name, and the places that it holds."""
 
+    name: str
     profile: Profile
     seats: dict[str, Seat] = field(default_factory=dict)
     places: list[AbstractContextManager[None]] = field(default_factory=list)
@@ -106,7 +110,7 @@ class Rooms:
         if not ROOM.fullmatch(room) or not NAME.fullmatch(name) or not name.strip():
             wanted = "a room is named by letters, digits, - and _, a participant by at most 40 characters"
             raise Refusal(400, "invalid_event", wanted, param="room")
-        found = self._rooms.setdefault((key.id, room), Room(self._profile))
+        found = self._rooms.setdefault((key.id, room), Room(room, self._profile))
         taken = found.seats.get(name)
         if taken is not None and not (resuming and taken.session == resuming):
             raise Refusal(409, "name_taken", f"{name!r} is in the room already", param="as")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
@@ -15,6 +15,9 @@ from pipeline.server.access import Access
 from pipeline.server.admission import Admission
 from pipeline.server.metrics import Metrics, MetricsSink
 from pipeline.server.rooms import Rooms
+
+if TYPE_CHECKING:
+    from pipeline.server.room_recording import Recording
 
 LOG = logging.getLogger("translate_live.server")
 """Ids and numbers only: no text, audio or key is ever logged."""
@@ -79,6 +82,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     connections: set[Leaving] = field(default_factory=set)
     sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
+    recording: Recording | None = None  # of rooms
 
     def __post_init__(self) -> None:
         self.rooms = Rooms(self.admission, self.engine.profile)

@@ -60,6 +60,8 @@ class Sessions:
         if seat is not None:
             seat.session, seat.changed = dialect.id, self._stirred.set
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
+        recording = service.recording if seat is not None else None
+        self._track = recording.track(seat, dialect.id, self._clock) if recording and seat else None
         self._hints = Hints(dialect.asked.hints)
 
     @property
@@ -151,6 +153,11 @@ class Sessions:
         else:
             self._tasks.create_task(self._end(leave, self._talking))
 
+    async def close(self) -> None:
+        """Finish the recording, if there is one; the connection has ended."""
+        if self._track is not None:
+            await self._track.close()
+
     async def fail(self, error: Rejected, code: int) -> NoReturn:
         """Tell the client of an error, and end the connection."""
         self._writer.put(self._dialect.failed(error))
@@ -221,7 +228,9 @@ class Sessions:
             await self._end(self._finishing)
 
     def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
-        others = (make(self._dialect.id, self._key.id) for make in self._service.sinks)
+        others = [make(self._dialect.id, self._key.id) for make in self._service.sinks]
+        if self._track is not None:
+            others.append(self._track.sink(session, offset.start_ms, offset.target))
         if self._seat is None:
             sink: Sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
         else:

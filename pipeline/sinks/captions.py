@@ -11,6 +11,7 @@ from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, ReadingUnit, Transcript
 from pipeline.sinks.caption_text import shown, uncapitalized, voice_tag
 from pipeline.sinks.cues import Cue, CueLayout
+from pipeline.sinks.sealing import SealedText
 from pipeline.sinks.speech_times import SpeechTimes
 from pipeline.sinks.writing import RecordFile
 
@@ -55,14 +56,24 @@ class Captions:
     Of several targets it shows the units of ``target`` (none: of all).
 
     Cues are appended whole, so the file is valid at any moment. A reader of both languages sees the translation above the
-    source. ``timed`` by the speech, units come when that is known.
+    source. ``timed`` by the speech, units come when that is known. Only its owner may read a ``private``
+    file; with a ``key`` it is encrypted, as ``talk.vtt.sealed``.
     """
 
-    def __init__(self, path: Path, shown: Shown = "target", target: str = "", timed: Timed = "source") -> None:
+    def __init__(
+        self,
+        path: Path,
+        shown: Shown = "target",
+        target: str = "",
+        timed: Timed = "source",
+        *,
+        private: bool = False,
+        key: bytes | None = None,
+    ) -> None:
         self._format = caption_format(path)
         self._shown = shown
         self._target = target
-        self._file = RecordFile(path)
+        self._file = RecordFile(path, private=private) if key is None else SealedText(path, key)
         self._layout = CueLayout(prefix=self._format == "srt")
         self._speech = SpeechTimes(target) if timed == "speech" else None
         self._before = ""  # the text of the last unit that has one

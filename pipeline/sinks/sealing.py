@@ -16,11 +16,11 @@ import struct
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Samples
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.writing import RecordFile
@@ -123,16 +123,50 @@ class SealedAudio:
         self._file.close()
 
 
+class SealedText:
+    """Text that is written encrypted beside ``path``, a record at a time; after one that failed nothing more."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        salt = secrets.token_bytes(SALT_BYTES)
+        self._sealed = Sealed(key, salt)
+        self._failed = False
+        self._file = RecordFile(path.with_name(path.name + SUFFIX), private=True)
+        self._file.add(MAGIC + salt + self._sealed.frame(json.dumps({"text": path.name}).encode()))
+
+    def add(self, record: str) -> None:
+        """Append one record; raises `DeviceError`."""
+        if self._failed:  # a frame is missing: those after it could not be read
+            return
+        try:
+            self._file.add(self._sealed.frame(record.encode(errors="replace")))
+        except DeviceError:
+            self._failed = True
+            raise
+
+    def close(self) -> None:
+        """Give the file back; idempotent."""
+        self._file.close()
+
+
+def unsealed_recording(file: Path, out: Path) -> str:
+    """Write what an encrypted recording holds, sound or text, to a file; tells how much it is. Raises `BadInput`."""
+    about, pieces = _opened(file)
+    if "text" not in about:
+        return f"{unsealed_audio(file, out):.1f} s"
+    text = RecordFile(out, private=True)
+    try:
+        size = 0
+        for piece in pieces:
+            text.add(piece)
+            size += len(piece)
+    finally:
+        text.close()
+    return f"{size} bytes of text"
+
+
 def unsealed_audio(file: Path, out: Path) -> float:
     """Write the sound of an encrypted recording to a .wav or .flac file; gives its seconds. Raises `BadInput`."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {file}: {error.strerror}") from error
-    if not data.startswith(MAGIC):
-        raise BadInput(f"{file} is not encrypted by translate-live")
-    pieces = frames(file, data)
-    about = json.loads(next(pieces, b"{}") or b"{}")
+    about, pieces = _opened(file)
     if "rate" not in about:
         raise BadInput(f"{file} holds no sound")
     writer, count = AudioWriter(out, about["rate"], about["comment"], private=True), 0
@@ -144,6 +178,18 @@ def unsealed_audio(file: Path, out: Path) -> float:
     finally:
         writer.close()
     return count / int(about["rate"])
+
+
+def _opened(file: Path) -> tuple[dict[str, Any], Iterator[bytes]]:
+    """Read what an encrypted file says of itself, and its further frames."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {file}: {error.strerror}") from error
+    if not data.startswith(MAGIC):
+        raise BadInput(f"{file} is not encrypted by translate-live")
+    pieces = frames(file, data)
+    return json.loads(next(pieces, b"{}") or b"{}"), pieces
 
 
 def flac_of(audio: AudioChunk) -> bytes:

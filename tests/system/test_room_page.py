@@ -44,10 +44,11 @@ async def numbers(page, who: str) -> set[int]:
     return {int(number) for text in texts for number in re.findall(r"\d+", text)}
 
 
-async def test_a_host_invites_a_guest_and_they_hear_each_other(tmp_path):
+async def test_a_host_invites_a_guest_they_hear_each_other_and_know_that_they_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "data"))
     keys = tmp_path / "keys.yaml"
     keys.write_text(f"- {{id: host, sha256: {hashlib.sha256(b'secret').hexdigest()}}}\n")
-    running = await ServerProcess.start(4, "--keys", keys, *SETTINGS)
+    running = await ServerProcess.start(4, "--keys", keys, "--record", tmp_path / "rec", *SETTINGS)
     try:
         await running.ready()
         async with browser(recording(tmp_path, 0)) as host, browser(recording(tmp_path, 102)) as guest:
@@ -63,9 +64,11 @@ async def test_a_host_invites_a_guest_and_they_hear_each_other(tmp_path):
             address = await ana.input_value("#address")
             await join(ana, "Ana", "en")
             await expect(ana.locator("#state")).to_have_text("In the room")
+            await expect(ana.locator("#recorded")).to_be_visible()
 
             bo = await guest.new_page()
             await bo.goto(address)
+            await expect(bo.locator("#recorded")).to_contain_text("This room is recorded")
             await join(bo, "Ana", "es")
             await expect(bo.locator("#alert")).to_contain_text("'Ana' is in the room already")
             assert await bo.locator("#voice option").all_inner_texts() == ["a standard voice", "your own", "high", "low"]
@@ -85,6 +88,8 @@ async def test_a_host_invites_a_guest_and_they_hear_each_other(tmp_path):
             await expect(ana.locator("#state")).to_have_text("Left")
             async with bo.expect_download() as saved:
                 await bo.click("#save")
+            kept = sorted(path.suffix for path in (tmp_path / "rec").glob("*/*"))
+            assert kept == [".vtt", ".vtt", ".wav", ".wav"]
             assert "Ana: " in (await (await saved.value).path()).read_text(encoding="utf-8")
     finally:
         await running.end()
@@ -99,6 +104,7 @@ async def test_an_invitation_to_one_room_opens_no_other(tmp_path):
         async with browser(recording(tmp_path, 0)) as guest:
             bo = await guest.new_page()
             await bo.goto(f"{site(running)}/room.html?room=tea&invite=rm_forged")
+            await expect(bo.locator("#recorded")).to_be_hidden()
             await join(bo, "Bo", "es")
             await expect(bo.locator("#alert")).to_contain_text("key, or an invitation")
     finally:

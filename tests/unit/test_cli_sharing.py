@@ -98,6 +98,16 @@ def test_a_server_says_what_it_would_publish_before_it_loads(capsys):
     assert "no address of Redis" in capsys.readouterr().err
 
 
+def test_a_server_that_could_not_record_says_so_before_it_loads(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    assert main(["serve", "--record", str(tmp_path / "file" / "rec")]) == 3
+    assert "cannot write" in capsys.readouterr().err
+    monkeypatch.setenv("TRANSLATE_LIVE_STORE_KEY", "no key")
+    assert main(["serve", "--record", str(tmp_path / "rec")]) == 2
+    assert "is not the base64 of 32 bytes" in capsys.readouterr().err
+    assert not (tmp_path / "rec").exists()
+
+
 def test_personal_data_is_left_out_of_every_export_and_the_bus_and_what_is_heard_and_seen_has_it(
     translate,  # noqa: F811
     hook,

@@ -155,4 +155,9 @@ def test_in_a_room_others_are_heard_by_name_and_ones_own_units_tell_what_need_no
     assert [one.unit for one in given if isinstance(one, SpeechChunk) and len(one.samples)] == [1, 0]
     skipped = {"type": "translate_live.skipped", "first": 5, "last": 7, "reason": "late", "participant": "Bo"}
     assert events(decoder, skipped) == [Skipped(0, 0, "late", "en")]
+    recorded = {"type": "translate_live.recording", "recording": True}
+    (on,) = events(decoder, recorded)
+    (off,) = events(decoder, {**recorded, "recording": False, "participant": "Ana"})
+    assert "records this room" in on.message
+    assert "Ana no more" in off.message
     assert (decoder.said_ms, decoder.next_unit) == (2000, 2)

@@ -60,7 +60,8 @@ class Hall:
         self.service, self._tasks, self._stack = service, tasks, AsyncExitStack()
 
     async def join(self, room: str, name: str, language: str, key: Key = KEY, **ours: object) -> Person:
-        person, dialect = Person(), OpenAI("local", Asked("en"))
+        person = Person()
+        dialect = OpenAI("local", Asked("en"), recorded=self.service.recording is not None)
         seat = self.service.rooms.seat(key, room, name)
 
         async def serve() -> None:

@@ -62,8 +62,9 @@ _DECODER = msgspec.json.Decoder(ClientMessage)
 class OpenAI:
     """One connection's state of the protocol: its session object, and how far its texts have come."""
 
-    def __init__(self, model: str, asked: Asked, expires_at: int | None = None) -> None:
+    def __init__(self, model: str, asked: Asked, expires_at: int | None = None, *, recorded: bool = False) -> None:
         self.model = model
+        self._recorded = recorded  # the room that it is in
         self.asked = asked
         self.id = new_session_id()
         self.expires_at = expires_at or int(time.time()) + SESSION_S
@@ -118,7 +119,9 @@ class OpenAI:
             "noise_reduction": self.asked.noise_reduction,
         }
         audio = {"input": given, "output": {"language": self.asked.target}}
-        return {"id": self.id, "type": "translation", "model": self.model, "expires_at": self.expires_at, "audio": audio}
+        told = {"translate_live": {"recorded": True}} if self._recorded else {}
+        about = {"id": self.id, "type": "translation", "model": self.model, "expires_at": self.expires_at}
+        return {**about, "audio": audio, **told}
 
     def created(self) -> bytes:
         """``session.created``."""

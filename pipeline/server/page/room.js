@@ -72,8 +72,14 @@ function heard(event) {
     case 'translate_live.unit': return unit(event);
     case 'translate_live.flush': return sound.flush();
     case 'translate_live.fault': return alertOf(event.message);
+    case 'translate_live.recording': return recorded(event);
     case 'error': return alertOf(event.error.message);
   }
+}
+
+function recorded({ recording, participant }) {
+  if (recording) $('recorded').hidden = false;
+  else alertOf(`${participant} is recorded no more`);
 }
 
 // --- the session ---
@@ -144,7 +150,10 @@ function state(name, detail = '') {
 
 async function people() {
   const answer = await fetch(`/v1/rooms?${new URLSearchParams({ room, invite })}`).catch(() => null);
-  if (answer?.ok) $('people').textContent = (await answer.json()).participants.join(', ');
+  if (!answer?.ok) return;
+  const { participants, recorded: kept } = await answer.json();
+  $('people').textContent = participants.join(', ');
+  $('recorded').hidden = !kept;
 }
 
 async function invitation() {

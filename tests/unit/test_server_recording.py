@@ -1,0 +1,314 @@
+"""Rooms that are recorded: everybody is told, each has a track and captions of their own, and all of it can be erased."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import soundfile
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from benchmarks.serve_rooms import NUMBERS
+from benchmarks.spoken_numbers import SLOT_S, numbers_in
+from pipeline.cli import main
+from pipeline.engine import Engine
+from pipeline.errors import DeviceError
+from pipeline.privacy.erasure import sweep
+from pipeline.privacy.ledger import Ledger
+from pipeline.profiles.profile import load_profile
+from pipeline.server.room_recording import Recording
+from pipeline.server.room_routes import room_routes
+from pipeline.server.service import Limits
+from pipeline.sinks.audio_writer import AudioWriter
+from pipeline.sinks.personal_data import PersonalData
+from pipeline.sinks.sealing import KEY, MAGIC
+from pipeline.sinks.sharing import Sharing
+from tests.serving import make_service
+from tests.unit.test_privacy import all_bytes
+from tests.unit.test_server_rooms import Hall, Person, leave
+
+pytestmark = pytest.mark.looptime(noop_cycles=2)
+
+
+class InlineLane:
+    """A lane whose calls are made at once: in virtual time a thread would be late."""
+
+    def __init__(self, name: str) -> None:
+        pass
+
+    async def run(self, call, *arguments):
+        return call(*arguments)
+
+    def close(self) -> None:
+        pass
+
+
+async def inline(call, *arguments):
+    return call(*arguments)
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("pipeline.sinks.speech_file.Lane", InlineLane)
+    monkeypatch.setattr("pipeline.privacy.ledger.asyncio.to_thread", inline)
+    return tmp_path
+
+
+@asynccontextmanager
+async def recorded(folder: Path, sharing: Sharing | None = None):
+    async with Engine.load(load_profile("cpu", None, list(NUMBERS))) as engine, asyncio.TaskGroup() as tasks:
+        service = make_service(engine)
+        service.recording = Recording(folder / "rec", sharing or Sharing())
+        yield Hall(service, tasks)
+
+
+def session_of(person: Person) -> str:
+    return person.of("session.created")[0]["session"]["id"]
+
+
+def file_of(folder: Path, person: Person, suffix: str) -> Path:
+    (found,) = (folder / "rec").glob(f"*/{session_of(person)}{suffix}")
+    return found
+
+
+def sound_of(path: Path) -> bytes:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == 24_000
+    return samples.tobytes()
+
+
+def said_in(path: Path) -> list[int]:
+    return numbers_in(sound_of(path))
+
+
+async def test_each_has_a_track_and_captions_by_name_and_everybody_is_told(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        cy = await rooms.join("r", "Cy", "es", extensions=False)
+        await asyncio.gather(ana.count(0, 12), bo.count(102, 12))
+        await leave(ana, bo, cy)
+    for person in (ana, bo):
+        assert [one["recording"] for one in person.of("translate_live.recording")] == [True]
+    assert cy.of("session.updated")[0]["session"]["translate_live"] == {"recorded": True}
+    assert said_in(file_of(tmp_path, ana, ".wav")) == list(range(12))
+    assert said_in(file_of(tmp_path, bo, ".wav")) == list(range(102, 114))
+    captions = file_of(tmp_path, ana, ".vtt").read_text()
+    assert "<v Ana>" in captions
+    assert "Bo" not in captions
+    assert {number for number in captions.split() if number.isdigit()} >= set(map(str, range(12)))
+    for path in (tmp_path / "rec").glob("*/*"):
+        assert path.stat().st_mode & 0o077 == 0
+    assert {kept.session: kept.speakers for kept in Ledger().sessions()} == {
+        session_of(ana): ("Ana",),
+        session_of(bo): ("Bo",),
+    }, "of who said nothing there is nothing"
+
+
+async def test_a_room_of_a_server_that_records_none_is_told_nothing(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        rooms.service.recording = None
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 6)
+        await leave(ana, bo)
+    assert not ana.of("translate_live.recording")
+    assert "translate_live" not in ana.of("session.created")[0]["session"]
+    assert not (tmp_path / "rec").exists()
+    assert Ledger().sessions() == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_list_of_participants_says_if_the_room_is_recorded(tmp_path, kept):
+    class Alone:
+        recording = Recording(tmp_path, Sharing()) if kept else None
+
+        class access:  # noqa: N801
+            invited = staticmethod(lambda *_: None)
+            identify = staticmethod(lambda *_: Alone)
+
+        class rooms:  # noqa: N801
+            participants = staticmethod(lambda *_: [])
+
+        key = None
+
+    app = Starlette(routes=room_routes())
+    app.state.service = Alone
+    assert TestClient(app).get("/v1/rooms?room=r").json()["recorded"] is kept
+
+
+async def test_who_comes_back_and_who_comes_later_lie_where_the_conversation_was(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        loop = asyncio.get_running_loop()
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        began = loop.time()
+        await asyncio.gather(ana.count(0, 6), bo.sound(bytes(round(48_000 * (6 * SLOT_S + 3)))))
+        await leave(ana)
+        assert said_in(file_of(tmp_path, ana, ".wav")) == list(range(6)), "whole as soon as Ana has left"
+        await bo.sound(bytes(48_000 * 10))
+        again, late_s = await rooms.join("r", "Ana", "en"), loop.time() - began
+        await asyncio.gather(again.count(24, 6), bo.sound(bytes(round(48_000 * (6 * SLOT_S + 3)))))
+        await leave(again, bo)
+    sound = sound_of(file_of(tmp_path, again, ".wav"))
+    assert numbers_in(sound) == list(range(24, 30))
+    silent = next(place for place in range(0, len(sound), 2) if sound[place : place + 2] != b"\0\0")
+    assert silent / 48_000 == pytest.approx(late_s, abs=0.5)
+    assert file_of(tmp_path, ana, ".wav").parent == file_of(tmp_path, again, ".wav").parent
+
+
+async def test_a_track_goes_on_over_the_sessions_that_others_bring_about_and_a_new_conversation_is_another(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        talking = asyncio.create_task(ana.count(0, 42))
+        await asyncio.sleep(20 * SLOT_S)
+        cy = await rooms.join("r", "Cy", "fr")
+        await talking
+        await leave(ana, bo, cy)
+        assert said_in(file_of(tmp_path, ana, ".wav")) == list(range(42))
+        assert len(sound_of(file_of(tmp_path, ana, ".wav"))) / 48_000 == pytest.approx(42 * SLOT_S + 3, abs=0.5)
+        di, eve = await rooms.join("r", "Di", "en"), await rooms.join("r", "Eve", "es")
+        await di.count(0, 6)
+        await leave(di, eve)
+        assert file_of(tmp_path, di, ".wav").parent != file_of(tmp_path, ana, ".wav").parent
+
+
+async def test_of_one_who_is_erased_no_byte_is_left_and_the_others_stay(tmp_path, capsys):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Zebedea", "en"), await rooms.join("r", "Bo", "es")
+        await asyncio.gather(ana.count(0, 12), bo.count(102, 12))
+        await leave(ana, bo)
+    assert b"Zebedea" in all_bytes(tmp_path)
+    assert main(["erase", "--speaker", "zebedea"]) == 0
+    left = all_bytes(tmp_path)
+    assert b"Zebedea" not in left
+    assert session_of(ana).encode() not in left
+    assert said_in(file_of(tmp_path, bo, ".wav")) == list(range(102, 114))
+    assert main(["erase", "--session", session_of(bo)]) == 0
+    assert list((tmp_path / "rec").iterdir()) == []
+
+
+async def test_what_is_erased_while_it_is_written_does_not_come_back(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Zebedea", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 6)
+        assert main(["erase", "--before", "2999-01-01"]) == 0
+        await ana.count(6, 6)
+        assert bo.heard() == list(range(12))
+        await leave(ana, bo)
+    assert b"Zebedea" not in all_bytes(tmp_path)
+    assert Ledger().sessions() == []
+
+
+async def test_sound_and_captions_go_when_their_time_is_over(tmp_path):
+    async with recorded(tmp_path, Sharing(retention_days=7)) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 6)
+        await leave(ana, bo)
+    soon, late = (datetime.now(UTC) + timedelta(days=days) for days in (6.9, 7.1))
+    assert sweep(Ledger(), lambda: soon).gone == []
+    assert len(sweep(Ledger(), lambda: late).gone) == 2
+    assert list((tmp_path / "rec").iterdir()) == []
+
+
+async def test_captions_are_redacted_where_the_operator_says_so(tmp_path):
+    personal = PersonalData(frozenset(), ("Ana",))
+    async with recorded(tmp_path, Sharing(personal=personal)) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 6)
+        await leave(ana, bo)
+    captions = file_of(tmp_path, ana, ".vtt").read_text()
+    assert "[name]" in captions
+    assert "Ana" not in captions
+
+
+async def test_with_a_key_nothing_can_be_read_from_the_disk_and_all_of_it_with_the_key(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv(KEY, base64.b64encode(bytes(range(32))).decode())
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 12)
+        await leave(ana, bo)
+    files = list((tmp_path / "rec").glob("*/*"))
+    assert sorted("".join(path.suffixes) for path in files) == [".vtt.sealed", ".wav.sealed"]
+    for path in files:
+        data = path.read_bytes()
+        assert data.startswith(MAGIC)
+        assert not any(mark in data for mark in (b"<v Ana>", b"WEBVTT", b"WAVEfmt ", b" --> 00:"))
+    wav, vtt = tmp_path / "open.wav", tmp_path / "open.vtt"
+    assert main(["unseal", str(file_of(tmp_path, ana, ".wav.sealed")), "--out", str(wav)]) == 0
+    assert main(["unseal", str(file_of(tmp_path, ana, ".vtt.sealed")), "--out", str(vtt)]) == 0
+    assert said_in(wav) == list(range(12))
+    assert vtt.read_text().startswith("WEBVTT")
+    assert "<v Ana>" in vtt.read_text()
+    assert main(["erase", "--speaker", "ana"]) == 0
+    assert list((tmp_path / "rec").iterdir()) == []
+
+
+async def test_a_full_disk_ends_one_recording_and_all_are_told_while_everybody_is_heard(tmp_path, monkeypatch):
+    written, write = [0], AudioWriter.write
+
+    def full(self, samples):
+        written[0] += session_of(ana) in str(self.path)
+        if written[0] > 20 and session_of(ana) in str(self.path):
+            raise DeviceError(f"cannot write {self.path} any more: the disk is full")
+        write(self, samples)
+
+    monkeypatch.setattr(AudioWriter, "write", full)
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await asyncio.gather(ana.count(0, 18), bo.count(102, 18))
+        for person in (ana, bo):
+            told = person.of("translate_live.recording")
+            assert [(one["recording"], one.get("participant")) for one in told] == [(True, None), (False, "Ana")]
+            assert not any(str(tmp_path) in str(message) for message in person.sent)
+        await leave(ana, bo)
+    assert bo.heard() == list(range(18))
+    assert ana.heard() == list(range(102, 120))
+    assert 0 < len(sound_of(file_of(tmp_path, ana, ".wav"))) < len(sound_of(file_of(tmp_path, bo, ".wav")))
+    assert said_in(file_of(tmp_path, bo, ".wav")) == list(range(102, 120))
+    assert len(Ledger().sessions()) == 2
+
+
+async def test_what_could_not_be_found_again_is_not_recorded(tmp_path):
+    (tmp_path / "data").write_text("a file where the folder would be")
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 6)
+        await leave(ana, bo)
+    assert bo.heard() == list(range(6))
+    assert [one["recording"] for one in bo.of("translate_live.recording")] == [True, False]
+    assert not (tmp_path / "rec").exists()
+
+
+async def test_a_server_that_drains_finishes_the_recordings(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        rooms.service.limits = Limits(drain_s=5)
+        talking = asyncio.gather(ana.count(0, 600), bo.sound(bytes(48_000 * 240)))
+        await asyncio.sleep(30)
+        await rooms.service.drain()
+        await asyncio.gather(ana.serving, bo.serving)
+        talking.cancel()
+    assert ana.closed[0] == bo.closed[0] == 1001
+    said = said_in(file_of(tmp_path, ana, ".wav"))
+    assert said == list(range(len(said)))
+    assert len(said) * SLOT_S > 30
+    assert all(file.inode for kept in Ledger().sessions() for file in kept.files)
+
+
+async def test_who_vanishes_leaves_a_whole_recording(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        talking = asyncio.create_task(ana.count(0, 24))
+        await asyncio.sleep(10 * SLOT_S)
+        ana.vanish()
+        await ana.serving
+        talking.cancel()
+        await leave(bo)
+    said = said_in(file_of(tmp_path, ana, ".wav"))
+    assert said == list(range(len(said)))
+    assert len(said) >= 8
