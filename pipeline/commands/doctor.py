@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
-    from pipeline.commands.advice import worded  # noqa: PLC0415
+    from pipeline.commands.advice import settings_given, worded  # noqa: PLC0415
     from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
     from pipeline.language_names import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
+    settings = settings_given(arguments)
     findings: list[Finding] = []
     fixes: set[tuple[str, bool]] = set()  # that were told, and if for what is needed
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(_within_terminal(f"{'':>15} {row}"), flush=True)  # noqa: T201
         if finding.fix and not finding.well and not {(finding.fix, True), (finding.fix, finding.needed)} & fixes:
             fixes.add((finding.fix, finding.needed))
-            print(f"     {'fix:':>10} {worded(finding.fix, profile.name)}", flush=True)  # noqa: T201
+            print(f"     {'fix:':>10} {worded(finding.fix, profile.name, settings)}", flush=True)  # noqa: T201
 
     for finding in machine():
         report(finding)

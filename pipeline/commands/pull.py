@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Download stage by stage; what is there already is kept."""
-    from pipeline.commands.advice import worded  # noqa: PLC0415
+    from pipeline.commands.advice import settings_given, worded  # noqa: PLC0415
     from pipeline.contracts import FetchOptions  # noqa: PLC0415
     from pipeline.errors import TranslateLiveError  # noqa: PLC0415
     from pipeline.profiles.profile import fix_for, profile_names, selected_profile  # noqa: PLC0415
@@ -54,8 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     translators = chosen_translators(backends.translator, options)
     others = [backend for backend in used.values() if backend is not backends.translator]
     missing = [item for backend in (*translators, *others) for item in backend.missing()]
+    settings = settings_given(arguments)
     for item in missing:
-        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile))}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile), settings=settings)}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready{_served(translators, options)}")  # noqa: T201
     return 4 if missing else 0

@@ -208,6 +208,9 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
     ]
     assert main(["pull", "cpu", *words, "--set", "recognizer.lacks=sphinx"]) == 4
     assert "still missing: sphinx; try: apt-get install sphinx" in capsys.readouterr().out
+    monkeypatch.setattr("tests.scripted_backends.Scripted.missing", lambda self: [Missing("a model", FETCH_MODELS)])
+    assert main(["pull", "cpu", *words]) == 4
+    assert "still missing: a model; try: translate-live pull cpu --set recognizer.use=" in capsys.readouterr().out
 
 
 FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
@@ -324,7 +327,7 @@ def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
     assert doctor(config) == 0
     said = capsys.readouterr().out
     assert "none profile    gpu is better, and lacks a GPU\nnone profile    cpu is better, and lacks a model\n" in said
-    assert "fix: translate-live pull cpu\n" in said
+    assert f"fix: translate-live pull cpu --config {config}\n" in said
 
 
 def test_doctor_knows_languages(config, capsys):
