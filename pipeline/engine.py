@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from pipeline.clock import Clock
@@ -82,7 +81,7 @@ class Engine:
         """Return the models and options of one session; raises as `session`."""
         resolved = request if isinstance(request, ResolvedRequest) else resolve(request, self.profile)
         asked = resolved.request
-        models = await self.models()
+        recognizer, translator = await self.model("recognizer"), await self.model("translator")
         speech = await self._speech(resolved)
         first = next(iter(speech), None)
         options = SessionOptions(
@@ -103,13 +102,13 @@ class Engine:
             speakers=await asked.speakers.options(VoiceStore()) if asked.speakers else None,
             watching=asked.watching,
         )
-        await self._warm_up(models.translator, options.pairs())
+        await self._warm_up(translator, options.pairs())
         diarizer = None
         if asked.speakers is not None:
             diarizer = asked.speakers.channels or await self.model("diarizer")
         reader = await self.model("reader") if asked.watching else None
         synthesizer = first.synthesizer if first else None
-        return replace(models, synthesizer=synthesizer, diarizer=diarizer, reader=reader), options
+        return Models(recognizer, translator, synthesizer, diarizer, reader), options
 
     async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:
         """Load what speaks each target; voices are learned once for all that one synthesizer speaks."""
@@ -136,11 +135,6 @@ class Engine:
     async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
         """Return the loaded model of a stage; raises what loading it raises."""
         return await self._models[stage].get()
-
-    async def models(self, synthesizer: str | None = None) -> Models:
-        """Return the loaded models, with the synthesizer of the stage that is named, if one is."""
-        speaking = await self.model(synthesizer) if synthesizer else None
-        return Models(await self.model("recognizer"), await self.model("translator"), speaking)
 
     async def _warm_up(self, translator: Translator, pairs: Sequence[tuple[str, str]]) -> None:
         """Translate a word into each target that no session had before, from the first language that is known."""

@@ -112,7 +112,7 @@ class Stepwise:
         profile = load_profile(self._setup.profile)
         self._units = profile.units
         engine = await self._stack.enter_async_context(Engine.load(profile, ("recognizer", "translator")))
-        return await engine.models()
+        return Models(await engine.model("recognizer"), await engine.model("translator"), None)
 
     async def _free(self) -> None:
         await self._end()

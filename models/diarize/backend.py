@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,27 +23,39 @@ from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.events import AudioChunk, Samples
 from pipeline.lane import Lane
 
-GE2E, CAMPPLUS = "ge2e", "campplus"
-ONE_VOICE_FROM = 0.72  # `python -m benchmarks one-voice`: 0.3 % of clean pairs of a speaker lie below, 0.5 % of two above
-CAMPPLUS_ONE_VOICE_FROM = 0.60  # not measured by a benchmark here
 CLIP_S = 15.0  # of a known voice that are heard
 SHORTEST_CLIP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ge2eDiarizer:
-    """Tells speakers apart by GE2E in numpy, at about 6 % of a core; satisfies `pipeline.diarizing.DiarizerBackend`.
+class EncoderBackend(ABC):
+    """A `pipeline.diarizing.DiarizerBackend` over a speaker encoder; a class for each encoder loads it.
 
     ``folder`` (empty: where model files are kept) holds ``model``. ``stream`` are the settings of the clustering.
     """
 
+    NAME: ClassVar[str]
+    """The encoder in `models.model_files`."""
+    NEEDS: ClassVar[Sequence[str]] = ()
+    ONE_VOICE_FROM: ClassVar[float]
+
     folder: str = ""
-    model: str = "pretrained.pt"
+    model: str = ""
     stream: StreamOptions = field(default_factory=StreamOptions)
 
+    @property
+    def path(self) -> Path:
+        """The file of the model."""
+        return (Path(self.folder).expanduser() if self.folder else model_files.models_folder() / self.NAME) / self.model
+
     def missing(self) -> Sequence[Missing]:
-        """Name the model if it is not here."""
-        return _missing(GE2E, self.path, self.folder)
+        """Name packages and the model if they are not here."""
+        if packages := missing_packages(self.NEEDS):
+            return packages
+        if not self.folder:
+            return model_files.missing(self.NAME)
+        there = self.path.is_file()
+        return [] if there else [Missing(f"the speaker encoder {self.path}", FETCH_MODELS, fetchable=False)]
 
     def pull(self, progress: Progress) -> None:
         """Download the model."""
@@ -49,80 +63,66 @@ class Ge2eDiarizer:
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download the model, unless there is a folder of one's own; it serves all languages."""
-        _fetch(GE2E, self.folder, options, progress)
+        from models.fetch import fetch
+
+        if not self.folder:
+            fetch(self.NAME, progress, source=options.source)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[OnlineDiarizer]:
         """Load the encoder into a thread of its own; raises `ModelError`."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
-        with Lane("speakers") as lane, threadpool_limits(1, user_api="blas"):  # one: its matrices are small
-            yield OnlineDiarizer(lane, await lane.run(Ge2e.load, self.path), StreamingVad, self.stream)
+        with Lane("speakers") as lane, self.limited():
+            encoder = await lane.run(self.encoder)
+            yield OnlineDiarizer(lane, encoder, StreamingVad, self.stream, self.ONE_VOICE_FROM)
 
-    @property
-    def path(self) -> Path:
-        """The file of the model."""
-        return _folder(GE2E, self.folder) / self.model
+    @abstractmethod
+    def encoder(self) -> Encoder:
+        """Load the encoder; blocking. Raises `ModelError`."""
+
+    def limited(self) -> AbstractContextManager[object]:
+        """Hold libraries to few threads while the model is loaded."""
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
-class CamPlusDiarizer:
-    """Tells speakers apart by CAM++ on torch, on the CPU; satisfies `pipeline.diarizing.DiarizerBackend`.
+class Ge2eDiarizer(EncoderBackend):
+    """Tells speakers apart by GE2E in numpy, at about 6 % of a core."""
 
-    ``folder`` (empty: where model files are kept) holds ``model``. ``stream`` are the settings of the clustering.
-    """
+    NAME = "ge2e"
+    ONE_VOICE_FROM = 0.72  # `python -m benchmarks one-voice`: 0.3 % of clean pairs of one lie below, 0.5 % of two above
 
-    folder: str = ""
+    model: str = "pretrained.pt"
+
+    def encoder(self) -> Ge2e:
+        """Load the encoder; blocking. Raises `ModelError`."""
+        return Ge2e.load(self.path)
+
+    def limited(self) -> AbstractContextManager[object]:
+        """Hold numpy's matrix products to one thread: they are small."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+        return limits
+
+
+@dataclass(frozen=True, slots=True)
+class CamPlusDiarizer(EncoderBackend):
+    """Tells speakers apart by CAM++ on torch, on the CPU."""
+
+    NAME = "campplus"
+    NEEDS = ("torch",)
+    ONE_VOICE_FROM = 0.60  # not measured by a benchmark here
+
     model: str = "campplus_cn_en_common.pt"
     stream: StreamOptions = field(default_factory=lambda: StreamOptions(clusters=ClusterOptions(same=0.6, alike=0.5)))
 
-    def missing(self) -> Sequence[Missing]:
-        """Name torch or the model if they are not here."""
-        return missing_packages(("torch",)) or _missing(CAMPPLUS, self.path, self.folder)
-
-    def pull(self, progress: Progress) -> None:
-        """Download the model."""
-        self.fetch(FetchOptions(), progress)
-
-    def fetch(self, options: FetchOptions, progress: Progress) -> None:
-        """Download the model, unless there is a folder of one's own; it serves all languages."""
-        _fetch(CAMPPLUS, self.folder, options, progress)
-
-    @asynccontextmanager
-    async def load(self) -> AsyncIterator[OnlineDiarizer]:
-        """Load the encoder into a thread of its own; raises `ModelError`."""
+    def encoder(self) -> Encoder:
+        """Load the encoder; blocking. Raises `ModelError`."""
         from models.diarize.campplus import CamPlus
 
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
-        with Lane("speakers") as lane:
-            yield OnlineDiarizer(
-                lane, await lane.run(CamPlus.load, self.path), StreamingVad, self.stream, CAMPPLUS_ONE_VOICE_FROM
-            )
-
-    @property
-    def path(self) -> Path:
-        """The file of the model."""
-        return _folder(CAMPPLUS, self.folder) / self.model
-
-
-def _folder(model: str, own: str) -> Path:
-    return Path(own).expanduser() if own else model_files.models_folder() / model
-
-
-def _missing(model: str, path: Path, own: str) -> Sequence[Missing]:
-    if own:
-        return [] if path.is_file() else [Missing(f"the speaker encoder {path}", FETCH_MODELS, fetchable=False)]
-    return model_files.missing(model)
-
-
-def _fetch(model: str, own: str, options: FetchOptions, progress: Progress) -> None:
-    from models.fetch import fetch
-
-    if not own:
-        fetch(model, progress, source=options.source)
+        return CamPlus.load(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class OnlineDiarizer:
     encoder: Encoder
     detector: Callable[[], SpeechDetector]
     options: StreamOptions
-    one_voice_from: float = ONE_VOICE_FROM
+    one_voice_from: float
 
     async def likeness(self, first: AudioChunk, second: AudioChunk) -> float:
         """Compare two clips at 16 kHz by the cosine of their voices; raises `BadInput` for one that is too short."""

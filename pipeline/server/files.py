@@ -82,8 +82,7 @@ async def transcribe(request: Request) -> Response:
         languages = _languages(form.get("language"))
         profile = service.engine.profile
         asked = resolved_languages(languages, sorted(profile.backends.recognizer.languages()))
-        models = await service.engine.models()
-        echoing = Models(models.recognizer, Echo(), None)
+        echoing = Models(await service.engine.model("recognizer"), Echo(), None)
         target = asked[0] if asked else "en"
         options = SessionOptions(languages=asked, targets=(target,), units=profile.units, pace=profile.pace)
         return await _answer(request, Session(echoing, options, LoopClock()), path, answer, "source")

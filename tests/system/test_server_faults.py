@@ -49,8 +49,8 @@ async def test_a_client_that_breaks_off_frees_its_place_within_two_seconds():
             await say(connection, 1)
             connection.transport.abort()
             await asyncio.wait_for(server.service.admission.emptied(), 2)
-        models = await server.service.engine.models("synthesizer")
-        assert models.recognizer.opened == models.recognizer.closed
+        recognizer = await server.service.engine.model("recognizer")
+        assert recognizer.opened == recognizer.closed
 
 
 @pytest.mark.parametrize(("message", "code"), [("x" * (2 << 20), 1009), (b"\xff" * 10, 1008)])

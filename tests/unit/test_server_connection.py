@@ -151,8 +151,7 @@ async def test_a_stage_that_fails_ends_its_session_and_no_other(stage: str):
     # one model serves both sessions: the first of its calls that fail are those of the first session
     async with engine_of() as engine:
         service = make_service(engine)
-        models = await engine.models("synthesizer")
-        faults = getattr(models, stage).faults
+        faults = (await engine.model(stage)).faults
         async with connected(service) as good, connected(service) as bad:
             await good.talk(3)
             await asyncio.sleep(1)
@@ -173,15 +172,15 @@ async def test_a_stage_that_fails_ends_its_session_and_no_other(stage: str):
 async def test_a_client_that_vanishes_frees_its_session_within_two_seconds():
     async with engine_of() as engine:
         service = make_service(engine)
-        models = await engine.models("synthesizer")
+        recognizer = await engine.model("recognizer")
         loop = asyncio.get_running_loop()
         async with connected(service) as socket:
             await socket.talk(3)
-            assert models.recognizer.opened > models.recognizer.closed
+            assert recognizer.opened > recognizer.closed
             socket.vanish()
             vanished = loop.time()
         assert loop.time() - vanished <= 2
-        assert models.recognizer.opened == models.recognizer.closed
+        assert recognizer.opened == recognizer.closed
         assert not service.connections
 
 

@@ -57,7 +57,7 @@ async def converse(steps) -> tuple[Socket, object, object]:
                     break
                 await take(socket, step, value)
             socket.send("session.close")
-        return socket, service, await engine.models("synthesizer")
+        return socket, service, [await engine.model(stage) for stage in ("recognizer", "synthesizer")]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,8 +66,7 @@ def test_any_conversation_ends_once_and_leaves_nothing_behind(steps):
     socket, service, models = run_on("exact", converse(steps))
     kinds = [event["type"] for event in socket.sent]
     assert kinds[:1] in ([], ["session.created"])
-    assert models.recognizer.opened == models.recognizer.closed
-    assert models.synthesizer.opened == models.synthesizer.closed
+    assert [model.opened for model in models] == [model.closed for model in models]
     assert not service.connections
     asked = [step for step, _ in steps]
     if "vanish" not in asked:

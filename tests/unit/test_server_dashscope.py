@@ -324,7 +324,7 @@ async def converse(model: str, steps) -> tuple[Caller, object, object]:
                     break
                 await take(socket, step, value)
             socket.send("session.finish")
-        return socket, service, await engine.models("synthesizer")
+        return socket, service, [await engine.model(stage) for stage in ("recognizer", "synthesizer")]
 
 
 @pytest.mark.parametrize("model", [NEW, OLD])
@@ -332,8 +332,7 @@ async def converse(model: str, steps) -> tuple[Caller, object, object]:
 @given(steps=STEPS)
 def test_any_conversation_ends_once_and_leaves_nothing_behind(model, steps):
     socket, service, models = run_on("exact", converse(model, steps))
-    assert models.recognizer.opened == models.recognizer.closed
-    assert models.synthesizer.opened == models.synthesizer.closed
+    assert [model.opened for model in models] == [model.closed for model in models]
     assert not service.connections
     asked = [step for step, _ in steps]
     if "vanish" not in asked:
