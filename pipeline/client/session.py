@@ -245,8 +245,9 @@ class ClientSession:
             self._failures += 1
             if self._failures >= MODEL_FAILURES:
                 raise ModelError(f"the server {self._remote.name} fails: {error['message']}")
-        elif error["code"] == "glossary_not_fetched":  # the session goes on
-            self._tell(Fault("server", f"without the glossary of {self._remote.name}: {error['message']}", fatal=False))
+        elif error["code"] in {"glossary_not_fetched", "hints_not_fetched"}:  # the session goes on
+            kind = error["code"].partition("_")[0]
+            self._tell(Fault("server", f"without the {kind} of {self._remote.name}: {error['message']}", fatal=False))
         elif error["code"] not in {"idle", "expired", "rate_limited", "capacity"}:
             raise Refused(f"the server {self._remote.name} refuses: {error['message']}")
 
@@ -267,6 +268,7 @@ class ClientSession:
                 {"source": entry.source, "targets": list(entry.targets), "mode": entry.mode, "language": entry.language}
                 for entry in request.glossary.entries
             ],
+            "hints": list(request.hints.words),
             "start_ms": start_ms,
             "first_unit": self._decoder.next_unit,
         }

@@ -17,5 +17,5 @@ def file_or_address(name: str) -> Path | str:
 
 
 def glossary_addresses(arguments: argparse.Namespace) -> list[str]:
-    """List the glossaries that are to be fetched."""
-    return [place for place in arguments.glossary if isinstance(place, str)]
+    """List the glossaries and hints that are to be fetched."""
+    return [place for place in (*arguments.glossary, *arguments.hints) if isinstance(place, str)]

@@ -113,6 +113,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="terms that must be said so: .csv, .txt, .xlsx, .yaml, .json, .tbx, .tmx or .xlf; also from https://… with "
         "--allow-network; repeatable",
     )
+    languages.add_argument(
+        "--hints",
+        type=file_or_address,
+        action="append",
+        default=[],
+        metavar="FILE|URL",
+        help="words that may be said, one a line, or a JSON array: they are heard right; from https://… as --glossary",
+    )
     languages.add_argument("--glossary-soft", action="store_true", help="terms are wishes, which a model may not follow")
     languages.add_argument(
         "--same-language",

@@ -44,6 +44,7 @@ class TranslateOptions:
     track: str | None
     address: bool
     glossary: tuple[Path | str, ...]  # files and addresses
+    hints: tuple[Path | str, ...]
     glossary_soft: bool
     profile: str
     config: Path | None
@@ -112,6 +113,7 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         track=arguments.track,
         address=bool(addresses),
         glossary=tuple(arguments.glossary),
+        hints=tuple(arguments.hints),
         glossary_soft=arguments.glossary_soft,
         profile=arguments.profile,
         config=arguments.config,
@@ -264,7 +266,7 @@ def _check_outputs(
             raise BadInput(f"{option} - would be a file of this name", hint=f"{option} NAME")
     heard = [Path(name) for name in files if name != STANDARD_INPUT]
     read = [
-        *(place for place in arguments.glossary if isinstance(place, Path)),
+        *(place for place in (*arguments.glossary, *arguments.hints) if isinstance(place, Path)),
         *([arguments.config] if arguments.config else []),
     ]
     written: list[Path] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import BadInput, DeviceError
+from pipeline.hints import Hints
 from pipeline.policies.dubbing import unhurried
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
@@ -16,7 +17,7 @@ from pipeline.sinks.captions import CaptionFile
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.speech_file import track_files
 from pipeline.sources.echo import check_echo_canceller
-from pipeline.sources.glossary_address import glossary_from, token_of_environment
+from pipeline.sources.glossary_address import glossary_from, hints_from, token_of_environment
 from pipeline.voices.choice import styled
 
 
@@ -62,6 +63,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     glossary = glossary_from(
         options.glossary, options.request.languages, options.request.targets, tell, token=token_of_environment()
     )
+    hints = Hints(hints_from(options.hints, token=token_of_environment()))
     if options.echo == "cancel":
         check_echo_canceller()
     if options.mic:
@@ -77,6 +79,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     request = replace(
         options.request,
         glossary=glossary.softened() if options.glossary_soft else glossary,
+        hints=hints,
         spoken=options.request.spoken if speaks else None,
         silenced=options.sharing.personal if options.sharing.silenced else options.request.silenced,
         self_hearing=options.mic and to_speaker and options.echo != "off",

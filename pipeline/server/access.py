@@ -45,7 +45,8 @@ class Key:
     may_clone: bool = False  # speak with a person's own voice
     consented: bool = False  # its speakers have agreed to that, so no session need say so
     glossary: str = ""  # an address that the glossary of each session comes from
-    glossary_from: tuple[str, ...] = ()  # folders of sites that its client may name a glossary of
+    hints: str = ""  # an address that words which may be said come from
+    glossary_from: tuple[str, ...] = ()  # folders of sites that its client may name a glossary or hints of
     text_to_bus: bool = False  # what is said in its sessions goes on the event bus, not only its times and lengths
 
 
@@ -192,8 +193,8 @@ def load_keys(file: Path) -> list[Key]:
     for key in keys:
         for prefix in key.glossary_from:
             check_prefix(prefix)
-        if key.glossary:
-            check_address(key.glossary)
+        for address in filter(None, (key.glossary, key.hints)):
+            check_address(address)
     digests = [key.sha256.lower() for key in keys]
     if not keys or len({key.id for key in keys}) < len(keys) or len(set(digests)) < len(keys):
         raise BadInput(f"{file} needs at least one key, each with an id and a sha256 of its own")

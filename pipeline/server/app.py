@@ -32,7 +32,7 @@ from pipeline.server.dialects.dashscope import DashScope, knows
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
-from pipeline.server.glossary_fetch import check_named
+from pipeline.server.glossary_fetch import check_addresses
 from pipeline.server.resume import resumed_session
 from pipeline.server.room_routes import room_routes
 from pipeline.server.service import Service
@@ -164,8 +164,7 @@ async def client_secrets(request: Request) -> Response:
     session: dict[str, Any] = msgspec.to_builtins(asked.session)
     dialect = OpenAI(_model(service, session), Asked(service.target))
     dialect.asked = dialect.changed(_session_fields(session))
-    if dialect.asked.glossary_url:
-        check_named(dialect.asked.glossary_url, grant.key)
+    check_addresses(dialect.asked, grant.key)
     resolved(dialect.asked, service.engine.profile, may_clone=grant.key.may_clone, key=grant.key.id)
     once = bool(asked.session.translate_live and asked.session.translate_live.single_use)
     value, expires_at = service.access.client_secret(grant, session, asked.expires_after.seconds, single_use=once)

@@ -18,11 +18,12 @@ from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries
-LANGUAGE, VOICE, GLOSSARY, GLOSSARY_URL = (
+LANGUAGE, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
     "session.audio.output.language",
     "session.translate_live.voice",
     "session.translate_live.glossary",
     "session.translate_live.glossary_url",
+    "session.translate_live.hints_url",
 )
 """Fields that errors name, as OpenAI's protocol and our extension of it call them."""
 UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
@@ -59,6 +60,7 @@ class Asked:
     glossary: Glossary = field(default_factory=Glossary)
     glossary_url: str = ""  # where it is to be fetched from
     hints: tuple[str, ...] = ()  # words that may be said
+    hints_url: str = ""  # where more are to be fetched from
     same_language: SameLanguage = "captions"
     speakers: Literal["off", "auto"] | int = "off"  # told apart, or at most so many
     speaker_names: Mapping[str, str] = field(default_factory=dict)  # by number
@@ -176,6 +178,11 @@ def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary
         return Glossary(entries)
     except BadInput as error:
         raise Rejected("invalid_event", message_of(error), param=GLOSSARY) from error
+
+
+def with_hints(before: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Add hints to those before; of too many the oldest go."""
+    return tuple(dict.fromkeys((*before, *more)))[-LONGEST_GLOSSARY:]
 
 
 def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") -> ResolvedRequest:

@@ -11,9 +11,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from pipeline.clock import LoopClock
 from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
-from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected
+from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.glossary_fetch import check_named, fetched_glossary, with_terms_of_key
+from pipeline.server.glossary_fetch import check_addresses, fetched_glossary, fetched_hints, with_terms_of_key
 from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.rooms import Seat
@@ -43,7 +43,7 @@ class Connection:
         self._heard_from = False
         self._lost = True  # unless the client says that it goes
         self._noted: set[Note] = set()
-        self._key_asked = not key.glossary  # for the key's glossary: once, when the languages are known
+        self._key_asked = False  # for the key's glossary and hints: once, when the languages are known
         self._of_key = Glossary()
         self._allowance = Allowance(BURST, PER_S, self._clock)
 
@@ -158,11 +158,12 @@ class Connection:
     def _change(self, change: Change) -> None:
         """Take new wishes, and tell what of them has no effect."""
         before, asked = self._dialect.asked, change.asked
-        if named := asked.glossary_url if asked.glossary_url != before.glossary_url else "":
-            check_named(named, self._key)
+        check_addresses(asked, self._key, before)
         request = self._sessions.change(replace(asked, glossary=with_terms_of_key(asked.glossary, self._of_key)))
-        if named:
-            self._tasks.create_task(self._fetch_glossary(named))
+        if asked.glossary_url and asked.glossary_url != before.glossary_url:
+            self._tasks.create_task(self._fetch_glossary(asked.glossary_url))
+        if asked.hints_url and asked.hints_url != before.hints_url:
+            self._tasks.create_task(self._fetch_hints(asked.hints_url))
         self._writer.put(self._dialect.updated())
         for note in (*change.notes, *map(Note, request.notices)):
             self._note(note)
@@ -174,18 +175,31 @@ class Connection:
     def _ask_key(self) -> None:
         if not self._key_asked:
             self._key_asked = True
-            self._tasks.create_task(self._fetch_glossary(""))
+            if self._key.glossary:
+                self._tasks.create_task(self._fetch_glossary(""))
+            if self._key.hints:
+                self._tasks.create_task(self._fetch_hints(""))
 
     async def _fetch_glossary(self, named: str) -> None:
         """Fetch a glossary from where the client (``named``) or its key says, beside the session that goes on with it."""
         try:
-            found = await fetched_glossary(replace(self._dialect.asked, glossary_url=named), self._key, self._dialect.id)
+            found = await fetched_glossary(named, self._dialect.asked, self._key, self._dialect.id)
             asked = self._dialect.asked
             if not named:
                 self._of_key = found  # stays beside what the client sends
                 self._change(Change(asked))
             elif asked.glossary_url == named:  # still wanted
                 self._change(Change(replace(asked, glossary=found)))
+        except Rejected as error:
+            self._writer.put(self._dialect.failed(error))
+
+    async def _fetch_hints(self, named: str) -> None:
+        """Fetch words that may be said, likewise; they reach the session that runs."""
+        try:
+            found = await fetched_hints(named, self._key, self._dialect.id)
+            asked = self._dialect.asked
+            if named in {"", asked.hints_url}:
+                self._change(Change(replace(asked, hints=with_hints(asked.hints, found))))
         except Rejected as error:
             self._writer.put(self._dialect.failed(error))
 

@@ -1,71 +1,94 @@
-"""A client's glossary from an address: by the policy of its key, beside the session, and told when it is there."""
+"""A client's glossary and hints from addresses: by the policy of its key, beside the session, told when they are there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
-from pipeline.server.asked import GLOSSARY_URL, LONGEST_GLOSSARY, Asked, Rejected, message_of
-from pipeline.sources.glossary_address import check_address, glossary_from, is_allowed, token_of_environment
+from pipeline.server.asked import GLOSSARY_URL, HINTS_URL, LONGEST_GLOSSARY, Asked, Rejected, message_of
+from pipeline.sources.glossary_address import check_address, glossary_from, hints_from, is_allowed, token_of_environment
 
 MOST_BYTES = 256 * 1024  # it is parsed beside sessions that run
 MOST_S = 15.0
+Found = TypeVar("Found")
 
 
-def check_named(address: str, key: Key) -> None:
-    """Raise `Rejected` for an address that the client may not name: the server would be asked to fetch it."""
-    try:
-        check_address(address)
-    except BadInput as error:
-        raise Rejected("invalid_event", error.message, param=GLOSSARY_URL) from error
-    if not is_allowed(address, key.glossary_from):
-        raise Rejected("not_allowed", "this key may not name a glossary of that address", param=GLOSSARY_URL)
+def check_addresses(asked: Asked, key: Key, before: Asked | None = None) -> None:
+    """Raise `Rejected` for a new address that the client may not name: the server would be asked to fetch it."""
+    for param, address, known in (
+        (GLOSSARY_URL, asked.glossary_url, before and before.glossary_url),
+        (HINTS_URL, asked.hints_url, before and before.hints_url),
+    ):
+        if not address or address == known:
+            continue
+        try:
+            check_address(address)
+        except BadInput as error:
+            raise Rejected("invalid_event", error.message, param=param) from error
+        if not is_allowed(address, key.glossary_from):
+            raise Rejected("not_allowed", "this key may not name that address", param=param)
 
 
-async def fetched_glossary(asked: Asked, key: Key, session: str) -> Glossary:
-    """Fetch the glossary of a session, in a thread; raises `Rejected`.
-
-    The operator's own address is told the session and the key, and gets the operator's token; a client's is told nothing.
-    """
-    address, token = asked.glossary_url, ""
-    if address:
-        check_named(address, key)
-    else:
-        mark = "&" if "?" in key.glossary else "?"
-        address, token = f"{key.glossary}{mark}{urlencode({'session': session, 'key': key.id})}", token_of_environment()
-    wanted: Callable[[], Glossary] = lambda: glossary_from(  # noqa: E731
-        [address],
-        asked.sources,
-        (asked.target, *asked.further),
-        most_bytes=MOST_BYTES,
-        token=token,
-        workbooks=False,  # a small one may hold a table as large as memory
+async def fetched_glossary(named: str, asked: Asked, key: Key, session: str) -> Glossary:
+    """Fetch the glossary of a session from where its client (``named``) or its key says; raises `Rejected`."""
+    address, token = _place(named, key.glossary, key, session)
+    found = await _fetched(
+        lambda: glossary_from(
+            [address],
+            asked.sources,
+            (asked.target, *asked.further),
+            most_bytes=MOST_BYTES,
+            token=token,
+            workbooks=False,  # a small one may hold a table as large as memory
+        ),
+        "glossary_not_fetched",
+        GLOSSARY_URL,
     )
-    try:
-        async with asyncio.timeout(MOST_S):
-            found = await asyncio.to_thread(wanted)
-    except (TranslateLiveError, TimeoutError) as error:
-        reason = message_of(error) if isinstance(error, TranslateLiveError) else f"nothing came in {MOST_S:g} s"
-        raise Rejected("glossary_not_fetched", reason, param=GLOSSARY_URL) from error
     if len(found) > LONGEST_GLOSSARY:
         raise Rejected("glossary_not_fetched", f"it has more than {LONGEST_GLOSSARY} entries", param=GLOSSARY_URL)
     return found
 
 
+async def fetched_hints(named: str, key: Key, session: str) -> tuple[str, ...]:
+    """Fetch words that may be said from where the client (``named``) or its key says; raises `Rejected`."""
+    address, token = _place(named, key.hints, key, session)
+    fetch = lambda: hints_from([address], most_bytes=MOST_BYTES, token=token)  # noqa: E731
+    return await _fetched(fetch, "hints_not_fetched", HINTS_URL)
+
+
+def _place(named: str, of_key: str, key: Key, session: str) -> tuple[str, str]:
+    """Give address and token: the operator's is told session and key, and gets the operator's token; a client's nothing."""
+    if named:
+        return named, ""
+    mark = "&" if "?" in of_key else "?"
+    return f"{of_key}{mark}{urlencode({'session': session, 'key': key.id})}", token_of_environment()
+
+
+async def _fetched(fetch: Callable[[], Found], code: str, param: str) -> Found:
+    """Fetch in a thread, for so long; raises `Rejected`."""
+    try:
+        async with asyncio.timeout(MOST_S):
+            return await asyncio.to_thread(fetch)
+    except (TranslateLiveError, TimeoutError) as error:
+        reason = message_of(error) if isinstance(error, TranslateLiveError) else f"nothing came in {MOST_S:g} s"
+        raise Rejected(code, reason, param=param) from error
+
+
 def with_terms_of_key(own: Glossary, of_key: Glossary) -> Glossary:
     """Add the terms of the key's glossary to the session's own, which go before them; none if the two contradict."""
-    known = {_place(entry) for entry in own.entries}
-    added = [entry for entry in of_key.entries if _place(entry) not in known]
+    known = {_entry(entry) for entry in own.entries}
+    added = [entry for entry in of_key.entries if _entry(entry) not in known]
     try:
         return Glossary([*own.entries, *added]) if added else own
     except BadInput:
         return own
 
 
-def _place(entry: Entry) -> tuple[object, ...]:
+def _entry(entry: Entry) -> tuple[object, ...]:
     return entry.source.casefold(), entry.language, entry.targets if entry.mode == "ban" else ()

@@ -1,7 +1,8 @@
-"""Glossaries from where they live: fetched by HTTPS, bounded in size and time, from the address that was named only."""
+"""Glossaries and hints from where they live: by HTTPS, bounded in size and time, from the address that was named only."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
@@ -16,12 +17,14 @@ from urllib.parse import quote, urlsplit
 from pipeline.errors import BadInput, NetworkError, SeveralMistakes
 from pipeline.glossary.files import READERS, TABLES, WORKBOOKS
 from pipeline.glossary.glossary import Glossary, load_glossary
+from pipeline.hints import MOST
 from pipeline.sources.address import is_here, shown
 from pipeline.version import version
 
 TOKEN = "TRANSLATE_LIVE_GLOSSARY_TOKEN"
 """Environment variable with what a private address asks for, as ``Authorization: Bearer``."""
 MOST_BYTES, MOST_S = 5 * 2**20, 10.0
+LONGEST_HINT = 200  # characters
 READ_BYTES = 2**16
 FORMATS = {
     "text/csv": ".csv",
@@ -79,6 +82,38 @@ def glossary_from(
             raise BadInput(_named(error.message, named), hint=error.hint, code=error.code) from error
 
 
+def hints_from(places: Iterable[Path | str], *, most_bytes: int = MOST_BYTES, token: str = "") -> tuple[str, ...]:
+    """Read words that may be said from files and addresses: one a line, or a JSON array.
+
+    Waits for the network, at most `MOST_S` for each. Raises `NetworkError` for what cannot be had, and `BadInput`.
+    """
+    words: dict[str, None] = {}
+    for place in places:
+        if isinstance(place, Path):
+            try:
+                data, suffix = place.read_bytes(), place.suffix.lower()
+            except OSError as error:
+                raise BadInput(f"cannot read the hints {place}: {error.strerror}") from error
+        else:
+            data, suffix = fetched(place, most_bytes, token)
+        name = str(place) if isinstance(place, Path) else shown(place)
+        words.update(dict.fromkeys(_words(data, name, is_json=suffix == ".json")))
+    if len(words) > MOST:
+        raise BadInput(f"{len(words)} hints are more than the {MOST:,} that a recognizer can be given")
+    return tuple(words)
+
+
+def _words(data: bytes, name: str, *, is_json: bool) -> list[str]:
+    try:
+        text = data.decode("utf-8-sig")
+        rows = json.loads(text) if is_json else [line for line in text.splitlines() if not line.startswith("#")]
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{name} holds no hints: {error}", hint="UTF-8, a word a line, or a JSON array of words") from error
+    if not isinstance(rows, list) or not all(isinstance(row, str) and len(row) <= LONGEST_HINT for row in rows):
+        raise BadInput(f"{name} holds no hints; valid: words of at most {LONGEST_HINT} characters")
+    return [word for row in rows if (word := " ".join(row.split())) and word.isprintable()]
+
+
 def check_address(address: str) -> None:
     """Raise `BadInput` for an address that is none, or that others could read and change on its way."""
     try:
@@ -96,7 +131,7 @@ def check_address(address: str) -> None:
         or not address.isprintable()
         or " " in address
     ):
-        raise BadInput(f"{shown(address)}: a glossary comes from https://…, or http:// of this machine")
+        raise BadInput(f"{shown(address)}: glossaries and hints come from https://…, or http:// of this machine")
 
 
 def is_allowed(address: str, prefixes: Iterable[str]) -> bool:
@@ -153,7 +188,7 @@ def _read(answer: Any, address: str, most_bytes: int, until: float) -> bytes:  #
     while part := answer.read1(READ_BYTES):
         data += part
         if len(data) > most_bytes:
-            raise BadInput(f"{shown(address)} holds more than the {most_bytes // 1024} KiB that a glossary may have")
+            raise BadInput(f"{shown(address)} holds more than the {most_bytes // 1024} KiB that it may have")
         if time.monotonic() > until:
             raise NetworkError(f"{shown(address)} did not come within {MOST_S:g} s")
     return data
@@ -173,7 +208,7 @@ def _suffix(address: str, kind: str) -> str:
     if suffix in READERS or suffix in TABLES or suffix in WORKBOOKS:
         return suffix
     if kind not in FORMATS:
-        raise BadInput(f"{shown(address)} is no glossary: its name has no known ending, and its type is {kind}")
+        raise BadInput(f"{shown(address)} is no text that is read: its name has no known ending, and its type is {kind}")
     return FORMATS[kind]
 
 

@@ -120,7 +120,9 @@ async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tell
     assert ["without the glossary" in fault.message for fault in tape.of(Fault)] == [True]
 
 
-async def test_hints_reach_a_session_that_runs(monkeypatch):
+@pytest.fixture
+def expected(monkeypatch) -> list[tuple[str, ...]]:
+    """What sessions that run are told to expect, each time."""
     expected: list[tuple[str, ...]] = []
     watched = Hints.watched
 
@@ -132,7 +134,11 @@ async def test_hints_reach_a_session_that_runs(monkeypatch):
         expected.append(self.words)
         return watched(self, note)
 
-    monkeypatch.setattr(Hints, "watched", watching)  # what a session that runs is told
+    monkeypatch.setattr(Hints, "watched", watching)
+    return expected
+
+
+async def test_hints_reach_a_session_that_runs(expected):
     async with serving(keys=[key("studio", "one")]) as server, connect(server) as connection:
         await update(connection, translate_live={"extensions": True, "hints": ["Acme"]})
         await say(connection, 1)
@@ -143,6 +149,52 @@ async def test_hints_reach_a_session_that_runs(monkeypatch):
     assert expected == [("Acme",), ("Acme", "Zeta Kinase")]
 
 
+async def test_hints_come_from_the_address_of_the_key_and_from_one_that_the_client_names_while_it_runs(
+    site,  # noqa: F811
+    monkeypatch,
+    expected,
+):
+    monkeypatch.setenv("TRANSLATE_LIVE_GLOSSARY_TOKEN", "sesame")
+    site.answers = {"/ours.txt": (200, {}, b"Acme"), "/team/theirs.txt": (200, {}, b"Zeta Kinase")}
+    studio = key("studio", "one", hints=f"{site.url}/ours.txt", glossary_from=(f"{site.url}/team/",))
+    async with serving(keys=[studio]) as server, connect(server) as connection:
+        session = (await until(connection, "session.created"))["session"]["id"]
+        await update(connection, translate_live={"extensions": True, "hints": ["Own"]})
+        await until(connection, "session.updated")
+        await until(connection, "session.updated")  # the key's are in
+        await say(connection, 1)
+        await until(connection, "translate_live.source")
+        await update(connection, translate_live={"hints_url": f"{site.url}/team/theirs.txt"})
+        await until(connection, "session.updated")
+        await until(connection, "session.updated")
+        await say(connection, 2)
+        await to_the_end(connection)
+    assert expected == [("Own", "Acme"), ("Own", "Acme", "Zeta Kinase")]
+    assert site.asked == [(f"/ours.txt?session={session}&key=studio", "Bearer sesame"), ("/team/theirs.txt", "")]
+
+
+@pytest.mark.parametrize("field", ["glossary_url", "hints_url"])
+async def test_one_rule_judges_the_addresses_of_glossaries_and_hints(site, field):  # noqa: F811
+    allowed = key("studio", "one", glossary_from=(f"{site.url}/team/",))
+    async with serving(keys=[allowed]) as server, connect(server) as connection:
+        for address in (f"{site.url}/x.txt", f"{site.url}/team/../x.txt", "file:///etc/passwd", "http://169.254.169.254/"):
+            await update(connection, translate_live={"extensions": True, field: address})
+            error = (await until(connection, "error"))["error"]
+            assert error["param"] == f"session.translate_live.{field}"
+            if address.endswith("/x.txt"):
+                await say(connection, 0.2)  # or three mistakes would end it
+    assert site.asked == []
+
+
+async def test_hints_that_cannot_be_had_are_told_and_the_talk_goes_on(site, expected):  # noqa: F811
+    studio, tape = key("studio", "one", hints=f"{site.url}/none.txt"), Tape()
+    async with serving(keys=[studio]) as server:
+        await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
+    assert [word.lower() for word in tape.said()] == WORDS
+    assert ["without the hints" in fault.message for fault in tape.of(Fault)] == [True]
+    assert expected == [()]
+
+
 def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
     file = tmp_path / "keys.yaml"
     digest = key("studio", "one").sha256
@@ -150,6 +202,7 @@ def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
         "glossary_from: ['https://terms.example']",
         "glossary_from: ['http://h/']",
         "glossary: 'ftp://h/x.csv'",
+        "hints: 'http://h/x.txt'",
     ):
         file.write_text(f"- {{id: studio, sha256: {digest}, {setting}}}\n")
         with pytest.raises(BadInput):

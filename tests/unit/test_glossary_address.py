@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipeline.errors import BadInput, NetworkError
-from pipeline.sources.glossary_address import check_address, check_prefix, fetched, glossary_from, is_allowed
+from pipeline.hints import MOST, Hints
+from pipeline.sources.glossary_address import check_address, check_prefix, fetched, glossary_from, hints_from, is_allowed
 from tests.unit.test_cli_translate import config, in_folder, talk, translate  # noqa: F401 - fixtures
 
 CSV = b"source,target\nword3,TRES\nword5,CINCO\n"
@@ -203,3 +204,56 @@ def test_the_command_fetches_a_glossary_only_if_it_may(translate, config, site, 
     code, _, err = translate("--glossary", f"{site.url}/none.csv", "--allow-network")
     assert code == 5
     assert "answers 404" in err
+
+
+def test_hints_are_lines_or_an_array_from_files_and_addresses_each_once(site, tmp_path):
+    site.answers = {
+        "/names": (200, {"Content-Type": "text/plain"}, "\ufeff# people\nAna  Silva\n\nZeta Kinase\n".encode()),
+        "/names.json": (200, {}, b'["Zeta Kinase", "Zelkova"]'),
+    }
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Oke\n")
+    found = hints_from([f"{site.url}/names", mine, f"{site.url}/names.json"], token="sesame")
+    assert found == ("Ana Silva", "Zeta Kinase", "Oke", "Zelkova")
+    assert {token for _, token in site.asked} == {"Bearer sesame"}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("x.json", b'{"a": 1}', "holds no hints"),
+        ("x.json", b'["a", 1]', "holds no hints"),
+        ("x.json", b"[" * 10_000, "holds no hints"),
+        ("x.txt", b"\xff\xfe", "UTF-8"),
+        ("x.txt", b"x" * 201, "at most 200 characters"),
+        ("x.txt", "\n".join(f"word{number}" for number in range(MOST + 1)).encode(), "1001 hints are more than"),
+        ("x.txt", b"x\n" * 6000, "more than the 10 KiB"),
+    ],
+)
+def test_what_holds_no_hints_is_told_with_its_address_only(site, name, body, said):
+    site.answers = {f"/{name}": (200, {}, body)}
+    with pytest.raises(BadInput) as error:
+        hints_from([f"{site.url}/{name}?token=secret"], most_bytes=10_240)
+    assert said in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_the_command_fetches_hints_only_if_it_may_and_they_reach_the_session(translate, site, monkeypatch, tmp_path):  # noqa: F811
+    expected: list[tuple[str, ...]] = []
+    watched = Hints.watched
+    monkeypatch.setattr(Hints, "watched", lambda self, changed: expected.append(self.words) or watched(self, changed))
+    site.answers = {"/names.txt": (200, {}, b"Zelkova\n")}
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Oke\n")
+    code, _, err = translate("--hints", f"{site.url}/names.txt")
+    assert code == 2
+    assert "nothing is fetched from a network unless you allow it" in err
+    assert site.asked == []
+    assert translate("--hints", f"{site.url}/names.txt", "--hints", mine, "--allow-network")[0] == 0
+    assert expected == [("Zelkova", "Oke")]
+    code, _, err = translate("--hints", tmp_path / "none.txt")
+    assert code == 2
+    assert "cannot read the hints" in err
+    code, _, err = translate("--hints", mine, "--transcript", mine)
+    assert code == 2
+    assert "is read, and would be overwritten" in err

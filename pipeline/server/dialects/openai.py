@@ -29,7 +29,6 @@ from pipeline.events import (
     text_of,
 )
 from pipeline.server.asked import (
-    LONGEST_GLOSSARY,
     Asked,
     Audio,
     Change,
@@ -41,6 +40,7 @@ from pipeline.server.asked import (
     Ping,
     Rejected,
     glossary_of,
+    with_hints,
 )
 from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, by, decoded, error_object, pcm_of, wire
 from pipeline.server.dialects.openai_events import (
@@ -251,7 +251,7 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "speakers", "speaker_names")
     given: dict[str, Any] = {
         name: value
-        for name in (*names, "glossary_url", "start_ms", "first_unit")
+        for name in (*names, "glossary_url", "hints_url", "start_ms", "first_unit")
         if (value := getattr(ours, name)) is not msgspec.UNSET
     }
     if ours.source is not msgspec.UNSET:
@@ -264,7 +264,7 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     if ours.spoken is not msgspec.UNSET:
         given["also_spoken"] = tuple(one for one in ours.spoken if one != given.get("target", asked.target))
     if ours.hints is not msgspec.UNSET:
-        given["hints"] = tuple(dict.fromkeys((*asked.hints, *ours.hints)))[-LONGEST_GLOSSARY:]
+        given["hints"] = with_hints(asked.hints, ours.hints)
     if ours.glossary is not msgspec.UNSET:
         given["glossary"] = glossary_of((row.source, row.targets, row.mode, row.language) for row in ours.glossary)
     return replace(asked, **given)

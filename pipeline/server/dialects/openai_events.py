@@ -73,6 +73,7 @@ class Ours(Struct):
     glossary: Annotated[list[GlossaryRow], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
     glossary_url: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     hints: Annotated[list[Name], Meta(max_length=LONGEST_GLOSSARY)] | UnsetType = UNSET
+    hints_url: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     same_language: SameLanguage | UnsetType = UNSET
     speakers: Literal["off", "auto"] | Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
     speaker_names: Annotated[dict[Name, Name], Meta(max_length=100)] | UnsetType = UNSET
