@@ -235,24 +235,70 @@ def test_a_workbook_whose_last_cell_is_far_out_is_refused_before_it_is_read(
         load_glossary([file])
 
 
-def test_an_open_document_whose_only_cell_is_far_out_is_refused(tmp_path: Path) -> None:
+def row(cells: str, repeated: int = 1) -> str:
+    return f"<table:table-row table:number-rows-repeated='{repeated}'>{cells}</table:table-row>"
+
+
+def cell(text: str, repeated: int = 1) -> str:
+    repeats = f"table:number-columns-repeated='{repeated}'"
+    return f"<table:table-cell office:value-type='string' {repeats}><text:p>{text}</text:p></table:table-cell>"
+
+
+EMPTY_CELLS = "<table:table-cell table:style-name='x' table:number-columns-repeated='9999'/>"
+EMPTY_ROWS = row("<table:table-cell/>", 900_000)
+
+
+def open_document(file: Path, *sheets: str) -> Path:
     names = "".join(
         f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
     )
-    content = (
-        f"<office:document-content{names}><office:body><office:spreadsheet><table:table table:name='S'>"
-        "<table:table-row table:number-rows-repeated='900000'><table:table-cell/></table:table-row><table:table-row>"
-        "<table:table-cell table:number-columns-repeated='9999'/><table:table-cell office:value-type='string'>"
-        "<text:p>a</text:p></table:table-cell></table:table-row></table:table></office:spreadsheet></office:body>"
-        "</office:document-content>"
-    )
+    tables = "".join(f"<table:table table:name='S{number}'>{rows}</table:table>" for number, rows in enumerate(sheets))
     manifest = "<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'></m:manifest>"
-    with zipfile.ZipFile(tmp_path / "far.ods", "w") as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("content.xml", content)
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content{names}><office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body>"
+            "</office:document-content>",
+        )
         archive.writestr("META-INF/manifest.xml", manifest)
-    with pytest.raises(BadInput, match="900,001 rows and 10,000 columns"):
-        load_glossary([tmp_path / "far.ods"])
+    return file
+
+
+@pytest.mark.parametrize(
+    ("sheets", "size"),
+    [
+        ([EMPTY_ROWS + row(EMPTY_CELLS + cell("a"))], "900,001 rows and 10,000 columns"),
+        ([row(cell("a", 9999), 501)], "501 rows and 9,999 columns"),
+        ([row(cell("a", 9999), 300)] * 2, "300 rows and 9,999 columns"),
+        (
+            [row("<table:table-cell><table:table/></table:table-cell>" + cell("a", 9999)) + EMPTY_ROWS + row(cell("a"))],
+            "900,002 rows and 10,000 columns",
+        ),
+    ],
+    ids=["far out", "repeated", "together", "table in table"],
+)
+def test_an_open_document_of_too_many_cells_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheets: list[str], size: str
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("python_calamine.CalamineWorkbook", SimpleNamespace(from_path=read.append))
+    file = open_document(tmp_path / "far.ods", *sheets)
+    with pytest.raises(BadInput, match=size):
+        load_glossary([file])
+    assert read == []
+
+
+def test_an_open_document_whose_empty_cells_go_on_to_the_end_is_read(tmp_path: Path) -> None:
+    sheet = "".join(row("".join(map(cell, texts)) + EMPTY_CELLS) for texts in (("source", "es"), ("house", "casa")))
+    (entry,) = load_glossary([open_document(tmp_path / "a.ods", sheet + EMPTY_ROWS)]).entries
+    assert entry.source == "house"
+
+
+@pytest.mark.parametrize("rows", ["<table:table-row", "<table:table-row table:number-rows-repeated='many'/>", "&x;"])
+def test_an_open_document_that_is_damaged_is_refused(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(BadInput, match=r"a\.ods: not a workbook that can be read"):
+        load_glossary([open_document(tmp_path / "a.ods", rows)])
 
 
 def test_a_missing_file_and_one_of_another_encoding(tmp_path: Path) -> None:
