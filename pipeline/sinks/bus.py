@@ -16,15 +16,17 @@ from pipeline.events import (
     LanguageChanged,
     Notice,
     ReadingUnit,
+    Seen,
     Skipped,
+    SpeakerFound,
 )
 from pipeline.sinks.event_json import Record, encode
 from pipeline.sinks.publisher import Publisher
 
-PUBLISHED = ReadingUnit | Lag | Gap | Skipped | LanguageChanged | DeviceLost | DeviceBack | Fault
+PUBLISHED = ReadingUnit | Lag | Gap | Skipped | LanguageChanged | SpeakerFound | Seen | DeviceLost | DeviceBack | Fault
 """Events that go on the bus: never audio, nor a guess."""
-SAID = ("text", "source", "speaker", "message", "name")
-"""Fields that may hold what was said, or who said it."""
+SAID = ("text", "source", "speaker", "names", "message", "name")
+"""Fields that may hold what was said or seen, or who said it."""
 
 
 class BusSink:

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.errors import BadInput, NetworkError
-from pipeline.events import Draft, Fault, Gap, ReadingUnit, Transcript, Word
+from pipeline.events import Draft, Fault, Gap, ReadingUnit, Seen, SpeakerFound, Transcript, Word
 from pipeline.sinks.bus import BusSink, without_text
 from pipeline.sinks.event_json import Record, encode
+from pipeline.sinks.personal_data import PersonalData
 from pipeline.sinks.publisher import CLOSE_S, Publisher, Undeliverable
 from pipeline.sinks.redis_stream import KEPT, STREAM, RedisStream, check_redis, client, reason_of
 from pipeline.sinks.sharing import Sharing
 from tests.resp_server import KINDS
 
+FIELDS = {"event", "speaker", "from_ns", "names", "seen_ns"}
 WORDS = (Word(" call", 0, 0.5, 1), Word(" Ana", 0.5, 1, 1))
 UNIT = ReadingUnit(0, WORDS, " llama a Ana", "es", 0, 1, 1.2, source_language="en", target="es", speaker="Luis")
 
@@ -209,6 +211,21 @@ async def test_without_text_no_word_of_it_goes_on_the_bus_but_its_lengths():
     assert not any(word in json.dumps(line.came) for word in ("Ana", "call", "llama", "Luis"))
     assert (line.came[1]["characters"], line.came[1]["words"], line.came[1]["end_ns"]) == (12, 2, 10**9)
     assert without_text(encode(Gap(1, 2, "paused"))) == encode(Gap(1, 2, "paused"))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("text", [True, False])
+async def test_who_was_found_and_what_was_seen_is_published_by_name_only_where_text_is(text):
+    line = Line()
+    sharing = Sharing(personal=PersonalData(frozenset(), ("Emma",)))
+    async with Publisher(line, str).running() as publisher:
+        sink = sharing.redacting(BusSink([publisher], "sess_1", text=text))
+        await sink.put(SpeakerFound("Luis", 1.0))
+        await sink.put(Seen(("Zelkova", "Emma"), 2.0))
+        await sink.close()
+    _, found, seen, _ = ({name: value for name, value in one.items() if name in FIELDS} for one in line.came)
+    assert found == {"event": "SpeakerFound", "speaker": "Luis" if text else None, "from_ns": 10**9}
+    assert seen == {"event": "Seen", "names": ["Zelkova", "[name]"] if text else None, "seen_ns": 2 * 10**9}
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
