@@ -47,10 +47,10 @@ def sharing_of(arguments: argparse.Namespace) -> Sharing:
     """Return the options, checked; raises `BadInput`."""
     from pipeline.errors import BadInput, check_range  # noqa: PLC0415 - help needs none of this
     from pipeline.sinks.personal_data import KINDS, PersonalData, read_names  # noqa: PLC0415
-    from pipeline.sinks.sharing import Sharing  # noqa: PLC0415
+    from pipeline.sinks.sharing import LONGEST_DAYS, SHORTEST_DAYS, Sharing  # noqa: PLC0415
 
     if arguments.retention_days is not None:
-        check_range("--retention-days", arguments.retention_days, 1 / 24, 36_500)
+        check_range("--retention-days", arguments.retention_days, SHORTEST_DAYS, LONGEST_DAYS)
         if not arguments.bus and not getattr(arguments, "record", None):
             raise BadInput(
                 "--retention-days does nothing without what is kept", hint="with --bus URL or --record DIR, or without it"

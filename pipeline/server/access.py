@@ -15,9 +15,10 @@ import msgspec
 import yaml
 from starlette.requests import HTTPConnection
 
-from pipeline.errors import BadInput, nearest
+from pipeline.errors import BadInput, check_range, nearest
 from pipeline.server.asked import Rejected
 from pipeline.server.signing import Signer
+from pipeline.sinks.sharing import LONGEST_DAYS, SHORTEST_DAYS
 from pipeline.sources.glossary_address import check_address, check_prefix
 
 COOKIE = "translate_live"
@@ -47,6 +48,7 @@ class Key:
     glossary: str = ""  # an address that the glossary of each session comes from
     hints: str = ""  # an address that words which may be said come from
     glossary_from: tuple[str, ...] = ()  # folders of sites that its client may name a glossary or hints of
+    retention_days: float | None = None  # of what is kept of its sessions; where there is a rule for all, the shorter holds
     text_to_bus: bool = False  # what is said in its sessions goes on the event bus, not only its times and lengths
 
 
@@ -195,6 +197,8 @@ def load_keys(file: Path) -> list[Key]:
             check_prefix(prefix)
         for address in filter(None, (key.glossary, key.hints)):
             check_address(address)
+        if key.retention_days is not None:
+            check_range(f"{file}: retention_days of {key.id!r}", key.retention_days, SHORTEST_DAYS, LONGEST_DAYS)
     digests = [key.sha256.lower() for key in keys]
     if not keys or len({key.id for key in keys}) < len(keys) or len(set(digests)) < len(keys):
         raise BadInput(f"{file} needs at least one key, each with an id and a sha256 of its own")

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
+from pipeline.privacy.bus_erasure import sweep_bus
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import Profile
@@ -106,7 +107,7 @@ async def _serve(service: Service, options: ServerOptions, listening: socket.soc
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
         publish(service, await options.sharing.publishers(opened, LOG.warning), options.sharing)
         draining = tasks.create_task(_drained(service, server, drain))
-        sweeping = tasks.create_task(_swept())
+        sweeping = tasks.create_task(_swept(options))
         tell(_greeting(options, listening, service.admission.capacity))
         await server.serve(sockets=[listening])
         draining.cancel()
@@ -120,7 +121,7 @@ def publish(service: Service, publishers: Sequence[Publisher], sharing: Sharing)
 
     def sink(session: str, key: str) -> Sink:
         text = service.access.key(key).text_to_bus
-        return sharing.redacting(BusSink(publishers, session, {"key": key}, text=text))
+        return sharing.redacting(BusSink(publishers, session, key=key, text=text))
 
     service.sinks.append(sink)
     service.metrics.bus_waiting.set_function(lambda: sum(one.waiting for one in publishers))
@@ -186,12 +187,18 @@ async def _drained(service: Service, server: uvicorn.Server, drain: asyncio.Even
     server.should_exit = True
 
 
-async def _swept() -> None:
-    """Delete recordings whose time is over, now and each hour."""
+async def _swept(options: ServerOptions) -> None:
+    """Delete what was kept and whose time is over, now and each hour: recordings, and a key's entries of the bus."""
+    days = {key.id: key.retention_days for key in options.keys if key.retention_days is not None}
     while True:
         done = await asyncio.to_thread(sweep, Ledger())
         for line in (*done.gone, *done.left):
             LOG.info("retention: %s", line)
+        if days and options.sharing.bus:
+            try:
+                await sweep_bus(options.sharing.bus, days)
+            except TranslateLiveError as error:  # again in an hour
+                LOG.warning("retention: %s", error)
         await asyncio.sleep(SWEPT_S)
 
 

@@ -15,6 +15,7 @@ from pipeline.contracts import Delivery, Sink
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk, Event, ReadingUnit, Transcript
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
+from pipeline.server.access import Key
 from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import LOG
 from pipeline.session import Session
@@ -45,19 +46,22 @@ class Recording:
         self._folder = folder
         self._conversations: WeakKeyDictionary[Room, Conversation] = WeakKeyDictionary()
 
-    def track(self, seat: Seat, session: str, clock: Clock) -> Track:
+    def track(self, seat: Seat, session: str, key: Key, clock: Clock) -> Track:
         """Begin the recording of a participant, which writes nothing before they are heard."""
         found = self._conversations.get(seat.room)
         if found is None:
             name = f"{seat.room.name[:40]}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{session[-6:]}"
             found = self._conversations[seat.room] = Conversation(self._folder / name, clock.now())
-        return Track(found, seat, session, self.sharing)
+        days = min(filter(None, (self.sharing.retention_days, key.retention_days)), default=None)
+        return Track(found, seat, session, days, self.sharing)
 
 
 class Track:
     """Recording of one participant over all sessions of their connection; a disk that fails ends it, and all are told."""
 
-    def __init__(self, conversation: Conversation, seat: Seat, session: str, sharing: Sharing) -> None:
+    def __init__(
+        self, conversation: Conversation, seat: Seat, session: str, retention_days: float | None, sharing: Sharing
+    ) -> None:
         self._conversation = conversation
         self.name = seat.name
         self._seat = seat
@@ -68,7 +72,7 @@ class Track:
         self._captions = conversation.folder / f"{session}.vtt"
         self._sound = conversation.folder / f"{session}.wav{suffix}"
         files = [self._sound, self._captions.with_name(self._captions.name + suffix)]
-        kept = kept_session(session, [], files, [seat.name], sharing.retention_days)
+        kept = kept_session(session, [], files, [seat.name], retention_days)
         self._ledger = LedgerSink(Ledger(), kept)
         self._start_s: float | None = None  # the participant's own second 0, in the conversation's time
         self._open: list[Sink] = []  # of sound and captions

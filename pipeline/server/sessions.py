@@ -61,7 +61,7 @@ class Sessions:
             seat.session, seat.changed = dialect.id, self._stirred.set
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
         recording = service.recording if seat is not None else None
-        self._track = recording.track(seat, dialect.id, self._clock) if recording and seat else None
+        self._track = recording.track(seat, dialect.id, key, self._clock) if recording and seat else None
         self._hints = Hints(dialect.asked.hints)
 
     @property

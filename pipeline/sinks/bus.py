@@ -32,18 +32,25 @@ SAID = ("text", "source", "speaker", "names", "message", "name")
 class BusSink:
     """A `Sink` of one session that publishes its events and never waits: between a record ``session`` and one ``end``.
 
-    ``about`` goes into the first of them. Without ``text`` every field of `SAID` is null, and a unit has its numbers of
-    ``characters`` and ``words`` instead. ``notices`` is what the publishers have to tell.
+    ``about`` goes into the first of them, the ``key`` of a server's client into all. Without ``text`` every field of `SAID`
+    is null, and a unit has its numbers of ``characters`` and ``words`` instead. ``notices`` is what the publishers have to
+    tell.
     """
 
     delivery: Delivery = "view"
 
     def __init__(
-        self, publishers: Sequence[Publisher], session: str, about: Mapping[str, Any] | None = None, *, text: bool
+        self,
+        publishers: Sequence[Publisher],
+        session: str,
+        about: Mapping[str, Any] | None = None,
+        *,
+        text: bool,
+        key: str = "",
     ) -> None:
         self.notices: list[Notice] = []
         self._publishers = publishers
-        self._session = session
+        self._whose = {"session": session, **({"key": key} if key else {})}
         self._about = about or {}
         self._text = text
         self._begun = False
@@ -71,7 +78,7 @@ class BusSink:
 
     def _publish(self, record: Record) -> None:
         for publisher in self._publishers:
-            publisher.publish({"session": self._session, **record})
+            publisher.publish({**self._whose, **record})
 
 
 def without_text(record: Record) -> Record:

@@ -18,6 +18,8 @@ from pipeline.sinks.redaction import Redacting
 from pipeline.sinks.redis_stream import RedisStream, check_redis
 from pipeline.sinks.webhook import SECRET, Webhook, check_webhook
 
+SHORTEST_DAYS, LONGEST_DAYS = 1 / 24, 36_500  # for which something may be kept
+
 
 @dataclass(frozen=True, slots=True)
 class Sharing:

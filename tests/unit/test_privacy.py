@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
+from pipeline.errors import NetworkError
 from pipeline.privacy.audit import Audit
-from pipeline.privacy.bus_erasure import erase_bus
+from pipeline.privacy.bus_erasure import erase_bus, sweep_bus
 from pipeline.privacy.erasure import Erased, Selection, erase, sweep
 from pipeline.privacy.ledger import Ledger, kept_session
 from pipeline.sinks.bus import BusSink
@@ -250,6 +251,26 @@ async def test_entries_of_the_bus_are_erased_with_all_of_their_session(redis, ch
     await erase_bus(redis.url, Selection(before=datetime.now(UTC) + timedelta(days=1)), [], done)
     assert await entries(redis) == []
     assert KINDS
+
+
+async def test_entries_of_a_key_go_when_its_time_is_over_and_no_others(redis, monkeypatch):  # noqa: F811
+    import time
+
+    monkeypatch.setattr("pipeline.privacy.bus_erasure.PAGE", 2)
+    async with Publisher(RedisStream(redis.url), str).running() as publisher:
+        for key in ("short", "long", "none"):
+            sink = BusSink([publisher], f"sess_{key}", text=True, key=key)
+            await sink.put(UNIT)
+            await sink.close()
+    days = {"short": 1.0, "long": 30.0}
+    assert await sweep_bus(redis.url, days) == 0
+    assert await sweep_bus(redis.url, days, lambda: time.time() + 2 * 86_400) == 3
+    assert {record["key"] for record in await entries(redis)} == {"long", "none"}
+    assert await sweep_bus(redis.url, days, lambda: time.time() + 31 * 86_400) == 3
+    assert {record["key"] for record in await entries(redis)} == {"none"}
+    await redis.kill()
+    with pytest.raises(NetworkError, match="cannot be erased"):
+        await sweep_bus(redis.url, days)
 
 
 def test_a_list_that_cannot_be_written_costs_nobody_his_captions_and_is_told(translate, in_folder, data):  # noqa: F811

@@ -135,6 +135,8 @@ def test_a_keys_file_is_checked(tmp_path):
     file = tmp_path / "keys.yaml"
     file.write_text(f"- id: studio\n  sha256: {KEY.sha256}\n  max_sessions: 2\n")
     assert load_keys(file) == [KEY]
+    file.write_text(f"- {{id: studio, sha256: {KEY.sha256}, retention_days: 0.5}}")
+    assert load_keys(file)[0].retention_days == 0.5
     same = f"- {{id: a, sha256: {KEY.sha256}}}\n"
     for text in (
         "",
@@ -145,6 +147,7 @@ def test_a_keys_file_is_checked(tmp_path):
         ": :",
         same * 2,
         same + same.replace("a,", "b,"),
+        same.replace("}", ", retention_days: 0}"),
     ):
         file.write_text(text)
         with pytest.raises(BadInput, match=str(file)):

@@ -21,6 +21,7 @@ from pipeline.errors import DeviceError
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import load_profile
+from pipeline.server.access import Key
 from pipeline.server.room_recording import Recording
 from pipeline.server.room_routes import room_routes
 from pipeline.server.service import Limits
@@ -203,9 +204,11 @@ async def test_what_is_erased_while_it_is_written_does_not_come_back(tmp_path):
     assert Ledger().sessions() == []
 
 
-async def test_sound_and_captions_go_when_their_time_is_over(tmp_path):
-    async with recorded(tmp_path, Sharing(retention_days=7)) as rooms:
-        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+@pytest.mark.parametrize(("for_all", "of_key"), [(7, None), (None, 7), (30, 7), (7, 30)])
+async def test_sound_and_captions_go_when_their_time_is_over(tmp_path, for_all, of_key):
+    async with recorded(tmp_path, Sharing(retention_days=for_all)) as rooms:
+        key = Key("k", retention_days=of_key)
+        ana, bo = await rooms.join("r", "Ana", "en", key), await rooms.join("r", "Bo", "es", key)
         await ana.count(0, 6)
         await leave(ana, bo)
     soon, late = (datetime.now(UTC) + timedelta(days=days) for days in (6.9, 7.1))
