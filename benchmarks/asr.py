@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import asr_cost, asr_folder, asr_redecoding, asr_scripted, asr_toy, asr_weights
+from benchmarks import asr_cost, asr_folder, asr_peers, asr_redecoding, asr_scripted, asr_toy, asr_weights
 from benchmarks.asr_scoring import summarize
 from benchmarks.tone_language import SAMPLE_RATE
 from models.asr.whisper.commit import POLICIES
@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parts = ",".join(asr_weights.PARTS)
     parser.add_argument("--parts", default=parts, metavar="NAMES", help=f"with --weights: of {parts} (default all)")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help=f"with --weights, part talks: another recognizer and its Python ({', '.join(asr_peers.PEERS)})",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="with --weights: parts measured at a time (default 1)")
     parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
     parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")

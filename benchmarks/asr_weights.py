@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks import asr_material
+from benchmarks import asr_material, asr_peers
 from benchmarks.asr_clock import Heard, VirtualClock
 from benchmarks.asr_material import Recording, joined
 from benchmarks.asr_scoring import align
 from benchmarks.metrics.statistics import percentile
+from benchmarks.other_python import Peer, parse_peer
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
@@ -60,11 +62,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     for part in parts:
         if part not in PARTS:
             raise BadInput(f"no part {part!r}: {nearest(part, PARTS)}")
+    peers = tuple(parse_peer(text, asr_peers.PEERS) for text in arguments.peer)
     folders = [_folder(name, arguments.weights_folder) for name in names]
     figures: dict[str, float] = {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
         tasks = {
-            pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each)): name
+            pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each, peers)): name
             for name, folder in zip(names, folders, strict=True)
             for part in parts
         }
@@ -92,6 +95,7 @@ class _Task:
     speech: Path | None
     words: int
     each: int
+    peers: Sequence[Peer] = ()
 
 
 def _do(task: _Task) -> Mapping[str, float]:
@@ -101,7 +105,7 @@ def _do(task: _Task) -> Mapping[str, float]:
     recordings = asr_material.transcribed([asr_material.SPEECH, *([task.speech] if task.speech else [])])
     match task.part:
         case "talks":
-            return _talks(clock, whole, asr_material.talks(recordings, task.words))
+            return _talks(task, clock, whole, asr_material.talks(recordings, task.words))
         case "terms":
             return _terms(clock, asr_material.talks(recordings, task.words))
         case "other":
@@ -136,31 +140,49 @@ def _latencies(whole: Whole, heard: Heard) -> list[float]:
     ]
 
 
-def _talks(clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]) -> dict[str, float]:
-    said = wrong = wrong_offline = fragments = 0
-    latencies: list[float] = []
-    cpu_s = seconds = 0.0
+def _talks(
+    task: _Task, clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]
+) -> dict[str, float]:
+    """The talks heard by turns: fed whole, by ours, and by each peer; one that cannot is named with its reason."""
+    settings = asr_peers.Settings(str(task.folder), clock.options.step_s)
+    hearers: dict[str, Callable[[Recording], Heard]] = {"": lambda talk: clock.hear(talk.samples)}
+    hearers |= {f"{peer.figure}_": partial(asr_peers.hear, peer, settings) for peer in task.peers}
+    heard: dict[str, list[Heard]] = {name: [] for name in hearers}
+    offline: list[Whole] = []
     for talk in talks:
-        reference, offline, heard = normalized(talk.transcript), whole(talk), clock.hear(talk.samples)
-        said += len(reference)
-        wrong += errors(reference, normalized(heard.text))
-        wrong_offline += errors(reference, offline.words)
-        fragments += sum(not word.text.startswith(" ") for word, _ in heard.words)
-        latencies += _latencies(offline, heard)
-        cpu_s, seconds = cpu_s + heard.cpu_s, seconds + heard.seconds
-        print(f"  {said} words: {wrong} wrong, {wrong_offline} whole", flush=True)
-    figures = {
-        "words": float(said),
-        "wer_offline": wrong_offline / said,
-        "wer_streaming": wrong / said,
-        "wer_above_offline": (wrong - wrong_offline) / said,
-        "fragments": float(fragments),
+        offline.append(whole(talk))
+        for name in list(heard):
+            try:
+                heard[name].append(hearers[name](talk))
+            except ModelError as error:
+                if not name:
+                    raise
+                print(f"  {name.rstrip('_')} was not measured: {error}", flush=True)
+                del heard[name]
+    references = [normalized(talk.transcript) for talk in talks]
+    said = sum(map(len, references))
+    wer_offline = sum(errors(words, one.words) for words, one in zip(references, offline, strict=True)) / said
+    print(f"  {said} words; fed whole: {wer_offline:.3f} wrong", flush=True)
+    figures = {"words": float(said), "wer_offline": wer_offline}
+    for name, streams in heard.items():
+        found = _score(references, offline, streams)
+        figures |= {f"{name}{key}": value for key, value in found.items()}
+        line = ", ".join(f"{key} {value:.3f}" for key, value in found.items())
+        print(f"  {name.rstrip('_') or 'ours'}: {line}", flush=True)
+    return figures | {"wer_above_offline": figures["wer_streaming"] - wer_offline}
+
+
+def _score(references: Sequence[Sequence[str]], offline: Sequence[Whole], heard: Sequence[Heard]) -> dict[str, float]:
+    """Errors, commit latency and cost of what one recognizer made of the talks."""
+    wrong = sum(errors(said, normalized(one.text)) for said, one in zip(references, heard, strict=True))
+    latencies = [late for known, one in zip(offline, heard, strict=True) for late in _latencies(known, one)]
+    return {
+        "wer_streaming": wrong / sum(map(len, references)),
+        "fragments": float(sum(not word.text.startswith(" ") for one in heard for word, _ in one.words)),
         "commit_aware_p50_s": percentile(latencies, 50),
         "commit_aware_p95_s": percentile(latencies, 95),
-        "cpu_s_per_audio_s": cpu_s / seconds,
+        "cpu_s_per_audio_s": sum(one.cpu_s for one in heard) / sum(one.seconds for one in heard),
     }
-    print("  " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
-    return figures
 
 
 def _terms(clock: VirtualClock, talks: Sequence[Recording]) -> dict[str, float]:

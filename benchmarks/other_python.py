@@ -5,12 +5,39 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import BadInput, ModelError, nearest
 
 _OURS = ("PYTHONPATH", "PYTHONHOME")  # another Python must not find our packages before its own
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer, the Python that has it, and the script that measures it there."""
+
+    name: str
+    python: str
+    script: Path
+
+    @property
+    def figure(self) -> str:
+        """Its name within a figure's."""
+        return self.name.replace("-", "_")
+
+
+def parse_peer(text: str, scripts: Mapping[str, Path]) -> Peer:
+    """``NAME=PYTHON``; raises `BadInput` for a peer that has no script among these.
+
+    A script may not have its package's name: its own folder comes first when Python looks for a module.
+    """
+    name, _, python = text.partition("=")
+    if name not in scripts or not python:
+        raise BadInput(f"--peer {text!r} is not NAME=PYTHON of a known peer; {nearest(name, scripts)}")
+    return Peer(name, python, scripts[name])
 
 
 def run_script(python: str, script: Path, text: str, limit_s: float) -> dict[str, Any]:

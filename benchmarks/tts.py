@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import omnivoice_checkpoint, tts_omnivoice, tts_weights
+from benchmarks.other_python import parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
     Timing,
@@ -25,7 +26,7 @@ from benchmarks.tts_measures import (
     measure_utterance,
     open_pair,
 )
-from benchmarks.tts_peers import PEERS, measure_peer, parse_peer, peer_figures
+from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
 from benchmarks.tts_roofline import bandwidth, weights
 from models.mt.checkpoint import choose_device
 from models.tts.qwen3.engine import Engine
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     if arguments.engine == "omnivoice":
         return tts_omnivoice.measure(arguments)
     for peer in arguments.peer:
-        parse_peer(peer)  # a mistake must not be found after everything else was measured
+        parse_peer(peer, PEERS)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)
     on_gpu = choose_device(arguments.device).startswith("cuda")
     device = "cuda" if on_gpu else "cpu"
@@ -170,7 +171,7 @@ def _ask_peers(
 ) -> dict[str, float]:
     """Each peer's figures; one that cannot speak here is named with its reason, and the other figures stand."""
     figures: dict[str, float] = {}
-    for peer in map(parse_peer, arguments.peer):
+    for peer in (parse_peer(text, PEERS) for text in arguments.peer):
         try:
             theirs = measure_peer(peer, checkpoint, text, arguments.frames, arguments.rounds)
         except ModelError as error:

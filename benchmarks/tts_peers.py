@@ -5,41 +5,15 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.other_python import run_script
+from benchmarks.other_python import Peer, run_script
 from benchmarks.tts_measures import Timing
-from pipeline.errors import BadInput, ModelError, nearest
+from pipeline.errors import ModelError
 
-_SCRIPTS = Path(__file__).parent / "peers"
-PEERS = {"faster-qwen3-tts": _SCRIPTS / "faster_qwen3.py"}
-"""A script may not have its package's name: its own folder comes first when Python looks for a module."""
-
+PEERS = {"faster-qwen3-tts": Path(__file__).parent / "peers" / "faster_qwen3.py"}
 LIMIT_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A peer, the Python that has it, and the script that measures it there."""
-
-    name: str
-    python: str
-    script: Path
-
-    @property
-    def figure(self) -> str:
-        """Its name within a figure's."""
-        return self.name.replace("-", "_")
-
-
-def parse_peer(text: str) -> Peer:
-    """``NAME=PYTHON``; raises `BadInput` for a peer that is not known."""
-    name, _, python = text.partition("=")
-    if name not in PEERS or not python:
-        raise BadInput(f"--peer {text!r} is not NAME=PYTHON of a known peer; {nearest(name, PEERS)}")
-    return Peer(name, python, PEERS[name])
 
 
 def measure_peer(peer: Peer, checkpoint: Path, text: Sequence[int], frames: int, rounds: int) -> Timing:

@@ -63,6 +63,15 @@ RULES: Mapping[str, Sequence[Rule]] = {
         Rule("commit_latency_mean_s", "redecoding_latency_mean_s", "commit latency, mean", "whole-window re-decoding"),
         Rule("commit_latency_p95_s", "redecoding_latency_p95_s", "commit latency, p95", "whole-window re-decoding"),
         Rule("decoded_s_per_s", "redecoding_decoded_s_per_s", "audio decoded per second", "whole-window re-decoding"),
+        *(
+            Rule(figure, f"whisperlivekit_{figure}", what, "WhisperLiveKit")
+            for figure, what in {
+                "wer_streaming": "word error rate, trained weights",
+                "commit_aware_p50_s": "commit after a word's end, CPU time counted, p50",
+                "commit_aware_p95_s": "commit after a word's end, CPU time counted, p95",
+                "cpu_s_per_audio_s": "CPU a second of audio",
+            }.items()
+        ),
         Rule(
             "scripted_(?P<kind>.+)_errors",
             "scripted_{kind}_errors_dedupe",

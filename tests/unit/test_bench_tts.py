@@ -11,9 +11,10 @@ import torch
 
 from benchmarks import tts_measures, tts_peers, tts_roofline
 from benchmarks.__main__ import main
+from benchmarks.other_python import Peer, parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
 from benchmarks.tts_measures import Timing
-from benchmarks.tts_peers import PEERS, Peer, measure_peer, parse_peer, peer_figures
+from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
 from benchmarks.tts_roofline import Weights, _bytes, codec_calls, weights
 from benchmarks.tts_tensors import codec_sizes, model_sizes
 from models.tts.blocks.kernels import pack_linear
@@ -93,7 +94,7 @@ def test_a_peer_gets_the_checkpoint_and_the_text_and_gives_medians(answering, ch
 
 def test_a_peers_figures_say_how_many_times_faster_we_are_and_how_long_the_codes_are_equal():
     ours, theirs = Timing(0.1, 0.01, [[1], [2], [3]]), Timing(0.2, 0.05, [[1], [2], [4]])
-    figures = peer_figures(parse_peer("faster-qwen3-tts=python"), ours, theirs, "0.6b")
+    figures = peer_figures(parse_peer("faster-qwen3-tts=python", PEERS), ours, theirs, "0.6b")
     assert figures["speedup_first_audio_vs_faster_0.6b"] == pytest.approx(2)
     assert figures["speedup_per_frame_vs_faster_0.6b"] == pytest.approx(5)
     assert figures["faster_qwen3_tts_ms_per_frame_0.6b"] == pytest.approx(50)
@@ -133,7 +134,7 @@ def test_a_python_that_is_not_there_is_said(answering, checkpoint):
 @pytest.mark.parametrize("wrong", ["faster-qwen3=python", "faster-qwen3-tts", "faster-qwen3-tts="])
 def test_an_unknown_peer_is_refused_with_those_there_are(wrong):
     with pytest.raises(BadInput, match="faster-qwen3-tts"):
-        parse_peer(wrong)
+        parse_peer(wrong, PEERS)
 
 
 @pytest.mark.parametrize("name", PEERS)
