@@ -107,7 +107,7 @@ def _sources(source: str) -> dict[str, Bring]:
 
 
 def from_hub(files: Sequence[ModelFile], folder: Path, tally: Tally) -> None:
-    """Bring the files that the model hub has."""
+    """Bring the files that the model hub has, or a server whose address the table gives."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -115,19 +115,24 @@ def from_hub(files: Sequence[ModelFile], folder: Path, tally: Tally) -> None:
     there = [file for file in files if file.hub]
     _check_space(folder, sum(file.size - length(_part(folder, file)) for file in there))
     for file in there:
-        repository, _, rest = file.hub.partition("@")
-        revision, _, path = rest.partition("/")
-        url = f"{constants.ENDPOINT}/{repository}/resolve/{revision}/{quote(path)}"
+        url = file.hub if "://" in file.hub else _on_hub(constants.ENDPOINT, file.hub)
         part = _part(folder, file)
         resumed = part.exists()
         download(url, part, file.size, tally.at)
         try:
-            _settle(folder, file, f"{repository}/{path}", tally)
+            _settle(folder, file, url, tally)
         except WrongFile:
             if not resumed:
                 raise
             download(url, part, file.size, tally.at)  # what was there may have been the beginning of another file
-            _settle(folder, file, f"{repository}/{path}", tally)
+            _settle(folder, file, url, tally)
+
+
+def _on_hub(endpoint: str, place: str) -> str:
+    """Return the address of ``REPOSITORY@REVISION/path``."""
+    repository, _, rest = place.partition("@")
+    revision, _, path = rest.partition("/")
+    return f"{endpoint}/{repository}/resolve/{revision}/{quote(path)}"
 
 
 def from_packages(files: Sequence[ModelFile], folder: Path, tally: Tally) -> None:

