@@ -23,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--toy", action="store_true", help="the toy Whisper end to end: errors and latency against offline")
     parser.add_argument("--streams", type=int, default=24, help="toy streams (default 24)")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of each (default 40)")
-    parser.add_argument("--sweep", action="store_true", help="with --toy: all policies at all steps")
-    parser.add_argument("--plots", type=Path, metavar="DIR", help="with --sweep: where the plot goes")
     parser.add_argument("--scripted", action="store_true", help="words lost and doubled with scripted acoustics")
     parser.add_argument("--soak", type=float, metavar="HOURS", help="memory and time per update over simulated hours")
     parser.add_argument("--quiet", type=float, metavar="MINUTES", help="silence, noise and tones: words and engine calls")
@@ -93,7 +91,7 @@ def _toy(arguments: argparse.Namespace) -> dict[str, float]:
     print(f"  commit latency after the word's end: mean {found.mean_s:.2f} s, p95 {found.p95_s:.2f} s")
     print(f"  whole windows decoded again (local agreement): WER {again.wer:.1%}, mean {again.mean_s:.2f} s, "
           f"p95 {again.p95_s:.2f} s; seconds decoded a second: {again_decoded:.1f}, streaming {decoded:.1f}")  # fmt: skip
-    figures = {
+    return {
         "wer_offline": wer_offline,
         "wer_streaming": found.wer,
         "wer_above_offline": found.wer - wer_offline,
@@ -106,11 +104,3 @@ def _toy(arguments: argparse.Namespace) -> dict[str, float]:
         "redecoding_latency_p95_s": again.p95_s,
         "redecoding_decoded_s_per_s": again_decoded,
     }
-    if arguments.sweep:
-        results = asr_toy.compare(streams)
-        for (policy, step_s), one in results.items():
-            name = f"{policy}_step_{step_s:g}_s"
-            figures |= {f"{name}_wer": one.wer, f"{name}_mean_s": one.mean_s, f"{name}_p95_s": one.p95_s}
-        if arguments.plots:
-            asr_toy.plot(results, wer_offline, arguments.plots / "asr_toy.png")
-    return figures

@@ -1,20 +1,19 @@
-"""The toy Whisper heard end to end: real audio, real engine, real backend; policies and steps compared."""
+"""The toy Whisper heard end to end: real audio, real engine, real backend."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.asr_scoring import Commit, Score, Summary, Truth, score, summarize
-from benchmarks.atomic import write_bytes
 from benchmarks.tone_language import SAMPLE_RATE, Speech, Spoken, sample_words, synthesize
 from models.asr.vad import WINDOW_SAMPLES
 from models.asr.whisper import FasterWhisper
-from models.asr.whisper.commit import POLICIES, PolicyName
+from models.asr.whisper.commit import PolicyName
 from models.asr.whisper.hypothesis import Decoder, Engine, Hypothesis, Job
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.log_mel import LogMel
@@ -23,7 +22,6 @@ from pipeline.events import AudioChunk, Samples
 
 MODEL = Path(__file__).parents[1] / "tests" / "toy_whisper"
 WINDOW_S = 4.0  # the toy hears 6 s; windows grow up to a second before they are trimmed, and none may pass 5 s
-STEPS_S = (0.2, 0.3, 0.5, 1.0)
 SECONDS_PER_WORD = 0.55
 OFFLINE_WINDOW_S = 5.0
 OFFLINE_MARGIN_S = 0.03
@@ -128,26 +126,3 @@ def _pieces(words: Sequence[Spoken]) -> Iterable[Sequence[Spoken]]:
         if index == len(words) or words[index].end - words[begin].start >= OFFLINE_WINDOW_S:
             yield words[begin:index]
             begin = index
-
-
-def compare(streams: Sequence[Utterances]) -> dict[tuple[PolicyName, float], Summary]:
-    """All policies at all steps, as a table on the screen."""
-    print(f"{'policy':16} {'step s':>6} {'WER %':>6} {'mean s':>7} {'p95 s':>6}")
-    results = {}
-    for policy in POLICIES:
-        for step_s in STEPS_S:
-            found, _ = measure_streaming(toy_options(policy, step_s), streams)
-            results[policy, step_s] = found
-            print(f"{policy:16} {step_s:6.1f} {100 * found.wer:6.1f} {found.mean_s:7.2f} {found.p95_s:6.2f}", flush=True)
-    return results
-
-
-def plot(results: Mapping[tuple[PolicyName, float], Summary], wer_offline: float, file: Path) -> None:
-    """WER against mean commit latency, a line for each policy, a point for each step."""
-    from benchmarks.pages.stage_plots import sweep_picture  # noqa: PLC0415  (matplotlib loads slowly)
-
-    points: dict[str, list[tuple[float, float, float]]] = {
-        policy: [(results[policy, step_s].mean_s, 100 * results[policy, step_s].wer, step_s) for step_s in STEPS_S]
-        for policy in POLICIES
-    }
-    write_bytes(file, sweep_picture(points, 100 * wer_offline))

@@ -21,7 +21,6 @@ def draw(result: StageResult) -> dict[str, bytes]:
     made = {
         "Delay against agreement, by policy": _policies(result.figures),
         "Lag as translations grow longer": _lags(result.figures),
-        "Word errors against commit latency": _sweep(result.figures),
         "Cost of one update": _costs(result.figures),
         "More streams at once": _streams(result.figures),
     }
@@ -105,38 +104,6 @@ def _lags(figures: Mapping[str, float]) -> bytes | None:
             axis.minorticks_off()
         axes[0][0].set_ylabel("lag, 95th percentile")
         axes[0][0].legend(loc="upper left")
-        return style.png(figure)
-
-
-def _sweep(figures: Mapping[str, float]) -> bytes | None:
-    """A line for each policy, a point for each step; none for a run without ``--sweep``."""
-    points: dict[str, list[tuple[float, float, float]]] = {}
-    for name, wer in figures.items():
-        if match := re.fullmatch(r"(.+)_step_([0-9.]+)_s_wer", name):
-            points.setdefault(match[1], []).append(
-                (figures[name.removesuffix("wer") + "mean_s"], 100 * wer, float(match[2]))
-            )
-    if not points:
-        return None
-    return sweep_picture(points, 100 * figures.get("wer_offline", math.nan))
-
-
-def sweep_picture(points: Mapping[str, Sequence[tuple[float, float, float]]], offline_percent: float) -> bytes:
-    """(mean latency in s, WER in %, step in s) of each policy, and the same model offline as a line."""
-    with style.panels(height=3.6) as (figure, axes):
-        axis = axes[0][0]
-        for index, (policy, found) in enumerate(points.items()):
-            color = (style.OURS, style.GOOD, style.WARM, style.BEFORE)[index % 4]
-            axis.plot(
-                [x for x, _, _ in found], [y for _, y, _ in found], color=color, marker="o", markersize=4, label=policy
-            )
-            for x, y, step_s in found:
-                axis.annotate(f"{step_s:g}", (x, y), xytext=(3, 4), textcoords="offset points", fontsize=7)
-        axis.axhline(offline_percent, linestyle=(0, (4, 3)), color=style.MUTED, linewidth=0.8, label="offline")
-        axis.set(
-            xlabel="mean commit latency after a word's end, s (at the points: step, s)", ylabel="WER, %", ylim=(0, None)
-        )
-        axis.legend()
         return style.png(figure)
 
 

@@ -134,7 +134,6 @@ def test_a_result_is_read_with_its_stage_and_missing_numbers(tmp_path):
 @pytest.mark.parametrize(
     "figures",
     [
-        {f"hybrid_step_{step}_s_{kind}": 0.1 for step in ("0.2", "0.5") for kind in ("wer", "mean_s", "p95_s")},
         {f"cost_tiny_{part}_ms": 10.0 for part in ("mel", "encode", "generate", "align", "total")},
         {f"{kind}_0.6b_s{count}": 5.0 for kind in ("ttfa_p95_ms", "ms_per_frame") for count in (1, 4)},
         {f"lag_p95_s_x{growth}_pause0.6{end}": 3.0 for growth in ("1", "1.2") for end in ("", "_uncontrolled")},
