@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from pipeline.contracts import Backend
 from pipeline.events import AudioChunk
@@ -33,6 +33,35 @@ class SpeakerTurns:
     guess: str = ""
 
 
+@dataclass(eq=False)
+class SpeakerMemory:
+    """Speakers of one stream for those that follow it, so that the same people keep their numbers; never stored.
+
+    ``voices`` are the diarizer's own, by number after the ``given`` ones, which went to people it cannot know again.
+    ``names`` are those that were told, ``spoken`` the order in which they were given voices; ``changed`` is called for a
+    new one.
+    """
+
+    given: int = 0
+    voices: list[Any] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    spoken: list[str] = field(default_factory=list)
+    changed: Callable[[], None] = lambda: None
+
+    @property
+    def count(self) -> int:
+        """Numbers that are given."""
+        return self.given + len(self.voices)
+
+    def find(self, name: str) -> bool:
+        """Note a speaker; true for one who was not told before."""
+        if name in self.names:
+            return False
+        self.names.append(name)
+        self.changed()
+        return True
+
+
 class Diarizing(Protocol):
     """One stream whose speakers are told apart."""
 
@@ -51,6 +80,16 @@ class Diarizer(Protocol):
 
         Those are called as they are named there, by a clip of each; others are "1", "2" and so on as they are found.
         """
+
+
+@runtime_checkable
+class FollowsSpeakers(Protocol):
+    """A loaded diarizer that knows the speakers of an earlier stream again."""
+
+    def follow(
+        self, most: int | None, known: Mapping[str, AudioChunk], memory: SpeakerMemory
+    ) -> AbstractAsyncContextManager[Diarizing]:
+        """Begin a stream as `Diarizer.open` does; who is in the ``memory`` keeps the number, and new ones go into it."""
 
 
 @runtime_checkable

@@ -124,9 +124,9 @@ class Engine:
             if speakers and one.same_voice:
                 learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, speakers.consenting))
                 known = enrolled if one.synthesizer == "synthesizer" else {}
-                synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known)
+                synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known, speakers.memory.spoken)
             elif speakers and one.presets:
-                synthesizer = SpeakerVoices(synthesizer, one.presets)
+                synthesizer = SpeakerVoices(synthesizer, one.presets, order=speakers.memory.spoken)
             elif one.same_voice:
                 synthesizer = same.setdefault(one.synthesizer, SameVoice(synthesizer))
             spoken.append(SpokenTarget(one.target, synthesizer, one.spoken_as, voice))

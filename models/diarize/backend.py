@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,7 @@ from models.diarize.ge2e import Ge2e
 from models.diarize.stream import DiarizingStream, Encoder, StreamOptions
 from models.mt.checkpoint import missing_packages
 from pipeline.contracts import FetchOptions, Missing, Progress
-from pipeline.diarizing import SpeakerTurns
+from pipeline.diarizing import Diarizing, SpeakerMemory, SpeakerTurns
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.events import AudioChunk, Samples
 from pipeline.lane import Lane
@@ -127,7 +127,7 @@ class CamPlusDiarizer(EncoderBackend):
 
 @dataclass(frozen=True, slots=True)
 class OnlineDiarizer:
-    """A loaded encoder with its clustering; satisfies `pipeline.diarizing.Diarizer` and `ComparesVoices`."""
+    """A loaded encoder with its clustering: a `Diarizer` that `FollowsSpeakers` and `ComparesVoices`."""
 
     lane: Lane
     encoder: Encoder
@@ -140,20 +140,27 @@ class OnlineDiarizer:
         vectors = [await self.lane.run(voice_of, self.encoder, "voice", clip) for clip in (first, second)]
         return float(vectors[0] @ vectors[1])
 
-    @asynccontextmanager
-    async def open(self, most: int | None, known: Mapping[str, AudioChunk]) -> AsyncIterator[OnlineDiarizing]:
+    def open(self, most: int | None, known: Mapping[str, AudioChunk]) -> AbstractAsyncContextManager[Diarizing]:
         """Begin a stream; raises `BadInput` for a clip of a known voice that is too short or no 16 kHz audio."""
+        return self.follow(most, known, SpeakerMemory())
+
+    @asynccontextmanager
+    async def follow(
+        self, most: int | None, known: Mapping[str, AudioChunk], memory: SpeakerMemory
+    ) -> AsyncIterator[Diarizing]:
+        """Begin a stream likewise, with the speakers of the ``memory``."""
         vectors = [await self.lane.run(voice_of, self.encoder, name, clip) for name, clip in known.items()]
         options = self.options if most is None else _at_most(self.options, most)
-        stream = DiarizingStream(self.encoder, self.detector, options, Clusters(options.clusters, vectors))
-        yield OnlineDiarizing(self.lane, stream, tuple(known))
+        stream = DiarizingStream(self.encoder, self.detector, options, Clusters(options.clusters, vectors, memory.voices))
+        yield OnlineDiarizing(self.lane, stream, tuple(known), memory.given)
 
 
 class OnlineDiarizing:
     """One stream whose speakers are told apart; satisfies `pipeline.diarizing.Diarizing`."""
 
-    def __init__(self, lane: Lane, stream: DiarizingStream, known: Sequence[str]) -> None:
+    def __init__(self, lane: Lane, stream: DiarizingStream, known: Sequence[str], given: int) -> None:
         self._lane, self._stream, self._known = lane, stream, known
+        self._first = given + 1  # of those that are not known
 
     async def hear(self, audio: AudioChunk) -> SpeakerTurns:
         """Take the next 16 kHz chunk; raises `BadInput` for another sample rate."""
@@ -169,7 +176,7 @@ class OnlineDiarizing:
         return replace(turns, spans=spans, guess=self._name(int(turns.guess)) if turns.guess else "")
 
     def _name(self, number: int) -> str:
-        return self._known[number] if number < len(self._known) else str(number - len(self._known) + 1)
+        return self._known[number] if number < len(self._known) else str(number - len(self._known) + self._first)
 
 
 def voice_of(encoder: Encoder, name: str, clip: AudioChunk) -> Vector:

@@ -44,16 +44,20 @@ class Placed:
 
 
 class Clusters:
-    """The speakers of one stream by number; ``known`` ones are there from the beginning. Memory is bounded by ``most``."""
+    """The speakers of one stream by number; ``known`` ones are there from the beginning. Memory is bounded by ``most``.
 
-    def __init__(self, options: ClusterOptions, known: Sequence[Vector] = ()) -> None:
+    ``found`` holds those that an earlier stream found; new ones go into it, and it goes on being theirs.
+    """
+
+    def __init__(self, options: ClusterOptions, known: Sequence[Vector] = (), found: list[Vector] | None = None) -> None:
         self._options = options
-        self._sums = [np.asarray(vector, np.float32) for vector in known]  # of a known voice, as if one second were heard
+        self._known = [np.asarray(vector, np.float32) for vector in known]  # as if one second were heard
+        self._found = [] if found is None else found
         self._most = len(known) + options.most
         self._unsure: list[Vector] = []
 
     def __len__(self) -> int:
-        return len(self._sums)
+        return len(self._known) + len(self._found)
 
     def place(self, vector: Vector, length_s: float) -> Placed:
         """Take the next window's unit vector."""
@@ -62,9 +66,9 @@ class Clusters:
         if scores and scores[nearest] >= self._options.same:
             self._unsure.clear()
             if length_s >= self._options.learn_s:
-                self._sums[nearest] = self._sums[nearest] + vector * length_s
+                self._learn(nearest, vector * length_s)
             return Placed(nearest, nearest)
-        if len(self._sums) >= self._most:
+        if len(self) >= self._most:
             return Placed(nearest, nearest)
         if length_s < self._options.found_s and scores:
             return Placed(None, nearest)
@@ -76,9 +80,13 @@ class Clusters:
         scores = self._scores(together / (np.linalg.norm(together) + 1e-9))
         if scores and max(scores) >= self._options.same:
             return Placed(int(np.argmax(scores)), int(np.argmax(scores)))
-        self._sums.append(np.asarray(together * length_s / 2, np.float32))
-        return Placed(len(self._sums) - 1, len(self._sums) - 1, found=True)
+        self._found.append(np.asarray(together * length_s / 2, np.float32))
+        return Placed(len(self) - 1, len(self) - 1, found=True)
+
+    def _learn(self, number: int, heard: Vector) -> None:
+        sums, place = (self._known, number) if number < len(self._known) else (self._found, number - len(self._known))
+        sums[place] = sums[place] + heard
 
     def _scores(self, vector: Vector) -> list[float]:
         """Compute the cosine of a unit vector with each speaker's mean."""
-        return [float(total @ vector) / (float(np.linalg.norm(total)) + 1e-9) for total in self._sums]
+        return [float(total @ vector) / (float(np.linalg.norm(total)) + 1e-9) for total in (*self._known, *self._found)]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.diarizing import SpeakerSpan, SpeakerTurns
+from pipeline.diarizing import SpeakerMemory, SpeakerSpan, SpeakerTurns
 from pipeline.events import SpeakerFound, Transcript, Word
 
 WAIT_S = 1.0
@@ -34,17 +34,20 @@ class SpeakerLabels:
     """Speakers of one session's words, by the spans of a diarizer.
 
     A word has the speaker of the span in which it was said. Words whose speaker is not decided are shown as tentative;
-    after ``wait_s`` of audio they are committed with the speaker who seems to be theirs, or who is nearest.
+    after ``wait_s`` of audio they are committed with the speaker who seems to be theirs, or who is nearest. Who is in the
+    ``memory`` was found before.
     """
 
-    def __init__(self, names: Mapping[str, str] | None = None, wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self, names: Mapping[str, str] | None = None, wait_s: float = WAIT_S, memory: SpeakerMemory | None = None
+    ) -> None:
         self._names = dict(names or {})
         self._wait_s = wait_s
         self._spans: deque[SpeakerSpan] = deque(maxlen=SPANS)
         self._decided_s = 0.0
         self._guess = ""
         self._held: deque[_Held] = deque()
-        self._found: set[str] = set()
+        self._memory = memory or SpeakerMemory()
         self._last = ""
         self._ends = False  # an utterance is over whose last words wait no more
         self.lost = False
@@ -119,7 +122,6 @@ class SpeakerLabels:
     def _finding(self, transcript: Transcript) -> list[SpeakerFound]:
         found = []
         for word in transcript.committed:
-            if word.speaker not in {"", UNKNOWN, *self._found}:
-                self._found.add(word.speaker)
+            if word.speaker not in {"", UNKNOWN} and self._memory.find(word.speaker):
                 found.append(SpeakerFound(word.speaker, word.start))
         return found

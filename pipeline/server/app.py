@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from pipeline.clock import LoopClock
 from pipeline.errors import TranslateLiveError
 from pipeline.languages import language_name
 from pipeline.profiles.languages_offered import languages_offered
@@ -138,17 +139,18 @@ async def _connected(
         room, name = (socket.query_params.get(one, "") for one in ("room", "as"))
         invited = service.access.invited(socket, room) if rooms and room else None
         grant = invited or service.access.identify(socket, secrets_too=secrets_too)
-        session = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
+        resumed = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
         with ExitStack() as held:
             seat = None
             if rooms and room:
-                seat = held.enter_context(service.rooms.seat(grant.key, room, name, session))
+                seat = held.enter_context(service.rooms.seat(grant.key, room, name, resumed.session))
             else:
-                held.enter_context(service.admission.place(grant.key, session))
+                held.enter_context(service.admission.place(grant.key, resumed.session))
             service.access.spend(grant)
             dialect = dialect_of(service, grant)
             await socket.accept(access.subprotocol(socket))
-            await Connection(socket, dialect, service, grant.key, seat).serve()
+            memory = held.enter_context(service.speakers.held(dialect.id, resumed, LoopClock()))
+            await Connection(socket, dialect, service, grant.key, seat=seat, memory=memory).serve()
     except Refusal as refusal:
         service.metrics.refused.labels(refusal.code).inc()
         await socket.send_denial_response(refused(refusal))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pipeline.clock import LoopClock
+from pipeline.diarizing import SpeakerMemory
 from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
 from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
@@ -29,7 +30,16 @@ NO_VISION = Note("no vision here: images are dropped, the translation is of what
 class Connection:
     """A client from its accepted upgrade to its close; its tasks end together."""
 
-    def __init__(self, socket: WebSocket, dialect: Dialect, service: Service, key: Key, seat: Seat | None = None) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        dialect: Dialect,
+        service: Service,
+        key: Key,
+        *,
+        seat: Seat | None = None,
+        memory: SpeakerMemory | None = None,
+    ) -> None:
         self._socket = socket
         self._dialect = dialect
         self._service = service
@@ -37,7 +47,9 @@ class Connection:
         self._clock = LoopClock()
         self._writer = Writer(socket.send_text)
         self._tasks = asyncio.TaskGroup()
-        self._sessions = Sessions(dialect, self._writer, service, key, self._tasks, seat=seat)
+        self._memory = memory or SpeakerMemory()
+        self._memory.changed = self._renew
+        self._sessions = Sessions(dialect, self._writer, service, key, self._tasks, seat=seat, memory=self._memory)
         self._seat = seat
         self._mistakes = 0
         self._heard_from = False
@@ -219,7 +231,8 @@ class Connection:
         self._sessions.finish(Leave(EXPIRED, "expired"))
 
     def _renew(self) -> None:
-        self._extra("resume", token=resume_token(self._service.access.signer, self._dialect.id, self._key.id))
+        signer, speakers = self._service.access.signer, self._memory.count
+        self._extra("resume", token=resume_token(signer, self._dialect.id, self._key.id, speakers))
 
     def _note(self, note: Note) -> None:
         """Tell the client of something without effect, once."""

@@ -1,18 +1,53 @@
-"""Resume tokens: a client whose connection was lost gets back into a full house, in this process or another."""
+"""Resumes: a client whose connection was lost gets back into a full house, in this process or another."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.clock import Clock
+from pipeline.diarizing import SpeakerMemory
 from pipeline.server.signing import Signer
 
 VALID_S, RENEWED_S = 120.0, 60.0
 
 
-def resume_token(signer: Signer, session: str, key: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a token says of the session that it resumes: its id (empty: none), and how many speakers had a number."""
+
+    session: str = ""
+    speakers: int = 0
+
+
+def resume_token(signer: Signer, session: str, key: str, speakers: int) -> str:
     """Make the token of a session; the client shows it as ``?resume=`` when it comes back."""
-    return signer.sign("rs", {"session": session, "key": key}, VALID_S)[0]
+    return signer.sign("rs", {"session": session, "key": key, "speakers": speakers}, VALID_S)[0]
 
 
-def resumed_session(signer: Signer, token: str, key: str) -> str:
-    """The session that a token resumes; empty if it is none, too old or another key's."""
+def resumed_session(signer: Signer, token: str, key: str) -> Resumed:
+    """Read a token; none if it is no token, too old or another key's."""
     payload = signer.read("rs", token) if token else None
-    return str(payload["session"]) if payload and payload.get("key") == key else ""
+    if not payload or payload.get("key") != key:
+        return Resumed()
+    return Resumed(str(payload["session"]), int(payload.get("speakers", 0)))
+
+
+class SpeakerMemories:
+    """Speakers of the connections of a process, for those that resume them: as long as their tokens are valid."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[SpeakerMemory, float]] = {}  # by session, and until when after its end
+
+    @contextmanager
+    def held(self, session: str, resumed: Resumed, clock: Clock) -> Iterator[SpeakerMemory]:
+        """Hold the memory of a connection: that of the one it resumes, of which another process knows only the count."""
+        self._held = {name: (memory, until) for name, (memory, until) in self._held.items() if until > clock.now()}
+        memory, _ = self._held.get(resumed.session, (SpeakerMemory(resumed.speakers), 0.0))
+        self._held[session] = memory, math.inf
+        try:
+            yield memory
+        finally:
+            self._held[session] = memory, clock.now() + VALID_S

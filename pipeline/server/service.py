@@ -14,6 +14,7 @@ from pipeline.engine import Engine
 from pipeline.server.access import Access
 from pipeline.server.admission import Admission
 from pipeline.server.metrics import Metrics, MetricsSink
+from pipeline.server.resume import SpeakerMemories
 from pipeline.server.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Service:
     connections: set[Leaving] = field(default_factory=set)
     sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
     recording: Recording | None = None  # of rooms
+
+    speakers: SpeakerMemories = field(default_factory=SpeakerMemories)
 
     def __post_init__(self) -> None:
         self.rooms = Rooms(self.admission, self.engine.profile)

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
+from pipeline.diarizing import SpeakerMemory
 from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
@@ -38,6 +39,7 @@ class Sessions:
         tasks: asyncio.TaskGroup,
         *,
         seat: Seat | None = None,
+        memory: SpeakerMemory,
     ) -> None:
         self._dialect = dialect
         self._writer = writer
@@ -46,6 +48,7 @@ class Sessions:
         self._clock = LoopClock()
         self._tasks = tasks
         self._seat = seat
+        self._memory = memory
         self._source: SocketSource | None = None
         self._last: SocketSource | None = None  # the one that was heard last
         self._running: Asked | None = None
@@ -177,7 +180,8 @@ class Sessions:
     def _begin(self, asked: Asked) -> SocketSource:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
-        request = replace(request, request=replace(request.request, hints=self._hints))
+        speakers = request.request.speakers and replace(request.request.speakers, memory=self._memory)
+        request = replace(request, request=replace(request.request, hints=self._hints, speakers=speakers))
         again = self._last is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, asked.input_hz, replay=again)
         unheard_ms, self._unheard_ms = round(self._unheard_ms), 0.0

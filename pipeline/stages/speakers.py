@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from pipeline.channel import Channel
-from pipeline.diarizing import Diarizer, Diarizing, SpeakerTurns
+from pipeline.diarizing import Diarizer, Diarizing, FollowsSpeakers, SpeakerMemory, SpeakerTurns
 from pipeline.errors import message_of
 from pipeline.events import AudioChunk, Event, Fault, Transcript
 from pipeline.policies.speaker_labels import SpeakerLabels
@@ -23,12 +23,13 @@ class SpeakerOptions:
     """Settings of a session whose speakers are told apart.
 
     ``most`` of them (none: as many as the backend tells apart), ``names`` by number, and ``known`` voices: a clip of each
-    at 16 kHz, by name.
+    at 16 kHz, by name. The ``memory`` is that of sessions before this one, and after it.
     """
 
     most: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, AudioChunk] = field(default_factory=dict)
+    memory: SpeakerMemory = field(default_factory=SpeakerMemory)
 
 
 async def open_speakers(
@@ -41,7 +42,11 @@ async def open_speakers(
     """Begin to tell the speakers of a session apart, where that is asked for."""
     if diarizer is None or options is None:
         return None
-    diarizing = await opened.enter_async_context(diarizer.open(options.most, options.known))
+    if isinstance(diarizer, FollowsSpeakers):
+        opening = diarizer.follow(options.most, options.known, options.memory)
+    else:
+        opening = diarizer.open(options.most, options.known)
+    diarizing = await opened.enter_async_context(opening)
     return SpeakerLabelling(diarizing, options, live, tell)
 
 
@@ -54,7 +59,7 @@ class SpeakerLabelling:
 
     def __init__(self, diarizing: Diarizing, options: SpeakerOptions, live: bool, tell: Callable[[Event], None]) -> None:
         self._diarizing, self._live, self._tell = diarizing, live, tell
-        self._labels = SpeakerLabels(options.names)
+        self._labels = SpeakerLabels(options.names, memory=options.memory)
         self._audio = Channel[AudioChunk](CHUNKS)
         self._waiting = 0  # chunks that the diarizer has not heard
         self._over = False

@@ -74,13 +74,15 @@ class SpeakerVoices:
     """A `Synthesizer` over another one that gives each speaker a voice.
 
     That is the ``enrolled`` one of that name, else the one that ``learner`` has learned, else one of ``presets``: the first
-    speaker has the first, and so on, from the beginning again where there are more speakers than presets.
+    speaker has the first, and so on, from the beginning again where there are more speakers than presets. ``order`` holds
+    those who had one before.
     """
 
     synthesizer: Synthesizer
     presets: Sequence[str] = ()
     learner: VoicesLearner | None = None
     enrolled: Mapping[str, Voice] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Learn a voice as the synthesizer does."""
@@ -146,6 +148,8 @@ class _Choir:
         if learner is not None and speaker in learner.voices:
             return learner.voices[speaker]
         if speaker not in self._given and speaker and self._voices.presets:
-            number = len(self._given) % len(self._voices.presets)
+            if speaker not in self._voices.order:
+                self._voices.order.append(speaker)
+            number = self._voices.order.index(speaker) % len(self._voices.presets)
             self._given[speaker] = Voice(self._voices.presets[number]) if number else self._default
         return self._given.get(speaker, self._default)

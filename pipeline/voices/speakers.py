@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.audio.channel_levels import ChannelLevels
+from pipeline.diarizing import SpeakerMemory
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk
 from pipeline.stages.recognize import RECOGNIZER_HZ
@@ -30,10 +31,12 @@ class SpeakersAsked:
     enrolled: bool = False
     consenting: frozenset[str] | None = None
     channels: ChannelLevels | None = None  # of the source, where each speaker has one: no model tells them apart
+    memory: SpeakerMemory = field(default_factory=SpeakerMemory, compare=False)  # of sessions that this one goes on for
 
     async def options(self, store: VoiceStore) -> SpeakerOptions:
         """Return the options of a session, with the clips of known voices."""
-        return SpeakerOptions(self.most, self.names, await known_voices(store) if self.enrolled else {})
+        known = await known_voices(store) if self.enrolled else {}
+        return SpeakerOptions(self.most, self.names, known, self.memory)
 
 
 async def known_voices(store: VoiceStore) -> dict[str, AudioChunk]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.asr.vad import Loudness
 from models.diarize.clustering import ClusterOptions, Clusters
 from models.diarize.stream import DiarizingStream, StreamOptions
+from tests.scripted_speakers import direction
 
 HZ = 16_000
 DEFAULT = StreamOptions()
@@ -25,15 +26,8 @@ def silence(seconds: float) -> np.ndarray:
     return np.zeros(round(seconds * HZ), np.float32)
 
 
-def encode(samples: np.ndarray) -> np.ndarray:
-    """A direction per voice; a window with several voices lies between them, as real ones do."""
-    numbers = np.round((samples[samples > 0.05] - 0.1) / 0.05).astype(int)
-    counts = np.bincount(numbers, minlength=16).astype(np.float32)
-    return counts / np.linalg.norm(counts)
-
-
 def spans_of(audio: np.ndarray, step: int = 1600, options: StreamOptions = DEFAULT) -> list:
-    stream = DiarizingStream(encode, Loudness, options, Clusters(options.clusters))
+    stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     found, decided_s = [], 0.0
     for start in range(0, len(audio), step):
         turns = stream.hear(audio[start : start + step], start / HZ)
@@ -76,7 +70,7 @@ def test_the_cut_into_chunks_does_not_matter(step):
 def test_every_moment_is_decided_in_time():
     audio = np.concatenate([voice(number % 3, 0.7 + 0.4 * number) for number in range(8)])
     options = StreamOptions()
-    stream = DiarizingStream(encode, Loudness, options, Clusters(options.clusters))
+    stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     for start in range(0, len(audio), 800):
         heard_s = (start + 800) / HZ
         assert stream.hear(audio[start : start + 800], start / HZ).decided_s >= heard_s - options.decide_within_s - 0.04
@@ -84,7 +78,7 @@ def test_every_moment_is_decided_in_time():
 
 def test_one_speaker_is_one_for_an_hour_and_memory_stays_bounded():
     options = StreamOptions()
-    stream = DiarizingStream(encode, Loudness, options, Clusters(options.clusters))
+    stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     audio, found = np.concatenate([voice(0, 55), silence(5)]), set()
     for minute in range(60):
         found |= {span.speaker for span in stream.hear(audio, 60.0 * minute).spans}
@@ -113,7 +107,7 @@ def test_a_cough_makes_no_speaker():
 
 def test_a_jump_in_time_keeps_the_speakers():
     options = StreamOptions()
-    stream = DiarizingStream(encode, Loudness, options, Clusters(options.clusters))
+    stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     spans = [*stream.hear(voice(0, 3.0), 0.0).spans, *stream.hear(voice(1, 3.0), 100.0).spans]
     spans += [*stream.hear(voice(0, 3.0), 200.0).spans, *stream.finish().spans]
     assert [speaker_at(spans, at) for at in (1.5, 101.8, 201.8)] == ["0", "1", "0"]
@@ -121,10 +115,20 @@ def test_a_jump_in_time_keeps_the_speakers():
 
 def test_a_known_voice_has_the_first_number():
     options = StreamOptions()
-    stream = DiarizingStream(encode, Loudness, options, Clusters(options.clusters, [encode(voice(3, 1.0))]))
+    stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters, [direction(voice(3, 1.0))]))
     audio = np.concatenate([voice(1, 3.0), silence(0.4), voice(3, 3.0), silence(0.4)])
     spans = [*stream.hear(audio, 0.0).spans, *stream.finish().spans]
     assert [speaker_at(spans, at) for at in (1.5, 5.0)] == ["1", "0"]
+
+
+def test_a_stream_that_follows_has_the_speakers_of_the_one_before():
+    options, found = StreamOptions(), []
+    for numbers, expected in (([0, 1], ["0", "1"]), ([1, 2, 0], ["1", "2", "0"])):
+        stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters, found=found))
+        audio = np.concatenate([part for number in numbers for part in (voice(number, 3.0), silence(0.4))])
+        spans = [*stream.hear(audio, 0.0).spans, *stream.finish().spans]
+        assert [speaker_at(spans, 3.4 * turn + 1.5) for turn in range(len(numbers))] == expected
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize("wrong", [{"same": 1.5}, {"most": 0}])

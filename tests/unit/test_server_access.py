@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from pipeline.errors import BadInput
 from pipeline.server.access import COOKIE, Access, Grant, Key, Refusal, load_keys, subprotocol
 from pipeline.server.admission import KEPT_S, Admission
-from pipeline.server.resume import resume_token, resumed_session
+from pipeline.server.resume import Resumed, resume_token, resumed_session
 from pipeline.server.signing import Signer
 from tests.serving import SECRET, key
 
@@ -123,12 +123,12 @@ def test_the_signature_of_every_byte_counts(signer):
 
 
 def test_a_resume_token_is_its_keys_only(signer):
-    token = resume_token(signer, "sess_1", "studio")
-    assert resumed_session(signer, token, "studio") == "sess_1"
-    assert resumed_session(signer, token, "other") == ""
-    assert resumed_session(signer, "", "studio") == ""
+    token = resume_token(signer, "sess_1", "studio", 2)
+    assert resumed_session(signer, token, "studio") == Resumed("sess_1", 2)
+    assert resumed_session(signer, token, "other") == Resumed()
+    assert resumed_session(signer, "", "studio") == Resumed()
     NOW[0] += 120
-    assert resumed_session(signer, token, "studio") == ""
+    assert resumed_session(signer, token, "studio") == Resumed()
 
 
 def test_a_keys_file_is_checked(tmp_path):

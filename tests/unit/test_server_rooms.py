@@ -66,7 +66,7 @@ class Hall:
 
         async def serve() -> None:
             with seat as held:
-                await Connection(person, dialect, self.service, key, held).serve()
+                await Connection(person, dialect, self.service, key, seat=held).serve()
 
         person.serving = self._tasks.create_task(serve())
         person.wish(language, **ours)
