@@ -21,8 +21,9 @@ class Place:
 
 
 def unhurried(options: PaceOptions) -> PaceOptions:
-    """Give the pace of a session whose speech is placed afterwards: nothing hurried, merged or skipped."""
-    return replace(options, max_rate=1.0, full_backlog_s=1e9, max_lag_s=1e9)
+    """Give the pace of a session whose speech is placed afterwards: as it is said, nothing merged or skipped."""
+    still = replace(options, follow_speaker=False, max_pause_s=0.0)
+    return replace(still, max_rate=1.0, full_backlog_s=1e9, max_lag_s=1e9)
 
 
 def place(wanted: float, free: float, natural_s: float, following: float, options: PaceOptions) -> Place | None:

@@ -22,6 +22,8 @@ class PaceOptions:
     max_breath_s: float = 8.0  # of speech of units that are merged
     max_lag_s: float = 8.0  # of speech behind its words; a unit that is later, and makes the next as late, is skipped
     lead_s: float = 0.6  # before the speech before it ends, a unit is planned; more if synthesis is slower to begin
+    follow_speaker: bool = True  # speak up to 8 % faster or slower as the speaker does, against their own habit
+    max_pause_s: float = 0.5  # of a long pause of the speaker that is kept before a unit that is less late than usual
 
     def __post_init__(self) -> None:
         check_range("easy_backlog_s", self.easy_backlog_s, 0)
@@ -30,6 +32,7 @@ class PaceOptions:
         check_range("max_breath_s", self.max_breath_s, 0.1)
         check_range("max_lag_s", self.max_lag_s, 0.1)
         check_range("lead_s", self.lead_s, 0)
+        check_range("max_pause_s", self.max_pause_s, 0, 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
 from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.policies.prosody import Pauses, SpeakingRate, followed, has_time
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
@@ -90,6 +92,8 @@ class Speech:
         self._show = run.show
         self._length = SpeechLength()
         self._first_sound = FirstSound()
+        self._speaking_rate = SpeakingRate()
+        self._pauses = Pauses(options)
         self._free_at = 0.0  # stream time at which all speech so far has been played
         self._flushes = run.control.flushes
         self._failures = 0
@@ -105,16 +109,36 @@ class Speech:
                 return
             self._note_flush()
             if self._unwanted(units.waiting()[0]):
-                await self._drop(units.take(1))
+                await self._drop(self._take(1))
                 continue
-            moment = await self._turn(units.waiting()[0].item)
+            moment, held_s = await self._turn(units.waiting()[0].item)
             if self._unwanted(units.waiting()[0]):
                 continue
-            waiting = [stamped for stamped in units.waiting() if stamped.item.heard_s <= moment]
-            start = max(moment + self._first_sound.mean_s, self._free_at)
-            decided = plan([self._as_waiting(stamped.item) for stamped in waiting], start, self._options)
-            await self._skip(units.take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
-            await self._say(units.take(_of_one_voice(units.waiting()[: decided.take])), decided)
+            await self._say_next(self._ready(moment), max(moment + self._first_sound.mean_s, self._free_at), held_s)
+
+    async def _say_next(self, ready: Sequence[ReadingUnit], start: float, held_s: float) -> None:
+        """Say one or several of the ``ready`` units, which wait; a pause that was kept for ``held_s`` is no backlog."""
+        decided = plan([self._as_waiting(unit) for unit in ready], start - held_s, self._options)
+        await self._skip(self._take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
+        taken = self._take(_of_one_voice(self._units.waiting()[: decided.take]))
+        self._pauses.learn(start - held_s - taken[0].item.end)
+        group = [stamped.item for stamped in taken]
+        speech_s = sum(self._length.estimate_s(unit.text) for unit in group)
+        time = len(ready) == decided.skip + len(taken) and has_time(group, speech_s)
+        factor = self._speaking_rate.factor(group[0])
+        await self._say(taken, followed(decided, factor, time, self._options))
+
+    def _ready(self, moment: float) -> list[ReadingUnit]:
+        """List the units that wait and had been cut at a moment."""
+        return [stamped.item for stamped in self._units.waiting() if stamped.item.heard_s <= moment]
+
+    def _take(self, count: int) -> list[Stamped[ReadingUnit]]:
+        """Take the oldest units, and how their words were said."""
+        taken = self._units.take(count)
+        for stamped in taken:
+            self._speaking_rate.hear(stamped.item)
+            self._pauses.hear(stamped.item)
+        return taken
 
     async def _silence(self) -> None:
         """Wait until all that was said has been played: the session, and its sinks, must not end before."""
@@ -123,17 +147,29 @@ class Speech:
         while moment < self._free_at and self._control.generation == generation and not self._control.muted:
             moment = await self._time.reach(min(self._free_at, moment + _LOOK_S))
 
-    async def _turn(self, head: ReadingUnit) -> float:
-        """Wait until what is being spoken is nearly over, or not wanted any more; give the stream time."""
+    async def _turn(self, head: ReadingUnit) -> tuple[float, float]:
+        """Wait until what is being spoken is nearly over, or not wanted any more, and a pause has been kept.
+
+        Give the stream time, and for how long it was only the pause that was waited for.
+        """
         generation, moment = self._control.generation, self._time.now()
+        due, goal = math.inf, head.heard_s
         while True:
-            goal = max(head.heard_s, self._free_at - self._first_sound.lead_s(self._options.lead_s))
             moment = await self._time.reach(min(goal, moment + _LOOK_S))
             if self._control.generation != generation or self._control.muted:
                 self._free_at = moment  # what was being spoken was flushed
-                return moment
+                return moment, 0.0
+            begin = max(head.heard_s, self._free_at - self._first_sound.lead_s(self._options.lead_s))
+            if moment >= begin:
+                due = min(due, moment)
+            goal = max(begin, self._pause_end(moment) - self._first_sound.mean_s)
             if moment >= goal:
-                return moment
+                return moment, moment - due
+
+    def _pause_end(self, moment: float) -> float:
+        """Give the time before which the next unit should not begin: the end of a pause, if no other waits behind it."""
+        ready = self._ready(moment)
+        return self._pauses.end(ready[0], self._free_at) if len(ready) == 1 else -math.inf
 
     def _note_flush(self) -> None:
         """Let speech begin at once if what was to be played before it has been thrown away meanwhile."""

@@ -33,7 +33,7 @@ def test_rate_one_is_exact() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(length=st.integers(0, 100) | st.integers(0, 6000), rate=st.floats(1.0, 2.0))
+@given(length=st.integers(0, 100) | st.integers(0, 6000), rate=st.floats(0.9, 2.0))
 def test_every_length_down_to_nothing_has_its_length(length: int, rate: float) -> None:
     out = stretched(np.full(length, 0.5, np.float32), rate, RATE_HZ)
     assert abs(len(out) - length / rate) <= 1
@@ -41,14 +41,14 @@ def test_every_length_down_to_nothing_has_its_length(length: int, rate: float) -
     assert out.dtype == np.float32
 
 
-@pytest.mark.parametrize("rate", [1.05, 1.25])
+@pytest.mark.parametrize("rate", [0.92, 1.05, 1.25])
 @pytest.mark.parametrize("tone_hz", [80.0, 220.0, 900.0])
 def test_the_pitch_stays(tone_hz: float, rate: float) -> None:
     tone = (0.5 * np.sin(2 * np.pi * tone_hz * np.arange(2 * RATE_HZ) / RATE_HZ)).astype(np.float32)
     assert pitch_hz(stretched(tone, rate, RATE_HZ)) == pytest.approx(tone_hz, rel=0.01)
 
 
-@pytest.mark.parametrize("rate", [1.1, 1.25])
+@pytest.mark.parametrize("rate", [0.92, 1.1, 1.25])
 def test_onset_and_end_lie_where_the_rate_puts_them(rate: float) -> None:
     samples = np.concatenate([np.zeros(7000, np.float32), voice(0.8), np.zeros(5000, np.float32)])
     loud = np.flatnonzero(np.abs(stretched(samples, rate, RATE_HZ)) > 0.04)

@@ -30,14 +30,14 @@ def test_units_in_one_breath_are_one_text_with_a_space_between_and_the_number_of
     assert merged(units[1:2]) == units[1]
 
 
-@pytest.mark.parametrize("rate", [1.0, 1.25])
-def test_a_group_is_played_as_it_comes_hurried_or_not(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0.92, 1.0, 1.25])
+def test_a_group_is_played_as_it_comes_at_any_rate(rate: float) -> None:
     group = SpokenGroup([unit(0, "hola")], Plan(0, 1, rate, 0.0))
     chunks = [SpeechChunk(0, np.full(size, 0.1, np.float32), 1000, size == 600) for size in (1000, 1000, 600)]
     played = [len(group.played(chunk)) for chunk in chunks]
     assert sum(played) == round(2600 / rate)
     for heard, given in zip(accumulate(len(chunk.samples) for chunk in chunks), accumulate(played), strict=True):
-        assert heard / rate - 60 < given <= round(heard / rate)
+        assert heard / rate - 65 < given <= round(heard / rate)
     assert group.natural_s == 2.6
 
 
