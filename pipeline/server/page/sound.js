@@ -4,6 +4,7 @@ import { HZ } from './connection.js';
 const JITTER_S = 0.15; // ahead of playback after each silence
 const LAST_MS = 500; // for the last block
 const DUCKED = 0.25; // the original while the translation speaks
+const OPENING_MS = 10000; // of the output device
 
 export class Sound {
   constructor() {
@@ -32,8 +33,16 @@ export class Sound {
     };
     this.inputMeter = this.context.createAnalyser();
     this.connect();
+    await this.run();
     if (this.file) this.file.start();
-    await this.context.resume();
+  }
+
+  // Start the clock of the audio context, which stands still in a browser without an output.
+  async run() {
+    const stuck = new Promise((_, refuse) => { this.opening = setTimeout(() => refuse(new Error(
+      'The browser has no sound output, without which it hears nothing either: connect one, or choose it in the settings of the system.')), OPENING_MS); });
+    await Promise.race([this.context.resume(), stuck]);
+    clearTimeout(this.opening);
   }
 
   connect() {
