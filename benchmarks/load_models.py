@@ -19,7 +19,7 @@ from benchmarks.load_playback import EVERY_S
 from benchmarks.load_sessions import Piece, Translate
 from benchmarks.mt_speed import loaded_model, random_prompts, record_steps, search_units
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.cuda_stream import take_stream
+from models.cuda import take_stream
 from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine_loop import EngineLoop

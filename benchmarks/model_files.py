@@ -169,14 +169,14 @@ def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
 
 
 def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    from models.tts.hub import hub_folder  # noqa: PLC0415
+    from models.downloads import hub_folder  # noqa: PLC0415
 
     if folder := hub_folder(chosen.model, "speech_tokenizer/config.json"):
         yield _named(chosen.model), folder
 
 
 def _omnivoice(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    from models.tts.hub import hub_folder  # noqa: PLC0415
+    from models.downloads import hub_folder  # noqa: PLC0415
 
     if folder := hub_folder(chosen.model, "audio_tokenizer/model.safetensors"):
         yield _named(chosen.model), folder

@@ -14,8 +14,7 @@ import torch
 from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.device import timed, wait_for
-from models.cuda_stream import leave_out_cudnn_attention
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder, leave_out_cudnn_attention
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels

@@ -27,10 +27,10 @@ from benchmarks.omnivoice_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.other_python import run_script
 from models.mt.checkpoint import choose_device
 from models.tts.omnivoice import OmniVoice
-from models.tts.omnivoice.duration import estimated_frames
 from models.tts.omnivoice.engine import Engine, Spoken, Unit
 from models.tts.omnivoice.loading import load_engine
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
+from models.tts.omnivoice.speaking import estimated_frames
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 

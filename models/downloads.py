@@ -1,14 +1,15 @@
-"""Checks of downloaded files, and errors that tell whether the network, the disk or the file is at fault."""
+"""Downloads: checkpoints of the model hub, checks of files, and errors that tell if network, disk or file is at fault."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.contracts import Progress
 from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, message_of
 
 ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
@@ -86,3 +87,31 @@ def settle(part: Path, target: Path, sha256: str, source: str) -> None:
         raise WrongFile(f"{source} is another file than {target.name}: its SHA-256 is {found[:12]}…, not {sha256[:12]}…")
     with writing(target):
         part.replace(target)
+
+
+def hub_folder(model: str, last: str) -> Path | None:
+    """Find a checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the hub's cache with ``last``.
+
+    ``last`` is a file that came last, so that a download that was broken off is not taken for a checkpoint.
+    """
+    folder = Path(model).expanduser()
+    if (folder / "config.json").exists():
+        return folder
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")
+    found = sorted((path for path in snapshots if (path / last).exists()), key=lambda path: (path / last).stat().st_mtime)
+    return found[-1] if found else None
+
+
+def fetch_snapshot(model: str, files: Sequence[str], progress: Progress) -> None:
+    """Download the ``files`` (patterns) of a model from the hub; raises typed errors as `not_fetched` words them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    progress(f"downloading {model}", 0.0)
+    try:
+        snapshot_download(model, allow_patterns=list(files))
+    except (HfHubHTTPError, OSError) as error:
+        raise not_fetched(model, error, ANOTHER_DISK) from error
+    progress(f"downloaded {model}", 1.0)

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from models.graph_capture import Work
+from models.cuda import Work
 from tests.tape import NotRecordable, check
 
 CUDA = torch.device("cuda:0")

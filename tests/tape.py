@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from models.graph_capture import Work
+from models.cuda import Work
 
 aten = torch.ops.aten
 REFUSED = {

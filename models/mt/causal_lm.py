@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.cuda import CudaRecorder, Recorder
 from models.gpu_memory import on_gpu
-from models.graph_capture import CudaRecorder, Recorder
 from models.mt.catalog import Entry
 from models.mt.checkpoint import CheckpointBackend, gpu_memory, load_checkpoint, missing_chat_template, recorded_memory
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import PROMPTS, Chat
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
-from models.mt.steps.prefill import Model
+from models.mt.steps.key_values import Model
 from models.mt.steps.step_models import CausalStepModel, end_tokens, never
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import Missing, TranslationRequest

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from models.cuda_stream import leave_out_cudnn_attention, take_stream
+from models.cuda import leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import count_elements, number_bytes, on_gpu
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator

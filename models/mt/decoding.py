@@ -2,7 +2,7 @@
 
 A model that obeys its prompt costs nothing extra. Only where a hard term is missing or something banned was said is the
 text searched again with the terms inside the search, which then cannot leave them out: in one batch from the source as it
-is and from the source with the missing terms in it (`models.mt.code_switching`), and the likelier text is taken.
+is and from the source with the missing terms in it (`models.mt.terms.constraints`), and the likelier text is taken.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.mt.code_switching import code_switched
 from models.mt.quality_checks import lost_numbers, problems
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
-from models.mt.terms.constraints import Constraints, constraints_of
+from models.mt.terms.constraints import Constraints, code_switched, constraints_of
 from models.mt.terms.continuations import refuse_unwritable
 from models.mt.terms.vocabulary import Vocabulary, text_of_tokens
 from pipeline.contracts import Term, Translation, TranslationRequest

@@ -11,7 +11,7 @@ from models.mt.catalog import Entry
 from models.mt.checkpoint import PACKAGES, CheckpointBackend, gpu_memory, load_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import LANGUAGE_TAGS, tag_ids
-from models.mt.steps.prefill import Model
+from models.mt.steps.key_values import Model
 from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import TranslationRequest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.cuda_stream import leave_out_cudnn_attention
+from models.cuda import leave_out_cudnn_attention
 
 
 @pytest.fixture(autouse=True)

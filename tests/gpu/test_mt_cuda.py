@@ -5,11 +5,11 @@ import random
 import pytest
 import torch
 
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
-from models.mt.steps.prefill import prefill
+from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton
 from tests.mt_models import END, random_model

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
-from models.tts.omnivoice.duration import estimated_frames
 from models.tts.omnivoice.engine import Unit
 from models.tts.omnivoice.loading import load_engine
+from models.tts.omnivoice.speaking import estimated_frames
 from tests.omnivoice_parts import run
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

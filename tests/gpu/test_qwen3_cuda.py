@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.tts_checkpoint import write_checkpoint
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder
 from models.tts.qwen3 import loading
 from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.engine import Engine

@@ -5,8 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from models.mt.bergamot.marian_file import read_marian_file
-from models.mt.bergamot.shortlist import read_shortlist
+from models.mt.bergamot.marian_file import read_marian_file, read_shortlist
 from pipeline.errors import ModelError
 from tests.marian_files import MULTIPLIER, SETTINGS, random_tensors, write_marian, write_shortlist
 

@@ -16,9 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.film_made import make_film
 from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
 from models.vision.names import names_in
-from models.vision.pictures import alike, decoded, looks
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
-from models.vision.worker import serve
+from models.vision.worker import alike, decoded, looks, serve
 from pipeline.cli import main
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, DeviceError, ModelError

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 import torch
 
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder
 from tests.tape import NotRecordable, TapeRecorder
 
 

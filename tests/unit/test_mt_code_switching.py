@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.mt.code_switching import code_switched
+from models.mt.terms.constraints import code_switched
 from pipeline.contracts import Term, TranslationRequest
 
 SOURCE = "send the final invoice, the invoice!"

@@ -10,7 +10,7 @@ from models.mt.search.device_transfer import pack, unpack
 from models.mt.steps.fixed_step import Bucket
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.gpu_kernels import use_few_kernels
-from models.mt.steps.prefill import prefill
+from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton
 from pipeline.errors import ModelError

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
-from models.tts.omnivoice import cuda_graphs
-from models.tts.omnivoice.cuda_graphs import GraphSteps
-from models.tts.omnivoice.duration import estimated_frames
+from models.tts.omnivoice import loading
+from models.tts.omnivoice.loading import GraphSteps
 from models.tts.omnivoice.prompt import closed, joined
 from models.tts.omnivoice.rows import Generation, draw_noise, schedule
+from models.tts.omnivoice.speaking import estimated_frames
 from pipeline.errors import ModelError
 from tests.omnivoice_parts import PACKAGE, Parts, finish, run
 from tests.tape import TapeRecorder
@@ -110,8 +110,8 @@ def test_a_unit_too_large_for_its_memory_is_refused(parts):
 
 
 def test_recorded_steps_are_the_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda_graphs, "PREFIXES", (96,))
-    monkeypatch.setattr(cuda_graphs, "FRAMES", (50, 80))
+    monkeypatch.setattr(loading, "PREFIXES", (96,))
+    monkeypatch.setattr(loading, "FRAMES", (50, 80))
     parts = Parts(write_checkpoint(tmp_path), steps=5)
     engine = parts.engine(3, spare=1)  # recorded are 1, 2 and 3 rows: some have less
     with torch.inference_mode():

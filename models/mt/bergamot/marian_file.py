@@ -1,15 +1,15 @@
-"""Marian's binary model files: named tensors, of which the large ones are in 8 bits, and the network's description.
+"""Marian's binary files: models, which are named tensors and the network's description, and lexical shortlists.
 
-Layout (marian `common/binary.cpp`): version, count, headers (name length, type, shape length, data length), names, shapes,
-padding, data. An 8-bit tensor (``intgemm8``) is followed by the float by which its values were multiplied, and its matrix
-is stored with a row for each output.
+Layout of a model (marian `common/binary.cpp`): version, count, headers (name length, type, shape length, data length),
+names, shapes, padding, data. Large tensors are in 8 bits (``intgemm8``): one is followed by the float by which its values
+were multiplied, and its matrix is stored with a row for each output.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from pipeline.errors import ModelError
 
 Floats: TypeAlias = NDArray[np.float32]
+Tokens: TypeAlias = NDArray[np.int64]
 Found = TypeVar("Found")
 VERSION = 1
 DESCRIPTION = "special:model.yml"
+SHORTLIST = 0xF11A48D5013417F5
+ALIGNED = 8  # Marian fills its lists up to a multiple, so its choice among unlikely tokens depends on it
 
 
 class Kind:
@@ -116,3 +119,45 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, data: bytes) -> NDArra
             return Int8Matrix(np.frombuffer(data, np.int8, count).reshape(rows), multiplier)
         case _:
             raise ValueError(f"{name} is of the type {kind:#x}; only float32 and portable 8 bits (intgemm8) are read")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortlist:
+    """The few tokens that a source can be translated with, which are all that the output layer scores.
+
+    For each source token the file (Marian's ``--shortlist``, binary form) names its likeliest translations; the most
+    ``frequent`` tokens are in every list. ``starts`` uint64 [source tokens + 1] are where the tokens of each source token
+    begin in ``tokens`` uint32.
+    """
+
+    frequent: int
+    starts: NDArray[np.uint64]
+    tokens: NDArray[np.uint32]
+    size: int  # of the target vocabulary
+
+    def of(self, source: Iterable[int], also: Iterable[int]) -> Tokens:
+        """Return the tokens to score for a source, ``also`` among them, in order."""
+        chosen = np.zeros(self.size, dtype=bool)
+        chosen[: self.frequent] = True
+        for token in set(source):
+            chosen[self.tokens[int(self.starts[token]) : int(self.starts[token + 1])]] = True
+        chosen[list(also)] = True
+        lacking = -int(chosen.sum()) % ALIGNED
+        chosen[self.frequent + np.flatnonzero(~chosen[self.frequent :])[:lacking]] = True
+        return np.flatnonzero(chosen)
+
+
+def read_shortlist(path: Path, size: int) -> Shortlist:
+    """Read the list for a target vocabulary of ``size`` tokens; raises `ModelError` for another or a damaged file."""
+    try:
+        data = path.read_bytes()
+        magic, _, frequent, _, words, count = struct.unpack_from("<6Q", data)
+        if magic != SHORTLIST:
+            raise ValueError("it does not begin as such a file does")
+        starts = np.frombuffer(data, np.uint64, words, 48)
+        tokens = np.frombuffer(data, np.uint32, count, 48 + 8 * words)
+        if int(starts[-1]) != count or np.any(starts[1:] < starts[:-1]) or np.any(tokens >= size):
+            raise ValueError("its lists are not in order, or of another vocabulary")
+        return Shortlist(frequent, starts, tokens, size)
+    except (OSError, struct.error, ValueError, IndexError) as error:
+        raise ModelError(f"{path} cannot be read as a lexical shortlist: {error}", hint="fetch the file again") from error

@@ -10,9 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.mt.bergamot.marian_file import Floats, read_marian_file
+from models.mt.bergamot.marian_file import Floats, read_marian_file, read_shortlist
 from models.mt.bergamot.network import Network
-from models.mt.bergamot.shortlist import read_shortlist
 from models.mt.decoding import Prompt
 from models.mt.search.model_interface import never_written
 from models.mt.terms.vocabulary import Vocabulary, from_sentencepiece

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cuda_stream import sent
+from models.cuda import sent
 from models.mt.search.beam_row import FAR, Row
 from models.mt.search.host_transfer import Fetched, StepInputs, places
 

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from models.mt.steps.beam_cache import cache_of
+from models.mt.steps.key_values import cache_of
 from models.mt.steps.step_models import log_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.graph_capture import Recorder
-    from models.mt.steps.prefill import Model, Prefilled
+    from models.cuda import Recorder
+    from models.mt.steps.key_values import Model, Prefilled
 
 Module: TypeAlias = Any  # torch is not analyzed
 

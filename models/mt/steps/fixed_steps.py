@@ -7,13 +7,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from models.mt.steps.fixed_step import Bucket, FixedStep
-from models.mt.steps.prefill import Model, prefill
+from models.mt.steps.key_values import Model, prefill
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.graph_capture import Recorder
+    from models.cuda import Recorder
 
 LEAST_ROWS = 4  # one text at beam 4; a step of fewer rows, such as a draft's one, reads the same weights and is not faster
 LENGTHS = ((160, 96), (320, 192))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.steps.prefill import Model
+    from models.mt.steps.key_values import Model
 
 _GROUPED = "sdpa_grouped"
 

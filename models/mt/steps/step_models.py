@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models.mt.search.model_interface import never_written
-from models.mt.steps.beam_cache import fork
-from models.mt.steps.prefill import Model, Prefilled, padded, prefill
+from models.mt.steps.key_values import Model, Prefilled, fork, padded, prefill
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.tts.blocks.kernels import Attend, Linear, pack_linear
-from models.tts.checkpoint import Tensors
-from models.tts.transformer_shape import TransformerShape
+from models.tts.checkpoint import Tensors, TransformerShape
 
 
 @dataclass(frozen=True, slots=True)

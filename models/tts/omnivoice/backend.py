@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from models.downloads import fetch_snapshot, hub_folder
 from models.gpu_memory import count_elements, number_bytes, on_gpu
-from models.tts.engine_task import turned
-from models.tts.hub import fetch_snapshot, hub_folder
+from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
 from models.tts.omnivoice.languages import MEASURED, UNMEASURED
 from models.tts.omnivoice.style import attributes

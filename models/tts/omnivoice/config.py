@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from models.tts.checkpoint import Section, read_section
-from models.tts.transformer_shape import TransformerShape, read_shape
+from models.tts.checkpoint import Section, TransformerShape, read_section, read_shape
 from pipeline.errors import ModelError
 
 AUDIO_TOKENIZER = "audio_tokenizer"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.cuda_stream import leave_stream, sent
+from models.cuda import leave_stream, sent
 from models.tts.omnivoice.audio_tokenizer import AudioDecoder
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.decoding import MaskedModel

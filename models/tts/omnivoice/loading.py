@@ -1,24 +1,34 @@
-"""Loading of a checkpoint folder into an engine that is warm."""
+"""Loading of a checkpoint folder into an engine that is warm; its steps are captured as CUDA graphs where that is asked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from models.cuda_stream import leave_out_cudnn_attention, take_stream
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder, Recorder, Work, at_least, halving, leave_out_cudnn_attention, sent, take_stream
 from models.tts.checkpoint import Tensors
-from models.tts.devices import choose_device, choose_dtype
+from models.tts.engines import choose_device, choose_dtype
 from models.tts.omnivoice.audio_tokenizer import AudioDecoder, load_audio_decoder, load_codebooks
-from models.tts.omnivoice.config import AUDIO_TOKENIZER, UNUSED, read_model_config, read_tokenizer_config
-from models.tts.omnivoice.cuda_graphs import GraphSteps
+from models.tts.omnivoice.config import (
+    AUDIO_TOKENIZER,
+    MOST_FRAMES,
+    POSITIONS,
+    UNUSED,
+    read_model_config,
+    read_tokenizer_config,
+)
 from models.tts.omnivoice.decoding import MaskedModel, load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer
-from models.tts.omnivoice.rows import Generation
+from models.tts.omnivoice.rows import Generation, Rows
 from models.tts.omnivoice.voice_encoder import VoiceEncoder, load_voice_encoder
 from pipeline.errors import ModelError
+
+PREFIXES = (128, 192, 256, 384, 512, POSITIONS)
+FRAMES = (50, 100, 200, MOST_FRAMES)
+"""Sizes in which steps are captured."""
 
 _WARM_UP_FRAMES = 25
 
@@ -74,3 +84,37 @@ def _warm_up(engine: Engine, text: PromptTokenizer) -> None:
         for spoken in engine.turn():
             if spoken.error is not None:
                 raise spoken.error
+
+
+class GraphSteps:
+    """Steps captured beforehand in a few sizes, largest first: one launch for a step of a whole batch.
+
+    Rows, prompts and frames are padded to the next captured size. Padding never reaches real rows: rows do not see each
+    other, what is behind a row's prompt and frames is masked, and the last of ``rows`` is spare and takes the place of
+    those that are not there.
+    """
+
+    def __init__(self, model: MaskedModel, rows: Rows, recorder: Recorder) -> None:
+        self._spare = len(rows.step) - 1
+        self._counts = halving(self._spare)
+        self._chosen = torch.full((self._spare,), self._spare, device=rows.step.device)
+
+        def record(count: int, prefix: int, frames: int) -> Work:
+            chosen = self._chosen[:count]
+            return recorder.record(lambda: model.step(rows, chosen, prefix, frames))
+
+        self._steps = {
+            (count, prefix, frames): record(count, prefix, frames)
+            for count in self._counts
+            for prefix in reversed(PREFIXES)
+            for frames in reversed(FRAMES)
+        }
+
+    def step(self, units: Sequence[Unit]) -> None:
+        """Advance the units by one step."""
+        count = at_least(self._counts, len(units))
+        prefix = at_least(PREFIXES, max(len(unit.prompt) for unit in units))
+        frames = at_least(FRAMES, max(unit.frames for unit in units))
+        rows = [unit.row for unit in units] + [self._spare] * (count - len(units))
+        self._chosen[:count].copy_(sent(torch.tensor(rows), self._chosen.device))
+        self._steps[count, prefix, frames]()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from models.tts.clip import check_clip
-from models.tts.devices import refusing_when_full
+from models.tts.engines import refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.engine_loop import EngineLoop
 from models.tts.omnivoice.languages import tag_of

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.downloads import fetch_snapshot, hub_folder
 from models.gpu_memory import count_elements, number_bytes, on_gpu
-from models.tts.engine_task import turned
-from models.tts.hub import fetch_snapshot, hub_folder
+from models.tts.engines import turned
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
     LANGUAGES,

@@ -14,8 +14,7 @@ from itertools import accumulate, pairwise, product
 import torch
 from torch import Tensor
 
-from models.cuda_stream import new_stream
-from models.graph_capture import Recorder, Work, at_least, halving
+from models.cuda import Recorder, Work, at_least, halving, new_stream
 from models.tts.qwen3.config import CODE_GROUPS
 from models.tts.qwen3.eager import EagerExecutor, LoadedModel, PendingFrames
 from models.tts.qwen3.prompt import Prompt

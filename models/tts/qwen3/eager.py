@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.cuda_stream import leave_stream, sent
+from models.cuda import leave_stream, sent
 from models.tts.qwen3.codec import CodecDecoder
 from models.tts.qwen3.codec_state import CodecState
 from models.tts.qwen3.frame import SpeechModel

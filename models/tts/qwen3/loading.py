@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 
-from models.cuda_stream import leave_out_cudnn_attention, take_stream
-from models.graph_capture import CudaRecorder
+from models.cuda import CudaRecorder, leave_out_cudnn_attention, take_stream
 from models.tts.checkpoint import Tensors
-from models.tts.devices import choose_device, choose_dtype
+from models.tts.engines import choose_device, choose_dtype
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor

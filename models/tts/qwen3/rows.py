@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models.tts.checkpoint import TransformerShape
 from models.tts.qwen3.config import CODE_GROUPS, ModelConfig
 from models.tts.qwen3.sampler import FIRST_END_FRAME
-from models.tts.transformer_shape import TransformerShape
 
 NEVER = 2**62
 """Frame number beyond all others: speech may not end before it."""

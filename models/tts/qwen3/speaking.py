@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.tts.devices import refusing_when_full
+from models.tts.engines import refusing_when_full
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
 from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.tts.clip import check_clip
-from models.tts.devices import refusing_when_full
+from models.tts.engines import refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.errors import refuse_cloning, refuse_language, refuse_preset

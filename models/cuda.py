@@ -1,7 +1,7 @@
-"""Capture of fixed sequences of tensor operations, replayed with one launch (CUDA graphs).
+"""CUDA for the threads that own models: streams, copies that do not wait, attention kernels, and captured graphs.
 
 A decoding step of a model this size is thousands of small kernels; launching them one by one takes the host longer than the
-GPU needs to run them.
+GPU needs to run them. A captured graph is a fixed sequence of them, replayed with one launch.
 """
 
 from __future__ import annotations
@@ -10,16 +10,62 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from models.cuda_stream import new_stream
-
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 _ONE_AT_A_TIME = Lock()
 """Lock of captures: beginning one waits for the device (`torch.cuda.graph`), which breaks another in the same process."""
 
 Work = Callable[[], None]
 """Work on tensors that stay in place. It may neither wait for the device nor depend on values read there."""
+
+
+def new_stream(device: torch.device) -> torch.cuda.Stream:
+    """Make a stream whose work precedes that of torch's default one."""
+    import torch
+
+    return torch.cuda.Stream(device, priority=-1)
+
+
+def take_stream(device: torch.device) -> None:
+    """Give this thread a CUDA stream of its own, beside other threads' and before the default one.
+
+    Call it once this thread has put on the device all that the stream is to use. On a CPU nothing changes.
+    """
+    if device.type != "cuda":
+        return
+    import torch
+
+    # Only this thread's work so far: to wait for the whole device would break a recording of another thread.
+    torch.cuda.current_stream(device).synchronize()
+    torch.cuda.set_stream(new_stream(device))
+
+
+def leave_stream(device: torch.device) -> None:
+    """Wait for this thread's work on a GPU: its memory may then be freed and given to others."""
+    if device.type != "cuda":
+        return
+    import torch
+
+    torch.cuda.current_stream(device).synchronize()
+
+
+def sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """Copy the host's ``numbers`` to ``device`` without waiting until they are there."""
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
+
+
+def leave_out_cudnn_attention() -> None:
+    """Keep torch, in this process, from cuDNN's attention, which newer versions take first on an H100 or B200.
+
+    It makes a plan for every shape it has not seen on a thread (``aten/src/ATen/native/cudnn/MHA.cpp``), and here a shape
+    changes with every step, batch and prompt. Others measured 23 to 37 ms a plan and 0.44 s for all of a Qwen3's layers
+    (https://github.com/modelscope/FunASR/issues/3704, torch 2.11 on a B200); it has not been measured with these models.
+    """
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 class Recorder(Protocol):

@@ -1,12 +1,14 @@
-"""Device and type of numbers of a speech model by its settings, and what is said when a GPU's memory is full."""
+"""Parts that speech engines share: device and type of numbers by the settings, full memory, and the task of an engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import BadInput, DeviceError, ModelError
+from pipeline.lane import Lane
 
 if TYPE_CHECKING:
     import torch
@@ -52,3 +54,30 @@ def refusing_when_full(purpose: str) -> Iterator[None]:
             f"the GPU has no memory left {purpose}; sessions that are open go on",
             hint="close other programs on it, or synthesizer.sessions=1",
         ) from error
+
+
+@asynccontextmanager
+async def turned(
+    loop: Coroutine[Any, Any, None], lane: Lane, close: Callable[[], None]
+) -> AsyncIterator[asyncio.TaskGroup]:
+    """Run an engine's ``loop`` while its user has it, then ``close`` it on its lane; gives the group of its task.
+
+    An error of the user comes out as it is, not in a group. Raises `ModelError` for a device that fails again at the end.
+    """
+    failure: Exception | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            turning = tasks.create_task(loop)
+            try:
+                yield tasks
+            except Exception as error:  # a border: raised again below, and not as a group
+                failure = error
+            finally:
+                turning.cancel()
+    finally:
+        try:
+            await lane.free(close)
+        except RuntimeError as error:  # a GPU that has failed says so again
+            failure = failure or ModelError(f"the device of the speech model has failed: {error}")
+    if failure is not None:
+        raise failure
