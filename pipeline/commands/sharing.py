@@ -16,7 +16,8 @@ def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
     sharing.add_argument(
         "--bus",
         metavar="URL",
-        help="publish events on a Redis stream: redis://HOST:6379, or rediss:// for TLS; naming it is asking for it",
+        help="publish events on a Redis stream: redis://HOST:6379, or rediss:// for TLS (?ssl_ca_certs=FILE: an authority "
+        "of your own); naming it is asking for it",
     )
     sharing.add_argument(
         "--webhook",

@@ -25,6 +25,7 @@ SWEPT_S = 3600.0  # between deletions of what is too old
 SCHEMES = ("redis://", "rediss://")
 TOO_OLD = "it is older than Redis 6.2"
 _REASONS = {  # by the library's class, or a mark in the text where it has none
+    "certificate verify failed": "its certificate is not trusted, or is another's",
     "TimeoutError": "no answer in time",
     "ConnectionError": "it cannot be reached",
     "OutOfMemoryError": "its memory is full",
