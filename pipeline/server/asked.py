@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import BadInput, SeveralMistakes, TranslateLiveError
@@ -26,6 +28,7 @@ LANGUAGE, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
     "session.translate_live.hints_url",
 )
 """Fields that errors name, as OpenAI's protocol and our extension of it call them."""
+NOBODYS = VoiceStore(Path(os.devnull))  # holds no voice
 UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
 LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate"}
 
@@ -188,17 +191,19 @@ def with_hints(before: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
 def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") -> ResolvedRequest:
     """Hold the wishes against the profile and the client's rights; raises `Rejected`.
 
-    A voice is the client's own, by the id of its ``key``, before one of the server's, whose names are not told.
+    A voice is the client's own, by the id of its ``key``, before one of the server's, whose names are not told: who may not
+    speak with a person's voice is answered as if there were none.
     """
     try:
-        own, servers = key_store(key), VoiceStore()
-        store = servers if servers.has(asked.voice) and not (key and own.has(asked.voice)) else own
-        if asked.voice:
-            _check_voice(asked, store, may_clone=may_clone)
-        return _with_less(asked, profile, store)
+        if asked.voice == SAME:
+            _check_same(asked, may_clone=may_clone)
+        return _with_less(asked, profile, _store(asked.voice, key) if may_clone else NOBODYS)
     except Rejected:
         raise
     except TranslateLiveError as error:
+        if error.code in UNKNOWN_VOICE and not may_clone:
+            told = f"there is no preset {asked.voice!r}, and this key may not speak with a person's own voice"
+            raise Rejected("invalid_event", told, param=VOICE) from error
         translated = {target for _, target in profile.backends.translator.pairs()}
         unknown = [target for target in (asked.target, *asked.further) if known_code(target, translated) not in translated]
         if unknown:
@@ -225,11 +230,16 @@ def _language(error: TranslateLiveError) -> Rejected:
     return Rejected("invalid_language", message_of(error), param=LANGUAGE)
 
 
-def _check_voice(asked: Asked, store: VoiceStore, *, may_clone: bool) -> None:
-    learned = asked.voice == SAME or store.has(asked.voice)
-    if learned and not may_clone:
+def _store(voice: str, key: str) -> VoiceStore:
+    """Find the store of a voice: the key's own, or the server's."""
+    own, servers = key_store(key), VoiceStore()
+    return servers if servers.has(voice) and not (key and own.has(voice)) else own
+
+
+def _check_same(asked: Asked, *, may_clone: bool) -> None:
+    if not may_clone:
         raise Rejected("invalid_event", "this key may not speak with a person's own voice", param=VOICE)
-    if asked.voice == SAME and not asked.consent:
+    if not asked.consent:
         told = "the speaker's own voice needs their consent: translate_live.consent"
         raise Rejected("invalid_event", told, param=VOICE)
 

@@ -72,7 +72,8 @@ class Connection:
         try:
             self._writer.put(self._dialect.created())
             async with self._tasks as tasks:
-                for work in (self._write, self._read, self._watch, self._sessions.follow_others):
+                sessions = self._sessions
+                for work in (self._write, self._read, self._watch, sessions.follow_others, sessions.end_unheard):
                     tasks.create_task(work())
         except* Leave as group:
             leave = first_of(group)

@@ -59,6 +59,7 @@ class Sessions:
         self._start_ms = 0
         self._picture = b""  # the newest, for a session that has yet to begin
         self._paused = self._muted = self._blind = False
+        self._unheard = asyncio.Event()  # it is finished, and there is no audio to end
         self._stirred = asyncio.Event()  # somebody came, went or changed in the room
         if seat is not None:
             seat.session, seat.changed = dialect.id, self._stirred.set
@@ -154,7 +155,7 @@ class Sessions:
             if leave.code == GOING_AWAY and self._session is not None:
                 self._session.stop()
         else:
-            self._tasks.create_task(self._end(leave, self._talking))
+            self._unheard.set()
 
     async def close(self) -> None:
         """Finish the recording, if there is one; the connection has ended."""
@@ -166,6 +167,12 @@ class Sessions:
         self._writer.put(self._dialect.failed(error))
         await self._writer.drained()
         raise Leave(code, error.code)
+
+    async def end_unheard(self) -> None:
+        """End a connection that is finished while no session runs; a task of its own, since the others may be ending."""
+        await self._unheard.wait()
+        assert self._finishing is not None
+        await self._end(self._finishing, self._talking)
 
     async def follow_others(self) -> None:
         """Follow who came, went or changed in the room; a task of this connection, so that theirs cannot fail by it."""

@@ -73,8 +73,14 @@ async def test_a_voice_from_its_consent_to_its_end(data):
         (data / "voices" / "annas" / "voice.json").write_text("{}")  # one of the operator's
         with pytest.raises(Rejected, match="no voice 'anna'$|no voice 'anna';(?!.*annas)"):
             resolved(Asked("es", voice="anna"), profile, may_clone=True, key="other")
-        with pytest.raises(Rejected, match="may not speak"):
-            resolved(Asked("es", voice="anna"), profile, may_clone=False, key="studio")
+        told = set()
+        for name in ("anna", "annas", "nobody"):  # of the key, of the operator, of none
+            with pytest.raises(Rejected, match="may not speak") as error:
+                resolved(Asked("es", voice=name), profile, may_clone=False, key="studio")
+            told.add((error.value.code, error.value.param, error.value.message.replace(repr(name), "N")))
+            (less,) = resolved(Asked("es", voice=name, any_voice=True), profile, may_clone=False, key="studio").notices
+            told.add(less.replace(repr(name), "N"))
+        assert len(told) == 2, "nobody learns which voices there are"
         assert (await post(http)).status_code == 400, "the name is taken"
         assert (await post(http, replace="true")).status_code == 201
         assert (await http.delete("/v1/voices/anna")).json()["deleted"] is True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import numpy as np
 import pytest
@@ -20,7 +20,9 @@ from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
+from pipeline.server.service import Limits
 from pipeline.server.turns import Turns
+from tests.scripted import Keep
 from tests.serving import make_service
 from tests.unit.test_server_connection import Socket
 
@@ -258,6 +260,36 @@ async def test_who_comes_or_goes_while_anothers_connection_closes_is_not_ended_b
         await leave(cy, di)
         assert cy.heard("Di") == list(range(24, 30))
         assert rooms.service.admission.active == 0
+
+
+@looptime
+async def test_a_drain_finishes_the_others_while_one_connection_is_ending() -> None:
+    class Slow:
+        async def put(self, event) -> None:
+            pass
+
+        async def close(self) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(20)
+            await asyncio.sleep(0.4)  # it takes its time also when it is cancelled
+
+    async with hall() as rooms:
+        rooms.service.limits = Limits(drain_s=0.1)
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        hers = ana.of("session.created")[0]["session"]["id"]
+        rooms.service.sinks += [lambda session, key: Slow() if session == hers else Keep()]
+        cy, di = await rooms.join("s", "Cy", "en"), await rooms.join("s", "Di", "es")
+        await asyncio.gather(ana.count(0, 6), cy.count(0, 6))
+        bo.vanish()
+        await asyncio.sleep(1)  # nobody needs what Ana says any more: her session says what it has heard
+        for _ in range(200):  # too many events
+            ana.send("translate_live.ping")
+        await asyncio.sleep(0.1)
+        assert (ana.errors(), ana.serving.done()) == (["rate_limited"], False)
+        await rooms.service.drain()
+        assert ana.closed[0] == 4029
+        assert cy.closed[0] == di.closed[0] == 1001
+        assert di.heard() == list(range(6))
 
 
 @looptime
