@@ -164,6 +164,9 @@ def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     from models.model_files import models_folder  # noqa: PLC0415
 
     folder = Path(chosen.folder).expanduser() if chosen.folder else models_folder() / "piper"
+    if not chosen.model:
+        yield "piper", folder
+        return
     own = chosen.model.endswith(".onnx")
     yield Path(chosen.model).name, Path(chosen.model).expanduser() if own else folder / f"{chosen.model}.onnx"
 

@@ -78,13 +78,18 @@ def folder_size(folder: Path) -> int:
     return sum(length(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names)
 
 
-def settle(part: Path, target: Path, sha256: str, source: str) -> None:
-    """Make a whole download the file in one step, or remove it and raise `WrongFile` when its SHA-256 is another."""
+def settle(part: Path, target: Path, digest: str, source: str) -> None:
+    """Make a whole download the file in one step, or remove it and raise `WrongFile` when its ``digest`` is another.
+
+    That is a SHA-256, or an MD5 as ``md5:…``.
+    """
+    wanted = digest.removeprefix("md5:")
+    kind, name = ("sha256", "SHA-256") if wanted == digest else ("md5", "MD5")
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        found = hashlib.file_digest(file, kind).hexdigest()
+    if found != wanted:
         part.unlink()
-        raise WrongFile(f"{source} is another file than {target.name}: its SHA-256 is {found[:12]}…, not {sha256[:12]}…")
+        raise WrongFile(f"{source} is another file than {target.name}: its {name} is {found[:12]}…, not {wanted[:12]}…")
     with writing(target):
         part.replace(target)
 

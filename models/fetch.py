@@ -183,7 +183,7 @@ def _part(folder: Path, file: ModelFile) -> Path:
 
 
 def _settle(folder: Path, file: ModelFile, source: str, tally: Tally) -> None:
-    settle(_part(folder, file), folder / file.path, file.sha256, source)
+    settle(_part(folder, file), folder / file.path, file.digest, source)
     tally.done += file.size
 
 
@@ -217,10 +217,10 @@ def _alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Fetch models of the table into a folder, with all voices; returns the exit code."""
+    """Fetch models of the table into a folder, with all voices; returns the exit code. Piper's voices only by name."""
     parser = argparse.ArgumentParser(prog="python -m models.fetch", description="Fetch model files into a folder.")
     parser.add_argument("folder", help=f"what {FOLDER_VARIABLE} is to name")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(table()))
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{', '.join(table())} (all but the last)")
     parser.add_argument("--source", default="", help=f"{SOURCES} (the first, then the second)")
     arguments = parser.parse_args(words)
     os.environ[FOLDER_VARIABLE] = arguments.folder
@@ -232,7 +232,8 @@ def main(words: Sequence[str] | None = None) -> int:
             told[what] = share + 0.1 if share < 0.9 else max(1.0, share)
 
     try:
-        fetch_each(arguments.models or table(), progress, set(VOICES.values()), arguments.source)
+        voices = {*VOICES.values(), *(key for file in table().get("piper", ()) for key in file.keys)}
+        fetch_each(arguments.models or (name for name in table() if name != "piper"), progress, voices, arguments.source)
     except TranslateLiveError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from models.downloads import length
+from models.tts.piper_voices import piper_voices, voices_of
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS, BadInput, nearest
 
@@ -20,24 +21,28 @@ VOICES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j":
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file of a model: its path in the model's folder, its bytes and SHA-256, its license and who has it.
+    """A file of a model: its path in the model's folder, its bytes and ``digest``, its license and who has it.
 
-    ``hub`` is ``REPOSITORY@REVISION/path``, an address elsewhere or empty; ``packages`` are the pieces of it in package
-    registries, ``PACKAGE==VERSION/path`` or ``npm:PACKAGE@VERSION/path``, one after the other.
+    ``digest`` is its SHA-256, or its MD5 as ``md5:…`` where its publisher states no other. ``hub`` is
+    ``REPOSITORY@REVISION/path``, an address elsewhere or empty; ``packages`` are the pieces of it in package registries,
+    ``PACKAGE==VERSION/path`` or ``npm:PACKAGE@VERSION/path``, one after the other. A file with ``keys`` is needed only
+    where one of them, a language or a voice, is asked for.
     """
 
     model: str
     path: str
     size: int
-    sha256: str
+    digest: str
     license: str
     hub: str = ""
     packages: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
-    def needed(self, languages: Collection[str]) -> bool:
-        """Return whether the model needs it for these languages (ISO 639-1): voices serve one language each."""
+    def needed(self, wanted: Collection[str]) -> bool:
+        """Return whether the model needs it for these languages (ISO 639-1) or voices: a voice serves one language."""
         folder, _, name = self.path.rpartition("/")
-        return folder != "voices" or VOICES[name[0]] in languages
+        keys = (VOICES[name[0]],) if folder == "voices" else self.keys
+        return not keys or any(key in wanted for key in keys)
 
 
 @cache
@@ -47,12 +52,21 @@ def table() -> Mapping[str, tuple[ModelFile, ...]]:
     found: dict[str, tuple[ModelFile, ...]] = {}
     for group in read["group"]:
         for line in group["files"]:
-            path, size, sha256 = line.split()
+            path, size, digest = line.split()
             packages = tuple(piece.format(path=path) for piece in group.get("packages", ()))
             hub = group.get("hub", "").format(path=path)
-            file = ModelFile(group["model"], path, int(size), sha256, group["license"], hub, packages)
+            file = ModelFile(group["model"], path, int(size), digest, group["license"], hub, packages)
             found[file.model] = (*found.get(file.model, ()), file)
-    return found
+    return found | {"piper": tuple(_piper_files())}
+
+
+def _piper_files() -> Iterator[ModelFile]:
+    """Yield the files of Piper's voices; a language needs those of its own voice, the others are asked for by name."""
+    for name, voice in piper_voices().items():
+        own = voices_of(voice.language)[0] == name
+        for file in voice.files:
+            keys = (name, voice.language) if own else (name,)
+            yield ModelFile("piper", file.name, file.size, file.digest, voice.license, file.hub, keys=keys)
 
 
 def models_folder() -> Path:

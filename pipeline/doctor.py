@@ -24,6 +24,7 @@ from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.languages import known_code
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
+from pipeline.speech_facts import TakesMemory, VoicesByLanguage
 
 FOR_GPU = "gpu"  # the profile that needs one
 RECOGNIZER_HZ = 16_000
@@ -113,8 +114,20 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
 def _others(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
     """Look if the languages that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
-    detail, rows = _lacks(f"other languages by {name}, missing: ", f"other languages by {name}", missing)
+    well = f"other languages by {name}"
+    if not missing and isinstance(synthesizer, VoicesByLanguage):
+        here = sorted(language for language in synthesizer.languages() if not synthesizer.missing_for(language))
+        well += f"; voices are here for {', '.join(here) or 'none'} of its {len(synthesizer.languages())}"
+    detail, rows = _lacks(f"other languages by {name}, missing: ", well, missing)
     return Finding("speak", not missing, detail, fix_for(missing, profile.name), False, rows)
+
+
+def memory(profile: Profile) -> Finding:
+    """Tell what memory each voice model that is here takes once it is used; those of other languages only then."""
+    found = [one.memory() for one in profile.backends.synthesizers.values() if isinstance(one, TakesMemory)]
+    rows = tuple(f"{gigabytes(size)}  {what}" for part in found for what, size in part.items())
+    detail = "of each voice model that is here, once it spoke" if rows else "no voice model is here"
+    return Finding("memory", True, detail, needed=False, rows=rows)
 
 
 async def _tried(

@@ -14,10 +14,17 @@ from pipeline.languages import SameLanguage, canonical, known_code, language_nam
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
-from pipeline.profiles.profile import Profile, require
+from pipeline.profiles.profile import Profile, fix_for, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
-from pipeline.voices.choice import ChosenVoice, check_same_voice, chosen_voice, knows_voices, several_voices
+from pipeline.voices.choice import (
+    ChosenVoice,
+    check_same_voice,
+    chosen_voice,
+    knows_voices,
+    other_presets,
+    several_voices,
+)
 from pipeline.voices.record import SAME, VoiceRecord
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
@@ -110,6 +117,8 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     speech = _speech(request, profile, spoken_as, notices, voices or VoiceStore())
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
+    for one in speech:
+        require(profile.name, backends.voice_missing(one.synthesizer, one.spoken_as))
     if request.speakers is not None and request.speakers.channels is None:
         _require_stage(profile, "diarizer", "tell speakers apart", "models.diarize.backend:Ge2eDiarizer")
     if request.watching is not None:
@@ -150,15 +159,18 @@ def _speech(
     same = request.voice == SAME
     if same:
         check_same_voice(backends.synthesizer)
-    voice = chosen_voice(request.voice, profile, voices) if request.voice is not None and not same else None
+    others = {} if request.voice is None or same else other_presets(request.voice, profile, spoken_as, voices)
+    own_voice = request.voice is not None and not same and not others
+    voice = chosen_voice(request.voice, profile, voices) if own_voice and request.voice is not None else None
     speech = []
     for target, called in spoken_as.items():
+        if target in others:
+            speech.append(ResolvedSpeech(target, others[target][0], called, others[target][1]))
+            continue
         stage = backends.synthesizer_for(target) or "synthesizer"
         if stage != "synthesizer":
-            own, other = type(backends.synthesizer).__name__, backends.synthesizers[stage]
-            cloned = same and _clones(other)
-            how = "too" if cloned else "in its own voice"
-            notices.append(f"{own} does not speak {language_name(target)} ({target}): {type(other).__name__} will, {how}")
+            cloned = same and _clones(backends.synthesizers[stage])
+            notices.append(_instead(profile, target, stage, cloned=cloned))
             one = ResolvedSpeech(target, stage, called, None, cloned)
         else:
             one = ResolvedSpeech(target, stage, called, voice, same)
@@ -166,3 +178,16 @@ def _speech(
             one = replace(one, presets=several_voices(backends.synthesizers[stage], called))
         speech.append(one)
     return tuple(speech)
+
+
+def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
+    """Word that another synthesizer than the profile's first speaks a target, and which better one lacks its voice here."""
+    backends = profile.backends
+    own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
+    how = "too" if cloned else "in its own voice"
+    said = f"{own} does not speak {language_name(target)} ({target}): {other} will, {how}"
+    better = next(iter(backends.speaking(target)), stage)
+    if better == stage:
+        return said
+    fix = fix_for(backends.voice_missing(better, target), profile.name)
+    return f"{said}, for that of {type(backends.synthesizers[better]).__name__} is not on this machine: {fix}"

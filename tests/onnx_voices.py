@@ -106,8 +106,9 @@ def _write_in_parts(file: Path):
     _save(file, nodes, inputs, constants, opset=18)
 
 
-def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_000):
-    """A graph of VITS's inputs with 256 samples an id, and the JSON beside it."""
+def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_000, speakers=0):
+    """A graph of VITS's inputs with 256 samples an id, and the JSON beside it; ``speakers`` are as loud as numbered."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     inputs = [
         helper.make_tensor_value_info("input", TensorProto.INT64, [1, "n"]),
         helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
@@ -116,8 +117,14 @@ def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_
     nodes = [
         helper.make_node("Cast", ["input"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["numbers", "last"], ["column"]),
-        helper.make_node("Mul", ["column", "beep"], ["audio"]),
+        helper.make_node("Mul", ["column", "beep"], ["loud" if speakers else "audio"]),
     ]
+    if speakers:
+        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
+        nodes += [
+            helper.make_node("Cast", ["sid"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["loud", "number"], ["audio"]),
+        ]
     beep = np.where(np.arange(256) % 20 < 10, 1, -1).astype(np.float32) / 500
     constants = [
         helper.make_tensor("last", TensorProto.INT64, [1], [2]),
@@ -130,6 +137,7 @@ def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_
         "espeak": {"voice": espeak_voice},
         "inference": {"noise_scale": 0.667, "length_scale": 1, "noise_w": 0.8},
         "phoneme_type": kind,
+        "num_speakers": max(speakers, 1),
         "phoneme_id_map": {symbol: [number] for number, symbol in enumerate(symbols)},
     }
     Path(f"{file}.json").write_text(json.dumps(config), encoding="utf-8")

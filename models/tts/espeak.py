@@ -20,6 +20,7 @@ from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import BadInput, ModelError, Refused, nearest, of_system
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
+from pipeline.speech_facts import SpeechFacts
 
 RATE_HZ = 22_050  # of a unit without sound; otherwise what the program's WAV header says
 CHUNK_S = 0.1
@@ -69,6 +70,10 @@ class Espeak:
     def check_cloning(self) -> None:
         """Raise `Refused`: eSpeak has presets only."""
         raise _cannot_clone()
+
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: a formant voice that streams."""
+        return SpeechFacts("GPL-3.0-or-later")
 
     def pull(self, progress: Progress) -> None:
         """Nothing to download."""

@@ -6,7 +6,7 @@ voices are licensed under Apache-2.0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.downloads import length
 from models.model_files import VOICES, models_folder
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
@@ -23,6 +24,7 @@ from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voi
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
 from pipeline.events import Samples
 from pipeline.lane import Lane
+from pipeline.speech_facts import SpeechFacts
 
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
@@ -86,6 +88,15 @@ class Kokoro:
         """Raise `Refused`: Kokoro has presets only."""
         raise cannot_clone("Kokoro")
 
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: a preset that streams."""
+        return SpeechFacts("Apache-2.0", voice=PRESETS.get(language.partition("-")[0], ""))
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that the model takes, three times its file; measured: 0.29 GB for one of 92 MB."""
+        size = length(self._root / self.model)
+        return {f"Kokoro {self.model}": 3 * size} if size else {}
+
     def pull(self, progress: Progress) -> None:
         """Download the model and the voices of its six languages."""
         self.fetch(FetchOptions(), progress)
@@ -108,10 +119,10 @@ class Kokoro:
             graph = await lane.run(load_kokoro, self._root / self.model, self.threads)
             names = _names(graph, self._root / self.model)
 
-            def speaker(voice: Voice | None, language: str) -> _Speaker:
+            async def speaker(voice: Voice | None, language: str) -> _Speaker:
                 return self._speaker(graph, names, voice, language)
 
-            await lane.run(list, speaker(Voice(self.presets()[0]), "en").say("a", None))
+            await lane.run(list, (await speaker(Voice(self.presets()[0]), "en")).say("a", None))
             yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro")
 
     def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Speaker(Protocol):
 
     @property
     def espeak_voice(self) -> str:
-        """Name of the eSpeak voice."""
+        """Name of the eSpeak voice whose phonemes it reads; empty: it reads the text itself."""
         ...
 
     @property
@@ -70,10 +70,10 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnnxSynthesizer:
-    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language or raises."""
+    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language, loaded, or raises."""
 
     lane: Lane
-    speaker: Callable[[Voice | None, str], Speaker]
+    speaker: Callable[[Voice | None, str], Awaitable[Speaker]]
     pause_s: float
     name: str
 
@@ -86,21 +86,23 @@ class OnnxSynthesizer:
         """Begin to speak; the session's eSpeak process ends with it."""
         if voice is not None and voice.arrays:
             raise cannot_clone(self.name)
-        speaker = self.speaker(voice, language)
-        phonemizer = Phonemizer(program(), speaker.espeak_voice)
-        await phonemizer.start()
+        speaker = await self.speaker(voice, language)
+        phonemizer = Phonemizer(program(), speaker.espeak_voice) if speaker.espeak_voice else None
+        if phonemizer is not None:
+            await phonemizer.start()
         spoken_text(own_script("5 km", speaker.language), speaker.language)  # words are loaded before the first unit
         try:
             yield _Speaking(self, speaker, phonemizer)
         finally:
-            await phonemizer.close()
+            if phonemizer is not None:
+                await phonemizer.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Speaking:
     model: OnnxSynthesizer
     speaker: Speaker
-    phonemizer: Phonemizer
+    phonemizer: Phonemizer | None
 
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Synthesize one unit in pieces of whole clauses; the whole text is awaited first, as intonation needs its end.
@@ -110,7 +112,7 @@ class _Speaking:
         rate = self.speaker.sample_rate
         language = self.speaker.language
         words = spoken_text(own_script("".join([piece async for piece in text]), language), language)
-        phonemes = await self.phonemizer.phonemes(words) if words else ""
+        phonemes = await self.phonemizer.phonemes(words) if words and self.phonemizer is not None else words
         size, pause = int(CHUNK_S * rate), np.zeros(0, np.float32)
         for piece in cut(phonemes, self.speaker.most_phonemes):
             trim = SilenceTrim(rate, CLAUSE_PAUSE_S)

@@ -31,7 +31,7 @@ _BY_KIND: dict[type[TranslateLiveError], str] = {
 _SETTING = re.compile(
     r"(?<![\w.-])((?:recognizer|translator|(?:second_|fallback_)?synthesizer|diarizer|reader|units|pace)\.[\w.]+=|capacity=)"
 )
-_FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?")
+_FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?(?: for the language (\w+))?")
 _OPTIONS = {
     "a recording of consent,": "--consent FILE,",
     "a text of consent": "--consent-text",
@@ -52,15 +52,19 @@ def next_step(error: TranslateLiveError, profile: str = "auto", settings: str = 
 def worded(hint: str, profile: str = "auto", settings: str = "") -> str:
     """Put a hint into options and commands, for the profile that was in use."""
     used = "PROFILE" if profile == "auto" else profile
-    parts = _FETCH.split(hint)  # text, profile, text, …: the commands between the texts are not put into options again
-    for place in range(0, len(parts), 2):
-        text = parts[place]
-        for phrase, option in _OPTIONS.items():
-            text = text.replace(phrase, option)
-        parts[place] = _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))
-    for place in range(1, len(parts), 2):
-        parts[place] = f"translate-live pull {parts[place] or used}{settings}"
-    return "".join(parts)
+    said, end = "", 0
+    for found in _FETCH.finditer(hint):  # the commands between the texts are not put into options again
+        language = f" --to {found[2]}" if found[2] else ""
+        said += f"{_optioned(hint[end : found.start()])}translate-live pull {found[1] or used}{language}{settings}"
+        end = found.end()
+    return said + _optioned(hint[end:])
+
+
+def _optioned(text: str) -> str:
+    """Put what a text advises into options."""
+    for phrase, option in _OPTIONS.items():
+        text = text.replace(phrase, option)
+    return _PROFILE.sub(r"--profile \1", _SETTING.sub(r"--set \1", text))
 
 
 def settings_given(arguments: argparse.Namespace | None) -> str:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.commands.advice import settings_given, worded  # noqa: PLC0415
-    from pipeline.doctor import Finding, better, gpu_memory, machine, stages  # noqa: PLC0415
+    from pipeline.doctor import Finding, better, gpu_memory, machine, memory, stages  # noqa: PLC0415
     from pipeline.language_names import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in better(lacking(profile.name, arguments.config, arguments.assignments)):
         report(finding)
     report(gpu_memory(profile))
+    report(memory(profile))
     for finding in stages(profile, target):
         report(finding)
     unwell = sum(finding.needed and not finding.well for finding in findings)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.contracts import Backend, FetchOptions, TranslatorBackend
+    from pipeline.profiles.backends import Backends
 
 ASKED_FOR = {"diarizer": "--speakers", "reader": "--watch"}  # stages that are used only where these options ask for them
 
@@ -40,10 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     own = arguments.config is not None and arguments.profile not in profile_names()
     named = "auto" if own and arguments.profile == arguments.config.stem else arguments.profile
     backends = selected_profile(named, arguments.config, arguments.assignments)[0].backends
-    used = {stage: backend for stage, backend in backends.items() if stage not in ASKED_FOR}
+    asked = {stage: served_by(stage, backends, options) for stage, _ in backends.items()}
+    used = {stage: backend for stage, backend in backends.items() if stage not in ASKED_FOR and asked[stage]}
     try:
-        for backend in used.values():
-            _fetch(backend, options)
+        for stage, backend in used.items():
+            _fetch(backend, asked[stage] or options)
     except TranslateLiveError as error:
         if error.code == "not_fetched":
             error.hint = "the same again, which goes on where it stopped, or --source with hub, packages or a folder"
@@ -54,12 +57,23 @@ def run(arguments: argparse.Namespace) -> int:
     translators = chosen_translators(backends.translator, options)
     others = [backend for backend in used.values() if backend is not backends.translator]
     missing = [item for backend in (*translators, *others) for item in backend.missing()]
+    for stage in backends.synthesizers:
+        wanted = asked[stage]
+        missing += [item for code in (wanted.targets if wanted else ()) for item in backends.voice_missing(stage, code)]
     settings = settings_given(arguments)
     for item in missing:
         print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile), settings=settings)}")  # noqa: T201
     if not missing:
         print(f"profile {arguments.profile} is ready{_served(translators, options)}")  # noqa: T201
     return 4 if missing else 0
+
+
+def served_by(stage: str, backends: Backends, options: FetchOptions) -> FetchOptions | None:
+    """Narrow the wanted languages to those that a synthesizer is the first to speak; `None` where there is none."""
+    if stage not in backends.synthesizers or not options.targets:
+        return options
+    first = tuple(language for language in options.targets if backends.speaking(language)[:1] == [stage])
+    return replace(options, targets=first) if first else None
 
 
 def _fetch(backend: Backend[object], options: FetchOptions) -> None:

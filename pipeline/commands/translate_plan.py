@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.audio.devices import choose, list_devices
+from pipeline.commands.advice import worded
 from pipeline.commands.translate_options import TranslateOptions
 from pipeline.errors import BadInput, DeviceError
 from pipeline.hints import Hints
@@ -92,7 +93,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         request = replace(request, pace=unhurried(profile.pace))
     resolved = resolve(request, profile) if profile else asked_of_server(request)
     for notice in resolved.notices:
-        tell(notice)
+        tell(worded(notice, profile.name if profile else "auto"))
     captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
     return Plan(options, profile, resolved, to_speaker, captions, dubs)
 

@@ -14,6 +14,7 @@ from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerB
 from pipeline.diarizing import DiarizerBackend
 from pipeline.errors import BadInput, nearest
 from pipeline.languages import known_code
+from pipeline.speech_facts import VoicesByLanguage
 from pipeline.version import check_packages
 from pipeline.vision import TextReaderBackend
 
@@ -41,8 +42,8 @@ class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
     Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer`` and
-    ``fallback_synthesizer``; ``diarizer`` tells speakers apart and ``reader`` reads text in pictures, where
-    that is asked for.
+    ``fallback_synthesizer``, of those whose voice for it is here; ``diarizer`` tells speakers apart and ``reader`` reads
+    text in pictures, where that is asked for.
     """
 
     recognizer: RecognizerBackend
@@ -70,13 +71,22 @@ class Backends:
         used = {"recognizer", "translator", synthesizer}
         return [lack for name, found in self.items() if name in used for lack in found.missing()]
 
+    def speaking(self, language: str) -> list[str]:
+        """Name the stages that speak a language, in a region or not, in the order in which they are chosen."""
+        known = {name: found.languages() for name, found in self.synthesizers.items()}
+        return [name for name, codes in known.items() if known_code(language, codes) in codes]
+
     def synthesizer_for(self, language: str) -> str | None:
-        """Name the stage that speaks a language, in a region or not; the first that can, or `None`."""
-        for name, found in self.synthesizers.items():
-            known = found.languages()
-            if known_code(language, known) in known:
-                return name
-        return None
+        """Name the stage that is to speak a language: the first with a voice for it here, else the first, or `None`."""
+        able = self.speaking(language)
+        return next((name for name in able if not self.voice_missing(name, language)), next(iter(able), None))
+
+    def voice_missing(self, synthesizer: str, language: str) -> Sequence[Missing]:
+        """List the files that a synthesizer lacks for a language only."""
+        found = self.synthesizers[synthesizer]
+        if not isinstance(found, VoicesByLanguage):
+            return []
+        return found.missing_for(known_code(language, found.languages()))
 
     def spoken(self) -> frozenset[str]:
         """Unite the languages that the synthesizers speak."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from pipeline.contracts import Routed, TranslatorBackend
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, did_you_mean
 from pipeline.language_names import spoken_in
 from pipeline.languages import LanguageRow, language_name, language_table, same_language
 from pipeline.profiles.backends import Backends
@@ -80,7 +80,7 @@ def session_languages(
     if silent := [target for target in spoken if target not in backends.spoken()]:
         known = _list(backends.spoken())
         raise BadInput(
-            f"this profile does not speak {silent[0]!r}; it speaks {known}",
+            f"this profile does not speak {silent[0]!r}; {did_you_mean(silent[0], backends.spoken())}it speaks {known}",
             hint="text only, or another spoken language",
             code="spoken_language",
         )

@@ -141,7 +141,7 @@ def fix_for(missing: Iterable[Missing], profile: str) -> str:
     if advice := [item.fix for item in missing if not item.fetchable]:
         return ", and ".join(dict.fromkeys(advice))
     fetch = f"{FETCH_MODELS} of the profile {profile}"
-    return " && ".join(dict.fromkeys(fetch if item.fix == FETCH_MODELS else item.fix for item in missing))
+    return " && ".join(dict.fromkeys(item.fix.replace(FETCH_MODELS, fetch) for item in missing))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
 from pipeline.errors import BadInput, Refused, TranslateLiveError
+from pipeline.languages import known_code
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.store import VoiceStore
@@ -57,6 +59,27 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
     if known is not None and not known.has_preset(name):
         raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
+
+
+def other_presets(
+    name: str, profile: Profile, targets: Iterable[str], store: VoiceStore
+) -> dict[str, tuple[str, ChosenVoice]]:
+    """Find the targets that another synthesizer than the first speaks with a preset of this name: its stage and the voice.
+
+    An enrolled voice, or a preset of the first, is none of these.
+    """
+    (_, first), *others = profile.backends.synthesizers.items()
+    known = knows_voices(first)
+    if store.has(name) or not isinstance(first, KnowsVoices) or (known is not None and known.has_preset(name)):
+        return {}
+    found: dict[str, tuple[str, ChosenVoice]] = {}
+    for stage, other in others:
+        spoken = other.languages()
+        for target in targets:
+            called = known_code(target, spoken)
+            if target not in found and called in spoken and name in several_voices(other, called):
+                found[target] = stage, ChosenVoice(name, "", store, None)
+    return found
 
 
 def _other_model(record: VoiceRecord, model: str, profile: Profile) -> BadInput:

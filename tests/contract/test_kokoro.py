@@ -1,4 +1,4 @@
-"""Kokoro and Piper as services: units end with a last chunk, faults are told, cancelling frees graph and program."""
+"""Kokoro as a service: units end with a last chunk, faults are told, cancelling frees graph and program."""
 
 import asyncio
 import json
@@ -22,12 +22,11 @@ from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
 from models.tts.onnx_voice import threads_for
 from models.tts.phonemes import cut
-from models.tts.piper import VOICES, Piper
 from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
-from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro, write_piper
+from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro
 from tests.weights import needs
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -291,49 +290,6 @@ def test_threads_stay_within_the_cores():
     assert threads_for(0) == max(1, min(4, cores // 2))
     assert threads_for(1) == 1
     assert threads_for(1000) == cores
-
-
-async def test_piper_speaks_through_the_same_code(tmp_path):
-    write_piper(tmp_path / "own.onnx")
-    piper = Piper(model=str(tmp_path / "own.onnx"))
-    assert piper.missing() == []
-    assert (piper.languages(), list(piper.presets())) == ({"de"}, ["own"])
-    async with piper.load() as synthesizer, synthesizer.open(None, "de") as speaking:
-        chunks = await said(speaking, "guten ", "Tag")
-        assert {chunk.sample_rate for chunk in chunks} == {16_000}
-        assert len(sound(chunks)) > 14 * 256
-        with pytest.raises(Refused, match="does not speak 'es'"):
-            async with synthesizer.open(None, "es"):
-                pass
-        with pytest.raises(BadInput, match="no voice 'joe'"):
-            async with synthesizer.open(Voice("joe"), "de"):
-                pass
-
-
-async def test_piper_offers_only_voices_with_a_license_and_says_what_is_wrong_with_a_file(tmp_path):
-    assert {voice.license for voice in VOICES.values()} <= {"public domain", "CC0 1.0", "CC BY 4.0"}
-    assert not [name for name in VOICES if "lessac" in name or "joe" in name]
-    with pytest.raises(
-        BadInput, match="no voice 'en_US-ljspech-medium' whose license .* did you mean 'en_US-ljspeech-medium'"
-    ):
-        async with Piper(model="en_US-ljspech-medium").load():
-            pass
-    assert {lack.fix for lack in Piper(folder=str(tmp_path)).missing()} == {
-        "download it from https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/ljspeech/medium"
-    }
-    write_piper(tmp_path / "text.onnx", kind="text")
-    write_piper(tmp_path / "half.onnx")
-    (tmp_path / "half.onnx.json").write_text(json.dumps({"espeak": {"voice": "de"}}))
-    write_piper(tmp_path / "kokoro.onnx")
-    write_kokoro(tmp_path / "kokoro.onnx")
-    for name, text in [
-        ("text", "reads eSpeak's phonemes"),
-        ("half", "describes no Piper voice"),
-        ("kokoro", "is no Piper"),
-    ]:
-        with pytest.raises(ModelError, match=text):
-            async with Piper(model=str(tmp_path / f"{name}.onnx")).load():
-                pass
 
 
 VOCABULARY = models_folder() / "kokoro" / "vocab.json"

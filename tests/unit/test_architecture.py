@@ -13,7 +13,7 @@ SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
     {"events", "errors", "version", "languages", "language_names", "scripts"},
-    {"contracts", "diarizing", "vision", "clock", "hints"},
+    {"contracts", "diarizing", "vision", "speech_facts", "clock", "hints"},
     {"channel", "lane", "policies", "glossary"},
     {"audio"},
     {"sources", "sinks", "profiles"},
@@ -27,7 +27,9 @@ LAYERS = [
 ]
 """Modules of ``pipeline``, ground floor first; a module imports from its own layer and those below."""
 
-MODELS_MAY_IMPORT = {"events", "contracts", "diarizing", "vision", "lane", "errors", "languages", "scripts"}
+MODELS_MAY_IMPORT = {
+    "events", "contracts", "diarizing", "vision", "speech_facts", "lane", "errors", "languages", "scripts"
+}  # fmt: skip
 LEAVES_TASKS_BEHIND = "pipeline/sinks/delivery.py"
 """A sink that heeds no cancellation would hold a task group, and with it the session: it is left after a grace."""
 HEAVY = {"torch", "transformers", "ctranslate2", "faster_whisper", "onnxruntime", "pocketsphinx", "qwen_tts", "flash_attn"}

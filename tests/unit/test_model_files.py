@@ -39,12 +39,26 @@ def test_every_file_has_a_license_a_hash_and_a_source():
     assert {"whisper-base", "whisper-tiny.en", "bergamot-enpt", "bergamot-pten", "kokoro"} <= set(table())
     assert len({(file.model, file.path) for file in files}) == len(files)
     for file in files:
-        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
-        assert file.license in {"MIT", "MPL-2.0", "Apache-2.0"}
+        voice = file.model == "piper"
+        assert re.fullmatch("md5:[0-9a-f]{32}" if voice else "[0-9a-f]{64}", file.digest)
+        assert file.license in (RECORDINGS if voice else {"MIT", "MPL-2.0", "Apache-2.0"})
         assert file.hub or file.packages
         assert re.fullmatch(r"|[\w-]+/[\w.-]+@[0-9a-f]{40}/.+|https://[\w./-]+/releases/download/.+", file.hub)
         assert file.hub or file.model != "kokoro", "its graph is on no hub, but where it was released"
         assert all(re.fullmatch(r"(npm:[\w-]+@|[\w-]+==)[\d.]+/.+", piece) for piece in file.packages)
+
+
+RECORDINGS = {"public domain", "CC0 1.0", "CC BY 4.0", "CC BY-SA 4.0", "CC BY-SA 3.0 ES"}
+
+
+def test_a_language_needs_the_files_of_its_own_piper_voice_only():
+    def needed(*wanted: str) -> set[str]:
+        return {file.path for file in table()["piper"] if file.needed(wanted)}
+
+    assert needed("en") == {"en_US-ljspeech-medium.onnx", "en_US-ljspeech-medium.onnx.json"}
+    assert needed("en_US-norman-medium") == {"en_US-norman-medium.onnx", "en_US-norman-medium.onnx.json"}
+    assert needed("xx") == needed() == set()
+    assert len(needed("de", "sv")) == 4
 
 
 def test_every_voice_has_a_language():
@@ -69,7 +83,7 @@ def test_the_table_tells_the_truth_about_trained_weights(name):
         path = models_folder() / name / file.path
         assert path.stat().st_size == file.size
         with path.open("rb") as opened:
-            assert hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256, file.path
+            assert hashlib.file_digest(opened, "sha256").hexdigest() == file.digest, file.path
 
 
 def test_a_model_is_found_with_the_voices_that_are_asked_for(cache):

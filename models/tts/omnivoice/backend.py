@@ -18,6 +18,7 @@ from models.tts.omnivoice.style import attributes
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.lane import Lane
+from pipeline.speech_facts import SpeechFacts
 
 LICENSE = (
     "OmniVoice's weights are CC-BY-NC (no commercial use), and its audio tokenizer, Higgs Audio v2, stands under the Boson "
@@ -75,6 +76,10 @@ class OmniVoice:
 
     def check_cloning(self) -> None:
         """Do nothing: it learns voices."""
+
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: it clones voices, and makes a unit at once."""
+        return SpeechFacts("CC-BY-NC and Boson Higgs Audio 2", cloned=True, streamed=False)
 
     def check_style(self) -> None:
         """Raise `Refused` for a style with an attribute that the model does not know."""

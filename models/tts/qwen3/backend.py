@@ -24,6 +24,7 @@ from models.tts.qwen3.errors import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane
+from pipeline.speech_facts import SpeechFacts
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 _CODEC_CONFIG = "speech_tokenizer/config.json"
@@ -70,6 +71,11 @@ class Qwen3TTS:
         """Raise `Refused` unless this is a Base checkpoint."""
         if (kind := self._config().kind) != "base":
             raise refuse_cloning(kind)
+
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: it streams, and clones voices where the checkpoint's name says Base."""
+        license_ = "Apache-2.0" if self.model.startswith("Qwen/") else ""
+        return SpeechFacts(license_, cloned=self.model.endswith("-Base"))
 
     def check_style(self) -> None:
         """Raise `Refused` for a style that the checkpoint was not trained to follow."""

@@ -1,7 +1,9 @@
 """Every fault that fetching a model meets: the network, the disk, another file, a folder of another kind."""
 
 import errno
+import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -165,3 +167,18 @@ def test_a_folder_of_another_kind_is_told(folder, tmp_path):
     with pytest.raises(ModelError, match=f"{tmp_path}/model.bin is another file than model.bin: its SHA-256 is"):
         fetch.fetch("toy", quiet, source=str(tmp_path))
     assert not contents(folder)
+
+
+def test_a_file_whose_md5_alone_is_known_is_held_to_it(folder, tmp_path, monkeypatch):
+    """The hash of a voice of Piper: what another file has is refused as with SHA-256."""
+    digest = f"md5:{hashlib.md5(CONTENTS['model.bin']).hexdigest()}"  # noqa: S324
+    file = replace(model_file("model.bin"), digest=digest, keys=("de", "thorsten"))
+    monkeypatch.setattr(model_files, "table", lambda: {"toy": (file,)})
+    (tmp_path / "model.bin").write_bytes(CONTENTS["model.bin"][::-1])
+    with pytest.raises(ModelError, match=r"model.bin: its MD5 is [0-9a-f]{12}…, not [0-9a-f]{12}…"):
+        fetch.fetch("toy", quiet, {"de"}, source=str(tmp_path))
+    assert not contents(folder)
+    fetch.fetch("toy", quiet, {"sv"}, source="hub")
+    assert not folder.exists() or not contents(folder), "nobody asked for it"
+    fetch.fetch("toy", quiet, {"thorsten"}, source="hub")
+    assert contents(folder) == {"model.bin": CONTENTS["model.bin"]}
