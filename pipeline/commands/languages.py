@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands.advice import settings_given
 from pipeline.languages import LanguageRow
+
+if TYPE_CHECKING:
+    from pipeline.profiles.profile import Profile
+    from pipeline.profiles.spoken import Speech
 
 _HEADER = ("language", "heard by", "translated by", "spoken by")
 _NOTHING = "nothing"
@@ -34,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the profile, or all."""
     add_profile_arguments(parser)
     parser.add_argument("--all", action="store_true", help="over all profiles, also those that cannot run here")
+    parser.add_argument("--spoken", action="store_true", help="who speaks each wanted language: voice, license")
+    parser.add_argument("--json", action="store_true", help="with --spoken: as JSON, for programs")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         selected_profile,  # noqa: PLC0415
     )
 
+    if arguments.json and not arguments.spoken:
+        raise BadInput("--json is of the table of spoken languages", hint="--spoken --json")
     if not arguments.all:
         profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
         profiles = [profile]
@@ -54,24 +64,56 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         profiles = [load_profile(name) for name in profile_names()]
         why = f"profiles {', '.join(profile.name for profile in profiles)}"
+    if arguments.spoken:
+        return _spoken(profiles, why, as_json=arguments.json)
     rows = languages_offered(profile.backends for profile in profiles)
     print(why)  # noqa: T201
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-    print("\n".join(_lines(rows, width)))  # noqa: T201
+    print("\n".join(_lines(_HEADER, map(_cells, rows), _width())))  # noqa: T201
     sources, targets = sum(row.source for row in rows), sum(row.captions for row in rows)
     print(f"source languages {sources}, target languages {targets}, of these spoken {sum(row.speech for row in rows)}")  # noqa: T201
     return 0
 
 
-def _lines(rows: Sequence[LanguageRow], width: int) -> list[str]:
-    """Format the rows as a table that wraps within its columns; what nothing serves says so."""
+def _spoken(profiles: Sequence[Profile], why: str, *, as_json: bool) -> int:
+    """Print who speaks each language into which the profiles translate."""
+    from pipeline.profiles.spoken import columns_of, counted, spoken_table  # noqa: PLC0415
+
+    rows = spoken_table(profiles)
+    columns = columns_of(rows)
+    counts = {column: counted(rows, column) for column in columns}
+    if as_json:
+        described = {"languages": [row.described() for row in rows], "counts": counts}
+        print(json.dumps(described, indent=1, ensure_ascii=False))  # noqa: T201
+        return 0
+    print(why)  # noqa: T201
+    cells = [
+        (f"{row.code} {row.name}", *(_speech(row.speech[name]) if name in row.speech else "-" for name in columns))
+        for row in rows
+    ]
+    print("\n".join(_lines(("language", *columns), cells, _width())))  # noqa: T201
+    for column, count in counts.items():
+        spoken = f"{count['spoken']} spoken, {count['cloned']} in a cloned voice"
+        print(f"{column}: {count['targets']} wanted languages, {spoken}")  # noqa: T201
+    return 0
+
+
+def _speech(speech: Speech | None) -> str:
+    return _NOTHING if speech is None else str(speech)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+    """Format the rows as a table that wraps within its columns."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*_HEADER, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*row)
     console = Console(width=width, color_system=None)
     with console.capture() as printed:
         console.print(table, markup=False, highlight=False)

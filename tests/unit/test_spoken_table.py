@@ -1,0 +1,143 @@
+"""The table of spoken languages: what each profile's synthesizers say of themselves, and the command that prints it."""
+
+import json
+import re
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.contracts import SynthesizerBackend
+from pipeline.languages import known_code, primary
+from pipeline.profiles.backends import backend
+from pipeline.profiles.profile import load_profile
+from pipeline.profiles.spoken import OPT_IN, all_profiles, counted, spoken_at_all, spoken_table
+from pipeline.speech_facts import DescribesSpeech
+from tests.contract.backends import CASES
+
+PROFILES = all_profiles()
+ROWS = spoken_table(PROFILES)
+BY_NAME = {profile.name: profile for profile in PROFILES}
+
+
+def synthesizers_of(column: str) -> list[SynthesizerBackend]:
+    """Return the synthesizers of a column in order, made anew from the profile."""
+    name, _, extra = column.partition(" + ")
+    chosen = dict(BY_NAME[name].backends.synthesizers)
+    if extra:
+        chosen["second_synthesizer"] = backend(OPT_IN[name])
+        assert type(chosen["second_synthesizer"]).__name__ == extra
+    return [chosen[stage] for stage in ("synthesizer", "second_synthesizer", "fallback_synthesizer")]
+
+
+def test_every_synthesizer_of_the_project_describes_its_speech():
+    for name in CASES["tts"]:
+        module = {"Qwen3TTS": "qwen3", "OmniVoice": "omnivoice"}.get(name, name.lower())
+        kind = getattr(__import__(f"models.tts.{module}", fromlist=[name]), name)
+        assert isinstance(kind(), DescribesSpeech), name
+        assert all(kind().describe(language).license for language in kind().languages()), name
+
+
+def test_every_cell_is_what_the_first_synthesizer_that_speaks_the_language_says_of_it():
+    assert len(ROWS) >= 40
+    cells = 0
+    for row in ROWS:
+        for column, speech in row.speech.items():
+            able = [one for one in synthesizers_of(column) if known_code(row.code, one.languages()) in one.languages()]
+            assert (speech is None) == (not able), (row.code, column)
+            if speech is not None:
+                assert speech.synthesizer == type(able[0]).__name__
+                assert speech.facts == able[0].describe(known_code(row.code, able[0].languages()))
+                assert speech.facts.license, (row.code, column)
+                cells += 1
+    assert cells > 100
+
+
+def test_a_row_is_a_target_language_of_the_profiles_that_it_has_cells_for():
+    for name, profile in BY_NAME.items():
+        targets = {target for _, target in profile.backends.translator.pairs()}
+        assert {row.code for row in ROWS if name in row.speech} == targets
+
+
+def test_what_a_session_is_given_is_what_the_table_says_where_nothing_lacks(monkeypatch):
+    monkeypatch.setattr("models.tts.piper.Piper.missing_for", lambda self, language: [])
+    for name, profile in BY_NAME.items():
+        for row in ROWS:
+            if name in row.speech:
+                stage = profile.backends.synthesizer_for(row.code)
+                speech = row.speech[name]
+                assert (speech and speech.synthesizer) == (stage and type(profile.backends.synthesizers[stage]).__name__)
+
+
+def test_the_non_commercial_model_is_a_column_of_its_own_and_counts_in_no_other():
+    assert set(ROWS[0].speech) <= {"cpu", "gpu", "gpu + OmniVoice"}
+    for row in ROWS:
+        for column, speech in row.speech.items():
+            if speech is not None and "NC" in speech.facts.license:
+                assert (column, speech.synthesizer) == ("gpu + OmniVoice", "OmniVoice")
+    without, opted = counted(ROWS, "gpu"), counted(ROWS, "gpu + OmniVoice")
+    assert without["targets"] == opted["targets"]
+    assert without["cloned"] < opted["cloned"] <= opted["spoken"]
+
+
+def test_scripts_of_a_language_count_once():
+    codes = {primary(row.code) for row in ROWS if row.speech.get("gpu")}
+    assert counted(ROWS, "gpu")["spoken"] == len(codes) < sum(row.speech.get("gpu") is not None for row in ROWS)
+
+
+def test_the_profile_cpu_speaks_twenty_languages_without_espeak():
+    spoken = spoken_at_all(BY_NAME["cpu"].backends, {"Espeak"})
+    assert len(spoken) >= 20
+    rows = spoken_table([BY_NAME["cpu"]], {"Espeak"})
+    assert {row.code for row in rows if row.speech["cpu"]} <= spoken
+    assert not [row for row in rows if row.speech["cpu"] and row.speech["cpu"].synthesizer == "Espeak"]
+
+
+def test_the_command_prints_the_table(capsys):
+    assert main(["languages", "--all", "--spoken"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [column in lines[1] for column in ("cpu", "gpu", "gpu + OmniVoice")] == [True] * 3
+    (german,) = [line for line in lines if line.startswith("de German")]
+    assert "Qwen3TTS: cloned, streaming, Apache-2.0" in german
+    assert "Piper: preset, by unit, CC BY 4.0 (recordings)" in german
+    assert [line for line in lines if line.startswith("af Afrikaans")][0].rstrip().endswith("-"), "cpu cannot write it"
+    assert lines[-1].startswith("cpu: ")
+
+
+def test_the_command_gives_json(capsys):
+    assert main(["languages", "--all", "--spoken", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [row["code"] for row in said["languages"]] == [row.code for row in ROWS]
+    (swedish,) = [row for row in said["languages"] if row["code"] == "sv"]
+    assert swedish["spoken"]["cpu"] == {
+        "synthesizer": "Piper",
+        "voice": "preset",
+        "preset": "sv_SE-nst-medium",
+        "delivery": "by unit",
+        "license": "CC0 1.0 (recordings)",
+    }
+    assert said["counts"]["gpu"] == counted(ROWS, "gpu")
+
+
+def test_json_is_of_the_spoken_table_only(capsys):
+    assert main(["languages", "--json"]) == 2
+    assert "--spoken --json" in capsys.readouterr().err
+
+
+def test_a_synthesizer_that_does_not_describe_itself_is_listed_with_an_unknown_license(capsys):
+    words = [
+        "synthesizer.use=tests.scripted_backends:ScriptedVoice",
+        "second_synthesizer=null",
+        "fallback_synthesizer=null",
+    ]
+    profile = load_profile("cpu", None, words)
+    (row,) = [row for row in spoken_table([profile]) if row.speech["cpu"]]
+    assert str(row.speech["cpu"]) == "ScriptedVoice: preset, streaming, license unknown"
+    assert main(["languages", "--profile", "cpu", "--spoken", *(word for one in words for word in ("--set", one))]) == 0
+    assert re.search(r"^de German +nothing$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", ["bo", "yi"])
+def test_a_language_that_nobody_speaks_is_told_as_nothing(language):
+    (row,) = [row for row in ROWS if row.code == language]
+    assert row.speech["gpu"] is None
+    assert row.described()["spoken"]["gpu"] is None
