@@ -24,7 +24,7 @@ from pipeline.contracts import (
 from pipeline.diarizing import Diarizer
 from pipeline.errors import ModelError, StageFailed, message_of
 from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
-from pipeline.glossary.glossary import Glossary
+from pipeline.glossary.glossary import ExpectedWords, Glossary
 from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, same_language
 from pipeline.policies.pace import PaceOptions
@@ -34,7 +34,6 @@ from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
-from pipeline.stages.expected_words import ExpectedWords
 from pipeline.stages.recognize import capture, recognize
 from pipeline.stages.see import Eyes, Watching
 from pipeline.stages.speak import Speech, SpokenTarget, open_voices

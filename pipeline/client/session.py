@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pipeline.audio.resampling import Resampler
-from pipeline.client.connection import Lost, Remote, connected, first_of
+from pipeline.client.connection import Lost, Remote, Replay, connected, first_of
 from pipeline.client.decoder import Decoder
-from pipeline.client.replay import Replay
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of

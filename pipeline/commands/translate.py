@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from pipeline.commands.addresses import file_or_address
+from pipeline.commands.network_options import file_or_address
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.commands.speaker_options import add_speaker_arguments
 from pipeline.commands.watch_options import add_watch_arguments

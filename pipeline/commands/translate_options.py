@@ -11,8 +11,7 @@ from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
-from pipeline.commands.addresses import glossary_addresses, is_address
-from pipeline.commands.room_options import room_of
+from pipeline.commands.network_options import glossary_addresses, is_address, room_of
 from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.commands.watch_options import watching_of

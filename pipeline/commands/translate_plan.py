@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.audio.devices import choose, list_devices
 from pipeline.commands.advice import worded
 from pipeline.commands.translate_options import TranslateOptions
+from pipeline.contracts import Sink
 from pipeline.errors import BadInput, DeviceError
 from pipeline.hints import Hints
 from pipeline.policies.dubbing import unhurried
+from pipeline.privacy.erasure import sweep
+from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.profiles.profile import Profile, selected_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.sinks.captions import CaptionFile
 from pipeline.sinks.film_container import is_film
-from pipeline.sinks.speech_file import track_files
+from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sources.echo import check_echo_canceller
 from pipeline.sources.glossary_address import glossary_from, hints_from, token_of_environment
 from pipeline.voices.choice import styled
@@ -133,3 +136,22 @@ def _has_speaker() -> bool:
     except DeviceError:
         return False
     return True
+
+
+def keeping(plan: Plan, session: str) -> Iterator[Sink]:
+    """Give the sink that lists the files of a session, if it writes any."""
+    options = plan.options
+    recorded = recorded_files(options.record, plan.tracks) if options.record else []
+    if plan.written or recorded:
+        speakers = [name for record in plan.resolved.enrolled for name in (record.name, record.consent.who)]
+        kept = kept_session(session, plan.written, recorded, speakers, options.sharing.retention_days)
+        yield LedgerSink(Ledger(), kept)
+
+
+def swept(tell: Callable[[str], None]) -> None:
+    """Delete recordings whose time is over, and tell."""
+    done = sweep(Ledger())
+    for line in done.gone:
+        tell(f"retention: deleted {line}")
+    for line in done.left:
+        tell(f"retention: could not delete {line}")

@@ -14,10 +14,9 @@ from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
-from pipeline.commands.keeping import keeping, swept
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
-from pipeline.commands.translate_plan import Plan, planned
+from pipeline.commands.translate_plan import Plan, keeping, planned, swept
 from pipeline.contracts import Sink, Source
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
@@ -30,7 +29,7 @@ from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.film import Film, Unlagged
 from pipeline.sinks.film_container import is_film
-from pipeline.sinks.progress import LONG_S, Progress
+from pipeline.sinks.heard import LONG_S, Loudness, Progress
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
@@ -39,7 +38,6 @@ from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.address import Address
 from pipeline.sources.echo import Played, WithoutEcho
 from pipeline.sources.files import AudioFile
-from pipeline.sources.loudness import Loudness
 from pipeline.sources.microphone import Microphone
 from pipeline.sources.playlist import Playlist
 from pipeline.sources.standard_input import StandardInput

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.contracts import Term
+from pipeline.contracts import Expecting, Listening, Term
 from pipeline.events import Word, text_of
 from pipeline.glossary.entries import Entry, refuse
 from pipeline.glossary.files import read_entries
 from pipeline.glossary.matcher import TermMatcher
 from pipeline.glossary.tables import Languages
 from pipeline.glossary.tokens import tokens
+from pipeline.hints import Hints
 from pipeline.languages import primary
 
 Source = str | Sequence[Word]
@@ -154,3 +156,30 @@ def _contradictions(entries: Iterable[Entry]) -> Iterator[str]:
 def _meet(entry: Entry, ban: Entry) -> bool:
     """Tell if both can act on one translation."""
     return _speaks(entry.language, ban.language) and _speaks(entry.source_language, ban.source_language)
+
+
+class ExpectedWords:
+    """The words of one session; hints that are to be kept are added to ``glossary``, a copy of the session's own."""
+
+    def __init__(self, glossary: Glossary, hints: Hints, languages: Sequence[str]) -> None:
+        self.glossary = glossary.copy()
+        self._hints = hints
+        self._terms = [term for one in languages or ("",) for term in glossary.vocabulary(one)]
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """List words for the recognizer, likeliest last: source terms of the glossary, then hints."""
+        return tuple(dict.fromkeys([*self._terms, *self._hints.words]))
+
+    @contextmanager
+    def reaching(self, listening: Listening) -> Iterator[None]:
+        """Give hints to a recognizer that takes them, and to the translation, now and as they come, within."""
+
+        def expect() -> None:
+            self.glossary.keep(self._hints.kept)
+            if self._hints.words and isinstance(listening, Expecting):
+                listening.expect(self.vocabulary)
+
+        expect()
+        with self._hints.watched(expect):
+            yield

@@ -25,12 +25,11 @@ from pipeline.languages import same_language
 from pipeline.policies.boundaries import plain, without_late_words, word_count, word_lists
 from pipeline.policies.candidates import Candidate, Span
 from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
-from pipeline.policies.drafts import Drafts
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
-from pipeline.policies.stability import Continuation, Hypotheses, continuation, speakable, without_late_marks
+from pipeline.policies.stability import Continuation, Drafts, Hypotheses, continuation, speakable, without_late_marks
 
 
 class AgreementUnits:

@@ -15,11 +15,23 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import check_addresses, fetched_glossary, fetched_hints, with_terms_of_key
-from pipeline.server.leave import DONE, EXPIRED, GOING_AWAY, GONE, IDLE, LOST, SLOW, TOO_FAST, WRONG, Leave, first_of
 from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.rooms import Seat
 from pipeline.server.service import LOG, Allowance, Service
-from pipeline.server.sessions import Sessions
+from pipeline.server.sessions import (
+    DONE,
+    EXPIRED,
+    GOING_AWAY,
+    GONE,
+    IDLE,
+    LOST,
+    SLOW,
+    TOO_FAST,
+    WRONG,
+    Leave,
+    Sessions,
+    first_of,
+)
 from pipeline.server.writer import SlowClient, Writer
 
 CLOSE_S = 2.0  # for the close frame to leave

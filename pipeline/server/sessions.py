@@ -17,7 +17,6 @@ from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.leave import DONE, FAILED, GOING_AWAY, Leave
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
 from pipeline.server.service import LOG, Service
@@ -25,6 +24,25 @@ from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue
+
+DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
+EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
+LOST = {1005, 1006}  # no close frame came, or one without a code
+
+
+class Leave(Exception):
+    """The connection ends, with the code of its close frame."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def first_of(group: BaseExceptionGroup[Leave]) -> Leave:
+    """The first of the ends that came together, but a said one before one that was only seen."""
+    leaves = [error for error in group.exceptions if isinstance(error, Leave)]
+    return min(leaves, key=lambda leave: leave.code == GONE)
 
 
 class Sessions:

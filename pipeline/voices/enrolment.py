@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pipeline.contracts import EnrolsWords, Synthesizer, Voice
-from pipeline.errors import BadInput
+from pipeline.diarizing import ComparesVoices, DiarizerBackend
+from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.events import AudioChunk
 from pipeline.languages import language_name
 from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, require
 from pipeline.voices.choice import check_cloning, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, recognized, statement_for, utc_now
-from pipeline.voices.one_speaker import compared
 from pipeline.voices.quality import FINDER_HZ, SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
 from pipeline.voices.reference_clip import (
+    POOR_SNR_DB,
+    SHORTEST_S,
     AnalysedRecording,
     ReferenceClip,
     analyse,
+    only_speech,
     read_recording,
     reference_clip,
     resampled,
@@ -31,6 +34,7 @@ from pipeline.voices.reference_clip import (
 from pipeline.voices.store import VoiceStore
 
 SPEECH_FINDER = BackendChoice("models.asr.vad:SileroSpeech")
+YOURS = "that clip and consent are of the same speaker is for you to answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +158,29 @@ def _record(request: Enrolment, clip: ReferenceClip, consent: Consent) -> VoiceR
         enrolled=utc_now(),
         consent=consent,
     )
+
+
+async def compared(clip: AnalysedRecording, consent: AnalysedRecording, backend: DiarizerBackend | None) -> str:
+    """Say how alike the voices of a clip and a consent are, or why that was not looked at: a warning, never a refusal.
+
+    How alike two voices are was measured on recordings made on one day with one microphone (``benchmarks one-voice``);
+    noise makes one voice two. Another day, relatives and copies of a voice were not measured, so nothing is decided by it.
+    """
+    if backend is None or backend.missing():
+        lacks = "the profile names no diarizer" if backend is None else f"{backend.missing()[0].what} is not here"
+        return f"not compared: the voices of clip and consent ({lacks}); {YOURS}"
+    if min(clip.speech_s, consent.speech_s) < SHORTEST_S:
+        return f"not compared: the voices of clip and consent (less than {SHORTEST_S:.0f} s of speech); {YOURS}"
+    if min(clip.snr_db, consent.snr_db) < POOR_SNR_DB:
+        return f"not compared: the voices of clip and consent (less than {POOR_SNR_DB:.0f} dB above the noise); {YOURS}"
+    try:
+        async with backend.load() as diarizer:
+            if not isinstance(diarizer, ComparesVoices):
+                return f"not compared: the voices of clip and consent; {YOURS}"
+            likeness = await diarizer.likeness(only_speech(clip, FINDER_HZ), only_speech(consent, FINDER_HZ))
+    except TranslateLiveError as error:
+        return f"not compared: the voices of clip and consent ({error.message}); {YOURS}"
+    if likeness < diarizer.one_voice_from:
+        usual = f"of one person {diarizer.one_voice_from:.2f} and more"
+        return f"clip and consent may be of two people (likeness {likeness:.2f}, {usual}); {YOURS}"
+    return f"the voices of clip and consent are alike ({likeness:.2f}), which proves nothing; {YOURS}"

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.client.connection import Remote
+from pipeline.client.connection import BYTES_PER_MS, Remote, Replay
 from pipeline.client.decoder import LOST, Decoder
-from pipeline.client.replay import BYTES_PER_MS, Replay
 from pipeline.errors import BadInput
 from pipeline.events import Lag, ReadingUnit, Skipped, SpeakerFound, SpeechChunk, Transcript, text_of
 
