@@ -19,7 +19,7 @@ from benchmarks.load_search import trials
 from benchmarks.load_sessions import run_trial
 from benchmarks.mt_speed import GEOMETRIES as TRANSLATORS
 from benchmarks.tts_checkpoint import GEOMETRIES as SYNTHESIZERS
-from models.mt.checkpoint import choose_device
+from models.cuda import choose_device
 from pipeline.errors import BadInput
 
 NONE = "none"
@@ -58,7 +58,7 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
-    device = choose_device(arguments.device)
+    device = str(choose_device(arguments.device, "synthesizer"))
     speech, translation = arguments.tts_geometry, arguments.mt_geometry
     figures: dict[str, float] = {}
     async with (

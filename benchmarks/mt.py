@@ -16,7 +16,7 @@ from benchmarks.mt_control import control_figures
 from benchmarks.mt_glossary import glossary_figures
 from benchmarks.mt_speed import GEOMETRIES, speed_figures
 from benchmarks.mt_terms import terms_figures
-from models.mt.checkpoint import choose_device
+from models.cuda import choose_device
 
 PARTS = ("terms", "control", "policy", "speed")
 
@@ -53,6 +53,6 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _speed(arguments: argparse.Namespace) -> Iterator[Mapping[str, float]]:
-    device = choose_device(arguments.device)
+    device = str(choose_device(arguments.device, "translator"))
     for geometry in arguments.geometry:
         yield from speed_figures(geometry, device, arguments.batches, arguments.repeats)

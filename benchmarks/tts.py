@@ -28,7 +28,7 @@ from benchmarks.tts_measures import (
 )
 from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
 from benchmarks.tts_roofline import bandwidth, weights
-from models.mt.checkpoint import choose_device
+from models.cuda import choose_device
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from pipeline.errors import BadInput, ModelError
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     for peer in arguments.peer:
         parse_peer(peer, PEERS)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)
-    on_gpu = choose_device(arguments.device).startswith("cuda")
+    on_gpu = choose_device(arguments.device, "synthesizer").type == "cuda"
     device = "cuda" if on_gpu else "cpu"
     geometries = arguments.geometry or (["tiny", "0.6b", "1.7b"] if on_gpu else ["tiny", "0.6b"])
     streams = arguments.streams or (_STREAMS if on_gpu else (1,))

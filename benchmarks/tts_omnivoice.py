@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.omnivoice_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.other_python import run_script
-from models.mt.checkpoint import choose_device
+from models.cuda import choose_device
 from models.tts.omnivoice import OmniVoice
 from models.tts.omnivoice.engine import Engine, Spoken, Unit
 from models.tts.omnivoice.loading import load_engine
@@ -57,7 +57,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure each geometry at each batch, print a table, give the figures."""
     python = peer_python(arguments.peer)
     torch.set_num_threads(arguments.threads)
-    device = "cuda" if choose_device(arguments.device).startswith("cuda") else "cpu"
+    device = "cuda" if choose_device(arguments.device, "synthesizer").type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
     figures: dict[str, float] = {}
     for geometry in arguments.geometry or ["tiny"]:

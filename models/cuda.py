@@ -1,4 +1,4 @@
-"""CUDA for the threads that own models: streams, copies that do not wait, attention kernels, and captured graphs.
+"""Devices, and CUDA for threads that own models: streams, copies that do not wait, attention kernels, captured graphs.
 
 A decoding step of a model this size is thousands of small kernels; launching them one by one takes the host longer than the
 GPU needs to run them. A captured graph is a fixed sequence of them, replayed with one launch.
@@ -6,9 +6,11 @@ GPU needs to run them. A captured graph is a fixed sequence of them, replayed wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
+
+from pipeline.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +21,33 @@ _ONE_AT_A_TIME = Lock()
 
 Work = Callable[[], None]
 """Work on tensors that stay in place. It may neither wait for the device nor depend on values read there."""
+
+
+def choose_device(name: str, stage: str) -> torch.device:
+    """Return the device of a stage's setting; ``auto`` takes the best. Raises `BadInput`, or `ModelError` without a GPU."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            f"device {name!r}: no CUDA device is usable here", hint=f"{stage}.device=auto, or repair the driver"
+        )
+    return device
+
+
+def choose_dtype(name: str, device: torch.device, known: Sequence[str] = ("bfloat16", "float32")) -> torch.dtype:
+    """Return the type of numbers of a setting; ``auto`` is bfloat16 on a GPU, float32 elsewhere. Raises `BadInput`."""
+    import torch
+
+    if name not in {*known, "auto"}:
+        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join([*known, 'auto'])}")
+    dtype: torch.dtype = getattr(torch, ("bfloat16" if device.type == "cuda" else "float32") if name == "auto" else name)
+    return dtype
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream:

@@ -14,18 +14,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from models.cuda import leave_out_cudnn_attention, take_stream
+from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
 from models.downloads import ANOTHER_DISK, not_fetched
 from models.gpu_memory import count_elements, number_bytes, on_gpu
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, nearest
-
-if TYPE_CHECKING:
-    import torch
 
 Loaded: TypeAlias = Any  # transformers is not analyzed
 PACKAGES = ("torch", "transformers", "safetensors")
@@ -164,38 +161,18 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
         raise ModelError(f"the model {repository} is not on this machine", hint=FETCH_MODELS)
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, "translator")
+    numbers = choose_dtype(dtype, chosen, ("bfloat16", "float16", "float32"))
     loader = AutoModelForCausalLM if kind == "causal" else AutoModelForSeq2SeqLM
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = loader.from_pretrained(folder, local_files_only=True, dtype=_dtype(dtype, chosen))
+        model = loader.from_pretrained(folder, local_files_only=True, dtype=numbers)
         model = model.to(chosen).eval()
     except Exception as error:  # a damaged file raises whatever its parser raises
         raise ModelError(f"cannot load {folder}: {error}", hint=f"delete the folder, then {FETCH_MODELS}") from error
     leave_out_cudnn_attention()
     take_stream(model.device)
     return model, tokenizer
-
-
-def choose_device(device: str) -> str:
-    """Return the device of a setting, where ``auto`` takes the best; raises `ModelError` for one that is not there."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError("no CUDA device is usable here", hint="translator.device=cpu, or repair the driver")
-    return device
-
-
-def _dtype(name: str, device: str) -> torch.dtype:
-    import torch
-
-    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    known["auto"] = torch.float32 if device == "cpu" else torch.bfloat16
-    if name not in known:
-        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(sorted(known))}")
-    return known[name]
 
 
 def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:

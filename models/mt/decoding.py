@@ -64,6 +64,16 @@ def token_limit(prompt: Prompt) -> int:
     return max(LEAST_TOKENS, whole - len(prompt.target))
 
 
+def check_length(prompt: Prompt, longest_source: int) -> None:
+    """Raise `BadInput` for a source of more than ``longest_source`` tokens."""
+    if prompt.source_length > longest_source:
+        raise BadInput(
+            f"a text of {prompt.source_length} tokens cannot be translated in one piece; "
+            f"at most {longest_source} are possible",
+            hint="cut it into sentences",
+        )
+
+
 def written(prefix: str, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
     """Return the text of a committed prefix and the tokens after it; end tokens write nothing."""
     text = text_of_tokens(tokens, vocabulary.written)
@@ -154,12 +164,7 @@ class Decoder:
             while prompt.source_length > self._longest_source and request.context:
                 request = replace(request, context=request.context[1:])
                 prompt = self._architecture.prompt(request)
-            if prompt.source_length > self._longest_source:
-                raise BadInput(
-                    f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                    f"{self._longest_source} are possible",
-                    hint="cut it into sentences",
-                )
+            check_length(prompt, self._longest_source)
             constraints = constraints_of(request.terms, request.target_language)
             refuse_unwritable(constraints.hard, self._architecture.vocabulary)
             return _Work(given, request, prompt, constraints, best=request.prefix)

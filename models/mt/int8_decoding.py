@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from models.mt.catalog import Entry
-from models.mt.decoding import Decoder, Prompt, check_terms, clean, token_limit, written
+from models.mt.decoding import Decoder, Prompt, check_length, check_terms, clean, token_limit, written
 from models.mt.prompts import Chat
 from models.mt.quality_checks import problems
 from models.mt.terms.constraints import constraints_of
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
 from pipeline.contracts import Term, Translation, TranslationRequest
-from pipeline.errors import BadInput, TranslateLiveError
+from pipeline.errors import TranslateLiveError
 from pipeline.scripts import is_letter
 
 Generator: TypeAlias = Any  # ctranslate2 is not analyzed
@@ -67,12 +67,7 @@ class Int8Decoder:
     def _prompt(self, request: TranslationRequest) -> Prompt:
         constraints_of(request.terms, request.target_language)  # contradictions are told before any work
         prompt = self._chat.prompt(request)
-        if prompt.source_length > self._longest_source:
-            raise BadInput(
-                f"a text of {prompt.source_length} tokens cannot be translated in one piece; at most "
-                f"{self._longest_source} are possible",
-                hint="cut it into sentences",
-            )
+        check_length(prompt, self._longest_source)
         return prompt
 
     def _generate(self, asked: Sequence[tuple[TranslationRequest, Prompt]], beams: int, best: int) -> list[list[Found]]:

@@ -1,43 +1,14 @@
-"""Parts that speech engines share: device and type of numbers by the settings, full memory, and the task of an engine."""
+"""Parts that speech engines share: the error for full memory, and the task that turns an engine."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.errors import BadInput, DeviceError, ModelError
+from pipeline.errors import DeviceError, ModelError
 from pipeline.lane import Lane
-
-if TYPE_CHECKING:
-    import torch
-
-
-def choose_device(name: str) -> torch.device:
-    """Give the device of a setting, where ``auto`` takes the best; raises `ModelError` for one that is not there."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device {name!r}: torch finds no CUDA GPU here", hint="synthesizer.device=auto")
-    return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Give the type of numbers of a setting; ``auto`` is bfloat16 on a GPU, float32 elsewhere."""
-    import torch
-
-    types = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-    types["auto"] = torch.bfloat16 if device.type == "cuda" else torch.float32
-    if name not in types:
-        raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join(types)}")
-    return types[name]
 
 
 @contextmanager

@@ -153,6 +153,14 @@ def test_wrong_settings_say_what_is_valid(backend, message):
 
 
 @pytest.mark.parametrize(
+    ("setting", "told"), [({"dtype": "int3"}, "valid: bfloat16, float16"), ({"device": "gpu"}, "cuda:0")]
+)
+def test_a_device_or_type_of_numbers_that_is_unknown_is_no_damaged_checkpoint(setting, told):
+    with pytest.raises(BadInput, match=told):
+        replace(BACKEND, **setting).decoder()
+
+
+@pytest.mark.parametrize(
     ("kind", "prompt"), [("t5", "madlad"), ("m2m", "m2m"), ("m2m", "nllb"), ("marian", "marian-multi")]
 )
 async def test_random_encoder_decoders_keep_prefix_terms_and_batch(tmp_path, kind, prompt):

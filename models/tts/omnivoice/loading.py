@@ -7,9 +7,19 @@ from pathlib import Path
 
 import torch
 
-from models.cuda import CudaRecorder, Recorder, Work, at_least, halving, leave_out_cudnn_attention, sent, take_stream
+from models.cuda import (
+    CudaRecorder,
+    Recorder,
+    Work,
+    at_least,
+    choose_device,
+    choose_dtype,
+    halving,
+    leave_out_cudnn_attention,
+    sent,
+    take_stream,
+)
 from models.tts.checkpoint import Tensors
-from models.tts.engines import choose_device, choose_dtype
 from models.tts.omnivoice.audio_tokenizer import AudioDecoder, load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import (
     AUDIO_TOKENIZER,
@@ -41,7 +51,7 @@ def load_engine(
     With ``graphs`` the steps are captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = choose_device(device_name)
+    device = choose_device(device_name, "synthesizer")
     leave_out_cudnn_attention()
     recorded = graphs and device.type == "cuda"
     try:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
-from models.cuda import CudaRecorder, leave_out_cudnn_attention, take_stream
+from models.cuda import CudaRecorder, choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
 from models.tts.checkpoint import Tensors
-from models.tts.engines import choose_device, choose_dtype
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor
@@ -37,7 +36,7 @@ def load_engine(
     With ``graphs`` all work is captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = choose_device(device_name)
+    device = choose_device(device_name, "synthesizer")
     leave_out_cudnn_attention()
     dtype = choose_dtype(dtype_name, device)
     try:
