@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from functools import cache
 
 import numpy as np
@@ -18,14 +19,15 @@ _DESIGNED_HZ = 48_000  # the sample rate of the two filters in the standard
 
 
 class LoudnessMeter:
-    """Meter of integrated loudness; what is cut into pieces measures as the whole.
+    """Meter of integrated loudness, of all or of the last ``window_s``; what is cut into pieces measures as the whole.
 
     The K-weighting is applied to each block's spectrum, so the sample rate may be any. One number is kept per 0.1 s.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window_s: float = math.inf) -> None:
         self._rest = np.zeros(0, np.float32)
-        self._powers: list[float] = []  # mean squares of the weighted blocks
+        most = None if math.isinf(window_s) else round(window_s / STEP_S)
+        self._powers: deque[float] = deque(maxlen=most)  # mean squares of the weighted blocks
 
     def hear(self, samples: Samples, sample_rate: int) -> None:
         """Add samples [n]."""

@@ -23,6 +23,11 @@ def glossary_addresses(arguments: argparse.Namespace) -> list[str]:
     return [place for place in (*arguments.glossary, *arguments.hints) if isinstance(place, str)]
 
 
+def addresses_named(arguments: argparse.Namespace) -> list[str]:
+    """List the addresses that options name: of what is fetched, and of a broadcast."""
+    return [*glossary_addresses(arguments), *([arguments.out] if isinstance(arguments.out, str) else [])]
+
+
 def room_of(arguments: argparse.Namespace) -> tuple[str, str]:
     """Return the room and the participant's name in it, empty where there is none; raises `BadInput` for half of it."""
     if arguments.room is not None and not (arguments.server and arguments.mic):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.commands.network_options import file_or_address
+from pipeline.commands.out_options import add_out_arguments
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.commands.speaker_options import add_speaker_arguments
 from pipeline.commands.watch_options import add_watch_arguments
@@ -21,6 +22,8 @@ examples:
       translate a recording as fast as possible, into speech and captions
   translate-live talk.mp4 --to es --out talk.es.mp4
       dub a film: speech at the time of its source, captions, original sound
+  translate-live rtmp://host/live --to es --out show/live.m3u8 --allow-network
+      a live broadcast, 8 s later, dubbed: picture as it was, HLS in a folder
   translate-live talk.mp3 --to es --realtime
       hear a recording translated as if it were live
   translate-live a.flac b.flac --to es --captions x.srt --captions-language both
@@ -85,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-network",
         action="store_true",
         help="fetch what is named by an address: a glossary, or, instead of a file, what is heard live: http(s), HLS, "
-        "rtmp, rtsp (and srt, if your PyAV has it)",
+        "rtmp, rtsp (and srt, if your PyAV has it); and send a broadcast to one",
     )
     pace = what.add_mutually_exclusive_group()
     pace.add_argument(
@@ -139,13 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     speech = parser.add_argument_group("translated speech")
-    speech.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write it to a .wav or .flac file, of several languages one each, or dub the film that is heard into a .mp4, "
-        ".mov, .mkv or .webm file",
-    )
+    add_out_arguments(speech)
     speech.add_argument("--out-device", metavar="NAME", help="which speaker: part of its name; also with --out")
     speech.add_argument("--no-speech", action="store_true", help="text only")
     speech.add_argument("--voice", metavar="NAME", help="an enrolled voice, a preset, or same: the speaker's own")

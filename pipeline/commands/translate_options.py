@@ -11,16 +11,16 @@ from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
-from pipeline.commands.network_options import glossary_addresses, is_address, room_of
+from pipeline.commands.network_options import addresses_named, glossary_addresses, is_address, room_of
+from pipeline.commands.out_options import BroadcastAsked, check_out, split_out
 from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.commands.watch_options import watching_of
 from pipeline.errors import BadInput
 from pipeline.language_names import code_of
 from pipeline.request import SessionRequest
-from pipeline.sinks.audio_writer import FORMATS
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
-from pipeline.sinks.film_container import CONTAINERS, is_film
+from pipeline.sinks.film_container import is_film
 from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import recorded_files, track_files
 from pipeline.sinks.transcript import check_transcript
@@ -66,12 +66,13 @@ class TranslateOptions:
     realtime: bool
     quiet: bool
     server: Remote | None = None
+    broadcast: BroadcastAsked | None = None  # in place of ``out``
     sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def speech_to_file(self) -> bool:
         """True if speech is kept in a file, and thus not played unless a speaker is named."""
-        return bool(self.out or (self.record and not self.mic))
+        return bool(self.out or self.broadcast or (self.record and not self.mic))
 
 
 def checked(arguments: argparse.Namespace) -> TranslateOptions:
@@ -93,7 +94,8 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
     languages = _languages(arguments.source)
     one_track = arguments.speak is None and len(targets) == 2 and set(languages) == set(targets)
     spoken = targets if one_track else _spoken(arguments, targets)
-    _check_outputs(arguments, files, captions, spoken[:1] if one_track else spoken)
+    broadcast = split_out(arguments, files, spoken)
+    _check_outputs(arguments, files, captions, spoken[:1] if one_track else spoken, broadcast)
     request = SessionRequest(
         targets=targets,
         languages=languages,
@@ -132,9 +134,10 @@ def checked(arguments: argparse.Namespace) -> TranslateOptions:
         events=arguments.events,
         record=arguments.record,
         sinks=tuple(arguments.sinks),
-        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or bool(addresses),
+        realtime=arguments.realtime or arguments.mic or arguments.out_device is not None or bool(addresses or broadcast),
         quiet=arguments.quiet,
         server=_server(arguments),
+        broadcast=broadcast,
         sharing=sharing_of(arguments),
     )
     return with_devices(options, arguments.devices)
@@ -206,7 +209,7 @@ def _check_idle(arguments: argparse.Namespace, files: Sequence[str], addresses: 
         ("--in-device NAME", arguments.in_device is not None, "--mic", arguments.mic),
         ("--rate HZ", arguments.rate is not None, "-", STANDARD_INPUT in files),
         ("--track N", arguments.track is not None, "FILE", files),
-        ("--allow-network", arguments.allow_network, "ADDRESS", [*addresses, *glossary_addresses(arguments)]),
+        ("--allow-network", arguments.allow_network, "ADDRESS", [*addresses, *addresses_named(arguments)]),
         ("--captions-language", arguments.captions_language is not None, "--captions FILE", arguments.captions),
         ("--captions-time", arguments.captions_time is not None, "--captions FILE", arguments.captions),
         ("--glossary-soft", arguments.glossary_soft, "--glossary FILE", arguments.glossary),
@@ -240,12 +243,17 @@ def _spoken(arguments: argparse.Namespace, targets: tuple[str, ...]) -> tuple[st
 
 
 def _check_outputs(
-    arguments: argparse.Namespace, files: Sequence[str], captions: Sequence[CaptionFile], tracks: Sequence[str]
+    arguments: argparse.Namespace,
+    files: Sequence[str],
+    captions: Sequence[CaptionFile],
+    tracks: Sequence[str],
+    broadcast: BroadcastAsked | None,
 ) -> None:
     """Refuse outputs that are standard output or what is read, and two in one file: both would be lost."""
     recorded = recorded_files(arguments.record, tracks) if arguments.record else []
     outputs: list[Path | None] = [
         *(track_files(arguments.out, tracks[:1] if is_film(arguments.out) else tracks).values() if arguments.out else ()),
+        broadcast.place if broadcast and isinstance(broadcast.place, Path) else None,
         arguments.transcript,
         arguments.events,
         *(file.path for file in captions),
@@ -255,7 +263,7 @@ def _check_outputs(
         if is_standard_output(path):
             raise BadInput(f"{path} is standard output, where the translation goes", hint="a file")
     if arguments.out is not None:
-        _check_out(arguments, files)
+        check_out(arguments, files)
     for file in captions:
         caption_format(file.path)
     if arguments.transcript is not None:
@@ -277,21 +285,6 @@ def _check_outputs(
         if any(same_file(path, other) for other in written):
             raise BadInput(f"{path} would be written twice", hint="a name of its own for each file")
         written.append(path)
-
-
-def _check_out(arguments: argparse.Namespace, files: Sequence[str]) -> None:
-    """Check that speech is a sound file, or a track of the one film that is heard."""
-    if not is_film(arguments.out):
-        if arguments.out.suffix.lower() not in FORMATS:
-            kinds = f"{', '.join(FORMATS)} (speech alone) or {', '.join(CONTAINERS)} (a dubbed film)"
-            raise BadInput(f"--out {arguments.out}: {arguments.out.suffix or 'no suffix'}; valid: {kinds}")
-        return
-    if arguments.mic or len(files) != 1 or files[0] == STANDARD_INPUT or is_address(files[0]):
-        raise BadInput(f"--out {arguments.out} dubs one film, which is a file", hint="--out FILE.wav, or one film to hear")
-    if arguments.captions_time == "speech":
-        raise BadInput(
-            "--captions-time speech: a film is spoken at the time of its source", hint="without it, or --out FILE.wav"
-        )
 
 
 def _languages(text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pipeline.commands.translate_options import TranslateOptions
 from pipeline.contracts import Sink
 from pipeline.errors import BadInput, DeviceError
 from pipeline.hints import Hints
-from pipeline.policies.dubbing import unhurried
+from pipeline.policies.dubbing import at_once, unhurried
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.profiles.profile import Profile, selected_profile
@@ -34,7 +34,7 @@ class Plan:
     resolved: ResolvedRequest
     to_speaker: bool
     captions: tuple[CaptionFile, ...]  # their targets as the profile knows them; names as they were given
-    dubs: bool = False  # a film places the speech, which the session therefore does not hurry
+    dubs: bool = False  # a film or broadcast places the speech, which the session therefore does not hurry
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -58,7 +58,9 @@ class Plan:
         options = self.options
         spoken: list[Path | None] = [*self.speech_files.values()] or [options.out]
         captions = [file.path for file in self.captions]
-        return [path for path in (*spoken, *captions, options.transcript, options.events) if path]
+        playlist = options.broadcast.place if options.broadcast else None
+        live = playlist if isinstance(playlist, Path) else None
+        return [path for path in (*spoken, live, *captions, options.transcript, options.events) if path]
 
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
@@ -75,7 +77,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     to_speaker, hint = speech_to_speaker(options, _has_speaker)
     if hint:
         tell(hint)
-    speaks = to_speaker or (options.speech and bool(options.out or options.record))
+    speaks = to_speaker or (options.speech and bool(options.out or options.broadcast or options.record))
     if options.captions_time == "speech" and not speaks:
         raise BadInput(
             "--captions-time speech needs speech", hint="--out FILE.wav or --realtime, or --captions-time source"
@@ -89,11 +91,13 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         self_hearing=options.mic and to_speaker and options.echo != "off",
     )
     film = options.out is not None and is_film(options.out)
-    if options.sharing.personal and (options.record or film):
-        tell("notice: recorded sound is not redacted")
+    if options.sharing.personal and (options.record or film or options.broadcast):
+        tell("notice: sound that is recorded or broadcast is not redacted")
     dubs = film and profile is not None and not (options.realtime or options.record)
     if profile and dubs:
         request = replace(request, pace=unhurried(profile.pace))
+    if profile and options.broadcast and not (to_speaker or options.record):
+        dubs, request = True, replace(request, pace=at_once(profile.pace, options.broadcast.delay_s))
     resolved = resolve(request, profile) if profile else asked_of_server(request)
     for notice in resolved.notices:
         tell(worded(notice, profile.name if profile else "auto"))

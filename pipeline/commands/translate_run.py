@@ -14,6 +14,7 @@ from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
+from pipeline.commands.dubbed import dubbed
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
 from pipeline.commands.translate_plan import Plan, keeping, planned, swept
@@ -27,8 +28,7 @@ from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.film import Film, Unlagged
-from pipeline.sinks.film_container import is_film
+from pipeline.sinks.film import Unlagged
 from pipeline.sinks.heard import LONG_S, Loudness, Progress
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
@@ -39,6 +39,7 @@ from pipeline.sources.address import Address
 from pipeline.sources.echo import Played, WithoutEcho
 from pipeline.sources.files import AudioFile
 from pipeline.sources.microphone import Microphone
+from pipeline.sources.packet_tap import PacketTap
 from pipeline.sources.playlist import Playlist
 from pipeline.sources.standard_input import StandardInput
 from pipeline.version import version
@@ -76,12 +77,13 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
 
     async with AsyncExitStack() as opened, AsyncExitStack() as unused:
         out = await opened.enter_async_context(BackgroundText(sys.stdout))
-        recorded = None if options.mic or options.address else _file_source(options, clock, tell)
+        tap = PacketTap() if options.broadcast and not options.mic else None
+        recorded = None if options.mic or options.address else _file_source(options, clock, tell, tap)
         sinks = []
         session_id = new_session_id()
         published = await opened.enter_async_context(options.sharing.sinks(session_id, _about(plan), tell))
         length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
-        films = _films(plan, length_s, tell)
+        films = dubbed(plan, length_s, tap, tell)
         for sink in [*published, *_sinks(plan, clock, clock_time, played), *films, *keeping(plan, session_id)]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
@@ -91,7 +93,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         views += _progress(recorded, clock, tell)
         for sink in views:
             unused.push_async_callback(sink.close)
-        source = recorded or _live_source(options, clock, played)
+        source = recorded or _live_source(options, clock, played, tap)
         unused.pop_all()  # from here on the session closes them
         loudness = Loudness()
         outlets = [SinkQueue(sink) for sink in [loudness, *sinks, *views]]
@@ -142,14 +144,14 @@ def _as_told(name: str, error: Exception) -> TranslateLiveError:
     return told
 
 
-def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], None]) -> Source:
+def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], None], tap: PacketTap | None) -> Source:
     """Open the files or standard input, and tell which audio tracks are heard."""
     languages, live = options.request.languages, options.realtime
     if options.files == (STANDARD_INPUT,):
         return StandardInput(options.rate_hz, clock=clock, live=live, track=options.track, languages=languages)
     levels = options.request.speakers.channels if options.request.speakers else None
     files = [
-        AudioFile(name, realtime=live, clock=clock, track=options.track, languages=languages, levels=levels)
+        AudioFile(name, realtime=live, clock=clock, track=options.track, languages=languages, levels=levels, tap=tap)
         for name in options.files
     ]
     for choice in filter(None, (file.choice for file in files)):
@@ -157,12 +159,12 @@ def _file_source(options: TranslateOptions, clock: Clock, tell: Callable[[str], 
     return Playlist(files, clock)
 
 
-def _live_source(options: TranslateOptions, clock: Clock, played: Played | None) -> Source:
+def _live_source(options: TranslateOptions, clock: Clock, played: Played | None, tap: PacketTap | None) -> Source:
     """Open the microphone or address. This is done after loading, or its buffer would overflow meanwhile."""
     if options.mic:
         microphone = Microphone(options.in_device)
         return WithoutEcho(microphone, played) if played else microphone
-    return Address(options.files[0], clock=clock, track=options.track, languages=options.request.languages)
+    return Address(options.files[0], clock=clock, track=options.track, languages=options.request.languages, tap=tap)
 
 
 def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: BackgroundText) -> None:
@@ -206,24 +208,6 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], playe
         yield exported(options.transcript, Transcripts)
     if options.events is not None:
         yield exported(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
-
-
-def _films(plan: Plan, length_s: float | None, tell: Callable[[str], None]) -> Iterator[Sink]:
-    options, request = plan.options, plan.resolved.request
-    if options.out is not None and is_film(options.out):
-        film = Film(
-            Path(options.files[0]),
-            options.out,
-            targets=request.targets,
-            spoken=request.spoken_targets,
-            language=request.languages[0] if len(request.languages) == 1 else "",
-            pace=plan.profile.pace if plan.profile else None,
-            speaks_own=request.same_language == "speak",
-            original=options.original,
-            length_s=length_s,
-            tell=tell,
-        )
-        yield options.sharing.redacting(film)
 
 
 def own_sink(name: str) -> Sink:

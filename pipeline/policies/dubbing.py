@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from pipeline.policies.pace import PaceOptions
+from pipeline.policies.pace import AT_ONCE_S, PaceOptions
+
+DELAY_S = 8.0
+"""The default delay of a broadcast: a unit's length and the ear-voice span of nearly all units (docs/film.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ def unhurried(options: PaceOptions) -> PaceOptions:
     """Give the pace of a session whose speech is placed afterwards: as it is said, nothing merged or skipped."""
     still = replace(options, follow_speaker=False, max_pause_s=0.0)
     return replace(still, max_rate=1.0, full_backlog_s=1e9, max_lag_s=1e9)
+
+
+def at_once(options: PaceOptions, delay_s: float) -> PaceOptions:
+    """Give the pace of a live session whose speech is placed ``delay_s`` later: each unit is spoken when it comes.
+
+    Those that would come too late even so are skipped before they are spoken.
+    """
+    return replace(unhurried(options), lead_s=AT_ONCE_S, max_lag_s=options.max_lag_s + delay_s)
 
 
 def place(wanted: float, free: float, natural_s: float, following: float, options: PaceOptions) -> Place | None:

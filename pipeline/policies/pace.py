@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from pipeline.errors import check_range
 
+AT_ONCE_S = 1e9
+"""A lead with which units are spoken when they come, since their speech is placed afterwards."""
+
 
 @dataclass(frozen=True, slots=True)
 class PaceOptions:

@@ -18,6 +18,7 @@ from pipeline.policies.pace import PaceOptions
 
 TOO_LATE = "it would come too late in the film"
 MOST_GAIN_DB = 20.0  # by which speech is made louder or quieter
+WINDOW_S = 600.0  # of a broadcast, whose loudness is measured
 
 
 @dataclass(slots=True)
@@ -41,7 +42,8 @@ class Dub:
 
     `take` gives contiguous blocks from time 0 as far as they are final: up to the first unit whose speech is to come, and
     ``patience_s`` behind what was heard, since words may still become units. A unit whose speech comes later than that is
-    placed later. ``original_loudness`` is shared by the tracks of a film; speech is made as loud as that.
+    placed later. Where it does not ``wait``, as in a broadcast, all before that is final: a unit whose speech is not whole
+    by then is placed later. ``original_loudness`` is shared by the tracks of a film; speech is made as loud as that.
     """
 
     def __init__(
@@ -51,12 +53,16 @@ class Dub:
         original_loudness: LoudnessMeter,
         original: float = 0.0,
         patience_s: float = PATIENCE_S,
+        *,
+        waits: bool = True,
     ) -> None:
         self.late_s: list[float] = []  # of each unit that was placed, behind its source
+        self.missed_s = 0.0  # the most by which speech came after its place had gone by
         self.skipped: list[Skipped] = []
         self._options = options
         self._heard_loudness = original_loudness
-        self._said_loudness = LoudnessMeter()
+        self._said_loudness = LoudnessMeter() if waits else LoudnessMeter(WINDOW_S)
+        self._waits = waits
         self._timeline = Timeline(sample_rate, original)
         self._patience_s = patience_s
         self._units: deque[_Unit] = deque()
@@ -96,21 +102,21 @@ class Dub:
 
     def take(self, final: bool = False) -> Iterator[Samples]:
         """Give the samples that are final by now; ``final``: all that is left."""
-        while self._units and (final or (self._units[0].whole and self._is_next_known())):
+        end_s = self._heard_s - self._patience_s
+        while self._units and (final or (self._units[0].whole and self._is_next_known(end_s))):
             self._place(self._units.popleft())
         if final:
             return self._timeline.finish()
-        end_s = self._heard_s - self._patience_s
-        if self._units:
+        if self._units and self._waits:
             end_s = min(end_s, max(self._units[0].start, self._free))
         self._taken_s = max(self._taken_s, end_s)
         return self._timeline.until(self._taken_s)
 
-    def _is_next_known(self) -> bool:
-        """Tell if a unit follows, or would have come by now if it mattered."""
+    def _is_next_known(self, end_s: float) -> bool:
+        """Tell if a unit follows, or would have come by now if it mattered, or if nobody can wait for it."""
         unit = self._units[0]
-        speech_s = sum(map(len, unit.speech)) / max(1, unit.sample_rate)
-        return len(self._units) > 1 or max(unit.start, self._free) + speech_s < self._heard_s - self._patience_s
+        speech_s = sum(map(len, unit.speech)) / max(1, unit.sample_rate) if self._waits else 0.0
+        return len(self._units) > 1 or max(unit.start, self._free) + speech_s < end_s
 
     def _place(self, unit: _Unit) -> None:
         samples = unit.samples
@@ -122,6 +128,7 @@ class Dub:
         if placed is None:
             self.skipped.append(Skipped(unit.number, unit.last, TOO_LATE))
             return
+        self.missed_s = max(self.missed_s, self._taken_s - max(unit.start, self._free))
         samples = stretched(self._levelled(samples, unit.sample_rate), placed.rate, unit.sample_rate)
         self._free = placed.start + len(samples) / unit.sample_rate
         self.late_s.append(placed.start - unit.start)

@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.audio.loudness import LoudnessMeter
 from pipeline.audio.mixer import PATIENCE_S
 from pipeline.contracts import ChoosesDelivery, Delivery, Sink
-from pipeline.events import AudioChunk, Event, Fault, Lag, Notice, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for
+from pipeline.events import AudioChunk, Event, Lag, Notice
 from pipeline.lane import Lane
-from pipeline.languages import same_language
 from pipeline.policies.pace import PaceOptions
-from pipeline.sinks.caption_text import uncapitalized
-from pipeline.sinks.cues import Cue, CueLayout
 from pipeline.sinks.dub import Dub
+from pipeline.sinks.dub_tracks import DubTracks
 from pipeline.sinks.film_container import check_film
 from pipeline.sinks.film_file import SAMPLE_RATE, FilmFile
 from pipeline.sinks.writing import check_file
 
-IN_TIME_S = 0.1  # so near to its source a unit is at its time
 WHOLE_S = 1.0  # a film that was heard to so near its end was heard to its end
 
 
@@ -57,48 +53,26 @@ class Film:
         self.path = path
         self.notices: list[Notice] = []
         self._source = source
-        self._targets = tuple(targets)
-        self._spoken = tuple(spoken)
-        self._language = language
-        self._speaks_own = speaks_own
         self._length_s = length_s
         self._tell = tell
         loudness = LoudnessMeter()
-        self._loudness = loudness
-        self._dubs = {target: Dub(SAMPLE_RATE, pace or PaceOptions(), loudness, original) for target in spoken}
-        self._captions = [_CaptionTrack(target, both=not number) for number, target in enumerate(targets)]
-        self._heard_s = 0.0
+        dubs = {target: Dub(SAMPLE_RATE, pace or PaceOptions(), loudness, original) for target in spoken}
+        self._tracks = DubTracks(dubs, targets, loudness, language, speaks_own)
         self._file: FilmFile | None = None
         self._begun = self._failed = False
         self._lane = Lane("film")
 
     async def put(self, event: Event) -> None:
         """Take in an event, and write what is final by it; raises `DeviceError` when the disk is full."""
-        match event:
-            case AudioChunk():
-                self._heard_s = event.end
-                self._loudness.hear(event.samples, event.sample_rate)
-                for dub in self._dubs.values():
-                    dub.hear(event)
-            case Transcript():
-                self._language = self._language or (event.language if event.committed else "")
-                for track in self._captions:
-                    track.cues += track.layout.heard(event.heard_s)
-            case ReadingUnit():
-                self._add_unit(event)
-            case SpeechChunk() | Lag() | Skipped():
-                self._add_speech(event)
-            case Fault():
-                return
+        self._tracks.take_in(event)
         if isinstance(event, AudioChunk) and not self._failed:
             await self._write(final=False)
 
     async def close(self) -> None:
         """Write the rest, finish the file and end the thread."""
         try:
-            if self._heard_s and not self._failed:
-                for track in self._captions:
-                    track.cues += track.layout.finish()
+            if self._tracks.heard_s and not self._failed:
+                self._tracks.finish_captions()
                 await self._write(final=True)
                 self._tell(self.line())
         finally:
@@ -110,54 +84,29 @@ class Film:
 
     def line(self) -> str:
         """Say how near the speech is to its source."""
-        late_s = [late for dub in self._dubs.values() for late in dub.late_s]
-        skipped = sum(notice.last - notice.first + 1 for dub in self._dubs.values() for notice in dub.skipped)
-        if not late_s:
-            return "film: nothing was spoken"
-        in_time = sum(late <= IN_TIME_S for late in late_s)
-        parts = [f"film: {in_time} of {len(late_s)} spoken units at the time of their source"]
-        parts += [f"the latest {max(late_s):.1f} s behind it"] if max(late_s) > IN_TIME_S else []
-        return ", ".join([*parts, *([f"{skipped} left out as too late"] if skipped else [])])
-
-    def _add_unit(self, unit: ReadingUnit) -> None:
-        for track in self._captions:
-            if unit.target in {"", track.target}:
-                track.add(unit)
-        if unit.target in self._dubs and (self._speaks_own or not same_language(unit.source_language, unit.target)):
-            self._dubs[unit.target].expect(unit)
-
-    def _add_speech(self, event: SpeechChunk | Lag | Skipped) -> None:
-        """Give speech to the track of its target; of one track it need not be named."""
-        for dub in (dub for target, dub in self._dubs.items() if is_for(target, event)):
-            match event:
-                case SpeechChunk():
-                    dub.speak(event)
-                case Lag():
-                    dub.join(event)
-                case Skipped():
-                    dub.leave_out(event)
+        return self._tracks.line("film")
 
     async def _write(self, final: bool) -> None:
         """Write what is final, second by second: sound, then the picture and captions up to there."""
         try:
             file = await self._opened()
-            if not self._begun and not (final or self._language or self._heard_s > PATIENCE_S):
+            tracks = self._tracks
+            if not self._begun and not (final or tracks.language or tracks.heard_s > PATIENCE_S):
                 return
             if not self._begun:
                 self._begun = True
-                await self._lane.run(file.begin, [*self._spoken], [*self._targets, self._language])
-            known = [len(dub.skipped) for dub in self._dubs.values()]
+                targets = [track.target for track in tracks.captions]
+                await self._lane.run(file.begin, [*tracks.dubs], [*targets, tracks.language])
+            known = [len(dub.skipped) for dub in tracks.dubs.values()]
             await self._write_second_by_second(file, final)
-            for (target, dub), before in zip(self._dubs.items(), known, strict=True):
-                self.notices += [replace(skipped, target=target) for skipped in dub.skipped[before:]]
-            self.notices += file.notices
+            self.notices += [*tracks.skipped_since(known), *file.notices]
             file.notices.clear()
         except Exception:
             self._failed = True
             raise
 
     async def _write_second_by_second(self, file: FilmFile, final: bool) -> None:
-        blocks = [deque(dub.take(final)) for dub in self._dubs.values()]
+        blocks = [deque(dub.take(final)) for dub in self._tracks.dubs.values()]
         while any(blocks):
             for number, waiting in enumerate(blocks):
                 if waiting:
@@ -165,20 +114,21 @@ class Film:
             await self._lane.run(file.copy_until, file.sound_s)
             await self._write_captions(file, file.sound_s)
         if final:
-            stopped = self._length_s is not None and self._heard_s < self._length_s - WHOLE_S
-            await self._lane.run(file.copy_until, self._heard_s if stopped else math.inf)
+            heard_s = self._tracks.heard_s
+            stopped = self._length_s is not None and heard_s < self._length_s - WHOLE_S
+            await self._lane.run(file.copy_until, heard_s if stopped else math.inf)
             await self._write_captions(file, math.inf)
 
     async def _write_captions(self, file: FilmFile, until_s: float) -> None:
         """Write the cues that begin before a moment, up to which picture and sound were written."""
-        for number, track in enumerate(self._captions):
+        for number, track in enumerate(self._tracks.captions):
             while track.cues and track.cues[0].start < until_s:
                 cue = track.cues.popleft()
                 add = partial(file.add_caption, start_s=cue.start, end_s=cue.end)
                 if cue.target:
                     await self._lane.run(add, number, text=cue.target)
                 if cue.source and track.both:
-                    await self._lane.run(add, len(self._captions), text=cue.source)
+                    await self._lane.run(add, len(self._tracks.captions), text=cue.source)
 
     async def _opened(self) -> FilmFile:
         if self._file is None:
@@ -201,19 +151,3 @@ class Unlagged:
     async def close(self) -> None:
         """Close the sink."""
         await self._sink.close()
-
-
-class _CaptionTrack:
-    """Captions of a target, with the source's where they are ``both``."""
-
-    def __init__(self, target: str, both: bool) -> None:
-        self.target, self.both = target, both
-        self.layout = CueLayout()
-        self.cues: deque[Cue] = deque()
-        self._before = ""
-
-    def add(self, unit: ReadingUnit) -> None:
-        """Take in the next unit."""
-        text = uncapitalized(unit, self._before)
-        self._before = unit.text if unit.text.strip() else self._before
-        self.cues += self.layout.add(replace(unit, text=text))

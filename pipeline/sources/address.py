@@ -19,6 +19,7 @@ from pipeline.clock import Clock
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 from pipeline.sources.media import Media
+from pipeline.sources.packet_tap import PacketTap
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -69,6 +70,7 @@ class Listener:
         connector: Connect = connect,
         track: str | None = None,
         languages: Collection[str] = (),
+        tap: PacketTap | None = None,
     ) -> None:
         self.name = shown(address)
         self._address = address
@@ -76,7 +78,7 @@ class Listener:
         self._timer = timer
         self._ahead = ahead
         self._connect = connector
-        self._wanted, self._languages = track, languages
+        self._wanted, self._languages, self._tap = track, languages, tap
         self._rate = self._position = 0
         self._began = self._heard_at = timer.now()
         self._held_back_at = -AHEAD_S
@@ -125,7 +127,7 @@ class Listener:
         """Give all that one connection brings; says how it was lost, or nothing where the sound is over."""
         import av  # noqa: PLC0415
 
-        media = Media(self.name, container, self._wanted, self._languages, leap_s=LEAP_S)
+        media = Media(self.name, container, self._wanted, self._languages, leap_s=LEAP_S, tap=self._tap)
         if media.choice and not self._rate:
             self._deliver(Fault("source", media.choice, fatal=False))
         resampler: Resampler | None = None
@@ -134,6 +136,8 @@ class Listener:
             for samples in media.decoded():
                 if resampler is None:
                     self._begin(media.sample_rate)
+                    if self._tap is not None:
+                        self._tap.place(self._position / self._rate)
                     resampler = Resampler(media.sample_rate, self._rate)
                 self._give(resampler.process(samples))
                 while media.notices:
@@ -148,6 +152,8 @@ class Listener:
             return lost
         if lost != "it ended":
             self._tell(f"it broke off ({lost})")
+        if self._tap is not None:
+            self._tap.ended = True
         return None
 
     def _begin(self, rate: int) -> None:
@@ -189,8 +195,9 @@ class Address:
     """A live `Source` of what FFmpeg hears at an address: http(s), HLS, rtmp, rtsp, and srt where PyAV was built with it.
 
     A lost connection is told and made again, with a `Gap`. A recording is heard at the pace at which it was spoken.
-    ``track`` and ``languages`` choose one of several audio tracks. Raises `BadInput` for another scheme than `SCHEMES`;
-    when it is heard, `NetworkError` if it cannot be reached and `BadInput` if it has no such track.
+    ``track`` and ``languages`` choose one of several audio tracks; a ``tap`` gets the coded packets. Raises `BadInput` for
+    another scheme than `SCHEMES`; when it is heard, `NetworkError` if it cannot be reached and `BadInput` if it has no such
+    track.
     """
 
     live = True
@@ -204,13 +211,14 @@ class Address:
         languages: Collection[str] = (),
         connector: Connect = connect,
         timer: Timer | None = None,
+        tap: PacketTap | None = None,
     ) -> None:
         if (scheme := urlsplit(address).scheme.lower()) not in SCHEMES:
             raise BadInput(f"{shown(address)}: {scheme} addresses cannot be heard; valid: {', '.join(SCHEMES)}")
         self._address = address
         self._clock = clock
         self._timer = timer or ThreadTimer()
-        self._options: dict[str, Any] = {"connector": connector, "track": track, "languages": languages}
+        self._options: dict[str, Any] = {"connector": connector, "track": track, "languages": languages, "tap": tap}
         self._waiting = Channel[Item](round(2 * AHEAD_S / FRAME_S))
         self._given_s = self._taken_s = 0.0
         self._error: Exception | None = None

@@ -16,6 +16,7 @@ from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Notice, Samples
 from pipeline.lane import Lane
 from pipeline.sources.media import EXACT, Media, in_chunks
+from pipeline.sources.packet_tap import PacketTap
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -70,9 +71,9 @@ class AudioFile:
 
     ``track`` is the track's number from 1 or its language; without one the default track is heard, or one of ``languages``.
     ``realtime`` gives each chunk when a listener would have heard its end; otherwise chunks come as fast as they are
-    taken. ``levels`` are told how loud each channel is. The file is checked at construction (`BadInput` if nothing in it
-    can be heard) and streamed later, so an hour needs no more memory than a second. What is wrong with it is added to
-    ``notices`` when it is known.
+    taken. ``levels`` are told how loud each channel is, and a ``tap`` gets the coded packets. The file is checked at
+    construction (`BadInput` if nothing in it can be heard) and streamed later, so an hour needs no more memory than a
+    second. What is wrong with it is added to ``notices`` when it is known.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class AudioFile:
         track: str | None = None,
         languages: Collection[str] = (),
         levels: ChannelLevels | None = None,
+        tap: PacketTap | None = None,
     ) -> None:
         self.live = realtime
         self.notices: list[Notice] = []
@@ -92,6 +94,7 @@ class AudioFile:
         self._path = Path(path)
         self._clock = clock
         self._wanted, self._languages, self._levels = track, languages, levels
+        self._tap = tap
         self._wav = _checked(self._path)
         self.sample_rate, self.duration_s, self._exact, self.choice = self._probed()
         self._chunk = max(1, round(chunk_s * self.sample_rate))
@@ -120,9 +123,13 @@ class AudioFile:
     def _chunks(self) -> Generator[Samples, None, None]:
         """Decode the whole file in chunks of one length, then tell what was wrong with it."""
         with self._open() as container:
-            media = Media(str(self._path), container, self._wanted, self._languages, levels=self._levels)
+            media = Media(str(self._path), container, self._wanted, self._languages, levels=self._levels, tap=self._tap)
             media.notices = self.notices
+            if self._tap is not None:
+                self._tap.place(0.0)
             yield from in_chunks(media.samples(), self._chunk)
+            if self._tap is not None:
+                self._tap.ended = True
             self._report(media)
 
     def _report(self, media: Media) -> None:

@@ -12,12 +12,14 @@ from pipeline.audio.channel_levels import ChannelLevels
 from pipeline.audio.downmix import Downmix
 from pipeline.errors import BadInput
 from pipeline.events import Fault, Notice, Samples
+from pipeline.sources.packet_tap import PacketTap
 from pipeline.sources.tracks import Track, chosen_track, tracks_of
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.stream import Stream
 
 EXACT = {"flac"}
 """Formats that state their length to the sample, and whose decoder skips what is damaged in silence."""
@@ -37,7 +39,8 @@ class Media:
 
     A sample's position is its timestamp minus the container's start; where nothing lies, or cannot be decoded, there is
     silence. Timestamps that leap by ``leap_s`` begin anew. ``notices`` grows while `samples` runs, with places in seconds
-    from the container's start. Raises `BadInput` where there is no audio track, or none that is ``wanted``.
+    from the container's start. A ``tap`` gets the coded packets of the track and of the picture. Raises `BadInput` where
+    there is no audio track, or none that is ``wanted``.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Media:
         *,
         leap_s: float = LEAP_S,
         levels: ChannelLevels | None = None,
+        tap: PacketTap | None = None,
     ) -> None:
         self.name = name
         self.notices: list[Notice] = []
@@ -60,6 +64,8 @@ class Media:
         self.track = chosen_track(name, self.tracks, wanted, languages)
         self._container = container
         self.stream: AudioStream = container.streams.audio[self.track.number - 1]
+        self._tap = tap
+        self._beside_it: list[Stream] = tap.begin(container, self.stream) if tap else []
         self.sample_rate = 0  # known with the first frame
         self._zero_s = None if container.start_time is None else container.start_time / 1e6
         self._shift_s = 0.0
@@ -104,7 +110,11 @@ class Media:
         import av  # noqa: PLC0415
 
         indices = {stream.index: track for stream, track in zip(self._container.streams.audio, self.tracks, strict=True)}
-        for packet in self._container.demux(*self._container.streams.audio):
+        for packet in self._container.demux(*self._container.streams.audio, *self._beside_it):
+            if self._tap is not None:
+                self._tap.add(packet, self._shift_s - (self._zero_s or 0.0))
+            if packet.stream.index not in indices:
+                continue
             if packet.stream.index != self.stream.index:
                 self._look_beside(packet, indices[packet.stream.index])
                 continue

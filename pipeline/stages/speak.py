@@ -15,7 +15,7 @@ from pipeline.channel import ChannelClosed
 from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
-from pipeline.policies.pace import FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.policies.pace import AT_ONCE_S, FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
 from pipeline.policies.prosody import Pauses, SpeakingRate, followed, has_time
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
@@ -259,9 +259,9 @@ class Speech:
             await self._note_lag(group, start)
         if len(samples) or chunk.last:
             placed = replace(chunk, unit=group.unit.number, samples=samples, start=start, target=group.unit.target)
-            self._free_at = start + placed.duration
+            self._free_at = start + (0.0 if self._options.lead_s >= AT_ONCE_S else placed.duration)
             if self._run.self_hearing is not None:
-                self._run.self_hearing.say(group.unit.text, group.unit.target, start, self._free_at)
+                self._run.self_hearing.say(group.unit.text, group.unit.target, start, start + placed.duration)
             await self._show(placed)
 
     async def _note_lag(self, group: SpokenGroup, start: float) -> None:

@@ -81,6 +81,17 @@ def test_the_first_signal_drains(tmp_path, number):
     assert_valid(tmp_path)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_broadcast_that_is_interrupted_has_an_end(tmp_path, times):
+    process = started(tmp_path, TALKING, out="show/live.m3u8")
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert (tmp_path / "show/live.m3u8").read_text().rstrip().endswith("#EXT-X-ENDLIST")
+
+
 def fill(descriptor: int) -> None:
     """Write until a pipe takes no more."""
     with contextlib.suppress(BlockingIOError):

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.sources.address import GIVE_UP_S, Address, Listener, connect, shown
+from pipeline.sources.packet_tap import PacketTap
 from tests.encoded_sound import RATE, encoded
 from tests.file_server import FileServer
 from tests.scripted import SetClock
@@ -71,6 +73,20 @@ def test_a_lost_live_stream_is_heard_again_at_its_place_in_time(breaks):
     assert after[-1].end - after[0].start == pytest.approx(10, abs=0.2)
     assert "connection was lost" in lost_again.message
     assert "cannot be reached any more" in given_up.message
+
+
+def test_the_packets_of_a_lost_stream_lie_beside_its_sound_in_time():
+    timer, tap = VirtualTimer(float("inf")), PacketTap()
+    chunks, _ = listen(timer, [Stream(timer), OSError("refused"), Stream(timer, 10)], tap=tap)
+    packets = tap.take_until(float("inf"))
+    assert {one.kind for one in packets} == {"audio"}
+    second = next(chunk.start for before, chunk in pairwise(chunks) if chunk.start - before.end > 1)
+    again = [one for one in packets if one.at_s > 20.5]
+    assert again[0].at_s == pytest.approx(second, abs=0.1)
+    assert again[-1].at_s == pytest.approx(chunks[-1].end, abs=0.1)
+    stamps = [float((one.packet.pts or 0) * one.packet.time_base) + one.shift_s for one in packets]
+    assert stamps == pytest.approx([one.at_s for one in packets])
+    assert not tap.ended
 
 
 def test_no_notice_tells_what_is_secret_in_an_address():

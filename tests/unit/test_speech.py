@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.events import Busy, Lag, ReadingUnit, Skipped, SpeechChunk, Word
-from pipeline.policies.pace import Plan
+from pipeline.policies.dubbing import at_once
+from pipeline.policies.pace import PaceOptions, Plan
 from pipeline.stages.speak import SpokenGroup, merged
 from tests.scripted import HZ, Keep
 from tests.scripted import Models as Scripted
@@ -50,6 +51,20 @@ async def test_a_slow_synthesizer_begins_early_enough_to_leave_no_hole(first_sou
     assert learned
     assert all(lag.ear_voice_s < 1.0 + first_sound_s for lag in learned)
     assert {lag.rate for lag in learned} == {1.0}
+
+
+async def test_speech_that_is_placed_afterwards_is_made_when_its_unit_comes_and_is_not_waited_for() -> None:
+    """Speech is twice as long as its source: played one after the other, the last unit would come half a minute late."""
+    pace = at_once(PaceOptions(), 8.0)
+    _, keep, session = make(Scripted(speech_per_character_s=0.2), pace=pace)
+    began = asyncio.get_running_loop().time()
+    await run(session, keep, 40)
+    assert asyncio.get_running_loop().time() - began < 43.0
+    lags = keep.of(Lag)
+    assert len(lags) == len(keep.of(ReadingUnit))
+    assert all(lag.ear_voice_s < 2.0 for lag in lags)
+    assert {lag.rate for lag in lags} == {1.0}
+    assert sum(len(chunk.samples) / chunk.sample_rate for chunk in keep.of(SpeechChunk)) > 60.0
 
 
 async def test_hurried_speech_sounds_before_its_unit_is_synthesized() -> None:

@@ -1,0 +1,90 @@
+"""A connection to an RTMP server, by a process of its own (`pipeline.sinks.rtmp_relay`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import NetworkError
+from pipeline.sinks import rtmp_relay
+
+CONNECT_S, WRITE_S = 10.0, 10.0  # without an answer, or taking nothing: the connection is lost
+END_S = 5.0  # in which a server has taken the end
+SCHEMES = ("rtmp", "rtmps")
+
+
+def named(address: str) -> str:
+    """Give an address without the key of the stream, which is the end of its path."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{parts.path.strip('/').partition('/')[0]}/…"
+
+
+class RtmpConnection:
+    """A file-like object whose `write` goes to a server that ``address`` names; raises `NetworkError` if it refuses.
+
+    `write` raises `OSError` when the server is gone, or takes nothing for `WRITE_S`, and from then on does nothing.
+    """
+
+    def __init__(self, address: str, connect_s: float = CONNECT_S, write_s: float = WRITE_S) -> None:
+        self._write_s = write_s
+        self._lost = False
+        self._relay = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-P", str(Path(rtmp_relay.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+        assert self._relay.stdin is not None
+        self._pipe = self._relay.stdin.fileno()
+        os.set_blocking(self._pipe, False)
+        self.write(f"{address}\n".encode())
+        answer = self._answer(connect_s)
+        if answer != rtmp_relay.CONNECTED:
+            self.close()
+            reason = answer or f"no answer for {connect_s:g} s"
+            hint = "its address and the key of the stream, or start the server"
+            raise NetworkError(f"{named(address)} takes no stream: {reason}", hint=hint)
+
+    def write(self, data: bytes) -> int:
+        """Hand bytes on."""
+        if self._lost:
+            return len(data)
+        left = memoryview(data)
+        try:
+            while left:
+                if not select.select([], [self._pipe], [], self._write_s)[1]:
+                    raise TimeoutError(f"it took nothing for {self._write_s:g} s")
+                with contextlib.suppress(BlockingIOError):
+                    left = left[os.write(self._pipe, left) :]
+        except BrokenPipeError:
+            self._lost = True
+            raise ConnectionError(self._answer(1.0) or "it hung up") from None
+        except OSError:
+            self._lost = True
+            raise
+        return len(data)
+
+    def close(self) -> None:
+        """End the stream; a server that does not take its end in time is left."""
+        assert self._relay.stdin is not None
+        assert self._relay.stdout is not None
+        with contextlib.suppress(OSError):
+            self._relay.stdin.close()
+        try:
+            self._relay.wait(0 if self._lost else END_S)
+        except subprocess.TimeoutExpired:
+            self._relay.kill()
+            self._relay.wait()
+        self._relay.stdout.close()
+
+    def _answer(self, limit_s: float) -> str:
+        """Read what the process says; empty if that is nothing in time."""
+        assert self._relay.stdout is not None
+        if not select.select([self._relay.stdout], [], [], limit_s)[0]:
+            return ""
+        return os.read(self._relay.stdout.fileno(), 1000).decode(errors="replace").strip()

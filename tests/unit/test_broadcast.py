@@ -1,0 +1,466 @@
+"""A dubbed live broadcast, read again by decoding what was sent or written."""
+
+import json
+import math
+import re
+import resource
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.film_made import best_place, make_film, picture_packets
+from pipeline.cli import main
+from pipeline.errors import BadInput, DeviceError, NetworkError
+from pipeline.events import AudioChunk, Fault, Transcript, Word
+from pipeline.sinks.broadcast import Broadcast
+from pipeline.sinks.live_stream import LEAD_S, LiveStream, check_picture
+from pipeline.sinks.live_writer import GIVE_UP_S, HlsFolder, RtmpServer
+from pipeline.sinks.rtmp import RtmpConnection, named
+from pipeline.sources.files import AudioFile
+from pipeline.sources.packet_tap import PacketTap
+from tests.rtmp_server import rtmp_server
+from tests.unit.test_cli_translate import SCRIPTED
+from tests.unit.test_film import RATE, SOUND, STARTS_S, noise, said, unit
+
+DELAY_S = 4.0
+
+
+@pytest.fixture
+def talk(tmp_path) -> Path:
+    path = tmp_path / "talk.mp4"
+    make_film(path, np.tile(SOUND, 2), RATE)
+    return path
+
+
+@dataclass
+class Told:
+    """A stream that notes what it is given; it breaks at any piece that begins at ``breaks_s``, once each."""
+
+    templates: dict
+    breaks_s: list[float]
+    sounds: list[tuple[int, int]] = field(default_factory=list)
+    packets: list = field(default_factory=list)
+    cues: list = field(default_factory=list)
+    closed: bool = False
+
+    def add_sound(self, number, start, samples):
+        if self.breaks_s and start >= self.breaks_s[0] * 48_000:
+            self.breaks_s.pop(0)
+            raise ConnectionResetError(104, "reset by peer")
+        self.sounds.append((start, len(samples)))
+
+    def add_packet(self, coded):
+        self.packets.append(coded)
+
+    def add_caption(self, start_s, end_s, text):
+        self.cues.append((start_s, end_s, text))
+
+    def close(self):
+        self.closed = True
+
+    def abandon(self):
+        self.closed = True
+
+
+class ScriptedServer:
+    """A destination whose streams break where ``breaks_s`` says, and which refuses ``refusals`` times after the first."""
+
+    name, kind, retries = "rtmp://host/live/…", "flv", True
+
+    def __init__(self, breaks_s=(), refusals=0):
+        self.breaks_s, self.refusals = list(breaks_s), refusals
+        self.streams: list[Told] = []
+
+    def check(self):
+        pass
+
+    def open(self, added, templates):
+        if self.streams and self.refusals:
+            self.refusals -= 1
+            raise NetworkError("refused")
+        self.streams.append(Told(dict(templates), self.breaks_s))
+        return self.streams[-1]
+
+    def leave(self):
+        pass
+
+
+async def broadcast(
+    source, destination, *, starts=STARTS_S, late_s=3.0, stop_s=math.inf, after=lambda sink: None, **options
+):
+    """Drive a broadcast through a film heard at its pace; units are spoken ``late_s`` after their words began."""
+    tap = PacketTap()
+    sink = Broadcast(
+        destination, tap, **{"targets": ["es"], "spoken": ["es"], "delay_s": DELAY_S, "original": 0.0} | options
+    )
+    late, told, heard_s = list(enumerate(starts)), [], 0.0
+    for samples in AudioFile(source, realtime=False, clock=None, tap=tap)._chunks() if isinstance(source, Path) else source:
+        chunk = AudioChunk(samples, RATE, heard_s)
+        heard_s = chunk.end
+        await sink.put(chunk)
+        for number, start in enumerate(starts):
+            if chunk.start <= start + 1 < chunk.end:
+                await sink.put(Transcript((Word(" hi", start, start + 0.5, 1.0),), (), "en", heard_s, 0.0, True))
+                await sink.put(unit(number, start, start + 0.6))
+        while late and heard_s >= late[0][1] + late_s:
+            await sink.put(said(late.pop(0)[0]))
+        after(sink)
+        told += sink.notices
+        sink.notices.clear()
+        if heard_s >= stop_s:
+            break
+    await sink.close()
+    return sink, told
+
+
+def decoded(path: Path) -> np.ndarray:
+    """Mono sound at `RATE`, from stream time 0 on."""
+    resampler = av.AudioResampler("flt", "mono", RATE)
+    with av.open(str(path)) as file:
+        frames = list(file.decode(audio=0))
+    samples = np.concatenate([piece.to_ndarray()[0] for frame in [*frames, None] for piece in resampler.resample(frame)])
+    begin = round((frames[0].time - LEAD_S) * RATE)
+    return samples[-begin:] if begin < 0 else np.concatenate([np.zeros(begin, np.float32), samples])
+
+
+def first_picture_s(path: Path) -> float:
+    with av.open(str(path)) as file:
+        return next(file.decode(video=0)).time - LEAD_S
+
+
+async def test_hls_has_the_picture_as_it_was_speech_beside_it_original_sound_and_captions(talk, tmp_path):
+    folder = tmp_path / "show"
+    sink, told = await broadcast(talk, HlsFolder(folder / "live.m3u8", None))
+    assert told == []
+    assert sink.line() == "broadcast, 4 s delayed: 4 of 4 spoken units at the time of their source"
+    assert [one[:2] for one in picture_packets(folder / "live_picture.m3u8")] == [one[:2] for one in picture_packets(talk)]
+    assert first_picture_s(folder / "live_picture.m3u8") == pytest.approx(0.0, abs=0.001)
+    spoken, original = decoded(folder / "live_es.m3u8"), decoded(folder / "live_original.m3u8")
+    for number, start in enumerate(STARTS_S):
+        at_s, likeness = best_place(spoken, noise(number, 0.2), RATE, (0, 8))
+        assert likeness > 0.5
+        assert at_s == pytest.approx(start, abs=0.03)
+    assert best_place(original, SOUND[RATE : 2 * RATE], RATE, (0, 4))[0] == pytest.approx(1.0, abs=0.05)
+    master = (folder / "live.m3u8").read_text()
+    assert 'NAME="Spanish (AI-generated)",DEFAULT=YES' in master
+    assert 'NAME="Original"' in master
+    assert 'TYPE=SUBTITLES,GROUP-ID="captions",NAME="Spanish (AI-generated)",LANGUAGE="es"' in master
+    assert b"AI-generated speech and captions" in (folder / "live_es_init.mp4").read_bytes()
+    captions = "".join(path.read_text() for path in sorted(folder.glob("*.vtt")))
+    assert [captions.count(f"unidad {number}") for number in range(4)] == [1, 1, 1, 1]
+    assert "00:01.500 --> " in captions  # with the lead that all timestamps have
+    for path in folder.glob("live_*.m3u8"):
+        assert path.read_text().rstrip().endswith("#EXT-X-ENDLIST")
+
+
+async def test_segments_older_than_the_window_are_deleted_and_all_are_kept_if_asked_for(tmp_path):
+    source = tmp_path / "talk.mp4"
+    make_film(source, np.tile(SOUND, 8), RATE)
+    for window_s, least, most in ((20.0, 4, 8), (None, 13, 17)):
+        folder = tmp_path / f"show{window_s}"
+        await broadcast(source, HlsFolder(folder / "live.m3u8", window_s))
+        assert least <= len(list(folder.glob("live_picture_*.m4s"))) <= most
+        for path in folder.glob("live_*.m3u8"):
+            listed = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+            assert listed
+            assert all((folder / name).is_file() for name in listed)
+
+
+async def test_all_is_sent_when_the_source_is_the_delay_further_never_before(talk):
+    server = ScriptedServer()
+
+    def nothing_early(sink):
+        heard_s = sink._tracks.heard_s
+        assert sink._sent_s == pytest.approx(max(0.0, heard_s - DELAY_S), abs=0.11)
+
+    await broadcast(talk, server, after=nothing_early)
+    (stream,) = server.streams
+    assert (stream.cues[0][0], stream.cues[0][2]) == (STARTS_S[0], "unidad 0")
+    ends = [start + length for start, length in stream.sounds]
+    assert [start for start, _ in stream.sounds[1:]] == ends[:-1]
+    assert ends[-1] >= 16 * 48_000
+    assert len([one for one in stream.packets if one.kind == "video"]) == len(picture_packets(talk))
+    assert stream.closed
+
+
+async def test_speech_that_comes_after_the_delay_is_shifted_whole_and_told(talk, tmp_path):
+    folder = tmp_path / "show"
+    sink, told = await broadcast(talk, HlsFolder(folder / "live.m3u8", None), late_s=5.5, starts=(0.5, 6.0))
+    (fault,) = [notice for notice in told if isinstance(notice, Fault)]
+    assert re.search(r"1\.[56] s later than the delay of 4 s allows", fault.message)
+    spoken = decoded(folder / "live_es.m3u8")
+    for number, start in enumerate((0.5, 6.0)):
+        for offset, length in ((0.0, 0.2), (0.4, 0.2)):  # its end, too
+            template = noise(number, 0.6)[round(offset * RATE) :][: round(length * RATE)]
+            at_s, likeness = best_place(spoken, template, RATE, (0, 10))
+            assert likeness > 0.5
+            assert at_s == pytest.approx(start + 1.5 + offset, abs=0.15)
+    assert "0 of 2 spoken units at the time of their source, the latest 1." in sink.line()
+
+
+async def test_the_original_is_mixed_under(talk, tmp_path):
+    folder = tmp_path / "show"
+    await broadcast(talk, HlsFolder(folder / "live.m3u8", None), original=0.5, starts=(0.5,))
+    under = decoded(folder / "live_es.m3u8")[4 * RATE : 5 * RATE]
+    assert np.std(under) == pytest.approx(0.5 * np.std(SOUND), rel=0.1)
+
+
+async def test_an_rtmp_server_gets_picture_one_track_and_what_made_it(talk, tmp_path):
+    with rtmp_server(tmp_path / "got.mkv") as server:
+        _, told = await broadcast(talk, RtmpServer(server.address))
+        server.wait()
+    assert told == []
+    assert [one[:2] for one in picture_packets(server.path)] == [one[:2] for one in picture_packets(talk)]
+    with av.open(str(server.path)) as kept:
+        assert [stream.codec.canonical_name for stream in kept.streams] == ["h264", "aac"]
+        assert any("AI-generated" in value for value in kept.metadata.values())
+    spoken, begin_s = decoded(server.path), first_picture_s(server.path)
+    for number, start in enumerate(STARTS_S):
+        assert best_place(spoken, noise(number, 0.2), RATE, (0, 8))[0] - begin_s == pytest.approx(start, abs=0.03)
+
+
+async def test_a_server_that_is_lost_is_connected_to_again_and_what_was_lost_is_told(talk):
+    server = ScriptedServer(breaks_s=[3.0], refusals=2)
+    sink, told = await broadcast(talk, server)
+    first, second = server.streams
+    broke, again = [notice.message for notice in told]
+    assert "the stream broke off (reset by peer); connecting again" in broke
+    lost_s = (second.sounds[0][0] - first.sounds[-1][0] - first.sounds[-1][1]) / 48_000
+    assert 3.0 < lost_s < 4.0  # at once, after one second, and after two more
+    assert f"connected again; {lost_s:.1f} s were not sent" in again
+    assert sink.line().endswith(f"{lost_s:.1f} s could not be sent")
+    assert second.packets[0].at_s >= second.sounds[0][0] / 48_000 - 0.05
+    assert first.closed
+    assert second.closed
+
+
+async def test_a_real_server_that_hangs_up_is_lost(talk, tmp_path):
+    with rtmp_server(tmp_path / "got.mkv", most=50) as server:
+        sink, told = await broadcast(talk, RtmpServer(server.address))
+    message = told[0].message if told else ""
+    assert "broke off" in message or "could not be sent" in sink.line()
+
+
+async def test_a_server_that_stays_away_ends_the_broadcast_and_nothing_else():
+    server = ScriptedServer(breaks_s=[3.0], refusals=10**6)
+    seconds = (np.zeros(RATE, np.float32) for _ in range(round(GIVE_UP_S) + 60))
+
+    def settle(sink):
+        while not sink._writer._pieces.empty() and sink._writer.error is None:
+            time.sleep(0)
+
+    with pytest.raises(NetworkError, match="refused"):
+        await broadcast(seconds, server, starts=(), after=settle)
+
+
+async def test_the_end_of_a_film_while_its_server_is_away_is_no_error(talk):
+    server = ScriptedServer(breaks_s=[11.0], refusals=100)
+    sink, _ = await broadcast(talk, server)
+    assert "s could not be sent" in sink.line()
+    assert "inf" not in sink.line()
+
+
+async def test_a_film_that_is_stopped_is_sent_as_far_as_it_was_heard(talk):
+    server = ScriptedServer()
+    await broadcast(talk, server, stop_s=8.0)
+    (stream,) = server.streams
+    assert max(one.at_s for one in stream.packets) == pytest.approx(8.0, abs=0.2)
+    assert stream.closed
+
+
+async def test_nothing_that_was_heard_leaves_nothing(tmp_path):
+    sink = Broadcast(HlsFolder(tmp_path / "show/live.m3u8", None), None, targets=["es"], spoken=["es"])
+    await sink.close()
+    assert not (tmp_path / "show").exists()
+
+
+async def test_sound_without_a_picture_is_a_playlist_of_speech(tmp_path):
+    source, out = tmp_path / "talk.wav", tmp_path / "live.m3u8"
+    with av.open(str(source), "w") as made:
+        sound = made.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.tile(SOUND, 2)[None], "flt", "mono")
+        frame.sample_rate = RATE
+        made.mux([*sound.encode(frame), *sound.encode(None)])
+    await broadcast(source, HlsFolder(out, None))
+    assert best_place(decoded(out), noise(1, 0.2), RATE, (0, 8))[0] == pytest.approx(STARTS_S[1], abs=0.03)
+    with rtmp_server(tmp_path / "got.mkv") as server:
+        await broadcast(source, RtmpServer(server.address))
+        server.wait()
+    with av.open(str(server.path)) as kept:
+        assert [stream.type for stream in kept.streams] == ["audio"]
+
+
+@pytest.mark.parametrize("picture", ["libx264", "libvpx-vp9"])
+async def test_frames_that_come_at_a_varying_rate_keep_their_times(tmp_path, picture):
+    source, sent = tmp_path / "talk.mp4", tmp_path / "live_picture.m3u8"
+    make_film(source, SOUND, RATE, stamp=lambda number: number + number // 7 * 3, picture=picture)
+    if picture == "libx264":
+        with rtmp_server(tmp_path / "got.mkv") as server:
+            await broadcast(source, RtmpServer(server.address), starts=(0.5,))
+            server.wait()
+        sent = server.path
+    else:
+        await broadcast(source, HlsFolder(tmp_path / "live.m3u8", None), starts=(0.5,))
+    assert [one[2] for one in picture_packets(sent)] == pytest.approx([one[2] for one in picture_packets(source)], abs=2e-3)
+
+
+async def test_a_full_disk_ends_the_broadcast_with_an_error_and_its_beginning_can_be_played(tmp_path):
+    source, out = tmp_path / "talk.mp4", tmp_path / "live.m3u8"
+    make_film(
+        source,
+        SOUND,
+        RATE,
+        image=lambda number: np.random.default_rng(number).integers(0, 255, (90, 160, 3)).astype(np.uint8),
+    )
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(DeviceError, match="cannot write .*live.m3u8 any more"):
+            await broadcast(source, HlsFolder(out, None))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("retries", [True, False])
+async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_out_and_told(talk, tmp_path, retries):
+    other = tmp_path / "other.mp4"
+    make_film(other, SOUND, RATE, image=lambda _: np.zeros((90, 160, 3), np.uint8))
+    server = ScriptedServer()
+    server.retries = retries
+    tap = PacketTap()
+    sink = Broadcast(server, tap, targets=["es"], spoken=["es"], delay_s=DELAY_S)
+    heard_s = 0.0
+    for path in (talk, other):
+        with av.open(str(path)) as film:
+            tap.begin(film, film.streams.audio[0])
+            tap.place(heard_s)
+            for packet in film.demux(film.streams.video[0]):
+                tap.add(packet, 0.0)
+        for _ in range(160 if path == talk else 80):
+            await sink.put(AudioChunk(np.zeros(RATE // 10, np.float32), RATE, heard_s))
+            heard_s += 0.1
+    await sink.close()
+    sizes = [{one.template.codec_context.width for one in stream.packets} for stream in server.streams]
+    assert sizes == ([{320}, {160}] if retries else [{320}])
+    assert any("picture is coded otherwise from here on" in notice.message for notice in sink.notices)
+
+
+def test_a_tap_that_nobody_takes_from_is_bounded_and_goes_on_with_a_key_frame(talk):
+    tap = PacketTap(most_bytes=50_000)
+    with av.open(str(talk)) as film:
+        tap.begin(film, film.streams.audio[0])
+        tap.place(5.0)
+        packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
+        for packet in packets[:400]:
+            tap.add(packet, 0.0)
+        first = tap.take_until(math.inf)
+        for packet in packets[300:]:
+            tap.add(packet, 0.0)
+    assert 50_000 < sum(one.packet.size for one in first) < 80_000
+    assert tap.dropped
+    assert first[0].at_s == pytest.approx(5.0, abs=0.1)
+    (again, *_) = tap.take_until(math.inf)
+    assert again.packet.is_keyframe
+
+
+def test_a_connection_that_is_refused_or_never_answered_is_an_error_that_hides_the_key():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        with pytest.raises(NetworkError, match="no answer for 0.2 s") as raised:
+            RtmpConnection(f"rtmp://127.0.0.1:{port}/live/secret", connect_s=0.2)
+    assert "secret" not in str(raised.value)
+    with pytest.raises(NetworkError, match="refused"):
+        RtmpConnection(f"rtmp://127.0.0.1:{port}/live/secret")  # nobody listens there any more
+    assert named("rtmps://ana:word@host:443/app/secret?x=1") == "rtmps://host:443/app/…"
+
+
+@pytest.fixture
+def translate(tmp_path, capsys):
+    """Run the command with scripted models; gives exit code, standard output and standard error."""
+    config = tmp_path / "scripted.yaml"
+    config.write_text(json.dumps(SCRIPTED))
+
+    def run(*options) -> tuple[int, str, str]:
+        code = main([str(word) for word in (*options, "--to", "es", "--profile", "cpu", "--config", config)])
+        said_ = capsys.readouterr()
+        return code, said_.out, said_.err
+
+    return run
+
+
+def test_the_command_broadcasts_a_film(tmp_path, translate):
+    source, out = tmp_path / "talk.mp4", tmp_path / "show/live.m3u8"
+    make_film(source, SOUND[: 3 * RATE], RATE)
+    code, _, told = translate(source, "--out", out, "--delay", "1", "--from", "en")
+    assert code == 0
+    assert f"wrote {out}" in told
+    assert "broadcast, 1 s delayed: " in told
+    assert "ear-voice" not in told
+    assert [one[:2] for one in picture_packets(tmp_path / "show/live_picture.m3u8")] == [
+        one[:2] for one in picture_packets(source)
+    ]
+
+
+def test_a_server_that_is_not_there_is_told_before_anything_is_heard(talk, translate):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code, out, told = translate(talk, "--out", f"rtmp://127.0.0.1:{port}/live/secret", "--allow-network")
+    assert code == 5
+    assert out == ""
+    assert "takes no stream: Connection refused" in told
+    assert "secret" not in told
+    assert "loading models" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "said_"),
+    [
+        (("{talk}", "--out", "rtmp://host/live/secret"), "nothing is sent to a network unless you allow it"),
+        (("{talk}", "--out", "ftp://host/x", "--allow-network"), "nothing can be sent to ftp addresses; valid: rtmp"),
+        (("{talk}", "{talk}", "--out", "{folder}/live.m3u8"), "is sent one film"),
+        (("-", "--out", "{folder}/live.m3u8"), "is sent one film"),
+        (("{talk}", "--fast", "--out", "{folder}/live.m3u8"), "faster than a broadcast"),
+        (("{talk}", "--delay", "3", "--out", "{folder}/out.mp4"), "does nothing without a broadcast"),
+        (("{talk}", "--delay", "0.1", "--out", "{folder}/live.m3u8"), "valid: 1 to 120 seconds"),
+        (("{talk}", "--dvr-window", "5", "--out", "{folder}/live.m3u8"), "20 seconds or more"),
+        (("{vp9}", "--out", "rtmp://host/live/secret", "--allow-network"), "RTMP stream cannot hold the vp9 picture"),
+        (("{vp8}", "--out", "{folder}/live.m3u8"), "HLS cannot hold the vp8 picture"),
+        (("{talk}", "--no-speech", "--out", "{folder}/live.m3u8"), "leaves nothing to --out"),
+    ],
+)
+def test_what_cannot_be_broadcast_is_refused_before_anything_is_written(talk, tmp_path, translate, options, said_):
+    for name, picture in (("vp9.webm", "libvpx-vp9"), ("vp8.webm", "libvpx")):
+        if "{" + name[:3] + "}" in options:
+            make_film(tmp_path / name, np.zeros(48_000, np.float32), 48_000, picture=picture, sound="libopus")
+    names = {"talk": talk, "folder": tmp_path, "vp9": tmp_path / "vp9.webm", "vp8": tmp_path / "vp8.webm"}
+    code, _, told = translate(*(option.format(**names) for option in options))
+    assert code == 2
+    assert said_ in told
+    assert "secret" not in told
+    assert not list(tmp_path.glob("*.m3u8"))
+
+
+def test_codecs_that_a_stream_cannot_hold_name_what_can():
+    with pytest.raises(BadInput) as raised:
+        check_picture("hevc", "flv")
+    assert "live.m3u8" in raised.value.hint
+    with pytest.raises(BadInput) as raised:
+        check_picture("vp8", "flv")
+    assert ".mkv" in raised.value.hint
+
+
+def test_the_real_streams_are_what_the_scripted_one_stands_for():
+    for method in ("add_sound", "add_packet", "add_caption", "close", "abandon"):
+        assert callable(getattr(LiveStream, method))
+        assert callable(getattr(Told, method))
