@@ -26,7 +26,7 @@ SCRIPTED = (
     "recognizer={use: 'benchmarks.spoken_numbers:SpokenNumbers'}",
     "translator={use: 'benchmarks.systems.scripted:ScriptedBackend', stage: translator}",
     "synthesizer={use: 'benchmarks.systems.scripted:ScriptedBackend', stage: synthesizer}",
-    "second_synthesizer=null",
+    "third_synthesizer=null",
     "fallback_synthesizer={use: 'benchmarks.systems.scripted:ScriptedBackend', stage: synthesizer}",
     "units.policy=pauses",
 )

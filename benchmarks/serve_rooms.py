@@ -21,7 +21,7 @@ NUMBERS = (
     "recognizer={use: 'benchmarks.spoken_numbers:SpokenNumbers', heard: [en, es, fr]}",
     "translator={use: 'benchmarks.spoken_numbers:NumberModels'}",
     "synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
-    "second_synthesizer=null",
+    "third_synthesizer=null",
     "fallback_synthesizer={use: 'benchmarks.spoken_numbers:NumberModels'}",
     "units.policy=pauses",
 )

@@ -24,7 +24,7 @@ SCRIPTED = (
     "recognizer.use=tests.scripted_backends:Scripted",
     "translator.use=tests.scripted_backends:Scripted",
     "synthesizer.use=tests.scripted_backends:ScriptedVoice",
-    "second_synthesizer=null",
+    "third_synthesizer=null",
     "fallback_synthesizer.use=tests.scripted_backends:ScriptedVoice",
     "units.policy=pauses",
 )

@@ -41,9 +41,9 @@ class BackendChoice:
 class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
-    Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer`` and
-    ``fallback_synthesizer``, of those whose voice for it is here; ``diarizer`` tells speakers apart and ``reader`` reads
-    text in pictures, where that is asked for.
+    Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer``,
+    ``third_synthesizer`` and ``fallback_synthesizer``, of those whose voice for it is here; ``diarizer`` tells speakers
+    apart and ``reader`` reads text in pictures, where that is asked for.
     """
 
     recognizer: RecognizerBackend
@@ -51,6 +51,7 @@ class Backends:
     synthesizer: SynthesizerBackend
     fallback_synthesizer: SynthesizerBackend | None = None
     second_synthesizer: SynthesizerBackend | None = None
+    third_synthesizer: SynthesizerBackend | None = None
     diarizer: DiarizerBackend | None = None
     reader: TextReaderBackend | None = None
 
@@ -93,7 +94,7 @@ class Backends:
         return frozenset().union(*(found.languages() for found in self.synthesizers.values()))
 
 
-SYNTHESIZERS = ("synthesizer", "second_synthesizer", "fallback_synthesizer")
+SYNTHESIZERS = ("synthesizer", "second_synthesizer", "third_synthesizer", "fallback_synthesizer")
 STAGES = {item.name: item.default is MISSING for item in fields(Backends)}
 """The stages of a profile, and whether each must be there."""
 

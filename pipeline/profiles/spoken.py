@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.contracts import SynthesizerBackend
 from pipeline.languages import known_code, language_name, primary
@@ -67,12 +67,11 @@ def spoken_table(profiles: Iterable[Profile], leave_out: Collection[str] = ()) -
     for profile in profiles:
         backends = profile.backends
         targets = frozenset(target for _, target in backends.translator.pairs())
-        own = [one for one in backends.synthesizers.values() if type(one).__name__ not in leave_out]
-        columns[profile.name] = targets, own
+        columns[profile.name] = targets, _chain(backends, leave_out)
         if profile.name in OPT_IN:
             extra: SynthesizerBackend = backend(OPT_IN[profile.name])  # type: ignore[assignment]
-            others = [one for one in own[1:] if one is not backends.second_synthesizer]
-            columns[f"{profile.name} + {type(extra).__name__}"] = targets, [*own[:1], extra, *others]
+            opted = _chain(replace(backends, second_synthesizer=extra), leave_out)
+            columns[f"{profile.name} + {type(extra).__name__}"] = targets, opted
     codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
     return [
         SpokenRow(
@@ -121,5 +120,8 @@ def columns_of(rows: Sequence[SpokenRow]) -> list[str]:
 
 def spoken_at_all(backends: Backends, leave_out: Collection[str] = ()) -> frozenset[str]:
     """Return the languages that a profile's synthesizers speak, whether or not it translates into them."""
-    chain = [one for one in backends.synthesizers.values() if type(one).__name__ not in leave_out]
-    return frozenset(primary(code) for one in chain for code in one.languages())
+    return frozenset(primary(code) for one in _chain(backends, leave_out) for code in one.languages())
+
+
+def _chain(backends: Backends, leave_out: Collection[str]) -> list[SynthesizerBackend]:
+    return [one for one in backends.synthesizers.values() if type(one).__name__ not in leave_out]

@@ -198,7 +198,7 @@ def test_devices_are_listed_by_name(monkeypatch, capsys):
 
 def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, capsys):
     settings = [f"{stage}.use={choice['use']}" for stage, choice in SCRIPTED.items() if "use" in (choice or {})]
-    settings += ["second_synthesizer=null", "fallback_synthesizer=null", "reader=null"]
+    settings += ["third_synthesizer=null", "fallback_synthesizer=null", "reader=null"]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main(["pull", "cpu", *words]) == 0
     said = capsys.readouterr()
@@ -216,7 +216,7 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
 
 FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
 FETCHED += ["--set=synthesizer.use=tests.scripted_backends:FetchedVoice", "--set=fallback_synthesizer=null"]
-FETCHED += ["--set=second_synthesizer=null", "--set=reader=null"]  # its packages may not be here
+FETCHED += ["--set=third_synthesizer=null", "--set=reader=null"]  # its packages may not be here
 
 
 def test_pull_fetches_for_languages_and_from_a_source(capsys):
@@ -391,7 +391,7 @@ def test_the_fallback_voice_is_fetched_and_looked_at(config, capsys):
         for stage, choice in (SCRIPTED | {"fallback_synthesizer": fallback}).items()
         if choice and "use" in choice
     ]
-    words.append("--set=second_synthesizer=null")
+    words.append("--set=third_synthesizer=null")
     assert main(["pull", "cpu", *words]) == 0
     assert "OtherVoice: voice 100%" in capsys.readouterr().err
 

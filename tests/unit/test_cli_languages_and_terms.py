@@ -26,7 +26,7 @@ SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
     "translator": {"use": "tests.scripted_backends:Tagging"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
-    "second_synthesizer": None,
+    "third_synthesizer": None,
     "fallback_synthesizer": {"use": "tests.scripted_backends:OtherVoice"},
 }
 

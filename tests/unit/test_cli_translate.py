@@ -28,7 +28,7 @@ SCRIPTED = {
     "recognizer": {"use": "tests.scripted_backends:Scripted"},
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
-    "second_synthesizer": None,
+    "third_synthesizer": None,
     "fallback_synthesizer": None,
     "units": {"policy": "pauses"},
 }

@@ -23,7 +23,7 @@ PROFILE = {
     "recognizer": {"use": "tests.scripted_voices:Reader", "text": consent_sentence("en", "anna")},
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_voices:Cloner"},
-    "second_synthesizer": None,
+    "third_synthesizer": None,
     "fallback_synthesizer": None,
     "diarizer": None,
     "units": {"policy": "pauses"},

@@ -1,14 +1,18 @@
 """The table of spoken languages: what each profile's synthesizers say of themselves, and the command that prints it."""
 
+import argparse
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from benchmarks.languages import BEGIN, END, figures, run, tables
 from pipeline.cli import main
 from pipeline.contracts import SynthesizerBackend
+from pipeline.errors import BadInput
 from pipeline.languages import known_code, primary
-from pipeline.profiles.backends import backend
+from pipeline.profiles.backends import SYNTHESIZERS, backend
 from pipeline.profiles.profile import load_profile
 from pipeline.profiles.spoken import OPT_IN, all_profiles, counted, spoken_at_all, spoken_table
 from pipeline.speech_facts import DescribesSpeech
@@ -26,7 +30,7 @@ def synthesizers_of(column: str) -> list[SynthesizerBackend]:
     if extra:
         chosen["second_synthesizer"] = backend(OPT_IN[name])
         assert type(chosen["second_synthesizer"]).__name__ == extra
-    return [chosen[stage] for stage in ("synthesizer", "second_synthesizer", "fallback_synthesizer")]
+    return [chosen[stage] for stage in SYNTHESIZERS if stage in chosen]
 
 
 def test_every_synthesizer_of_the_project_describes_its_speech():
@@ -126,7 +130,7 @@ def test_json_is_of_the_spoken_table_only(capsys):
 def test_a_synthesizer_that_does_not_describe_itself_is_listed_with_an_unknown_license(capsys):
     words = [
         "synthesizer.use=tests.scripted_backends:ScriptedVoice",
-        "second_synthesizer=null",
+        "third_synthesizer=null",
         "fallback_synthesizer=null",
     ]
     profile = load_profile("cpu", None, words)
@@ -141,3 +145,31 @@ def test_a_language_that_nobody_speaks_is_told_as_nothing(language):
     (row,) = [row for row in ROWS if row.code == language]
     assert row.speech["gpu"] is None
     assert row.described()["spoken"]["gpu"] is None
+
+
+def test_the_page_and_the_result_are_what_the_backends_say_now():
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "languages.md").read_text(encoding="utf-8")
+    again = "python -m benchmarks languages --page docs/languages.md --json benchmarks/results/languages.json"
+    assert page.partition(BEGIN)[2].partition(END)[0].strip() == tables().strip(), again
+    kept = json.loads((root / "benchmarks" / "results" / "languages.json").read_text(encoding="utf-8"))["figures"]
+    installed = {"spoken_languages_cpu_translated_into_with_espeak", "spoken_languages_gpu_with_espeak"}
+    assert {name: kept[name] for name in kept if name not in installed} == {
+        name: value for name, value in figures().items() if name not in installed
+    }, again
+    for name in ("spoken_languages_cpu", "spoken_languages_cpu_translated_into", "spoken_languages_gpu"):
+        assert re.search(rf"\b{kept[name]:.0f}\b", page.partition(BEGIN)[0]), f"{name} is not what the page says"
+
+
+def test_the_benchmark_writes_only_between_the_marks_of_a_page(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    found = run(argparse.Namespace(page=page))
+    said = page.read_text(encoding="utf-8")
+    assert (said.startswith(f"before\n{BEGIN}"), said.endswith(f"{END}\nafter\n"), "old" in said) == (True, True, False)
+    assert found["spoken_languages_cpu"] >= 20
+    assert "spoken_cloned_gpu_with_omnivoice_cc_by_nc" in capsys.readouterr().out
+    page.write_text("no marks", encoding="utf-8")
+    with pytest.raises(BadInput, match="to write between"):
+        run(argparse.Namespace(page=page))
+    assert page.read_text(encoding="utf-8") == "no marks"
