@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBack
 from pipeline.engine import Engine
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
+from pipeline.lane import usable_cores
 from pipeline.languages import known_code
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
@@ -57,7 +57,7 @@ def machine() -> Iterator[Finding]:
     """Look at Python, packages, audio devices and accelerator."""
     yield Finding("Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _packages()
-    yield Finding("processor", True, f"{os.cpu_count()} cores")
+    yield Finding("processor", True, f"{usable_cores()} cores")
     yield from _devices()
     yield _accelerator()
 

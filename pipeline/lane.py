@@ -1,8 +1,9 @@
-"""The one thread that owns a model."""
+"""The one thread that owns a model, and the cores there are for its work."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -12,6 +13,11 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _END = object()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Lane:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Speaking, Voice
 from pipeline.errors import FETCH_MODELS, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
-from pipeline.lane import Lane
+from pipeline.lane import Lane, usable_cores
 
 CHUNK_S = 0.1
 CLAUSE_PAUSE_S = 0.15  # between the pieces of one unit
@@ -172,7 +171,7 @@ def outputs_of(graph: Graph, names: Sequence[str] | None, inputs: Inputs, option
 
 def threads_for(asked: int) -> int:
     """As many threads as asked, up to the cores of this process; 0: half of the cores, for the other stages need some."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return min(asked, cores) if asked else max(1, min(4, cores // 2))
 
 

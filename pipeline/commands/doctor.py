@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     for finding in machine():
         report(finding)
-    print(f"profile {profile.name}: {profile.summary}", flush=True)  # noqa: T201
+    print(f"profile {profile.name}: {profile.about}", flush=True)  # noqa: T201
     for finding in better(lacking(profile.name, arguments.config, arguments.assignments)):
         report(finding)
     report(gpu_memory(profile))

@@ -15,6 +15,7 @@ import yaml
 
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
+from pipeline.lane import usable_cores
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.backends import STAGES, BackendChoice, Backends, backends_of, options_from
@@ -34,11 +35,22 @@ class Profile:
     units: UnitSettings = field(default_factory=UnitSettings)
     pace: PaceOptions = field(default_factory=PaceOptions)
     capacity: int = 1  # sessions at once, as measured by `python -m benchmarks load`
+    cores: int = 0  # so many at least there are, for which it has settings of its own (`by_cores`); 0: none
 
     @cached_property
     def backends(self) -> Backends:
         """The backend objects, made once; nothing is loaded. Raises `BadInput` for an unknown class or setting."""
         return backends_of(self.stages)
+
+    @property
+    def about(self) -> str:
+        """The summary, and for how many cores its settings are."""
+        return f"{self.summary}{self.for_cores}"
+
+    @property
+    def for_cores(self) -> str:
+        """For how many cores its settings are, as the end of a line; empty where they are for any."""
+        return f"; set for {self.cores} cores or more" if self.cores else ""
 
     def with_setting(self, stage: str, key: str, value: object) -> Profile:
         """Copy the profile with one setting of a stage's backend."""
@@ -53,11 +65,11 @@ def selected_profile(name: str, config: Path | None, assignments: Sequence[str])
     """
     if name == "auto" and config is not None and (own := _read(config)).keys() >= STAGES_NEEDED:
         profile = _resolve(config.stem, _assigned(own, assignments))
-        return profile, f"profile {profile.name}: {profile.summary or config}"
+        return profile, f"profile {profile.name}: {profile.about or config}"
     if name == "auto":
         return choose_profile(config, assignments)
     profile = load_profile(name, config, assignments)
-    return profile, f"profile {name}: {profile.summary}"
+    return profile, f"profile {name}: {profile.about}"
 
 
 def profiles_folder() -> Path:
@@ -79,10 +91,19 @@ def load_profile(name: str, config: Path | None = None, assignments: Sequence[st
     """
     if name not in profile_names():
         raise BadInput(f"no profile {name!r}; {nearest(name, ['auto', *profile_names()])}")
-    settings = _read(profiles_folder() / f"{name}.yaml")
+    settings, cores = for_cores(_read(profiles_folder() / f"{name}.yaml"), usable_cores())
     if config is not None:
         settings = _overlay(settings, _read(config))
-    return _resolve(name, _assigned(settings, assignments))
+    return replace(_resolve(name, _assigned(settings, assignments)), cores=cores)
+
+
+def for_cores(settings: Mapping[str, Any], cores: int) -> tuple[dict[str, Any], int]:
+    """Lay those of ``by_cores`` that are for so many cores over the other settings, and tell for how many at least."""
+    settings = dict(settings)
+    fitting = {least: upper for least, upper in settings.pop("by_cores", {}).items() if least <= cores}
+    for least in sorted(fitting):
+        settings = _overlay(settings, fitting[least])
+    return settings, max(fitting, default=0)
 
 
 def digest(profile: Profile) -> str:
@@ -106,7 +127,7 @@ def choose_profile(config: Path | None = None, assignments: Sequence[str] = ()) 
             unfit = error
             continue
         if not missing or name == AUTO_ORDER[-1]:
-            return profile, f"profile {name}: {better or 'the best that runs here'}"
+            return profile, f"profile {name}: {better or 'the best that runs here'}{profile.for_cores}"
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         better = f"{name} lacks {missing[0].what}{more} (the doctor tells more)"
     raise unfit
@@ -201,7 +222,7 @@ def _resolve(name: str, settings: dict[str, Any]) -> Profile:
         if not isinstance(choice, Mapping) or not isinstance(choice.get("use"), str):
             raise BadInput(f"profile {name}: {stage} needs 'use: module:Class'")
         stages[stage] = BackendChoice(choice["use"], {key: value for key, value in choice.items() if key != "use"})
-    valid = [item.name for item in fields(Profile) if item.name != "stages"]
+    valid = [item.name for item in fields(Profile) if item.name not in {"stages", "cores"}]
     for key in settings:
         if key not in valid:
             raise BadInput(f"profile {name}: unknown setting {key!r}; {nearest(str(key), [*valid, *STAGES])}")

@@ -11,6 +11,7 @@ from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.profiles.profile import (
     choose_profile,
     digest,
+    for_cores,
     lacking,
     load_profile,
     profile_names,
@@ -97,6 +98,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.profiles.profile.usable_cores", lambda: 2)
     lacks = {"gpu": [Missing(f"GPU {n}", "buy one", fetchable=False) for n in "abc"]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
@@ -105,6 +107,33 @@ def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.Monk
     assert dict(lacking("gpu")) == {}
     del lacks["gpu"]
     assert choose_profile()[1] == "profile gpu: the best that runs here"
+
+
+def test_settings_of_a_machine_with_more_cores_lie_over_those_of_a_small_one() -> None:
+    settings = {"a": 1, "stage": {"b": 2, "c": 3}, "by_cores": {8: {"stage": {"b": 8}}, 4: {"stage": {"b": 4, "c": 4}}}}
+    small = {"a": 1, "stage": {"b": 2, "c": 3}}
+    assert for_cores(settings, 3) == (small, 0)
+    assert for_cores(settings, 4) == for_cores(settings, 7) == ({"a": 1, "stage": {"b": 4, "c": 4}}, 4)
+    assert for_cores(settings, 8) == ({"a": 1, "stage": {"b": 8, "c": 4}}, 8)
+    assert for_cores(small, 64) == (small, 0)
+
+
+def test_the_cores_of_this_machine_settle_what_nobody_set_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def step_s(cores: int, config: Path | None = None, *assignments: str) -> object:
+        monkeypatch.setattr("pipeline.profiles.profile.usable_cores", lambda: cores)
+        return load_profile("cpu", config, assignments).backends.recognizer.stream.step_s  # type: ignore[attr-defined]
+
+    (config := tmp_path / "mine.yaml").write_text("recognizer: {stream: {step_s: 0.6}}\n")
+    assert (step_s(2), step_s(4)) == (0.7, 0.4)
+    assert (step_s(4, config), step_s(4, config, "recognizer.stream.step_s=0.5")) == (0.6, 0.5)
+    assert selected_profile("cpu", None, [])[1].endswith("; set for 4 cores or more")
+    lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)]}
+    monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
+    assert choose_profile()[1] == "profile cpu: gpu lacks a GPU (the doctor tells more); set for 4 cores or more"
+    step_s(2)
+    assert "cores" not in selected_profile("cpu", None, [])[1]
 
 
 def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:
