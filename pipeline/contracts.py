@@ -137,6 +137,13 @@ class Speaking(Protocol):
         """Synthesize one unit, whose text comes whole or in pieces; the last chunk is marked ``last``. Closing cancels."""
 
 
+@runtime_checkable
+class KnowsLighter(Protocol):
+    """A session's speech that knows a setting for the same language that takes less computing; empty: none is here."""
+
+    lighter: str
+
+
 class Synthesizer(Protocol):
     """A loaded synthesizer, shared by all sessions."""
 

@@ -16,12 +16,21 @@ import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
 from pipeline.audio.resampling import Resampler
-from pipeline.contracts import Missing, Recognizer, Synthesizer, SynthesizerBackend, TranslationRequest, Translator
+from pipeline.contracts import (
+    KnowsLighter,
+    Missing,
+    Recognizer,
+    Synthesizer,
+    SynthesizerBackend,
+    TranslationRequest,
+    Translator,
+)
 from pipeline.engine import Engine
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.lane import usable_cores
 from pipeline.languages import known_code
+from pipeline.policies.pace import SLOW
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
@@ -161,13 +170,18 @@ async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str
     unit = ReadingUnit(0, (), SENTENCE, language, 0.0, 0.0, 0.0)
     pieces, rate = [], RECOGNIZER_HZ
     async with synthesizer.open(None, language) as speaking, aclosing(speaking.say(unit, text())) as chunks:
+        began = monotonic()
         async for chunk in chunks:
             pieces.append(chunk.samples)
             rate = chunk.sample_rate
+        took_s = monotonic() - began
     samples = np.concatenate([np.zeros(0, np.float32), *pieces])
     if not len(samples) or np.abs(samples).max() < QUIET:
         raise Unwell("the speech it made is silent")
-    detail = f"{len(samples) / rate:.1f} s of speech in {language!r} at {rate} Hz"
+    factor = took_s * rate / len(samples)
+    detail = f"{len(samples) / rate:.1f} s of speech in {language!r} at {rate} Hz, {factor:.2f} s to compute each"
+    if factor > SLOW and isinstance(speaking, KnowsLighter) and speaking.lighter:
+        detail += f"; {speaking.lighter} takes less"
     return Resampler(rate, RECOGNIZER_HZ).process(samples, last=True), detail
 
 

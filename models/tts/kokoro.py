@@ -20,6 +20,7 @@ from models.model_files import VOICES, models_folder
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
 from models.tts.phonemes import PUNCTUATION
+from models.tts.piper import lighter
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest
 from pipeline.events import Samples
@@ -123,7 +124,7 @@ class Kokoro:
                 return self._speaker(graph, names, voice, language)
 
             await lane.run(list, (await speaker(Voice(self.presets()[0]), "en")).say("a", None))
-            yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro")
+            yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro", lighter)
 
     def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:
         base = language.partition("-")[0]

@@ -69,12 +69,16 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnnxSynthesizer:
-    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language, loaded, or raises."""
+    """A loaded model; ``lane`` owns its graphs. ``speaker`` finds a voice for a language, loaded, or raises.
+
+    ``lighter`` gives the setting by which this machine can speak a language with less computing, if there is one.
+    """
 
     lane: Lane
     speaker: Callable[[Voice | None, str], Awaitable[Speaker]]
     pause_s: float
     name: str
+    lighter: Callable[[str], str] = lambda _: ""
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Refused: these graphs have presets only."""
@@ -91,7 +95,7 @@ class OnnxSynthesizer:
             await phonemizer.start()
         spoken_text(own_script("5 km", speaker.language), speaker.language)  # words are loaded before the first unit
         try:
-            yield _Speaking(self, speaker, phonemizer)
+            yield _Speaking(self, speaker, phonemizer, self.lighter(speaker.language))
         finally:
             if phonemizer is not None:
                 await phonemizer.close()
@@ -102,6 +106,7 @@ class _Speaking:
     model: OnnxSynthesizer
     speaker: Speaker
     phonemizer: Phonemizer | None
+    lighter: str
 
     async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Synthesize one unit in pieces of whole clauses; the whole text is awaited first, as intonation needs its end.

@@ -204,6 +204,12 @@ class Piper:
         return number
 
 
+def lighter(language: str) -> str:
+    """Word the setting by which a Piper voice on this machine speaks a language; empty where there is none."""
+    piper = Piper()
+    return "synthesizer.use=models.tts.piper:Piper" if piper.voices_for(language) and not piper.missing() else ""
+
+
 def _language(config: Mapping[str, Any]) -> str:
     spoken = config["espeak"]["voice"] if "espeak" in config else config["language"]["code"]  # letters need no eSpeak
     return re.split("[-_]", str(spoken))[0]

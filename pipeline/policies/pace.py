@@ -13,6 +13,8 @@ from pipeline.errors import check_range
 
 AT_ONCE_S = 1e9
 """A lead with which units are spoken when they come, since their speech is placed afterwards."""
+SLOW = 0.8  # seconds to compute a second of speech, from which translations that are longer than their source wait
+REHEARSED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,25 @@ class FirstSound:
             return
         self._deviation_s += (abs(seconds - self.mean_s) - self._deviation_s) / 4
         self.mean_s += (seconds - self.mean_s) / 8
+
+
+class SpeechCost:
+    """Measure of the time that a synthesizer takes for a second of speech, beside all else that computes.
+
+    ``lighter`` is a setting that takes less, or empty where there is none to tell.
+    """
+
+    def __init__(self, lighter: str) -> None:
+        self._lighter = lighter
+        self._busy_s = self._spoken_s = 0.0
+
+    def learn(self, busy_s: float, spoken_s: float) -> str:
+        """Take in what a unit took and how long it is; give, once, what is to be told of speech that is slow."""
+        self._busy_s, self._spoken_s = self._busy_s + busy_s, self._spoken_s + spoken_s
+        if not self._lighter or self._spoken_s < REHEARSED_S or (factor := self._busy_s / self._spoken_s) <= SLOW:
+            return ""
+        lighter, self._lighter = self._lighter, ""
+        return f"a second of speech takes {factor:.1f} s to compute here; {lighter} takes less"
 
 
 class SpeechLength:

@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.audio.stretch import Stretch
 from pipeline.channel import ChannelClosed
-from pipeline.contracts import Speaking, Synthesizer, Voice
+from pipeline.contracts import KnowsLighter, Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Samples, Skipped, SpeechChunk
-from pipeline.policies.pace import AT_ONCE_S, FirstSound, PaceOptions, Plan, SpeechLength, Waiting, plan
+from pipeline.policies.pace import AT_ONCE_S, FirstSound, PaceOptions, Plan, SpeechCost, SpeechLength, Waiting, plan
 from pipeline.policies.prosody import Pauses, SpeakingRate, followed, has_time
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
@@ -94,6 +94,7 @@ class Speech:
         self._first_sound = FirstSound()
         self._speaking_rate = SpeakingRate()
         self._pauses = Pauses(options)
+        self._costs = {key: SpeechCost(one.lighter) for key, one in speaking.items() if isinstance(one, KnowsLighter)}
         self._free_at = 0.0  # stream time at which all speech so far has been played
         self._flushes = run.control.flushes
         self._failures = 0
@@ -229,6 +230,8 @@ class Speech:
                 began = self._clock.now()
         await self._show(Busy("speak", waited_s))
         self._length.learn(group.unit.text, group.natural_s)
+        if (cost := self._costs.get(group.unit.target)) and (slow := cost.learn(waited_s, group.natural_s)):
+            await self._show(Fault("speak", slow, fatal=False))
 
     async def _chunks(self, group: SpokenGroup) -> AsyncGenerator[SpeechChunk, None]:
         """Give the synthesizer's chunks, checked, each in time."""

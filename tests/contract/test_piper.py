@@ -8,13 +8,14 @@ import pytest
 
 from models.model_files import FOLDER_VARIABLE
 from models.tts.espeak import Espeak
-from models.tts.kokoro import PRESETS
+from models.tts.kokoro import PRESETS, Kokoro
 from models.tts.piper import Piper
 from models.tts.piper_voices import piper_voices, voices_of
 from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.events import ReadingUnit
-from tests.onnx_voices import write_kokoro, write_piper
+from pipeline.profiles.profile import load_profile
+from tests.onnx_voices import kokoro_folder, write_kokoro, write_piper
 from tests.weights import models_folder
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -89,6 +90,19 @@ async def test_each_languages_voice_is_loaded_when_it_is_first_asked_for_and_onc
         assert np.array_equal(first, sound(await said(synthesizer, "de-AT", "guten Tag")))
         assert len(sound(await said(synthesizer, "en", "good morning")))
         assert opened == [GERMAN, NORMAN]
+
+
+async def test_kokoro_knows_the_setting_with_which_a_voice_that_is_here_speaks(kept):
+    kokoro_folder(kept.parent / "kokoro")
+    async with Kokoro().load() as synthesizer:
+        found = {}
+        for language in ("en", "en-GB", "es"):
+            async with synthesizer.open(None, language) as speaking:
+                found[language] = speaking.lighter
+    setting = "synthesizer.use=models.tts.piper:Piper"
+    assert found == {"en": setting, "en-GB": setting, "es": ""}
+    assert load_profile("cpu", None, [setting]).backends.synthesizer_for("en") == "synthesizer"
+    assert load_profile("cpu", None, [setting]).backends.synthesizer == Piper()
 
 
 async def test_of_several_speakers_the_tables_speaks_or_the_one_that_is_asked_for(kept):

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,9 @@ from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.commands.translate_run import raise_failure
 from pipeline.contracts import Missing
-from pipeline.doctor import Finding
+from pipeline.doctor import Finding, _spoken
 from pipeline.errors import FETCH_MODELS, DeviceError
+from pipeline.events import SpeechChunk
 from pipeline.profiles.profile import profile_names
 from tests.onnx_voices import write_piper
 from tests.scripted_backends import FetchedVoice, Scripted
@@ -308,6 +310,29 @@ def test_doctor_runs_every_stage(config, monkeypatch, capsys):
     assert "ok   recognize  heard 'word0" in said
     assert "ok   translate  'hello' is 'HELLO' in 'es'" in said
     assert said.splitlines()[-1] == "all is well"
+
+
+@pytest.mark.parametrize(("took_s", "factor", "told"), [(0.5, "0.40", False), (2.0, "1.60", True)])
+async def test_doctor_measures_what_a_second_of_speech_takes(took_s, factor, told, monkeypatch):
+    class Speaking:
+        lighter = "synthesizer=light"
+
+        async def say(self, unit, text):
+            for last in (False, True):
+                clock[0] += took_s / 2
+                yield SpeechChunk(unit.number, np.full(10_000, 0.1, np.float32), 16_000, last)
+
+    class Synthesizer:
+        @asynccontextmanager
+        async def open(self, voice, language):
+            clock[0] += 100
+            yield Speaking()
+
+    clock = [0.0]
+    monkeypatch.setattr("pipeline.doctor.monotonic", lambda: clock[0])
+    _, detail = await _spoken(Synthesizer(), "en")
+    assert f"1.2 s of speech in 'en' at 16000 Hz, {factor} s to compute each" in detail
+    assert detail.endswith("; synthesizer=light takes less") == told
 
 
 def test_doctor_says_what_is_not_there_although_all_that_is_needed_works(config, monkeypatch, capsys):

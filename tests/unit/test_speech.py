@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.events import Busy, Lag, ReadingUnit, Skipped, SpeechChunk, Word
+from pipeline.events import Busy, Fault, Lag, ReadingUnit, Skipped, SpeechChunk, Word
 from pipeline.policies.dubbing import at_once
-from pipeline.policies.pace import PaceOptions, Plan
+from pipeline.policies.pace import PaceOptions, Plan, SpeechCost
 from pipeline.stages.speak import SpokenGroup, merged
 from tests.scripted import HZ, Keep
 from tests.scripted import Models as Scripted
@@ -161,3 +165,44 @@ async def test_the_time_of_a_stage_is_what_its_model_took() -> None:
     assert busy_s == pytest.approx(
         {"recognize": calls["hear"] * 0.01, "translate": calls["translate"] * 0.05, "speak": chunks * 0.02}, rel=0.01
     )
+
+
+class Heavy(Scripted):
+    """Models whose speech knows a setting that is lighter, if there is one."""
+
+    lighter = "synthesizer=light"
+
+    @asynccontextmanager
+    async def open(self, *asked: object) -> AsyncIterator[Any]:
+        async with super().open(*asked) as stream:
+            stream.lighter = self.lighter
+            yield stream
+
+
+@pytest.mark.parametrize(("chunk_s", "told"), [(0.8, 1), (0.45, 1), (0.25, 0)])
+async def test_speech_that_takes_as_long_as_it_lasts_is_told_once_with_what_would_help(chunk_s: float, told: int) -> None:
+    """Chunks last half a second, and the last of a unit less."""
+    _, keep, session = make(Heavy(chunk_s=chunk_s))
+    await run(session, keep, 120)
+    faults = keep.of(Fault)
+    assert len(faults) == told
+    for fault in faults:
+        said = re.fullmatch("a second of speech takes (.+) s to compute here; synthesizer=light takes less", fault.message)
+        assert said
+        assert 2 * chunk_s - 0.1 < float(said[1]) < 3 * chunk_s
+        assert (fault.stage, fault.fatal) == ("speak", False)
+
+
+@pytest.mark.parametrize("kind", [Scripted, type("Lightest", (Heavy,), {"lighter": ""})])
+async def test_slow_speech_is_not_told_where_nothing_would_help(kind: type[Scripted]) -> None:
+    _, keep, session = make(kind(chunk_s=0.6))
+    await run(session, keep, 60)
+    assert not keep.of(Fault)
+
+
+def test_the_cost_of_speech_is_judged_when_enough_was_spoken() -> None:
+    cost = SpeechCost("less")
+    assert not cost.learn(30.0, 9.9)
+    assert cost.learn(0.0, 0.1) == "a second of speech takes 3.0 s to compute here; less takes less"
+    assert not cost.learn(30.0, 1.0), "once"
+    assert not SpeechCost("less").learn(8.0, 10.0)
