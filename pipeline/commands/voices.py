@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands.languages import add_profile_arguments, profile_given
 
 if TYPE_CHECKING:
+    from pipeline.contracts import SynthesizerBackend
     from pipeline.profiles.profile import Profile
     from pipeline.voices.store import VoiceStore
 
@@ -155,21 +156,29 @@ def _about(store: VoiceStore, name: str) -> str:
 
 
 def _presets(profile: Profile) -> str:
-    """Return the voices that a profile's synthesizer brings, or why they are not known."""
+    """Return the voices that a profile brings, or why they are not known: the first synthesizer's and those by language."""
+    from pipeline.speech_facts import VoicesByLanguage  # noqa: PLC0415
+
+    first, *others = profile.backends.synthesizers.values()
+    by_language = [one for one in others if isinstance(one, VoicesByLanguage)]
+    return "\n".join(_presets_of(profile, one) for one in (first, *by_language))
+
+
+def _presets_of(profile: Profile, synthesizer: SynthesizerBackend) -> str:
     from textwrap import fill  # noqa: PLC0415
 
     from pipeline.profiles.languages_offered import backend_name  # noqa: PLC0415
     from pipeline.profiles.profile import listed  # noqa: PLC0415
+    from pipeline.speech_facts import VoicesByLanguage  # noqa: PLC0415
     from pipeline.voices.choice import knows_voices  # noqa: PLC0415
 
-    synthesizer = profile.backends.synthesizer
     who = f"profile {profile.name}, {backend_name(synthesizer)}"
     if missing := synthesizer.missing():
         return f"presets of {who}: not known yet, it lacks {listed(missing)}"
     known = knows_voices(synthesizer)
     names = sorted(known.presets()) if known else []
-    voices = ", ".join(names) or "none; it speaks with enrolled voices"
-    return fill(f"presets of {who}: {voices}", 78, subsequent_indent="  ", break_on_hyphens=False)
+    none = "none is here" if isinstance(synthesizer, VoicesByLanguage) else "none; it speaks with enrolled voices"
+    return fill(f"presets of {who}: {', '.join(names) or none}", 78, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _remove(name: str) -> None:

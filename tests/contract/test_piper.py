@@ -229,9 +229,7 @@ def test_what_it_speaks_with_is_described_without_its_files():
 
 
 def test_its_memory_is_told_of_the_voices_that_are_here(kept):
-    assert Piper().memory() == {
-        f"Piper {name}": (kept / f"{name}.onnx").stat().st_size * 5 // 2 for name in (GERMAN, NORMAN)
-    }
+    assert Piper().memory() == {f"Piper {name}": (kept / f"{name}.onnx").stat().st_size * 3 for name in (GERMAN, NORMAN)}
 
 
 @pytest.mark.skipif(not JOE.exists(), reason=f"no {JOE}: trained weights")

@@ -135,6 +135,18 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
         assert server.service.admission.active == 0
 
 
+async def test_what_is_spoken_is_what_the_synthesizers_speak_of_what_can_be_translated_into():
+    tagging = "translator.use=tests.scripted_backends:Tagging"
+    silent = ("fallback_synthesizer=null", tagging)
+    for settings in (silent, (*silent, "third_synthesizer={use: 'models.tts.piper:Piper'}")):
+        async with serving(*settings) as server, httpx.AsyncClient(base_url=server.http) as client:
+            found = (await client.get("/v1/languages")).json()
+        backends = server.service.engine.profile.backends
+        assert set(found["to"]) == {target for _, target in backends.translator.pairs()}
+        assert set(found["spoken"]) == set(found["to"]) & backends.spoken()
+        assert ("de" in found["spoken"]) == ("ca" in found["spoken"]) == (settings is not silent)
+
+
 async def test_a_recording_too_large_is_refused_unread():
     async with serving(limits=Limits(file_mb=1)) as server, httpx.AsyncClient(base_url=server.http) as client:
         answer = await client.post("/v1/audio/translations", files={"file": bytes(2 * 10**6)})

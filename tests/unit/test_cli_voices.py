@@ -15,6 +15,7 @@ from pipeline.profiles.profile import profiles_folder
 from pipeline.sinks.speaker import Speaker
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.store import VoiceStore
+from tests.onnx_voices import write_piper
 from tests.scripted_voices import PRESET
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
@@ -250,6 +251,15 @@ def test_the_list_shows_presets_or_why_they_are_not_known(voices, profile):
     assert voices("list")[1].endswith("presets of profile cpu, Cloner toy: vivian\n")
     set_backend(profile, "synthesizer", lacks="qwen")
     assert voices("list")[1].endswith("presets of profile cpu, Cloner toy: not known yet, it lacks qwen\n")
+
+
+def test_voices_that_come_by_language_are_listed_where_they_are_here(voices, profile, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    monkeypatch.setattr("models.tts.piper.lacking", lambda *_: [])
+    profile.write_text(json.dumps(PROFILE | {"third_synthesizer": {"use": "models.tts.piper:Piper"}}))
+    assert voices("list")[1].endswith("\npresets of profile cpu, Piper: none is here\n")
+    write_piper(tmp_path / "piper" / "de_DE-mls-medium.onnx")
+    assert voices("list")[1].endswith("\npresets of profile cpu, Piper: de_DE-mls-medium\n")
 
 
 def test_a_broken_voice_does_not_hide_the_others(add, voices, store):
