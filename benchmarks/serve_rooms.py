@@ -91,15 +91,18 @@ async def rooms(arguments: argparse.Namespace) -> Figures:
     try:
         alone = Participant(0, width, "es")
         await alone.talk(server.url, "", said, source="en")
+        before_s = server.cpu_s
         crowd = [Participant(0, width, "es") for _ in range(2 * count)]
         async with asyncio.TaskGroup() as tasks:
             for person in crowd:
                 tasks.create_task(person.talk(server.url, "", said, source="en"))
+        crowd_cpu_s, before_s = server.cpu_s - before_s, server.cpu_s
         people = [Participant(width * place, width * (place + 1), LANGUAGES[place % 2]) for place in range(2 * count)]
         async with asyncio.TaskGroup() as tasks:
             for place, person in enumerate(people):
                 name = f"p{place % 2}"
                 tasks.create_task(person.talk(f"{server.url}&room=r{place // 2}&as={name}", name, said))
+        rooms_cpu_s = server.cpu_s - before_s
     finally:
         await server.end()
     pairs = [(person, people[place ^ 1]) for place, person in enumerate(people)]
@@ -113,6 +116,7 @@ async def rooms(arguments: argparse.Namespace) -> Figures:
         "room_words_said": 2 * count * said,
         "room_words_heard": sum(len(numbers_in(bytes(person.sound))) for person in people),
         "room_words_read": sum(len(person.texts) for person in people),
+        "room_cpu_to_as_many_sessions": rooms_cpu_s / crowd_cpu_s,
         "room_lag_p50_s": lag_s,
         "alone_lag_p50_s": alone_s,
         "as_many_sessions_lag_p50_s": crowd_s,

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.clock import Clock
 from pipeline.contracts import Delivery
-from pipeline.events import Draft, Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
+from pipeline.events import AudioChunk, Busy, Draft, Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.languages import same_language
 from pipeline.server.asked import Offset
 from pipeline.server.dialects.codec import Dialect
@@ -76,6 +76,7 @@ class RoomSink:
         self._seat = seat
         self._own = own
         self._offset = offset
+        self._own_offset = replace(offset, target="")
         self._names = names  # languages as the profile calls them, by what was asked for
         self._session = session
         self._texts: dict[tuple[str, int], str] = {}
@@ -83,8 +84,10 @@ class RoomSink:
 
     async def put(self, event: Event) -> None:
         """Hand an event on."""
+        if isinstance(event, AudioChunk | Busy):  # by far the most, and nobody is told of them
+            return
         if not isinstance(event, Lag | SpeechChunk | Skipped):
-            self._own.take(self._seat, event, replace(self._offset, target=""))
+            self._own.take(self._seat, event, self._own_offset)
         self._note(event)
         for listener, language in self._listeners():
             if self._concerns(event, language):

@@ -104,6 +104,25 @@ async def test_each_hears_the_other_in_their_own_language_by_name_and_never_them
 
 
 @looptime
+async def test_a_room_adds_no_lag_to_that_of_a_session_alone() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        alone = Person()
+        connection = Connection(alone, OpenAI("local", Asked("en")), rooms.service, KEY)
+        alone.serving = rooms._tasks.create_task(connection.serve())
+        alone.wish("es", source="en")
+        await asyncio.gather(ana.count(0, 24), bo.count(0, 24), alone.count(0, 24))
+        await leave(ana, bo, alone)
+        for person in (ana, bo):
+            assert lags(person) == lags(alone)
+        assert max(lags(alone)) < 1000
+
+
+def lags(person: Person) -> list[int]:
+    return [one["ear_voice_ms"] for one in person.of("translate_live.lag")]
+
+
+@looptime
 async def test_a_room_of_three_languages_and_two_listeners_of_one() -> None:
     async with hall() as rooms:
         ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
