@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from benchmarks.serve_bus import bus
 from benchmarks.serve_client import ServerProcess, Talker, server
 from benchmarks.serve_replicas import replicas
+from benchmarks.serve_room_trained import trained_room
 from benchmarks.serve_rooms import rooms
 from benchmarks.serve_soak import soak
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, WORDS, SpokenNumbers, spoken
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--soak", type=float, default=0.0, metavar="S", help="20 sessions for so long, and nothing else")
     parser.add_argument("--rooms", type=int, default=0, metavar="N", help="so many rooms of two, and nothing else")
+    parser.add_argument(
+        "--profile", default="", help="with --rooms 1: two people on its trained models, not on scripted ones"
+    )
     parser.add_argument("--bus", action="store_true", help="sessions with an event bus and without, and nothing else")
     parser.add_argument("--kill-redis", action="store_true", help="with --bus: kill its Redis every few seconds")
     parser.add_argument(
@@ -275,7 +279,7 @@ async def drain(arguments: argparse.Namespace) -> Figures:
 
 
 ALONE: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, Figures]]] = {
-    "rooms": rooms,
+    "rooms": lambda arguments: trained_room(arguments) if arguments.profile else rooms(arguments),
     "replicas": replicas,
     "bus": bus,
     "soak": lambda arguments: soak(arguments.soak),

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -51,11 +51,13 @@ class ServerProcess:
         *more: object,
         ports: tuple[int, int] | None = None,
         host: str = "127.0.0.1",
+        profile: str = "cpu",
+        settings: Sequence[str] = SCRIPTED,
         log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
     ) -> ServerProcess:
         """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens."""
         port, metrics_port = ports or (free_port(), free_port())
-        options = [
+        options: list[object] = [
             "--host",
             host,
             "--port",
@@ -68,8 +70,8 @@ class ServerProcess:
             20,
             *more,
         ]
-        settings = [word for setting in SCRIPTED for word in ("--set", setting)]
-        words = [sys.executable, "-m", "pipeline", "serve", "--profile", "cpu", *settings, *map(str, options)]
+        options = [*(word for setting in settings for word in ("--set", setting)), *options]
+        words = [sys.executable, "-m", "pipeline", "serve", "--profile", profile, *map(str, options)]
         return cls(await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log), port, metrics_port, host)
 
     async def ready(self) -> ServerProcess:
