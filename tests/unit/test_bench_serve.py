@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.serve import _lost
+from benchmarks.serve_room_trained import heard as heard_again
+from benchmarks.serve_room_trained import people, words_of
 from benchmarks.spoken_numbers import HEARD_HZ, SENT_HZ, SLOT_S, SpokenNumbers, spoken
 from pipeline.audio.resampling import Resampler
 from pipeline.events import AudioChunk, Word
@@ -40,3 +42,14 @@ def test_lost_and_doubled_words_are_told_apart():
     assert _lost([0, 1, 2, 0], [0, 1, 2]) == 1
     assert _lost([0, 1, 2], [0, 1, 1, 2]) == 0
     assert _lost([0, 1, 1, 2], [0, 1, 2]) == 1
+
+
+def test_what_one_heard_is_held_against_what_they_read_and_what_they_said_themselves():
+    ana, bo = people()
+    ana.read = ["The train leaves", " every morning."]
+    ana.sound = bytearray(48_000)
+    figures = heard_again(ana, bo, lambda samples, rate, language: "The TRAIN, mornings and the director")
+    assert figures["en_meant_words_heard_share"] == 2 / 6
+    assert figures["en_read_words_heard_share"] == 1 / 4  # train; neither leaves, every nor morning
+    assert figures["en_own_words_heard"] == 1, "the director is of her own sentence"
+    assert not words_of(ana.text) & words_of(bo.text)
