@@ -22,6 +22,7 @@ from benchmarks.long_session import hour_figures
 from benchmarks.memory import Memory
 from benchmarks.metrics import speech_latency
 from benchmarks.metrics.quality import text_score, word_error_rate
+from benchmarks.prosody import prosody_figures
 from benchmarks.runs.row import Clock, Row, physics
 from benchmarks.systems.in_process import Heard, Outcome, interpret, named
 from pipeline.clock import LoopClock
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="target", default="pt", metavar="XX", help="target language (pt)")
     parser.add_argument("--fast", action="store_true", help="only as fast as possible: no latencies at real-time pace")
     parser.add_argument("--no-hour", action="store_true", help="leave out the hour of scripted session")
+    parser.add_argument("--prosody", action="store_true", help="only how speech follows the speaker's rate and pauses")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep event logs and the speech of every recording here")
 
 
@@ -55,6 +57,10 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     dataset = load_folder(arguments.folder, arguments.source, arguments.target)
     for kind, count in Issues(list(dataset.issues)).counts().items():
         print(f"data: {count} x {kind}")
+    if arguments.prosody:
+        figures = prosody_figures(profile, dataset.utterances)
+        _print(figures)
+        return figures
     with tempfile.TemporaryDirectory() as folder:
         keep = arguments.keep or Path(folder)
         figures = asyncio.run(_measure(profile, dataset.utterances, keep, real_time=not arguments.fast))

@@ -115,11 +115,11 @@ class Recording:
         units = [kept for (language, _), kept in self.units.items() if language == target]
         if target != self.spoken:
             return tuple(_row(unit, at - origin if computation_aware else unit.heard_s) for at, unit in units)
-        heard_s = self._breaths_heard_s([unit for _, unit in units])
+        ready_s = self._breaths_ready_s([unit for _, unit in units])
         arrivals = [
             Arrival(
                 chunk.unit,
-                at_s - origin if computation_aware else heard_s[chunk.unit],
+                at_s - origin if computation_aware else ready_s[chunk.unit],
                 chunk.samples,
                 chunk.sample_rate,
             )
@@ -142,13 +142,18 @@ class Recording:
             track[place : place + len(chunk.samples)] = chunk.samples
         return track, rate
 
-    def _breaths_heard_s(self, units: Iterable[ReadingUnit]) -> dict[int, float]:
-        """How far the audio was heard when each breath could begin, by the number of its first unit."""
-        heard_s: dict[int, float] = {}
+    def _breaths_ready_s(self, units: Iterable[ReadingUnit]) -> dict[int, float]:
+        """When each breath could begin, by the number of its first unit: its audio was heard, a pause before it kept."""
+        ready_s: dict[int, float] = {}
         for unit in units:
             head = self.lags[unit.number].merged_into if unit.number in self.lags else unit.number
-            heard_s[head] = max(heard_s.get(head, 0.0), unit.heard_s)
-        return heard_s
+            ready_s[head] = max(ready_s.get(head, 0.0), unit.heard_s)
+        end_s = 0.0
+        for _, chunk in self.speech:
+            if chunk.start > end_s:  # nothing was played before it
+                ready_s[chunk.unit] = max(ready_s[chunk.unit], chunk.start)
+            end_s = chunk.start + chunk.duration + 1e-6
+        return ready_s
 
     def _with_speech(self, row: UnitRow, heard: dict[int, Heard]) -> UnitRow:
         lag = self.lags.get(row.number)
