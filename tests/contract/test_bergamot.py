@@ -9,13 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
+from benchmarks.toy_language import Speech
 from models.model_files import models_folder, table
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import FetchOptions, Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
+from pipeline.events import Word
+from pipeline.policies.agreement_units import AgreementUnits
 from tests.marian_files import write_shortlist, write_student
 from tests.weights import needs
 
@@ -226,3 +230,25 @@ async def test_trained_students_obey_fluently_and_through_english(tmp_path):
     assert back.text.startswith("Por favor")
     assert term in back.text
     assert back.score > held.score - 0.5, back
+
+
+ASKED = [
+    ("en", "pt", "Do you know where the station is?"),
+    ("en", "pt", "I have never seen so many people!"),
+    ("pt", "en", "Quem lhe disse isso?"),
+]
+
+
+@trained
+@pytest.mark.parametrize(("source", "target", "sentence"), ASKED)
+def test_questions_and_exclamations_are_spoken_as_such(source, target, sentence):
+    decoder, policy, said = Bergamot(WEIGHTS, beams=1).decoder((source, target)), AgreementUnits(source, target), ""
+    words = tuple(Word(f" {word}", 0.4 * at, 0.4 * at + 0.35, 0.9) for at, word in enumerate(sentence.split()))
+    pieces = Speech(words, 0.9, 0.6).transcripts()
+    with threadpool_limits(1, user_api="blas"):
+        for number, piece in enumerate(pieces):
+            policy.hear(piece, final=number == len(pieces) - 1)
+            while requests := policy.ask():
+                reading = policy.read([decoder.translate([request])[0] for request in requests])
+                said += "".join(unit.text for unit in reading.units)
+    assert said[-1] == sentence[-1], said

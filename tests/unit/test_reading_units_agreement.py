@@ -340,3 +340,22 @@ def test_no_letter_is_lost_where_words_run_on(letters: str, data: st.DataObject)
 def test_an_unknown_latency_class_names_the_valid_ones() -> None:
     with pytest.raises(BadInput, match="did you mean 'balanced'"):
         AgreementOptions(latency="balnced")
+
+
+class Spanish:
+    """Translates a question word by word, but for its first two; it is marked as one from its beginning on."""
+
+    words = ("¿Sabes", "dónde", "está", "la", "estación")
+
+    def translate(self, request: TranslationRequest) -> Translation:
+        count = max(1, len(request.source.split()) - 2)
+        text = " ".join(self.words[:count]) + ("?" if request.source.endswith("?") else "")
+        return Translation(text if text.startswith(request.prefix) else f"{request.prefix} {text}")
+
+
+@pytest.mark.parametrize("latency", ["low", "balanced", "quality"])
+def test_a_spanish_question_keeps_both_its_marks_in_units(latency: str) -> None:
+    speech = Speech(spoken("do you know where the station is?"), 0.3, 0.1, 0.5)
+    result = run(speech.transcripts(), Spanish(), policy(latency, target="es"))
+    assert len(result.units) > 1
+    assert "".join(unit.text for unit in result.units) == "¿Sabes dónde está la estación?"
