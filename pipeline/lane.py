@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Generator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
@@ -65,6 +66,38 @@ class Lane:
                 yield cast(Result, item)
         finally:
             await self.free(items.close)
+
+    async def stream(
+        self, stop: Callable[[], None], call: Callable[[Callable[[Result], None]], None]
+    ) -> AsyncGenerator[Result, None]:
+        """Yield what one call gives while it runs; raises what it raises. It never waits for the one who takes.
+
+        The call ends soon after ``stop``, which is called when the iterator is closed; it bounds how much it gives.
+        """
+        loop, items, news = asyncio.get_running_loop(), deque[Result](), asyncio.Event()
+
+        def deliver(item: Result) -> None:
+            items.append(item)
+            news.set()
+
+        def give(item: Result) -> None:
+            loop.call_soon_threadsafe(deliver, item)
+
+        job = self._pool.submit(call, give)
+        waiting = asyncio.wrap_future(job)
+        waiting.add_done_callback(lambda _: news.set())
+        try:
+            while items or not waiting.done():
+                if items:
+                    yield items.popleft()
+                    continue
+                news.clear()
+                await news.wait()
+            waiting.result()
+        finally:
+            job.cancel()  # no effect on a call that has begun
+            stop()
+            await _finished(waiting)
 
     def close(self) -> None:
         """Wait for the running call and end the thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -150,3 +150,62 @@ async def test_two_sessions_interleave_item_by_item_and_an_iterator_closes_on_it
     assert turns[:4] == ["a", "b", "a", "b"]
     assert len(closed) == 2
     assert all(name.startswith("model") for name in closed)
+
+
+async def test_a_stream_gives_items_while_its_call_runs_and_then_its_error() -> None:
+    go_on = threading.Event()
+
+    def work(give: Callable[[int], None]) -> None:
+        give(1)
+        go_on.wait(10)
+        give(2)
+        raise ZeroDivisionError
+
+    with Lane("model") as lane:
+        async with aclosing(lane.stream(go_on.set, work)) as items:
+            assert await anext(items) == 1
+            go_on.set()
+            assert await anext(items) == 2
+            with pytest.raises(ZeroDivisionError):
+                await anext(items)
+
+
+async def test_a_stream_that_is_closed_stops_its_call_and_leaves_when_it_is_over() -> None:
+    stop, over = threading.Event(), threading.Event()
+
+    def work(give: Callable[[int], None]) -> None:
+        give(1)
+        stop.wait(10)
+        over.set()
+
+    with Lane("model") as lane:
+        async with aclosing(lane.stream(stop.set, work)) as items:
+            assert await anext(items) == 1
+            assert not over.is_set()
+        assert over.is_set()
+        assert await lane.run(lambda: 7) == 7
+
+
+async def test_a_slow_taker_holds_up_nobody_on_the_lane() -> None:
+    def work(give: Callable[[int], None]) -> None:
+        for item in range(50):
+            give(item)
+
+    with Lane("model") as lane:
+        async with aclosing(lane.stream(lambda: None, work)) as items:
+            assert await anext(items) == 0
+            assert await lane.run(lambda: 7) == 7
+            assert [item async for item in items] == list(range(1, 50))
+
+
+async def test_a_stream_whose_turn_has_not_come_never_runs() -> None:
+    ran = threading.Event()
+    async with busy_lane() as (lane, go_on):
+        items = lane.stream(lambda: None, lambda give: ran.set())
+        task = asyncio.ensure_future(anext(items, None))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+    assert not ran.is_set()
