@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # fmt: off
 PACKAGES = (
     "av", "ctranslate2", "faster-whisper", "flash-attn", "huggingface-hub", "jiwer", "matplotlib", "msgspec", "numpy",
-    "omnisteval", "onnxruntime", "psutil", "pysubs2", "qwen-tts", "sacrebleu",
+    "omnisteval", "onnxruntime", "pocket-tts", "psutil", "pysubs2", "qwen-tts", "sacrebleu",
     "ray", "safetensors", "sentencepiece", "sounddevice", "soundfile", "soxr", "tokenizers", "torch", "torchaudio",
     "transformers", "translate-live", "triton",
 )

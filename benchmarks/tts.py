@@ -11,6 +11,7 @@ import argparse
 import statistics
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from benchmarks.tts_measures import (
 from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
 from benchmarks.tts_roofline import bandwidth, weights
 from models.cuda import choose_device
+from models.tts.pocket.backend import INSTALL
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from pipeline.errors import BadInput, ModelError
@@ -39,9 +41,11 @@ _STREAMS = (1, 2, 4, 8, 16, 32, 64)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m benchmarks tts``."""
-    parser.add_argument("--engine", choices=("qwen3", "omnivoice"), default="qwen3", help="which speech model")
-    geometries = sorted({*GEOMETRIES, *omnivoice_checkpoint.GEOMETRIES})
-    parser.add_argument("--geometry", action="append", choices=geometries, help="size of the model; may be repeated")
+    parser.add_argument("--engine", choices=("qwen3", "omnivoice", "pocket"), default="qwen3", help="which speech model")
+    geometries = sorted({*GEOMETRIES, *omnivoice_checkpoint.GEOMETRIES, "real"})
+    parser.add_argument(
+        "--geometry", action="append", choices=geometries, help="size of the model; real: of pocket; may be repeated"
+    )
     parser.add_argument("--steps", type=int, default=16, help="of omnivoice: steps of a unit")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--frames", type=int, default=50, help="frames per utterance (80 ms each)")
@@ -73,6 +77,12 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
     if arguments.engine == "omnivoice":
         return tts_omnivoice.measure(arguments)
+    if arguments.engine == "pocket":
+        if find_spec("pocket_tts") is None:
+            raise ModelError("the package pocket-tts is not installed", hint=INSTALL)
+        from benchmarks import tts_pocket  # noqa: PLC0415 - needs the package
+
+        return tts_pocket.measure(arguments)
     for peer in arguments.peer:
         parse_peer(peer, PEERS)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)

@@ -70,7 +70,7 @@ def _system(name: str, backend: SynthesizerBackend, language: str, transcribe: T
     """Figures of one voice: word error rate, cost a second of audio, and cost up to the first sound of a unit."""
     sentences = SENTENCES[language]
     before = _children_cpu_s()
-    spoken = asyncio.run(_speak(backend, language, sentences))
+    spoken = asyncio.run(speak_texts(backend, language, sentences))
     cpu_s = sum(one.cpu_s for one in spoken) + _children_cpu_s() - before
     cost = cpu_s / sum(len(one.samples) / one.sample_rate for one in spoken)
     wanted = [plain(one.text) for one in spoken]
@@ -83,7 +83,7 @@ def _system(name: str, backend: SynthesizerBackend, language: str, transcribe: T
         figures[f"cpu_s_per_audio_s_{name}"] = cost
         words = [sentence.split() for sentence in sentences]
         units = [" ".join(part[at : at + UNIT_WORDS]) for part in words for at in range(0, UNIT_WORDS + 1, UNIT_WORDS)]
-        first = [one.first_sound_cpu_s for one in asyncio.run(_speak(backend, language, units))]
+        first = [one.first_sound_cpu_s for one in asyncio.run(speak_texts(backend, language, units))]
         if name != "espeak":  # which computes in a process of its own
             figures[f"first_audio_cpu_s_p50_{name}"] = statistics.median(first)
             figures[f"first_audio_cpu_s_max_{name}"] = max(first)
@@ -91,12 +91,15 @@ def _system(name: str, backend: SynthesizerBackend, language: str, transcribe: T
     return figures
 
 
-async def _speak(backend: SynthesizerBackend, language: str, texts: Sequence[str]) -> list[Spoken]:
+async def speak_texts(backend: SynthesizerBackend, language: str, texts: Sequence[str]) -> list[Spoken]:
+    """Speak texts in the language's own voice, one after the other, and tell what each cost."""
     async with backend.load() as synthesizer, synthesizer.open(None, language) as speaking:
-        return [await _say(speaking, language, text) for text in texts]
+        return [await say(speaking, language, text) for text in texts]
 
 
-async def _say(speaking: Speaking, language: str, text: str) -> Spoken:
+async def say(speaking: Speaking, language: str, text: str) -> Spoken:
+    """Speak a text as one unit, and tell what it cost."""
+
     async def whole() -> AsyncIterator[str]:
         yield text
 

@@ -7,10 +7,11 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contracts import Progress
-from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, message_of
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, Refused, TranslateLiveError, message_of
 
 ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
 ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
@@ -102,9 +103,7 @@ def hub_folder(model: str, last: str) -> Path | None:
     folder = Path(model).expanduser()
     if (folder / "config.json").exists():
         return folder
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    snapshots = (cache / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")
+    snapshots = _snapshots(model).glob("*")
     found = sorted((path for path in snapshots if (path / last).exists()), key=lambda path: (path / last).stat().st_mtime)
     return found[-1] if found else None
 
@@ -120,3 +119,46 @@ def fetch_snapshot(model: str, files: Sequence[str], progress: Progress) -> None
     except (HfHubHTTPError, OSError) as error:
         raise not_fetched(model, error, ANOTHER_DISK) from error
     progress(f"downloaded {model}", 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a repository on the hub at a pinned revision."""
+
+    repository: str
+    path: str
+    revision: str
+
+    @property
+    def local(self) -> Path | None:
+        """Where it lies in the hub's cache on this machine, if it does."""
+        found = _snapshots(self.repository) / self.revision / self.path
+        return found if found.exists() else None
+
+    def fetch(self) -> None:
+        """Download it unless it is here; raises `Refused` with the code ``gated`` where its terms were not accepted."""
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+        try:
+            hf_hub_download(self.repository, self.path, revision=self.revision)
+        except GatedRepoError as error:
+            raise gated(self.repository) from error
+        except (HfHubHTTPError, OSError) as error:
+            raise not_fetched(f"{self.repository}/{self.path}", error, ANOTHER_DISK) from error
+
+
+def gated(repository: str) -> Refused:
+    """Make the error for files that their authors give only to who has accepted their terms, with the way to do so."""
+    return Refused(
+        f"the model hub gives {repository} only to who has accepted its terms",
+        hint=f"accept them at https://huggingface.co/{repository}, log in with `hf auth login` (or set HF_TOKEN), and "
+        f"{FETCH_MODELS} again",
+        code="gated",
+    )
+
+
+def _snapshots(repository: str) -> Path:
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    return cache / f"models--{repository.replace('/', '--')}" / "snapshots"

@@ -63,6 +63,17 @@ class TextPieces:
         return taken
 
 
+async def read_all(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
+    """Read a unit's text to its end, or up to the error that ends it."""
+    pieces: list[str] = []
+    try:
+        async for piece in text:
+            pieces.append(piece)
+    except Exception as error:  # a border: raised again once what came before has been spoken
+        return "".join(pieces), error
+    return "".join(pieces), None
+
+
 def speakable(text: str) -> bool:
     """Tell if there is anything to pronounce: a letter or a digit."""
     return any(letter.isalnum() for letter in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from tests.weights import needs
 
+POCKET_MISSING = "the package pocket-tts is not installed: pip install 'translate-live[pocket]'"
+NEEDS_POCKET = pytest.mark.skipif(find_spec("pocket_tts") is None, reason=POCKET_MISSING)
 ROOT = Path(__file__).parents[2]
 TOY_MT = ROOT / "tests" / "toy_mt"
 
@@ -128,6 +131,13 @@ def _omnivoice(folder: Path) -> Any:
     return OmniVoice(accept_license=True, model=str(write_checkpoint(folder)), device="cpu", sessions=2, steps=4)
 
 
+def _pocket(folder: Path) -> Any:
+    from benchmarks.pocket_checkpoint import write_checkpoint
+    from models.tts.pocket import Pocket
+
+    return Pocket(folder=str(write_checkpoint(folder)))
+
+
 def _qwen3(folder: Path) -> Any:
     from benchmarks.tts_checkpoint import write_checkpoint
     from models.tts.qwen3 import Qwen3TTS
@@ -149,6 +159,7 @@ CASES: Mapping[str, Mapping[str, Case]] = {
         "Kokoro": Case(_kokoro),
         "OmniVoice": Case(_omnivoice, target="en", alike=False),
         "Piper": Case(_piper, target="de"),
+        "Pocket": Case(_pocket, mark=NEEDS_POCKET),
         "Qwen3TTS": Case(_qwen3, target="en", alike=False),
     },
 }

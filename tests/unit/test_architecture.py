@@ -32,7 +32,17 @@ MODELS_MAY_IMPORT = {
 }  # fmt: skip
 LEAVES_TASKS_BEHIND = "pipeline/sinks/delivery.py"
 """A sink that heeds no cancellation would hold a task group, and with it the session: it is left after a grace."""
-HEAVY = {"torch", "transformers", "ctranslate2", "faster_whisper", "onnxruntime", "pocketsphinx", "qwen_tts", "flash_attn"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "ctranslate2",
+    "faster_whisper",
+    "onnxruntime",
+    "pocketsphinx",
+    "qwen_tts",
+    "flash_attn",
+    "pocket_tts",
+}
 
 
 def layer(module: str) -> int:

@@ -19,7 +19,7 @@ from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.style import style_for
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
-from models.tts.text_pieces import cut, speakable
+from models.tts.text_pieces import cut, read_all, speakable
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 QUIET_RMS = 0.1  # quieter clips are raised to it before they are encoded, and speech lowered again
@@ -113,7 +113,7 @@ class UnitSpeech:
         text before it has been spoken.
         """
         async with self._one_at_a_time:
-            whole, failure = await _read(text)
+            whole, failure = await read_all(text)
             for part in cut(spoken_text(whole, unit.language), self._length, MOST_FRAMES):
                 if speakable(part):
                     with refusing_when_full("to speak this"):
@@ -141,14 +141,3 @@ class UnitSpeech:
             voice.reference = Reference(spoken.codes, text, None)
         edges = EdgeTrim(self._rate)
         return np.concatenate([edges.pass_on(samples), edges.finish(pause_s(text), broken_off=False)])
-
-
-async def _read(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
-    """Read a unit's text to its end, or up to the error that ends it."""
-    pieces: list[str] = []
-    try:
-        async for piece in text:
-            pieces.append(piece)
-    except Exception as error:  # a border: raised again once what came before has been spoken
-        return "".join(pieces), error
-    return "".join(pieces), None

@@ -1,0 +1,115 @@
+"""Pocket TTS as a backend: settings, what is missing, download, loading (https://github.com/kyutai-labs/pocket-tts).
+
+A language model over continuous latents (arXiv:2509.06926), 100 million weights a language, 24 kHz: the smallest that both
+streams inside a unit and clones a voice. The package's code is MIT, its weights CC-BY-4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.tts.pocket.errors import refuse_cloning
+from models.tts.pocket.files import CONFIGS, LanguageFiles, fetch_language, find_language
+from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
+from pipeline.lane import Lane
+
+INSTALL = "pip install 'translate-live[pocket]'"
+_SIZE = "about 220 MB a language"
+
+
+@dataclass(frozen=True, slots=True)
+class Pocket:
+    """Settings of Pocket TTS, which streams and clones on two cores of a CPU.
+
+    While it is loaded, torch computes on one thread in every thread that begins, as the package asks: it begins two a unit.
+    """
+
+    speaks: tuple[str, ...] = ()  # languages to load, each 450 MB of memory; none: all whose files are here
+    folder: str = ""  # of one's own: in it a folder for each language with config.yaml, as the package's, and voices/
+    int8: bool = False  # weights of the language model in 8 bits, a third faster; not measured on trained weights here
+    seed: int = 1
+
+    def missing(self) -> Sequence[Missing]:
+        """List the package, and the languages asked for whose files are not here; at least one must be."""
+        if lacking := [name for name in ("pocket_tts", "torch") if find_spec(name) is None]:
+            return [Missing(f"Python packages {', '.join(lacking)}", INSTALL)]
+        found = self._found()
+        lacks = [language for language in self.speaks if language not in found]
+        if found and not lacks:
+            return []
+        what = ", ".join(lacks) if lacks else "any language"
+        if self.folder:
+            fix = f"put config.yaml and the files that it names into {Path(self.folder) / (lacks or ['LANGUAGE'])[0]}"
+            return [Missing(f"a model of Pocket TTS for {what} in {self.folder}", fix, fetchable=False)]
+        return [Missing(f"the model of Pocket TTS for {what} (CC-BY-4.0, {_SIZE})", FETCH_MODELS)]
+
+    def languages(self) -> frozenset[str]:
+        """Give the languages of the package, or of the folder of one's own, that the settings allow."""
+        known = frozenset(CONFIGS)
+        if self.folder:
+            known = frozenset(path.parent.name for path in Path(self.folder).expanduser().glob("*/config.yaml"))
+        return known & frozenset(self.speaks) if self.speaks else known
+
+    def presets(self) -> Collection[str]:
+        """List the voices on this machine whose licenses allow every use."""
+        return list(dict.fromkeys(name for files in self._found().values() for name in files.voices))
+
+    def has_preset(self, name: str) -> bool:
+        """Tell if a voice of this name is on this machine."""
+        return name in self.presets()
+
+    def voices_for(self, language: str) -> Sequence[str]:
+        """List the voices of a language, its default first."""
+        files = self._found().get(language.partition("-")[0])
+        return list(files.voices) if files else []
+
+    def check_cloning(self) -> None:
+        """Raise `Refused` where no language's weights can learn a voice."""
+        if not any(files.clones for files in self._found().values()):
+            raise refuse_cloning()
+
+    def pull(self, progress: Progress) -> None:
+        """Download all languages that the settings allow."""
+        self.fetch(FetchOptions(), progress)
+
+    def fetch(self, options: FetchOptions, progress: Progress) -> None:
+        """Download the target languages' models and a few voices from the hub, unless there is a folder of one's own."""
+        wanted = self.languages() & frozenset(options.targets) if options.targets else self.languages()
+        if self.folder or options.source not in {"", "hub"}:
+            return
+        for language in sorted(wanted):
+            fetch_language(language, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Load the languages that are here and say a word in each, which makes the first unit as fast as the others."""
+        if unknown := [language for language in self.speaks if language not in self.languages()]:
+            known = CONFIGS if not self.folder else Pocket(folder=self.folder).languages()
+            raise BadInput(f"speaks: Pocket TTS has no {unknown[0]!r}; {nearest(unknown[0], known)}")
+        for lack in self.missing():
+            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        import torch
+
+        from models.tts.pocket.model import load_model
+        from models.tts.pocket.synthesizer import PocketSynthesizer
+
+        threads = torch.get_num_threads()
+        try:
+            with Lane("pocket-tts") as lane, Lane("pocket-tts-voices") as learning:
+                models = {
+                    language: await lane.run(load_model, language, files, int8=self.int8)
+                    for language, files in self._found().items()
+                }
+                yield PocketSynthesizer(lane, learning, models, self.languages(), self.seed)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _found(self) -> dict[str, LanguageFiles]:
+        """Find the files of each language that the settings allow and that is whole on this machine."""
+        found = {language: find_language(language, self.folder) for language in sorted(self.languages())}
+        return {language: files for language, files in found.items() if files is not None}
