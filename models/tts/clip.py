@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Samples
 
 SHORTEST_S, LONGEST_S = 3.0, 15.0
@@ -34,3 +34,9 @@ def check_clip(audio: AudioChunk, sample_rate: int) -> Samples:
 
         samples = soxr.resample(samples, audio.sample_rate, sample_rate)
     return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def cannot_clone(name: str) -> Refused:
+    """Make the refusal of a voice that is no preset."""
+    hint = "the profile gpu, or synthesizer.use=models.tts.pocket:Pocket on a CPU, or a preset voice"
+    return Refused(f"{name} cannot clone a voice; Pocket TTS and Qwen3-TTS can", hint=hint)

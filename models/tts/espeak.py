@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 
+from models.tts.clip import cannot_clone
 from models.tts.phonemes import INSTALL
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text
@@ -69,7 +70,7 @@ class Espeak:
 
     def check_cloning(self) -> None:
         """Raise `Refused`: eSpeak has presets only."""
-        raise _cannot_clone()
+        raise cannot_clone("eSpeak")
 
     def describe(self, language: str) -> SpeechFacts:
         """Describe its speech in a language: a formant voice that streams."""
@@ -90,7 +91,7 @@ class Espeak:
     def voice_of(self, voice: Voice | None, language: str) -> str:
         """Name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that eSpeak does not have."""
         if voice is not None and voice.arrays:
-            raise _cannot_clone()
+            raise cannot_clone("eSpeak")
         voices = self._voices()
         if voice is not None and voice.name:
             if not self.has_preset(voice.name):
@@ -139,17 +140,13 @@ def _listed(path: str, option: str) -> list[str]:
     return said.splitlines()[1:]
 
 
-def _cannot_clone() -> Refused:
-    return Refused("eSpeak cannot clone a voice; Qwen3-TTS can", hint="the profile gpu, or a preset voice")
-
-
 @dataclass(frozen=True, slots=True)
 class _Synthesizer:
     backend: Espeak
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         """Refused: eSpeak has presets only."""
-        raise _cannot_clone()
+        raise cannot_clone("eSpeak")
 
     @asynccontextmanager
     async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from models.downloads import length
 from models.model_files import VOICES, models_folder
+from models.tts.clip import cannot_clone
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
-from models.tts.onnx_voice import OnnxSynthesizer, cannot_clone, lacking
+from models.tts.onnx_voice import OnnxSynthesizer, lacking
 from models.tts.phonemes import PUNCTUATION
 from models.tts.piper import lighter
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice

@@ -12,11 +12,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from models.tts.clip import cannot_clone
 from models.tts.phonemes import INSTALL, Phonemizer, cut
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Speaking, Voice
-from pipeline.errors import FETCH_MODELS, ModelError, Refused
+from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.lane import Lane, usable_cores
 
@@ -191,8 +192,3 @@ def lacking(*files: Path) -> list[Missing]:
     """List eSpeak NG and these model files where they are not there."""
     lacks = [] if shutil.which(PROGRAM) else [Missing(f"the program {PROGRAM}", INSTALL)]
     return [*lacks, *(Missing(f"the model file {file}", FETCH_MODELS) for file in files if not file.is_file())]
-
-
-def cannot_clone(name: str) -> Refused:
-    """The refusal of a voice that is no preset."""
-    return Refused(f"{name} cannot clone a voice; Qwen3-TTS can", hint="the profile gpu, or a preset voice")

@@ -147,7 +147,9 @@ async def test_a_program_killed_between_units_is_told_and_the_next_unit_speaks(k
 
 async def test_what_it_cannot_do_is_refused_with_what_can(kokoro):
     async with kokoro.load() as synthesizer:
-        with pytest.raises(Refused, match="Kokoro cannot clone a voice; Qwen3-TTS can; try: the profile gpu"):
+        with pytest.raises(
+            Refused, match="Kokoro cannot clone a voice; Pocket TTS and Qwen3-TTS can; try: the profile gpu"
+        ):
             await synthesizer.enrol(AudioChunk(np.zeros(48_000, np.float32), 16_000, 0.0))
         for voice, language, error, text in [
             (Voice("me", {"embedding": np.zeros(3, np.float32)}), "es", Refused, "cannot clone"),

@@ -75,11 +75,17 @@ def test_a_machine_without_the_package_is_told_what_brings_it(monkeypatch):
     assert find_language("es", "") is None
 
 
+def test_a_package_without_a_language_is_told(cache):
+    with pytest.raises(ModelError, match="has no model for nl"):
+        fetch_language("nl", lambda *_: None)
+
+
 async def test_loading_without_files_says_what_to_fetch(cache):
     with pytest.raises(ModelError, match="any language .*220 MB") as caught:
         async with Pocket().load():
             pass
     assert caught.value.hint == FETCH_MODELS
+    assert Pocket().languages() == CONFIGS.keys()
     (lack,) = Pocket(speaks=("es", "fr")).missing()
     assert "es, fr" in lack.what
     assert lack.fetchable
@@ -109,6 +115,7 @@ def test_everything_is_fetched_at_the_revisions_that_are_pinned(cache, hub):
     assert next(iter(found.voices)) == "lola"
     assert found.config["flow_lm"]["lookup_table"]["tokenizer_path"].startswith(str(cache))
     assert Pocket(speaks=("es",)).missing() == []
+    assert Pocket().languages() == {"es"}
     asked.clear()
     Pocket(speaks=("es",)).pull(lambda *_: None)
     assert asked == []
@@ -158,7 +165,7 @@ def test_a_download_that_was_broken_off_is_not_taken_for_a_model(cache):
 
 
 @pytest.mark.parametrize("text", ["a: [", "just a text", "\x80"])
-def test_a_folder_whose_configuration_is_broken_is_told(tmp_path, text):
+def test_a_folder_whose_configuration_is_broken_is_told(tmp_path, cache, text):
     (tmp_path / "es").mkdir()
     (tmp_path / "es" / "config.yaml").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError, match=r"config\.yaml"):
@@ -176,7 +183,7 @@ def test_a_folder_of_ones_own_without_its_files_is_told_where_they_go(tmp_path, 
 async def test_a_language_that_was_not_fetched_is_told_apart_from_one_that_is_not_spoken():
     with Lane("speak") as lane:
         synthesizer = PocketSynthesizer(lane, lane, {}, frozenset(CONFIGS), 1)
-        with pytest.raises(ModelError, match="for fr is not on this machine"):
+        with pytest.raises(ModelError, match="for fr was on this machine"):
             async with synthesizer.open(None, "fr-CA"):
                 pass
         with pytest.raises(Refused, match="does not speak 'hi'"):

@@ -49,11 +49,8 @@ class Pocket:
         return [Missing(f"the model of Pocket TTS for {what} (CC-BY-4.0, {_SIZE})", FETCH_MODELS)]
 
     def languages(self) -> frozenset[str]:
-        """Give the languages of the package, or of the folder of one's own, that the settings allow."""
-        known = frozenset(CONFIGS)
-        if self.folder:
-            known = frozenset(path.parent.name for path in Path(self.folder).expanduser().glob("*/config.yaml"))
-        return known & frozenset(self.speaks) if self.speaks else known
+        """Give the languages that are here, for another voice may speak the others; where none is, those it could speak."""
+        return frozenset(self._found()) or self._allowed()
 
     def presets(self) -> Collection[str]:
         """List the voices on this machine whose licenses allow every use."""
@@ -79,7 +76,7 @@ class Pocket:
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download the target languages' models and a few voices from the hub, unless there is a folder of one's own."""
-        wanted = self.languages() & frozenset(options.targets) if options.targets else self.languages()
+        wanted = self._allowed() & frozenset(options.targets) if options.targets else self._allowed()
         if self.folder or options.source not in {"", "hub"}:
             return
         for language in sorted(wanted):
@@ -88,9 +85,8 @@ class Pocket:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the languages that are here and say a word in each, which makes the first unit as fast as the others."""
-        if unknown := [language for language in self.speaks if language not in self.languages()]:
-            known = CONFIGS if not self.folder else Pocket(folder=self.folder).languages()
-            raise BadInput(f"speaks: Pocket TTS has no {unknown[0]!r}; {nearest(unknown[0], known)}")
+        if unknown := [language for language in self.speaks if language not in self._known()]:
+            raise BadInput(f"speaks: Pocket TTS has no {unknown[0]!r}; {nearest(unknown[0], self._known())}")
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
         import torch
@@ -105,11 +101,21 @@ class Pocket:
                     language: await lane.run(load_model, language, files, int8=self.int8)
                     for language, files in self._found().items()
                 }
-                yield PocketSynthesizer(lane, learning, models, self.languages(), self.seed)
+                yield PocketSynthesizer(lane, learning, models, self._allowed(), self.seed)
         finally:
             torch.set_num_threads(threads)
 
+    def _known(self) -> frozenset[str]:
+        """Give the languages of the package, or of the folder of one's own."""
+        if not self.folder:
+            return frozenset(CONFIGS)
+        return frozenset(path.parent.name for path in Path(self.folder).expanduser().glob("*/config.yaml"))
+
+    def _allowed(self) -> frozenset[str]:
+        """Give those of them that the settings allow."""
+        return self._known() & frozenset(self.speaks) if self.speaks else self._known()
+
     def _found(self) -> dict[str, LanguageFiles]:
         """Find the files of each language that the settings allow and that is whole on this machine."""
-        found = {language: find_language(language, self.folder) for language in sorted(self.languages())}
+        found = {language: find_language(language, self.folder) for language in sorted(self._allowed())}
         return {language: files for language, files in found.items() if files is not None}

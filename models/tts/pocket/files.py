@@ -7,7 +7,9 @@ weights are CC-BY-4.0; those that can clone a voice are given only to who has ac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -104,8 +106,9 @@ def config_path(language: str, folder: str) -> Path | None:
 def fetch_language(language: str, progress: Progress) -> None:
     """Download a language's model and some voices; without leave for the weights that clone, those that cannot."""
     path = config_path(language, "")
-    if path is None:
-        raise ModelError("the Python package pocket-tts is not installed", hint="pip install 'translate-live[pocket]'")
+    if path is None or not path.is_file():
+        what = f"the Python package pocket-tts is not installed, or has no model for {language}"
+        raise ModelError(what, hint="pip install 'translate-live[pocket]'")
     config, what = _read(path), f"downloading Pocket TTS for {language}"
     names = dict.fromkeys((default_voice(language), *FETCHED))
     others = [config["flow_lm"]["lookup_table"]["tokenizer_path"], *(voice_file(language, name) for name in names)]
@@ -163,6 +166,13 @@ def _hub_file(reference: str) -> HubFile | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read a configuration, to be changed; raises `ModelError` for a file that is none."""
+    return deepcopy(_parsed(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(64)
+def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
+    """Parse a file once for each of its versions: which languages are here is asked at every session."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -58,7 +58,7 @@ class PocketSynthesizer:
         if base not in self.known:
             raise refuse_language(language, self.known)
         if base not in self.models:
-            raise ModelError(f"the model of Pocket TTS for {base} is not on this machine", hint=FETCH_MODELS)
+            raise ModelError(f"no model of Pocket TTS for {base} was on this machine when it was loaded", hint=FETCH_MODELS)
         model = self.models[base]
         state = await self.lane.run(_state_maker(model, voice or Voice("")))
         yield PocketSpeech(self.lane, model, state, self.seed)
