@@ -89,6 +89,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     on_gpu = choose_device(arguments.device, "synthesizer").type == "cuda"
     device = "cuda" if on_gpu else "cpu"
     geometries = arguments.geometry or (["tiny", "0.6b", "1.7b"] if on_gpu else ["tiny", "0.6b"])
+    if unknown := sorted({*geometries} - {*GEOMETRIES}):
+        raise BadInput(f"geometry {unknown[0]!r}: of this engine there are {', '.join(GEOMETRIES)}")
     streams = arguments.streams or (_STREAMS if on_gpu else (1,))
     figures = {"bandwidth_gb_s": bandwidth(device) / 1e9}
     print(f"{'memory':>10} on {device}   {figures['bandwidth_gb_s']:9.1f} GB/s")

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -353,3 +354,17 @@ def test_our_table_is_that_of_the_package():
             (tokenizer, PUBLIC),
         ):
             assert re.fullmatch(rf"hf://{repository}/\S+@[0-9a-f]{{40}}", reference)
+
+
+def test_the_benchmark_speaks_to_the_limit_of_frames_and_leaves_no_figure_out(monkeypatch, capsys):
+    from benchmarks import tts_pocket
+
+    monkeypatch.setattr(tts_pocket, "find", lambda *_: None)
+    saved = []
+    figures = tts_pocket.measure(SimpleNamespace(geometry=["tiny"], rounds=1, save=saved.append))
+    assert figures["speech_s_tiny"] == figures["speech_s_tiny_int8"] > 5
+    assert all(value > 0 for value in figures.values())
+    assert len(saved) == 2
+    assert "of processors a second of speech" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="there are tiny, real"):
+        tts_pocket.measure(SimpleNamespace(geometry=["0.6b"], rounds=1, save=saved.append))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import tts_measures, tts_peers, tts_roofline
+from benchmarks import tts, tts_measures, tts_peers, tts_roofline
 from benchmarks.__main__ import main
 from benchmarks.other_python import Peer, parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
@@ -209,6 +209,14 @@ def test_ours_is_measured_where_the_official_package_cannot_be_imported(tmp_path
     assert figures["own_ms_per_frame_tiny"] > 0
     assert figures["ms_per_frame_tiny_s1"] > 0
     assert not any("official" in name or "speedup" in name for name in figures)
+
+
+def test_a_geometry_of_another_engine_and_a_package_that_lacks_are_told(monkeypatch, capsys):
+    assert main(["tts", "--geometry", "real", "--device", "cpu"]) == 2
+    assert "geometry 'real': of this engine there are" in capsys.readouterr().err
+    monkeypatch.setattr(tts, "find_spec", lambda name: None)
+    assert main(["tts", "--engine", "pocket"]) == 4
+    assert "pip install 'translate-live[pocket]'" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
