@@ -100,7 +100,8 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
     async def speak(engine: Engine) -> str:
         nonlocal speech
         known = backends.synthesizer.languages()
-        spoken = "en" if "en" in known else known_code(target, known)
+        english = "en" in known and not backends.voice_missing("synthesizer", "en")
+        spoken = "en" if english else known_code(target, known)
         speech, detail = await _spoken(await engine.model("synthesizer"), spoken)
         return detail
 

@@ -379,6 +379,20 @@ def test_doctor_says_what_a_better_profile_lacks(config, monkeypatch, capsys):
     assert f"fix: translate-live pull cpu --config {config}\n" in said
 
 
+def test_doctor_tries_a_voice_that_is_here_where_the_english_one_is_not(config, monkeypatch, capsys):
+    @dataclass(frozen=True)
+    class SpanishIsHere(FetchedVoice):
+        def languages(self):
+            return frozenset({"en", "es"})
+
+        def missing_for(self, language):
+            return [Missing("the English voice", FETCH_MODELS)] if language == "en" else []
+
+    monkeypatch.setattr("tests.scripted_backends.SpanishIsHere", SpanishIsHere, raising=False)
+    doctor(config, "--set", "synthesizer.use=tests.scripted_backends:SpanishIsHere")
+    assert "speech in 'es'" in capsys.readouterr().out
+
+
 def test_doctor_knows_languages(config, capsys):
     assert doctor(config, "--to", "Spanish") == doctor(config, "--to", "es-MX") == 0
     assert capsys.readouterr().out.count("'hello' is 'HELLO' in 'es'") == 2

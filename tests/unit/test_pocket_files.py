@@ -16,6 +16,7 @@ from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, Refused
 from pipeline.lane import Lane
 from pipeline.profiles.profile import load_profile
+from pipeline.speech_facts import SpeechFacts
 
 CONFIG = {
     "weights_path": f"hf://{GATED}/languages/spanish/model.safetensors@{'a' * 40}",
@@ -85,10 +86,10 @@ async def test_loading_without_files_says_what_to_fetch(cache):
         async with Pocket().load():
             pass
     assert caught.value.hint == FETCH_MODELS
-    assert Pocket().languages() == CONFIGS.keys()
-    (lack,) = Pocket(speaks=("es", "fr")).missing()
-    assert "es, fr" in lack.what
-    assert lack.fetchable
+    spanish, french = Pocket(speaks=("es", "fr")).missing()
+    assert "for es" in spanish.what
+    assert "for fr" in french.what
+    assert french.fetchable
 
 
 async def test_a_language_that_is_none_is_told_with_the_nearest(cache):
@@ -112,10 +113,14 @@ def test_everything_is_fetched_at_the_revisions_that_are_pinned(cache, hub):
     found = find_language("es", "")
     assert found is not None
     assert found.clones
+    assert Pocket().describe("es") == SpeechFacts("CC-BY-4.0", cloned=True, voice="lola")
     assert next(iter(found.voices)) == "lola"
     assert found.config["flow_lm"]["lookup_table"]["tokenizer_path"].startswith(str(cache))
     assert Pocket(speaks=("es",)).missing() == []
-    assert Pocket().languages() == {"es"}
+    assert Pocket().missing_for("es") == []
+    (lack,) = Pocket().missing_for("fr")
+    assert "for fr" in lack.what
+    assert lack.fix == f"{FETCH_MODELS} for the language fr"
     asked.clear()
     Pocket(speaks=("es",)).pull(lambda *_: None)
     assert asked == []
@@ -130,6 +135,7 @@ def test_without_leave_the_open_weights_come_and_it_is_told_how_to_get_the_other
     found = find_language("es", "")
     assert found is not None
     assert not found.clones
+    assert not Pocket().describe("es").cloned
     assert "b" * 40 in found.config["weights_path"]
     spanish = Pocket(speaks=("es",))
     with pytest.raises(Refused, match="cannot clone a voice.*accepted its terms") as caught:
@@ -176,7 +182,8 @@ def test_a_folder_of_ones_own_without_its_files_is_told_where_they_go(tmp_path, 
     (tmp_path / "es").mkdir()
     (tmp_path / "es" / "config.yaml").write_text(yaml.safe_dump({"weights_path": "model.safetensors"}))
     (lack,) = Pocket(folder=str(tmp_path), speaks=("es",)).missing()
-    assert str(tmp_path / "es") in lack.fix
+    assert str(tmp_path / "es") in lack.what
+    assert "config.yaml" in lack.fix
     assert not lack.fetchable
 
 
@@ -191,11 +198,12 @@ async def test_a_language_that_was_not_fetched_is_told_apart_from_one_that_is_no
                 pass
 
 
-def test_the_example_of_the_documentation_is_a_profile(tmp_path):
+def test_the_example_of_the_documentation_is_a_profile_that_speaks_what_was_fetched(tmp_path, hub):
+    fetch_language("es", lambda *_: None)
     (example,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "pocket.md").read_text(), re.DOTALL)
     (tmp_path / "pocket.yaml").write_text(example)
     backends = load_profile("cpu", tmp_path / "pocket.yaml").backends
     assert isinstance(backends.synthesizer, Pocket)
-    assert {language: backends.synthesizer_for(language) for language in ("de", "es", "hi", "ru")} == {
-        "de": "synthesizer", "es": "synthesizer", "hi": "second_synthesizer", "ru": "fallback_synthesizer",
+    assert {language: backends.synthesizer_for(language) for language in ("es", "fr", "hi", "ru")} == {
+        "es": "synthesizer", "fr": "second_synthesizer", "hi": "second_synthesizer", "ru": "fallback_synthesizer",
     }  # fmt: skip

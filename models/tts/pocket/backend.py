@@ -6,17 +6,19 @@ streams inside a unit and clones a voice. The package's code is MIT, its weights
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.gpu_memory import count_elements
 from models.tts.pocket.errors import refuse_cloning
-from models.tts.pocket.files import CONFIGS, LanguageFiles, fetch_language, find_language
+from models.tts.pocket.files import CONFIGS, LanguageFiles, default_voice, fetch_language, find_language
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 from pipeline.lane import Lane
+from pipeline.speech_facts import SpeechFacts
 
 INSTALL = "pip install 'translate-live[pocket]'"
 _SIZE = "about 220 MB a language"
@@ -42,15 +44,15 @@ class Pocket:
         lacks = [language for language in self.speaks if language not in found]
         if found and not lacks:
             return []
-        what = ", ".join(lacks) if lacks else "any language"
-        if self.folder:
-            fix = f"put config.yaml and the files that it names into {Path(self.folder) / (lacks or ['LANGUAGE'])[0]}"
-            return [Missing(f"a model of Pocket TTS for {what} in {self.folder}", fix, fetchable=False)]
-        return [Missing(f"the model of Pocket TTS for {what} (CC-BY-4.0, {_SIZE})", FETCH_MODELS)]
+        return [self._lack(language) for language in lacks or [""]]
+
+    def missing_for(self, language: str) -> Sequence[Missing]:
+        """List the model of a language, unless it is here."""
+        return [] if language in self._found() else [self._lack(language)]
 
     def languages(self) -> frozenset[str]:
-        """Give the languages that are here, for another voice may speak the others; where none is, those it could speak."""
-        return frozenset(self._found()) or self._allowed()
+        """Give the languages of the package, or of the folder of one's own, that the settings allow."""
+        return self._known() & frozenset(self.speaks) if self.speaks else self._known()
 
     def presets(self) -> Collection[str]:
         """List the voices on this machine whose licenses allow every use."""
@@ -70,13 +72,24 @@ class Pocket:
         if not any(files.clones for files in self._found().values()):
             raise refuse_cloning()
 
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: it streams, and clones voices where its weights can, or none is here yet."""
+        found = self._found().get(language.partition("-")[0])
+        cloned = found is None or found.clones
+        return SpeechFacts("", cloned) if self.folder else SpeechFacts("CC-BY-4.0", cloned, voice=default_voice(language))
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that the weights of each language that is here take: 4 a number."""
+        found = {language: files.config.get("weights_path") for language, files in self._found().items()}
+        return {f"Pocket TTS {language}": 4 * count_elements(Path(path).parent) for language, path in found.items() if path}
+
     def pull(self, progress: Progress) -> None:
         """Download all languages that the settings allow."""
         self.fetch(FetchOptions(), progress)
 
     def fetch(self, options: FetchOptions, progress: Progress) -> None:
         """Download the target languages' models and a few voices from the hub, unless there is a folder of one's own."""
-        wanted = self._allowed() & frozenset(options.targets) if options.targets else self._allowed()
+        wanted = self.languages() & frozenset(options.targets) if options.targets else self.languages()
         if self.folder or options.source not in {"", "hub"}:
             return
         for language in sorted(wanted):
@@ -101,7 +114,7 @@ class Pocket:
                     language: await lane.run(load_model, language, files, int8=self.int8)
                     for language, files in self._found().items()
                 }
-                yield PocketSynthesizer(lane, learning, models, self._allowed(), self.seed)
+                yield PocketSynthesizer(lane, learning, models, self.languages(), self.seed)
         finally:
             torch.set_num_threads(threads)
 
@@ -111,11 +124,15 @@ class Pocket:
             return frozenset(CONFIGS)
         return frozenset(path.parent.name for path in Path(self.folder).expanduser().glob("*/config.yaml"))
 
-    def _allowed(self) -> frozenset[str]:
-        """Give those of them that the settings allow."""
-        return self._known() & frozenset(self.speaks) if self.speaks else self._known()
+    def _lack(self, language: str) -> Missing:
+        """Word that the model of a language, or of any, is not here, with the step that brings it."""
+        if not self.folder:
+            fix = f"{FETCH_MODELS} for the language {language}" if language else FETCH_MODELS
+            return Missing(f"the model of Pocket TTS for {language or 'any language'} (CC-BY-4.0, {_SIZE})", fix)
+        place = Path(self.folder) / (language or "LANGUAGE")
+        return Missing(f"the model of Pocket TTS in {place}", "put its config.yaml there, and what that names", False)
 
     def _found(self) -> dict[str, LanguageFiles]:
         """Find the files of each language that the settings allow and that is whole on this machine."""
-        found = {language: find_language(language, self.folder) for language in sorted(self._allowed())}
+        found = {language: find_language(language, self.folder) for language in sorted(self.languages())}
         return {language: files for language, files in found.items() if files is not None}

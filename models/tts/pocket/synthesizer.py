@@ -58,7 +58,8 @@ class PocketSynthesizer:
         if base not in self.known:
             raise refuse_language(language, self.known)
         if base not in self.models:
-            raise ModelError(f"no model of Pocket TTS for {base} was on this machine when it was loaded", hint=FETCH_MODELS)
+            what = f"no model of Pocket TTS for {base} was on this machine when it was loaded"
+            raise ModelError(what, hint=f"{FETCH_MODELS} for the language {base}")
         model = self.models[base]
         state = await self.lane.run(_state_maker(model, voice or Voice("")))
         yield PocketSpeech(self.lane, model, state, self.seed)
