@@ -118,7 +118,8 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
     for one in speech:
-        require(profile.name, backends.voice_missing(one.synthesizer, one.spoken_as))
+        if one.voice is None:
+            require(profile.name, backends.voice_missing(one.synthesizer, one.spoken_as))
     if request.speakers is not None and request.speakers.channels is None:
         _require_stage(profile, "diarizer", "tell speakers apart", "models.diarize.backend:Ge2eDiarizer")
     if request.watching is not None:
@@ -167,7 +168,8 @@ def _speech(
         if target in others:
             speech.append(ResolvedSpeech(target, others[target][0], called, others[target][1]))
             continue
-        stage = backends.synthesizer_for(target) or "synthesizer"
+        chosen = voice is not None and "synthesizer" in backends.speaking(target)
+        stage = "synthesizer" if chosen else backends.synthesizer_for(target) or "synthesizer"
         if stage != "synthesizer":
             cloned = same and _clones(backends.synthesizers[stage])
             notices.append(_instead(profile, target, stage, cloned=cloned))

@@ -65,6 +65,14 @@ class Kokoro:
         lacks = lacking(self._root / self.model)
         return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
 
+    def missing_for(self, language: str) -> Sequence[Missing]:
+        """A language's voice, unless another one of it is in the folder."""
+        base = language.partition("-")[0]
+        if base not in PRESETS or self.voices_for(base):
+            return []
+        fix = FETCH_MODELS if self.folder else f"{FETCH_MODELS} for the language {base}"
+        return [Missing(f"Kokoro's voice for {base}, {PRESETS[base]},", fix)]
+
     def languages(self) -> frozenset[str]:
         """The languages with a voice of their own whose phonemes eSpeak NG gives."""
         return frozenset(PRESETS)
@@ -131,9 +139,9 @@ class Kokoro:
         base = language.partition("-")[0]
         if base not in PRESETS:
             raise Refused(f"Kokoro does not speak {language!r}; {nearest(language, PRESETS)}")
-        name = (voice.name if voice is not None else "") or PRESETS[base]
-        if not self.has_preset(name) and name == PRESETS[base]:
-            raise ModelError(f"Kokoro's voice for {base}, {name}, is not on this machine", hint=FETCH_MODELS)
+        for lack in () if voice is not None and voice.name else self.missing_for(base):
+            raise ModelError(f"{lack.what} is not on this machine", hint=lack.fix)
+        name = (voice.name if voice is not None else "") or self.voices_for(base)[0]
         if not self.has_preset(name):
             raise BadInput(f"Kokoro has no voice {name!r}; {nearest(name, self.presets())}")
         file = self._voice_file(name)

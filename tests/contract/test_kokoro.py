@@ -281,6 +281,20 @@ def test_only_what_the_target_languages_need_is_fetched(monkeypatch, folder, tar
     assert asked == ([("kokoro", wanted, "packages")] if wanted else [])
 
 
+async def test_a_language_is_spoken_by_the_voice_that_is_here_and_lacks_none_then(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    kokoro_folder(tmp_path / "kokoro", voices=("pm_alex", "af_heart"))
+    kokoro = Kokoro()
+    assert [list(kokoro.missing_for(language)) for language in ("pt", "pt-BR", "en", "de")] == [[]] * 4
+    (lack,) = kokoro.missing_for("fr")
+    assert (lack.what, lack.fix) == ("Kokoro's voice for fr, ff_siwis,", "fetch the model files for the language fr")
+    async with kokoro.load() as synthesizer:
+        async with synthesizer.open(None, "pt") as speaking:
+            assert len(sound(await said(speaking, "bom dia")))
+        async with synthesizer.open(Voice("af_heart"), "fr") as speaking:
+            assert len(sound(await said(speaking, "bonjour"))), "a voice that is named speaks with its own accent"
+
+
 def test_models_are_looked_for_where_they_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
     kokoro_folder(tmp_path / "kokoro")

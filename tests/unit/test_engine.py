@@ -272,6 +272,15 @@ def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path)
     with pytest.raises(BadInput, match="no voice 'ana'"):
         chosen("ana")
 
+    class Lacking(Presets):
+        """The same, whose own voice for Spanish is not here."""
+
+        def missing_for(self, language: str) -> list[Missing]:
+            return [Missing("a voice", FETCH_MODELS)]
+
+    scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=Lacking())
+    assert chosen("maria")["es"] == ("synthesizer", "maria"), "who names a voice that is here gets it"
+
 
 @dataclass(frozen=True, slots=True)
 class WordsVoice(CloningVoice):
