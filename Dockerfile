@@ -25,7 +25,7 @@ FROM base AS cpu
 RUN /opt/translate-live/bin/pip install --no-cache-dir "/opt/source[serve]"
 CMD ["sh", "-c", "translate-live pull cpu --from en,pt --to en,pt && exec translate-live serve --profile cpu --host 0.0.0.0 --keys /keys.yaml"]
 
-# The CUDA image, for an A100 host with the NVIDIA container toolkit. Not tried on a GPU.
+# The CUDA image (7 GB), for an A100 host with the NVIDIA container toolkit. Built, but not tried on a GPU.
 #   docker run --gpus all --publish 8200:8200 --volume "$PWD/keys.yaml:/keys.yaml:ro" --volume translate-live-cache:/home/user/.cache \
 #       --read-only --tmpfs /tmp translate-live:cuda
 # The CUDA libraries come with pip packages: torch brings its own, the extra gpu brings cuBLAS for CTranslate2.

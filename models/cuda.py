@@ -6,7 +6,10 @@ GPU needs to run them. A captured graph is a fixed sequence of them, replayed wi
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +18,9 @@ from pipeline.errors import BadInput, ModelError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")
+"""The libraries that CTranslate2 opens by name, in the order in which they need each other."""
 
 _ONE_AT_A_TIME = Lock()
 """Lock of captures: beginning one waits for the device (`torch.cuda.graph`), which breaks another in the same process."""
@@ -48,6 +54,23 @@ def choose_dtype(name: str, device: torch.device, known: Sequence[str] = ("bfloa
         raise BadInput(f"dtype {name!r} is unknown; valid: {', '.join([*known, 'auto'])}")
     dtype: torch.dtype = getattr(torch, ("bfloat16" if device.type == "cuda" else "float32") if name == "auto" else name)
     return dtype
+
+
+def load_cublas() -> None:
+    """Load the cuBLAS of the package nvidia-cublas-cu12, if it is there, which CTranslate2 asks the linker for by name.
+
+    The linker looks into no Python package, but takes a library that the process has loaded. Raises `ModelError` for a
+    damaged one.
+    """
+    folders = [Path(entry) / "nvidia" / "cublas" / "lib" for entry in sys.path]
+    folder = next((folder for folder in folders if (folder / CUBLAS[-1]).is_file()), None)
+    try:
+        for file in [folder / name for name in CUBLAS] if folder else []:
+            ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise ModelError(
+            f"cuBLAS cannot be loaded ({error})", hint="pip install --force-reinstall nvidia-cublas-cu12"
+        ) from error
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream:

@@ -15,6 +15,7 @@ from models.asr.whisper.ctranslate2_types import NativeModel, NativeTokenizer
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.model_files import lacking, read_settings
+from models.cuda import load_cublas
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -96,6 +97,8 @@ def _load_model(folder: Path, placement: Placement) -> NativeModel:
     device = choose_device(placement.device)
     if device == "cuda" and not ctranslate2.get_cuda_device_count():
         raise ModelError("no CUDA GPU was found", hint="recognizer.device=cpu, or check the driver with nvidia-smi")
+    if device == "cuda":
+        load_cublas()
     files = None if has_alignment_heads(folder) else with_guessed_heads(folder)
     try:
         model = ctranslate2.models.Whisper(
