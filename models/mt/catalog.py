@@ -46,7 +46,6 @@ class Entry:
     prompt: str
     languages: frozenset[str]
     license: str
-    license_url: str
     codes: Mapping[str, str] = field(default_factory=dict)
     directions: frozenset[tuple[str, str]] = frozenset()  # where not every language goes into every other
 
@@ -99,25 +98,20 @@ _NLLB_CODES = {
     "tl": "tgl_Latn", "tr": "tur_Latn", "uk": "ukr_Cyrl", "ur": "urd_Arab", "vi": "vie_Latn", "yue": "yue_Hant",
     "zh": "zho_Hans", "zh-Hant": "zho_Hant",
 }  # fmt: skip
-_APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
-
 CATALOG: Mapping[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("hy-mt2-1.8b", "tencent/Hy-MT2-1.8B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0",
-              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt"),
-        Entry("hy-mt2-7b", "tencent/Hy-MT2-7B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0",
-              "https://github.com/Tencent-Hunyuan/Hy-MT2/blob/main/LICENSE.txt"),
-        Entry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
-        Entry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
-        Entry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0", _APACHE),
-        Entry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0", _APACHE,
+        Entry("hy-mt2-1.8b", "tencent/Hy-MT2-1.8B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
+        Entry("hy-mt2-7b", "tencent/Hy-MT2-7B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
+        Entry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        Entry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        Entry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        Entry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0",
               {"tl": "fil"}),
-        Entry("m2m-100-418m", "facebook/m2m100_418M", "seq2seq", "m2m", _M2M_100, "MIT",
-              "https://opensource.org/license/mit"),
+        Entry("m2m-100-418m", "facebook/m2m100_418M", "seq2seq", "m2m", _M2M_100, "MIT"),
         # For research only: its license forbids commercial use, so no profile of ours names it.
         Entry("nllb-200-600m", "facebook/nllb-200-distilled-600M", "seq2seq", "nllb", frozenset(_NLLB_CODES),
-              "CC-BY-NC-4.0", "https://creativecommons.org/licenses/by-nc/4.0/", _NLLB_CODES),
+              "CC-BY-NC-4.0", _NLLB_CODES),
     )
 }  # fmt: skip
 """Known checkpoints by name. HY-MT1.5 is left out: its license excludes the EU, the UK and South Korea."""
@@ -141,7 +135,7 @@ def entry_of(model: str, kind: Literal["causal", "seq2seq"], prompt: str | None,
     if len(codes) < 2:
         raise BadInput(f"say which `languages` {model} translates, such as [en, es] or, for one direction, [en>es]")
     default = "plain" if kind == "causal" else "marian"
-    return Entry(model, model, kind, prompt or default, codes, "see its model card", "", directions=directions)
+    return Entry(model, model, kind, prompt or default, codes, "see its model card", directions=directions)
 
 
 def _direction(text: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from pipeline.errors import BadInput, ModelError, NetworkError
 def test_every_entry_has_a_license_named_languages_and_its_published_coverage():
     for entry in CATALOG.values():
         assert entry.license
-        assert entry.license_url.startswith("https://")
         assert entry.languages <= NAMES.keys(), entry.languages - NAMES.keys()
     assert len(CATALOG["hy-mt2-1.8b"].languages) == 38
     assert len(CATALOG["lmt-60-1.7b"].languages) == 60
