@@ -24,8 +24,7 @@ from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.loading import load_engine
-from models.tts.qwen3.prompt import Opening, Speaker, continued, whole
-from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, continued, whole
 from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance

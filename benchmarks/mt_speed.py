@@ -15,9 +15,9 @@ from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3C
 
 from benchmarks.device import timed, wait_for
 from models.cuda import CudaRecorder, leave_out_cudnn_attention
+from models.mt.causal_lm import use_few_kernels
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.step_models import CausalStepModel
 
 Model: TypeAlias = Any  # transformers is not analyzed

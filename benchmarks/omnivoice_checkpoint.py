@@ -19,9 +19,8 @@ from torch import Tensor
 from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.audio_tokenizer import load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, TokenizerConfig, read_model_config, read_tokenizer_config
-from models.tts.omnivoice.decoding import load_masked_model
+from models.tts.omnivoice.decoding import Generation, load_masked_model
 from models.tts.omnivoice.prompt import TAGS
-from models.tts.omnivoice.rows import Generation
 from models.tts.omnivoice.voice_encoder import load_voice_encoder
 
 Values = Mapping[str, object]

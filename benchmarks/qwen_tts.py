@@ -20,8 +20,7 @@ import torch
 
 from models.tts.clip import check_clip
 from models.tts.qwen3.backend import Qwen3TTS
-from models.tts.qwen3.config import LANGUAGES
-from models.tts.qwen3.errors import refuse_cloning, refuse_language
+from models.tts.qwen3.config import LANGUAGES, refuse_cloning, refuse_language
 from models.tts.text_pieces import speakable
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
 from pipeline.errors import ModelError, Refused

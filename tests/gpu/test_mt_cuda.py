@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from models.cuda import CudaRecorder
+from models.mt.causal_lm import use_few_kernels
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.gpu_kernels import use_few_kernels
 from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.mt_speed import loaded_model
 from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, generation_config, model_config
-from models.mt.steps.fixed_step import Bucket, FixedStep
+from models.mt.steps.fixed_steps import Bucket, FixedStep
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.frame import load_speech_model

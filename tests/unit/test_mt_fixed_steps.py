@@ -5,11 +5,10 @@ import random
 import pytest
 import torch
 
+from models.mt.causal_lm import use_few_kernels
 from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
 from models.mt.search.device_transfer import pack, unpack
-from models.mt.steps.fixed_step import Bucket
-from models.mt.steps.fixed_steps import FixedSteps, buckets
-from models.mt.steps.gpu_kernels import use_few_kernels
+from models.mt.steps.fixed_steps import Bucket, FixedSteps, buckets
 from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel
 from models.mt.terms.automaton import TermAutomaton

@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
 from models.tts.omnivoice import loading
+from models.tts.omnivoice.decoding import Generation, draw_noise, schedule
 from models.tts.omnivoice.loading import GraphSteps
 from models.tts.omnivoice.prompt import closed, joined
-from models.tts.omnivoice.rows import Generation, draw_noise, schedule
 from models.tts.omnivoice.speaking import estimated_frames
 from pipeline.errors import ModelError
 from tests.omnivoice_parts import PACKAGE, Parts, finish, run

@@ -16,7 +16,6 @@ from models.tts.qwen3.prompt import (
     Reference,
     Speaker,
     continued,
-    continued_streaming,
     streaming,
     whole,
 )
@@ -115,15 +114,11 @@ def test_voice_prompts_are_the_official_ones(pair, language, whole_text, monkeyp
 
 
 @pytest.mark.parametrize("text", [TEXT, LONG_TEXT])
-@pytest.mark.parametrize("whole_text", [False, True])
-def test_continued_prompts_are_the_official_ones(pair, reference, text, whole_text, monkeypatch):
+def test_continued_prompts_are_the_official_ones(pair, reference, text, monkeypatch):
     official, model = pair
     speaker = speaker_for(model)
-    lay = continued if whole_text else continued_streaming
-    prompt = lay(model.config.tokens, opening(model), text, reference)
-    theirs = official_prompt(
-        official, model, text, monkeypatch, speaker=speaker, reference=reference, whole_text=whole_text
-    )
+    prompt = continued(model.config.tokens, opening(model), text, reference)
+    theirs = official_prompt(official, model, text, monkeypatch, speaker=speaker, reference=reference, whole_text=True)
     assert_same_prompt(official, model, prompt, speaker, theirs)
 
 
@@ -159,14 +154,12 @@ def test_greedy_codes_are_the_official_ones(geometry, seed, tmp_path, monkeypatc
     assert theirs.tolist() == ours.tolist()
 
 
-@pytest.mark.parametrize("whole_text", [False, True])
-def test_greedy_codes_after_a_reference_are_the_official_ones(pair, reference, whole_text, monkeypatch):
+def test_greedy_codes_after_a_reference_are_the_official_ones(pair, reference, monkeypatch):
     official, model = pair
     never_ending(official, monkeypatch)
     speaker = speaker_for(model)
-    lay = continued if whole_text else continued_streaming
-    prompt = lay(model.config.tokens, opening(model), LONG_TEXT, reference)
-    theirs = generate(official, model, LONG_TEXT, speaker=speaker, reference=reference, whole_text=whole_text)
+    prompt = continued(model.config.tokens, opening(model), LONG_TEXT, reference)
+    theirs = generate(official, model, LONG_TEXT, speaker=speaker, reference=reference, whole_text=True)
     assert theirs.tolist() == draw_frames(model, prompt, speaker, FRAMES).tolist()
 
 

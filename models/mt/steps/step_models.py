@@ -12,8 +12,7 @@ from models.mt.terms.vocabulary import Tokenizer, Vocabulary
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.mt.steps.fixed_step import FixedStep
-    from models.mt.steps.fixed_steps import FixedSteps
+    from models.mt.steps.fixed_steps import FixedStep, FixedSteps
 
 
 class CausalStepModel:

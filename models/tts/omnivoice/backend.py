@@ -14,7 +14,7 @@ from models.gpu_memory import count_elements, number_bytes, on_gpu
 from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
 from models.tts.omnivoice.languages import MEASURED, UNMEASURED
-from models.tts.omnivoice.style import attributes
+from models.tts.omnivoice.prompt import attributes
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.lane import Lane

@@ -17,9 +17,8 @@ from torch import Tensor
 from models.cuda import leave_stream, sent
 from models.tts.omnivoice.audio_tokenizer import AudioDecoder
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
-from models.tts.omnivoice.decoding import MaskedModel
+from models.tts.omnivoice.decoding import MaskedModel, Rows, allocate_rows
 from models.tts.omnivoice.prompt import Codes, Prompt
-from models.tts.omnivoice.rows import Rows, allocate_rows
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 

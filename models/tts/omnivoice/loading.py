@@ -29,10 +29,9 @@ from models.tts.omnivoice.config import (
     read_model_config,
     read_tokenizer_config,
 )
-from models.tts.omnivoice.decoding import MaskedModel, load_masked_model
+from models.tts.omnivoice.decoding import Generation, MaskedModel, Rows, load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer
-from models.tts.omnivoice.rows import Generation, Rows
 from models.tts.omnivoice.voice_encoder import VoiceEncoder, load_voice_encoder
 from pipeline.errors import ModelError
 

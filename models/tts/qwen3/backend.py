@@ -19,8 +19,10 @@ from models.tts.qwen3.config import (
     ModelConfig,
     read_codec_config,
     read_model_config,
+    refuse_cloning,
+    refuse_preset,
+    refuse_style,
 )
-from models.tts.qwen3.errors import refuse_cloning, refuse_preset, refuse_style
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from models.tts.checkpoint import Tensors
-from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, LayerLoader
-from models.tts.qwen3.codec_state import CodecLayout, CodecState
+from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, CodecLayout, CodecState, LayerLoader
 from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.blocks.transformer import normalize, rotary_tables, rotate
 from models.tts.checkpoint import Tensors
-from models.tts.qwen3.codec_state import CodecLayout
+from models.tts.qwen3.codec_layers import CodecLayout
 from models.tts.qwen3.config import CodecConfig
 
 

@@ -1,4 +1,4 @@
-"""Configuration of a checkpoint: geometry, control tokens, languages and presets.
+"""Configuration of a checkpoint: geometry, control tokens, languages and presets; errors for what it cannot fulfil.
 
 Everything is read from the checkpoint's JSON files. The defaults of the official package describe another model (20 layers,
 32 code groups), so a key that is missing is an error and never a guess.
@@ -6,13 +6,13 @@ Everything is read from the checkpoint's JSON files. The defaults of the officia
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from models.tts.checkpoint import Section, TransformerShape, read_section, read_shape
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, Refused, nearest
 
 LANGUAGES = {
     "zh": "chinese",
@@ -44,6 +44,9 @@ TEXT_CAPACITY = 256
 CODEC_ENCODER = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder.quantizer.rvq_rest.input_proj.")
 """Beginnings of the names of the codec's tensors that only encoding needs: they are not loaded."""
 
+_BASE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base (or 0.6B-Base)"
+_CUSTOM_VOICE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice (or VoiceDesign)"
+_KINDS = {"base": "Base", "custom_voice": "CustomVoice", "voice_design": "VoiceDesign"}
 _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
     "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
     "enc_dilations": [1, 2, 3, 4, 1], "enc_attention_channels": 128, "enc_res2net_scale": 8, "enc_se_channels": 128,
@@ -208,3 +211,29 @@ def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
         squeeze_channels=values.integer("enc_se_channels"),
         sample_rate=values.integer("sample_rate"),
     )
+
+
+def refuse_language(language: str) -> Refused:
+    """Make the error for a language outside the ten."""
+    return Refused(
+        f"Qwen3-TTS does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}; eSpeak NG speaks more",
+        hint="synthesizer.use=models.tts.espeak:Espeak",
+    )
+
+
+def refuse_cloning(kind: str) -> Refused:
+    """Make the error for learning a voice without a speaker encoder."""
+    return Refused(f"a {_KINDS[kind]} checkpoint has no speaker encoder, so it cannot clone a voice", hint=_BASE)
+
+
+def refuse_preset(name: str, presets: Collection[str]) -> Refused:
+    """Make the error for a preset that the checkpoint lacks."""
+    if not presets:
+        return Refused(f"no preset voice {name!r}: this checkpoint has none", hint=f"an enrolled voice, or {_CUSTOM_VOICE}")
+    return Refused(f"no preset voice {name!r}: {nearest(name, presets)}")
+
+
+def refuse_style(kind: str, size: str) -> Refused:
+    """Make the error for a style in words that the model was not trained to follow."""
+    what = f"the small {_KINDS[kind]} checkpoint" if size == "0b6" else f"a {_KINDS[kind]} checkpoint"
+    return Refused(f"{what} takes no style in words", hint=_CUSTOM_VOICE)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.cuda import leave_stream, sent
 from models.tts.qwen3.codec import CodecDecoder
-from models.tts.qwen3.codec_state import CodecState
+from models.tts.qwen3.codec_layers import CodecState
 from models.tts.qwen3.frame import SpeechModel
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows

@@ -1,4 +1,4 @@
-"""Prompts of utterances: the text token and the codes of each position. Pure, no model.
+"""Prompts of utterances: the text token and the codes of each position, of a reference too. Pure, no model.
 
 The model reads two lanes added position by position. The layouts are those it was trained on; mixing them (the whole text
 in the prompt and text in the frames after it) makes it read the sentence twice.
@@ -6,8 +6,8 @@ in the prompt and text in the frames after it) makes it read the sentence twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from models.tts.qwen3.config import CODE_GROUPS, ControlTokens
 ABSENT = -1
 """Marker of a position without a token in this lane."""
 
+_ANCHOR_FRAMES = 50  # 4 s
+_RECENT_FRAMES = 75  # 6 s
+_WITHOUT_SPACES = frozenset({"zh", "ja"})
 Codes = NDArray[np.int64]
 
 
@@ -90,19 +93,6 @@ def continued(tokens: ControlTokens, opening: Opening, text: Sequence[int], refe
     return lanes.prompt()
 
 
-def continued_streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
-    """Lay the text over the reference's speech; the rest of it trails. (The official package's default.)"""
-    lanes = _open(tokens, opening)
-    lane = [*reference.text, *text, tokens.tts_eos]
-    length = len(reference.codes) + 1
-    trailing = tuple(lane[length:])
-    padded = (lane + [tokens.tts_pad] * length)[:length]
-    lanes.add(padded[0], tokens.bos)
-    for token, frame in zip(padded[1:], reference.codes, strict=True):
-        lanes.add(token, frame)
-    return lanes.prompt(trailing)
-
-
 class _Lanes:
     """Lanes of a prompt under construction."""
 
@@ -144,3 +134,56 @@ def _open(tokens: ControlTokens, opening: Opening) -> _Lanes:
         lanes.add_speaker(tokens.tts_pad, opening.speaker)
     lanes.add(tokens.tts_bos, tokens.pad)
     return lanes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpokenUnit:
+    """Spoken utterance: its text and the frames drawn for it [frames, 16]."""
+
+    text: str
+    codes: Codes
+
+
+@dataclass(slots=True)
+class ReferenceHistory:
+    """Speech of one session in one language, as the reference whose voice and manner the model continues.
+
+    The model cloned from speech of another language keeps its accent; its own speech in the target language does not. A
+    rolling context alone drifts, so the first good unit stays as an anchor beside the newest, and now and then everything
+    is renewed.
+    """
+
+    language: str
+    renew_after_frames: int
+    _anchor: SpokenUnit | None = None
+    _recent: list[SpokenUnit] = field(default_factory=list)
+    _frames: int = 0
+
+    def add(self, said: SpokenUnit) -> None:
+        """Append an utterance that ended well."""
+        if not said.codes.size:
+            return
+        self._frames += len(said.codes)
+        if self._frames >= self.renew_after_frames:
+            self.forget()
+            return
+        if self._anchor is None and len(said.codes) <= _ANCHOR_FRAMES:
+            self._anchor = said
+            return
+        self._recent.append(said)
+        while sum(len(one.codes) for one in self._recent) > _RECENT_FRAMES:
+            del self._recent[0]
+
+    def forget(self) -> None:
+        """Clear all: the next utterance comes from the voice alone and becomes the anchor."""
+        self._anchor, self._frames = None, 0
+        self._recent.clear()
+
+    def reference(self, encode: Callable[[str], list[int]]) -> Reference | None:
+        """Join the anchor and the newest speech, oldest first; None if there is none yet."""
+        said = [*([self._anchor] if self._anchor else []), *self._recent]
+        if not said:
+            return None
+        space = "" if self.language in _WITHOUT_SPACES else " "
+        text = encode(space.join(one.text for one in said))
+        return Reference(tuple(text), np.concatenate([one.codes for one in said]))

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from models.tts.engines import refusing_when_full
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.prompt import Opening, Prompt, continued, streaming, whole
-from models.tts.qwen3.reference_history import ReferenceHistory, SpokenUnit
+from models.tts.qwen3.prompt import Opening, Prompt, ReferenceHistory, SpokenUnit, continued, streaming, whole
 from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
