@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -50,8 +52,15 @@ BACKENDS = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name(backend):
+@pytest.fixture(scope="module")
+def speech():
+    """Speech of two voices, made once for all encoders."""
+    return asyncio.run(_two_voices("We looked at the numbers again, and they are better than anybody here had expected."))
+
+
+async def _two_voices(text):
+    import soxr
+
     from models.tts.kokoro import Kokoro
     from pipeline.contracts import Voice
     from pipeline.events import ReadingUnit
@@ -60,12 +69,14 @@ async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name(bac
     async with Kokoro().load() as kokoro:
         for name in ("af_bella", "am_fenrir"):
             async with kokoro.open(Voice(name), "en") as speaking:
-                text = "We looked at the numbers again, and they are better than anybody here had expected."
                 unit = ReadingUnit(0, (), text, "en", 0.0, 0.0, 0.0)
                 samples = np.concatenate([chunk.samples async for chunk in speaking.say(unit, _whole(text))])
-            import soxr
-
             speech[name] = spoken(soxr.resample(samples, 24_000, HZ))
+    return speech
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name(backend, speech):
     pause = np.zeros(HZ // 2, np.float32)
     parts = [part for name in ("af_bella", "am_fenrir", "af_bella") for part in (speech[name], pause)]
     middles_s = (np.cumsum([len(part) for part in parts]) - np.array([len(part) for part in parts]) / 2)[::2] / HZ
