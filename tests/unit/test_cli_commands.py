@@ -331,7 +331,7 @@ async def test_doctor_measures_what_a_second_of_speech_takes(took_s, factor, tol
     clock = [0.0]
     monkeypatch.setattr("pipeline.doctor.monotonic", lambda: clock[0])
     _, detail = await _spoken(Synthesizer(), "en")
-    assert f"1.2 s of speech in 'en' at 16000 Hz, {factor} s to compute each" in detail
+    assert f"1.2 s of speech in 'en' at 16000 Hz, a second of it computed in {factor} s" in detail
     assert detail.endswith("; synthesizer=light takes less") == told
 
 
