@@ -180,7 +180,8 @@ async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str
     if not len(samples) or np.abs(samples).max() < QUIET:
         raise Unwell("the speech it made is silent")
     factor = took_s * rate / len(samples)
-    detail = f"{len(samples) / rate:.1f} s of speech in {language!r} at {rate} Hz, a second of it computed in {factor:.2f} s"
+    detail = f"{len(samples) / rate:.1f} s of speech in {language!r} at {rate} Hz"
+    detail += f", a second of it computed in {factor:.2f} s"
     if factor > SLOW and isinstance(speaking, KnowsLighter) and speaking.lighter:
         detail += f"; {speaking.lighter} takes less"
     return Resampler(rate, RECOGNIZER_HZ).process(samples, last=True), detail
