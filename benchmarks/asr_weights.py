@@ -18,6 +18,7 @@ from benchmarks.asr_material import Recording, joined
 from benchmarks.asr_scoring import align
 from benchmarks.metrics.statistics import percentile
 from benchmarks.other_python import Peer, parse_peer
+from models.asr.whisper import FasterWhisper
 from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
@@ -99,7 +100,7 @@ class _Task:
 
 
 def _do(task: _Task) -> Mapping[str, float]:
-    engine = load_engine(task.folder, Placement("cpu", threads=1), 0.0, 1)
+    engine = load_engine(task.folder, Placement("cpu", threads=1), 0.0, FasterWhisper().beam_size)
     warm_up(engine)
     clock, whole = VirtualClock(engine), _whole_decoder(task.folder)
     recordings = asr_material.transcribed([asr_material.SPEECH, *([task.speech] if task.speech else [])])

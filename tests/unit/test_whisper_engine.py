@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,6 +223,41 @@ def test_the_context_takes_no_room_from_the_text(engine, context):
     told = CTranslate2Engine(endless, engine._tokenizer, 3000)
     told.decode([replace(job(engine, 1, [" one", " two"]), context=(engine.encode_text(" four")[0],) * context)])
     assert endless.lengths[0] >= 2 + 12
+
+
+class Timed:
+    """Notes what it was asked to begin with, and gives words between times."""
+
+    n_mels, is_multilingual = 80, True
+
+    def __init__(self, said):
+        self._said, self.prompts, self.beams = said, [], []
+
+    def encode(self, features):
+        return None
+
+    def generate(self, encoded, prompts, **settings):
+        self.prompts += prompts
+        self.beams.append(settings["beam_size"])
+        return [SimpleNamespace(sequences_ids=[self._said], no_speech_prob=0.0) for _ in prompts]
+
+    def align(self, encoded, start, rows, frames):
+        return [
+            SimpleNamespace(alignments=[(at, at) for at in range(1 + len(row))], text_token_probs=[0.9] * len(row))
+            for row in rows
+        ]
+
+
+@pytest.mark.parametrize("timestamps", [False, True])
+def test_a_model_that_knows_times_is_searched_with_them_and_they_are_no_words(engine, timestamps):
+    plain = engine._splitter("en").no_timestamps
+    one, two = (engine.encode_text(word)[0] for word in WORDS[:2])
+    timed = Timed([one, plain + 40, plain + 40, two, plain + 90])
+    told = CTranslate2Engine(timed, engine._tokenizer, 3000, 5, timestamps=timestamps)
+    heard = told.decode([job(engine, 1, [" one"])])[0]
+    assert [word.text for word in heard.words] == [" two"]
+    assert timed.prompts[0][-2:] == [plain + timestamps, one]
+    assert timed.beams == [5 if timestamps else 1]
 
 
 class Watched:

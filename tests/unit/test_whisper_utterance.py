@@ -20,10 +20,12 @@ from benchmarks.scripted_speech import (
     render,
     write_script,
 )
+from models.asr.whisper.audio_buffer import Piece
 from models.asr.whisper.commit import CommitOptions, Committer
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
+from models.asr.whisper.utterance import Limits, Output, Utterance
 from models.asr.whisper.window import FREE_S, KEPT_WORDS, Window
 from pipeline.events import Gap, LanguageChanged
 
@@ -248,6 +250,22 @@ def test_what_two_hypotheses_say_leads_the_next_but_for_the_newest_seconds():
     window.read([(1.0, 1.5), (1.5, 2.0), (2.0, 2.5)], [replace(first[3], text=" x"), *first[4:]], bare=False)
     free_from_s = first[-1].end - FREE_S
     assert [word.text for word in window.lead] == [" w0", " w1", " w2", " x", *texts[4 : int((free_from_s - 1.0) * 2)]]
+
+
+def test_a_window_is_cut_before_what_is_read_in_it_has_more_tokens_than_fit():
+    """Committed as one token each, the words are spelled in ten when they are read again."""
+    window = Window(0, NoFeatures())
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), Output())
+    words = tuple(HeardWord(f" w{n}", n / 2, n / 2 + 0.45, 0.9, (n,)) for n in range(18))
+    for _ in range(round(9.4 / PIECE_S)):
+        utterance.push(Piece(np.zeros(512, np.float32), 0, 1.0, 0.0))
+    utterance.settle(Hypothesis(words, "en"), last=False, bare=False, may_commit=True)
+    utterance.trim(20.0)
+    assert window.start == 0.0
+    spelled = tuple(replace(word, tokens=tuple(range(10 * n, 10 * n + 10))) for n, word in enumerate(words))
+    utterance.settle(Hypothesis(spelled[len(window.lead) :], "en"), last=False, bare=False, may_commit=True)
+    utterance.trim(20.0)
+    assert window.start > 0.0
 
 
 def test_the_end_of_speech_settles_what_was_too_unsure_when_it_stopped():

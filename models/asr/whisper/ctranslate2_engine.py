@@ -53,21 +53,31 @@ class Timing:
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. It belongs to one thread: give it
-    a lane.
+    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. With ``timestamps`` the model
+    says when segments begin and end: without, it often says a sentence again in the silence after it. ``beam_size`` is
+    for a model with timestamps. It belongs to one thread: give it a lane.
     """
 
     def __init__(
-        self, model: NativeModel, tokenizer: NativeTokenizer, frames: int, beam_size: int = 1, adaptive: bool = False
+        self,
+        model: NativeModel,
+        tokenizer: NativeTokenizer,
+        frames: int,
+        beam_size: int = 1,
+        *,
+        adaptive: bool = False,
+        timestamps: bool = False,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._frames = frames
-        self._beam_size = beam_size
+        self._beam_size = beam_size if timestamps else 1  # a search for the best mean says it again all the more
         self._adaptive = adaptive
         self._splitters: dict[str, Splitter] = {}
-        self._end = self._splitter("en").eot
-        self._suppressed = _suppressed(self._splitter("en"), tokenizer)
+        splitter = self._splitter("en")
+        self._end = splitter.eot
+        self._opening = splitter.timestamp_begin if timestamps else splitter.no_timestamps
+        self._suppressed = _suppressed(splitter, tokenizer)
 
     @property
     def n_mels(self) -> int:
@@ -166,7 +176,7 @@ class CTranslate2Engine:
     ) -> tuple[list[list[int]], list[float]]:
         """The text tokens of every job, its prefix included, and the probability that nobody speaks."""
         prompts = [
-            [*self._start(job, language), self._splitter(language).no_timestamps, *job.prefix_tokens]
+            [*self._start(job, language), self._opening, *job.prefix_tokens]
             for job, language in zip(jobs, languages, strict=True)
         ]
         budgets = [min(MAX_TEXT_TOKENS, len(job.prefix_tokens) + job.max_new_tokens) for job in jobs]

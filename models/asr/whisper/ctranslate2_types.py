@@ -109,6 +109,11 @@ class Splitter(Protocol):
         ...
 
     @property
+    def timestamp_begin(self) -> int:
+        """Token of the window's begin; text tokens are smaller than any timestamp."""
+        ...
+
+    @property
     def non_speech_tokens(self) -> tuple[int, ...]:
         """Symbols nobody says."""
         ...

@@ -20,7 +20,7 @@ FRUITLESS_UPDATES = 2
 HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
 DEAF_S = 1.2  # voice after the last word of a hypothesis in which another should have been heard
-MOST_PREFIX_TOKENS = 150  # of the 224 that prefix and new words share
+MOST_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 
 
@@ -176,8 +176,7 @@ class Utterance:
             if pause is not None and pause.width_s >= PAUSE_S:
                 self._cut(pause.middle)
                 return
-        crowded = sum(len(word.tokens) for word in window.words) > MOST_PREFIX_TOKENS
-        if crowded or length_s > window_s - self._limits.step_s:
+        if window.read_tokens > MOST_TOKENS or length_s > window_s - self._limits.step_s:
             gap = window.widest_gap(KEPT_WORDS, keep_s)
             if gap is not None:
                 self._cut(gap.middle)

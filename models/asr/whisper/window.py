@@ -168,6 +168,11 @@ class Window:
         """End of the newest hypothesis."""
         return self._reading[-1].end if self._reading else self.start
 
+    @property
+    def read_tokens(self) -> int:
+        """Length of the newest hypothesis with the words that led to it, in tokens."""
+        return sum(len(word.tokens) for word in self._reading)
+
     def remember(self, tail: Sequence[HeardWord]) -> None:
         """Keep what a hypothesis said after the committed words."""
         self._tails = [*self._tails[1 - OLDER_HYPOTHESES :], (self.end, tuple(word.text for word in tail))]
