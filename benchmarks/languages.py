@@ -17,7 +17,7 @@ from pipeline.errors import BadInput
 from pipeline.languages import language_name, primary
 from pipeline.profiles.spoken import SpokenRow, all_profiles, counted, spoken_at_all, spoken_table
 
-CPU, GPU, OPT_IN = "cpu", "gpu", "gpu + OmniVoice"
+COLUMNS = CPU, POCKET, GPU, OMNIVOICE = "cpu", "cpu + Pocket", "gpu", "gpu + OmniVoice"
 ESPEAK = "Espeak"
 BEGIN, END = "<!-- languages: begin -->", "<!-- languages: end -->"
 
@@ -45,11 +45,12 @@ def figures() -> dict[str, float]:
     """Count spoken languages: without eSpeak and the non-commercial model, with each, and by route and license."""
     profiles = all_profiles()
     rows, with_espeak = spoken_table(profiles, {ESPEAK}), spoken_table(profiles)
-    cpu, gpu, opted = (counted(rows, column) for column in (CPU, GPU, OPT_IN))
+    cpu, pocket, gpu, opted = (counted(rows, column) for column in COLUMNS)
     (of_cpu,) = [profile for profile in profiles if profile.name == CPU]
     found: dict[str, float] = {
         "spoken_languages_cpu": len(spoken_at_all(of_cpu.backends, {ESPEAK})),
         "spoken_languages_cpu_translated_into": cpu["spoken"],
+        "spoken_cloned_cpu_with_pocket": pocket["cloned"],
         "spoken_languages_gpu": gpu["spoken"],
         "spoken_cloned_gpu": gpu["cloned"],
         "spoken_languages_gpu_with_omnivoice_cc_by_nc": opted["spoken"],
@@ -61,7 +62,7 @@ def figures() -> dict[str, float]:
     }
     routes = Counter(
         f"{column}/{speech}"
-        for column in (CPU, GPU, OPT_IN)
+        for column in COLUMNS
         for speech in {primary(row.code): row.speech[column] for row in rows if row.speech.get(column)}.values()
     )
     return found | dict(sorted(routes.items()))
@@ -74,10 +75,10 @@ def tables() -> str:
 
 
 def _languages(rows: Sequence[SpokenRow]) -> Iterator[str]:
-    yield "| language | profile `cpu` | profile `gpu` | `gpu` with OmniVoice, opt-in |"
-    yield "| --- | --- | --- | --- |"
+    yield "| language | profile `cpu` | `cpu` with Pocket TTS, opt-in | profile `gpu` | `gpu` with OmniVoice, opt-in |"
+    yield "| --- | --- | --- | --- | --- |"
     for row in rows:
-        yield f"| {row.name} ({row.code}) | {' | '.join(_cell(row, column) for column in (CPU, GPU, OPT_IN))} |"
+        yield f"| {row.name} ({row.code}) | {' | '.join(_cell(row, column) for column in COLUMNS)} |"
 
 
 def _cell(row: SpokenRow, column: str) -> str:

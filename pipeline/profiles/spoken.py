@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.contracts import SynthesizerBackend
 from pipeline.languages import known_code, language_name, primary
@@ -11,8 +12,14 @@ from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.speech_facts import DescribesSpeech, SpeechFacts
 
-OPT_IN = {"gpu": BackendChoice("models.tts.omnivoice:OmniVoice")}
-"""What may be set in a profile by those whose use its license allows, as its second synthesizer."""
+OPT_IN: Mapping[str, Mapping[str, BackendChoice]] = {
+    "cpu": {
+        "synthesizer": BackendChoice("models.tts.pocket:Pocket"),
+        "second_synthesizer": BackendChoice("models.tts.kokoro:Kokoro"),
+    },
+    "gpu": {"second_synthesizer": BackendChoice("models.tts.omnivoice:OmniVoice")},
+}
+"""Stages that may be set over a profile: Pocket TTS takes two cores more, OmniVoice a use that its license allows."""
 
 UNKNOWN = SpeechFacts("")
 
@@ -69,9 +76,9 @@ def spoken_table(profiles: Iterable[Profile], leave_out: Collection[str] = ()) -
         targets = frozenset(target for _, target in backends.translator.pairs())
         columns[profile.name] = targets, _chain(backends, leave_out)
         if profile.name in OPT_IN:
-            extra: SynthesizerBackend = backend(OPT_IN[profile.name])  # type: ignore[assignment]
-            opted = _chain(replace(backends, second_synthesizer=extra), leave_out)
-            columns[f"{profile.name} + {type(extra).__name__}"] = targets, opted
+            extra: dict[str, Any] = {stage: backend(choice) for stage, choice in OPT_IN[profile.name].items()}
+            name = f"{profile.name} + {type(next(iter(extra.values()))).__name__}"
+            columns[name] = targets, _chain(replace(backends, **extra), leave_out)
     codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
     return [
         SpokenRow(
