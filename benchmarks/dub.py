@@ -14,54 +14,26 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from benchmarks.corpora.audio import CORPUS_HZ
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.talk import join
+from benchmarks.dub_live import broadcast_figures
+from benchmarks.dub_units import FOUND, Kept, Said, said_units
 from benchmarks.film_made import best_place, described, loudness_lufs, make_film, picture_packets, track
 from benchmarks.metrics.statistics import percentile
 from pipeline.clock import LoopClock
 from pipeline.engine import Engine
-from pipeline.events import AudioChunk, Event, ReadingUnit, Samples, SpeechChunk
+from pipeline.events import AudioChunk, Samples
 from pipeline.policies.dubbing import unhurried
-from pipeline.policies.pace import PaceOptions
 from pipeline.profiles.profile import Profile, load_profile, require, what_is_missing
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.film import Film
 from pipeline.sources.files import AudioFile
-
-TEMPLATE_S = 0.25
-FOUND = 0.5  # correlation from which a unit counts as found
-
-
-@dataclass
-class Kept:
-    """A sink that keeps every event."""
-
-    events: list[Event] = field(default_factory=list)
-
-    async def put(self, event: Event) -> None:
-        """Keep an event."""
-        self.events.append(event)
-
-    async def close(self) -> None:
-        """Do nothing: the events stay."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What was said of a unit at its natural rate, and whether it could have begun with its source."""
-
-    unit: ReadingUnit
-    speech: Samples
-    sample_rate: int
-    allowed: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
-    """Dub into MP4 by a session of its own, and into Matroska from the same events."""
+    """Dub into MP4 by a session of its own, into Matroska from the same events, and into live broadcasts."""
     profile = load_profile(arguments.profile, None, arguments.set)
     require(profile.name, what_is_missing(profile))
     utterances = load_folder(arguments.folder, arguments.source, arguments.target).utterances
@@ -86,6 +58,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         film = keep / "talk.mp4"
         make_film(film, samples, CORPUS_HZ)
         figures = asyncio.run(_measure(film, profile, arguments.source, arguments.target))
+        figures |= asyncio.run(broadcast_figures(film, keep, profile, arguments.source, arguments.target))
     for name, value in figures.items():
         print(f"{name:<32} {value:10.3f}")
     return figures
@@ -113,35 +86,15 @@ async def _measure(film: Path, profile: Profile, source: str, target: str) -> di
         await second.put(event)
     await second.close()
     length_s = max(event.end for event in kept.events if isinstance(event, AudioChunk))
-    said = _said(kept.events, profile.pace)
+    said = said_units(kept.events, profile.pace)
     figures = {"film_s": length_s, "wall_s_per_film_s": wall_s / length_s}
     return figures | _figures(film, out, said) | {f"{k}_mkv": v for k, v in _figures(film, again, said).items()}
-
-
-def _said(events: Sequence[Event], pace: PaceOptions) -> list[Said]:
-    units = {event.number: event for event in events if isinstance(event, ReadingUnit)}
-    speech: dict[int, list[SpeechChunk]] = {}
-    for event in events:
-        if isinstance(event, SpeechChunk) and len(event.samples):
-            speech.setdefault(event.unit, []).append(event)
-    said, free_s = [], 0.0
-    for number, chunks in sorted(speech.items()):
-        samples, rate = np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate
-        begin_s = max(free_s, units[number].start)
-        said.append(Said(units[number], samples, rate, free_s <= units[number].start))
-        free_s = begin_s + len(samples) / rate / pace.max_rate
-    return said
 
 
 def _figures(film: Path, out: Path, said: Sequence[Said]) -> dict[str, float]:
     spoken, original = track(out, 0, CORPUS_HZ), track(out, 1, CORPUS_HZ)
     shift_s = _shift_s(track(film, 0, CORPUS_HZ), original)
-    places = []
-    for one in said:
-        beginning = one.speech[: round(TEMPLATE_S * one.sample_rate)]
-        template = np.asarray(soxr.resample(beginning, one.sample_rate, CORPUS_HZ), np.float32)
-        window_s = (one.unit.start - 2, one.unit.start + 12)
-        places.append(best_place(spoken, template, CORPUS_HZ, window_s))
+    places = [one.place_in(spoken) for one in said]
     offsets_ms = [1000 * (at_s - shift_s - one.unit.start) for (at_s, _), one in zip(places, said, strict=True)]
     found = [likeness >= FOUND for _, likeness in places]
     in_time = [

@@ -34,6 +34,7 @@ SEGMENT_S = 4.0
 LEAD_S = 1.0  # added to all timestamps, so that none before the first picture, for a decoder to start with, is negative
 ORIGINAL, PICTURE, CAPTIONS = "original", "picture", "captions"  # as HLS's files are named
 FLV_PICTURES = {"h264"}  # that RTMP servers take
+HLS_SOUNDS = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 _MS = Fraction(1, 1000)
 
 
@@ -64,6 +65,14 @@ def check_picture(codec: str, kind: str) -> None:
         raise BadInput(f"{name} cannot hold the {codec} picture of what is heard", hint=able, code="container")
 
 
+def held(templates: Mapping[str, Stream], kind: str) -> dict[str, Stream]:
+    """Give the streams of a source that a live stream can hold; raises `BadInput` if the picture is not among them."""
+    if "video" in templates:
+        check_picture(templates["video"].codec.canonical_name, kind)
+    able = HLS_SOUNDS if kind == "hls" and "video" in templates else ()
+    return {name: one for name, one in templates.items() if name == "video" or one.codec.canonical_name in able}
+
+
 def check_source(source: Path, kind: str) -> None:
     """Raise `BadInput` if a live stream cannot hold a film's picture."""
     import av  # noqa: PLC0415
@@ -77,7 +86,7 @@ def check_source(source: Path, kind: str) -> None:
 class LiveStream:
     """A container that is being written; times are stream time, and packets come in the order in which they are coded.
 
-    ``templates`` are those of a `PacketTap`. Its methods wait for who takes what is written.
+    ``templates`` are those of a `PacketTap` that it can hold. Its methods wait for who takes what is written.
     """
 
     def __init__(self, out: OutputContainer, added: Added, templates: Mapping[str, Stream]) -> None:
@@ -174,8 +183,7 @@ class FlvStream(LiveStream):
 
         options = {"max_interleave_delta": "1000000", "flvflags": "no_duration_filesize", "flush_packets": "1"}
         out = av.open(cast(io.RawIOBase, connection), "w", format="flv", options=options)
-        picture = {kind: template for kind, template in templates.items() if kind == "video"}
-        super().__init__(out, Added(added.speech[:1]), picture)
+        super().__init__(out, Added(added.speech[:1]), templates)
         self._connection = connection
 
     def close(self) -> None:
@@ -248,7 +256,7 @@ class HlsStream(LiveStream):
             name = f"{path.stem}_%v"
             path.unlink(missing_ok=True)
         else:
-            added, templates = Added(added.speech[:1]), {}
+            added = Added(added.speech[:1])
         options["hls_segment_filename"] = f"{path.with_name(name)}_%d.m4s"
         options["hls_fmp4_init_filename"] = f"{name}_init.mp4"
         self._failures: list[OSError] = []

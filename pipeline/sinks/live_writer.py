@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline.errors import NetworkError
 from pipeline.events import Fault, Notice, Samples
 from pipeline.sinks.cues import Cue
-from pipeline.sinks.live_stream import Added, FlvStream, HlsStream, LiveStream, check_picture
+from pipeline.sinks.live_stream import Added, FlvStream, HlsStream, LiveStream, held
 from pipeline.sinks.rtmp import RtmpConnection, named
 from pipeline.sinks.writing import cannot_go_on, cannot_write, check_folder, reason_of
 from pipeline.sources.packet_tap import CodedPacket, PacketTap, described
@@ -207,9 +207,10 @@ class LiveWriter:
         """Begin the stream, or begin it again; False while that cannot be."""
         if piece.end_s < self._retry_at_s:
             return False
-        templates = dict(self._tap.templates) if self._tap else {}
-        if "video" in templates:
-            check_picture(templates["video"].codec.canonical_name, self._destination.kind)
+        offered = self._tap.templates if self._tap else {}
+        templates = held(offered, self._destination.kind)
+        if "video" in templates and self._destination.kind == "hls" and "audio" in {*offered} - {*templates}:
+            self._tell("the original sound is left out: HLS cannot hold it as it is")
         try:
             self._stream = self._destination.open(self._added, templates)
         except NetworkError:

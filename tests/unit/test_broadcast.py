@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.film_made import best_place, make_film, picture_packets
+from benchmarks.rtmp_receiver import rtmp_server
 from pipeline.cli import main
 from pipeline.errors import BadInput, DeviceError, NetworkError
 from pipeline.events import AudioChunk, Fault, Transcript, Word
@@ -24,7 +25,6 @@ from pipeline.sinks.live_writer import GIVE_UP_S, HlsFolder, RtmpServer
 from pipeline.sinks.rtmp import RtmpConnection, named
 from pipeline.sources.files import AudioFile
 from pipeline.sources.packet_tap import PacketTap
-from tests.rtmp_server import rtmp_server
 from tests.unit.test_cli_translate import SCRIPTED
 from tests.unit.test_film import RATE, SOUND, STARTS_S, noise, said, unit
 
@@ -157,6 +157,16 @@ async def test_hls_has_the_picture_as_it_was_speech_beside_it_original_sound_and
     assert "00:01.500 --> " in captions  # with the lead that all timestamps have
     for path in folder.glob("live_*.m3u8"):
         assert path.read_text().rstrip().endswith("#EXT-X-ENDLIST")
+
+
+async def test_original_sound_that_hls_cannot_hold_is_left_out_and_told(tmp_path):
+    source, folder = tmp_path / "talk.mkv", tmp_path / "show"
+    make_film(source, SOUND, RATE, sound="pcm_s16le")
+    _, told = await broadcast(source, HlsFolder(folder / "live.m3u8", None))
+    assert ["original sound is left out" in notice.message for notice in told] == [True]
+    assert best_place(decoded(folder / "live_es.m3u8"), noise(1, 0.2), RATE, (0, 8))[0] == pytest.approx(2.5, abs=0.03)
+    assert 'NAME="Spanish (AI-generated)"' in (folder / "live.m3u8").read_text()
+    assert not (folder / "live_original.m3u8").exists()
 
 
 async def test_segments_older_than_the_window_are_deleted_and_all_are_kept_if_asked_for(tmp_path):

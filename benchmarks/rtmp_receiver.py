@@ -1,7 +1,8 @@
-"""A server of RTMP in a process of its own, by PyAV: it takes one stream and keeps it as Matroska."""
+"""A server of RTMP in a process of its own, by PyAV: it takes one stream, keeps it as Matroska, and notes when it came."""
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,16 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PROGRAM = """
-import sys, av
+import json, sys, time, av
 address, path, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
-taken = 0
-with av.open(address, options={"listen": "1"}) as stream, av.open(path, "w", format="matroska") as kept:
+taken, came = 0, []
+options = {"listen": "1", "analyzeduration": "500000"}
+with av.open(address, options=options) as stream, av.open(path, "w", format="matroska") as kept:
     kept.metadata.update(stream.metadata)
     copied = {one.index: kept.add_stream_from_template(one, opaque=True) for one in stream.streams}
     try:
         for packet in stream.demux():
             if packet.size and taken < most:
+                if packet.stream.type == "video":
+                    came.append((float(packet.pts * packet.time_base), time.monotonic()))
                 packet.stream = copied[packet.stream.index]
                 kept.mux(packet)
                 taken += 1
@@ -27,6 +31,8 @@ with av.open(address, options={"listen": "1"}) as stream, av.open(path, "w", for
                 break
     except OSError:
         pass
+with open(path + ".json", "w") as file:
+    json.dump(came, file)
 """
 
 
@@ -50,6 +56,11 @@ class RtmpServer:
         """Wait for the end of the stream."""
         self.process.wait(timeout=60)
 
+    @property
+    def came(self) -> list[tuple[float, float]]:
+        """Each packet of the picture: its timestamp, and when it came by the system's monotonic clock, in seconds."""
+        return [(at_s, moment) for at_s, moment in json.loads(Path(f"{self.path}.json").read_text())]
+
 
 def _listens(port: int) -> bool:
     """Tell if a port is listened at, without connecting: the server takes one connection only."""
@@ -66,4 +77,5 @@ def rtmp_server(path: Path, most: int = 10**9) -> Iterator[RtmpServer]:
     finally:
         server.process.kill()
         server.process.wait()
-        server.process.stdout.close()
+        if server.process.stdout is not None:
+            server.process.stdout.close()
