@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")
     parser.add_argument("--from", dest="source", default="en", metavar="XX", help="spoken language (en)")
     parser.add_argument("--to", dest="target", default="pt", metavar="XX", help="target language (pt)")
+    parser.add_argument(
+        "--slow",
+        type=float,
+        default=1.0,
+        metavar="K",
+        help="broadcast K times slower than real time, on a busy machine (1)",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the films here")
 
 
@@ -58,7 +65,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         film = keep / "talk.mp4"
         make_film(film, samples, CORPUS_HZ)
         figures = asyncio.run(_measure(film, profile, arguments.source, arguments.target))
-        figures |= asyncio.run(broadcast_figures(film, keep, profile, arguments.source, arguments.target))
+        pair = arguments.source, arguments.target
+        figures |= asyncio.run(broadcast_figures(film, keep, profile, *pair, slow=arguments.slow))
     for name, value in figures.items():
         print(f"{name:<32} {value:10.3f}")
     return figures
