@@ -45,6 +45,7 @@ class RtmpConnection:
         self.write(f"{address}\n".encode())
         answer = self._answer(connect_s)
         if answer != rtmp_relay.CONNECTED:
+            self._lost = True
             self.close()
             reason = answer or f"no answer for {connect_s:g} s"
             hint = "its address and the key of the stream, or start the server"
