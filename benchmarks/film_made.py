@@ -33,15 +33,17 @@ def make_film(
     sound: str = "aac",
     stamp: Callable[[int], int] = lambda number: number,
     image: Callable[[int], Pixels] = bars,
+    key_frames: int = 50,
 ) -> None:
     """Make a film, of moving bars if no other ``image`` is given, with chapters, around mono sound [n] (none: silent).
 
-    Frame ``number`` is shown at 1/25 s times its ``stamp``. H.264 has B-frames, and a key frame where a scene begins.
+    Frame ``number`` is shown at 1/25 s times its ``stamp``. H.264 has B-frames, and a key frame where a scene
+    begins and after ``key_frames``.
     """
     count = max(round(len(samples) / rate * FRAMES_A_S), FRAMES_A_S)
     step = rate // FRAMES_A_S
     options = (
-        {"preset": "ultrafast", "bf": "2", "g": "50", "sc_threshold": "40"}
+        {"preset": "ultrafast", "bf": "2", "g": str(key_frames), "sc_threshold": "40"}
         if picture == "libx264"
         else {"deadline": "realtime"}
     )

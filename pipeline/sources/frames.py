@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.vision import Frame, Pixels
 
 LIVE_PERIOD_S = 0.5
 FILM_PERIOD_S = 1.9  # of a film, whose sound waits for each picture that is read; many code one whole every 2 s
+SPARSE_S = 4.0  # between key frames, from which on other pictures are decoded, too
 LONGEST_SIDE = 1920
 WAYLAND = "Wayland shows no program the screen of others"
 
@@ -28,7 +29,8 @@ Region = tuple[int, int, int, int]
 class FilmFrames:
     """A `FrameSource` of a film's pictures: those that are coded whole (key frames), at most one in `FILM_PERIOD_S`.
 
-    Encoders code a picture whole where another scene, such as another slide, begins. Raises `BadInput` for a file without
+    Encoders code a picture whole where another scene, such as another slide, begins. Of a film whose key frames are far
+    apart others are taken as well, since the next may be long in coming. Raises `BadInput` for a file without
     pictures.
     """
 
@@ -53,19 +55,44 @@ class FilmFrames:
         import av  # noqa: PLC0415
 
         with open_local(self._path) as film:
-            stream = film.streams.video[0]
-            stream.codec_context.skip_frame = "NONKEY"
             start_s = (film.start_time or 0) / av.time_base
             following_s = 0.0
-            for packet in film.demux(stream):
-                frames = []
-                with suppress(av.error.InvalidDataError):  # a damaged picture is not seen
-                    frames = packet.decode()
-                for frame in frames:
-                    at_s = (frame.time or 0.0) - start_s
-                    if at_s >= following_s:
-                        following_s = at_s + FILM_PERIOD_S
-                        yield Frame(_sized(frame), max(0.0, at_s))
+            for frame in _decoded(film, film.streams.video[0]):
+                at_s = (frame.time or 0.0) - start_s
+                if at_s >= following_s:
+                    following_s = at_s + FILM_PERIOD_S
+                    yield Frame(_sized(frame), max(0.0, at_s))
+
+
+def _decoded(film: Any, stream: Any) -> Iterator[Any]:  # noqa: ANN401 - PyAV's types tell streams by literals
+    """Decode key frames; where they are further apart than `SPARSE_S`, all frames from there on that others need."""
+    context = stream.codec_context
+    context.skip_frame = "NONKEY"
+    waiting: list[Any] | None = []  # packets since the last key frame; none once more than key frames are decoded
+    for packet in film.demux(stream):
+        if waiting is not None:
+            waiting = [packet] if packet.is_keyframe else [*waiting, packet]
+            if _length_s(waiting) > SPARSE_S:
+                context.skip_frame = "NONREF"
+                context.flush_buffers()
+                for earlier in waiting[:-1]:
+                    yield from _frames_of(earlier)
+                waiting = None
+        yield from _frames_of(packet)
+
+
+def _frames_of(packet: Any) -> list[Any]:  # noqa: ANN401 - PyAV's
+    import av  # noqa: PLC0415
+
+    with suppress(av.error.InvalidDataError):  # a damaged picture is not seen
+        return list(packet.decode())
+    return []
+
+
+def _length_s(packets: Sequence[Any]) -> float:
+    """Measure the time from the first packet to the last."""
+    first, last = packets[0].dts, packets[-1].dts
+    return 0.0 if first is None or last is None else float((last - first) * packets[0].time_base)
 
 
 class LiveFrames:

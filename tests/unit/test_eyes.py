@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.film_made import make_film
+from benchmarks.film_made import FRAMES_A_S, bars, make_film
 from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
 from models.vision.names import names_in
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
@@ -340,6 +340,16 @@ async def test_pictures_of_a_film_are_those_that_are_coded_whole(tmp_path):
     frames = [frame async for frame in FilmFrames(path)]
     assert [round(frame.at) for frame in frames] == [0, 2, 4, 6]
     assert frames[0].picture.shape == (180, 320, 3)
+
+
+async def test_of_a_film_whose_key_frames_are_far_apart_other_pictures_are_seen_before_the_next(tmp_path):
+    path = tmp_path / "talk.mp4"
+    make_film(path, np.zeros(14 * 16_000, np.float32), 16_000, key_frames=300, image=lambda number: bars(3 * number))
+    frames = [frame async for frame in FilmFrames(path)]
+    assert [round(frame.at) for frame in frames] == [0, 2, 4, 6, 8, 10, 12, 13]
+    for frame in frames:
+        shown = bars(3 * round(frame.at * FRAMES_A_S)).astype(int)
+        assert np.abs(frame.picture.astype(int) - shown).mean() < 20
 
 
 def test_what_cannot_be_watched_says_why():
