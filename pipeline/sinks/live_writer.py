@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline.errors import NetworkError
 from pipeline.events import Fault, Notice, Samples
 from pipeline.sinks.cues import Cue
-from pipeline.sinks.live_stream import Added, FlvStream, HlsStream, LiveStream, held
-from pipeline.sinks.rtmp import RtmpConnection, named
+from pipeline.sinks.hls import HlsStream
+from pipeline.sinks.live_stream import Added, LiveStream, held
+from pipeline.sinks.rtmp import FlvStream, RtmpConnection, named
 from pipeline.sinks.writing import cannot_go_on, cannot_write, check_folder, reason_of
 from pipeline.sources.packet_tap import CodedPacket, PacketTap, described
 

@@ -1,17 +1,24 @@
-"""A connection to an RTMP server, by a process of its own (`pipeline.sinks.rtmp_relay`)."""
+"""FLV for an RTMP server, which a process of its own sends (`pipeline.sinks.rtmp_relay`)."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from pipeline.errors import NetworkError
 from pipeline.sinks import rtmp_relay
+from pipeline.sinks.live_stream import Added, LiveStream
+
+if TYPE_CHECKING:
+    from av.stream import Stream
 
 CONNECT_S, WRITE_S = 10.0, 10.0  # without an answer, or taking nothing: the connection is lost
 END_S = 5.0  # in which a server has taken the end
@@ -89,3 +96,27 @@ class RtmpConnection:
         if not select.select([self._relay.stdout], [], [], limit_s)[0]:
             return ""
         return os.read(self._relay.stdout.fileno(), 1000).decode(errors="replace").strip()
+
+
+class FlvStream(LiveStream):
+    """FLV, with a picture and one track of speech, on an RTMP connection."""
+
+    def __init__(self, connection: RtmpConnection, added: Added, templates: Mapping[str, Stream]) -> None:
+        import av  # noqa: PLC0415
+
+        options = {"max_interleave_delta": "1000000", "flvflags": "no_duration_filesize", "flush_packets": "1"}
+        out = av.open(cast(io.RawIOBase, connection), "w", format="flv", options=options)
+        super().__init__(out, Added(added.speech[:1]), templates)
+        self._connection = connection
+
+    def close(self) -> None:
+        """Write the end, and close the connection."""
+        try:
+            super().close()
+        finally:
+            self._connection.close()
+
+    def abandon(self) -> None:
+        """Let go of the connection."""
+        super().abandon()
+        self._connection.close()

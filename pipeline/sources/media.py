@@ -39,8 +39,7 @@ class Media:
 
     A sample's position is its timestamp minus the container's start; where nothing lies, or cannot be decoded, there is
     silence. Timestamps that leap by ``leap_s`` begin anew. ``notices`` grows while `samples` runs, with places in seconds
-    from the container's start. A ``tap`` gets the coded packets of the track and of the picture. Raises `BadInput` where
-    there is no audio track, or none that is ``wanted``.
+    from the container's start. A ``tap`` gets the coded packets. Raises `BadInput` for no audio track, or none ``wanted``.
     """
 
     def __init__(
@@ -113,10 +112,9 @@ class Media:
         for packet in self._container.demux(*self._container.streams.audio, *self._beside_it):
             if self._tap is not None:
                 self._tap.add(packet, self._shift_s - (self._zero_s or 0.0))
-            if packet.stream.index not in indices:
-                continue
             if packet.stream.index != self.stream.index:
-                self._look_beside(packet, indices[packet.stream.index])
+                if packet.stream.index in indices:
+                    self._look_beside(packet, indices[packet.stream.index])
                 continue
             try:
                 frames = packet.decode()
