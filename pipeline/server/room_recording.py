@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import LOG
 from pipeline.session import Session
 from pipeline.sinks.captions import Captions
+from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.sealing import SUFFIX, store_key
 from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import SpeechFile
@@ -108,9 +107,7 @@ class Track:
             return
         self._ended = True
         for sink in (*self._open, self._ledger):
-            with suppress(TranslateLiveError, OSError, TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await sink.close()
+            await SinkQueue(sink).finish(CLOSE_S)  # one that hangs is left behind
 
     def _place(self, now: float, own_s: float, *, again: bool) -> None:
         """Find the participant's second 0 by the first audio; who came back has the one they had."""
@@ -138,6 +135,7 @@ class TrackSink:
     """A `Sink` of one session of a participant who is recorded."""
 
     delivery: Delivery = "file"
+    path = "the recording of this room"  # as it is told to who is in it
 
     def __init__(self, track: Track, clock_time: Callable[[float], float], start_s: float, target: str) -> None:
         self._track = track

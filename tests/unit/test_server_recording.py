@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -274,6 +274,32 @@ async def test_a_full_disk_ends_one_recording_and_all_are_told_while_everybody_i
     assert 0 < len(sound_of(file_of(tmp_path, ana, ".wav"))) < len(sound_of(file_of(tmp_path, bo, ".wav")))
     assert said_in(file_of(tmp_path, bo, ".wav")) == list(range(102, 120))
     assert len(Ledger().sessions()) == 2
+
+
+async def test_a_disk_that_hangs_holds_nobody_up_and_is_told(tmp_path, monkeypatch):
+    written, freed = [0], asyncio.Event()
+
+    class Hanging(InlineLane):
+        async def run(self, call, *arguments):
+            written[0] += 1
+            while written[0] > 40 and not freed.is_set():  # as a thread that waits for the system: it cannot be cancelled
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+            return call(*arguments)
+
+    monkeypatch.setattr("pipeline.sinks.speech_file.Lane", Hanging)
+    async with recorded(tmp_path) as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        loop = asyncio.get_running_loop()
+        loop.call_later(300, freed.set)  # that the test ends, whatever happens
+        await asyncio.gather(ana.count(0, 120), bo.sound(bytes(48_000 * 50)))
+        began = loop.time()
+        await leave(ana, bo)
+        left_s = loop.time() - began
+    assert bo.heard() == list(range(120))
+    told = [one["message"] for one in ana.of("translate_live.fault")]
+    assert any("the recording of this room took nothing for 30 s" in message for message in told)
+    assert left_s < 60
 
 
 async def test_what_could_not_be_found_again_is_not_recorded(tmp_path):
