@@ -54,7 +54,7 @@ class CommitOptions:
     sure_probability: float = 0.8
     weak_s: float = 2.2
     hold_words: int = 2
-    pause_probability: float = 0.7
+    pause_probability: float = 0.4
     flush_probability: float = 0.2
 
     def __post_init__(self) -> None:

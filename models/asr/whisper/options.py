@@ -25,7 +25,7 @@ class StreamOptions:
 
     step_s: float = 0.4
     window_s: float = 20.0
-    keep_s: float = 6.0
+    keep_s: float = 3.0
     stall_s: float = 6.0
     max_lag_s: float = 6.0
     padding_s: float = 0.2
