@@ -102,9 +102,13 @@ class Pauses:
         self._usual_s = lag_s if math.isnan(self._usual_s) else self._usual_s + (lag_s - self._usual_s) / 8
 
     def end(self, unit: ReadingUnit, free_at: float) -> float:
-        """Give the time before which a unit's speech should not begin, where the speech before it ends at ``free_at``."""
+        """Give the time before which a unit's speech should not begin, where the speech before it ends at ``free_at``.
+
+        Minus infinity if no pause is kept.
+        """
         pause_s = unit.start - self._source_end
         if not pause_s >= LONG_PAUSE_S or math.isnan(self._usual_s):
             return -math.inf
         latest = unit.end + self._usual_s - self._options.easy_backlog_s
-        return min(free_at + min(pause_s, self._options.max_pause_s), latest)
+        end = min(free_at + min(pause_s, self._options.max_pause_s), latest)
+        return end if end > free_at else -math.inf
