@@ -45,9 +45,17 @@ class SpeakerMemories:
     def held(self, session: str, resumed: Resumed, clock: Clock) -> Iterator[SpeakerMemory]:
         """Hold the memory of a connection: that of the one it resumes, of which another process knows only the count."""
         self._held = {name: (memory, until) for name, (memory, until) in self._held.items() if until > clock.now()}
-        memory, _ = self._held.get(resumed.session, (SpeakerMemory(resumed.speakers), 0.0))
+        known, _ = self._held.get(resumed.session, (SpeakerMemory(resumed.speakers), 0.0))
+        memory = _without_listener(known)
         self._held[session] = memory, math.inf
         try:
             yield memory
         finally:
-            self._held[session] = memory, clock.now() + VALID_S
+            del self._held[session]
+            if memory.count or memory.names:
+                self._held[session] = _without_listener(memory), clock.now() + VALID_S
+
+
+def _without_listener(memory: SpeakerMemory) -> SpeakerMemory:
+    """Give the same speakers to another connection; a listener would keep the one that is over alive."""
+    return SpeakerMemory(memory.given, memory.voices, memory.names, memory.spoken)

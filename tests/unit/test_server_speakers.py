@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -112,11 +113,24 @@ async def test_voices_are_forgotten_when_no_token_can_bring_them_back():
     with memories.held("sess_1", Resumed(), clock) as memory:
         memory.voices.append("a voice")
         with memories.held("sess_2", Resumed("sess_1", 1), clock) as resumed:  # the loss was not yet seen here
-            assert resumed is memory
+            assert resumed.voices is memory.voices
     await asyncio.sleep(VALID_S - 1)
     with memories.held("sess_3", Resumed("sess_2", 1), clock) as resumed:
-        assert resumed is memory
+        assert resumed.voices is memory.voices
     await asyncio.sleep(VALID_S + 1)
     with memories.held("sess_4", Resumed("sess_3", 1), clock) as late:
         assert (late.voices, late.count) == ([], 1)
     assert set(memories._held) == {"sess_4"}
+
+
+@pytest.mark.parametrize("people", [(), (0, 1)])
+async def test_a_connection_that_is_over_is_not_kept_alive_by_what_is_known_of_its_speakers(people):
+    async with engine_of(LEVELS) as engine:
+        service = make_service(engine)
+        async with listening(service) as socket:
+            await socket.hear(*people)
+            socket.send("session.close")
+        gc.collect()
+        kept = [one for one in gc.get_objects() if type(one) is Connection]
+    assert not kept
+    assert len(service.speakers._held) == bool(people)
