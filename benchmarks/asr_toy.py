@@ -57,9 +57,7 @@ def toy_options(policy: PolicyName = "hybrid", step_s: float = 0.5) -> StreamOpt
 
 def toy_backend(options: StreamOptions) -> FasterWhisper:
     """The backend of the toy: no speech detector takes its tones for speech, so loudness decides."""
-    return FasterWhisper(
-        str(MODEL), "cpu", compute_type="float32", threads=1, timestamps=False, voice="loudness", stream=options
-    )
+    return FasterWhisper(str(MODEL), device="cpu", compute_type="float32", threads=1, voice="loudness", stream=options)
 
 
 def toy_stream(seed: int, seconds: float) -> Utterances:

@@ -40,7 +40,6 @@ def toy_settings() -> dict[str, object]:
             "device": "cpu",
             "compute_type": "float32",
             "threads": 1,
-            "timestamps": False,
             "voice": "loudness",
             "stream": {name: getattr(options, name) for name in ("step_s", "window_s", "keep_s", "stall_s")},
         },

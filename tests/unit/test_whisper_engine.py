@@ -248,16 +248,16 @@ class Timed:
         ]
 
 
-@pytest.mark.parametrize("timestamps", [False, True])
-def test_a_model_that_knows_times_is_searched_with_them_and_they_are_no_words(engine, timestamps):
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_a_beam_search_is_with_times_which_are_no_words(engine, beam_size):
     plain = engine._splitter("en").no_timestamps
     one, two = (engine.encode_text(word)[0] for word in WORDS[:2])
     timed = Timed([one, plain + 40, plain + 40, two, plain + 90])
-    told = CTranslate2Engine(timed, engine._tokenizer, 3000, 5, timestamps=timestamps)
+    told = CTranslate2Engine(timed, engine._tokenizer, 3000, beam_size)
     heard = told.decode([job(engine, 1, [" one"])])[0]
     assert [word.text for word in heard.words] == [" two"]
-    assert timed.prompts[0][-2:] == [plain + timestamps, one]
-    assert timed.beams == [5 if timestamps else 1]
+    assert timed.prompts[0][-2:] == [plain + (beam_size > 1), one]
+    assert timed.beams == [beam_size]
 
 
 class Watched:

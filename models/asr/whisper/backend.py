@@ -46,7 +46,7 @@ class FasterWhisper:
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
     on a CPU, float16 on a GPU. ``threads`` 0: as many as cores, at most 4. ``encoder_window_s`` is the most that the
     encoder hears at once (0: the 30 s of its training); on a CPU it computes what was heard and a second more, and the
-    whole only where speech has stopped. ``timestamps`` false: the model was trained without, and is decoded greedily.
+    whole only where speech has stopped. ``beam_size`` above 1: a search with timestamps, which is slower.
     ``batch`` streams are decoded at once. ``cache``: where models are kept, if not where the model hub keeps them.
     ``voice``: the speech detector; ``floor_db`` (dB below full scale): what is louder is never too quiet for it, and what
     is quieter only where it does not rise above the noise.
@@ -57,8 +57,7 @@ class FasterWhisper:
     device_index: int = 0
     compute_type: str = "auto"
     threads: int = 0
-    beam_size: int = 5
-    timestamps: bool = True
+    beam_size: int = 1
     batch: int = 8
     encoder_window_s: float = 0.0
     cache: str = ""
@@ -133,7 +132,7 @@ class FasterWhisper:
 
     def _load_engine(self, folder: Path) -> Engine:
         placement = Placement(self.device, self.device_index, self.compute_type, self.threads)
-        engine = load_engine(folder, placement, self.encoder_window_s, self.beam_size, self.timestamps)
+        engine = load_engine(folder, placement, self.encoder_window_s, self.beam_size)
         warm_up(engine)
         return engine
 

@@ -53,9 +53,8 @@ class Timing:
 class CTranslate2Engine:
     """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
-    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. With ``timestamps`` the model
-    says when segments begin and end: without, it often says a sentence again in the silence after it. ``beam_size`` is
-    for a model with timestamps. It belongs to one thread: give it a lane.
+    ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. A beam search is with timestamps:
+    without, it often says a sentence again in the silence after it. It belongs to one thread: give it a lane.
     """
 
     def __init__(
@@ -66,17 +65,16 @@ class CTranslate2Engine:
         beam_size: int = 1,
         *,
         adaptive: bool = False,
-        timestamps: bool = False,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._frames = frames
-        self._beam_size = beam_size if timestamps else 1  # a search for the best mean says it again all the more
+        self._beam_size = beam_size
         self._adaptive = adaptive
         self._splitters: dict[str, Splitter] = {}
         splitter = self._splitter("en")
         self._end = splitter.eot
-        self._opening = splitter.timestamp_begin if timestamps else splitter.no_timestamps
+        self._opening = splitter.timestamp_begin if beam_size > 1 else splitter.no_timestamps
         self._suppressed = _suppressed(splitter, tokenizer)
 
     @property

@@ -36,9 +36,7 @@ class Placement:
     threads: int = 0
 
 
-def load_engine(
-    folder: Path, placement: Placement, encoder_window_s: float, beam_size: int, timestamps: bool = True
-) -> CTranslate2Engine:
+def load_engine(folder: Path, placement: Placement, encoder_window_s: float, beam_size: int) -> CTranslate2Engine:
     """Load and check a model. ``encoder_window_s`` 0: the whole window the model was trained on (30 s).
 
     Raises `ModelError` for files that are missing, damaged or of another model, and for a GPU that cannot take it.
@@ -56,7 +54,7 @@ def load_engine(
         raise BadInput(f"encoder_window_s {encoder_window_s:g} is more than this model hears at once: at most {seconds:g}")
     frames = round((encoder_window_s or seconds) * FRAMES_PER_SECOND)
     adaptive = choose_device(placement.device) == "cpu" and seconds == WHOLE_S
-    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size, adaptive=adaptive, timestamps=timestamps)
+    return CTranslate2Engine(model, _load_tokenizer(folder), frames, beam_size, adaptive=adaptive)
 
 
 def warm_up(engine: CTranslate2Engine) -> None:
