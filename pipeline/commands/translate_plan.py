@@ -58,9 +58,13 @@ class Plan:
         options = self.options
         spoken: list[Path | None] = [*self.speech_files.values()] or [options.out]
         captions = [file.path for file in self.captions]
-        playlist = options.broadcast.place if options.broadcast else None
-        live = playlist if isinstance(playlist, Path) else None
-        return [path for path in (*spoken, live, *captions, options.transcript, options.events) if path]
+        return [path for path in (*spoken, self.playlist, *captions, options.transcript, options.events) if path]
+
+    @property
+    def playlist(self) -> Path | None:
+        """The playlist of a broadcast into a folder."""
+        place = self.options.broadcast.place if self.options.broadcast else None
+        return place if isinstance(place, Path) else None
 
 
 def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
@@ -148,7 +152,8 @@ def keeping(plan: Plan, session: str) -> Iterator[Sink]:
     recorded = recorded_files(options.record, plan.tracks) if options.record else []
     if plan.written or recorded:
         speakers = [name for record in plan.resolved.enrolled for name in (record.name, record.consent.who)]
-        kept = kept_session(session, plan.written, recorded, speakers, options.sharing.retention_days)
+        retention_days = options.sharing.retention_days
+        kept = kept_session(session, plan.written, recorded, speakers, retention_days, broadcast=plan.playlist)
         yield LedgerSink(Ledger(), kept)
 
 

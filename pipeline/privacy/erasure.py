@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import DeviceError, TranslateLiveError
 from pipeline.privacy.audit import Audit
 from pipeline.privacy.ledger import KeptFile, KeptSession, Ledger, inode_of, iso
+from pipeline.sinks.hls import files_of
 from pipeline.voices.store import VoiceStore
 
 
@@ -60,12 +61,16 @@ def sweep(ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC
 
 
 def _erase_files(kept: KeptSession, files: Sequence[KeptFile], ledger: Ledger, done: Erased) -> None:
-    left = [file for file in files if not _erase_file(file, done)]
+    left = [file for file in files if False in [_erase_file(one, done) for one in _parts(file)]]
     others = [file for file in kept.files if file not in files]
     try:
         ledger.keep(kept, [*others, *left])
     except DeviceError as error:
         done.left.append(error.message)
+
+
+def _parts(file: KeptFile) -> list[KeptFile]:
+    return [KeptFile(str(path)) for path in files_of(Path(file.path))] if file.broadcast else [file]
 
 
 def _erase_file(file: KeptFile, done: Erased) -> bool:

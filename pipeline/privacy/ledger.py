@@ -19,11 +19,15 @@ from pipeline.sinks.writing import cannot_write
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file of a session; ``inode`` is what it was when the session ended (0: it did not end)."""
+    """A file of a session; ``inode`` is what it was when the session ended (0: it did not end).
+
+    That of a ``broadcast`` is its playlist, which is always made anew and stands for all files that are written with it.
+    """
 
     path: str
     recorded: bool = False  # sound of a recording, which a retention rule deletes
     inode: int = 0
+    broadcast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,9 @@ class LedgerSink:
     async def close(self) -> None:
         """Note which files they are, so that others that get their names are not taken for them."""
         if self._begun and self._ledger.has(self._kept.session):  # else it was erased meanwhile
-            files = tuple(replace(file, inode=inode_of(Path(file.path))) for file in self._kept.files)
+            files = tuple(
+                file if file.broadcast else replace(file, inode=inode_of(Path(file.path))) for file in self._kept.files
+            )
             await self._note(replace(self._kept, files=files))
 
     async def _note(self, kept: KeptSession) -> None:
@@ -123,13 +129,22 @@ class LedgerSink:
 
 
 def kept_session(
-    session: str, files: Iterable[Path], recorded: Iterable[Path], speakers: Iterable[str], retention_days: float | None
+    session: str,
+    files: Iterable[Path],
+    recorded: Iterable[Path],
+    speakers: Iterable[str],
+    retention_days: float | None,
+    *,
+    broadcast: Path | None = None,
 ) -> KeptSession:
-    """Describe a session that begins now; ``recorded`` files are deleted after ``retention_days``."""
+    """Describe a session that begins now; ``recorded`` files are deleted after ``retention_days``.
+
+    One of ``files`` is the playlist of a ``broadcast``, if there is one.
+    """
     now = datetime.now(UTC)
     until = now + timedelta(days=retention_days) if retention_days is not None else None
     named = [
-        *(KeptFile(str(path.absolute())) for path in files),
+        *(KeptFile(str(path.absolute()), broadcast=path == broadcast) for path in files),
         *(KeptFile(str(path.absolute()), recorded=True) for path in recorded),
     ]
     return KeptSession(session, iso(now), tuple(named), tuple(sorted(set(speakers))), iso(until) if until else "")

@@ -45,6 +45,16 @@ class SegmentFile:
             self._file.close()
 
 
+def files_of(playlist: Path) -> list[Path]:
+    """List the files in which a broadcast is that was written to a playlist, and others before it at the same place."""
+    track = r"(_[A-Za-z-]+)?"
+    name = re.compile(
+        re.escape(playlist.stem) + rf"(\.tmp|{track}(_\d+\.m4s|\d+\.vtt|_init\.mp4|(_vtt)?{playlist.suffix})(\.tmp)?)"
+    )
+    folder = playlist.parent
+    return sorted(path for path in folder.iterdir() if name.fullmatch(path.name)) if folder.is_dir() else []
+
+
 class HlsStream(LiveStream):
     """HLS in fragmented MP4: a playlist of playlists with picture, each track of speech, original sound, captions.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.film_made import make_film
 from pipeline.cli import main
 from pipeline.errors import NetworkError
 from pipeline.privacy.audit import Audit
@@ -24,6 +25,7 @@ from pipeline.voices.store import VoiceStore, key_store, key_stores
 from tests.resp_server import KINDS
 from tests.unit.test_bus import UNIT, entries, redis  # noqa: F401 - a fixture
 from tests.unit.test_cli_translate import config, in_folder, talk, translate  # noqa: F401 - fixtures
+from tests.unit.test_film import RATE, SOUND
 from tests.unit.test_voices_store import record
 
 SPEAKER = "Zebedea"
@@ -103,6 +105,22 @@ def test_a_session_of_the_program_is_listed_with_all_it_wrote_and_erased_by_its_
     assert said.count("gone") == len(written_files)
     assert b"WORD1" not in all_bytes(in_folder).replace(before, b"")
     assert not (in_folder / "rec").exists()
+    assert Ledger().sessions() == []
+
+
+def test_all_of_a_broadcast_is_erased_and_nothing_beside_it(translate, in_folder, data, capsys):  # noqa: F811
+    make_film(in_folder / "talk.mp4", np.tile(SOUND, 2), RATE)
+    code, _, _ = translate("--out", "show/live.m3u8", "--delay", "1", "--captions", "c.vtt", files=("talk.mp4",))
+    assert code == 0
+    made = {path.name for path in Path("show").iterdir()}
+    assert {"live.m3u8", "live_picture.m3u8", "live_picture_vtt.m3u8", "live_es_init.mp4"} < made
+    assert {Path(name).suffix for name in made} == {".m3u8", ".m4s", ".mp4", ".vtt"}
+    others = {"live_notes.vtt", "live_2.m3u8", "live_2_17.m4s", "lively_17.m4s", "other.m3u8"}
+    for name in others:
+        written(Path("show"), name, "theirs")
+    assert main(["erase", "--session", Ledger().sessions()[0].session]) == 0
+    assert capsys.readouterr().out.count("gone") == len(made) + 1
+    assert {path.name for path in Path("show").iterdir()} == others
     assert Ledger().sessions() == []
 
 
