@@ -177,7 +177,7 @@ async def _command(reader: asyncio.StreamReader) -> list[str]:
     words = []
     for _ in range(count):
         length = int((await reader.readuntil(b"\r\n"))[1:])
-        words.append((await reader.readexactly(length + 2))[:-2].decode())
+        words.append((await reader.readexactly(length + 2))[:-2].decode(errors="surrogateescape"))
     return words
 
 
@@ -194,5 +194,5 @@ def _encoded(value: object) -> bytes:
         case str() if value.startswith("+"):
             return f"{value}\r\n".encode()
         case _:
-            data = str(value).encode()
+            data = str(value).encode(errors="surrogateescape")
             return f"${len(data)}\r\n".encode() + data + b"\r\n"

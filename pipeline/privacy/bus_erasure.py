@@ -27,9 +27,9 @@ async def erase_bus(url: str, selection: Selection, sessions: Iterable[str], don
         if speaker:  # first the sessions in which they speak, then all of those
             async for _, record in _entries(connection):
                 if str(record.get("speaker") or "").casefold() == speaker:
-                    wanted.add(str(record.get("session")))
+                    wanted.add(record["session"])
         count = await _delete(
-            connection, "+", lambda _, record: record.get("session") in wanted or record["unix_ns"] < before_ns
+            connection, "+", lambda _, record: record["session"] in wanted or record["unix_ns"] < before_ns
         )
     if count:
         done.gone.append(f"{count} entries of the bus")
@@ -66,12 +66,23 @@ async def _delete(connection: Redis, end: str, wanted: Callable[[str, Record], b
 
 
 async def _entries(connection: Redis, end: str = "+") -> AsyncIterator[tuple[str, Record]]:
-    """Yield the entries of the stream up to ``end``, oldest first."""
+    """Yield our entries of the stream up to ``end``, oldest first."""
     position = "-"
     while True:
         rows: Any = await connection.xrange(STREAM, position, end, count=PAGE)
         for key, fields in rows:
-            yield key, json.loads(fields["record"])
+            if (record := _record_of(fields)) is not None:
+                yield key, record
         if len(rows) < PAGE:
             return
         position = f"({rows[-1][0]}"
+
+
+def _record_of(fields: Mapping[str, str]) -> Record | None:
+    """Read the record of an entry; none of what another program put into the stream."""
+    try:
+        record = json.loads(fields["record"])
+        ours = isinstance(record["session"], str) and isinstance(record["unix_ns"], int | float)
+    except (KeyError, TypeError, IndexError, ValueError, RecursionError):
+        return None
+    return record if ours else None

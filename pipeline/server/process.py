@@ -191,14 +191,14 @@ async def _swept(options: ServerOptions) -> None:
     """Delete what was kept and whose time is over, now and each hour: recordings, and a key's entries of the bus."""
     days = {key.id: key.retention_days for key in options.keys if key.retention_days is not None}
     while True:
-        done = await asyncio.to_thread(sweep, Ledger())
-        for line in (*done.gone, *done.left):
-            LOG.info("retention: %s", line)
-        if days and options.sharing.bus:
-            try:
+        try:
+            done = await asyncio.to_thread(sweep, Ledger())
+            if done.gone or done.left:  # without their names, which are those of rooms
+                LOG.info("retention erased=%d left=%d", len(done.gone), len(done.left))
+            if days and options.sharing.bus:
                 await sweep_bus(options.sharing.bus, days)
-            except TranslateLiveError as error:  # again in an hour
-                LOG.warning("retention: %s", error)
+        except Exception as error:  # the border to disk and bus: again in an hour
+            LOG.warning("retention failed: %s", type(error).__name__)
         await asyncio.sleep(SWEPT_S)
 
 

@@ -66,6 +66,7 @@ def client(url: str) -> Redis:
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        encoding_errors="replace",  # of what another program put there
         protocol=2,  # also of servers that know no HELLO
     )
 

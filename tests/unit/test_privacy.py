@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from dataclasses import replace
@@ -18,9 +19,12 @@ from pipeline.privacy.audit import Audit
 from pipeline.privacy.bus_erasure import erase_bus, sweep_bus
 from pipeline.privacy.erasure import Erased, Selection, erase, sweep
 from pipeline.privacy.ledger import Ledger, kept_session
+from pipeline.server.access import Key
+from pipeline.server.process import ServerOptions, _swept
 from pipeline.sinks.bus import BusSink
 from pipeline.sinks.publisher import Publisher
-from pipeline.sinks.redis_stream import RedisStream
+from pipeline.sinks.redis_stream import STREAM, RedisStream, client
+from pipeline.sinks.sharing import Sharing
 from pipeline.voices.store import VoiceStore, key_store, key_stores
 from tests.resp_server import KINDS
 from tests.unit.test_bus import UNIT, entries, redis  # noqa: F401 - a fixture
@@ -289,6 +293,58 @@ async def test_entries_of_a_key_go_when_its_time_is_over_and_no_others(redis, mo
     await redis.kill()
     with pytest.raises(NetworkError, match="cannot be erased"):
         await sweep_bus(redis.url, days)
+
+
+async def test_what_another_program_put_into_the_stream_is_left_alone_and_stops_nothing(redis):  # noqa: F811
+    async with Publisher(RedisStream(redis.url), str).running() as publisher:
+        sink = BusSink([publisher], "sess_1", text=True, key="k")
+        await sink.put(UNIT)
+        await sink.close()
+    connection = client(redis.url)
+    foreign = [b"no json", b"\xff", b"[]", b"7", b"null", b'{"session": "sess_1"}', b'{"session": [], "unix_ns": 1}']
+    for fields in ({"note": b"hello"}, *({"record": one} for one in (*foreign, b"[" * 99_999))):
+        await connection.xadd(STREAM, fields, maxlen=1000)
+    await connection.aclose()
+    assert await sweep_bus(redis.url, {"k": 1.0}, lambda: datetime.now().timestamp() + 2 * 86_400) == 3
+    for chosen in (Selection("sess_1"), Selection(speaker="luis"), Selection(before=datetime.now(UTC) + timedelta(days=1))):
+        done = Erased()
+        await erase_bus(redis.url, chosen, [], done)
+        assert done.gone == []
+
+
+async def test_a_sweep_that_fails_is_told_and_made_again_in_an_hour(monkeypatch, caplog):
+    swept = asyncio.Semaphore(0)
+
+    async def broken(*_):
+        swept.release()
+        raise KeyError(SPEAKER)
+
+    monkeypatch.setattr("pipeline.server.process.sweep_bus", broken)
+    monkeypatch.setattr("pipeline.server.process.SWEPT_S", 0)
+    sweeping = asyncio.create_task(
+        _swept(ServerOptions(keys=(Key("k", retention_days=1),), sharing=Sharing(bus="redis://x")))
+    )
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await swept.acquire()
+    sweeping.cancel()
+    assert "retention failed: KeyError" in caplog.text
+    assert SPEAKER not in caplog.text
+
+
+async def test_the_log_of_a_server_tells_how_many_files_went_and_not_their_names(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    file = tmp_path / SPEAKER / "sess_1.wav"
+    file.parent.mkdir()
+    file.write_bytes(b"sound")
+    Ledger().add(replace(kept_session("sess_1", [], [file], [SPEAKER], 0), recorded_until="2000-01-01"))
+    sweeping = asyncio.create_task(_swept(ServerOptions()))
+    async with asyncio.timeout(30):
+        while "erased=1" not in caplog.text:  # noqa: ASYNC110 - of a log
+            await asyncio.sleep(0.01)
+    sweeping.cancel()
+    assert not file.exists()
+    assert SPEAKER not in caplog.text
 
 
 def test_a_list_that_cannot_be_written_costs_nobody_his_captions_and_is_told(translate, in_folder, data):  # noqa: F811
