@@ -34,7 +34,7 @@ class Conversation:
 
     folder: Path
     began: float  # on the clock
-    starts: dict[str, float] = field(default_factory=dict)  # by name, in the conversation's time
+    starts: dict[str, float] = field(default_factory=dict)  # by session, in the conversation's time
 
 
 class Recording:
@@ -95,7 +95,7 @@ class Track:
             for sink in self._open or await self._opened():
                 await sink.put(later)
         except (TranslateLiveError, OSError) as error:
-            LOG.warning("session %s is recorded no more: %s", self._id, error)
+            LOG.warning("session %s is recorded no more: %s", self._id, type(error).__name__)  # the message names the room
             await self.close()
             for seat in self._seat.room.seats.values():
                 if seat.ears is not None:
@@ -110,10 +110,11 @@ class Track:
             await SinkQueue(sink).finish(CLOSE_S)  # one that hangs is left behind
 
     def _place(self, now: float, own_s: float, *, again: bool) -> None:
-        """Find the participant's second 0 by the first audio; who came back has the one they had."""
+        """Find the participant's second 0 by the first audio; who resumes a session has the one of that."""
         if self._start_s is None:
             starts, here = self._conversation.starts, now - self._conversation.began - own_s
-            self._start_s = starts[self.name] = starts.get(self.name, here) if again else here
+            known = starts.get(self._seat.resuming, here) if again else here
+            self._start_s = starts[self._id] = min(known, here)  # whatever a client says, nobody is heard in the future
 
     async def _list(self, event: Event) -> None:
         """Put the files on the list before they are made: what cannot be erased is not recorded."""

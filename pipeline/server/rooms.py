@@ -52,6 +52,7 @@ class Seat:
     room: Room
     name: str
     session: str = ""  # id, by which a lost one comes back
+    resuming: str = ""  # id of the lost one that comes back
     asked: Asked | None = None
     ears: Ears | None = None
     changed: Callable[[], None] = lambda: None
@@ -116,7 +117,7 @@ class Rooms:
             raise Refusal(409, "name_taken", f"{name!r} is in the room already", param="as")
         if taken is not None:
             self._leave(found, taken)
-        seat = Seat(found, name)
+        seat = Seat(found, name, resuming=resuming)
         found.seats[name] = seat
         try:
             if len(found.seats) > MOST:

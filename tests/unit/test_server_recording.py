@@ -7,7 +7,9 @@ import base64
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import soundfile
 from starlette.applications import Starlette
@@ -18,12 +20,14 @@ from benchmarks.spoken_numbers import SLOT_S, numbers_in
 from pipeline.cli import main
 from pipeline.engine import Engine
 from pipeline.errors import DeviceError
+from pipeline.events import AudioChunk
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import load_profile
 from pipeline.server.access import Key
-from pipeline.server.room_recording import Recording
+from pipeline.server.room_recording import Recording, Track
 from pipeline.server.room_routes import room_routes
+from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.personal_data import PersonalData
@@ -341,3 +345,61 @@ async def test_who_vanishes_leaves_a_whole_recording(tmp_path):
     said = said_in(file_of(tmp_path, ana, ".wav"))
     assert said == list(range(len(said)))
     assert len(said) >= 8
+
+
+class Conversing:
+    """A room whose participants are heard for a second each, at moments of a clock that the test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_s = 1000.0
+        self._recording, self._room = Recording(folder / "rec", Sharing()), Room("tea", load_profile("cpu"))
+
+    def now(self) -> float:
+        return self.now_s
+
+    def track(self, session: str, resuming: str = "") -> Track:
+        seat = self._room.seats["Ana"] = Seat(self._room, "Ana", resuming=resuming)
+        return self._recording.track(seat, session, Key("k"), self)
+
+    async def heard(self, session: str, start_ms: int, resuming: str = "") -> None:
+        track, began = self.track(session, resuming), self.now_s
+        sink = track.sink(SimpleNamespace(clock_time=lambda moment: began + moment), start_ms, "en")
+        for tenth in range(10):
+            await sink.put(AudioChunk(np.full(2400, 0.1, np.float32), 24_000, tenth / 10))
+        await track.close()
+        self.now_s += 1
+
+
+def sounds_from(folder: Path, session: str) -> float:
+    """At which second of a file there is the first sound."""
+    (path,) = (folder / "rec").glob(f"*/{session}.wav")
+    samples, rate = soundfile.read(path)
+    return float(np.argmax(np.abs(samples) > 0.05)) / rate
+
+
+async def test_nobody_is_recorded_in_the_future_whatever_time_a_client_says(tmp_path):
+    room = Conversing(tmp_path)
+    await room.heard("sess_a", 0)
+    room.now_s += 9
+    await room.heard("sess_b", 2_000_000, resuming="sess_a")
+    assert sounds_from(tmp_path, "sess_b") == pytest.approx(10, abs=0.01)
+
+
+async def test_who_resumes_lies_where_they_were_and_one_who_was_alone_before_where_it_is_now(tmp_path):
+    room = Conversing(tmp_path)
+    room.track("sess_first")
+    room.now_s += 5
+    await room.heard("sess_a", 0)
+    room.now_s += 54
+    await room.heard("sess_b", 500, resuming="sess_a")  # what was lost is sent again
+    assert sounds_from(tmp_path, "sess_b") == pytest.approx(5.5, abs=0.01)
+    room.now_s += 39
+    await room.heard("sess_c", 20_000)  # nobody needed the first 20 s of another who has the name
+    assert sounds_from(tmp_path, "sess_c") == pytest.approx(100, abs=0.01)
+
+
+async def test_the_log_of_a_recording_that_fails_does_not_name_the_room(tmp_path, caplog):
+    (tmp_path / "rec").write_text("a file where the folder would be")
+    await Conversing(tmp_path).heard("sess_a", 0)
+    assert "sess_a" in caplog.text
+    assert "tea" not in caplog.text
