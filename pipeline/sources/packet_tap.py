@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 256 * 2**20  # that wait: half a minute of what a broadcaster sends, many times over
 MOST_EARLY = 1000  # packets before the first that is heard
+AHEAD_S = 5.0  # further than that no packet lies before one that came later
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,8 @@ class PacketTap:
     """The packets of the picture and of the sound that is heard, from the thread that reads them to the one that copies.
 
     `begin` is called for each container that is opened, and `place` when its beginning's stream time is known. What nobody
-    takes is bounded by ``most_bytes``: then the newest packets are dropped, up to the next key frame, and counted.
+    takes is bounded by ``most_bytes``: then the newest packets are dropped, up to the next key frame, and counted. That
+    timestamps jumped is known only by the sound that is decoded: packets that came between are then placed again.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -43,6 +46,8 @@ class PacketTap:
         self.dropped = 0
         self._most_bytes = most_bytes
         self._waiting: deque[CodedPacket] = deque()
+        self._lock = threading.Lock()  # of those that wait
+        self._shift_s: float | None = None  # of the last packet
         self._early: list[tuple[Packet, str, float]] = []
         self._bytes = 0  # that were added; those that were taken are counted apart, since that is another thread
         self._taken_bytes = 0
@@ -56,7 +61,7 @@ class PacketTap:
         chosen: dict[str, Stream] = {"audio": heard} | ({"video": picture} if picture else {})
         self._kinds = {stream.index: kind for kind, stream in chosen.items()}
         self.templates = {kind: template for kind, one in chosen.items() if (template := _kept_template(one)) is not None}
-        self._begin_s = None
+        self._begin_s = self._shift_s = None
         self._early.clear()
         return [picture] if picture else []
 
@@ -81,22 +86,34 @@ class PacketTap:
     def take_until(self, moment_s: float) -> list[CodedPacket]:
         """Take the packets up to the first that is not before a moment."""
         taken = []
-        while self._waiting and self._waiting[0].at_s < moment_s:
-            taken.append(self._waiting.popleft())
-            self._taken_bytes += taken[-1].packet.size
+        with self._lock:
+            while self._waiting and self._waiting[0].at_s < moment_s:
+                taken.append(self._waiting.popleft())
+                self._taken_bytes += taken[-1].packet.size
         return taken
 
     def _place(self, packet: Packet, kind: str, shift_s: float) -> None:
         stamp = packet.pts if packet.dts is None else packet.dts
-        if kind == "video":
-            full = self._bytes - self._taken_bytes > self._most_bytes
-            self._skips = full or (self._skips and not packet.is_keyframe)
+        if self._bytes - self._taken_bytes > self._most_bytes:
+            self._skips = True
+        elif packet.is_keyframe and (kind == "video" or "video" not in self.templates):
+            self._skips = False
         if stamp is None or self._skips:
             self.dropped += 1
             return
         self._bytes += packet.size
         at_s = float(stamp * packet.time_base) + shift_s
-        self._waiting.append(CodedPacket(packet, kind, at_s, shift_s, self.templates[kind]))
+        with self._lock:
+            if self._shift_s not in {None, shift_s}:
+                self._place_again(at_s, shift_s)
+            self._shift_s = shift_s
+            self._waiting.append(CodedPacket(packet, kind, at_s, shift_s, self.templates[kind]))
+
+    def _place_again(self, at_s: float, shift_s: float) -> None:
+        """Shift packets of this container, which would hold up all that come, so that they lie before the next."""
+        for number, one in enumerate(self._waiting):
+            if one.at_s > at_s + AHEAD_S and one.template is self.templates[one.kind]:
+                self._waiting[number] = replace(one, at_s=one.at_s + shift_s - one.shift_s, shift_s=shift_s)
 
 
 def described(template: Stream) -> tuple[Any, ...]:

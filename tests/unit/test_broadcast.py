@@ -1,5 +1,6 @@
 """A dubbed live broadcast, read again by decoding what was sent or written."""
 
+import io
 import json
 import math
 import re
@@ -24,7 +25,9 @@ from pipeline.sinks.live_stream import LEAD_S, LiveStream, check_picture
 from pipeline.sinks.live_writer import GIVE_UP_S, HlsFolder, RtmpServer
 from pipeline.sinks.rtmp import RtmpConnection, named
 from pipeline.sources.files import AudioFile
+from pipeline.sources.media import Media
 from pipeline.sources.packet_tap import PacketTap
+from tests.encoded_sound import encoded
 from tests.unit.test_cli_translate import SCRIPTED
 from tests.unit.test_film import RATE, SOUND, STARTS_S, noise, said, unit
 
@@ -379,6 +382,54 @@ def test_a_tap_that_nobody_takes_from_is_bounded_and_goes_on_with_a_key_frame(ta
     assert first[0].at_s == pytest.approx(5.0, abs=0.1)
     (again, *_) = tap.take_until(math.inf)
     assert again.packet.is_keyframe
+
+
+def test_sound_alone_that_nobody_takes_is_bounded_too():
+    tap = PacketTap(most_bytes=10_000)
+    with av.open(io.BytesIO(encoded("adts", "aac"))) as sound:
+        tap.begin(sound, sound.streams.audio[0])
+        tap.place(0.0)
+        packets = [packet for packet in sound.demux() if packet.size]
+        for packet in packets[:-1]:
+            tap.add(packet, 0.0)
+        taken = tap.take_until(math.inf)
+        tap.add(packets[-1], 0.0)
+    assert 10_000 < sum(one.packet.size for one in taken) < 12_000
+    assert tap.dropped == len(packets) - 1 - len(taken)
+    assert [one.packet for one in tap.take_until(math.inf)] == packets[-1:]
+
+
+def in_transport_stream(film: Path, start_s: float) -> bytes:
+    file = io.BytesIO()
+    with av.open(str(film)) as source, av.open(file, "w", format="mpegts", options={"mpegts_copyts": "1"}) as out:
+        streams = [out.add_stream_from_template(one) for one in source.streams]
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                packet.pts += round(start_s / packet.time_base)
+                packet.dts += round(start_s / packet.time_base)
+                out.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("jump_s", [40.0, 3600.0])
+def test_timestamps_that_jump_hold_up_no_packet(talk, jump_s):
+    length_s, tap, heard_s, taken = 16.0, PacketTap(), 0.0, []
+    data = in_transport_stream(talk, 20.0) + in_transport_stream(talk, 20.0 + length_s + jump_s)
+    with av.open(io.BytesIO(data)) as stream:
+        media = Media("talk", stream, leap_s=10.0, tap=tap)
+        for samples in media.decoded():
+            tap.place(0.0)
+            heard_s += len(samples) / media.sample_rate
+            taken += tap.take_until(heard_s - 1.0)
+            if heard_s > 3.0:
+                assert taken[-1].at_s > heard_s - 1.5
+    assert any("timestamps jump" in notice.message for notice in media.notices)
+    taken += tap.take_until(math.inf)
+    pictures = [one for one in taken if one.kind == "video"]
+    assert len(pictures) == 2 * len(picture_packets(talk))
+    assert all(one.at_s < heard_s + 1.0 for one in taken)
+    assert [one.at_s for one in pictures] == sorted(one.at_s for one in pictures)
 
 
 def test_a_connection_that_is_refused_or_never_answered_is_an_error_that_hides_the_key():
