@@ -63,6 +63,7 @@ class Connection:
         self._memory.changed = self._renew
         self._sessions = Sessions(dialect, self._writer, service, key, self._tasks, seat=seat, memory=self._memory)
         self._seat = seat
+        self._extended = False  # the client has been told what its extension begins with
         self._mistakes = 0
         self._heard_from = False
         self._lost = True  # unless the client says that it goes
@@ -83,6 +84,7 @@ class Connection:
         LOG.info("session %s begins key=%s", self._dialect.id, self._key.id)
         try:
             self._writer.put(self._dialect.created())
+            self._begin_extension()  # of a client whose secret asks for it
             async with self._tasks as tasks:
                 sessions = self._sessions
                 for work in (self._write, self._read, self._watch, sessions.follow_others, sessions.end_unheard):
@@ -192,10 +194,16 @@ class Connection:
         self._writer.put(self._dialect.updated())
         for note in (*change.notes, *map(Note, request.notices)):
             self._note(note)
-        if asked.extensions and not before.extensions:
-            self._renew()
-            if self._seat is not None and self._service.recording is not None:
-                self._extra("recording", recording=True)
+        self._begin_extension()
+
+    def _begin_extension(self) -> None:
+        """Tell, once, a client that wants the extension of the first token and of a recording."""
+        if self._extended or not self._dialect.asked.extensions:
+            return
+        self._extended = True
+        self._renew()
+        if self._seat is not None and self._service.recording is not None:
+            self._extra("recording", recording=True)
 
     def _ask_key(self) -> None:
         if not self._key_asked:
@@ -223,7 +231,9 @@ class Connection:
         try:
             found = await fetched_hints(named, self._key, self._dialect.id)
             asked = self._dialect.asked
-            if named in {"", asked.hints_url}:
+            if not named:  # of too many the client's own stay
+                self._change(Change(replace(asked, hints=with_hints(found, asked.hints))))
+            elif asked.hints_url == named:
                 self._change(Change(replace(asked, hints=with_hints(asked.hints, found))))
         except Rejected as error:
             self._writer.put(self._dialect.failed(error))

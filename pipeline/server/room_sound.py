@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -72,13 +72,16 @@ class RoomSink:
 
     delivery: Delivery = "client"
 
-    def __init__(self, seat: Seat, own: Ears, offset: Offset, names: Mapping[str, str], session: Session) -> None:
+    def __init__(
+        self, seat: Seat, own: Ears, offset: Offset, names: Mapping[str, str], session: Session, *, spoken: Collection[str]
+    ) -> None:
         self._seat = seat
         self._own = own
         self._offset = offset
         self._own_offset = replace(offset, target="")
         self._names = names  # languages as the profile calls them, by what was asked for
         self._session = session
+        self._spoken = spoken  # of the targets
         self._texts: dict[tuple[str, int], str] = {}
         self._group: dict[str, str] = {}  # the text that is being spoken, by target
 
@@ -131,7 +134,7 @@ class RoomSink:
     def _note(self, event: Event) -> None:
         """Keep the text of what is about to be spoken."""
         match event:
-            case ReadingUnit() if event.text:
+            case ReadingUnit() if event.text and event.target in self._spoken:
                 self._texts[event.target, event.number] = event.text
             case Lag():
                 text = self._texts.pop((event.target, event.unit), "")

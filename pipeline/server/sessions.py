@@ -264,7 +264,8 @@ class Sessions:
             sink: Sink = SocketSink(self._writer, lambda event: self._dialect.encode(event, offset), self._dialect.flushed)
         else:
             self._ears.session, self._ears.start_ms = session, offset.start_ms
-            sink = RoomSink(self._seat, self._ears, offset, request.targets_by_name, session)
+            spoken = request.request.spoken_targets
+            sink = RoomSink(self._seat, self._ears, offset, request.targets_by_name, session, spoken=spoken)
         return [SinkQueue(sink), *map(SinkQueue, others)]
 
     async def _end(self, leave: Leave, after: asyncio.Task[None] | None = None) -> None:

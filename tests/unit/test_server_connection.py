@@ -303,3 +303,17 @@ async def test_the_log_holds_no_word_and_no_key(caplog):
         socket.send("session.close")
     assert "session sess_" in caplog.text
     assert not any(word.lower() in caplog.text.lower() for word in ["word1", "nonsense", "rs_"])
+
+
+async def test_of_too_many_hints_those_of_the_key_go_and_the_clients_own_stay(monkeypatch):
+    async def fetched(*_):
+        return ("key1", "key2", "key3")
+
+    monkeypatch.setattr("pipeline.server.connection.fetched_hints", fetched)
+    monkeypatch.setattr("pipeline.server.asked.LONGEST_GLOSSARY", 3)
+    dialect, key = OpenAI("local", Asked("es")), Key("test", hints="https://host/hints")
+    async with engine_of() as engine, connected(make_service(engine), dialect=dialect, key=key) as socket:
+        socket.send("session.update", session={"translate_live": {"extensions": True, "hints": ["mine1", "mine2"]}})
+        await asyncio.sleep(1)
+        socket.send("session.close")
+    assert dialect.asked.hints == ("key3", "mine1", "mine2")

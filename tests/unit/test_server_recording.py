@@ -25,6 +25,9 @@ from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import load_profile
 from pipeline.server.access import Key
+from pipeline.server.asked import Asked
+from pipeline.server.connection import Connection
+from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.room_recording import Recording, Track
 from pipeline.server.room_routes import room_routes
 from pipeline.server.rooms import Room, Seat
@@ -403,3 +406,21 @@ async def test_the_log_of_a_recording_that_fails_does_not_name_the_room(tmp_path
     await Conversing(tmp_path).heard("sess_a", 0)
     assert "sess_a" in caplog.text
     assert "tea" not in caplog.text
+
+
+async def test_a_client_whose_secret_asks_for_the_extension_is_told_and_gets_a_token_once(tmp_path):
+    async with recorded(tmp_path) as rooms:
+        ana, dialect = Person(), OpenAI("local", Asked("en", extensions=True), recorded=True)
+        with rooms.service.rooms.seat(Key("k"), "r", "Ana") as seat:
+            serving = asyncio.create_task(Connection(ana, dialect, rooms.service, Key("k"), seat=seat).serve())
+            await asyncio.sleep(0.01)
+            told = [event["type"] for event in ana.sent]
+            assert told == ["session.created", "translate_live.resume", "translate_live.recording"]
+            ana.wish("en")
+            await leave_one(ana, serving)
+    assert len(ana.of("translate_live.recording")) == len(ana.of("translate_live.resume")) == 1
+
+
+async def leave_one(person: Person, serving: asyncio.Task[None]) -> None:
+    person.send("session.close")
+    await serving

@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 
 from benchmarks.serve_rooms import NUMBERS
 from benchmarks.spoken_numbers import SLOT_S, numbers_in, spoken
+from pipeline.clock import LoopClock
 from pipeline.engine import Engine
-from pipeline.events import Lag, Skipped, SpeechChunk
+from pipeline.events import Lag, ReadingUnit, Skipped, SpeechChunk
 from pipeline.profiles.profile import load_profile
 from pipeline.server.access import Key, Refusal
-from pipeline.server.asked import Asked
+from pipeline.server.asked import Asked, Offset
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
+from pipeline.server.room_sound import Listener, RoomSink
+from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
 from pipeline.server.turns import Turns
+from pipeline.server.writer import Writer
 from tests.scripted import Keep
 from tests.serving import make_service
 from tests.unit.test_server_connection import Socket
@@ -379,3 +383,14 @@ def test_a_speaker_whose_unit_stops_coming_loses_the_turn() -> None:
     turns.take("C", piece, 6.0)
     assert turns.flush("B")
     assert given_ == ["A", "B", "B", "C"]
+
+
+@looptime
+async def test_of_a_language_that_is_only_read_no_text_is_kept_for_loudspeakers() -> None:
+    seat = Seat(Room("r", load_profile("cpu")), "Ana")
+    ears = Listener(OpenAI("local", Asked("en")), Writer(None), LoopClock())
+    sink = RoomSink(seat, ears, Offset(), {}, None, spoken=["es"])
+    for number in range(3):
+        await sink.put(ReadingUnit(number, (), "spoken", "es", 0, 1, 1, "es"))
+        await sink.put(ReadingUnit(number, (), "read", "fr", 0, 1, 1, "fr"))
+    assert set(sink._texts.values()) == {"spoken"}
