@@ -19,7 +19,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from pipeline.clock import LoopClock
 from pipeline.errors import TranslateLiveError
 from pipeline.languages import language_name
 from pipeline.profiles.languages_offered import languages_offered
@@ -149,7 +148,7 @@ async def _connected(
             service.access.spend(grant)
             dialect = dialect_of(service, grant)
             await socket.accept(access.subprotocol(socket))
-            memory = held.enter_context(service.speakers.held(dialect.id, resumed, LoopClock()))
+            memory = held.enter_context(service.speakers.held(dialect.id, resumed))
             await Connection(socket, dialect, service, grant.key, seat=seat, memory=memory).serve()
     except Refusal as refusal:
         service.metrics.refused.labels(refusal.code).inc()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipeline.clock import Clock
 from pipeline.diarizing import SpeakerMemory
 from pipeline.server.signing import Signer
 
@@ -39,21 +38,25 @@ class SpeakerMemories:
     """Speakers of the connections of a process, for those that resume them: as long as their tokens are valid."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[SpeakerMemory, float]] = {}  # by session, and until when after its end
+        self._held: dict[str, SpeakerMemory] = {}  # by session
 
     @contextmanager
-    def held(self, session: str, resumed: Resumed, clock: Clock) -> Iterator[SpeakerMemory]:
+    def held(self, session: str, resumed: Resumed) -> Iterator[SpeakerMemory]:
         """Hold the memory of a connection: that of the one it resumes, of which another process knows only the count."""
-        self._held = {name: (memory, until) for name, (memory, until) in self._held.items() if until > clock.now()}
-        known, _ = self._held.get(resumed.session, (SpeakerMemory(resumed.speakers), 0.0))
-        memory = _without_listener(known)
-        self._held[session] = memory, math.inf
+        memory = _without_listener(self._held.get(resumed.session, SpeakerMemory(resumed.speakers)))
+        self._held[session] = memory
         try:
             yield memory
         finally:
             del self._held[session]
             if memory.count or memory.names:
-                self._held[session] = _without_listener(memory), clock.now() + VALID_S
+                kept = self._held[session] = _without_listener(memory)
+                asyncio.get_running_loop().call_later(VALID_S, self._forget, session, kept)
+
+    def _forget(self, session: str, memory: SpeakerMemory) -> None:
+        """Drop a memory whose time is over, unless the session has another by now."""
+        if self._held.get(session) is memory:
+            del self._held[session]
 
 
 def _without_listener(memory: SpeakerMemory) -> SpeakerMemory:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from pipeline.clock import LoopClock
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
@@ -57,7 +56,7 @@ async def listening(service, token: str = ""):
     socket, dialect = Room(), OpenAI("local", Asked("es"))
     resumed = resumed_session(service.access.signer, token, KEY.id)
     async with asyncio.TaskGroup() as tasks:
-        with service.speakers.held(dialect.id, resumed, LoopClock()) as memory:
+        with service.speakers.held(dialect.id, resumed) as memory:
             serving = tasks.create_task(Connection(socket, dialect, service, KEY, memory=memory).serve())
             socket.wish()
             yield socket
@@ -109,18 +108,20 @@ async def test_a_change_of_wishes_in_mid_talk_keeps_the_numbers_and_another_talk
 
 
 async def test_voices_are_forgotten_when_no_token_can_bring_them_back():
-    clock, memories = LoopClock(), SpeakerMemories()
-    with memories.held("sess_1", Resumed(), clock) as memory:
+    memories = SpeakerMemories()
+    with memories.held("sess_1", Resumed()) as memory:
         memory.voices.append("a voice")
-        with memories.held("sess_2", Resumed("sess_1", 1), clock) as resumed:  # the loss was not yet seen here
+        with memories.held("sess_2", Resumed("sess_1", 1)) as resumed:  # the loss was not yet seen here
             assert resumed.voices is memory.voices
     await asyncio.sleep(VALID_S - 1)
-    with memories.held("sess_3", Resumed("sess_2", 1), clock) as resumed:
+    with memories.held("sess_3", Resumed("sess_2", 1)) as resumed:
         assert resumed.voices is memory.voices
     await asyncio.sleep(VALID_S + 1)
-    with memories.held("sess_4", Resumed("sess_3", 1), clock) as late:
+    with memories.held("sess_4", Resumed("sess_3", 1)) as late:
         assert (late.voices, late.count) == ([], 1)
     assert set(memories._held) == {"sess_4"}
+    await asyncio.sleep(VALID_S + 1)
+    assert not memories._held, "also where nobody connects any more"
 
 
 @pytest.mark.parametrize("people", [(), (0, 1)])
