@@ -44,7 +44,7 @@ class Destination(Protocol):
         """Begin a stream."""
 
     def leave(self) -> None:
-        """Let go of what `check` opened, if no stream was begun."""
+        """Let go of all that is still held at the end; may wait for a server."""
 
 
 class RtmpServer:
@@ -67,7 +67,7 @@ class RtmpServer:
         return FlvStream(connection, added, templates)
 
     def leave(self) -> None:
-        """Hang up."""
+        """Hang up, if no stream was begun."""
         if self._ready is not None:
             self._ready.close()
 
@@ -130,6 +130,7 @@ class LiveWriter:
         self._retry_at_s, self._retry_s = -math.inf, RETRY_S
         self._dropped_s = 0.0
         self._ended = False
+        self._finishing = threading.Event()
         self._done: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
 
@@ -145,20 +146,19 @@ class LiveWriter:
             self._dropped_s += piece.end_s - piece.start_s
 
     def finish(self, done: Callable[[], None]) -> None:
-        """Write what is queued and the end, then call ``done`` from the thread; at once where nothing was written."""
-        if not self._thread.ident:
-            self._destination.leave()
-            done()
-            return
+        """Write what is queued and the end, then call ``done`` from the thread."""
         self._done = done
         if self._ended:
             done()
-        with suppress(queue.Full):  # it is stuck, and will not come to the end
+        self._finishing.set()
+        with suppress(queue.Full):  # it does not wait for a piece, and asks when it has written them
             self._pieces.put_nowait(None)
+        if not self._thread.ident:
+            self._thread.start()
 
     def _run(self) -> None:
         try:
-            while (piece := self._pieces.get()) is not None:
+            while not (self._finishing.is_set() and self._pieces.empty()) and (piece := self._pieces.get()) is not None:
                 self._write(piece)
             if self._stream is not None:
                 self._close(self._stream)
@@ -166,6 +166,7 @@ class LiveWriter:
             self.error = error
             if self._stream is not None:
                 self._stream.abandon()
+        self._destination.leave()
         self.lost_s += self._dropped_s
         self._ended = True
         self._done()

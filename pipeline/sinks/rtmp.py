@@ -28,7 +28,8 @@ SCHEMES = ("rtmp", "rtmps")
 def named(address: str) -> str:
     """Give an address without the key of the stream, which is the end of its path."""
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{parts.path.strip('/').partition('/')[0]}/…"
+    first, _, key = parts.path.strip("/").partition("/")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{first + '/' if key else ''}…"
 
 
 class RtmpConnection:
@@ -49,8 +50,11 @@ class RtmpConnection:
         assert self._relay.stdin is not None
         self._pipe = self._relay.stdin.fileno()
         os.set_blocking(self._pipe, False)
-        self.write(f"{address}\n".encode())
-        answer = self._answer(connect_s)
+        try:
+            self.write(f"{address}\n".encode())
+            answer = self._answer(connect_s)
+        except OSError as error:  # it ended before it read the address
+            answer = str(error)
         if answer != rtmp_relay.CONNECTED:
             self._lost = True
             self.close()
@@ -105,9 +109,13 @@ class FlvStream(LiveStream):
         import av  # noqa: PLC0415
 
         options = {"max_interleave_delta": "1000000", "flvflags": "no_duration_filesize", "flush_packets": "1"}
-        out = av.open(cast(io.RawIOBase, connection), "w", format="flv", options=options)
-        super().__init__(out, Added(added.speech[:1]), templates)
         self._connection = connection
+        try:
+            out = av.open(cast(io.RawIOBase, connection), "w", format="flv", options=options)
+            super().__init__(out, Added(added.speech[:1]), templates)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Write the end, and close the connection."""

@@ -7,6 +7,8 @@ import re
 import resource
 import signal
 import socket
+import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +22,10 @@ from benchmarks.rtmp_receiver import rtmp_server
 from pipeline.cli import main
 from pipeline.errors import BadInput, DeviceError, NetworkError
 from pipeline.events import AudioChunk, Fault, Transcript, Word
+from pipeline.sinks import rtmp_relay
 from pipeline.sinks.broadcast import Broadcast
-from pipeline.sinks.live_stream import LEAD_S, LiveStream, check_picture
-from pipeline.sinks.live_writer import GIVE_UP_S, HlsFolder, RtmpServer
+from pipeline.sinks.live_stream import LEAD_S, Added, LiveStream, check_picture
+from pipeline.sinks.live_writer import GIVE_UP_S, MOST_PIECES, HlsFolder, LiveWriter, Piece, RtmpServer
 from pipeline.sinks.rtmp import RtmpConnection, named
 from pipeline.sources.files import AudioFile
 from pipeline.sources.media import Media
@@ -76,6 +79,8 @@ class ScriptedServer:
 
     name, kind, retries = "rtmp://host/live/…", "flv", True
 
+    left = 0
+
     def __init__(self, breaks_s=(), refusals=0):
         self.breaks_s, self.refusals = list(breaks_s), refusals
         self.streams: list[Told] = []
@@ -91,7 +96,7 @@ class ScriptedServer:
         return self.streams[-1]
 
     def leave(self):
-        pass
+        self.left += 1
 
 
 async def broadcast(
@@ -342,6 +347,39 @@ async def test_a_full_disk_ends_the_broadcast_with_an_error_and_its_beginning_ca
         signal.signal(signal.SIGXFSZ, before)
 
 
+def test_the_end_of_a_broadcast_whose_queue_is_full_is_written():
+    gate, done = threading.Event(), threading.Event()
+
+    class Stuck(ScriptedServer):
+        def open(self, added, templates):
+            gate.wait()
+            return super().open(added, templates)
+
+    server = Stuck()
+    writer = LiveWriter(server, Added(("es",)), None)
+    for number in range(MOST_PIECES + 10):
+        writer.put(Piece(number * 0.1, (number + 1) * 0.1, (number + 1) * 0.1))
+    writer.finish(done.set)
+    gate.set()
+    assert done.wait(30)
+    assert server.streams[0].closed
+    assert server.left == 1
+
+
+async def test_a_server_is_left_by_the_thread_where_its_first_stream_cannot_be_or_nothing_was_heard():
+    server, threads = ScriptedServer(), []
+    server.leave = lambda: threads.append(threading.current_thread().name)
+    await Broadcast(server, None, targets=["es"], spoken=["es"]).close()
+
+    def refused(added, templates):
+        raise BadInput("cannot be held")
+
+    server.open = refused
+    with pytest.raises(BadInput, match="cannot be held"):
+        await broadcast([np.zeros(RATE, np.float32)], server, starts=())
+    assert threads == ["broadcast", "broadcast"]
+
+
 @pytest.mark.parametrize("retries", [True, False])
 async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_out_and_told(talk, tmp_path, retries):
     other = tmp_path / "other.mp4"
@@ -443,6 +481,22 @@ def test_a_connection_that_is_refused_or_never_answered_is_an_error_that_hides_t
     with pytest.raises(NetworkError, match="refused"):
         RtmpConnection(f"rtmp://127.0.0.1:{port}/live/secret")  # nobody listens there any more
     assert named("rtmps://ana:word@host:443/app/secret?x=1") == "rtmps://host:443/app/…"
+    assert named("rtmp://host/secret") == named("rtmp://host//secret/") == "rtmp://host/…"
+
+
+def test_a_relay_that_ends_before_it_reads_the_address_is_no_connection(tmp_path, monkeypatch):
+    program, begun = tmp_path / "relay.py", subprocess.Popen
+    program.write_text("print('no such codec')")
+
+    def ended(*arguments, **options):
+        process = begun(*arguments, **options)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(rtmp_relay, "__file__", str(program))
+    monkeypatch.setattr(subprocess, "Popen", ended)
+    with pytest.raises(NetworkError, match="takes no stream: no such codec"):
+        RtmpConnection("rtmp://host/live/secret")
 
 
 @pytest.fixture
