@@ -100,9 +100,16 @@ class Timeline:
 
     def take(self) -> Iterator[Samples]:
         """Give the samples that are final by now, in blocks of at most `BLOCK_S`."""
-        heard = self._original.end if self._gain else self._heard_end
-        known = min(heard, self._speech.end)
-        return self._blocks(max(known, max(heard, self._speech.end) - self._patience))
+        return self._blocks(self._known())
+
+    def skip(self) -> int:
+        """Pass over the silence before what comes next, and give its samples: as in a file of one who came hours later."""
+        silent = min((self._known(), *(start for start, _ in self._pieces))) - self._taken
+        if silent <= round(BLOCK_S * self.sample_rate):
+            return 0
+        self._taken += silent
+        self._speech.earliest = self._original.earliest = self._taken
+        return silent
 
     def until(self, moment_s: float) -> Iterator[Samples]:
         """Give the samples before a moment, up to which the caller knows all speech, as far as the original was heard."""
@@ -114,6 +121,12 @@ class Timeline:
         self._pieces += self._speech.finish()
         self._add_original(self._original.finish())
         return self._blocks(max(self._heard_end, self._speech.end, self._original.end))
+
+    def _known(self) -> int:
+        """Return up to which sample nothing changes any more."""
+        heard = self._original.end if self._gain else self._heard_end
+        known = min(heard, self._speech.end)
+        return max(known, max(heard, self._speech.end) - self._patience)
 
     def _add_original(self, pieces: list[Piece]) -> None:
         self._pieces += [(start, np.float32(self._gain) * samples) for start, samples in pieces]

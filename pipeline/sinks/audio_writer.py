@@ -15,6 +15,7 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _UPDATE_HEADER_AUTO = 0x1061  # SFC_SET_UPDATE_HEADER_AUTO of sndfile.h: the header is right after every write
 _SYSTEM_ERROR = 2  # SF_ERR_SYSTEM of sndfile.h: the system said why, and it is not passed on
 WAV_LIMIT_BYTES = 2**32 - 2**20  # RIFF counts bytes in 32 bits
+SILENCE = 2**18  # samples that are written at once
 
 
 def sound_format(path: Path) -> str:
@@ -56,13 +57,23 @@ class AudioWriter:
         """Append float32 samples [n]; what is outside of -1..1 is clipped."""
         import soundfile  # noqa: PLC0415
 
-        if self._wav and self._bytes + 2 * len(samples) > WAV_LIMIT_BYTES:
-            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold", hint="a .flac file")
+        self._check_room(len(samples))
         try:
             self._file.write(np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16))
         except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
             raise cannot_go_on(self.path, getattr(error, "strerror", None) or reason_by_space(self.path)) from error
         self._bytes += 2 * len(samples)
+
+    def silence(self, samples: int) -> None:
+        """Append silence; in a WAV, before what follows, it takes no room on most disks. Raises as `write`."""
+        if not self._wav:
+            for first in range(0, samples, SILENCE):
+                self.write(np.zeros(min(SILENCE, samples - first), np.float32))
+            return
+        self._check_room(samples)
+        self.write(np.zeros(1, np.float32))  # libsndfile passes over nothing in an empty file
+        self._file.seek(samples - 1, os.SEEK_CUR)
+        self._bytes += 2 * (samples - 1)
 
     def close(self) -> None:
         """Finish the file; idempotent."""
@@ -70,6 +81,10 @@ class AudioWriter:
             self._file.close()
         finally:
             self._release()
+
+    def _check_room(self, samples: int) -> None:
+        if self._wav and self._bytes + 2 * samples > WAV_LIMIT_BYTES:
+            raise DeviceError(f"{self.path} has reached the 4 GB that a WAV file can hold", hint="a .flac file")
 
     def _release(self) -> None:
         """Let others write the file."""

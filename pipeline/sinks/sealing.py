@@ -33,6 +33,7 @@ KEY_BYTES, SALT_BYTES = 32, 16
 MAGIC = b"TLSEAL1\n"
 SUFFIX = ".sealed"
 _LENGTH = struct.Struct(">I")
+_SILENCE = struct.Struct(">BQ")  # 0, samples: an odd number of bytes, which sound has never
 
 
 def store_key() -> bytes | None:
@@ -118,6 +119,10 @@ class SealedAudio:
         pcm = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
         self._file.add(self._sealed.frame(pcm))
 
+    def silence(self, samples: int) -> None:
+        """Append silence, as one number in a frame: sound has an even number of bytes."""
+        self._file.add(self._sealed.frame(_SILENCE.pack(0, samples)))
+
     def close(self) -> None:
         """Finish the file; idempotent."""
         self._file.close()
@@ -172,6 +177,11 @@ def unsealed_audio(file: Path, out: Path) -> float:
     writer, count = AudioWriter(out, about["rate"], about["comment"], private=True), 0
     try:
         for pcm in pieces:
+            if len(pcm) == _SILENCE.size:
+                _, silent = _SILENCE.unpack(pcm)
+                writer.silence(silent)
+                count += silent
+                continue
             samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32767)
             writer.write(samples)
             count += len(samples)

@@ -59,7 +59,8 @@ class SpeechFile:
                 self._timeline.hear(event)
             case _:
                 return
-        await self._write(self._timeline.take())
+        silent = self._timeline.skip()
+        await self._write(self._timeline.take(), silent)
 
     async def close(self) -> None:
         """Write the rest, finish the file and end the thread."""
@@ -71,10 +72,12 @@ class SpeechFile:
             finally:
                 self._lane.close()
 
-    async def _write(self, blocks: Iterator[Samples]) -> None:
+    async def _write(self, blocks: Iterator[Samples], silent: int = 0) -> None:
         if self._failed:
             return
         try:
+            if silent:
+                await self._lane.run(self._writer.silence, silent)
             for block in blocks:
                 await self._lane.run(self._writer.write, block)
         except DeviceError:

@@ -126,3 +126,13 @@ def test_the_limiter_leaves_what_fits_and_bends_the_rest():
     loud = np.linspace(-2, 2, 401, dtype=np.float32)
     assert np.abs(limited(loud)).max() <= 1
     assert (np.diff(limited(loud)) >= 0).all()
+
+
+def test_silence_that_is_passed_over_is_as_long_as_if_it_were_given():
+    timeline = Timeline(RATE_HZ, original=1.0, patience_s=0)
+    timeline.hear(heard(3600.0, 1000))
+    assert timeline.skip() == 3600 * RATE_HZ
+    assert np.concatenate([*timeline.take(), *timeline.finish()]).tolist() == pytest.approx([0.5] * RATE_HZ, abs=1e-3)
+    assert timeline.skip() == 0
+    timeline.hear(heard(3601.5, 1000))
+    assert timeline.skip() == 0, "a short one is given"

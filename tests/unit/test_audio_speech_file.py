@@ -199,3 +199,16 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DeviceError, match="File exists; try: another name"):
         SessionRecording(tmp_path / "file")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+async def test_long_silence_before_what_is_heard_is_in_the_file_without_being_written_by_the_second(tmp_path, suffix):
+    path = tmp_path / f"talk{suffix}"
+    file = SpeechFile(path, RATE_HZ, original=1.0, patience_s=0)
+    await file.put(heard(100.0))
+    await file.put(heard(200.0))
+    await file.close()
+    samples, _ = soundfile.read(path)
+    assert len(samples) == 201 * RATE_HZ
+    loud = np.abs(samples) > 0.1
+    assert [int(loud[second * RATE_HZ + RATE_HZ // 2]) for second in (0, 99, 100, 101, 199, 200)] == [0, 0, 1, 0, 0, 1]
