@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from pipeline.clock import Clock
 from pipeline.contracts import Delivery, Sink
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk, Event, ReadingUnit, Transcript
+from pipeline.lane import Lane
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.server.access import Key
 from pipeline.server.rooms import Room, Seat
@@ -75,6 +76,7 @@ class Track:
         self._ledger = LedgerSink(Ledger(), kept)
         self._start_s: float | None = None  # the participant's own second 0, in the conversation's time
         self._open: list[Sink] = []  # of sound and captions
+        self._opened = False
         self._ended = False
 
     def sink(self, session: Session, start_ms: int, target: str) -> TrackSink:
@@ -92,7 +94,7 @@ class Track:
                 return
             await self._list(event)
             later = _later(event, self._start_s + start_s)
-            for sink in self._open or await self._opened():
+            for sink in self._open if self._opened else await self._files():
                 await sink.put(later)
         except (TranslateLiveError, OSError) as error:
             LOG.warning("session %s is recorded no more: %s", self._id, type(error).__name__)  # the message names the room
@@ -106,8 +108,7 @@ class Track:
         if self._ended:
             return
         self._ended = True
-        for sink in (*self._open, self._ledger):
-            await SinkQueue(sink).finish(CLOSE_S)  # one that hangs is left behind
+        await _finish([*self._open, self._ledger])
 
     def _place(self, now: float, own_s: float, *, again: bool) -> None:
         """Find the participant's second 0 by the first audio; who resumes a session has the one of that."""
@@ -122,14 +123,49 @@ class Track:
         if self._ledger.notices:
             raise cannot_write(self._sound, OSError(0, "its files could not be found again to be erased"))
 
-    async def _opened(self) -> list[Sink]:
-        """Make the files."""
+    async def _files(self) -> list[Sink]:
+        """Make the files on a thread; those of a track that has ended meanwhile are closed."""
+        lane = Lane("room captions")
+        try:
+            await lane.run(self._make, lane)
+        finally:
+            if not self._opened:
+                lane.close()
+            if self._ended:
+                await _finish(self._open)
+        return [] if self._ended else self._open
+
+    def _make(self, lane: Lane) -> None:
         self._conversation.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sound = SpeechFile(self._sound, original=1.0, patience_s=0, comment=COMMENT, private=True, key=self._key)
-        self._open.append(sound)
+        self._open.append(SpeechFile(self._sound, original=1.0, patience_s=0, comment=COMMENT, private=True, key=self._key))
         captions = Captions(self._captions, "both", private=True, key=self._key)
-        self._open.append(self._sharing.redacting(captions))
-        return self._open
+        self._open.append(self._sharing.redacting(CaptionsOnThread(captions, lane)))
+        self._opened = True
+
+
+class CaptionsOnThread:
+    """A `Sink` of captions, for whose disk only their thread waits."""
+
+    def __init__(self, captions: Captions, lane: Lane) -> None:
+        self._captions = captions
+        self._lane = lane
+
+    async def put(self, event: Event) -> None:
+        """Write the cues that the event makes final."""
+        await self._lane.run(self._captions.take, event)
+
+    async def close(self) -> None:
+        """Write the last cue, and end the thread."""
+        try:
+            await self._lane.run(self._captions.finish)
+        finally:
+            self._lane.close()
+
+
+async def _finish(sinks: Iterable[Sink]) -> None:
+    """Close sinks; one that hangs is left behind."""
+    for sink in sinks:
+        await SinkQueue(sink).finish(CLOSE_S)
 
 
 class TrackSink:

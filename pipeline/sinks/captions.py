@@ -82,6 +82,14 @@ class Captions:
 
     async def put(self, event: Event) -> None:
         """Write the cues that the event makes final; raises `DeviceError` if the file takes no more."""
+        self.take(event)
+
+    async def close(self) -> None:
+        """Write the last cue."""
+        self.finish()
+
+    def take(self, event: Event) -> None:
+        """Do as `put`, on any thread."""
         if isinstance(event, Transcript):
             self._write(self._layout.heard(event.heard_s))
         elif self._speech:
@@ -89,8 +97,8 @@ class Captions:
         elif isinstance(event, ReadingUnit) and self._target in {"", event.target}:
             self._add([event])
 
-    async def close(self) -> None:
-        """Write the last cue."""
+    def finish(self) -> None:
+        """Do as `close`, on any thread."""
         try:
             self._add(self._speech.finish() if self._speech else [])
             self._write(self._layout.finish())

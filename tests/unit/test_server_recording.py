@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,8 @@ from benchmarks.spoken_numbers import SLOT_S, numbers_in
 from pipeline.cli import main
 from pipeline.engine import Engine
 from pipeline.errors import DeviceError
-from pipeline.events import AudioChunk
+from pipeline.events import AudioChunk, ReadingUnit
+from pipeline.lane import Lane
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import load_profile
@@ -34,8 +37,9 @@ from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
 from pipeline.sinks.audio_writer import AudioWriter
 from pipeline.sinks.personal_data import PersonalData
-from pipeline.sinks.sealing import KEY, MAGIC
+from pipeline.sinks.sealing import KEY, MAGIC, SealedAudio, unsealed_audio
 from pipeline.sinks.sharing import Sharing
+from pipeline.sinks.writing import RecordFile, check_file
 from tests.serving import make_service
 from tests.unit.test_privacy import all_bytes
 from tests.unit.test_server_rooms import Hall, Person, leave
@@ -64,6 +68,7 @@ async def inline(call, *arguments):
 def data(monkeypatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("TRANSLATE_LIVE_DATA", str(tmp_path / "data"))
     monkeypatch.setattr("pipeline.sinks.speech_file.Lane", InlineLane)
+    monkeypatch.setattr("pipeline.server.room_recording.Lane", InlineLane)
     monkeypatch.setattr("pipeline.privacy.ledger.asyncio.to_thread", inline)
     return tmp_path
 
@@ -424,3 +429,96 @@ async def test_a_client_whose_secret_asks_for_the_extension_is_told_and_gets_a_t
 async def leave_one(person: Person, serving: asyncio.Task[None]) -> None:
     person.send("session.close")
     await serving
+
+
+@pytest.mark.looptime(False)
+async def test_only_threads_wait_for_the_disk(tmp_path, monkeypatch):
+    calls: set[tuple[str, int]] = set()
+
+    def noted(kind: type, name: str) -> None:
+        call = getattr(kind, name)
+
+        def with_note(self, *arguments, **options):
+            if not (kind is Path and "data" in self.parts):  # where the list is, which the test makes without a thread
+                calls.add((f"{kind.__name__}.{name}", threading.get_ident()))
+            return call(self, *arguments, **options)
+
+        monkeypatch.setattr(kind, name, with_note)
+
+    monkeypatch.setattr("pipeline.sinks.speech_file.Lane", Lane)
+    monkeypatch.setattr("pipeline.server.room_recording.Lane", Lane)
+    for kind, name in (
+        (Path, "mkdir"),
+        (AudioWriter, "__init__"),
+        (AudioWriter, "write"),
+        (AudioWriter, "close"),
+        (RecordFile, "__init__"),
+        (RecordFile, "add"),
+        (RecordFile, "close"),
+    ):
+        noted(kind, name)
+    before = threading.active_count()
+    track = Conversing(tmp_path).track("sess_a")
+    sink = track.sink(SimpleNamespace(clock_time=lambda moment: 1000 + moment), 0, "en")
+    await sink.put(AudioChunk(np.zeros(24_000, np.float32), 24_000, 0.0))
+    await sink.put(ReadingUnit(0, (), "hola", "en", 0.0, 1.0, 1.0, "en"))
+    await track.close()
+    assert "hola" in next((tmp_path / "rec").glob("*/*.vtt")).read_text()
+    assert len({name for name, _ in calls}) == 7
+    assert threading.get_ident() not in {thread for _, thread in calls}
+    assert threading.active_count() == before
+
+
+async def test_files_that_a_slow_disk_makes_when_the_track_has_ended_are_closed(tmp_path, monkeypatch):
+    freed = asyncio.Event()
+
+    class Slow(InlineLane):
+        async def run(self, call, *arguments):
+            await freed.wait()
+            return call(*arguments)
+
+    monkeypatch.setattr("pipeline.server.room_recording.Lane", Slow)
+    track = Conversing(tmp_path).track("sess_a")
+    sink = track.sink(SimpleNamespace(clock_time=lambda moment: 1000 + moment), 0, "en")
+    putting = asyncio.create_task(sink.put(AudioChunk(np.zeros(2400, np.float32), 24_000, 0.0)))
+    await asyncio.sleep(1)
+    await track.close()
+    freed.set()
+    await putting
+    for suffix in (".wav", ".vtt"):
+        (path,) = (tmp_path / "rec").glob(f"*/sess_a{suffix}")
+        check_file(path)  # nobody writes it
+
+
+@pytest.mark.parametrize("key", [None, bytes(range(32))])
+async def test_the_hours_before_a_late_comer_cost_nothing(tmp_path, monkeypatch, key):
+    if key is not None:
+        pytest.importorskip("cryptography")
+        monkeypatch.setenv(KEY, base64.b64encode(key).decode())
+    written = Counter()
+    for kind in (AudioWriter, SealedAudio):
+        monkeypatch.setattr(kind, "write", counted(kind.write, written))
+    room = Conversing(tmp_path)
+    await room.heard("sess_a", 0)
+    room.now_s += 4 * 3600 - 1
+    await room.heard("sess_b", 0)
+    assert written.total() < 50
+    path = next((tmp_path / "rec").glob("*/sess_b.wav*"))
+    if key is not None:
+        assert path.stat().st_size < 100_000
+        assert unsealed_audio(path, tmp_path / "open.wav") == pytest.approx(4 * 3600 + 1)
+        path = tmp_path / "open.wav"
+    with soundfile.SoundFile(path) as opened:
+        assert len(opened) == 24_000 * (4 * 3600 + 1)
+        opened.seek(24_000 * 4 * 3600 - 2400)
+        sound = opened.read(4800)
+    assert np.abs(sound[:2300]).max() == 0
+    assert np.abs(sound[2500:]).min() > 0.05
+
+
+def counted(call, counts: Counter):
+    def counting(self, *arguments):
+        counts[type(self)] += 1
+        call(self, *arguments)
+
+    return counting
