@@ -122,7 +122,8 @@ class Speech:
         decided = plan([self._as_waiting(unit) for unit in ready], start - held_s, self._options)
         await self._skip(self._take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
         taken = self._take(_of_one_voice(self._units.waiting()[: decided.take]))
-        self._pauses.learn(start - held_s - taken[0].item.end)
+        if decided.rate < self._options.max_rate:  # else it is later than usual
+            self._pauses.learn(start - held_s - taken[0].item.end)
         group = [stamped.item for stamped in taken]
         speech_s = sum(self._length.estimate_s(unit.text) for unit in group)
         time = len(ready) == decided.skip + len(taken) and has_time(group, speech_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -220,3 +221,17 @@ async def test_a_fast_run_keeps_pauses_and_rates_as_a_live_one() -> None:
         for keep in [await interpreted(script(1.5, pause_s=0.8), OPTIONS, 0.075, live) for live in (True, False)]
     ]
     assert plans[0] == plans[1]
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_pauses_do_not_slow_the_way_out_of_a_backlog() -> None:
+    """One word takes long to say; what follows is hurried, and nothing of that becomes the usual lag."""
+    spoken = script(slow=1.0, sentence=5, pause_s=0.7)
+    spoken[100] = replace(spoken[100], text=" " + "w" * 120)
+    kept, closed = [
+        lags_s(await interpreted(spoken, PaceOptions(follow_speaker=False, max_pause_s=most), 0.065)) for most in (0.5, 0.0)
+    ]
+    stall = max(range(len(closed)), key=closed.__getitem__)
+    after = [one - other for one, other in zip(kept[stall:], closed[stall:], strict=True)]
+    assert closed[stall] > 4
+    assert sum(after) < 0.2
