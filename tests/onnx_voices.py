@@ -1,6 +1,7 @@
 """Voice models without weights: graphs with the inputs of Kokoro and Piper that beep for each token."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from models.tts.kokoro_graph import DURATIONS, FRAMES, SOURCE, STYLE
+from models.tts.piper_voices import piper_voices
 
 SAMPLES_A_TOKEN = 600
 
@@ -104,6 +106,19 @@ def _write_in_parts(file: Path):
         constants.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
     constants.append(helper.make_tensor("one_zero", TensorProto.FLOAT, [1, 1, 1], [0.0]))
     _save(file, nodes, inputs, constants, opset=18)
+
+
+def take_for_whole(monkeypatch, folder: Path):
+    """Let the table state, for the voices that are in a folder, the sizes that their files have now."""
+
+    def sized(file):
+        path = folder / file.name
+        return replace(file, size=path.stat().st_size) if path.exists() else file
+
+    known = {
+        name: replace(voice, files=(sized(voice.files[0]), sized(voice.files[1]))) for name, voice in piper_voices().items()
+    }
+    monkeypatch.setattr("models.tts.piper.piper_voices", lambda: known)
 
 
 def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_000, speakers=0):

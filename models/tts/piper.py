@@ -158,9 +158,14 @@ class Piper:
         return graph, graph.with_name(f"{graph.name}.json")
 
     def _lacks(self, name: str) -> list[Missing]:
-        """List the files of a voice that are not there."""
-        files = [file for file in self._files(name) if not file.is_file()]
+        """List the files of a voice that are not there; one of the table of another size is damaged."""
         fetched = not self._own and not self.folder
+        sizes = [file.size for file in piper_voices()[name].files] if fetched and name in piper_voices() else (None, None)
+        files = [
+            file
+            for file, size in zip(self._files(name), sizes, strict=True)
+            if not file.is_file() or (size is not None and length(file) != size)
+        ]
         key = "" if self.model else f" for the language {piper_voices()[name].language}"
         fix = f"{FETCH_MODELS}{key}" if fetched else OWN_FILE
         return [Missing(f"the model file {file}", fix, fetchable=fetched) for file in files]

@@ -15,7 +15,7 @@ from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.events import ReadingUnit
 from pipeline.profiles.profile import load_profile
-from tests.onnx_voices import kokoro_folder, write_kokoro, write_piper
+from tests.onnx_voices import kokoro_folder, take_for_whole, write_kokoro, write_piper
 from tests.weights import models_folder
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -30,6 +30,7 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     write_piper(tmp_path / "piper" / f"{GERMAN}.onnx", espeak_voice="de", speakers=236)
     write_piper(tmp_path / "piper" / f"{NORMAN}.onnx", espeak_voice="en-us")
+    take_for_whole(monkeypatch, tmp_path / "piper")
     return tmp_path / "piper"
 
 
@@ -168,13 +169,27 @@ async def test_a_voice_without_what_stands_beside_it_counts_as_not_here(kept):
             pass
 
 
-async def test_a_file_of_another_kind_is_told_and_the_other_voices_speak_on(kept):
+def test_a_damaged_voice_of_the_table_counts_as_not_here_and_is_fetched_anew(kept, monkeypatch):
+    asked = []
+    monkeypatch.setattr("models.fetch.fetch", lambda name, progress, wanted, source: asked.append(wanted))
+    (kept / f"{GERMAN}.onnx").write_bytes((kept / f"{GERMAN}.onnx").read_bytes()[:-1])
+    (lack,) = Piper().missing_for("de")
+    assert (lack.what.endswith(f"{GERMAN}.onnx"), lack.fetchable) == (True, True)
+    assert Piper().presets() == [NORMAN]
+    Piper().fetch(FetchOptions(("en",), ("de",)), lambda what, share: None)
+    assert asked == [["de"]]
+    assert Piper(folder=str(kept)).missing_for("de") == [], "in a folder of one's own files may be others"
+
+
+async def test_a_file_of_another_kind_is_told_and_the_other_voices_speak_on(kept, monkeypatch):
     write_kokoro(kept / f"{GERMAN}.onnx")
+    take_for_whole(monkeypatch, kept)
     async with Piper().load() as synthesizer:
         with pytest.raises(ModelError, match="is no Piper: its inputs are"):
             await said(synthesizer, "de", "guten Tag")
         assert len(sound(await said(synthesizer, "en", "good morning")))
         write_piper(kept / f"{GERMAN}.onnx", espeak_voice="de")
+        take_for_whole(monkeypatch, kept)
         assert len(sound(await said(synthesizer, "de", "guten Tag"))), "the file was mended meanwhile"
 
 

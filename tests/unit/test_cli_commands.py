@@ -25,7 +25,7 @@ from pipeline.doctor import Finding, _spoken
 from pipeline.errors import FETCH_MODELS, DeviceError
 from pipeline.events import SpeechChunk
 from pipeline.profiles.profile import profile_names
-from tests.onnx_voices import write_piper
+from tests.onnx_voices import take_for_whole, write_piper
 from tests.scripted_backends import FetchedVoice, Scripted
 from tests.unit.test_cli_translate import SCRIPTED
 
@@ -440,6 +440,7 @@ def test_doctor_tells_which_voices_are_here_and_what_memory_they_take(config, ca
     write_piper(tmp_path / "models" / "piper" / "de_DE-mls-medium.onnx")
     with (tmp_path / "models" / "piper" / "de_DE-mls-medium.onnx").open("ab") as file:
         file.truncate(80_000_000)
+    take_for_whole(monkeypatch, tmp_path / "models" / "piper")
     config.write_text(json.dumps(SCRIPTED | {"second_synthesizer": {"use": "models.tts.piper:Piper"}}))
     assert doctor(config) == 0
     said = " ".join(capsys.readouterr().out.split())

@@ -15,7 +15,7 @@ from pipeline.profiles.profile import profiles_folder
 from pipeline.sinks.speaker import Speaker
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.store import VoiceStore
-from tests.onnx_voices import write_piper
+from tests.onnx_voices import take_for_whole, write_piper
 from tests.scripted_voices import PRESET
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
@@ -259,6 +259,7 @@ def test_voices_that_come_by_language_are_listed_where_they_are_here(voices, pro
     profile.write_text(json.dumps(PROFILE | {"third_synthesizer": {"use": "models.tts.piper:Piper"}}))
     assert voices("list")[1].endswith("\npresets of profile cpu, Piper: none is here\n")
     write_piper(tmp_path / "piper" / "de_DE-mls-medium.onnx")
+    take_for_whole(monkeypatch, tmp_path / "piper")
     assert voices("list")[1].endswith("\npresets of profile cpu, Piper: de_DE-mls-medium\n")
 
 
