@@ -26,7 +26,7 @@ from pipeline.speech_facts import SpeechFacts
 RATE_HZ = 22_050  # of a unit without sound; otherwise what the program's WAV header says
 CHUNK_S = 0.1
 NAMES = {"cmn": "zh", "nb": "no"}  # eSpeak's name of a language: the usual one
-
+UNREAD = {"hak", "ja", "zh"}  # read as "Chinese letter" or as pinyin in English, mostly: shown text serves better
 
 VARIANTS = ("f2", "m3", "f4", "m7", "f5", "m1")
 """Of a voice, for several speakers."""
@@ -51,8 +51,8 @@ class Espeak:
         return [] if found else [Missing(f"the program {self.program}", INSTALL)]
 
     def languages(self) -> frozenset[str]:
-        """The languages of its voices, without their regions; none where the program is missing."""
-        return frozenset(NAMES.get(base, base) for base in (code.partition("-")[0] for code in self._voices()))
+        """The languages of its voices that it can read, without their regions; none where the program is missing."""
+        return frozenset(NAMES.get(base, base) for base in (code.partition("-")[0] for code in self._voices())) - UNREAD
 
     def presets(self) -> Collection[str]:
         """The voices by their language codes; each can have a variant, as ``es+f3``."""
@@ -98,7 +98,7 @@ class Espeak:
                 raise BadInput(f"eSpeak has no voice {voice.name!r}; {nearest(voice.name, voices)}")
             return voice.name
         code = {usual: own for own, usual in NAMES.items()}.get(language, language)
-        if code not in voices and language not in self.languages():
+        if language.partition("-")[0] in UNREAD or (code not in voices and language not in self.languages()):
             raise Refused(f"eSpeak does not speak {language!r}; {nearest(language, self.languages())}")
         return code
 
