@@ -162,7 +162,7 @@ def _speech(
         check_same_voice(backends.synthesizer)
     others = {} if request.voice is None or same else other_presets(request.voice, profile, spoken_as, voices)
     own_voice = request.voice is not None and not same and not others
-    voice = chosen_voice(request.voice, profile, voices) if own_voice and request.voice is not None else None
+    voice = chosen_voice(request.voice, profile, voices, spoken_as) if own_voice and request.voice is not None else None
     speech = []
     for target, called in spoken_as.items():
         if target in others:
@@ -170,7 +170,12 @@ def _speech(
             continue
         chosen = voice is not None and "synthesizer" in backends.speaking(target)
         stage = "synthesizer" if chosen else backends.synthesizer_for(target) or "synthesizer"
-        if stage != "synthesizer":
+        if others:
+            who = type(backends.synthesizers[stage]).__name__
+            language = f"{language_name(target)} ({target})"
+            notices.append(f"the voice {request.voice!r} does not speak {language}: {who} will, in its own voice")
+            one = ResolvedSpeech(target, stage, called)
+        elif stage != "synthesizer":
             cloned = same and _clones(backends.synthesizers[stage])
             notices.append(_instead(profile, target, stage, cloned=cloned))
             one = ResolvedSpeech(target, stage, called, None, cloned)
@@ -187,9 +192,12 @@ def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
     backends = profile.backends
     own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
     how = "too" if cloned else "in its own voice"
-    said = f"{own} does not speak {language_name(target)} ({target}): {other} will, {how}"
     better = next(iter(backends.speaking(target)), stage)
+    fix = fix_for(backends.voice_missing(better, target), profile.name)
+    if better == "synthesizer":
+        model = f"{own}'s model for {language_name(target)} ({target})"
+        return f"{model} is not on this machine: {other} will speak it, {how}; to bring that model: {fix}"
+    said = f"{own} does not speak {language_name(target)} ({target}): {other} will, {how}"
     if better == stage:
         return said
-    fix = fix_for(backends.voice_missing(better, target), profile.name)
     return f"{said}, for that of {type(backends.synthesizers[better]).__name__} is not on this machine: {fix}"

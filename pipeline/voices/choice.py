@@ -44,10 +44,11 @@ def model_of(profile: Profile) -> str:
     return f"{profile.stages['synthesizer'].use} {model}".strip()
 
 
-def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
+def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterable[str] = ()) -> ChosenVoice:
     """Find the voice of that name: an enrolled one, else a preset of the profile's synthesizer.
 
-    Raises `BadInput` with the nearest names for an unknown voice, and for one that only another model can speak with.
+    Raises `BadInput` with the nearest names for an unknown voice, for one that only another model can speak with, and for
+    a preset of another synthesizer of the profile, which speaks none of the ``targets`` as `other_presets` found.
     """
     model = model_of(profile)
     if store.has(name):
@@ -57,6 +58,10 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore) -> ChosenVoice:
         return ChosenVoice(record.name, model, store, record)
     known = knows_voices(profile.backends.synthesizer)
     if known is not None and not known.has_preset(name):
+        languages = " or ".join(targets)
+        others = (knows_voices(one) for one in profile.backends.synthesizers.values())
+        if languages and any(other is not None and other.has_preset(name) for other in others):
+            raise BadInput(f"the voice {name!r} does not speak {languages}", hint="another voice", code="unknown_preset")
         raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
 

@@ -7,15 +7,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.contracts import Sink, Synthesizer, Voice
+from pipeline.contracts import Sink, Synthesizer, SynthesizerBackend, Voice
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
-from pipeline.languages import language_name
+from pipeline.languages import known_code, language_name
 from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.stages.speak import whole
-from pipeline.voices.choice import ChosenVoice, chosen_voice
+from pipeline.voices.choice import ChosenVoice, chosen_voice, other_presets
 from pipeline.voices.consent import preview_sentence
 from pipeline.voices.store import VoiceStore
 
@@ -33,10 +33,17 @@ class Preview:
 
 async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None:
     """Speak it; raises `BadInput` for an unknown voice or language, and `ModelError` or `DeviceError` where it fails."""
-    chosen = chosen_voice(request.name, profile, store)
-    backend = profile.backends.synthesizer
-    require(profile.name, backend.missing())
-    language = _language(request, chosen, backend.languages())
+    wanted = [request.language] if request.language is not None else sorted(profile.backends.spoken())
+    others = other_presets(request.name, profile, wanted, store)
+    if others:
+        target, (stage, chosen) = next(iter(others.items()))
+        backend = profile.backends.synthesizers[stage]
+        language = known_code(target, backend.languages())
+    else:
+        targets = [] if request.language is None else [request.language]
+        chosen, backend = chosen_voice(request.name, profile, store, targets), profile.backends.synthesizer
+        require(profile.name, backend.missing())
+        language = _language(request, chosen, backend)
     text = preview_sentence(language) if request.text is None else request.text
     if text is None:
         raise BadInput(f"there is no sentence to say in {language_name(language)} yet", hint="a text to say")
@@ -61,11 +68,13 @@ async def _say(text: str, synthesizer: Synthesizer, voice: Voice, language: str,
             spoken_s += chunk.duration
 
 
-def _language(request: Preview, chosen: ChosenVoice, spoken: frozenset[str]) -> str:
+def _language(request: Preview, chosen: ChosenVoice, backend: SynthesizerBackend) -> str:
     """Choose the language asked for, else the voice's, else English, else any; raises `BadInput` if it is not spoken."""
+    spoken = backend.languages()
     own = chosen.record.language if chosen.record else "en"
     if request.language is None:
         return next((language for language in (own, "en", *sorted(spoken)) if language in spoken), own)
     if request.language not in spoken:
-        raise BadInput(f"this profile does not speak {request.language!r}; it speaks {', '.join(sorted(spoken))}")
+        known = ", ".join(sorted(spoken))
+        raise BadInput(f"{type(backend).__name__} does not speak {request.language!r}; it speaks {known}")
     return request.language

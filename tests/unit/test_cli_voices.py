@@ -261,6 +261,13 @@ def test_voices_that_come_by_language_are_listed_where_they_are_here(voices, pro
     write_piper(tmp_path / "piper" / "de_DE-mls-medium.onnx")
     take_for_whole(monkeypatch, tmp_path / "piper")
     assert voices("list")[1].endswith("\npresets of profile cpu, Piper: de_DE-mls-medium\n")
+    for words in ((), ("--to", "de")):
+        said = tmp_path / f"said{len(words)}.wav"
+        assert voices("preview", "de_DE-mls-medium", *words, "--out", said)[0] == 0
+        assert np.abs(soundfile.read(said)[0]).max() > 0.05
+    code, _, err = voices("preview", "de_DE-mls-medium", "--to", "es", "--out", tmp_path / "none.wav")
+    assert (code, "the voice 'de_DE-mls-medium' does not speak es" in err) == (2, True)
+    assert "Cloner does not speak 'fr'; it speaks en, es" in voices("preview", "vivian", "--to", "fr")[2]
 
 
 def test_a_broken_voice_does_not_hide_the_others(add, voices, store):

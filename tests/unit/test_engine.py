@@ -271,6 +271,12 @@ def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path)
     assert chosen("anna") == {"es": ("synthesizer", None), "de": ("second_synthesizer", "anna")}
     with pytest.raises(BadInput, match="no voice 'ana'"):
         chosen("ana")
+    with pytest.raises(BadInput, match="the voice 'anna' does not speak es"):
+        resolve(SessionRequest(targets=("es",), spoken="es", voice="anna"), scripted, VoiceStore(tmp_path))
+    both = SessionRequest(targets=("es", "de"), spoken=("es", "de"), voice="anna")
+    assert resolve(both, scripted, VoiceStore(tmp_path)).notices == (
+        "the voice 'anna' does not speak Spanish (es): Presets will, in its own voice",
+    )
 
     class Lacking(Presets):
         """The same, whose own voice for Spanish is not here."""
@@ -280,6 +286,9 @@ def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path)
 
     scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=Lacking())
     assert chosen("maria")["es"] == ("synthesizer", "maria"), "who names a voice that is here gets it"
+    (notice,) = resolve(SessionRequest(targets=("es",), spoken="es"), scripted, VoiceStore(tmp_path)).notices
+    said = "Lacking's model for Spanish (es) is not on this machine: Bundle will speak it, in its own voice; "
+    assert worded(notice) == f"{said}to bring that model: translate-live pull scripted"
 
 
 @dataclass(frozen=True, slots=True)
