@@ -135,7 +135,8 @@ def _others(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
 def memory(profile: Profile) -> Finding:
     """Tell what memory each voice model that is here takes once it is used; those of other languages only then."""
     found = [one.memory() for one in profile.backends.synthesizers.values() if isinstance(one, TakesMemory)]
-    rows = tuple(f"{gigabytes(size)}  {what}" for part in found for what, size in part.items())
+    sizes = {what: size for part in found for what, size in part.items()}  # a model may be of two stages
+    rows = tuple(f"{gigabytes(size)}  {what}" for what, size in sizes.items())
     detail = "of each voice model that is here, once it spoke" if rows else "no voice model is here"
     return Finding("memory", True, detail, needed=False, rows=rows)
 

@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
         profiles = [profile]
     elif arguments.profile != "auto" or arguments.config or arguments.assignments:
-        raise BadInput("--all is about the profiles as they are", hint="translate-live languages --all")
+        table = f"{' --spoken' if arguments.spoken else ''}{' --json' if arguments.json else ''}"
+        raise BadInput("--all is about the profiles as they are", hint=f"translate-live languages --all{table}")
     else:
         profiles = [load_profile(name) for name in profile_names()]
         why = f"profiles {', '.join(profile.name for profile in profiles)}"

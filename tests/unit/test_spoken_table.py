@@ -127,6 +127,12 @@ def test_json_is_of_the_spoken_table_only(capsys):
     assert "--spoken --json" in capsys.readouterr().err
 
 
+def test_the_advice_keeps_the_table_that_was_asked_for(capsys):
+    for words in ([], ["--spoken"], ["--spoken", "--json"]):
+        assert main(["languages", *words, "--all", "--profile", "cpu"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == " ".join(["try: translate-live languages --all", *words])
+
+
 def test_a_synthesizer_that_does_not_describe_itself_is_listed_with_an_unknown_license(capsys):
     words = [
         "synthesizer.use=tests.scripted_backends:ScriptedVoice",
