@@ -108,6 +108,19 @@ def hub_folder(model: str, last: str) -> Path | None:
     return found[-1] if found else None
 
 
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub's library from logging each failed try at length: its error is worded by `not_fetched`."""
+    from huggingface_hub.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
 def fetch_snapshot(model: str, files: Sequence[str], progress: Progress) -> None:
     """Download the ``files`` (patterns) of a model from the hub; raises typed errors as `not_fetched` words them."""
     from huggingface_hub import snapshot_download
@@ -115,7 +128,8 @@ def fetch_snapshot(model: str, files: Sequence[str], progress: Progress) -> None
 
     progress(f"downloading {model}", 0.0)
     try:
-        snapshot_download(model, allow_patterns=list(files))
+        with _quiet_hub():
+            snapshot_download(model, allow_patterns=list(files))
     except (HfHubHTTPError, OSError) as error:
         raise not_fetched(model, error, ANOTHER_DISK) from error
     progress(f"downloaded {model}", 1.0)
@@ -141,7 +155,8 @@ class HubFile:
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
         try:
-            hf_hub_download(self.repository, self.path, revision=self.revision)
+            with _quiet_hub():
+                hf_hub_download(self.repository, self.path, revision=self.revision)
         except GatedRepoError as error:
             raise gated(self.repository) from error
         except (HfHubHTTPError, OSError) as error:

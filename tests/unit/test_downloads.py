@@ -1,13 +1,14 @@
 """Why a model could not be fetched: one line of what the system said, not of what libraries wrapped around it."""
 
 import errno
+import logging
 import os
 import shutil
 
 import pytest
 
 from models.asr.whisper.model_files import _Watch
-from models.downloads import ANOTHER_DISK, folder_size, not_fetched
+from models.downloads import ANOTHER_DISK, HubFile, fetch_snapshot, folder_size, not_fetched
 from pipeline.errors import BadInput, ModelError, NetworkError
 
 
@@ -39,6 +40,22 @@ def test_the_innermost_reason_is_told(error):
     told = not_fetched("team/tiny", error, ANOTHER_DISK)
     assert isinstance(told, NetworkError)
     assert f"{told}".startswith("the download of team/tiny failed: Connection refused; try: the same command again")
+
+
+def test_the_hubs_library_does_not_log_each_failed_try(monkeypatch):
+    logger, heard = logging.getLogger("huggingface_hub.utils._http"), []
+
+    def refused(*_, **__):
+        heard.append(logger.isEnabledFor(logging.WARNING))
+        raise LOST
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refused)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refused)
+    before = logger.getEffectiveLevel()
+    for fetch in (lambda: fetch_snapshot("team/tiny", ["*"], lambda *_: None), HubFile("team/tiny", "a", "main").fetch):
+        with pytest.raises(NetworkError, match="Connection refused; "):
+            fetch()
+    assert (heard, logger.getEffectiveLevel()) == ([False, False], before)
 
 
 def test_a_full_disk_is_no_fault_of_the_connection():
