@@ -188,6 +188,57 @@ def test_what_a_stuttering_word_stands_for_is_what_was_heard_there_before():
     assert [word.text for word in committer.plausible(loop, window, bare=True)] == [" an"]
 
 
+def at(start, step_s, *texts, length_s=None):
+    """Words of one token each, ``step_s`` after each other."""
+    length_s = step_s if length_s is None else length_s
+    return [HeardWord(text, start + n * step_s, start + n * step_s + length_s, 0.9, (n,)) for n, text in enumerate(texts)]
+
+
+SEE_YOU = at(1.4, 0.2, " See", " you", " tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("heard", "before", "completed"),
+    [
+        ([*at(1.4, 0.2, " See"), *at(1.6, 0.01, *[" See"] * 20)], SEE_YOU, [" See", " you", " tomorrow"]),
+        ([*at(1.4, 0.2, " See"), *at(1.6, 0.01, *[" See"] * 20)], [], [" See"]),
+        ([*at(1.4, 0.2, " See"), *at(1.6, 0.01, *[" See"] * 20)], at(1.4, 0.2, *[" See"] * 4), [" See"]),
+        (
+            [*at(1.4, 0.2, " I", " see"), *at(1.8, 0.01, *[" see"] * 20)],
+            at(1.4, 0.2, " I", *[" see"] * 4),
+            [" I", " see"],
+        ),
+        ([*at(1.4, 0.2, " See"), *at(1.58, 0.01, *[" See"] * 20)], at(1.49, 0.2, " See", " you"), [" See", " you"]),
+        ([*SEE_YOU[:1], *at(1.6, 0.0, " you", " See", " you")], SEE_YOU, [" See", " you", " tomorrow"]),
+        ([*SEE_YOU, *at(2.0, 0.0, " See", " you", " tomorrow")], SEE_YOU, [" See", " you", " tomorrow"]),
+        ([*SEE_YOU[:1], *at(1.6, 0.0, " you", " See", " you")], [], [" See"]),
+        (at(1.4, 0.1, *[" no"] * 14), SEE_YOU, [" no"] * 14),
+    ],
+)
+def test_what_lies_under_a_loop_or_words_without_length_is_what_was_heard_there_before(heard, before, completed):
+    committer = Committer("hybrid", CommitOptions())
+    words = committer.plausible(Hypothesis(tuple(heard), "en"), window_of("#" * 60), bare=True, before=before)
+    assert [word.text for word in words] == completed
+
+
+@pytest.mark.parametrize("stuck", [0, 2])
+def test_a_decoder_that_loops_when_speech_stops_loses_no_word_of_it(stuck):
+    """Whisper base, at the end of a short sentence after half a second of silence: "See See See See"."""
+    script = [ScriptedWord(n, 0.5 + 0.3 * n, 0.8 + 0.3 * n) for n in range(4)]
+
+    class Looping(ScriptedEngine):
+        def _decode(self, job):
+            heard = super()._decode(job)
+            if job.end < script[-1].end + 0.25 or len(heard.words) <= stuck:
+                return heard
+            last = heard.words[stuck]
+            again = (replace(last, start=last.end, end=last.end) for _ in range(20))
+            return replace(heard, words=(*heard.words[: stuck + 1], *again))
+
+    heard = listen(open_stream(StreamOptions()), Looping(script, PERFECT), render(script, 3.5), repeat(4800))
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+
+
 def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
     """After a forced word the decoder may go on with a mark or with the rest of that word."""
     window = window_of("#" * 60)

@@ -10,14 +10,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import Literal
 
 from models.asr.whisper.hallucination_filter import (
     is_echo,
     is_invented,
     is_real,
+    is_said_already,
     loop_begin,
     squeezed_begin,
     stutter_begin,
@@ -153,7 +155,8 @@ class Committer:
         """The words that were said after those that led the decoder, less what was invented.
 
         None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
-        What a word that is itself a loop stands for is taken from the tentative words ``before``.
+        What a loop, words without length or a word that is itself a loop stand for is taken from the tentative words
+        ``before``.
         """
         heard = hypothesis.words
         # Before any filter: copies that lie in silence would be dropped, and the first of them believed.
@@ -166,8 +169,9 @@ class Committer:
             heard = (*heard[:stuttered], *(word for word in before if word.start >= said_s - SAME_PLACE_S))
             kept = None
         if kept is not None and not is_real(heard[kept:]):
-            heard = heard[:kept]
-        heard = heard[: squeezed_begin(heard)]
+            heard = _completed(heard, kept, before, {word.text for word in heard[kept:]})
+        if (squeezed := squeezed_begin(heard)) < len(heard):
+            heard = _completed(heard, squeezed, before)
         words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
         if hypothesis.language not in UNSPACED:
             words = whole_words(words)
@@ -194,6 +198,19 @@ class Committer:
         """Count the words that are old enough to be taken when the policy has committed none for too long."""
         old = [word.end <= window.end - STALLED_AFTER_S for word in words]
         return old.index(False) if False in old else len(old)
+
+
+def _completed(
+    heard: Sequence[HeardWord], count: int, before: Sequence[HeardWord], looped: Collection[str] = ()
+) -> tuple[HeardWord, ...]:
+    """Keep ``count`` words, and go on with those of ``before`` that lie where the rest was heard.
+
+    None is said twice, nor are words that are all ``looped``: then the loop had begun in the hypothesis before.
+    """
+    kept, said_s = heard[:count], heard[count].start
+    late = (word for word in before if (word.start + word.end) / 2 >= said_s)
+    rest = tuple(dropwhile(lambda word: is_said_already(word, kept), late))
+    return (*kept, *rest) if any(word.text not in looped for word in rest) else tuple(kept)
 
 
 def _trimmed(word: HeardWord, window: Window) -> HeardWord:
