@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.errors import NetworkError
+from pipeline.errors import BadInput, NetworkError
 from pipeline.events import Fault, Notice, Samples
 from pipeline.sinks.cues import Cue
 from pipeline.sinks.hls import HlsStream
 from pipeline.sinks.live_stream import Added, LiveStream, held
 from pipeline.sinks.rtmp import FlvStream, RtmpConnection, named
-from pipeline.sinks.writing import cannot_go_on, cannot_write, check_folder, reason_of
+from pipeline.sinks.writing import Claim, cannot_go_on, cannot_write, check_folder, reason_of
 from pipeline.sources.packet_tap import CodedPacket, PacketTap, described
 
 if TYPE_CHECKING:
@@ -80,21 +80,37 @@ class HlsFolder:
     def __init__(self, path: Path, window_s: float | None) -> None:
         self.name = str(path)
         self._path, self._window_s = path, window_s
+        self._claim: Claim | None = None
 
     def check(self) -> None:
-        """Look if there can be a folder."""
+        """Look if there can be a folder, and if the playlist is no other session's."""
+        if "%" in self.name:  # FFmpeg puts numbers there
+            raise BadInput(f"{self.name}: HLS cannot be written where a name has a %", hint="another name")
         check_folder(self._path.parent)
+        if self._path.parent.is_dir():
+            self._take()
+            self.leave()
 
     def open(self, added: Added, templates: Mapping[str, Stream]) -> LiveStream:
         """Make the folder, and begin a stream in it."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._take()
             return HlsStream(self._path, added, templates, self._window_s)
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
     def leave(self) -> None:
-        """Do nothing: no folder was made."""
+        """Give the playlist back."""
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+
+    def _take(self) -> None:
+        try:
+            self._claim = Claim(self._path)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

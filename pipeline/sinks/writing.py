@@ -7,6 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.contracts import Sink
@@ -52,6 +53,32 @@ def _claim(path: Path, descriptor: int) -> None:
         raise DeviceError(f"another session is writing {path}", hint=hint) from error
     except OSError:
         return
+
+
+class Claim:
+    """A path that others replace while it is written, taken for one session by a lock file beside it until `release`.
+
+    Raises `DeviceError` if another session has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = path.with_name(f".{path.name}.lock")
+        while True:
+            self._descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                _claim(path, self._descriptor)
+                if self._lock.exists() and os.path.samestat(self._lock.stat(), os.fstat(self._descriptor)):
+                    return  # else who had it has just removed it
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+            os.close(self._descriptor)
+
+    def release(self) -> None:
+        """Give the path back, without a trace."""
+        with suppress(OSError):  # Windows removes nothing that is open
+            self._lock.unlink()
+        os.close(self._descriptor)
 
 
 def check_file(path: Path) -> None:

@@ -298,6 +298,32 @@ async def test_nothing_that_was_heard_leaves_nothing(tmp_path):
     assert not (tmp_path / "show").exists()
 
 
+async def test_a_playlist_is_one_broadcasts_until_that_ends(tmp_path):
+    def begun():
+        return Broadcast(HlsFolder(path, None), None, targets=["es"], spoken=["es"], delay_s=1.0)
+
+    def settle(sink):
+        while sink._writer._stream is None:
+            time.sleep(0)
+
+    path = tmp_path / "show/live.m3u8"
+    first, second = begun(), begun()
+    for number in range(30):
+        await first.put(AudioChunk(SOUND[: RATE // 10], RATE, number * 0.1))
+    settle(first)
+    with pytest.raises(DeviceError, match="another session is writing .*live.m3u8; try"):
+        begun()
+    with pytest.raises(DeviceError, match="another session is writing"):
+        await broadcast([SOUND], HlsFolder(path, None), starts=())
+    await second.put(AudioChunk(SOUND[: RATE // 10], RATE, 0.0))
+    with pytest.raises(DeviceError, match="another session is writing"):
+        await second.close()
+    await first.close()
+    assert decoded(path).size
+    assert not list(path.parent.glob(".*"))
+    await begun().close()
+
+
 async def test_sound_without_a_picture_is_a_playlist_of_speech(tmp_path):
     source, out = tmp_path / "talk.wav", tmp_path / "live.m3u8"
     with av.open(str(source), "w") as made:
@@ -551,6 +577,8 @@ def test_a_server_that_is_not_there_is_told_before_anything_is_heard(talk, trans
         (("{talk}", "--dvr-window", "5", "--out", "{folder}/live.m3u8"), "20 seconds or more"),
         (("{vp9}", "--out", "rtmp://host/live/secret", "--allow-network"), "RTMP stream cannot hold the vp9 picture"),
         (("{vp8}", "--out", "{folder}/live.m3u8"), "HLS cannot hold the vp8 picture"),
+        (("{talk}", "--out", "{folder}/50%d/live.m3u8"), "where a name has a %"),
+        (("{talk}", "--out", "{folder}/%v.m3u8"), "where a name has a %"),
         (("{talk}", "--no-speech", "--out", "{folder}/live.m3u8"), "leaves nothing to --out"),
     ],
 )
