@@ -25,10 +25,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something a backend needs and this machine lacks, and the command that brings it.
-
-    Where none does, it is not ``fetchable``, and ``fix`` is advice.
-    """
+    """Something a backend needs and this machine lacks, and the command that brings it; advice if not ``fetchable``."""
 
     what: str
     fix: str
@@ -72,10 +69,7 @@ class TranslationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The translation of one request: the whole target text, the prefix included, and the log-probability per token.
-
-    ``notices`` tell what the session should know about it, such as a text that failed the translator's own checks.
-    """
+    """The translation of one request: all its text, prefix included, the log-probability per token, and notices."""
 
     text: str
     score: float = 0.0
