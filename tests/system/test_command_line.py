@@ -190,5 +190,5 @@ def test_the_doctor_finds_this_machine_well():
 
 def test_the_languages_of_the_profile():
     rows = [line.split() for line in run("languages", "--profile", "cpu").stdout.splitlines()]
-    assert ["en", "English", "FasterWhisper", "base", "Bergamot,", "lmt-60-0.6b", "Kokoro,", "Espeak"] in rows
+    assert ["en", "English", "FasterWhisper", "base", "Bergamot,", "lmt-60-0.6b", "Kokoro,", "Piper,", "Espeak"] in rows
     assert ["pt", "Portuguese", "FasterWhisper", "base", "Bergamot,", "lmt-60-0.6b", "Kokoro,", "Espeak"] in rows
