@@ -10,19 +10,24 @@ import pytest
 
 PLAY_AND_LISTEN = """
 import asyncio, threading
+from itertools import pairwise
 import numpy as np
 from pipeline.audio.devices import list_devices, refresh
 from pipeline.sources.microphone import Microphone
 from pipeline.sinks.speaker import Speaker
-from pipeline.events import SpeechChunk
+from pipeline.events import AudioChunk, Gap, SpeechChunk
 
 async def main():
     assert "speaker under test" in [device.name for device in list_devices()]
     speaker, microphone = Speaker("Speaker Under"), Microphone("microphone under")
     await speaker.put(SpeechChunk(0, np.full(24000, 0.5, np.float32), 24000, True))
     chunks = aiter(microphone)
-    first, second = await anext(chunks), await anext(chunks)
-    assert abs(second.start - first.end) < 1e-9
+    heard = [await anext(chunks) for _ in range(20)]  # with notices: ALSA's null device gives whatever memory held
+    audio = [item for item in heard if isinstance(item, AudioChunk)]
+    lost = [item for item in heard if isinstance(item, Gap)]  # a busy machine reads late
+    assert all(any(gap.end == later.start for gap in lost) or abs(later.start - chunk.end) < 1e-9
+               for chunk, later in pairwise(audio))
+    assert len(audio) >= 10
     await chunks.aclose()
     await speaker.close()
     assert threading.active_count() == 1
