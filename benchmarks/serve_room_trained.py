@@ -7,7 +7,6 @@ import asyncio
 import base64
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from statistics import median
@@ -15,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import soxr
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from benchmarks.fed_whole import Transcribe, whole_decoder
-from benchmarks.serve_client import FRAME, ServerProcess
+from benchmarks.serve_client import ServerProcess
+from benchmarks.serve_rooms import take_part
 from benchmarks.spoken_numbers import SENT_HZ
 from models.tts.kokoro import Kokoro
 from pipeline.contracts import Voice
@@ -48,21 +48,9 @@ class Person:
 
     async def talk(self, url: str, begin_s: float, whole_s: float) -> None:
         """Be in the room for so long, in real time, and speak from ``begin_s`` on."""
-        ours = {"extensions": True, "source": self.language}
-        session = {"audio": {"output": {"language": self.language}}, "translate_live": ours}
         before = bytes(2 * round(begin_s * SENT_HZ))
         audio = before + self.audio + bytes(max(0, 2 * round(whole_s * SENT_HZ) - len(before) - len(self.audio)))
-        async with connect(f"{url}&room=trained&as={self.name}", max_size=None, compression=None) as socket:
-            reading = asyncio.create_task(self._read(socket))
-            await socket.send(json.dumps({"type": "session.update", "session": session}))
-            await asyncio.sleep(0.5)  # the other one comes
-            began = time.monotonic()
-            for first in range(0, len(audio), FRAME):
-                await asyncio.sleep(max(0.0, began + (first + FRAME) / 2 / SENT_HZ - time.monotonic()))
-                piece = base64.b64encode(audio[first : first + FRAME]).decode()
-                await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": piece}))
-            await socket.send('{"type": "session.close"}')
-            await reading
+        await take_part(f"{url}&room=trained&as={self.name}", self.language, self.language, audio, self._read)
 
     async def _read(self, socket: ClientConnection) -> None:
         async for text in socket:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -32,6 +33,25 @@ LANGUAGES = ("en", "es")
 SILENCE_S = 6.0  # in which the last words are spoken
 
 
+async def take_part(
+    url: str, source: str, language: str, audio: bytes, read: Callable[[ClientConnection], Coroutine[None, None, None]]
+) -> None:
+    """Send PCM16 to a room in real time, while ``read`` takes its events, and close the session."""
+    ours = {"extensions": True, "source": source}
+    session = {"audio": {"output": {"language": language}}, "translate_live": ours}
+    async with connect(url, max_size=None, compression=None) as socket:
+        reading = asyncio.create_task(read(socket))
+        await socket.send(json.dumps({"type": "session.update", "session": session}))
+        await asyncio.sleep(0.5)  # the other participant comes
+        began = time.monotonic()
+        for first in range(0, len(audio), FRAME):
+            await asyncio.sleep(max(0.0, began + (first + FRAME) / 2 / SENT_HZ - time.monotonic()))
+            piece = base64.b64encode(audio[first : first + FRAME]).decode()
+            await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": piece}))
+        await socket.send('{"type": "session.close"}')
+        await reading
+
+
 @dataclass
 class Participant:
     """A client that says the numbers from ``first`` to before ``end`` again and again, and keeps what it hears."""
@@ -48,19 +68,7 @@ class Participant:
         """Say so many numbers in real time, then be silent until the others have been heard."""
         numbers = [self.first + number % (self.end - self.first) for number in range(count)]
         audio = b"".join(spoken(number, 1) for number in numbers) + bytes(round(SILENCE_S * SENT_HZ) * 2)
-        ours = {"extensions": True, "source": source}
-        session = {"audio": {"output": {"language": self.language}}, "translate_live": ours}
-        async with connect(url, max_size=None, compression=None) as socket:
-            reading = asyncio.create_task(self._read(socket, name))
-            await socket.send(json.dumps({"type": "session.update", "session": session}))
-            await asyncio.sleep(0.5)  # the other participant comes
-            began = time.monotonic()
-            for first in range(0, len(audio), FRAME):
-                await asyncio.sleep(max(0.0, began + (first + FRAME) / 2 / SENT_HZ - time.monotonic()))
-                piece = base64.b64encode(audio[first : first + FRAME]).decode()
-                await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": piece}))
-            await socket.send('{"type": "session.close"}')
-            await reading
+        await take_part(url, source, self.language, audio, lambda socket: self._read(socket, name))
 
     async def _read(self, socket: ClientConnection, name: str) -> None:
         async for text in socket:
