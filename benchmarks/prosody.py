@@ -121,7 +121,7 @@ def breaths(units: Sequence[UnitRow]) -> Iterator[Breath]:
 
 
 def unit_figures(units: Sequence[UnitRow]) -> dict[str, float]:
-    """What a session's units tell: correlation of rates, lag, and long pauses."""
+    """Return figures of a session's units: correlation of rates, lag, and long pauses."""
     said = list(breaths(units))
     lags = [unit.start_s - unit.source_end_s for unit in units if unit.start_s is not None]
     recent = [_recent(said[: count + 1]) for count in range(len(said))]

@@ -145,7 +145,7 @@ class HubFile:
 
     @property
     def local(self) -> Path | None:
-        """Where it lies in the hub's cache on this machine, if it does."""
+        """Return its path in the hub's cache on this machine; none if it is not there."""
         found = _snapshots(self.repository) / self.revision / self.path
         return found if found.exists() else None
 

@@ -1,4 +1,4 @@
-"""What carries picture and translated speech: a film as a file, and a live broadcast."""
+"""Outputs that carry picture and translated speech: a film as a file, and a live broadcast."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class BroadcastAsked:
 
     @property
     def destination(self) -> Destination:
-        """Where it can be watched."""
+        """Return the server or folder where it can be watched."""
         from pipeline.sinks.live_writer import HlsFolder, RtmpServer  # noqa: PLC0415 - help needs none of this
 
         return RtmpServer(self.place) if isinstance(self.place, str) else HlsFolder(self.place, self.window_s)

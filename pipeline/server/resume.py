@@ -15,7 +15,7 @@ VALID_S, RENEWED_S = 120.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a token says of the session that it resumes: its id (empty: none), and how many speakers had a number."""
+    """Session that a token resumes: its id (empty: none), and how many speakers had a number."""
 
     session: str = ""
     speakers: int = 0

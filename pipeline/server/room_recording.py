@@ -31,7 +31,7 @@ COMMENT = "a participant of a room, recorded by translate-live"
 
 @dataclass
 class Conversation:
-    """What a room recorded since its first participant: its folder, when it began, and each participant's own second 0."""
+    """Recordings of a room since its first participant: folder, when they began, and each participant's own second 0."""
 
     folder: Path
     began: float  # on the clock

@@ -115,7 +115,7 @@ class HlsFolder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """What is written next: a piece of stream time, with its speech by track, as first sample and samples, and captions.
+    """Piece of stream time to write next, with its speech by track, as first sample and samples, and captions.
 
     Packets are copied up to ``until_s``, which is later than ``end_s`` where a picture goes on after the sound.
     """
