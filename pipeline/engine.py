@@ -136,6 +136,10 @@ class Engine:
         """Return the loaded model of a stage; raises what loading it raises."""
         return await self._models[stage].get()
 
+    def has(self, stage: str) -> bool:
+        """Return whether the model of a stage is loaded."""
+        return self._models[stage].loaded
+
     async def _warm_up(self, translator: Translator, pairs: Sequence[tuple[str, str]]) -> None:
         """Translate a word into each target that no session had before, from the first language that is known."""
         first: dict[str, str] = {}
@@ -169,6 +173,11 @@ class Shared:
         self._loaded: asyncio.Future[object] | None = None
         self._holding: asyncio.Task[None] | None = None
         self.failure: Exception | None = None  # of freeing it, which must not hide its user's
+
+    @property
+    def loaded(self) -> bool:
+        """True if it can be had at once."""
+        return self._loaded is not None and self._loaded.done() and not self._loaded.cancelled()
 
     async def get(self) -> object:
         """Return the model; raises what loading it raises, and the next call tries again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.contracts import FetchOptions, Missing, Term, Translation, TranslationRequest
-from pipeline.errors import BadInput, NetworkError
+from pipeline.errors import BadInput, ModelError, NetworkError
 from pipeline.vision import Page, Pixels
 from tests.scripted import Faults, Models
 
@@ -130,6 +131,8 @@ class Slides:
     """A reader that finds one name, and keeps what it was shown; it cannot read a picture that ends in zeros."""
 
     lacks: str = ""
+    loads_s: float = 0.0
+    broken: bool = False
     shown: ClassVar[list[bytes]] = []
 
     def missing(self) -> list[Missing]:
@@ -140,6 +143,9 @@ class Slides:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Slides]:
+        await asyncio.sleep(self.loads_s)
+        if self.broken:
+            raise ModelError("the process has died")
         yield self
 
     async def read(self, picture: Pixels | bytes, looked: bytes, languages: Sequence[str]) -> Page:

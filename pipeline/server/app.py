@@ -220,7 +220,8 @@ async def languages(request: Request) -> Response:
     names = {code: language_name(code) for code in sorted({*heard, *shown})}
     known = knows_voices(service.engine.profile.backends.synthesizer)
     offered = {"from": heard, "to": shown, "spoken": spoken, "names": names, "default": service.target}
-    return JSONResponse({**offered, "presets": sorted(known.presets()) if known else []})
+    presets = sorted(known.presets()) if known else []
+    return JSONResponse({**offered, "presets": presets, "vision": service.sees})
 
 
 async def body_of(request: Request, kind: type[Body]) -> Body:

@@ -71,6 +71,7 @@ class Asked:
     noise_reduction: Mapping[str, object] | None = None  # accepted, without effect
     input_hz: int = 24_000  # of the audio that the client sends
     watching: bool = False  # pictures come, too
+    keep_seen: bool = False  # names in them stay as they are
     extensions: bool = False
     start_ms: int = 0  # stream time of the first sample, after a resume
     first_unit: int = 0
@@ -80,7 +81,7 @@ class Asked:
         """The wishes that only a new session can fulfil."""
         languages = self.target, self.further, self.also_spoken, self.one_track, self.sources, self.same_language
         speakers = self.speakers, self.speaker_names
-        return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.watching
+        return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.watching, self.keep_seen
 
     def request(self, *, speak: bool) -> SessionRequest:
         """The wishes as an engine takes them."""
@@ -93,7 +94,7 @@ class Asked:
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,
-            watching=Watching() if self.watching else None,
+            watching=Watching(keep=self.keep_seen) if self.watching else None,
             speakers=None if self.speakers == "off" else SpeakersAsked(most, self.speaker_names),
             self_hearing=True,
         )

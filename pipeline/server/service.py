@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.clock import Clock
@@ -93,6 +94,12 @@ class Service:
         self.metrics.capacity.set(self.admission.capacity)
         self.metrics.sessions.labels("open").set_function(lambda: self.admission.active)
         self.metrics.unsent.set_function(lambda: sum(connection.unsent_bytes for connection in self.connections))
+
+    @cached_property
+    def sees(self) -> bool:
+        """True if pictures can be read here."""
+        reader = self.engine.profile.backends.reader
+        return reader is not None and not reader.missing()
 
     async def drain(self) -> None:
         """Admit nobody, let sessions end within the limit, then stop those that are left."""

@@ -15,7 +15,7 @@ from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
-from pipeline.server.asked import Asked, Offset, Rejected, rejection, resolved
+from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
@@ -27,6 +27,7 @@ from pipeline.sinks.delivery import SinkQueue
 
 DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
 EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
+NO_READER = Note("no vision here now: what reads pictures cannot be started, and images are dropped", "image")
 LOST = {1005, 1006}  # no close frame came, or one without a code
 
 
@@ -73,10 +74,11 @@ class Sessions:
         self._unheard_ms = 0.0  # audio that nobody needed since
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None  # of what reads pictures, from the first one on
         self._finishing: Leave | None = None
         self._start_ms = 0
         self._picture = b""  # the newest, for a session that has yet to begin
-        self._paused = self._muted = self._blind = False
+        self._paused = self._muted = False
         self._unheard = asyncio.Event()  # it is finished, and there is no audio to end
         self._stirred = asyncio.Event()  # somebody came, went or changed in the room
         if seat is not None:
@@ -137,18 +139,33 @@ class Sessions:
 
     def see(self, jpeg: bytes) -> bool:
         """Show a picture; the first one needs a session that sees, in mid-talk another. False if none here can."""
-        asked = self._dialect.asked
-        if not asked.watching and not self._blind:
-            reader = self._service.engine.profile.backends.reader
-            self._blind = reader is None or bool(reader.missing())
-        if self._blind or self._finishing:
-            return not self._blind
-        if not asked.watching:
-            self.change(replace(asked, watching=True))
+        if not self._service.sees or self._finishing:
+            return self._service.sees
         self._picture = jpeg
+        if self._service.engine.has("reader"):
+            self._open_eyes()
+        elif self._opening is None:
+            self._opening = self._tasks.create_task(self._load_reader())
         if self._session is not None and self._session.eyes is not None:
             self._session.eyes.show(jpeg)
         return True
+
+    def _open_eyes(self) -> None:
+        """Go on with a session that sees; raises `Rejected`."""
+        if not self._dialect.asked.watching:
+            self.change(replace(self._dialect.asked, watching=True))
+
+    async def _load_reader(self) -> None:
+        """Load what reads pictures, which no audio waits for."""
+        try:
+            await self._service.engine.model("reader")
+            self._open_eyes()
+        except Rejected as error:
+            self._writer.put(self._dialect.failed(error))
+        except Exception as error:  # the border to the model: the talk goes on
+            LOG.error("session %s: no reader: %s", self._dialect.id, type(error).__name__)
+            for text in self._dialect.noted(NO_READER):
+                self._writer.put(text)
 
     def control(self, action: str) -> None:
         """Pull a lever of this session and those that follow."""

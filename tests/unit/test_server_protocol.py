@@ -22,6 +22,7 @@ from pipeline.events import (
     Lag,
     LanguageChanged,
     ReadingUnit,
+    Seen,
     Skipped,
     SpeakerFound,
     SpeechChunk,
@@ -32,6 +33,7 @@ from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Fi
 from pipeline.server.dialects.codec import HZ, error_object
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import TAGS, Ours
+from pipeline.stages.see import Watching
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -44,6 +46,7 @@ TYPES = st.sampled_from(
         "session.input_audio_buffer.append",
         "session.close",
         "translate_live.control",
+        "translate_live.image",
         "translate_live.ping",
     ]
 )
@@ -65,6 +68,7 @@ EVENTS = [
     Skipped(0, 1, "too late"),
     LanguageChanged("de", 3.0),
     SpeakerFound("Ana", 3.0),
+    Seen(("Emma",), 3.0),
     Fault("translate", "once", fatal=False),
     Fault("translate", "for good", fatal=True),
 ]
@@ -147,11 +151,13 @@ def test_the_extension_says_more_and_is_read_whole():
         "extensions": True, "source": "en, es", "targets": ["es", "fr"], "speak": False, "voice": "same", "consent": True,
         "glossary": [{"source": "kernel", "targets": ["núcleo"], "mode": "hard"}], "same_language": "mute",
         "start_ms": 4200, "first_unit": 7, "resume": "rs_x", "speakers": 3, "speaker_names": {"1": "Ana"},
+        "keep_seen": True,
     }}  # fmt: skip
     asked = make().decode(json.dumps({"type": "session.update", "session": session})).asked
     assert (asked.target, asked.further, asked.sources, asked.speak) == ("es", ("fr",), ("en", "es"), False)
     assert (asked.voice, asked.consent, asked.same_language) == ("same", True, "mute")
     assert (asked.start_ms, asked.first_unit) == (4200, 7)
+    assert replace(asked, watching=True).request(speak=False).watching == Watching(keep=True)
     speakers = asked.request(speak=False).speakers
     assert (speakers.most, speakers.names, speakers.enrolled) == (3, {"1": "Ana"}, False)
     assert make().asked.request(speak=False).speakers is None
@@ -172,7 +178,7 @@ def test_no_message_of_ours_reaches_a_client_that_did_not_ask():
     assert not [sent for sent in messages(make(transcription="w")) if sent["type"].startswith("translate_live")]
     assert not make().flushed()
     kinds = {sent["type"] for sent in messages(make(extensions=True))}
-    ours = ["unit", "tail", "speech", "lag", "skipped", "gap", "language", "fault", "source"]
+    ours = ["unit", "tail", "speech", "lag", "skipped", "gap", "language", "fault", "source", "seen"]
     assert {f"translate_live.{kind}" for kind in ours} < kinds
 
 

@@ -17,6 +17,8 @@ from pipeline.server.asked import Asked, ClientEvent, Note, Offset, Rejected
 
 HZ = 24_000
 LONGEST_APPEND_S = 10.0
+LARGEST_IMAGE = 500_000  # bytes
+JPEG = b"\xff\xd8\xff"
 Message = TypeVar("Message")
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
 UNSPACED = {"zh", "ja", "yue", "th", "lo", "km", "my"}
@@ -125,6 +127,18 @@ def pcm_of(audio: str, sample_rate: int) -> bytes:
         told = f"an append holds at most {LONGEST_APPEND_S:g} s of {sample_rate / 1000:g} kHz audio"
         raise Rejected("invalid_audio", told, param="audio")
     return pcm
+
+
+def jpeg_of(image: str) -> bytes:
+    """Decode the base64 of a picture; raises `Rejected`."""
+    try:
+        jpeg = base64.b64decode(image, validate=True)
+    except ValueError as error:
+        raise Rejected("invalid_event", "image is no base64", param="image") from error
+    if not jpeg.startswith(JPEG) or len(jpeg) > LARGEST_IMAGE:
+        told = f"an image is a JPEG of at most {LARGEST_IMAGE // 1000} kB; this has {len(jpeg)} bytes"
+        raise Rejected("invalid_event", told, param="image")
+    return jpeg
 
 
 def by(speaker: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ Messages and fields as in the ``dashscope`` package (2.0.2) and the service's re
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -28,7 +27,7 @@ from pipeline.server.asked import (
     Offset,
     Rejected,
 )
-from pipeline.server.dialects.codec import decoded, error_object, pcm_of, wire
+from pipeline.server.dialects.codec import decoded, error_object, jpeg_of, pcm_of, wire
 from pipeline.server.dialects.dashscope_events import (
     TAGS,
     AudioEvent,
@@ -45,8 +44,6 @@ from pipeline.sinks.sharing import new_session_id
 
 NESTED = "qwen3.8-livetranslate-"
 FLAT = ("qwen3-livetranslate-", "qwen3.5-livetranslate-")
-LARGEST_IMAGE = 500_000  # bytes
-JPEG = b"\xff\xd8\xff"
 PLACES = {
     LANGUAGE: "session.translation.language",
     GLOSSARY: "session.translation.corpus.phrases",
@@ -93,7 +90,7 @@ class DashScope:
             case AudioEvent():
                 return Audio(pcm_of(message.audio, self.asked.input_hz))
             case ImageEvent():
-                return Image(_jpeg(message.image))
+                return Image(jpeg_of(message.image))
             case UpdateEvent():
                 return self._changed(message.session)
             case FinishEvent():
@@ -177,15 +174,3 @@ class DashScope:
                 return [*self._items.failed(error_object(error)), self.failed(error)]
             case _:
                 return ()
-
-
-def _jpeg(image: str) -> bytes:
-    """Decode the base64 of a frame; raises `Rejected`."""
-    try:
-        jpeg = base64.b64decode(image, validate=True)
-    except ValueError as error:
-        raise Rejected("invalid_event", "image is no base64", param="image") from error
-    if not jpeg.startswith(JPEG) or len(jpeg) > LARGEST_IMAGE:
-        told = f"an image is a JPEG of at most {LARGEST_IMAGE // 1000} kB; this has {len(jpeg)} bytes"
-        raise Rejected("invalid_event", told, param="image")
-    return jpeg

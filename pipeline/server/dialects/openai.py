@@ -22,6 +22,7 @@ from pipeline.events import (
     Lag,
     LanguageChanged,
     ReadingUnit,
+    Seen,
     Skipped,
     SpeakerFound,
     SpeechChunk,
@@ -35,6 +36,7 @@ from pipeline.server.asked import (
     ClientEvent,
     Control,
     Finish,
+    Image,
     Note,
     Offset,
     Ping,
@@ -42,13 +44,14 @@ from pipeline.server.asked import (
     glossary_of,
     with_hints,
 )
-from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, by, decoded, error_object, pcm_of, wire
+from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, by, decoded, error_object, jpeg_of, pcm_of, wire
 from pipeline.server.dialects.openai_events import (
     TAGS,
     AppendEvent,
     ClientMessage,
     CloseEvent,
     ControlEvent,
+    ImageEvent,
     Ours,
     SessionFields,
     UpdateEvent,
@@ -81,7 +84,7 @@ class OpenAI:
         self.event_id = message.event_id
         return self._event(message)
 
-    def _event(self, message: UpdateEvent | AppendEvent | CloseEvent | ControlEvent | Any) -> ClientEvent:  # noqa: ANN401
+    def _event(self, message: UpdateEvent | AppendEvent | CloseEvent | ControlEvent | ImageEvent | Any) -> ClientEvent:  # noqa: ANN401
         match message:
             case AppendEvent():
                 return Audio(pcm_of(message.audio, HZ))
@@ -91,6 +94,11 @@ class OpenAI:
                 return Finish()
             case ControlEvent():
                 return Control(message.action)
+            case ImageEvent():
+                if not self.asked.extensions:
+                    told = "pictures are for sessions with our extension: session.translate_live.extensions is to be true"
+                    raise Rejected("invalid_event", told, param="type")
+                return Image(jpeg_of(message.image))
             case _:
                 return Ping()
 
@@ -223,6 +231,8 @@ class OpenAI:
                 return self.extra("gap", start_ms=start_ms, end_ms=end_ms, reason=event.reason)
             case SpeakerFound():
                 return self.extra("speaker", speaker=event.speaker, at_ms=at + round(event.at * 1000))
+            case Seen():
+                return self.extra("seen", names=event.names, at_ms=at + round(event.at * 1000))
             case LanguageChanged():
                 return self.extra("language", language=event.language, at_ms=at + round(event.at * 1000))
             case Fault(fatal=False):
@@ -251,7 +261,7 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
     names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "speakers", "speaker_names")
     given: dict[str, Any] = {
         name: value
-        for name in (*names, "glossary_url", "hints_url", "start_ms", "first_unit")
+        for name in (*names, "keep_seen", "glossary_url", "hints_url", "start_ms", "first_unit")
         if (value := getattr(ours, name)) is not msgspec.UNSET
     }
     if ours.source is not msgspec.UNSET:

@@ -76,6 +76,7 @@ class Ours(Struct):
     hints_url: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     same_language: SameLanguage | UnsetType = UNSET
     speakers: Literal["off", "auto"] | Annotated[int, Meta(ge=1, le=100)] | UnsetType = UNSET
+    keep_seen: bool | UnsetType = UNSET
     speaker_names: Annotated[dict[Name, Name], Meta(max_length=100)] | UnsetType = UNSET
     start_ms: Count | UnsetType = UNSET
     first_unit: Count | UnsetType = UNSET
@@ -119,17 +120,25 @@ class ControlEvent(Struct, tag_field="type", tag="translate_live.control"):
     event_id: Name | None = None
 
 
+class ImageEvent(Struct, tag_field="type", tag="translate_live.image"):
+    """Brings a picture of what is shown."""
+
+    image: str
+    event_id: Name | None = None
+
+
 class PingEvent(Struct, tag_field="type", tag="translate_live.ping"):
     """Asks for ``translate_live.pong``."""
 
     event_id: Name | None = None
 
 
-ClientMessage = UpdateEvent | AppendEvent | CloseEvent | ControlEvent | PingEvent
+ClientMessage = UpdateEvent | AppendEvent | CloseEvent | ControlEvent | ImageEvent | PingEvent
 TAGS = (
     "session.update",
     "session.input_audio_buffer.append",
     "session.close",
     "translate_live.control",
+    "translate_live.image",
     "translate_live.ping",
 )
