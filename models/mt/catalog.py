@@ -7,29 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import BadInput, nearest
+from pipeline.languages import language_name
 
-NAMES: Mapping[str, str] = {
-    "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "as": "Assamese", "az": "Azerbaijani", "ba": "Bashkir",
-    "be": "Belarusian", "bg": "Bulgarian", "bn": "Bengali", "bo": "Tibetan", "br": "Breton", "bs": "Bosnian",
-    "ca": "Catalan", "cs": "Czech", "cy": "Welsh", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
-    "eo": "Esperanto", "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian", "fi": "Finnish",
-    "fo": "Faroese", "fr": "French", "ga": "Irish", "gd": "Scottish Gaelic", "gl": "Galician", "gu": "Gujarati",
-    "ha": "Hausa", "haw": "Hawaiian", "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "ht": "Haitian Creole",
-    "hu": "Hungarian", "hy": "Armenian", "id": "Indonesian", "ig": "Igbo", "is": "Icelandic", "it": "Italian",
-    "ja": "Japanese", "jv": "Javanese", "ka": "Georgian", "kk": "Kazakh", "km": "Khmer", "kn": "Kannada",
-    "ko": "Korean", "ku": "Kurdish", "ky": "Kyrgyz", "la": "Latin", "lb": "Luxembourgish", "ln": "Lingala",
-    "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "mg": "Malagasy", "mi": "Maori", "mk": "Macedonian",
-    "ml": "Malayalam", "mn": "Mongolian", "mr": "Marathi", "ms": "Malay", "mt": "Maltese", "mvf": "Chinese Mongolian",
-    "my": "Burmese", "ne": "Nepali", "nl": "Dutch", "nn": "Norwegian Nynorsk", "no": "Norwegian", "oc": "Occitan",
-    "or": "Odia", "pa": "Punjabi", "pl": "Polish", "ps": "Pashto", "pt": "Portuguese", "ro": "Romanian",
-    "ru": "Russian", "rw": "Kinyarwanda", "sa": "Sanskrit", "sd": "Sindhi", "si": "Sinhala", "sk": "Slovak",
-    "sl": "Slovenian", "sn": "Shona", "so": "Somali", "sq": "Albanian", "sr": "Serbian", "st": "Sesotho",
-    "su": "Sundanese", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "tg": "Tajik", "th": "Thai",
-    "tk": "Turkmen", "tl": "Filipino", "tn": "Tswana", "tr": "Turkish", "tt": "Tatar", "ug": "Uyghur",
-    "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "wo": "Wolof", "xh": "Xhosa", "yi": "Yiddish",
-    "yo": "Yoruba", "yue": "Cantonese", "zh": "Chinese", "zh-Hant": "Traditional Chinese", "zu": "Zulu",
-}  # fmt: skip
-"""English names of languages by code, as prompts use them."""
+_NAMES = {"mvf": "Chinese Mongolian", "st": "Sesotho", "tl": "Filipino", "zh-Hant": "Traditional Chinese"}
+"""English names of languages where models were trained on others than ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +63,12 @@ _LMT_60 = _codes(
     "ar en es de fr it ja nl pl pt ru tr zh bg bn cs da el fa fi hi hu id ko no ro sk sv th uk vi am az bo he hr "
     "hy is jv ka kk km ky lo mvf mr ms my ne ps si sw ta te tg tl ug ur uz yue"
 )
-_MADLAD = frozenset(NAMES) - {"mvf", "zh-Hant", "nn", "bo", "wo", "ln", "tn"}
+_MADLAD = _codes(
+    "af am ar as az ba be bg bn br bs ca cs cy da de el en eo es et eu fa fi fo fr ga gd gl gu ha haw he hi hr "
+    "ht hu hy id ig is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne nl no oc or "
+    "pa pl ps pt ro ru rw sa sd si sk sl sn so sq sr st su sv sw ta te tg th tk tl tr tt ug uk ur uz vi xh yi "
+    "yo yue zh zu"
+)
 _M2M_100 = _codes(
     "af am ar az ba be bg bn br bs ca cs cy da de el en es et fa fi fr ga gd gl gu ha he hi hr ht hu hy id ig is "
     "it ja jv ka kk km kn ko lb ln lo lt lv mg mk ml mn mr ms my ne nl no oc or pa pl ps pt ro ru sd si sk sl so "
@@ -148,5 +134,5 @@ def _names(kind: str) -> list[str]:
 
 
 def name_of(code: str) -> str:
-    """Return the English name of a language; its code where no name is known."""
-    return NAMES.get(code, code)
+    """Return the English name of a language, as prompts use it; its code where no name is known."""
+    return _NAMES.get(code) or language_name(code)

@@ -233,9 +233,7 @@ class Decoder:
         work.best, work.score = (good or work.found)[0]
 
     def _meets(self, work: _Work, text: str) -> bool:
-        wanted = work.constraints
-        said = all(constraint.occurrences(text) >= constraint.count for constraint in wanted.hard)
-        return said and not wanted.says_banned(text, len(work.request.prefix))
+        return work.constraints.met(text, len(work.request.prefix))
 
     def _text(self, prefix: str, tokens: Sequence[int]) -> str:
         return written(prefix, tokens, self._architecture.vocabulary)

@@ -4,7 +4,7 @@ encoder-decoders the two languages, around the source and at the start of the ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from models.mt.catalog import Entry, name_of
@@ -75,47 +75,20 @@ class Chat:
 
 
 class LanguageTags(NamedTuple):
-    """The tags before the source tokens (whose end token follows them) and before the target tokens."""
+    """The tags before the source tokens (whose end token follows them) and before the target tokens.
 
-    source: tuple[str, ...]
-    target: tuple[str, ...]
+    ``{source}`` and ``{target}`` stand for the model's own codes of the languages.
+    """
 
-
-def madlad(source: str, target: str) -> LanguageTags:
-    """Tag as in ``<2es> text`` (Kudugunta et al. 2023, MADLAD-400)."""
-    return LanguageTags((f"<2{target}>",), ())
+    source: str = ""
+    target: str = ""
 
 
-def m2m(source: str, target: str) -> LanguageTags:
-    """Put ``__en__`` before the source, ``__es__`` as the first target token (Fan et al. 2020, M2M-100)."""
-    return LanguageTags((f"__{source}__",), (f"__{target}__",))
-
-
-def nllb(source: str, target: str) -> LanguageTags:
-    """Put ``eng_Latn`` before the source, ``spa_Latn`` as the first target token (NLLB Team 2022)."""
-    return LanguageTags((source,), (target,))
-
-
-def marian(source: str, target: str) -> LanguageTags:
-    """Put nothing: the model translates one pair."""
-    return LanguageTags((), ())
-
-
-def marian_multi(source: str, target: str) -> LanguageTags:
-    """Put ``>>es<<`` before the source, for a Marian model of several targets."""
-    return LanguageTags((f">>{target}<<",), ())
-
-
-LANGUAGE_TAGS: Mapping[str, Callable[[str, str], LanguageTags]] = {
-    "madlad": madlad, "m2m": m2m, "nllb": nllb, "marian": marian, "marian-multi": marian_multi,
-}  # fmt: skip
+LANGUAGE_TAGS: Mapping[str, LanguageTags] = {
+    "madlad": LanguageTags("<2{target}>"),  # Kudugunta et al. 2023, MADLAD-400
+    "m2m": LanguageTags("__{source}__", "__{target}__"),  # Fan et al. 2020, M2M-100
+    "nllb": LanguageTags("{source}", "{target}"),  # NLLB Team 2022
+    "marian": LanguageTags(),  # translates one pair
+    "marian-multi": LanguageTags(">>{target}<<"),  # into several targets
+}
 """Ways to tag by the name that a profile gives."""
-
-
-def tag_ids(tokenizer: Tokenizer, tags: Sequence[str]) -> list[int]:
-    """Return the tags as token ids; raises `KeyError` for one the vocabulary lacks."""
-    ids = tokenizer.convert_tokens_to_ids(list(tags)) if tags else []
-    for tag, number in zip(tags, ids, strict=True):
-        if number is None or number == tokenizer.unk_token_id:
-            raise KeyError(tag)
-    return list(ids)

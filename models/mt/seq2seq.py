@@ -10,7 +10,7 @@ from models.gpu_memory import on_gpu
 from models.mt.catalog import Entry
 from models.mt.checkpoint import PACKAGES, CheckpointBackend, gpu_memory, load_checkpoint
 from models.mt.decoding import Decoder, Prompt
-from models.mt.prompts import LANGUAGE_TAGS, tag_ids
+from models.mt.prompts import LANGUAGE_TAGS
 from models.mt.steps.key_values import Model
 from models.mt.steps.step_models import Seq2SeqStepModel, end_tokens, never
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary, token_bytes
@@ -59,22 +59,27 @@ class Seq2SeqArchitecture:
     def prompt(self, request: TranslationRequest) -> Prompt:
         """Return the request as tokens; raises `BadInput` for a pair the model does not translate."""
         self._entry.accept(request.source_language, request.target_language)
-        codes = self._entry.code(request.source_language), self._entry.code(request.target_language)
-        tags = LANGUAGE_TAGS[self._entry.prompt](*codes)
-        try:
-            before, begin = tag_ids(self._tokenizer, tags.source), tag_ids(self._tokenizer, tags.target)
-        except KeyError as error:
-            raise ModelError(
-                f"{self._entry.name} has no token {error.args[0]!r}; its `prompt` or `languages` in the profile are wrong"
-            ) from error
+        source, target = self._entry.code(request.source_language), self._entry.code(request.target_language)
+        before, begin = (self._tag(tag.format(source=source, target=target)) for tag in LANGUAGE_TAGS[self._entry.prompt])
         text = self._tokenizer(request.source, add_special_tokens=False).input_ids
         given = {"text_target": request.prefix, "add_special_tokens": False}
         prefix = self._tokenizer(**given).input_ids if request.prefix else []
         start = self._model.generation_config.decoder_start_token_id
-        target = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
-        return Prompt((*before, *text, self._tokenizer.eos_token_id), target, len(text), group=len(target))
+        tokens = (start if start is not None else self._model.config.decoder_start_token_id, *begin, *prefix)
+        return Prompt((*before, *text, self._tokenizer.eos_token_id), tokens, len(text), group=len(tokens))
 
     def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Return ready to continue these prompts, whose targets have one length."""
         sources = [prompt.source for prompt in prompts]
         return Seq2SeqStepModel(self._model, sources, [prompt.target for prompt in prompts], self._never)
+
+    def _tag(self, tag: str) -> list[int]:
+        """Return a tag as token ids, none for an empty one; raises `ModelError` for one the vocabulary lacks."""
+        if not tag:
+            return []
+        number = self._tokenizer.convert_tokens_to_ids(tag)
+        if number is None or number == self._tokenizer.unk_token_id:
+            raise ModelError(
+                f"{self._entry.name} has no token {tag!r}; its `prompt` or `languages` in the profile are wrong"
+            )
+        return [number]

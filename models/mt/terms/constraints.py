@@ -59,11 +59,10 @@ class Constraints:
     def __bool__(self) -> bool:
         return bool(self.hard or self.soft or self.banned)
 
-    def met(self, text: str) -> bool:
-        """Return whether every hard term is said and nothing banned is."""
-        return all(constraint.occurrences(text) >= constraint.count for constraint in self.hard) and not self.says_banned(
-            text
-        )
+    def met(self, text: str, start: int = 0) -> bool:
+        """Return whether every hard term is said, and nothing banned after ``start``."""
+        said = all(constraint.occurrences(text) >= constraint.count for constraint in self.hard)
+        return said and not self.says_banned(text, start)
 
     def says_banned(self, text: str, start: int = 0) -> bool:
         """Return whether something banned ends after ``start``; what was committed before cannot be taken back."""
