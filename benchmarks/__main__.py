@@ -27,7 +27,7 @@ INTERRUPTED = 130
 
 
 class Command(Protocol):
-    """What a module must offer to be a benchmark; the first line of its docstring is its help."""
+    """The two functions that make a module a benchmark; the first line of its docstring is its help."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare its options."""

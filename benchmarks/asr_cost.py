@@ -1,4 +1,4 @@
-"""What one update costs, part by part, at the geometry of real models with random weights."""
+"""The cost of one update, part by part, at the geometry of real models with random weights."""
 
 from __future__ import annotations
 

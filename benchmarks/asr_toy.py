@@ -49,7 +49,7 @@ class Recorder:
 
 
 def toy_options(policy: PolicyName = "hybrid", step_s: float = 0.5) -> StreamOptions:
-    """How the toy is listened to."""
+    """Return the options with which the toy listens."""
     kept_s, stall_s = 0.4 * WINDOW_S, WINDOW_S - 0.5
     # Its windows have no room for the speech before a pause.
     return StreamOptions(step_s, WINDOW_S, kept_s, stall_s, resume_s=0.0, policy=policy)

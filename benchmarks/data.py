@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def counts(dataset: DataSet) -> dict[str, float]:
-    """How much there is."""
+    """Count utterances, sentences, hours and what was dropped."""
     return {
         "utterances": float(len(dataset.utterances)),
         "sentences": float(sum(len(utterance.sentences) for utterance in dataset.utterances)),

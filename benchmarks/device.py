@@ -18,7 +18,7 @@ def wait_for(device: str) -> None:
 
 
 def timed(work: Callable[[], Result], device: str) -> tuple[Result, float]:
-    """What ``work`` gives, and the seconds until it was done on the device, which had nothing left to do before."""
+    """Return what ``work`` gives, and the seconds until it was done on the device, which had nothing left to do before."""
     wait_for(device)
     before = time.perf_counter()
     result = work()

@@ -37,7 +37,7 @@ from pipeline.sources.files import AudioFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, on what."""
+    """Declare what to measure, on what."""
     parser.add_argument("folder", type=Path, nargs="?", default=Path("benchmarks/data/speech"), metavar="DIR")
     parser.add_argument("--profile", default="cpu", help="the profile to measure (cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")

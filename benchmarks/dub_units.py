@@ -35,7 +35,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What was said of a unit at its natural rate, and whether it could have begun with its source."""
+    """The text said of a unit at its natural rate, and whether it could have begun with its source."""
 
     unit: ReadingUnit
     speech: Samples

@@ -1,4 +1,4 @@
-"""What a figure was measured on and with: hardware, versions, git state, date, command line and seeds."""
+"""The surroundings of a measurement: hardware, versions, git state, date, command line and seeds."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def packages() -> dict[str, str]:
 
 
 def first_line(command: Sequence[str]) -> str | None:
-    """What a program says about its version."""
+    """Return a program's version as its first line tells it."""
     return _output(command).partition("\n")[0].strip() or None
 
 

@@ -11,7 +11,7 @@ from benchmarks.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which run, in which format, to where."""
+    """Declare the run, the format and the folder."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("--format", dest="form", choices=sorted(FORMS), required=True, help="whose format")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")

@@ -87,7 +87,7 @@ def name_of(speech: str, translation: str) -> str:
 
 
 def figures_of(trial: Trial) -> dict[str, float]:
-    """What one number of sessions brought."""
+    """Name the figures of one number of sessions."""
     return {
         f"ttfa_p50_ms_at_{trial.sessions}": trial.first_audio_s(50) * 1e3,
         f"ttfa_p95_ms_at_{trial.sessions}": trial.first_audio_s(95) * 1e3,

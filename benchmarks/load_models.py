@@ -1,4 +1,4 @@
-"""What shares the device: speech by the product's engine and translation by its search, both of random weights.
+"""The models that share the device: speech by the product's engine and translation by its search, both of random weights.
 
 Each runs on a thread of its own, as in the product, and on a GPU on a CUDA stream of its own.
 """

@@ -15,7 +15,7 @@ MOST_FIRST_AUDIO_S = 0.1
 
 
 def arrivals(session: int, sessions: int, seconds: float) -> list[float]:
-    """When a session's units arrive: one every `EVERY_S`, the sessions' phases spread evenly.
+    """List when a session's units arrive: one every `EVERY_S`, the sessions' phases spread evenly.
 
     The first of each session, in the first `EVERY_S`, only fills the machine; those of the ``seconds`` after that count.
     """
@@ -36,7 +36,7 @@ class Unit:
 
     @property
     def counts(self) -> bool:
-        """Whether the machine was filled when it arrived."""
+        """Tell whether the machine was filled when it arrived."""
         return self.number > 0
 
 
@@ -66,7 +66,7 @@ class Loudspeaker:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What so many sessions at once experienced."""
+    """The units of so many sessions at once."""
 
     sessions: int
     units: Sequence[Unit] = field(repr=False)

@@ -83,14 +83,14 @@ class Memory:
 
 
 def used_by_tree() -> Used:
-    """What this process and its descendants use now."""
+    """Sum what this process and its descendants use now."""
     own = psutil.Process()
     every = [_used_by(process.pid) for process in [own, *own.children(recursive=True)] if not _is_pacer(process)]
     return Used(sum(used.all_mb for used in every), sum(used.anonymous_mb for used in every))
 
 
 def _is_pacer(process: psutil.Process) -> bool:
-    """Whether it is ours, and not of what is measured."""
+    """Tell whether it is ours, and not of what is measured."""
     try:
         return str(PROGRAM) in process.cmdline()
     except psutil.Error:

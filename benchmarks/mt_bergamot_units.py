@@ -35,7 +35,7 @@ class Sentence:
 
 
 class Translating(Protocol):
-    """What translates."""
+    """A translator of requests."""
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
         """Translate requests that are all drafts or none."""
@@ -44,7 +44,7 @@ class Translating(Protocol):
 
 @dataclass
 class Stream:
-    """What a policy made of the sentences: the units' texts by sentence, and when they came."""
+    """The units a policy made of the sentences: their texts by sentence, and when they came."""
 
     texts: list[list[str]]
     delays_s: list[float] = field(default_factory=list)

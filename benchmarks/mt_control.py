@@ -1,4 +1,4 @@
-"""What the constrained search costs by itself: a step of beam search beside the model, with and without terms."""
+"""The cost of the constrained search by itself: a step of beam search beside the model, with and without terms."""
 
 from __future__ import annotations
 

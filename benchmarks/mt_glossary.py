@@ -1,4 +1,4 @@
-"""How long a glossary of ten thousand terms keeps a session from opening."""
+"""The seconds for which a glossary of ten thousand terms keeps a session from opening."""
 
 from __future__ import annotations
 

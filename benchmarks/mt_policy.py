@@ -61,7 +61,7 @@ DIRECTIONS = {
 
 @dataclass
 class Outcome:
-    """What a policy made of talks."""
+    """The units a policy made of talks."""
 
     unit_delays_s: list[float] = field(default_factory=list)
     word_delays_s: list[float] = field(default_factory=list)
@@ -187,7 +187,7 @@ def _print_table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How much to measure, and where to draw."""
+    """Declare how much to measure, and where to draw."""
     parser.add_argument("--talks", type=int, default=TALKS, metavar="N", help=f"talks a direction ({TALKS})")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw delay against agreement here")
 

@@ -1,4 +1,4 @@
-"""How long a unit takes at real geometry with random weights, against `generate` of transformers: on a GPU unchanged."""
+"""The time of a unit at real geometry with random weights, against `generate` of transformers: on a GPU unchanged."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _generate(model: Model, rows: Texts) -> Texts:
 def _timed(
     calls: Mapping[str, Callable[[], Texts]], device: str, repeats: int
 ) -> tuple[dict[str, Texts], dict[str, list[float]]]:
-    """What each call gives, and the milliseconds of each of its runs; the calls take turns."""
+    """Return what each call gives, and the milliseconds of each of its runs; the calls take turns."""
     found: dict[str, Texts] = {}
     times_ms: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):

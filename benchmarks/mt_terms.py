@@ -1,4 +1,4 @@
-"""Whether the glossary is obeyed, at what price: a trained toy model under terms it never saw and under random ones."""
+"""Obedience to the glossary, and its price: a trained toy model under terms it never saw and under random ones."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def parse_peer(text: str, scripts: Mapping[str, Path]) -> Peer:
 
 
 def run_script(python: str, script: Path, text: str, limit_s: float) -> dict[str, Any]:
-    """What the script wrote; raises `ModelError` with its own last words where it cannot run, fails or writes none."""
+    """Return what a script wrote; raises `ModelError` with its last words where it cannot run, fails or writes none."""
     try:
         done = subprocess.run(
             [python, str(script)],

@@ -23,7 +23,7 @@ PAUSES_S = (0.6, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What is said: ``minutes`` of it, translations ``expansion`` times as long, pauses of ``pause_s`` on average."""
+    """A talk: ``minutes`` of it, translations ``expansion`` times as long, pauses of ``pause_s`` on average."""
 
     expansion: float
     pause_s: float
@@ -35,7 +35,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a unit: when it began (None: skipped), at which rate, and whether it shared the breath before it."""
+    """A unit as it was played: when it began (None: skipped), at which rate, and whether it shared the breath before it."""
 
     end: float
     start: float | None
@@ -106,7 +106,7 @@ def summarize(played: Sequence[Played]) -> dict[str, float]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which talks to simulate."""
+    """Declare the talks to simulate."""
     parser.add_argument("--expansions", type=float, nargs="+", default=EXPANSIONS, metavar="X", help="target/source length")
     parser.add_argument("--pauses", type=float, nargs="+", default=PAUSES_S, metavar="S", help="mean pauses, seconds")
     parser.add_argument("--minutes", type=float, default=30.0, help="length of each talk (30)")

@@ -22,7 +22,7 @@ from pipeline.policies.stability import common, continuation, stability_units, w
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a sentence stands: source words committed, target units said, and the rest that two translations propose."""
+    """The state of a sentence: source words committed, target units said, and the rest that two translations propose."""
 
     committed: int
     said: int
@@ -100,7 +100,7 @@ class RuleUnits:
         raise NotImplementedError
 
     def _unit(self, text: str) -> ReadingUnit:
-        """What is said now; its source words are not told, because these policies do not know them."""
+        """Return the unit that is said now; its source words are not told, because these policies do not know them."""
         self._sentence.said += text
         self._number += 1
         return ReadingUnit(self._number - 1, (), text, self._target, self._now_s, self._now_s, self._now_s)

@@ -26,14 +26,14 @@ AGAINST = "Quality against latency"
 
 @dataclass(slots=True)
 class Found:
-    """What is to be shown, in the order it was given."""
+    """The runs and results to show, in the order given."""
 
     runs: list[Path] = field(default_factory=list)
     results: list[Path] = field(default_factory=list)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to show, and where the page goes."""
+    """Declare what to show, and where the page goes."""
     parser.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH", help="a run's folder, a --json result, or a folder of any of them"
     )

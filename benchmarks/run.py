@@ -21,7 +21,7 @@ from pipeline.errors import BadInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What runs, on what, on which clock."""
+    """Declare what runs, on what, on which clock."""
     parser.add_argument(
         "--system",
         default="profile:cpu",
@@ -57,13 +57,13 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def statuses(folder: RunFolder) -> dict[str, float]:
-    """How many utterances went well, stayed empty or failed; all stay in every denominator."""
+    """Count the utterances that went well, stayed empty or failed; all stay in every denominator."""
     rows = folder.rows()
     return {status: float(sum(row.status == status for row in rows)) for status in ("ok", "empty", "failed")}
 
 
 def describe(dataset: DataSet) -> dict[str, Any]:
-    """What a run keeps of its data: counts, hashes, and what was dropped and why."""
+    """Describe a run's data: counts, hashes, and what was dropped and why."""
     return {
         "name": dataset.name,
         "license": dataset.license,

@@ -18,7 +18,7 @@ SCORES = "scores.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which run, and which scorers beyond those that are always there."""
+    """Declare the run, and the scorers beyond those that are always there."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--scorer",

@@ -79,7 +79,7 @@ class Kept:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure."""
+    """Declare what to measure."""
     parser.add_argument("--profile", default="cpu", help="the profile to measure (cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")
     parser.add_argument("--to", dest="target", default="pt", metavar="XX", help="target language (pt)")
@@ -214,7 +214,7 @@ def _unsaid(kept: Kept) -> int:
 
 
 async def _delays_ms(reader: TextReader, slides: Sequence[Pixels]) -> dict[str, float]:
-    """How late a clock ticks with and without pictures, in windows by turns: what audio would wait."""
+    """Measure how late a clock ticks with and without pictures, in windows by turns: what audio would wait."""
     eyes = Eyes(reader, Watching(), Hints(), ("en",), clock=LoopClock(), tell=lambda event: None)
     pictures = [_jpeg(slide) for slide in slides]
     late: dict[bool, list[float]] = {False: [], True: []}

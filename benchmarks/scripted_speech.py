@@ -42,7 +42,7 @@ class ScriptedWord:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How somebody speaks: size of the vocabulary, share of words said twice, share of pauses and how long they are."""
+    """A manner of speaking: size of the vocabulary, share of words said twice, share of pauses and how long they are."""
 
     vocabulary: int = 40
     repeats: float = 0.01
@@ -52,7 +52,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Acoustics:
-    """How the engine errs: jitter of times in seconds, share of wrong words near the end of the audio, and anywhere."""
+    """The engine's errors: jitter of times in seconds, share of wrong words near the end of the audio, and anywhere."""
 
     jitter_s: float = 0.0
     tail: float = 0.0
@@ -136,7 +136,7 @@ class ScriptedEngine:
         return ()
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
-        """What is heard in each window after its prefix."""
+        """Hear what follows each window's prefix."""
         return [self._decode(job) for job in jobs]
 
     def _decode(self, job: Job) -> Hypothesis:

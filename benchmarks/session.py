@@ -38,7 +38,7 @@ from pipeline.sinks.summary import Summary, summarize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, on what."""
+    """Declare what to measure, on what."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="recordings and transcripts.tsv (file, language, …)")
     parser.add_argument("--profile", default="cpu", help="the profile to measure (cpu)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of the profile")
@@ -195,7 +195,7 @@ def _latency(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _checks(runs: Sequence[tuple[Row, Summary]]) -> dict[str, float]:
-    """What must be zero: words that units lost or doubled, and what physics forbids."""
+    """Count what must be zero: words that units lost or doubled, and what physics forbids."""
     faults = [fault for row, _ in runs for fault in physics(row)]
     for fault in faults:
         print(f"impossible: {fault}")

@@ -37,7 +37,7 @@ class SmokeFailed(TranslateLiveError):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where to leave what it makes."""
+    """Declare where to leave what it makes."""
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the runs and the report here")
     parser.add_argument("--write-golden", action="store_true", help="take today's figures as the known ones (look first)")
 

@@ -1,4 +1,4 @@
-"""Who said which word: speakers told apart on a stream, in mixtures of turns with and without pauses.
+"""Speaker labels of words: speakers told apart on a stream, in mixtures of turns with and without pauses.
 
 Recognition is scripted: the words are slots of 0.3 s of each turn, committed 0.57 s after their end, as Whisper base does
 on average. They go through the session's own stage for speakers. The error is the share of words that have another

@@ -47,7 +47,7 @@ SHOWN = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, and where the results go."""
+    """Declare what to measure, and where the results go."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="recordings and transcripts.tsv")
     parser.add_argument("--system", default="profile:cpu", help="the system to measure (profile:cpu)")
     parser.add_argument("--from", dest="source", default="en", metavar="XX", help="spoken language (en)")

@@ -53,7 +53,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How somebody speaks: noise amplitude, share of pauses between words, and silence before and after."""
+    """A manner of speaking: noise amplitude, share of pauses between words, and silence before and after."""
 
     noise: float = 0.01
     pauses: float = 0.12

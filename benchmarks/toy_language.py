@@ -67,7 +67,7 @@ class ToyTranslator:
 
 
 def _sure(token: str, following: int) -> bool:
-    """Whether a word's ending is known when ``following`` more words are; a mark tells it as well as one word."""
+    """Tell whether a word's ending is known when ``following`` more words are; a mark tells it as well as one word."""
     number = "".join(filter(str.isdigit, token))
     needed = 3 if number and int(number) % 5 == 0 else 1
     return following + (token[-1] in MARKS) >= needed

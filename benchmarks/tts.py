@@ -159,7 +159,7 @@ def _print_timing(name: str, timing: Timing) -> None:
 
 
 def _roofline(engine: Engine, mine: Timing, geometry: str, gb_s: float) -> dict[str, float]:
-    """How near one stream comes to the time that reading its weights takes."""
+    """Compare one stream with the time that reading its weights takes."""
     try:
         read = weights(engine)
     except ModelError as error:

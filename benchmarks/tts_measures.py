@@ -1,4 +1,4 @@
-"""How synthesis is timed: one utterance, many at once, memory over many."""
+"""Timing of synthesis: one utterance, many at once, memory over many."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Weights:
 
 
 def weights(engine: Engine) -> Weights:
-    """What the loaded engine reads; raises `ModelError` where its weights are kept in a way not known here."""
+    """List the weights that the engine reads; raises `ModelError` where they are kept in a way not known here."""
     talker, predictor, codec = engine.model.talker, engine.model.predictor, engine.codec
     return Weights(
         talker=_bytes(talker.stack.layers) + _bytes(talker.head),
@@ -59,7 +59,7 @@ def weights(engine: Engine) -> Weights:
 
 
 def codec_calls(frames: int) -> int:
-    """How often the codec is called for an utterance of so many frames."""
+    """Count the codec's calls for an utterance of so many frames."""
     calls = decoded = 0
     for drawn in range(1, frames + 1):
         while size := chunk_size(drawn - decoded, calls, drawn == frames):

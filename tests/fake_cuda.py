@@ -58,7 +58,7 @@ class FakeTensors:
 
 
 def operations(work: Work) -> Counter[str]:
-    """How often ``work`` has the GPU do each operation; raises `NotRecordable` where a CUDA graph could not hold it."""
+    """Count what ``work`` has the GPU do, by name; raises `NotRecordable` where a CUDA graph could not hold it."""
     work()  # as a CUDA recorder does: what is made once is made now
     counting = _Counting()
     with counting:

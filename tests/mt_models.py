@@ -18,7 +18,7 @@ END = 2
 
 
 def text(tokens: Sequence[int], pieces: Sequence[bytes] = PIECES) -> str:
-    """What tokens of `PIECES` write."""
+    """Return what tokens of `PIECES` write."""
     return b"".join(pieces[token] for token in tokens if token != END).decode(errors="replace")
 
 
@@ -50,7 +50,7 @@ class Scripted:
 
 
 def place(history: tuple[int, ...]) -> int:
-    """Where in the table the scores after ``history`` stand."""
+    """Find the scores after ``history`` in the table."""
     return hash(history) % (1 << 14)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of OmniVoice share: a small checkpoint's parts, what the official package made of it, units to say."""
+"""Parts of the tests of OmniVoice: a small checkpoint's parts, what the official package made of it, units to say."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of Qwen3-TTS behind its contract share: units to say, what is heard of them, a clip to learn from."""
+"""Parts of the tests of Qwen3-TTS behind its contract: units to say, what is heard of them, a clip to learn from."""
 
 import numpy as np
 import torch

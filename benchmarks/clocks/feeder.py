@@ -31,7 +31,7 @@ class Feeder:
 
     @property
     def late_s(self) -> Sequence[float]:
-        """How late each frame was."""
+        """Seconds by which each frame was late."""
         return [float(late) for late in self._late_s[np.isfinite(self._late_s)]]
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk]:

@@ -38,7 +38,7 @@ class Paced:
 
     @property
     def late_s(self) -> Sequence[float]:
-        """How late each frame was given."""
+        """Seconds by which each frame was given late."""
         return [float(late) for late in self._late_s[np.isfinite(self._late_s)]]
 
     async def __aiter__(self) -> AsyncIterator[AudioChunk]:

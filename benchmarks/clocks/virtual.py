@@ -25,7 +25,7 @@ class SkippingSelector(selectors.DefaultSelector):
         self._skip = skip
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready; a wait with an end that nothing can cut short does not happen."""
+        """Return what is ready; a wait with an end that nothing can cut short does not happen."""
         ready = super().select(0)
         if ready or timeout is None or timeout <= 0 or self._computing():
             return ready or super().select(timeout)

@@ -83,7 +83,7 @@ def check_text(text: str, what: str, where: str, issues: Issues) -> str | None:
 
 
 def speech_bounds_s(samples: Samples, rate: int) -> tuple[float, float]:
-    """Where speech begins and ends, by Silero VAD; the whole recording if none is found."""
+    """Find where speech begins and ends, by Silero VAD; the whole recording if none is found."""
     import soxr  # noqa: PLC0415
 
     from models.asr.vad import SAMPLE_RATE, WINDOW_S, StreamingVad  # noqa: PLC0415

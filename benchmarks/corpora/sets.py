@@ -16,7 +16,7 @@ LAYOUTS = ("folder", "fleurs", "covost2", "segments")
 
 
 def add_set_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which set, in which languages."""
+    """Declare the set and its languages."""
     parser.add_argument("root", type=Path, metavar="DIR", help="where the set lies")
     parser.add_argument("--set", dest="layout", choices=LAYOUTS, default="folder", help="its layout (folder)")
     parser.add_argument("--from", dest="source", default="en", metavar="XX", help="source, by the set's own code (en)")

@@ -1,4 +1,4 @@
-"""What every loader produces: utterances, and what was wrong with the data."""
+"""Utterances, and the faults of the data: the product of every loader."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Issues:
         self.found.append(Issue(kind, where, dropped=False))
 
     def counts(self) -> dict[str, int]:
-        """How often each kind occurs."""
+        """Count the issues of each kind."""
         return dict(sorted(Counter(issue.kind for issue in self.found).items()))
 
 
@@ -122,7 +122,7 @@ def write_manifest(file: Path, utterances: Iterable[Utterance]) -> None:
 
 
 def read_manifest(file: Path) -> Sequence[Utterance]:
-    """What `write_manifest` wrote; raises `BadInput`."""
+    """Read what `write_manifest` wrote; raises `BadInput`."""
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
         return [msgspec.json.decode(line, type=Utterance) for line in lines if line]

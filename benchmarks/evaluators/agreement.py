@@ -89,7 +89,7 @@ def exports(made: RunFolder, folder: Path) -> dict[str, Path]:
 
 
 def omnisteval(export_folder: Path, form: str) -> str:
-    """What OmniSTEval says of an export."""
+    """Score an export with OmniSTEval."""
     hypotheses = export_folder / ("metrics.jsonl" if form == "simulstream" else "hypotheses.jsonl")
     config = ["--simulstream_config_file", str(export_folder / "config.yaml")] if form == "simulstream" else []
     return call(

@@ -24,7 +24,7 @@ class TranslateLiveAgent(SpeechToTextAgent):
 
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:
-        """Which profile and languages."""
+        """Declare the profile and the languages."""
         parser.add_argument("--profile", default="cpu")
         parser.add_argument("--source-language", default="en")
         parser.add_argument("--target-language", default="es")

@@ -27,7 +27,7 @@ RECOGNIZER_HZ = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What to run: a profile's name, or ``scripted`` for a word every 0.4 s that stands for itself."""
+    """The pipeline to run: a profile's name, or ``scripted`` for a word every 0.4 s that stands for itself."""
 
     profile: str = "cpu"
     source: str = "en"

@@ -1,4 +1,4 @@
-"""What each figure means: without its definition a latency cannot be compared with anybody's."""
+"""Definitions of the figures: without its definition a latency cannot be compared with anybody's."""
 
 from __future__ import annotations
 

@@ -58,12 +58,12 @@ def split_units(text: str, language: str) -> tuple[str, ...]:
 
 
 def spread(count: int, start_ms: float, end_ms: float) -> tuple[float, ...]:
-    """When each of ``count`` units begins if they share a stretch of speech equally."""
+    """List when each of ``count`` units begins if they share a stretch of speech equally."""
     return tuple(start_ms + (end_ms - start_ms) * index / count for index in range(count))
 
 
 def check_physics(emission: Emission, tolerance_ms: float = 1.0) -> Sequence[str]:
-    """What is physically impossible in an emission: CA before CU, stamps that run backwards or come before the audio."""
+    """List what physics forbids in an emission: CA before CU, stamps that run backwards or come before the audio."""
     faults = []
     for index, (unaware, aware, spoken) in enumerate(
         zip(emission.delays_ms, emission.elapsed_ms, emission.spoken_ms, strict=True)

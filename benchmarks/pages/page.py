@@ -34,7 +34,7 @@ def figure(title: str, data: bytes) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """What is there for who wants it, closed until it is clicked."""
+    """Fold away what few readers want, closed until it is clicked."""
     return f"<details><summary>{html.escape(title)}</summary>{content}</details>"
 
 

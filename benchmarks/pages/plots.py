@@ -107,7 +107,7 @@ def _medians(minutes: Sequence[float], lags_s: Sequence[float]) -> tuple[list[fl
 
 
 def timeline(row: Row, longest_s: float = 45.0) -> bytes | None:
-    """What was said when: each unit's source words above, its speech below, joined by a line."""
+    """Draw what was said when: each unit's source words above, its speech below, joined by a line."""
     units = [unit for unit in row.units if unit.spoken and unit.source and unit.source_end_s <= longest_s]
     if not units:
         return None

@@ -57,7 +57,7 @@ class RunPart:
 
     @property
     def title(self) -> str:
-        """What ran on what, by which clock."""
+        """Name what ran on what, by which clock."""
         data = self.about.get("data", {}).get("name", "")
         return " · ".join(
             part for part in (self.about.get("system", "run"), data, f"{self.about.get('clock', '')} clock") if part

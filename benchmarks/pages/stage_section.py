@@ -61,7 +61,7 @@ def everything(result: StageResult) -> str:
 
 
 def machine(result: StageResult) -> str:
-    """What it was measured on and with, in a line; what is not known is left out."""
+    """Describe in a line what it was measured on and with; what is not known is left out."""
     environment = result.environment
     hardware, git = environment.get("hardware") or {}, environment.get("git") or {}
     commit = (git.get("commit") or "")[:10]

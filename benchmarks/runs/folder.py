@@ -33,11 +33,11 @@ class RunFolder:
         return self.path / "rows.jsonl"
 
     def audio_file(self, utterance: str) -> Path:
-        """Where an utterance's translated speech lies, from source second 0 on."""
+        """Name the file of an utterance's translated speech, from source second 0 on."""
         return self.path / "audio" / f"{utterance}.wav"
 
     def about(self) -> About:
-        """What ran; raises `BadInput` for a folder that is no run."""
+        """Read what ran; raises `BadInput` for a folder that is no run."""
         try:
             about: About = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -61,7 +61,7 @@ class RunFolder:
 
 
 def digest(settings: Mapping[str, Any], utterances: Sequence[Utterance]) -> str:
-    """What must be equal for rows to belong to one run: settings and utterances, as SHA-256."""
+    """Hash what must be equal for rows to belong to one run: settings and utterances, as SHA-256."""
     content = json.dumps([settings, [(item.name, item.duration_s) for item in utterances]], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 

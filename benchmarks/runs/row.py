@@ -1,4 +1,4 @@
-"""What a run keeps of each utterance: a versioned row from which every figure can be computed again."""
+"""The record of an utterance in a run: a versioned row from which every figure can be computed again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UnitRow:
 
     @property
     def spoken(self) -> bool:
-        """Whether it was spoken, not only shown."""
+        """Tell whether it was spoken, not only shown."""
         return self.start_s is not None
 
 
@@ -112,7 +112,7 @@ def from_json(line: str, where: str) -> Row:
 
 
 def physics(row: Row, tolerance_s: float = 0.001) -> list[str]:
-    """What is impossible in a row: text or sound before its audio was heard, moments or playback that run backwards."""
+    """List what no row may hold: text or sound before its audio was heard, moments or playback that run backwards."""
     faults = []
     played_until_s, committed_s = -math.inf, -math.inf
     for unit in row.units:

@@ -66,5 +66,5 @@ async def _row(system: System, utterance: Utterance, folder: RunFolder, clock: C
 
 
 def _bounds(utterance: Utterance) -> tuple[float, float] | None:
-    """Where speech begins and ends when the set knows its words; a synthetic set begins after 0.2 s of silence."""
+    """Return where speech begins and ends when the set knows its words; a synthetic set begins after 0.2 s of silence."""
     return (min(0.2, utterance.word_ends_s[0]), utterance.word_ends_s[-1]) if utterance.word_ends_s else None

@@ -1,4 +1,4 @@
-"""How natural the translated speech sounds: UTMOS (Saeki et al. 2022), ``pip install utmos-pytorch soundfile soxr``.
+"""Naturalness of the translated speech: UTMOS (Saeki et al. 2022), ``pip install utmos-pytorch soundfile soxr``.
 
 A relative check only: it was trained on read English, and rewards what sounds like that. The weights by UTMOS_CHECKPOINT, a
 file, or downloaded. Each breath is scored by itself, so that pauses between them are not taken for speech.

@@ -1,4 +1,4 @@
-"""How clean the translated speech sounds: DNSMOS P.835 (Reddy et al. 2022), whose weights are in the package.
+"""Cleanness of the translated speech: DNSMOS P.835 (Reddy et al. 2022), whose weights are in the package.
 
 ``pip install speechmos onnxruntime librosa requests soundfile soxr``. It hears noise and distortion, not accent or prosody.
 Each breath is scored by itself, so that pauses between them are not taken for a clean background.

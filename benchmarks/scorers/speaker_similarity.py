@@ -1,4 +1,4 @@
-"""Whether the translated speech sounds like the speaker: cosine of ECAPA embeddings (Desplanques et al. 2020).
+"""Likeness of the translated speech to the speaker's: cosine of ECAPA embeddings (Desplanques et al. 2020).
 
 ``pip install speechbrain torch==2.11.0 torchaudio==2.11.0 soundfile requests``, torch and torchaudio of one version. The
 model by ECAPA_MODEL, a name or a folder. Scores of other encoders cannot be compared with these, nor may the encoder be the

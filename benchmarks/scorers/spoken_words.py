@@ -1,4 +1,4 @@
-"""Whether the translated speech can be understood: a recognizer's words of it against the text that was spoken.
+"""Intelligibility of the translated speech: a recognizer's words of it against the text that was spoken.
 
 ``pip install faster-whisper jiwer``; the model by SPOKEN_WORDS_MODEL: a Whisper name or folder (small). This tells faults
 of the speech from those of the text; an error of the recognizer counts as well, so compare within one recognizer only.

@@ -1,4 +1,4 @@
-"""How good the translation is: COMET (Rei et al. 2022); the model by COMET_MODEL, a name or a .ckpt file.
+"""Quality of the translation: COMET (Rei et al. 2022); the model by COMET_MODEL, a name or a .ckpt file.
 
 ``pip install unbabel-comet 'setuptools<81' 'sentencepiece<0.2.1'``: what its pinned packages need and do not ask for.
 """

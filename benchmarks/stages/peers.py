@@ -16,7 +16,7 @@ BALANCED = "balanced"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was measured, whose peer it is, both numbers (NaN: not kept), and how many times better ours is (above 1)."""
+    """One figure beside a peer's: both numbers (NaN: not kept), and how many times better ours is (above 1)."""
 
     what: str
     peer: str

@@ -29,7 +29,7 @@ class StageResult:
 
     @property
     def busy(self) -> bool:
-        """Whether the machine had more to do than it has cores when the measurement began."""
+        """Tell whether the machine had more to do than it has cores when the measurement began."""
         hardware = self.environment.get("hardware") or {}
         load, cores = hardware.get("load_1_minute"), hardware.get("cores_usable") or hardware.get("cores")
         return bool(load and cores and load > cores)
@@ -48,7 +48,7 @@ def read_result(file: Path) -> StageResult:
 
 
 def is_result(file: Path) -> bool:
-    """Whether a JSON file looks like a result, so that others beside it are passed over."""
+    """Tell whether a JSON file looks like a result, so that others beside it are passed over."""
     try:
         content = msgspec.json.decode(file.read_bytes())
     except (OSError, msgspec.DecodeError):

@@ -24,7 +24,7 @@ class Target:
         return bound if math.isnan(self.goal) else f"{bound}, goal {self.goal:g}"
 
     def met(self, value: float) -> bool:
-        """Whether a figure is within; one without a number is not."""
+        """Tell whether a figure is within; one without a number is not."""
         return self.at_least <= value <= self.at_most
 
 

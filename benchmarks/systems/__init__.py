@@ -1,1 +1,1 @@
-"""What can be measured: our pipeline in this process, scripted stand-ins, other programs and servers, recorded logs."""
+"""Systems under test: our pipeline in this process, scripted stand-ins, other programs and servers, recorded logs."""

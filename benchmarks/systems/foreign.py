@@ -89,7 +89,7 @@ class Reception:
         return Outcome(row, speech, self.sample_rate)
 
     def _track(self) -> Samples:
-        """What a device without a buffer plays, from source second 0 on."""
+        """Lay out what a device without a buffer plays, from source second 0 on."""
         pieces: list[Samples] = []
         free = 0
         for arrival in self.arrivals:

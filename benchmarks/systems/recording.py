@@ -1,4 +1,4 @@
-"""What a session showed and when, kept by a sink, and the row that follows from it by subtraction.
+"""A session's events and their times, kept by a sink, and the row that follows from it by subtraction.
 
 A session may have several targets. Units are numbered within their target, so they are kept by (target, number); speech and
 lags are those of the one target that is spoken.
@@ -52,7 +52,7 @@ class Spool:
         """Nothing to finish."""
 
     def events(self) -> Iterator[tuple[float, Event]]:
-        """What was kept, oldest first, each with the clock's time when it came."""
+        """Return the kept events, oldest first, each with the clock's time when it came."""
         self._file.seek(0)
         with suppress(EOFError):
             while True:
@@ -74,7 +74,7 @@ class Recording:
 
     @classmethod
     def of(cls, events: Iterable[tuple[float, Event]], spoken: str | None) -> Recording:
-        """What these events and their moments tell of a session that speaks ``spoken``."""
+        """Read from these events and their moments a session that speaks ``spoken``."""
         recording = cls(spoken)
         for at_s, event in events:
             recording._take(at_s, event)
@@ -143,7 +143,7 @@ class Recording:
         return track, rate
 
     def _breaths_ready_s(self, units: Iterable[ReadingUnit]) -> dict[int, float]:
-        """When each breath could begin, by the number of its first unit: its audio was heard, a pause before it kept."""
+        """Tell when each breath could begin, by its first unit's number: its audio was heard, a pause before it kept."""
         ready_s: dict[int, float] = {}
         for unit in units:
             head = self.lags[unit.number].merged_into if unit.number in self.lags else unit.number

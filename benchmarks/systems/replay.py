@@ -28,7 +28,7 @@ class ReplaySystem:
         self._folder = folder
 
     def about(self) -> dict[str, Any]:
-        """Where the logs lie."""
+        """Name the folder of the logs."""
         return {"system": f"replay:{self._folder}"}
 
     @asynccontextmanager
@@ -43,7 +43,7 @@ class ReplaySystem:
 
 
 def row_of(records: Iterable[Record], audio: Heard, target: str) -> Row:
-    """What a log says of a session and one of its targets; raises `BadInput` for a log without its first line.
+    """Read a log's session and one of its targets; raises `BadInput` for a log without its first line.
 
     Only the target that was spoken has speech. Older logs tell neither: there units are known by the text's language.
     """

@@ -17,7 +17,7 @@ class System(Protocol):
     """The clocks it can run on."""
 
     def about(self) -> dict[str, Any]:
-        """What it is: name, settings, hashes of its models."""
+        """Describe it: name, settings, hashes of its models."""
         ...
 
     def open(self) -> AbstractAsyncContextManager[None]:

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 
 def load_and_record(start: float) -> list[float]:
-    """What a thread that owns a model does; gives what its replays count up to."""
+    """Do what a thread that owns a model does; gives what its replays count up to."""
     device = torch.device("cuda")
     with torch.inference_mode():
         count, weight = torch.full((1,), start, device=device), torch.eye(256, device=device, dtype=torch.bfloat16)

@@ -36,7 +36,7 @@ def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one translation of two recordings, as fast as possible, left its files."""
+    """Translate two recordings once, as fast as possible, into a folder."""
     folder = tmp_path_factory.mktemp("session")
     ended = run(
         *TALK, "--from", "en", "--to", "pt", "--profile", "cpu", "--out", folder / "talk.pt.wav",

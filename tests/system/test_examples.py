@@ -1,4 +1,4 @@
-"""What the documentation shows: the examples run, its names can be imported, its tables and links hold."""
+"""The promises of the documentation: the examples run, its names can be imported, its tables and links hold."""
 
 import io
 import json

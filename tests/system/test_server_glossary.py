@@ -122,7 +122,7 @@ async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tell
 
 @pytest.fixture
 def expected(monkeypatch) -> list[tuple[str, ...]]:
-    """What sessions that run are told to expect, each time."""
+    """Collect what sessions that run are told to expect, each time."""
     expected: list[tuple[str, ...]] = []
     watched = Hints.watched
 

@@ -1,4 +1,4 @@
-"""What the design promises, held by walking the syntax trees: one-way imports, sized queues, no stray task."""
+"""The design's promises, held by walking the syntax trees: one-way imports, sized queues, no stray task."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from benchmarks.memory import Memory, Used, used_by_tree
 
 
 def growth(anonymous_mb, minutes=10):
-    """What is reported for a use of memory that depends on the minute, sampled each second."""
+    """Return what is reported for a use of memory that depends on the minute, sampled each second."""
     now_s = 0.0
     memory = Memory(lambda: now_s)
     for second in range(round(60 * minutes)):

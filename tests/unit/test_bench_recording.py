@@ -1,4 +1,4 @@
-"""What a session of several targets leaves: each target's units apart, speech with the one that is spoken."""
+"""The record of a session of several targets: each target's units apart, speech with the one that is spoken."""
 
 import numpy as np
 import pytest

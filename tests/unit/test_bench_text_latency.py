@@ -75,7 +75,7 @@ def test_three_tools_agree_on_the_computation_unaware_latency():
 
 
 def worked_off_ms(source_ms, cost_s):
-    """When a worker that needs ``cost_s`` a chunk is done with each, on the virtual clock: chunks wait in a queue."""
+    """List when a worker that needs ``cost_s`` a chunk is done with each, on the virtual clock: chunks wait in a queue."""
     marks_s = [min(0.5 * k, source_ms / 1000) for k in range(1, math.ceil(source_ms / 500) + 1)]
 
     async def work():

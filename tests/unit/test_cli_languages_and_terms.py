@@ -33,7 +33,7 @@ SCRIPTED = {
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path: Path) -> Path:
-    """Where the command runs: six seconds in which the scripted recognizer hears fifteen words, and a profile."""
+    """Make the working folder: six seconds in which the scripted recognizer hears fifteen words, and a profile."""
     monkeypatch.chdir(tmp_path)
     soundfile.write("talk.wav", np.zeros(6 * 16_000, np.float32), 16_000)
     write_profile()

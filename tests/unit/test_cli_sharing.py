@@ -1,4 +1,4 @@
-"""What a translation publishes: the schema of events, on a bus that may be there or not, and only where it was asked to."""
+"""Sharing of a translation: the schema of events, on a bus that may be there or not, and only where it was asked to."""
 
 from __future__ import annotations
 

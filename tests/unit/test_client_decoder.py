@@ -1,4 +1,4 @@
-"""What a server sends becomes each event once; the audio to replay is found by its place."""
+"""Decoding of what a server sends: each event once; the audio to replay is found by its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a model could not be fetched: one line of what the system said, not of what libraries wrapped around it."""
+"""Reasons why a model could not be fetched: one line of what the system said, not of what libraries wrapped around it."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""What is recorded as CUDA graphs, followed at the published sizes on CUDA tensors without a GPU.
+"""The work recorded as CUDA graphs, followed at the published sizes on CUDA tensors without a GPU.
 
 That numbers are right is shown elsewhere; here, that the branches taken for a GPU hold together in bfloat16, never need the
 host, and stay few operations: each is a kernel that a graph must start, some microseconds whatever it does.

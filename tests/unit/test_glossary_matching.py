@@ -1,4 +1,4 @@
-"""Which terms a piece of heard text calls for, and where a term is only half heard."""
+"""The terms that a piece of heard text calls for, and places where a term is only half heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a GPU a profile needs: reckoned without one, told with its sources, compared with what is free."""
+"""The GPU memory that a profile needs: reckoned without one, told with its sources, compared with what is free."""
 
 import subprocess
 from dataclasses import fields, is_dataclass

@@ -125,7 +125,7 @@ class VirtualLane:
 
 
 async def timed(translator: BatchedTranslator, text: str, at_s: float) -> float:
-    """How long a request made at a time takes."""
+    """Measure how long a request made at a time takes."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(at_s - loop.time())
     before = loop.time()

@@ -1,4 +1,4 @@
-"""Which model serves which languages, under which license, and how a router chooses."""
+"""The models' languages and licenses, and a router's choice among them."""
 
 import pytest
 

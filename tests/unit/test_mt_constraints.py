@@ -24,7 +24,7 @@ def ask(automaton: TermAutomaton, spare: int) -> SearchRequest:
 
 
 def count_checked(wanted: Constraints, hypotheses: Sequence[Hypothesis]) -> int:
-    """How many demands were checked on the finished texts; fails on the first that is not met."""
+    """Count the demands that were checked on the finished texts; fails on the first that is not met."""
     checked = 0
     for hypothesis in hypotheses:
         said = text(hypothesis.tokens)

@@ -1,4 +1,4 @@
-"""What looks wrong in a translation, and what does not."""
+"""Signs that a translation is wrong, and texts that have none."""
 
 import pytest
 

@@ -39,7 +39,7 @@ class Tier:
 
 
 async def done_s(translator: RoutedTranslator, target: str, at_s: float) -> float:
-    """When a request made at a time is answered."""
+    """Tell when a request made at a time is answered."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(at_s - loop.time())
     assert (await translator.translate(TranslationRequest("a", "en", target))).text == f"a in {target}"

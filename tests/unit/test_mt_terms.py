@@ -1,4 +1,4 @@
-"""What a glossary demands of a text, and the automaton's promise to know it token by token."""
+"""A glossary's demands of a text, and the automaton's promise to know it token by token."""
 
 import random
 
@@ -123,7 +123,7 @@ def test_the_automaton_knows_after_every_token_what_the_text_says():
 
 
 def broken(tokens: list[int]) -> bool:
-    """Whether a character is only half written."""
+    """Tell whether a character is only half written."""
     return "\N{REPLACEMENT CHARACTER}" in text(tokens)
 
 

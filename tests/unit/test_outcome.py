@@ -1,4 +1,4 @@
-"""What a session tells at its end: the figures that the summary of its log gives."""
+"""The figures that a session tells at its end: those that the summary of its log gives."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is kept is known, goes when its time is over, and can be erased: no byte of a speaker is left in any file."""
+"""Retention: what is kept is known, goes in time, and can be erased: no byte of a speaker is left in any file."""
 
 from __future__ import annotations
 

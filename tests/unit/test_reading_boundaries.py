@@ -1,4 +1,4 @@
-"""Where a unit may end, and where not, by the words of the language."""
+"""The places where a unit may end, and where not, by the words of the language."""
 
 from __future__ import annotations
 

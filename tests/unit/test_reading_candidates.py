@@ -1,4 +1,4 @@
-"""Which end is proposed for the next unit, and what forbids one."""
+"""The end that is proposed for the next unit, and what forbids one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much is said, case by case."""
+"""The decision how much is said, case by case."""
 
 from __future__ import annotations
 

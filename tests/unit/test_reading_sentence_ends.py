@@ -1,4 +1,4 @@
-"""Where sentences end: after pauses that no term spans, in silence, at another language."""
+"""The ends of sentences: after pauses that no term spans, in silence, at another language."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def transcript(words: tuple[Word, ...], tentative: tuple[Word, ...] = (), silenc
 )
 @pytest.mark.parametrize("committed", [2, 3, 9])
 def test_a_pause_ends_a_sentence_but_not_inside_a_term(text: str, ends: list[str], committed: int) -> None:
-    """Whether what follows is committed at once, later or not at all."""
+    """Holds whether what follows is committed at once, later or not at all."""
     words = spoken(text)
     both = transcript(words[:committed], words[committed:]), transcript(words[committed:])
     assert sentences(*both, glossary=NEW_YORK) == ends

@@ -24,7 +24,7 @@ STEP_S = 0.25  # between calls
 
 @dataclass
 class Run:
-    """What a policy made of a stream."""
+    """The units a policy made of a stream."""
 
     units: list[ReadingUnit] = field(default_factory=list)
     drafts: list[tuple[float, Draft]] = field(default_factory=list)

@@ -56,7 +56,7 @@ def test_a_part_of_a_translation_takes_its_share_of_the_words() -> None:
 
 
 def test_an_answer_that_does_not_begin_with_the_prefix_finds_a_translator_out() -> None:
-    """What comes after it is translated alone."""
+    """Text after it is translated alone."""
 
     def fickle(request: TranslationRequest) -> Translation:
         text = request.source.upper()

@@ -222,7 +222,7 @@ async def test_ten_minutes_of_hearing_oneself_translate_nothing_twice() -> None:
 
 @pytest.mark.looptime(noop_cycles=2)
 async def test_without_the_guard_it_would_translate_itself() -> None:
-    """What the test above would miss if nothing were fed back."""
+    """The test above would miss this if nothing were fed back."""
     room = await talk(60, self_hearing=False)
     translated = [word.text.strip() for unit in spoken_units(room) for word in unit.source]
     assert len([unit for unit in spoken_units(room) if _times(unit, translated, room.said)]) > 5

@@ -1,4 +1,4 @@
-"""Who may connect: keys, secrets, tickets, cookies, Origin, places; nothing can be forged, kept or used twice."""
+"""Admission of clients: keys, secrets, tickets, cookies, Origin, places; nothing can be forged, kept or used twice."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_our_refusal_comes_before_rays_queue_and_ray_waits_for_the_drain():
 
 @dataclass
 class Context:
-    """What Ray tells a policy."""
+    """The context that Ray gives a policy."""
 
     aggregated_metrics: dict = field(default_factory=dict)
     current_num_replicas: int = 2

@@ -23,7 +23,7 @@ def pcm(seconds: float) -> bytes:
 
 
 async def heard(source: SocketSource) -> list[tuple[float, AudioChunk | Gap]]:
-    """What the source gives, each with the clock's time."""
+    """Collect what the source gives, each with the clock's time."""
     loop = asyncio.get_running_loop()
     return [(loop.time(), item) async for item in source]
 
@@ -42,7 +42,7 @@ async def run(feed, *, replay: bool = False) -> list[tuple[float, AudioChunk | G
 
 
 def lateness(items: list[tuple[float, AudioChunk | Gap]]) -> list[float]:
-    """How late each chunk came against the first."""
+    """Return how late each chunk came against the first."""
     chunks = [(moment, item) for moment, item in items if isinstance(item, AudioChunk)]
     origin = chunks[0][0] - chunks[0][1].end
     return [moment - origin - chunk.end for moment, chunk in chunks]

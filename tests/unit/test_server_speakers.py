@@ -42,7 +42,7 @@ class Room(Socket):
         return self.of("translate_live.resume")[-1]["token"]
 
     def speakers(self) -> list[str]:
-        """Who spoke, by turns."""
+        """List who spoke, by turns."""
         units = [one["speaker"] for one in self.of("translate_live.unit") if one.get("speaker")]
         return [who for place, who in enumerate(units) if place == 0 or units[place - 1] != who]
 

@@ -1,4 +1,4 @@
-"""How a session ends, and what must not be lost or doubled at its edges; on scripted models in virtual time."""
+"""A session's end, and what must not be lost or doubled at its edges; on scripted models in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every synthesizer is given to read: words, with nothing in them that would be spelled out or misread."""
+"""The text that every synthesizer is given to read: words, with nothing in them that would be spelled out or misread."""
 
 import pytest
 from hypothesis import given

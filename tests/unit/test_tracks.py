@@ -35,7 +35,7 @@ async def speak(spoken: dict[str, Scripted], *, live: bool, one_track: bool = Fa
 
 
 def track(keep: Keep, target: str) -> list[tuple[float, ...]]:
-    """What is said of a target, and when."""
+    """List what is said of a target, and when."""
     said: list[tuple[float, ...]] = []
     for event in keep.events:
         match event:

@@ -1,4 +1,4 @@
-"""What each policy calls settled."""
+"""The words that each policy calls settled."""
 
 import numpy as np
 from hypothesis import given

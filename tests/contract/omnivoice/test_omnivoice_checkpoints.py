@@ -1,4 +1,4 @@
-"""What licenses, a checkpoint or a language do not allow is refused with what does; broken files are told by name."""
+"""Refusals of what licenses, a checkpoint or a language do not allow, with what they do; broken files are told by name."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a checkpoint, a clip or a language does not allow is refused with what does; broken files are told by name."""
+"""Refusals of what a checkpoint, a clip or a language does not allow, with what it does; broken files are told by name."""
 
 import json
 import subprocess

@@ -146,7 +146,7 @@ async def test_later_units_continue_the_sessions_own_speech(backend, monkeypatch
 
 @pytest.fixture
 def raw(monkeypatch):
-    """What the codec gave before silence was cut, and the codes it was given, utterance by utterance."""
+    """Collect what the codec gave before silence was cut, and the codes it was given, utterance by utterance."""
     samples, utterances = [], []
     passed, uttered = speaking.EdgeTrim.pass_on, speaking.StreamedSpeech._utterance
 
