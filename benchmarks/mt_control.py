@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.statistics import percentile
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import search
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.vocabulary import Vocabulary

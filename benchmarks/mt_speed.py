@@ -16,7 +16,8 @@ from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, Qwen3C
 from benchmarks.device import timed, wait_for
 from models.cuda import CudaRecorder, leave_out_cudnn_attention
 from models.mt.causal_lm import use_few_kernels
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.step_models import CausalStepModel
 

@@ -18,7 +18,8 @@ from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
 from models.mt.decoding import Decoder
 from models.mt.search import constrained_beam
-from models.mt.search.constrained_beam import BeamOptions, Hypothesis, SearchRequest
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import Hypothesis
 from models.mt.search.model_interface import StepModel
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import Term, Translation, TranslationRequest

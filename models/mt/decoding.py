@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.mt.quality_checks import lost_numbers, problems
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import search
 from models.mt.search.model_interface import StepModel
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, code_switched, constraints_of

@@ -20,10 +20,11 @@ from pipeline.contracts import Sink, Translation, TranslationRequest
 from pipeline.errors import TranslateLiveError
 from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.privacy.audit import Audit
+from pipeline.server import LOG
 from pipeline.server.access import Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import Service
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.delivery import SinkQueue

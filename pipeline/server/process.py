@@ -24,13 +24,14 @@ from pipeline.privacy.bus_erasure import sweep_bus
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import Profile
+from pipeline.server import LOG
 from pipeline.server.access import Access, Key
 from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.room_recording import Recording
-from pipeline.server.service import LOG, Limits, Service
+from pipeline.server.service import Limits, Service
 from pipeline.server.signing import LEAST_SECRET, Signer
 from pipeline.sinks.bus import BusSink
 from pipeline.sinks.publisher import Publisher

@@ -15,10 +15,11 @@ from typing import Any
 
 from pipeline.errors import BadInput, check_range, nearest
 from pipeline.profiles.profile import Profile, load_profile
+from pipeline.server import LOG
 from pipeline.server.access import load_keys
 from pipeline.server.process import ServerOptions, secret_of_environment
 from pipeline.server.replica import Replica
-from pipeline.server.service import LOG, STOP_S, Limits
+from pipeline.server.service import STOP_S, Limits
 
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
 WAITING = 64  # requests that Ray holds if even that is taken; beyond, it says 503 itself

@@ -14,9 +14,9 @@ from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk, Event, ReadingUnit, Transcript
 from pipeline.lane import Lane
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
+from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.rooms import Room, Seat
-from pipeline.server.service import LOG
 from pipeline.session import Session
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.delivery import SinkQueue

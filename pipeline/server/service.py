@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
+from pipeline.server import LOG
 from pipeline.server.access import Access
 from pipeline.server.admission import Admission
 from pipeline.server.metrics import Metrics, MetricsSink
@@ -20,9 +20,6 @@ from pipeline.server.rooms import Rooms
 
 if TYPE_CHECKING:
     from pipeline.server.room_recording import Recording
-
-LOG = logging.getLogger("translate_live.server")
-"""Ids and numbers only: no text, audio or key is ever logged."""
 
 STOP_S = 5.0  # in which a session that is stopped says what it has heard
 

@@ -14,12 +14,13 @@ from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.request import ResolvedRequest
+from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import Service
 from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session

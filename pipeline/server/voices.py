@@ -15,10 +15,11 @@ from pipeline.errors import TranslateLiveError
 from pipeline.language_names import code_of
 from pipeline.languages import primary
 from pipeline.privacy.audit import Audit
+from pipeline.server import LOG
 from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Rejected, rejection
 from pipeline.server.files import saved
-from pipeline.server.service import LOG, Service
+from pipeline.server.service import Service
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.enrolment import Enrolment, enrol
 from pipeline.voices.record import VoiceRecord, checked_name

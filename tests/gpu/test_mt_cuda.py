@@ -7,7 +7,8 @@ import torch
 
 from models.cuda import CudaRecorder
 from models.mt.causal_lm import use_few_kernels
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import search
 from models.mt.steps.fixed_steps import FixedSteps, buckets
 from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel

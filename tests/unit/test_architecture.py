@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ def test_imports_run_one_way(path: Path) -> None:
                 assert layer(module) <= layer(rest[0]), f"{path.name} imports {imported} from a layer above it"
         elif top == "pipeline":
             assert module in MODELS_MAY_IMPORT, f"{path.name} imports {imported}"
+
+
+def test_no_file_imports_its_importer_even_for_types() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+    imported: dict[str, set[str]] = {}
+    for name, path in names.items():
+        tree = parsed(path)
+        members = (
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        )
+        imported[name] = {found for found in {*imports(tree), *members} if found in names and found != name}
+    TopologicalSorter(imported).prepare()
 
 
 def test_only_its_command_imports_the_server() -> None:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.mt.search.beam_row import Extension, allocate_beams
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, Extension, SearchRequest, allocate_beams
+from models.mt.search.constrained_beam import search
 from models.mt.search.device_transfer import topk_of_beams
 from models.mt.steps.step_models import CausalStepModel, Seq2SeqStepModel
 from tests.mt_models import END, Scripted, random_model

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from models.mt.search.constrained_beam import BeamOptions, Hypothesis, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import Hypothesis, search
 from models.mt.steps.step_models import CausalStepModel, Seq2SeqStepModel
 from models.mt.terms.automaton import REPEAT_NATS, TermAutomaton
 from models.mt.terms.constraints import Constraint, Constraints, Form, constraints_of

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from models.mt.decoding import Decoder, Prompt
-from models.mt.search.constrained_beam import BeamOptions, SearchRequest, search
+from models.mt.search.beam_row import BeamOptions, SearchRequest
+from models.mt.search.constrained_beam import search
 from models.mt.search.host_transfer import topk_of_beams
 from models.mt.search.model_interface import never_written
 from models.mt.terms.vocabulary import Vocabulary

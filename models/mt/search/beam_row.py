@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.mt.terms.automaton import DEAD
 
 if TYPE_CHECKING:
-    from models.mt.search.constrained_beam import BeamOptions, SearchRequest
-    from models.mt.terms.automaton import TermState
+    from models.mt.terms.automaton import TermAutomaton, TermState
 
 FAR = -1.0e9  # of a beam that does not exist
 FORCED_PER_BEAM = 3
@@ -26,6 +29,30 @@ Seen: TypeAlias = tuple[int, Sequence[int], list[float]]
 """Tokens of a beam, and the scores of the hypotheses they would make."""
 Candidate: TypeAlias = tuple[float, int, int]
 """The score of the hypothesis that a token would make, the beam, and the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeamOptions:
+    """Settings of a search, as in transformers' `GenerationConfig`, with ``no_repeat`` for its ``no_repeat_ngram_size``."""
+
+    beams: int
+    ends: tuple[int, ...]
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    no_repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One request of a batch: at most ``limit`` tokens, its terms and the state its prefix leads to.
+
+    ``refused`` are tokens that must not come first.
+    """
+
+    limit: int
+    automaton: TermAutomaton | None = None
+    state: int = 0
+    refused: NDArray[np.int64] | None = None
 
 
 class Extension(NamedTuple):

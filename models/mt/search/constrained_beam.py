@@ -13,41 +13,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.mt.search.beam_row import FAR, Row, Seen, TokensOfBeam
+from models.mt.search.beam_row import FAR, BeamOptions, Row, SearchRequest, Seen, TokensOfBeam
 from models.mt.search.host_transfer import Fetched, HostTransfer, Transfer
 from models.mt.search.model_interface import FloatArray, StepModel
-
-if TYPE_CHECKING:
-    from models.mt.terms.automaton import TermAutomaton
-
-
-@dataclass(frozen=True, slots=True)
-class BeamOptions:
-    """Settings of a search, as in transformers' `GenerationConfig`, with ``no_repeat`` for its ``no_repeat_ngram_size``."""
-
-    beams: int
-    ends: tuple[int, ...]
-    length_penalty: float = 1.0
-    early_stopping: bool | Literal["never"] = False
-    no_repeat: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """One request of a batch: at most ``limit`` tokens, its terms and the state its prefix leads to.
-
-    ``refused`` are tokens that must not come first.
-    """
-
-    limit: int
-    automaton: TermAutomaton | None = None
-    state: int = 0
-    refused: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

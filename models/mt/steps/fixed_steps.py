@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from models.mt.steps.key_values import Model, cache_of, prefill
-from models.mt.steps.step_models import log_probabilities
+from models.mt.steps.key_values import Model, Prefilled, cache_of, log_probabilities, prefill
 from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from models.cuda import Recorder
-    from models.mt.steps.key_values import Model, Prefilled
 
 
 Module: TypeAlias = Any  # torch is not analyzed

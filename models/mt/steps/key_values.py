@@ -130,3 +130,9 @@ def _spread(states: Tensor, beams: int, room: int) -> Tensor:
     spread = states.new_zeros(requests * beams, heads, prompt + room, width)
     spread[:, :, :prompt] = states.repeat_interleave(beams, 0)
     return spread
+
+
+def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
+    """Return log-probabilities float32 of ``logits`` [rows, vocabulary]."""
+    scores = logits.float().log_softmax(-1)
+    return scores if bias is None else scores + bias

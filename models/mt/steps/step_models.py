@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models.mt.search.model_interface import never_written
-from models.mt.steps.key_values import Model, Prefilled, fork, padded, prefill
+from models.mt.steps.key_values import Model, Prefilled, fork, log_probabilities, padded, prefill
 from models.mt.terms.vocabulary import Tokenizer, Vocabulary
 
 if TYPE_CHECKING:
@@ -128,12 +128,6 @@ class Seq2SeqStepModel:
             use_cache=True,
         )
         return log_probabilities(output.logits[:, -1], self._bias)
-
-
-def log_probabilities(logits: Tensor, bias: Tensor | None) -> Tensor:
-    """Return log-probabilities float32 of ``logits`` [rows, vocabulary]."""
-    scores = logits.float().log_softmax(-1)
-    return scores if bias is None else scores + bias
 
 
 def end_tokens(model: Model, tokenizer: Tokenizer) -> tuple[int, ...]:
