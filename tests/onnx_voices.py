@@ -108,6 +108,27 @@ def _write_in_parts(file: Path):
     _save(file, nodes, inputs, constants, opset=18)
 
 
+def write_convolution(file: Path):
+    """Two convolutions of "x" [1, 5, n], quantized in 8 bits, the sum of which is "y"; no weights that saturate."""
+    weights = np.random.default_rng(1).integers(0, 129, (2, 7, 5, 3), np.uint8)
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["numbers", "scale", "zero"]),
+        helper.make_node("ConvInteger", ["numbers", "near", "zero", "middle"], ["a"], pads=[1, 1]),
+        helper.make_node("ConvInteger", ["numbers", "far", "zero", "middle"], ["b"], pads=[3, 3], dilations=[3]),
+        helper.make_node("Add", ["a", "b"], ["both"]),
+        helper.make_node("Cast", ["both"], ["y"], to=TensorProto.FLOAT),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(weights[0], "near"),
+        onnx.numpy_helper.from_array(weights[1], "far"),
+        helper.make_tensor("middle", TensorProto.UINT8, [], [61]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5, "n"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "convolution", [x], [y], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), file)
+
+
 def take_for_whole(monkeypatch, folder: Path):
     """Let the table state, for the voices that are in a folder, the sizes that their files have now."""
 

@@ -1,4 +1,4 @@
-"""Kokoro's graph in two parts, so that speech leaves window by window: 96 % of its work is the vocoder.
+"""Kokoro's graph in two parts, so that speech leaves window by window: most of its work is the vocoder.
 
 The vocoder (iSTFTNet, Kaneko et al., 2022) normalizes its activations by their mean and variance over the whole utterance
 (adaptive instance normalization), which no window knows. They differ little between utterances of a voice, so statistics
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.onnx_parts import OnnxFile
+from models.tts.onnx_parts import LARGEST_SUM, OnnxFile, largest_convolution
 from models.tts.onnx_voice import Graph, Inputs, open_graph, outputs_of
 from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.events import Samples
@@ -93,14 +93,25 @@ def load_kokoro(file: Path, threads: int) -> KokoroGraph:
     if not parts.has((*names, "audio")):
         return KokoroGraph(open_graph(file, file.read_bytes(), threads))
     tensors = tuple(parts.outputs_of("ReduceMean", set(_VOCODER_INPUTS), {"audio"}))
-    text = open_graph(file, parts.part(parts.inputs, names), threads)
-    stream = open_graph(file, parts.part((*_VOCODER_INPUTS, *tensors), ["audio"]), threads)
+    signed = _convolves_signed()
+    text = open_graph(file, parts.part(parts.inputs, names, signed=signed), threads)
+    stream = open_graph(file, parts.part((*_VOCODER_INPUTS, *tensors), ["audio"], signed=signed), threads)
 
     @cache
     def whole() -> Graph:
-        return open_graph(file, _parts(file).part(_VOCODER_INPUTS, ["audio"]), threads)
+        return open_graph(file, _parts(file).part(_VOCODER_INPUTS, ["audio"], signed=signed), threads)
 
     return KokoroGraph(text, stream, tensors, whole)
+
+
+def _convolves_signed() -> bool:
+    """Tell if this onnxruntime convolves signed numbers of 8 bits, and exactly: it saturates on x86 without VNNI."""
+    try:
+        probe = open_graph(Path("a probe"), largest_convolution(), 1)
+    except ModelError:
+        return False
+    (sums,) = outputs_of(probe, None, {"x": np.full((1, 4, 64), 127, np.float32)}, None)
+    return bool((sums == LARGEST_SUM).all())
 
 
 def _parts(file: Path) -> OnnxFile:

@@ -20,13 +20,14 @@ from models.tts import kokoro_graph, onnx_voice
 from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, SYMBOLS, Kokoro
 from models.tts.kokoro_graph import CONTEXT_FRAMES, windows
+from models.tts.onnx_parts import LARGEST_SUM, OnnxFile, largest_convolution
 from models.tts.onnx_voice import threads_for
 from models.tts.phonemes import cut
 from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
-from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_kokoro
+from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_convolution, write_kokoro
 from tests.weights import needs
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -241,6 +242,33 @@ async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypat
     style = np.fromfile(Path(folder, "voices", "bf_emma.bin"), "<f4")[:256].reshape(1, 256)
     (expected,) = session.run(None, {"tokens": tokens, "style": style, "speed": np.ones(1, np.float32)})
     np.testing.assert_array_equal(whole, expected)
+
+
+def test_signed_convolutions_give_the_same_numbers(tmp_path):
+    file = tmp_path / "convolution.onnx"
+    write_convolution(file)
+    parts = OnnxFile(file.read_bytes())
+    given = {"x": np.random.default_rng(0).normal(3, 9, (1, 5, 300)).astype(np.float32)}
+    plain, signed = (parts.part(["x"], ["y"], signed=signed) for signed in (False, True))
+    assert plain != signed
+    expected, same = (onnxruntime.InferenceSession(model).run(None, given)[0] for model in (plain, signed))
+    np.testing.assert_array_equal(same, expected)
+
+
+@needs("kokoro")
+@pytest.mark.parametrize("largest", [LARGEST_SUM, 2 * 32767, None])
+def test_convolutions_are_signed_only_where_their_sums_are_right(monkeypatch, largest):
+    opened = []
+
+    def open_graph(file, model, threads):
+        if largest is None and model == largest_convolution():
+            raise ModelError("not implemented")
+        opened.append(b"BitwiseXor" in model)
+
+    monkeypatch.setattr(kokoro_graph, "open_graph", open_graph)
+    monkeypatch.setattr(kokoro_graph, "outputs_of", lambda *_: [np.array([largest])])
+    kokoro_graph.load_kokoro(models_folder() / "kokoro" / "model.onnx", 1)
+    assert opened[-2:] == [largest == LARGEST_SUM] * 2
 
 
 @given(st.text("ab ,.", max_size=400), st.integers(12, 60))
