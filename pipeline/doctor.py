@@ -8,8 +8,9 @@ import platform
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from time import monotonic
 
 import numpy as np
@@ -31,8 +32,10 @@ from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
 from pipeline.lane import usable_cores
 from pipeline.languages import known_code
 from pipeline.policies.pace import SLOW
+from pipeline.profiles.backends import backend
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
+from pipeline.profiles.spoken import OPT_IN
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
 
 FOR_GPU = "gpu"  # the profile that needs one
@@ -41,6 +44,7 @@ PATIENCE_S = 120.0  # loading a large model from a slow disk
 SENTENCE = "Hello. How are you today?"
 HELLO = "hello"
 QUIET = 1e-3  # speech is louder
+POCKET_CORES = 4  # Pocket TTS takes two, beside those that recognize and translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,20 @@ def better(lacking: Iterable[tuple[str, Sequence[Missing]]]) -> Iterator[Finding
         yield Finding("profile", not missing, detail, fix, False, rows)
 
 
+def spare(profile: Profile) -> Iterator[Finding]:
+    """Tell of Pocket TTS where it is installed, cores are enough for it, and the profile ``cpu`` is without it."""
+    choice = OPT_IN["cpu"]["synthesizer"]
+    used = {type(one) for one in profile.backends.synthesizers.values()}
+    if (
+        profile.name == "cpu"
+        and usable_cores() >= POCKET_CORES
+        and find_spec("pocket_tts")
+        and type(backend(choice)) not in used
+    ):
+        told = "Pocket TTS is installed: it speaks while it computes, also in enrolled voices, with synthesizer.use="
+        yield Finding("profile", True, f"{told}{choice.use}", needed=False)
+
+
 def _lacks(before: str, well: str, missing: Sequence[Missing]) -> tuple[str, tuple[str, ...]]:
     """Tell that nothing is missing, one lack in the line, or several in a line each."""
     names = tuple(dict.fromkeys(item.what for item in missing))
@@ -96,17 +114,19 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
     backends = profile.backends
     target = known_code(target, {known for _, known in backends.translator.pairs()})
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
+    said = ""
 
     async def speak(engine: Engine) -> str:
-        nonlocal speech
+        nonlocal speech, said
         known = backends.synthesizer.languages()
         english = "en" in known and not backends.voice_missing("synthesizer", "en")
         spoken = "en" if english else known_code(target, known)
         speech, detail = await _spoken(await engine.model("synthesizer"), spoken)
+        said = SENTENCE if spoken == "en" else ""  # read by a voice of another language it may be heard as anything
         return detail
 
     async def hear(engine: Engine) -> str:
-        return await _heard(await engine.model("recognizer"), speech)
+        return await _heard(await engine.model("recognizer"), speech, said)
 
     async def translate(engine: Engine) -> str:
         return await _translated(await engine.model("translator"), target)
@@ -118,6 +138,10 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
         ("translate", backends.translator.missing(), translate),
     ):
         findings.append(await _tried(profile, what, missing, work))
+    if findings[1].well and not speech.any():
+        findings[1] = replace(
+            findings[1], well=False, needed=False, detail="it runs, but there was no speech for it to hear"
+        )
     return [*findings, *(_others(profile, one) for one in list(backends.synthesizers.values())[1:])]
 
 
@@ -188,8 +212,11 @@ async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str
     return Resampler(rate, RECOGNIZER_HZ).process(samples, last=True), detail
 
 
-async def _heard(recognizer: Recognizer, speech: Samples) -> str:
-    """Give what is recognized of the speech, with the silence after it that ends an utterance."""
+async def _heard(recognizer: Recognizer, speech: Samples, said: str) -> str:
+    """Give what is recognized of the speech, with the silence after it that ends an utterance.
+
+    Raises `Unwell` for speech in which no word is heard, or fewer than half of those that were ``said``.
+    """
     padded = np.concatenate([speech, np.zeros(RECOGNIZER_HZ, np.float32)])
     words: list[Word] = []
     async with recognizer.open((), ()) as listening:
@@ -199,7 +226,15 @@ async def _heard(recognizer: Recognizer, speech: Samples) -> str:
         words += (await listening.finish()).committed
     if not words and speech.any():
         raise Unwell("it heard no word in speech")
-    return f"heard {text_of(words)!r}" if words else "heard no word in silence"
+    heard, expected = _words(text_of(words)), _words(said)
+    if 2 * sum(word in heard for word in expected) < len(expected):
+        raise Unwell(f"it heard {text_of(words)!r} where {said!r} was said")
+    return f"heard {text_of(words)!r}"
+
+
+def _words(text: str) -> list[str]:
+    """List the words in lower case, without punctuation."""
+    return re.findall(r"\w+", text.casefold())
 
 
 async def _translated(translator: Translator, target: str) -> str:

@@ -120,7 +120,7 @@ class Engine:
         spoken: list[SpokenTarget] = []
         for one in resolved.speech:
             synthesizer = await self.model(one.synthesizer)
-            voice = await one.voice.ready(synthesizer) if one.voice else None
+            voice = await one.voice.ready(synthesizer, one.spoken_as) if one.voice else None
             if speakers and one.same_voice:
                 learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, speakers.consenting))
                 known = enrolled if one.synthesizer == "synthesizer" else {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pipeline.contracts import Missing
+from pipeline.contracts import Missing, Voice
 
 
 @runtime_checkable
@@ -15,6 +15,14 @@ class VoicesByLanguage(Protocol):
 
     def missing_for(self, language: str) -> Sequence[Missing]:
         """List what this machine lacks for a language that it speaks, besides what `missing` lists."""
+
+
+@runtime_checkable
+class LearnsByLanguage(Protocol):
+    """A loaded synthesizer that learns a voice for each language that is loaded then; another may have come since."""
+
+    def lacks(self, voice: Voice, language: str) -> bool:
+        """Tell if an enrolled voice was not learned for a language whose model could learn it now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _BY_CODE = {
     "style": "--profile gpu --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice",
     "unknown_voice": "translate-live voices list, or to add it translate-live voices add CLIP --name NAME --consent FILE",
     "unknown_preset": "translate-live voices list",
+    "preset_language": "another voice, see translate-live voices list",
     "event_log": "a file that --events wrote",
     "no_voices": "translate-live voices add --help",
     "voice_broken": "translate-live voices add CLIP --name NAME --consent FILE --replace",

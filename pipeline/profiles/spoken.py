@@ -77,8 +77,9 @@ def spoken_table(profiles: Iterable[Profile], leave_out: Collection[str] = ()) -
         columns[profile.name] = targets, _chain(backends, leave_out)
         if profile.name in OPT_IN:
             extra: dict[str, Any] = {stage: backend(choice) for stage, choice in OPT_IN[profile.name].items()}
-            name = f"{profile.name} + {type(next(iter(extra.values()))).__name__}"
-            columns[name] = targets, _chain(replace(backends, **extra), leave_out)
+            added = type(next(iter(extra.values()))).__name__
+            if added not in {type(one).__name__ for one in backends.synthesizers.values()}:  # a config may have set it
+                columns[f"{profile.name} + {added}"] = targets, _chain(replace(backends, **extra), leave_out)
     codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
     return [
         SpokenRow(

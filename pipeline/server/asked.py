@@ -221,6 +221,8 @@ def _with_less(asked: Asked, profile: Profile, store: VoiceStore) -> ResolvedReq
             less, told = replace(asked, speak=False, voice=""), f"{asked.target} is not spoken here: there is text only"
         elif error.code in UNKNOWN_VOICE and asked.any_voice:
             less, told = replace(asked, voice=""), f"there is no voice {asked.voice!r} here: another speaks"
+        elif error.code == "preset_language" and asked.any_voice:
+            less, told = replace(asked, voice=""), f"{error.message}: another speaks"
         else:
             raise
     found = _with_less(less, profile, store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, Synthesi
 from pipeline.errors import BadInput, Refused, TranslateLiveError
 from pipeline.languages import known_code
 from pipeline.profiles.profile import Profile, load_profile, profile_names
+from pipeline.speech_facts import LearnsByLanguage
 from pipeline.voices.record import VoiceRecord
 from pipeline.voices.store import VoiceStore
 
@@ -25,17 +26,20 @@ class ChosenVoice:
     store: VoiceStore
     record: VoiceRecord | None
 
-    async def ready(self, synthesizer: Synthesizer) -> Voice:
-        """Give the voice for this model: from the store, or learned anew from the clip that was kept, and then stored."""
+    async def ready(self, synthesizer: Synthesizer, language: str) -> Voice:
+        """Give the voice for this model and language: as stored, else learned from the clip that was kept, and stored."""
         if self.record is None:
             return Voice(self.name)
-        if self.model in self.record.arrays:
-            return self.store.voice(self.record, self.model)
+        known = self.store.voice(self.record, self.model) if self.model in self.record.arrays else None
         path = self.store.clip_path(self.record)
+        lacks = known is None or (isinstance(synthesizer, LearnsByLanguage) and synthesizer.lacks(known, language))
+        if known is not None and (not lacks or path is None):
+            return known
         assert path is not None, "chosen_voice refuses such a voice"
         learned = await synthesizer.enrol(self.store.clip(path))
-        self.store.cache(self.record, self.model, learned.arrays)
-        return replace(learned, name=self.record.name)
+        arrays = {**learned.arrays, **(known.arrays if known is not None else {})}
+        self.store.cache(self.record, self.model, arrays)
+        return Voice(self.record.name, arrays)
 
 
 def model_of(profile: Profile) -> str:
@@ -58,12 +62,22 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterab
         return ChosenVoice(record.name, model, store, record)
     known = knows_voices(profile.backends.synthesizer)
     if known is not None and not known.has_preset(name):
-        languages = " or ".join(targets)
+        wanted = " or ".join(targets)
         others = (knows_voices(one) for one in profile.backends.synthesizers.values())
-        if languages and any(other is not None and other.has_preset(name) for other in others):
-            raise BadInput(f"the voice {name!r} does not speak {languages}", hint="another voice", code="unknown_preset")
+        if wanted and any(other is not None and other.has_preset(name) for other in others):
+            speaks = ", ".join(_preset_languages(name, profile))
+            message = f"the voice {name!r} " + (
+                f"speaks {speaks} and not {wanted}" if speaks else f"does not speak {wanted}"
+            )
+            raise BadInput(message, hint="another voice", code="preset_language")
         raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
+
+
+def _preset_languages(name: str, profile: Profile) -> list[str]:
+    """List the languages that a profile's synthesizers are known to speak with a preset of this name."""
+    synthesizers = profile.backends.synthesizers.values()
+    return sorted({code for one in synthesizers for code in one.languages() if name in several_voices(one, code)})
 
 
 def other_presets(

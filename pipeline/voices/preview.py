@@ -52,7 +52,7 @@ async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None
     sink = SpeechFile(request.out) if request.out else Speaker(request.out_device)
     try:
         async with backend.load() as synthesizer:
-            await _say(text, synthesizer, await chosen.ready(synthesizer), language, sink)
+            await _say(text, synthesizer, await chosen.ready(synthesizer, language), language, sink)
         if isinstance(sink, Speaker):
             await asyncio.sleep(sink.queued_s)  # it was made faster than it is heard, and closing would cut it short
     finally:

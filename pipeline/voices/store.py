@@ -92,9 +92,13 @@ class VoiceStore:
                 _tidy(place)
 
     def cache(self, record: VoiceRecord, model: str, arrays: Arrays) -> VoiceRecord:
-        """Keep what another model learned of a stored voice."""
-        with writing(self._place(record.name)):
-            return self._commit(record, model, arrays)
+        """Keep what another model, or the same one since, learned of a stored voice."""
+        place = self._place(record.name)
+        with writing(place):
+            try:
+                return self._commit(record, model, arrays)
+            finally:
+                _tidy(place)
 
     def remove(self, name: str) -> None:
         """Delete a voice and all that was kept of it; raises `BadInput` with the nearest names for an unknown one."""

@@ -159,6 +159,8 @@ async def test_a_voice_is_learned_stored_and_spoken_with(folder, tmp_path):
         for name, one in {"voice": voice, "kept": kept, "other": other, "preset": Voice("ana"), "none": None}.items():
             async with synthesizer.open(one, "es") as speaking:
                 said[name] = await say(speaking, TEXT)
+        assert synthesizer.lacks(Voice("me", {"fr-0": other.arrays[next(iter(other.arrays))]}), "es-MX")
+        assert not any(synthesizer.lacks(kept, language) for language in ("es", "fr")), "French is not loaded"
     np.testing.assert_array_equal(said["kept"], said["voice"])
     np.testing.assert_array_equal(said["none"], said["preset"])
     for a, b in (("voice", "other"), ("voice", "preset")):

@@ -21,10 +21,10 @@ from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.commands.translate_run import raise_failure
 from pipeline.contracts import Missing
-from pipeline.doctor import Finding, _spoken
+from pipeline.doctor import Finding, Unwell, _heard, _spoken, spare
 from pipeline.errors import FETCH_MODELS, DeviceError
-from pipeline.events import SpeechChunk
-from pipeline.profiles.profile import profile_names
+from pipeline.events import SpeechChunk, Transcript, Word
+from pipeline.profiles.profile import load_profile, profile_names
 from tests.onnx_voices import take_for_whole, write_piper
 from tests.scripted_backends import FetchedVoice, Scripted
 from tests.unit.test_cli_translate import SCRIPTED
@@ -333,6 +333,63 @@ async def test_doctor_measures_what_a_second_of_speech_takes(took_s, factor, tol
     _, detail = await _spoken(Synthesizer(), "en")
     assert f"1.2 s of speech in 'en' at 16000 Hz, a second of it computed in {factor} s" in detail
     assert detail.endswith("; synthesizer=light takes less") == told
+
+
+@pytest.mark.parametrize(
+    ("heard", "well"),
+    [
+        ("Hello! How are you, today?", True),
+        ("hello how are we", True),
+        ("hollow ARE you today", True),
+        ("Hello there.", False),
+        ("Thanks for watching!", False),
+        ("", False),
+    ],
+)
+async def test_doctor_believes_a_recognizer_that_hears_half_of_what_was_said(heard, well):
+    class Hearing:
+        async def hear(self, audio):
+            return Transcript((), (), "en", audio.end, 0.0, ended=False)
+
+        async def finish(self):
+            words = tuple(Word(f" {word}", 0.0, 0.1, 1.0) for word in heard.split())
+            return Transcript(words, (), "en", 1.0, 0.0, ended=True)
+
+    class Recognizer:
+        @asynccontextmanager
+        async def open(self, languages, vocabulary):
+            yield Hearing()
+
+    speech = np.full(16_000, 0.1, np.float32)
+    if well:
+        assert heard in await _heard(Recognizer(), speech, "Hello. How are you today?")
+    else:
+        with pytest.raises(Unwell, match=f"it heard '{heard}' where 'Hello. How" if heard else "it heard no word"):
+            await _heard(Recognizer(), speech, "Hello. How are you today?")
+
+
+def test_doctor_does_not_praise_what_it_heard_of_no_speech(config, capsys):
+    assert doctor(config, "--set", "synthesizer.lacks=espeak-ng") == 4
+    said = capsys.readouterr().out
+    assert "none recognize  it runs, but there was no speech for it to hear\n" in said
+    assert "no recognize" not in said
+
+
+@pytest.mark.parametrize(
+    ("cores", "installed", "uses", "told"),
+    [
+        (4, True, "kokoro:Kokoro", 1),
+        (2, True, "kokoro:Kokoro", 0),
+        (4, False, "kokoro:Kokoro", 0),
+        (4, True, "pocket:Pocket", 0),
+    ],
+)
+def test_doctor_tells_of_pocket_tts_where_it_can_be_used_and_is_not(monkeypatch, cores, installed, uses, told):
+    monkeypatch.setattr("pipeline.doctor.usable_cores", lambda: cores)
+    monkeypatch.setattr("pipeline.doctor.find_spec", lambda name: name == "pocket_tts" and installed or None)
+    found = list(spare(load_profile("cpu", None, [f"synthesizer.use=models.tts.{uses}"])))
+    assert len(found) == told
+    assert not [one for one in found if one.needed or "synthesizer.use=models.tts.pocket:Pocket" not in one.detail]
 
 
 def test_doctor_says_what_is_not_there_although_all_that_is_needed_works(config, monkeypatch, capsys):

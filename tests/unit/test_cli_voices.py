@@ -11,7 +11,8 @@ import soundfile
 import yaml
 
 from pipeline.cli import main
-from pipeline.profiles.profile import profiles_folder
+from pipeline.profiles.profile import load_profile, profiles_folder
+from pipeline.server.asked import Asked, Rejected, resolved
 from pipeline.sinks.speaker import Speaker
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.store import VoiceStore
@@ -266,7 +267,14 @@ def test_voices_that_come_by_language_are_listed_where_they_are_here(voices, pro
         assert voices("preview", "de_DE-mls-medium", *words, "--out", said)[0] == 0
         assert np.abs(soundfile.read(said)[0]).max() > 0.05
     code, _, err = voices("preview", "de_DE-mls-medium", "--to", "es", "--out", tmp_path / "none.wav")
-    assert (code, "the voice 'de_DE-mls-medium' does not speak es" in err) == (2, True)
+    assert (code, "the voice 'de_DE-mls-medium' speaks de and not es" in err) == (2, True)
+    for may_clone in (True, False):
+        told = resolved(
+            Asked("es", voice="de_DE-mls-medium", any_voice=True), load_profile("cpu", profile), may_clone=may_clone
+        )
+        assert told.notices == ("the voice 'de_DE-mls-medium' speaks de and not es: another speaks",)
+        with pytest.raises(Rejected, match="^the voice 'de_DE-mls-medium' speaks de and not es$"):
+            resolved(Asked("es", voice="de_DE-mls-medium"), load_profile("cpu", profile), may_clone=may_clone)
     assert "Cloner does not speak 'fr'; it speaks en, es" in voices("preview", "vivian", "--to", "fr")[2]
 
 

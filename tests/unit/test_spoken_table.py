@@ -107,6 +107,19 @@ def test_the_command_prints_the_table(capsys):
     assert lines[-1].startswith("cpu + Pocket: ")
 
 
+def test_an_opt_in_synthesizer_that_the_profile_uses_is_no_second_column(capsys):
+    words = [
+        "--set",
+        "synthesizer.use=models.tts.pocket:Pocket",
+        "--set",
+        "second_synthesizer.use=models.tts.kokoro:Kokoro",
+    ]
+    assert main(["languages", "--profile", "cpu", "--spoken", *words]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].split() == ["language", "cpu"]
+    assert re.search(r"^fr French +Pocket: ", said, re.MULTILINE)
+
+
 def test_the_command_gives_json(capsys):
     assert main(["languages", "--all", "--spoken", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -13,11 +13,12 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
-from pipeline.voices.choice import model_of, voices_learned_before
+from pipeline.voices.choice import ChosenVoice, model_of, voices_learned_before
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
 from pipeline.voices.speakers import known_voices
 from pipeline.voices.store import RECORD, VoiceStore, data_folder
@@ -178,6 +179,41 @@ def test_a_broken_record_says_how_to_mend_it_and_can_be_removed(store, content):
         store.record("anna")
     store.remove("anna")
     assert store.names() == []
+
+
+class ByLanguage:
+    """A synthesizer that learns a voice for each language that is loaded."""
+
+    def __init__(self, *languages):
+        self.languages, self.enrolled = languages, 0
+
+    async def enrol(self, audio):
+        self.enrolled += 1
+        return Voice("enrolled", {language: np.full(3, self.enrolled, np.float32) for language in self.languages})
+
+    def lacks(self, voice, language):
+        return language in self.languages and language not in voice.arrays
+
+
+async def test_a_voice_is_learned_from_its_clip_for_a_language_that_came_later(store):
+    chosen = ChosenVoice("anna", "toy", store, store.add(record(), "toy", {"es": np.zeros(3, np.float32)}, CLIP))
+    spanish, both = ByLanguage("es"), ByLanguage("es", "fr")
+    assert set((await chosen.ready(spanish, "es")).arrays) == set((await chosen.ready(spanish, "fr")).arrays) == {"es"}
+    assert spanish.enrolled == 0
+    voice = await chosen.ready(both, "fr")
+    assert {name: array[0] for name, array in voice.arrays.items()} == {"es": 0, "fr": 1}, "what it spoke stays as it was"
+    stored = store.record("anna")
+    assert (stored.consent, stored.clip) == (CONSENT, chosen.record.clip)
+    assert set((await replace(chosen, record=stored).ready(both, "fr")).arrays) == {"es", "fr"}
+    assert both.enrolled == 1, "it is kept"
+    assert {path.name for path in files_of(store)} == {RECORD, stored.clip, stored.arrays["toy"].file}
+
+
+async def test_a_voice_without_its_clip_speaks_what_it_was_learned_for(store):
+    chosen = ChosenVoice("anna", "toy", store, store.add(record(), "toy", {"es": np.zeros(3, np.float32)}))
+    both = ByLanguage("es", "fr")
+    assert set((await chosen.ready(both, "fr")).arrays) == {"es"}
+    assert both.enrolled == 0
 
 
 def test_a_damaged_voice_is_nobodys_and_hides_no_other(store):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -17,6 +16,7 @@ from models.asr.whisper.log_mel import LogMel
 from models.asr.whisper.model_files import lacking, read_settings
 from models.cuda import load_cublas
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
+from pipeline.lane import usable_cores
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -72,11 +72,6 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     import ctranslate2
 
     return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_compute_type(device: str, wanted: str) -> str:

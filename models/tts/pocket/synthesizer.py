@@ -48,6 +48,11 @@ class PocketSynthesizer:
         samples = check_clip(audio, models[0].sample_rate)
         return Voice("enrolled", {model.voice_key: await self.learning.run(model.learn, samples) for model in models})
 
+    def lacks(self, voice: Voice, language: str) -> bool:
+        """Tell if an enrolled voice was learned before the model of the language was here, and that can learn it."""
+        model = self.models.get(language.partition("-")[0])
+        return model is not None and model.files.clones and model.voice_key not in voice.arrays
+
     @asynccontextmanager
     async def open(self, voice: Voice | None, language: str) -> AsyncIterator[Speaking]:
         """Begin a session's speech in a voice that was learned, in one of the package's, or in the language's own.
