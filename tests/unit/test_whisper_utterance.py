@@ -81,6 +81,21 @@ def test_a_word_lasts_as_long_as_its_longest_stretch_of_voice(voice, span, part)
     assert [(moment - 1.0) / PIECE_S for moment in found] == pytest.approx(part)
 
 
+@pytest.mark.parametrize(
+    ("voice", "part"),
+    [
+        ("..######........##########..", (2, 8)),
+        ("..##...####........##########..", (7, 11)),
+        ("##........##########..", (10, 20)),
+        ("..######.....######....", (2, 8)),
+        ("..#####.....######....", (12, 18)),
+    ],
+)
+def test_the_last_word_of_a_hypothesis_ends_at_the_first_pause(voice, part):
+    found = window_of(voice).voiced_part(place(0), place(len(voice)), last=True)
+    assert [(moment - 1.0) / PIECE_S for moment in found] == pytest.approx(part)
+
+
 @given(
     st.text("#.", min_size=8, max_size=40), st.integers(0, 39), st.integers(0, 9), st.floats(0.0, 0.1), st.integers(0, 20)
 )
@@ -379,11 +394,10 @@ def test_speech_after_a_short_pause_is_decoded_with_what_came_before_it(pause_s,
     assert (after.start < first[-1].start) == together
 
 
-def test_a_decoder_that_ends_at_the_pause_is_asked_without_what_came_before_it():
-    """Whisper's end of text after a forced sentence and a pause: base lost the last sentence of a talk so."""
-    first = write_script(3, 12, Manner(pauses=0.0, repeats=0.0))
-    shift_s = first[-1].end + 1.2 - first[0].start
-    script = [*first, *(replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in first)]
+@pytest.mark.parametrize("words", [12, 1])
+def test_a_decoder_that_ends_at_the_pause_is_asked_without_what_came_before_it(words):
+    """Whisper ends the text after a forced sentence and a pause: base lost the last sentence so, tiny.en a "No."."""
+    first, script = said_twice(words)
 
     class Ending(ScriptedEngine):
         def _decode(self, job):
@@ -391,5 +405,29 @@ def test_a_decoder_that_ends_at_the_pause_is_asked_without_what_came_before_it()
             return replace(heard, words=()) if job.start < first[-1].start and job.end > script[12].start else heard
 
     heard = listen(open_stream(StreamOptions()), Ending(script), render(script, script[-1].end + 1.0), repeat(4800))
+    assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
+    assert not any(transcript.notices for transcript in heard)
+
+
+def said_twice(words):
+    """Twelve words, and after a short pause the first of them once more."""
+    first = write_script(3, 12, Manner(pauses=0.0, repeats=0.0))
+    shift_s = first[-1].end + 1.2 - first[0].start
+    return first, [*first, *(replace(word, start=word.start + shift_s, end=word.end + shift_s) for word in first[:words])]
+
+
+def test_speech_under_a_last_word_that_is_stretched_over_a_pause_is_heard():
+    """Whisper's alignment ends with the audio: tiny.en lost "And Mr. John Dashwood had" under "ill-disposed"."""
+    first, script = said_twice(12)
+
+    class Stretching(ScriptedEngine):
+        def hear(self, start, end):
+            heard = super().hear(start, end)
+            if start >= first[-1].start or end <= script[12].start:
+                return heard
+            before = [word for word in heard if word.start < first[-1].end]
+            return [*before[:-1], HeardWord(" again", before[-1].start, end, 0.9, (99,))]
+
+    heard = listen(open_stream(StreamOptions()), Stretching(script), render(script, script[-1].end + 1.0), repeat(4800))
     assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
     assert not any(transcript.notices for transcript in heard)

@@ -172,7 +172,7 @@ class Committer:
             heard = _completed(heard, kept, before, {word.text for word in heard[kept:]})
         if (squeezed := squeezed_begin(heard)) < len(heard):
             heard = _completed(heard, squeezed, before)
-        words = [_trimmed(word, window) for word in heard if window.is_voiced(word.start, word.end)]
+        words = [_trimmed(word, window, word is heard[-1]) for word in heard if window.is_voiced(word.start, word.end)]
         if hypothesis.language not in UNSPACED:
             words = whole_words(words)
         if is_invented(words, hypothesis.no_speech) or is_echo(words, self.vocabulary.text):
@@ -213,6 +213,6 @@ def _completed(
     return (*kept, *rest) if any(word.text not in looped for word in rest) else tuple(kept)
 
 
-def _trimmed(word: HeardWord, window: Window) -> HeardWord:
-    start, end = window.voiced_part(word.start, word.end)
+def _trimmed(word: HeardWord, window: Window, last: bool) -> HeardWord:
+    start, end = window.voiced_part(word.start, word.end, last)
     return replace(word, start=start, end=end)

@@ -18,6 +18,7 @@ PAUSE_S = 0.2
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
+SHORT_WORD_S = 0.1  # voice between two pauses that may be a word
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
 DEAF_S = 1.2  # voice after the last word of a hypothesis in which another should have been heard
 MOST_TOKENS = 150  # of the 224 that prefix and new words share
@@ -117,7 +118,7 @@ class Utterance:
         heard = self._committer.plausible(hypothesis, window, bare, self._tail)
         words = None if heard is None else _unsaid(window.read(hypothesis.forced, heard, bare), window.words)
         self.again = self.bare_next = False
-        if (may_commit and words is not None and self._deaf(words, bare)) or (not words and self._deaf_after_pause()):
+        if (may_commit and words is not None and self._deaf(words, bare)) or (not words and self._deaf_after_pause(last)):
             return
         if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
             self.again = self.bare_next = True
@@ -151,9 +152,10 @@ class Utterance:
             self._tail = []
         return True
 
-    def _deaf_after_pause(self) -> bool:
+    def _deaf_after_pause(self, last: bool) -> bool:
         """Forget the speech before a short pause if no word is heard after it, and decode `again`."""
-        if self._resumed is None or self.window.voiced_s(self._resumed) < HEARD_AFTER_PAUSE_S:
+        voiced_s = SHORT_WORD_S if last else HEARD_AFTER_PAUSE_S
+        if self._resumed is None or self.window.voiced_s(self._resumed) < voiced_s:
             return False
         self._cut(self._resumed)
         self._resumed, self.again = None, True

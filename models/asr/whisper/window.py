@@ -16,6 +16,7 @@ from pipeline.events import Samples
 
 VOICED = 0.35
 SHORT_DIP = 2  # pieces without voice that do not end a word
+PAUSE_PIECES, WORD_PIECES = 8, 5  # without voice, which do end one; with voice, which can be one
 VOICE_MARGIN_S = 0.1  # alignments are off by about this much
 KEPT_WORDS = 4
 GAP_PER_WORD_S = 0.02  # how much wider a gap must be to be preferred to the next one
@@ -103,15 +104,17 @@ class Window:
         voiced = next((index for index, voice in enumerate(reversed(self._voice)) if voice >= VOICED), len(self._voice))
         return voiced * WINDOW_S
 
-    def voiced_part(self, start: float, end: float) -> tuple[float, float]:
+    def voiced_part(self, start: float, end: float, last: bool = False) -> tuple[float, float]:
         """The longest stretch of voice in a span; the span itself where there is none.
 
-        Alignments have no gaps: without this a word before a pause would last until the next one.
+        Alignments have no gaps: without this a word before a pause would last until the next one. The ``last`` word of a
+        hypothesis is stretched over all the audio that it has no words for: it ends at the first pause.
         """
-        last = int(-(-(end * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
+        until = int(-(-(end * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
         best_from = best_to = begun = first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
+        until = self._pause(first, until) if last else until
         quiet = SHORT_DIP + 1
-        for index, voice in enumerate(self._voice[first:last], first):
+        for index, voice in enumerate(self._voice[first:until], first):
             quiet = 0 if voice >= VOICED else quiet + 1
             if quiet > SHORT_DIP:
                 begun = index + 1
@@ -120,6 +123,17 @@ class Window:
         if best_to == best_from:
             return start, end
         return max(start, self._voice_time(best_from)), min(end, self._voice_time(best_to))
+
+    def _pause(self, first: int, until: int) -> int:
+        """Find the first pause after enough voice for a word; ``until`` if there is none."""
+        voiced = quiet = 0
+        for index, voice in enumerate(self._voice[first:until], first):
+            voiced, quiet = (voiced + 1, 0) if voice >= VOICED else (voiced, quiet + 1)
+            if quiet == PAUSE_PIECES:
+                if voiced >= WORD_PIECES:
+                    return index + 1 - quiet
+                voiced = 0
+        return until
 
     def _voice_time(self, index: int) -> float:
         return (self._voice_start + index * WINDOW_SAMPLES) / SAMPLE_RATE
@@ -141,7 +155,7 @@ class Window:
         the committed words is another reading of them.
         """
         for index, (begin, until) in enumerate(spans):
-            start, end = self.voiced_part(begin, max(begin, until))
+            start, end = self.voiced_part(begin, max(begin, until), last=not words and index == len(spans) - 1)
             self.lead[index] = replace(self.lead[index], start=start, end=end)
         reading = [*([] if bare else self.lead), *words]
         pairs = aligned(self.words, reading, self.frontier)
