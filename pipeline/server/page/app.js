@@ -1,11 +1,12 @@
 // The page: its controls, and what the session says.
 import { detected, devices, input, languages, overlay, remember, restore, session, showChoices } from './choices.js';
 import { Connection } from './connection.js';
+import { Watching } from './screen.js';
 import { Sound } from './sound.js';
 import { Transcript } from './transcript.js';
 
 const $ = id => document.getElementById(id);
-const transcript = new Transcript($('transcript'));
+const transcript = new Transcript($('transcript')), watching = new Watching($('watch'), $('seen'));
 const STATES = {
   ready: 'Ready', connecting: 'Connecting', listening: 'Listening', paused: 'Paused', waiting: 'Reconnecting', finishing: 'Finishing', done: 'Done', refused: 'Stopped',
 };
@@ -51,6 +52,7 @@ async function start() {
     return $('consent').focus();
   }
   transcript.clear();
+  watching.clear();
   detected('');
   for (const what of ['voice', 'text']) $(`lag-${what}`).textContent = '';
   state('connecting');
@@ -59,13 +61,14 @@ async function start() {
   sound.levels = { translation: $('mute').ariaPressed === 'true' ? 0 : Number($('translation').value), original: Number($('original').value) };
   try {
     const early = []; // blocks before the connection is there
-    await sound.start({ kind, file, ...microphone() }, pcm => (connection ? connection.append(pcm) : early.push(pcm)), stop);
+    await sound.start({ kind, file, pictures: !$('watch-choice').hidden, ...microphone() }, pcm => (connection ? connection.append(pcm) : early.push(pcm)), stop);
     await sound.setSpeaker($('speaker').value).catch(() => alertOf('That speaker cannot be used; the default one is.'));
     await devices();
     if (sound.stopped) throw new DOMException('', 'NotAllowedError');
     connection = new Connection(session(), heard, state);
     if ($('mute').ariaPressed === 'true') connection.control('mute');
     early.forEach(pcm => connection.append(pcm));
+    watch();
     timer = setInterval(tick, 100);
     wake = await navigator.wakeLock?.request('screen').catch(() => null);
   } catch (error) {
@@ -89,6 +92,9 @@ function told(error, kind) {
   return error.message;
 }
 
+// Send the picture of the shared screen, if that is wanted, or no more.
+const watch = () => watching.follow(sound && !sound.stopped ? sound.video : null, connection);
+
 async function stop() {
   const ending = connection;
   if (ending) state('finishing');
@@ -99,6 +105,7 @@ async function stop() {
 
 async function ended() {
   clearInterval(timer);
+  watching.stop();
   wake?.release();
   const { queuedS, context } = sound;
   connection = connection?.over ? null : connection;
@@ -146,6 +153,10 @@ function heard(event) {
       return unit(event);
     case 'translate_live.tail':
       return transcript.draft(event.text);
+    case 'translate_live.seen':
+      return watching.seen(event.names);
+    case 'translate_live.note':
+      return event.param === 'image' && watching.gone(event.message);
     case 'translate_live.lag':
       return lag('voice', event.ear_voice_ms);
     case 'translate_live.flush':
@@ -230,6 +241,7 @@ $('skip').onclick = () => { sound.flush(); connection.control('skip_to_live'); }
 $('translation').oninput = () => { if ($('mute').ariaPressed !== 'true') sound?.setLevel('translation', Number($('translation').value)); };
 $('original').oninput = () => sound?.setLevel('original', Number($('original').value));
 $('microphone').onchange = $('echo').onchange = switched;
+$('watch').onchange = watch;
 $('speaker').onchange = () => sound?.setSpeaker($('speaker').value).catch(error => alertOf(error.message));
 $('open-settings').onclick = () => { overlay(); devices(); $('settings').showModal(); };
 $('open-save').onclick = () => $('save').showModal();

@@ -85,6 +85,7 @@ export function showChoices() {
   $('announce').lang = target;
   $('announce').dir = direction(target);
   $('file').hidden = kind !== 'file';
+  $('watch-choice').hidden = kind !== 'tab' || !offered.vision;
   $('hint').textContent = HINTS[kind];
   $('voice-name-label').hidden = $('voice').value !== 'named';
   $('consent-label').hidden = $('voice').value !== 'same';

@@ -1,10 +1,11 @@
 // A session with the server, over as many sockets as it takes: after a loss the audio that no unit covers is sent again.
 export const HZ = 24000;
 const KEPT_MS = 15000; // what the server takes in at once after a resume
+const PICTURE_BACKLOG = 65536; // bytes that may wait to be sent when a picture is added to them
 const LONGEST_WAIT_S = 8, PING_MS = 5000, DEAD_MS = 20000;
 const FINAL = new Set([1008, 1009, 4029]); // trying again would end the same way
 
-const base64 = bytes => {
+export const base64 = bytes => {
   let text = '';
   for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
   return btoa(text);
@@ -19,7 +20,7 @@ export class Connection {
     this.kept = []; // blocks {at, pcm}, times in ms of the stream
     this.sentMs = this.endMs = 0;
     this.lastUnit = -1;
-    this.token = '';
+    this.token = this.picture = ''; // the picture that was shown last, in base64
     this.waitS = 0.25;
     this.reconnects = 0;
     this.open();
@@ -81,10 +82,19 @@ export class Connection {
     this.send({ type: 'session.input_audio_buffer.append', audio: base64(bytes) });
   }
 
+  // Show a picture, unless audio would have to wait for it; says if it was sent.
+  show(jpeg) {
+    if (!this.ready || this.finishing || this.socket.bufferedAmount > PICTURE_BACKLOG) return false;
+    this.picture = jpeg;
+    this.send({ type: 'translate_live.image', image: jpeg });
+    return true;
+  }
+
   replay() {
     this.ready = this.begun = true;
     this.waitS = 0.25;
     for (const action of this.controls) this.control(action);
+    if (this.picture) this.show(this.picture); // before the audio, so that the session sees from its beginning
     for (const { at, pcm } of this.kept) {
       const from = Math.max(0, Math.round((this.resumeMs - at) * HZ / 1000));
       if (from < pcm.length) this.sendAudio(pcm.subarray(from));

@@ -50,14 +50,14 @@ export class Sound {
   }
 
   // Open an input, in place of the one that is open.
-  async open({ kind, deviceId, echoCancellation, file }) {
+  async open({ kind, deviceId, echoCancellation, file, pictures }) {
     if (kind === 'file') {
       const buffer = await this.context.decodeAudioData(await file.arrayBuffer());
       this.source = this.file = new AudioBufferSourceNode(this.context, { buffer });
       this.file.onended = this.ended;
       return;
     }
-    const stream = kind === 'tab' ? await this.tab() : await navigator.mediaDevices.getUserMedia({
+    const stream = kind === 'tab' ? await this.tab(pictures) : await navigator.mediaDevices.getUserMedia({
       audio: { deviceId: deviceId ? { exact: deviceId } : undefined, echoCancellation, noiseSuppression: false, autoGainControl: false, channelCount: 1 },
     });
     this.stream?.getTracks().forEach(track => track.stop());
@@ -75,7 +75,7 @@ export class Sound {
     if (this.capture) this.connect();
   }
 
-  async tab() {
+  async tab(pictures) {
     const stream = await navigator.mediaDevices.getDisplayMedia({
       video: true, audio: { suppressLocalAudioPlayback: true, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       preferCurrentTab: false, systemAudio: 'include',
@@ -84,7 +84,12 @@ export class Sound {
       stream.getTracks().forEach(track => track.stop());
       throw new Error('That share has no sound: choose a tab, and switch on “Also share tab audio”.');
     }
-    stream.getVideoTracks().forEach(track => { track.enabled = false; });
+    const [track] = stream.getVideoTracks();
+    track.enabled = pictures;
+    if (pictures) { // held from the beginning on: a screen on which nothing moves gives no second picture
+      this.video = Object.assign(document.createElement('video'), { muted: true, srcObject: new MediaStream([track]) });
+      this.video.play().catch(() => {}); // it was ended before it began
+    }
     return stream;
   }
 
@@ -162,6 +167,7 @@ export class Sound {
   endInput() {
     this.stopped = true;
     this.stream?.getTracks().forEach(track => track.stop());
+    if (this.video) this.video.srcObject = null;
     this.capture?.disconnect();
     this.capture?.port.close();
     try { this.file?.stop(); } catch { /* it never began */ }
