@@ -15,6 +15,7 @@ from pipeline.profiles.profile import Profile, load_profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.stages.speak import SpokenTarget
+from pipeline.vision import Page, Pixels, TextReader
 from pipeline.voices.choice import voices_learned_before
 from pipeline.voices.same_voice import SameVoice
 from pipeline.voices.speaker_voices import SpeakerVoices, VoicesLearner
@@ -67,7 +68,7 @@ class Engine:
         return self.profile.capacity
 
     async def session(self, request: SessionRequest | ResolvedRequest, clock: Clock | None = None) -> Session:
-        """Prepare one listener's session; its models are loaded and warm when this returns.
+        """Prepare one listener's session; its models are loaded and warm when this returns, but for a reader of pictures.
 
         Raises what `resolve` raises, and `Refused` or `StageFailed` from a model that cannot do what is asked.
         """
@@ -106,7 +107,7 @@ class Engine:
         diarizer = None
         if asked.speakers is not None:
             diarizer = asked.speakers.channels or await self.model("diarizer")
-        reader = await self.model("reader") if asked.watching else None
+        reader = LateReader(self) if asked.watching else None
         synthesizer = first.synthesizer if first else None
         return Models(recognizer, translator, synthesizer, diarizer, reader), options
 
@@ -161,6 +162,18 @@ async def warm_up(translator: Translator, source: str, target: str) -> None:
         raise
     except Exception as error:  # the border to the model
         raise StageFailed("translate", error) from error
+
+
+class LateReader:
+    """A reader of pictures that is loaded when the first one comes, so that no audio waits for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def read(self, picture: Pixels | bytes, looked: bytes, languages: Sequence[str]) -> Page:
+        """Read a picture; raises what loading and reading raise."""
+        reader: TextReader = await self._engine.model("reader")
+        return await reader.read(picture, looked, languages)
 
 
 class Shared:

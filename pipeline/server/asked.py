@@ -14,7 +14,6 @@ from pipeline.glossary.glossary import Glossary
 from pipeline.languages import SameLanguage, known_code
 from pipeline.profiles.profile import Profile
 from pipeline.request import ResolvedRequest, SessionRequest, resolve
-from pipeline.stages.see import Watching
 from pipeline.voices.record import SAME
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore, key_store
@@ -70,8 +69,7 @@ class Asked:
     transcription: str | None = None  # the model's name, as the client gave it
     noise_reduction: Mapping[str, object] | None = None  # accepted, without effect
     input_hz: int = 24_000  # of the audio that the client sends
-    watching: bool = False  # pictures come, too
-    keep_seen: bool = False  # names in them stay as they are
+    keep_seen: bool = False  # names in pictures stay as they are
     extensions: bool = False
     start_ms: int = 0  # stream time of the first sample, after a resume
     first_unit: int = 0
@@ -81,7 +79,7 @@ class Asked:
         """The wishes that only a new session can fulfil."""
         languages = self.target, self.further, self.also_spoken, self.one_track, self.sources, self.same_language
         speakers = self.speakers, self.speaker_names
-        return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.watching, self.keep_seen
+        return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.keep_seen
 
     def request(self, *, speak: bool) -> SessionRequest:
         """The wishes as an engine takes them."""
@@ -94,7 +92,6 @@ class Asked:
             voice=self.voice or None if speak else None,
             glossary=self.glossary,
             same_language=self.same_language,
-            watching=Watching(keep=self.keep_seen) if self.watching else None,
             speakers=None if self.speakers == "off" else SpeakersAsked(most, self.speaker_names),
             self_hearing=True,
         )

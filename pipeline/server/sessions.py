@@ -25,6 +25,7 @@ from pipeline.server.source import SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.stages.see import Watching
 
 DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
 EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
@@ -75,7 +76,7 @@ class Sessions:
         self._unheard_ms = 0.0  # audio that nobody needed since
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
-        self._opening: asyncio.Task[None] | None = None  # of what reads pictures, from the first one on
+        self._loading: asyncio.Task[None] | None = None  # of what reads pictures, from the first one on
         self._finishing: Leave | None = None
         self._start_ms = 0
         self._picture = b""  # the newest, for a session that has yet to begin
@@ -139,30 +140,26 @@ class Sessions:
         self._source = self._begin(wanted) if wanted is not None else None
 
     def see(self, jpeg: bytes) -> bool:
-        """Show a picture; the first one needs a session that sees, in mid-talk another. False if none here can."""
+        """Show a picture to the session that runs and those that follow; False if none here can see."""
         if not self._service.sees or self._finishing:
             return self._service.sees
         self._picture = jpeg
         if self._service.engine.has("reader"):
-            self._open_eyes()
-        elif self._opening is None:
-            self._opening = self._tasks.create_task(self._load_reader())
-        if self._session is not None and self._session.eyes is not None:
-            self._session.eyes.show(jpeg)
+            self._show_picture()
+        elif self._loading is None:
+            self._loading = self._tasks.create_task(self._load_reader())
         return True
 
-    def _open_eyes(self) -> None:
-        """Go on with a session that sees; raises `Rejected`."""
-        if not self._dialect.asked.watching:
-            self.change(replace(self._dialect.asked, watching=True))
+    def _show_picture(self) -> None:
+        """Show the newest picture, if there is one, to the session that runs, if one does."""
+        if self._picture and self._session is not None and self._session.eyes is not None:
+            self._session.eyes.show(self._picture)
 
     async def _load_reader(self) -> None:
-        """Load what reads pictures, which no audio waits for."""
+        """Load what reads pictures, then show the newest."""
         try:
             await self._service.engine.model("reader")
-            self._open_eyes()
-        except Rejected as error:
-            self._writer.put(self._dialect.failed(error))
+            self._show_picture()
         except Exception as error:  # the border to the model: the talk goes on
             LOG.error("session %s: no reader: %s", self._dialect.id, type(error).__name__)
             for text in self._dialect.noted(NO_READER):
@@ -224,7 +221,9 @@ class Sessions:
         """Start a session, after the one that runs, if one does; raises `Rejected`."""
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         speakers = request.request.speakers and replace(request.request.speakers, memory=self._memory)
-        request = replace(request, request=replace(request.request, hints=self._hints, speakers=speakers))
+        watching = Watching(keep=asked.keep_seen) if self._service.sees else None
+        wanted = replace(request.request, hints=self._hints, speakers=speakers, watching=watching)
+        request = replace(request, request=wanted)
         again = self._last is not None or bool(asked.start_ms or asked.first_unit)
         source = SocketSource(self._clock, asked.input_hz, replay=again)
         unheard_ms, self._unheard_ms = round(self._unheard_ms), 0.0
@@ -256,8 +255,8 @@ class Sessions:
                 used = [record.name for record in request.enrolled]
                 await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
-            if self._picture and session.eyes is not None:
-                session.eyes.show(self._picture)
+            if self._service.sees and self._service.engine.has("reader"):
+                self._show_picture()
             if self._paused:
                 session.pause()
             if self._muted:

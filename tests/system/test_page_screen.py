@@ -100,7 +100,7 @@ async def test_names_are_read_when_that_is_asked_for_and_only_what_has_changed_i
     assert len(connections) == 1
 
 
-async def test_after_a_loss_the_picture_is_shown_before_the_audio_that_is_sent_again(tmp_path):
+async def test_after_a_loss_the_picture_is_shown_again(tmp_path):
     async with browser(recording(tmp_path, 60)) as context:
         await context.add_init_script(SCREEN)
         running = await (await ServerProcess.start(4, *COLORS)).ready()

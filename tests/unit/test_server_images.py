@@ -17,6 +17,7 @@ from pipeline.profiles.profile import load_profile
 from pipeline.server.asked import Asked, Image, Rejected
 from pipeline.server.dialects.codec import JPEG, LARGEST_IMAGE
 from pipeline.server.dialects.openai import OpenAI
+from pipeline.stages.see import Watching
 from tests.scripted_backends import Slides
 from tests.serving import make_service, scripted_profile
 from tests.unit.test_server_connection import EXTENDED, Socket, connected, words
@@ -60,15 +61,18 @@ def test_a_picture_is_a_jpeg_of_bounded_size_from_who_asked_for_the_extension():
 
 @pytest.mark.looptime(noop_cycles=2)
 @pytest.mark.parametrize("first", [True, False])
-async def test_names_are_told_and_no_word_is_lost_or_doubled(first: bool):
+async def test_names_are_told_and_no_other_session_has_to_follow(first: bool):
     Slides.shown.clear()
-    async with Engine.load(scripted_profile(SLIDES)) as engine, connected(make_service(engine)) as socket:
-        socket.send("session.update", session=EXTENDED)
-        for number in range(4):
-            await socket.talk(0.0 if first and not number else 2.0)
-            show(socket, JPEG + b"%d" % number)
-        await socket.talk(2)
-        socket.send("session.close")
+    async with Engine.load(scripted_profile(SLIDES)) as engine:
+        recognizer = await engine.model("recognizer")
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session=EXTENDED)
+            for number in range(4):
+                await socket.talk(0.0 if first and not number else 2.0)
+                show(socket, JPEG + b"%d" % number)
+            await socket.talk(2)
+            socket.send("session.close")
+        assert recognizer.opened == 1
     assert len(socket.text().split()) == (20 if first else 25)
     assert set(Slides.shown) == {JPEG + b"%d" % number for number in range(4)}
     seen = socket.of("translate_live.seen")
@@ -95,6 +99,23 @@ async def test_of_many_pictures_the_newest_is_read_twice_a_second_at_most():
 
 
 @pytest.mark.looptime(noop_cycles=2)
+@pytest.mark.parametrize("keep", [True, False])
+async def test_names_are_kept_as_they_are_written_where_the_client_asks_for_it(keep: bool, monkeypatch):
+    watched = []
+
+    async def session(self, request, clock, make=Engine.session):
+        watched.append(request.request.watching)
+        return await make(self, request, clock)
+
+    monkeypatch.setattr(Engine, "session", session)
+    async with Engine.load(scripted_profile(SLIDES)) as engine, connected(make_service(engine)) as socket:
+        socket.send("session.update", session={"translate_live": {"extensions": True, "keep_seen": keep}})
+        await socket.talk(1)
+        socket.send("session.close")
+    assert watched == [Watching(keep=keep)]
+
+
+@pytest.mark.looptime(noop_cycles=2)
 async def test_a_client_that_resumes_shows_its_picture_before_the_audio_that_it_sends_again():
     Slides.shown.clear()
     async with Engine.load(scripted_profile(SLIDES)) as engine:
@@ -108,7 +129,7 @@ async def test_a_client_that_resumes_shows_its_picture_before_the_audio_that_it_
                 socket.say(0.8)
             await socket.talk(2)
             socket.send("session.close")
-        assert recognizer.opened == 1  # it sees from its beginning: no other session had to follow
+        assert recognizer.opened == 1
     assert socket.text().split() == words(25)
     assert [unit["unit"] for unit in socket.of("translate_live.unit")][0] == 7
     assert [event["at_ms"] >= 60_000 for event in socket.of("translate_live.seen")] == [True]

@@ -33,7 +33,6 @@ from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Fi
 from pipeline.server.dialects.codec import HZ, error_object
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import TAGS, Ours
-from pipeline.stages.see import Watching
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -157,7 +156,7 @@ def test_the_extension_says_more_and_is_read_whole():
     assert (asked.target, asked.further, asked.sources, asked.speak) == ("es", ("fr",), ("en", "es"), False)
     assert (asked.voice, asked.consent, asked.same_language) == ("same", True, "mute")
     assert (asked.start_ms, asked.first_unit) == (4200, 7)
-    assert replace(asked, watching=True).request(speak=False).watching == Watching(keep=True)
+    assert asked.keep_seen
     speakers = asked.request(speak=False).speakers
     assert (speakers.most, speakers.names, speakers.enrolled) == (3, {"1": "Ana"}, False)
     assert make().asked.request(speak=False).speakers is None

@@ -94,7 +94,7 @@ export class Connection {
     this.ready = this.begun = true;
     this.waitS = 0.25;
     for (const action of this.controls) this.control(action);
-    if (this.picture) this.show(this.picture); // before the audio, so that the session sees from its beginning
+    if (this.picture) this.show(this.picture); // before the audio, behind which it would wait
     for (const { at, pcm } of this.kept) {
       const from = Math.max(0, Math.round((this.resumeMs - at) * HZ / 1000));
       if (from < pcm.length) this.sendAudio(pcm.subarray(from));
