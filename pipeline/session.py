@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -162,6 +162,10 @@ class Session:
         self._control.muted = muted
         if muted:
             self._flush()
+
+    def silence(self, targets: Collection[str]) -> None:
+        """Show these targets but do not speak them, until called again without them; what was given already stays."""
+        self._control.silent = frozenset(targets)
 
     def skip_to_live(self) -> None:
         """Drop what was heard but not yet said, with notice, and go on with what is being said now."""

@@ -53,6 +53,7 @@ class Asked:
     target: str
     further: tuple[str, ...] = ()  # more targets, for captions
     also_spoken: tuple[str, ...] = ()  # those of them that are spoken, too, each as a stream of its own
+    silent: tuple[str, ...] = ()  # targets that are not spoken for now; may change without another session
     one_track: bool = False  # all that is spoken is said one after the other
     sources: tuple[str, ...] = ()  # languages that may be spoken; none: any
     speak: bool | None = None  # none: if the target can be spoken

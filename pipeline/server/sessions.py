@@ -126,7 +126,13 @@ class Sessions:
             self._hints.add(new)  # the session that runs gets them, too
         if self._source is not None:
             self._follow()
+        if self._session is not None:
+            self._silence(self._session, request)
         return request
+
+    def _silence(self, session: Session, request: ResolvedRequest) -> None:
+        names = request.targets_by_name
+        session.silence([names.get(target, target) for target in self._dialect.asked.silent])
 
     def _follow(self) -> None:
         """Begin, change or end the session, as is wanted now."""
@@ -261,6 +267,7 @@ class Sessions:
                 session.pause()
             if self._muted:
                 session.mute()
+            self._silence(session, request)
             await session.run(source, self._outlets(offset, session, request))
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()

@@ -34,6 +34,11 @@ class Control:
         self.flushes = 0  # how often speech that was not yet heard was thrown away
         self.paused = False
         self.muted = False
+        self.silent: frozenset[str] = frozenset()  # targets that are shown and not spoken, though others are
+
+    def is_silent(self, target: str) -> bool:
+        """Tell if a target is not spoken now."""
+        return self.muted or target in self.silent
 
     def new_generation(self) -> None:
         """Invalidate everything in flight: stages drop items stamped with an older generation."""

@@ -85,6 +85,7 @@ class Speech:
         self._silenced = silenced
         self._options = options
         self._units = track.units
+        self._targets = track.targets
         self._run = run
         self._control = run.control
         self._time = track.time
@@ -146,7 +147,7 @@ class Speech:
         """Wait until all that was said has been played: the session, and its sinks, must not end before."""
         self._note_flush()
         generation, moment = self._control.generation, self._time.now()
-        while moment < self._free_at and self._control.generation == generation and not self._control.muted:
+        while moment < self._free_at and self._control.generation == generation and not self._is_silent():
             moment = await self._time.reach(min(self._free_at, moment + _LOOK_S))
 
     async def _turn(self, head: ReadingUnit) -> tuple[float, float]:
@@ -158,7 +159,7 @@ class Speech:
         due, goal = math.inf, head.heard_s
         while True:
             moment = await self._time.reach(min(goal, moment + _LOOK_S))
-            if self._control.generation != generation or self._control.muted:
+            if self._control.generation != generation or self._is_silent():
                 self._free_at = moment  # what was being spoken was flushed
                 return moment, 0.0
             begin = max(head.heard_s, self._free_at - self._first_sound.lead_s(self._options.lead_s))
@@ -180,13 +181,20 @@ class Speech:
             self._free_at = min(self._free_at, self._time.now())
 
     def _unwanted(self, stamped: Stamped[ReadingUnit]) -> bool:
-        return self._control.muted or self._control.stale(stamped)
+        return self._control.is_silent(stamped.item.target) or self._control.stale(stamped)
+
+    def _is_silent(self) -> bool:
+        """Tell if nothing of this track is spoken now."""
+        return all(map(self._control.is_silent, self._targets))
 
     def _as_waiting(self, unit: ReadingUnit) -> Waiting:
         return Waiting(unit.end, unit.heard_s + self._first_sound.mean_s, self._length.estimate_s(unit.text))
 
     async def _drop(self, unwanted: Sequence[Stamped[ReadingUnit]]) -> None:
-        await self._skip(unwanted, "muted" if self._control.muted else "skipped to live")
+        if self._is_silent():
+            self._free_at = min(self._free_at, self._time.now())
+        silent = self._control.is_silent(unwanted[0].item.target)
+        await self._skip(unwanted, "muted" if silent else "skipped to live")
 
     async def _skip(self, skipped: Sequence[Stamped[ReadingUnit]], reason: str) -> None:
         for target, units in groupby((stamped.item for stamped in skipped), lambda unit: unit.target):

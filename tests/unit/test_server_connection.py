@@ -244,6 +244,29 @@ async def test_levers_hold_from_before_the_first_word():
         assert not socket.of("session.output_audio.delta")
 
 
+async def test_which_language_is_spoken_changes_in_mid_talk_without_another_session():
+    both = {"extensions": True, "targets": ["es", "de"], "spoken": ["es", "de"]}
+    backends = "translator.use=tests.scripted_backends:Tagging", "synthesizer.use=tests.scripted_backends:OtherVoice"
+    async with engine_of(*backends) as engine:
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session={"translate_live": {**both, "silent": ["de"]}})
+            await socket.talk(8)
+            first = len(socket.sent)
+            socket.send("session.update", session={"translate_live": {"silent": ["es"]}})
+            await socket.talk(8)
+            socket.send("session.close")
+        kinds = [{event["type"] for event in part} for part in (socket.sent[:first], socket.sent[first:])]
+        spoken = {"session.output_audio.delta", "translate_live.speech"}
+        assert kinds[0] & spoken == {"session.output_audio.delta"}
+        late = [event for event in socket.sent[first:] if event.get("elapsed_ms", 0) > 10_000]
+        assert {event["type"] for event in late} & spoken == {"translate_live.speech"}
+        for target in ("es", "de"):
+            units = [event for event in socket.of("translate_live.unit") if event["target"] == target]
+            said = " ".join(event["text"] for event in units).split()
+            assert said == [f"{target}-word{number}" for number in range(40)], "all is shown of both"
+            assert [event["unit"] for event in units] == list(range(len(units)))
+
+
 async def test_skip_to_live_tells_the_client_to_drop_its_speech():
     async with engine_of() as engine:
         async with connected(make_service(engine)) as socket:

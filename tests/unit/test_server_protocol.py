@@ -163,6 +163,14 @@ def test_the_extension_says_more_and_is_read_whole():
     assert asked.glossary.terms("en", "es")[0].targets == ("núcleo",)
 
 
+def test_what_is_silent_for_now_needs_no_other_session():
+    dialect, fields = make(), {"targets": ["es", "fr"], "spoken": ["es", "fr"]}
+    sessions = [{"translate_live": {**fields, "silent": silent}} for silent in (["fr"], ["es"], [])]
+    asked = [dialect.decode(json.dumps({"type": "session.update", "session": one})).asked for one in sessions]
+    assert [one.silent for one in asked] == [("fr",), ("es",), ()]
+    assert asked[0].session() == asked[1].session() == asked[2].session()
+
+
 @pytest.mark.parametrize(
     "row",
     [{"source": "", "targets": ["x"]}, {"source": "a", "targets": []}, {"source": "a", "targets": ["b"], "mode": "x"}],

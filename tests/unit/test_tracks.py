@@ -105,3 +105,42 @@ async def test_muting_silences_every_track() -> None:
     await session.run(Talk(40), [SinkQueue(keep)])
     assert {skip.target for skip in keep.of(Skipped) if skip.reason == "muted"} == {"es", "fr"}
     assert all(chunk.start < 25 for chunk in keep.of(SpeechChunk))
+
+
+async def test_a_silenced_target_is_shown_not_spoken_and_the_others_are_as_they_were() -> None:
+    spoken = voices()
+    (first, voice), *others = spoken.items()
+    further = tuple(SpokenTarget(target, one) for target, one in others)
+    options = SessionOptions(("en",), TARGETS, spoken=first, also_spoken=further, units=UnitSettings(policy="pauses"))
+    keep, hearing = Keep(), Scripted()
+    session = Session(Models(hearing, hearing, voice), options)
+    loop = asyncio.get_running_loop()
+    loop.call_later(20, session.silence, {"es"})
+    loop.call_later(40, session.silence, {"fr"})
+    await session.run(Talk(60), [SinkQueue(keep)])
+    alone = await speak(voices(), live=True)
+    assert track(keep, "de") == [pytest.approx(said, abs=0.01) for said in track(alone, "de")]
+    spoken_es = {lag.unit for lag in keep.of(Lag) if lag.target == "es"}
+    silent = {n for skip in keep.of(Skipped) if skip.target == "es" for n in range(skip.first, skip.last + 1)}
+    units = {unit.number: unit for unit in keep.of(ReadingUnit) if unit.target == "es"}
+    assert silent
+    assert {skip.reason for skip in keep.of(Skipped) if skip.target == "es"} == {"muted"}
+    assert spoken_es | silent == set(units)
+    assert {number for number, unit in units.items() if 22 < unit.heard_s < 38} <= silent
+    assert {number for number, unit in units.items() if not 18 < unit.heard_s < 42} <= spoken_es
+    assert not [chunk for chunk in keep.of(SpeechChunk) if chunk.target == "fr" and chunk.start > 45]
+    back = [lag for lag in keep.of(Lag) if lag.target == "es" and lag.start > 40]
+    assert back[0].ear_voice_s < 3, "what was dropped delays nothing that is spoken again"
+
+
+async def test_on_one_track_only_the_silenced_target_falls_silent() -> None:
+    keep, hearing = Keep(), Scripted()
+    options = SessionOptions(("en",), ("es", "fr"), spoken="es", also_spoken=(SpokenTarget("fr", hearing),), one_track=True)
+    session = Session(Models(hearing, hearing, hearing), options)
+    asyncio.get_running_loop().call_later(20, session.silence, {"es"})
+    await session.run(Talk(40), [SinkQueue(keep)])
+    late = {chunk.target for chunk in keep.of(SpeechChunk) if chunk.start > 25}
+    assert late == {"fr"}
+    chunks = [chunk for chunk in keep.of(SpeechChunk) if len(chunk.samples)]
+    for before, chunk in zip(chunks, chunks[1:], strict=False):
+        assert chunk.start >= before.start + before.duration - 1e-6

@@ -273,6 +273,8 @@ def _with_extension(asked: Asked, ours: Ours) -> Asked:
         given["further"] = tuple(one for one in ours.targets if one != target)
     if ours.spoken is not msgspec.UNSET:
         given["also_spoken"] = tuple(one for one in ours.spoken if one != given.get("target", asked.target))
+    if ours.silent is not msgspec.UNSET:
+        given["silent"] = tuple(ours.silent)
     if ours.hints is not msgspec.UNSET:
         given["hints"] = with_hints(asked.hints, ours.hints)
     if ours.glossary is not msgspec.UNSET:

@@ -66,6 +66,7 @@ class Ours(Struct):
     source: Name | UnsetType = UNSET
     targets: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
     spoken: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
+    silent: Annotated[list[Code], Meta(max_length=8)] | UnsetType = UNSET
     one_track: bool | UnsetType = UNSET
     speak: bool | UnsetType = UNSET
     voice: Name | UnsetType = UNSET
