@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import signal
 import socket
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -54,6 +55,7 @@ class ServerProcess:
         profile: str = "cpu",
         settings: Sequence[str] = SCRIPTED,
         log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
+        variables: Mapping[str, str] | None = None,
     ) -> ServerProcess:
         """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens."""
         port, metrics_port = ports or (free_port(), free_port())
@@ -72,7 +74,9 @@ class ServerProcess:
         ]
         options = [*(word for setting in settings for word in ("--set", setting)), *options]
         words = [sys.executable, "-m", "pipeline", "serve", "--profile", profile, *map(str, options)]
-        return cls(await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log), port, metrics_port, host)
+        environment = {**os.environ, **(variables or {})}
+        process = await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log, env=environment)
+        return cls(process, port, metrics_port, host)
 
     async def ready(self) -> ServerProcess:
         """Wait until it admits clients."""
@@ -132,9 +136,9 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server(capacity: int) -> AsyncIterator[ServerProcess]:
+async def server(capacity: int, variables: Mapping[str, str] | None = None) -> AsyncIterator[ServerProcess]:
     """A server that is ready."""
-    started = await ServerProcess.start(capacity)
+    started = await ServerProcess.start(capacity, variables=variables)
     try:
         yield await started.ready()
     finally:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.serve import _lost
 from benchmarks.serve_room_trained import heard as heard_again
 from benchmarks.serve_room_trained import people, words_of
+from benchmarks.serve_soak import growth_a_second
 from benchmarks.spoken_numbers import HEARD_HZ, SENT_HZ, SLOT_S, SpokenNumbers, spoken
 from pipeline.audio.resampling import Resampler
 from pipeline.events import AudioChunk, Word
@@ -42,6 +43,16 @@ def test_lost_and_doubled_words_are_told_apart():
     assert _lost([0, 1, 2, 0], [0, 1, 2]) == 1
     assert _lost([0, 1, 2], [0, 1, 1, 2]) == 0
     assert _lost([0, 1, 1, 2], [0, 1, 2]) == 1
+
+
+@pytest.mark.parametrize("leak_mb_an_hour", [0, 1, 20])
+def test_growth_is_what_is_never_given_back_not_what_waits_for_a_while(leak_mb_an_hour: int):
+    moments = np.arange(0, 3600, 5)
+    waiting_mb = 30 * np.maximum(0, np.sin(moments / 40)) * moments / 3600  # the longer, the more
+    warm_up_mb = np.minimum(moments, 400) / 20
+    memory = 60 + warm_up_mb + waiting_mb + leak_mb_an_hour * moments / 3600
+    found = 3600 * growth_a_second(list(zip(moments.tolist(), memory.tolist(), strict=True)))
+    assert found == pytest.approx(leak_mb_an_hour, abs=0.6)
 
 
 def test_what_one_heard_is_held_against_what_they_read_and_what_they_said_themselves():

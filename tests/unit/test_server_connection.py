@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import logging
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -340,3 +342,36 @@ async def test_of_too_many_hints_those_of_the_key_go_and_the_clients_own_stay(mo
         await asyncio.sleep(1)
         socket.send("session.close")
     assert dialect.asked.hints == ("key3", "mine1", "mine2")
+
+
+async def conversation(service, *, lost: bool) -> None:
+    """A talk that changes its target, is muted for a while, and ends or is lost."""
+    async with connected(service) as socket:
+        socket.send("session.update", session={"audio": {"output": {"language": "es"}}, **EXTENDED})
+        await socket.talk(4)
+        socket.send("translate_live.control", action="mute")
+        socket.send("session.update", session={"audio": {"output": {"language": "ca"}}})
+        await socket.talk(3)
+        if lost:
+            socket.vanish()
+        else:
+            socket.send("session.close")
+
+
+def alive() -> Counter[str]:
+    """Count the objects of this program, and those that waiting takes, by their type."""
+    gc.collect()
+    kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+    ours = "pipeline.", "tests.scripted", "asyncio.", "_asyncio.", "builtins.coroutine", "builtins.async_generator"
+    return Counter({name: count for name, count in kinds.items() if name.startswith(ours)})
+
+
+async def test_what_a_connection_made_is_gone_when_it_is_over():
+    async with engine_of() as engine:
+        service = make_service(engine)
+        for lost in (False, True):
+            await conversation(service, lost=lost)
+        before = alive()
+        for lost in (False, True) * 3:
+            await conversation(service, lost=lost)
+        assert alive() - before == Counter()
