@@ -200,7 +200,6 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.diarize.backend:Ge2eDiarizer": _diarizer,
     "models.diarize.backend:CamPlusDiarizer": _diarizer,
     "models.vision.rapid_ocr:RapidOcr": _rapid_ocr,
-    "benchmarks.qwen_tts:QwenTTS": _qwen,
 }
 
 
