@@ -1,6 +1,6 @@
 """Streaming recognition: word errors and commit latency, policies, cost of an update, memory over hours.
 
-``--toy`` needs nothing but this repository. ``--audio`` compares with offline faster-whisper on your own recordings.
+``--toy`` needs nothing but this repository. ``--weights NAMES --speech DIR`` also hears recordings of your own.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import asr_cost, asr_folder, asr_peers, asr_redecoding, asr_scripted, asr_toy, asr_weights
+from benchmarks import asr_cost, asr_redecoding, asr_scripted, asr_toy, asr_weights
+from benchmarks.asr_clock import PEERS
 from benchmarks.asr_scoring import summarize
 from benchmarks.tone_language import SAMPLE_RATE
 from models.asr.whisper.commit import POLICIES
 from pipeline.errors import BadInput
 
-PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES, --weights NAMES or --audio FOLDER"
+PARTS = "--toy, --scripted, --soak HOURS, --quiet MINUTES, --cost SIZES or --weights NAMES"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,16 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help=f"with --weights, part talks: another recognizer and its Python ({', '.join(asr_peers.PEERS)})",
+        help=f"with --weights, part talks: another recognizer and its Python ({', '.join(PEERS)})",
     )
     parser.add_argument("--jobs", type=int, default=1, help="with --weights: parts measured at a time (default 1)")
-    parser.add_argument("--audio", type=Path, metavar="FOLDER", help="recordings with a .txt transcript beside each")
-    parser.add_argument("--language", default="en", help="with --audio: the language spoken (default en)")
-    parser.add_argument("--model", default="small", help="with --audio: the model (default small)")
-    parser.add_argument("--policy", choices=sorted(POLICIES), default="hybrid", help="commit policy (default hybrid)")
-    parser.add_argument("--step", type=float, default=0.5, metavar="S", help="seconds between updates (default 0.5)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="with --cost and --audio")
-    parser.add_argument("--compute-type", default="auto", help="with --cost and --audio: int8, float16, … (default auto)")
+    parser.add_argument("--policy", choices=sorted(POLICIES), default="hybrid", help="with --toy: commit policy (hybrid)")
+    parser.add_argument("--step", type=float, default=0.5, metavar="S", help="with --toy: between updates (default 0.5)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="with --cost")
+    parser.add_argument("--compute-type", default="auto", help="with --cost: int8, float16, … (default auto)")
 
 
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
@@ -72,8 +70,6 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         figures |= asr_cost.measure(arguments.cost.split(","), arguments.device, arguments.compute_type)
     if arguments.weights:
         figures |= asr_weights.measure(arguments)
-    if arguments.audio:
-        figures |= asr_folder.measure(arguments)
     if not figures:
         raise BadInput(f"nothing to measure: choose {PARTS}")
     return figures

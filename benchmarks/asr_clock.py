@@ -1,14 +1,23 @@
 """Streaming recognition on a virtual clock that counts processor time, so that a busy machine does not spoil the latency.
 
 Audio arrives in blocks of 0.1 s; an update ends when the processor time it took, shared by two cores, has passed.
+Other recognizers are heard on the same clock, each run by the Python of its own environment: the same weights, audio,
+blocks and steps. As with ours, the detector of speech costs nothing on it.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
+
+from benchmarks.asr_material import Recording
+from benchmarks.other_python import Peer, run_script
 from models.asr.vad import SpeechDetector, StreamingVad, cleaned
 from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.listening import log_mel_features
@@ -16,10 +25,13 @@ from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
 from models.asr.whisper.vocabulary import Vocabulary
+from pipeline.errors import ModelError
 from pipeline.events import Notice, Samples, Word
 
 BLOCK_S = 0.1
 CORES = 2
+PEERS = {"whisperlivekit": Path(__file__).parent / "peers" / "whisper_live_kit.py"}
+PEER_LIMIT_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -84,3 +96,33 @@ class VirtualClock:
         heard.words += [(word, now_s) for word in transcript.committed]
         heard.notices += transcript.notices
         return now_s
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """Weights and clock that a peer shares with ours."""
+
+    model: str
+    step_s: float
+    language: str = "en"
+    threads: int = 1
+    block_s: float = BLOCK_S
+    cores: int = CORES
+
+
+def hear_by_peer(peer: Peer, settings: PeerSettings, recording: Recording) -> Heard:
+    """Let a peer hear a recording; raises `ModelError` with why it cannot."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "recording.npy")
+        np.save(file, cleaned(recording.samples))
+        task = asdict(settings) | {"recording": str(file)}
+        found = run_script(peer.python, peer.script, json.dumps(task), PEER_LIMIT_S)
+    try:
+        return Heard(
+            len(recording.samples) / SAMPLE_RATE,
+            [(Word(str(text), start, end, 1.0), float(at)) for text, start, end, at in found["words"]],
+            updates=int(found["updates"]),
+            cpu_s=float(found["cpu_s"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"its words cannot be read ({error!r}): {str(found)[:200]}") from error

@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks import asr_material, asr_peers
-from benchmarks.asr_clock import Heard, VirtualClock
+from benchmarks import asr_material
+from benchmarks.asr_clock import PEERS, Heard, PeerSettings, VirtualClock, hear_by_peer
 from benchmarks.asr_material import Recording, joined
 from benchmarks.asr_scoring import align
 from benchmarks.metrics.statistics import percentile
@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     for part in parts:
         if part not in PARTS:
             raise BadInput(f"no part {part!r}: {nearest(part, PARTS)}")
-    peers = tuple(parse_peer(text, asr_peers.PEERS) for text in arguments.peer)
+    peers = tuple(parse_peer(text, PEERS) for text in arguments.peer)
     folders = [_folder(name, arguments.weights_folder) for name in names]
     figures: dict[str, float] = {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
@@ -145,9 +145,9 @@ def _talks(
     task: _Task, clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]
 ) -> dict[str, float]:
     """The talks heard by turns: fed whole, by ours, and by each peer; one that cannot is named with its reason."""
-    settings = asr_peers.Settings(str(task.folder), clock.options.step_s)
+    settings = PeerSettings(str(task.folder), clock.options.step_s)
     hearers: dict[str, Callable[[Recording], Heard]] = {"": lambda talk: clock.hear(talk.samples)}
-    hearers |= {f"{peer.figure}_": partial(asr_peers.hear, peer, settings) for peer in task.peers}
+    hearers |= {f"{peer.figure}_": partial(hear_by_peer, peer, settings) for peer in task.peers}
     heard: dict[str, list[Heard]] = {name: [] for name in hearers}
     offline: list[Whole] = []
     for talk in talks:

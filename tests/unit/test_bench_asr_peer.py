@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import asr_peers, asr_weights
-from benchmarks.asr_clock import Heard
+from benchmarks import asr_weights
+from benchmarks.asr_clock import PEERS, Heard, PeerSettings, hear_by_peer
 from benchmarks.asr_material import Recording
 from benchmarks.asr_redecoding import SeamBuffer, measure_redecoding
 from benchmarks.other_python import Peer
@@ -18,7 +18,7 @@ from models.asr.whisper.hypothesis import HeardWord
 from pipeline.errors import ModelError
 from pipeline.events import Word
 
-SETTINGS = asr_peers.Settings("folder", 0.4)
+SETTINGS = PeerSettings("folder", 0.4)
 TALK = Recording("talk", np.zeros(16000, np.float32), "one two three")
 
 
@@ -96,7 +96,7 @@ def test_silence_reaches_nobody_and_events_count_within_their_block():
 
 
 def test_the_script_needs_nothing_of_ours_and_says_what_is_missing():
-    script = asr_peers.PEERS["whisperlivekit"]
+    script = PEERS["whisperlivekit"]
     done = subprocess.run([sys.executable, "-S", "-E", script], input="{}", capture_output=True, text=True, check=False)
     assert "pip install whisperlivekit" in done.stderr.strip().splitlines()[-1]
     assert script.stem != whisper_live_kit.PACKAGE
@@ -108,14 +108,14 @@ import numpy
 assert numpy.load(task["recording"]).shape == (16000,)
 print(json.dumps({"words": [[task["model"], 0, 1, 1.5]], "updates": 1, "cpu_s": task["step_s"]}))
 """
-    heard = asr_peers.hear(answering(program), SETTINGS, TALK)
+    heard = hear_by_peer(answering(program), SETTINGS, TALK)
     assert heard == Heard(1.0, [(Word("folder", 0, 1, 1.0), 1.5)], updates=1, cpu_s=0.4)
 
 
 @pytest.mark.parametrize(("program", "reason"), [("sys.exit('not here')", "not here"), ("print('{}')", "cannot be read")])
 def test_a_peer_that_fails_says_why(answering, program, reason):
     with pytest.raises(ModelError, match=reason):
-        asr_peers.hear(answering(program), SETTINGS, TALK)
+        hear_by_peer(answering(program), SETTINGS, TALK)
 
 
 class Clock:
