@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from benchmarks.load_models import open_speech, open_translation, open_voices
-from benchmarks.load_playback import Trial
 from benchmarks.load_scripted import measure_sessions
-from benchmarks.load_search import trials
-from benchmarks.load_sessions import run_trial
+from benchmarks.load_sessions import Trial, run_trial
 from benchmarks.mt_speed import GEOMETRIES as TRANSLATORS
 from benchmarks.tts_checkpoint import GEOMETRIES as SYNTHESIZERS
 from models.cuda import choose_device
 from pipeline.errors import BadInput
 
 NONE = "none"
+_FINEST_SHARE = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +78,26 @@ async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
                 figures[name_of(speech, translation)] = float(found.value)
                 print(f"{found.value} sessions without a gap, speech {speech}, translation {translation}, on {device}")
                 return figures
+
+
+def trials(least: int, most: int) -> Generator[int, bool, int]:
+    """Search the largest number that goes well: yields how many to try, is sent whether that went well; 0: none did.
+
+    Exact up to 31; above, within a sixteenth: a finer answer is noise, and every trial takes its time.
+    """
+    good, bad, count = 0, most + 1, least
+    while bad > most and good < most:
+        if (yield count):
+            good, count = count, min(2 * count, most)
+        else:
+            bad = count
+    while bad <= most and bad - good > max(1, good // _FINEST_SHARE):
+        middle = (good + bad) // 2
+        if (yield middle):
+            good = middle
+        else:
+            bad = middle
+    return good
 
 
 def name_of(speech: str, translation: str) -> str:

@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.load_playback import EVERY_S
-from benchmarks.load_sessions import Piece, Translate
+from benchmarks.load_sessions import EVERY_S, Piece, Translate
 from benchmarks.mt_speed import loaded_model, random_prompts, record_steps, search_units
 from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda import take_stream

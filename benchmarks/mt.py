@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from benchmarks import mt_policy
 from benchmarks.mt_bergamot import bergamot_figures
-from benchmarks.mt_control import control_figures
-from benchmarks.mt_glossary import glossary_figures
+from benchmarks.mt_control import control_figures, glossary_figures
 from benchmarks.mt_speed import GEOMETRIES, speed_figures
 from benchmarks.mt_terms import terms_figures
 from models.cuda import choose_device

@@ -1,23 +1,28 @@
-"""The cost of the constrained search by itself: a step of beam search beside the model, with and without terms."""
+"""The cost of the constrained search by itself, and the seconds for which a glossary keeps a session from opening."""
 
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.metrics.statistics import percentile
+from models.mt.decoding import check_terms
 from models.mt.search.beam_row import BeamOptions, SearchRequest
 from models.mt.search.constrained_beam import search
 from models.mt.terms.automaton import TermAutomaton
 from models.mt.terms.constraints import Constraints, constraints_of
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term
+from pipeline.glossary.glossary import load_glossary
 
 VOCABULARY, BEAMS, STEPS, UNITS = 120_000, 4, 24, 20
+GLOSSARY_TERMS, REPEATS = 10_000, 3
 ZIPF = 1.0  # tokens are as unequally frequent as in text
 TERMS = (
     Term("a", ("Transformer",)),
@@ -115,3 +120,39 @@ def _asked(vocabulary: Vocabulary, wanted: object) -> SearchRequest:
     if isinstance(wanted, Constraints):
         wanted = TermAutomaton(wanted, vocabulary)
     return SearchRequest(STEPS, wanted, wanted.root) if isinstance(wanted, TermAutomaton) else SearchRequest(STEPS)
+
+
+def glossary_figures() -> Mapping[str, float]:
+    """Seconds from a CSV file to the first terms found in heard text, and what of it each step takes; medians.
+
+    It is what a session does before and at its first words: read the file, collect the source terms for the recognizer,
+    check every term against the translator's vocabulary (120,000 tokens, its caches empty), index what to listen for.
+    """
+    written = made_up_vocabulary()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "terms.csv"
+        row = "annual growth rate {0},tasa de crecimiento nº {0}|índice Ω{0}\n"
+        file.write_text("source,es\n" + "".join(map(row.format, range(GLOSSARY_TERMS))), encoding="utf-8")
+        runs = [_open_session(file, Vocabulary(written)) for _ in range(REPEATS)]
+    figures = {name: percentile([run[name] for run in runs], 50) for name in runs[0]}
+    for name, value in figures.items():
+        print(f"  {name:<28} {value:7.3f}", flush=True)
+    return figures
+
+
+def _open_session(file: Path, vocabulary: Vocabulary) -> dict[str, float]:
+    began = time.perf_counter()
+    glossary = load_glossary([file])
+    glossary.vocabulary("en")
+    read = time.perf_counter()
+    check_terms(glossary.terms("en", "es"), "es", vocabulary)
+    checked = time.perf_counter()
+    found = glossary.terms_in("the annual growth rate 77 of this year", "en", "es")
+    assert [term.source for term in found] == ["annual growth rate 77"], found
+    ended = time.perf_counter()
+    return {
+        "glossary_10k_load_s": ended - began,
+        "glossary_10k_read_s": read - began,
+        "glossary_10k_check_s": checked - read,
+        "glossary_10k_index_s": ended - checked,
+    }

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.metrics.statistics import mean, percentile
+from benchmarks.pages import style
 from pipeline.policies.pace import PaceOptions, Waiting, plan
 from pipeline.policies.pause_units import PauseOptions
 
 EXPANSIONS = (0.95, 1.0, 1.1, 1.2, 1.35)
 PAUSES_S = (0.6, 0.2)
+
+Line = tuple[Sequence[float], Sequence[float]]
+"""Minutes into the talk, and the lag then in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,6 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 def picture(arguments: argparse.Namespace) -> Path:
     """Draw the hardest talks, one panel per pause, of the first seed."""
-    from benchmarks.pages.pace_picture import Line, draw  # noqa: PLC0415  (matplotlib loads slowly)
 
     def line(talk: Talk, options: PaceOptions | None) -> Line:
         spoken = [unit for unit in play(talk, options) if unit.start is not None]
@@ -148,7 +151,24 @@ def picture(arguments: argparse.Namespace) -> Path:
         talk = Talk(hardest, pause_s, arguments.seeds[0], arguments.minutes)
         name = f"translation {hardest:g} times as long, pauses of {pause_s:g} s"
         talks[name] = line(talk, None), line(talk, PaceOptions())
-    return draw(arguments.plots / "pace.png", talks, PaceOptions().max_lag_s)
+    return _draw(arguments.plots / "pace.png", talks, PaceOptions().max_lag_s)
+
+
+def _draw(file: Path, talks: Mapping[str, tuple[Line, Line]], limit_s: float) -> Path:
+    """One panel per talk, (without, with) control each, on one logarithmic axis: minutes late against seconds late."""
+    with style.panels(1, len(talks), width=3.6 * len(talks) + 0.6) as (figure, axes):
+        for axis, (name, (without, controlled)) in zip(axes[0], talks.items(), strict=True):
+            axis.plot(*without, color=style.BEFORE, linewidth=1)
+            axis.plot(*controlled, color=style.OURS, linewidth=0.8)
+            axis.axhline(limit_s, color=style.WARM, linewidth=0.8, linestyle=(0, (4, 3)))
+            axis.set(yscale="log", title=name, xlabel="minutes into the talk", ylim=(1, 800))
+            ticks = {1: "1 s", 2: "2 s", 4: "4 s", 8: "8 s", 30: "30 s", 60: "1 min", 240: "4 min", 480: "8 min"}
+            axis.set_yticks(list(ticks), list(ticks.values()), minor=False)
+            axis.minorticks_off()
+            axis.text(without[0][-1], without[1][-1] * 1.15, "without", color=style.MUTED, ha="right")
+            axis.text(without[0][-1], limit_s * 1.15, "with pace control", color=style.OURS, ha="right")
+        axes[0][0].set_ylabel("lag behind the speaker")
+        return style.save(figure, file)
 
 
 def _print_row(expansion: float, pause_s: float, control: str, row: Mapping[str, float]) -> None:

@@ -15,8 +15,7 @@ from benchmarks.pages.page import document, figure
 from benchmarks.pages.run_section import RunPart, Sample, as_ogg
 from benchmarks.runs.folder import RunFolder
 from benchmarks.runs.row import Row
-from benchmarks.runs.scoring import Scores
-from benchmarks.runs.stored import scores_of
+from benchmarks.runs.scoring import Scores, scores_of
 from benchmarks.stages.result import StageResult, is_result, read_result
 from pipeline.errors import BadInput
 

@@ -18,7 +18,7 @@ from benchmarks.corpora.synthesis import SENTENCES, synthesize
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set
 from benchmarks.corpora.utterance import Utterance
-from benchmarks.exporters import FORMS, export
+from benchmarks.export import FORMS, export
 from benchmarks.pace import Talk, play, summarize
 from benchmarks.run import as_talk
 from benchmarks.runs.folder import RunFolder, begin, digest

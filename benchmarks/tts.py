@@ -20,14 +20,16 @@ from benchmarks import omnivoice_checkpoint, tts_omnivoice, tts_weights
 from benchmarks.other_python import parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
+    PEERS,
     Timing,
     measure_memory,
     measure_official,
+    measure_peer,
     measure_streams,
     measure_utterance,
     open_pair,
+    peer_figures,
 )
-from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
 from benchmarks.tts_roofline import bandwidth, weights
 from models.cuda import choose_device
 from models.tts.pocket.backend import INSTALL

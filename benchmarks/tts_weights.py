@@ -17,7 +17,6 @@ import numpy as np
 import soxr
 
 from benchmarks.scorers.spoken_words import plain
-from benchmarks.tts_sentences import SENTENCES
 from models.model_files import models_folder
 from models.tts.espeak import Espeak
 from models.tts.kokoro import Kokoro
@@ -29,6 +28,76 @@ from pipeline.events import ReadingUnit, Samples
 HZ = 16_000  # which Whisper hears
 UNIT_WORDS = 4
 """Words of a reading unit, over which the time to first sound is measured."""
+
+SENTENCES = {
+    "en": (
+        "The bakery on the corner opens before sunrise.",
+        "I left my umbrella on the bus again.",
+        "Would you like some soup before the main course?",
+        "The children built a castle out of wet sand.",
+        "Our flight was delayed because of the heavy snow.",
+        "She speaks so softly that I can hardly hear her.",
+        "Please sign the form and send it back to our office.",
+        "The museum is closed on Mondays, but the park is always open.",
+        "He repaired the old clock that belonged to his grandfather.",
+        "We need fresh tomatoes, some garlic and a little olive oil.",
+        "The teacher asked the class to read the next chapter at home.",
+        "There is a small lake behind the hills where we used to swim.",
+        "My brother wants to become a nurse and work in the countryside.",
+        "Turn off the lights when you leave the room.",
+        "The concert was so good that nobody wanted to go home.",
+        "If you are tired, let us take a short break.",
+        "The company will publish its results at the end of the month.",
+        "Many birds fly south when the days become shorter.",
+        "I would rather walk than wait for the next train.",
+        "Thanks for your help, I could not have done it alone.",
+    ),
+    "es": (
+        "La panadería de la esquina abre antes del amanecer.",
+        "Otra vez dejé mi paraguas en el autobús.",
+        "¿Quiere un poco de sopa antes del plato principal?",
+        "Los niños hicieron un castillo con arena mojada.",
+        "Nuestro vuelo se retrasó por la fuerte nevada.",
+        "Ella habla tan bajo que apenas puedo oírla.",
+        "Por favor, firme el formulario y envíelo a nuestra oficina.",
+        "El museo cierra los lunes, pero el parque está siempre abierto.",
+        "Él arregló el viejo reloj que era de su abuelo.",
+        "Necesitamos tomates frescos, un poco de ajo y aceite de oliva.",
+        "La profesora pidió a la clase que leyera el próximo capítulo en casa.",
+        "Hay un pequeño lago detrás de las colinas donde solíamos nadar.",
+        "Mi hermano quiere ser enfermero y trabajar en el campo.",
+        "Apaga las luces cuando salgas de la habitación.",
+        "El concierto fue tan bueno que nadie quería irse a casa.",
+        "Si estás cansado, hagamos una pausa corta.",
+        "La empresa publicará sus resultados a fin de mes.",
+        "Muchos pájaros vuelan al sur cuando los días se acortan.",
+        "Prefiero caminar que esperar el próximo tren.",
+        "Gracias por tu ayuda, no habría podido hacerlo solo.",
+    ),
+    "pt": (
+        "A padaria da esquina abre antes do nascer do sol.",
+        "Esqueci de novo o meu guarda-chuva no ônibus.",
+        "Você quer um pouco de sopa antes do prato principal?",
+        "As crianças fizeram um castelo com areia molhada.",
+        "O nosso voo atrasou por causa da neve.",
+        "Ela fala tão baixo que mal consigo ouvir.",
+        "Por favor, assine o formulário e envie para o nosso escritório.",
+        "O museu fecha às segundas, mas o parque está sempre aberto.",
+        "Ele consertou o velho relógio que era do seu avô.",
+        "Precisamos de tomates frescos, um pouco de alho e azeite.",
+        "A professora pediu que a turma lesse o próximo capítulo em casa.",
+        "Há um pequeno lago atrás das montanhas onde costumávamos nadar.",
+        "Meu irmão quer ser enfermeiro e trabalhar no interior.",
+        "Apague as luzes quando sair do quarto.",
+        "O concerto foi tão bom que ninguém queria ir para casa.",
+        "Se você está cansado, vamos fazer uma pequena pausa.",
+        "A empresa vai publicar os resultados no fim do mês.",
+        "Muitos pássaros voam para o sul quando os dias ficam mais curtos.",
+        "Prefiro caminhar a esperar o próximo trem.",
+        "Obrigado pela ajuda, eu não teria conseguido sozinho.",
+    ),
+}
+"""Everyday sentences to speak and to recognize again, written for this; without numbers, which are written in many ways."""
 
 Transcribe = Callable[[Samples, str], str]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.corpora.tones import tone_set
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.evaluators.tools import call, last_number, program
-from benchmarks.exporters import FORMS, export
+from benchmarks.export import FORMS, export
 from benchmarks.run import as_talk
 from benchmarks.runs.folder import RunFolder, begin, digest
 from benchmarks.runs.row import Clock

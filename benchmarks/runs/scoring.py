@@ -17,6 +17,7 @@ from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, term_accuracy, text_score, word_error_rate
 from benchmarks.metrics.statistics import bootstrap, mean, percentile
 from benchmarks.metrics.text_latency import long_form, resegment, short_form
+from benchmarks.runs.folder import RunFolder
 from benchmarks.runs.row import Row, physics
 from pipeline.errors import BadInput
 from pipeline.scripts import SPACELESS
@@ -224,3 +225,15 @@ def _flags(utterances: Sequence[Utterance], pairs: Sequence[tuple[Utterance, Row
 def to_json(scores: Scores) -> str:
     """Scores as readable JSON, the same text for the same scores."""
     return msgspec.json.format(msgspec.json.encode(scores), indent=2).decode() + "\n"
+
+
+def scores_of(folder: RunFolder) -> Scores:
+    """Kept scores, with those of external scorers; raises `BadInput` for what is no run or broken."""
+    file = folder.path / "scores.json"
+    folder.about()
+    if not file.exists():
+        return score(folder.manifest(), folder.rows())
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Scores)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"{file} is broken: {error}. Delete it and run `benchmarks score {folder.path}`") from error

@@ -14,13 +14,13 @@ from benchmarks.corpora.audio import read_audio, write_audio
 from benchmarks.corpora.covost import load_covost
 from benchmarks.corpora.fleurs import language_of, load_fleurs
 from benchmarks.corpora.folder import load_folder
-from benchmarks.corpora.manifest import load_manifest
 from benchmarks.corpora.segments import load_segments
-from benchmarks.corpora.stress import at_speed, harder_copies, with_noise
+from benchmarks.corpora.sets import load_manifest
 from benchmarks.corpora.synthesis import synthesize
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set, tones
 from benchmarks.corpora.utterance import Issues, read_manifest, write_manifest
+from benchmarks.data import at_speed, harder_copies, with_noise
 from pipeline.errors import BadInput, DeviceError
 
 TONE, _ = tones(3)

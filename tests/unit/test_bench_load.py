@@ -9,10 +9,8 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.clocks.virtual import run_on
-from benchmarks.load import figures_of, name_of
-from benchmarks.load_playback import EVERY_S, Loudspeaker, Trial, Unit, arrivals
-from benchmarks.load_search import trials
-from benchmarks.load_sessions import Piece, run_trial
+from benchmarks.load import figures_of, name_of, trials
+from benchmarks.load_sessions import EVERY_S, Loudspeaker, Piece, Trial, Unit, arrivals, run_trial
 from pipeline.errors import BadInput, ModelError
 
 FRAME_S = 0.08

@@ -17,7 +17,6 @@ from benchmarks.corpora.audio import CORPUS_HZ
 from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set
 from benchmarks.metrics import speech_latency
-from benchmarks.runs import external
 from benchmarks.runs.folder import RunFolder, begin
 from benchmarks.runs.row import Row
 from benchmarks.runs.runner import Impossible, measure
@@ -222,18 +221,18 @@ def test_a_full_table_has_recordings_and_a_talk(tmp_path, utterances):
 
 def test_scorers_in_other_environments(tmp_path, utterances, monkeypatch):
     folder = scripted_run(tmp_path / "run", utterances[:1])
-    monkeypatch.setattr(external, "SCORERS", tmp_path)
+    monkeypatch.setattr(score, "SCORERS", tmp_path)
     (tmp_path / "good.py").write_text(
         "import sys,json;print(json.dumps({'length':len(json.loads(next(sys.stdin))['hypothesis'])}))"
     )
     (tmp_path / "bad.py").write_text("import sys;sys.exit('torch is missing')")
     (tmp_path / "mute.py").write_text("")
-    run = lambda name, python=sys.executable: external.run_scorer(name, python, folder, utterances)  # noqa: E731
+    run = lambda name, python=sys.executable: score.run_scorer(name, python, folder, utterances)  # noqa: E731
     assert run("good") == {"length": float(len(utterances[0].reference))}
     assert run("bad") == "torch is missing"
     assert "wrote no figures" in run("mute")
     assert "cannot run /nowhere/python" in run("good", "/nowhere/python")
-    assert set(external.scorer_names()) == {"good", "bad", "mute"}
+    assert set(score.scorer_names()) == {"good", "bad", "mute"}
 
 
 def heard(duration_s=0.4):

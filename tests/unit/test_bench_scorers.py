@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import score
 from benchmarks.corpora.utterance import Sentence, Utterance
-from benchmarks.runs import external
 from benchmarks.runs.folder import begin
 from benchmarks.runs.row import Row, UnitRow
 from tests.weights import needs, weights
@@ -32,7 +32,7 @@ def run(tmp_path):
 
 
 def test_scorers_are_told_what_was_spoken_and_where(run):
-    item = json.loads(external._items(*run))
+    item = json.loads(score._items(*run))
     assert item["spoken"] == TEXT
     assert item["hypothesis"] == f"{TEXT} and this was skipped"
     assert item["breaths"] == [[1.0, 3.0]]
@@ -41,14 +41,14 @@ def test_scorers_are_told_what_was_spoken_and_where(run):
 @needs("whisper-tiny.en")
 def test_spoken_words_are_recognized_by_whisper(run, monkeypatch):
     monkeypatch.setenv("SPOKEN_WORDS_MODEL", str(weights("whisper-tiny.en")))
-    figures = external.run_scorer("spoken_words", sys.executable, *run)
+    figures = score.run_scorer("spoken_words", sys.executable, *run)
     assert figures["speech_items"] == 1
     assert 0 <= figures["speech_wer"] <= 0.5
 
 
-@pytest.mark.parametrize("name", external.scorer_names())
+@pytest.mark.parametrize("name", score.scorer_names())
 def test_what_an_environment_lacks_is_said_with_the_command_that_brings_it(name):
-    without = [sys.executable, "-S", "-E", str(external.SCORERS / f"{name}.py")]
+    without = [sys.executable, "-S", "-E", str(score.SCORERS / f"{name}.py")]
     done = subprocess.run(without, input="", capture_output=True, text=True, check=False)
     assert done.returncode
     last = done.stderr.strip().splitlines()[-1]
@@ -58,12 +58,12 @@ def test_what_an_environment_lacks_is_said_with_the_command_that_brings_it(name)
 
 def test_no_scorer_hides_the_package_it_imports():
     """A script's own folder comes first when Python looks for a module."""
-    assert not {"comet", "utmos_pytorch", "speechmos", "speechbrain", "faster_whisper"} & set(external.scorer_names())
+    assert not {"comet", "utmos_pytorch", "speechmos", "speechbrain", "faster_whisper"} & set(score.scorer_names())
 
 
 def test_nothing_to_score_is_no_zero(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(external, "SCORERS", tmp_path)
+    monkeypatch.setattr(score, "SCORERS", tmp_path)
     (tmp_path / "none.py").write_text("import json; print(json.dumps({'figure': None, 'items': 0}))")
-    figures = external.run_scorer("none", sys.executable, *run)
+    figures = score.run_scorer("none", sys.executable, *run)
     assert figures["items"] == 0
     assert math.isnan(figures["figure"])

@@ -9,12 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import tts, tts_measures, tts_peers, tts_roofline
+from benchmarks import tts, tts_measures, tts_roofline
 from benchmarks.__main__ import main
 from benchmarks.other_python import Peer, parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, model_config, write_checkpoint, write_tokenizer
-from benchmarks.tts_measures import Timing
-from benchmarks.tts_peers import PEERS, measure_peer, peer_figures
+from benchmarks.tts_measures import PEERS, Timing, measure_peer, peer_figures
 from benchmarks.tts_roofline import Weights, _bytes, codec_calls, weights
 from benchmarks.tts_tensors import codec_sizes, model_sizes
 from models.tts.blocks.kernels import pack_linear
@@ -185,7 +184,7 @@ def test_streams_are_timed_by_their_median_round_and_the_first_warms_up(monkeypa
 
 def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch, capsys):
     pytest.importorskip("qwen_tts")
-    monkeypatch.setitem(tts_peers.PEERS, "faster-qwen3-tts", answering("sys.exit('not here')").script)
+    monkeypatch.setitem(tts_measures.PEERS, "faster-qwen3-tts", answering("sys.exit('not here')").script)
     command = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--streams", "0"]
     result = tmp_path / "tts.json"
     assert main([*command, "--peer", f"faster-qwen3-tts={sys.executable}", "--json", str(result)]) == 0

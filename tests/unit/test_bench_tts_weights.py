@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tts_weights
-from benchmarks.tts_sentences import SENTENCES
+from benchmarks.tts_weights import SENTENCES
 from pipeline.errors import BadInput, ModelError
 from tests.onnx_voices import kokoro_folder, write_piper
 
