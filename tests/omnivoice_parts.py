@@ -15,8 +15,8 @@ from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.speaking import estimated_frames
 from models.tts.omnivoice.voice_encoder import load_voice_encoder
 from pipeline.events import AudioChunk, ReadingUnit
+from tests.scripted import pieces
 
-torch.set_num_threads(1)  # of a model this small, a second thread only waits for the first
 CPU = torch.device("cpu")
 RATE = 24_000
 PACKAGE = json.loads((Path(__file__).parent / "omnivoice_package.json").read_text(encoding="utf-8"))
@@ -68,11 +68,6 @@ def finish(engine, *units):
 
 def reading_unit(number=0, text="hello world", language="en"):
     return ReadingUnit(number, (), text, language, 0.0, 1.0, 1.0)
-
-
-async def pieces(*texts):
-    for text in texts:
-        yield text
 
 
 async def heard(session, number, *texts):

@@ -14,8 +14,6 @@ from models.tts.qwen3.prompt import Opening, Prompt, Speaker
 from models.tts.qwen3.rows import NEVER, Rows, allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 
-torch.set_num_threads(1)  # of a model this small, a second thread only waits for the first
-
 CPU = torch.device("cpu")
 POSITIONS, TEXT = 192, 64
 

@@ -1,23 +1,17 @@
 """Parts of the tests of Qwen3-TTS behind its contract: units to say, what is heard of them, a clip to learn from."""
 
 import numpy as np
-import torch
 
 from models.tts.qwen3 import Qwen3TTS
 from pipeline.events import AudioChunk, ReadingUnit
+from tests.scripted import pieces
 
-torch.set_num_threads(1)  # of a model this small, a second thread only waits for the first
 RATE, FRAME = 24_000, 1920
 FRAMES = 12
 
 
 def unit(number=0, text="hello world"):
     return ReadingUnit(number, (), text, "en", 0.0, 1.0, 1.0)
-
-
-async def pieces(*texts):
-    for text in texts:
-        yield text
 
 
 async def heard(session, number, *texts):

@@ -23,6 +23,12 @@ def shut(end: int) -> None:
     os.close(nowhere)
 
 
+async def pieces(*texts: str) -> AsyncIterator[str]:
+    """Give a unit's text in these pieces."""
+    for text in texts:
+        yield text
+
+
 @dataclass
 class SetClock:
     """A clock that stands where the test sets it; whoever sleeps moves it on."""
@@ -34,6 +40,25 @@ class SetClock:
 
     async def sleep_until(self, moment: float) -> None:
         self.moment = max(self.moment, moment)
+
+
+class VirtualTimer:
+    """A thread's timer: time passes only while it waits, and ends at ``until``; ``at`` runs a call at a moment."""
+
+    def __init__(self, until=10.0, at=()):
+        self.time, self.until, self.at = 0.0, until, dict(at)
+
+    def now(self):
+        return self.time
+
+    def wait(self, seconds):
+        self.time = round(self.time + seconds, 6)
+        for moment in [moment for moment in self.at if moment <= self.time]:
+            self.at.pop(moment)()
+        return self.time >= self.until
+
+    def stop(self):
+        self.until = self.time
 
 
 @dataclass

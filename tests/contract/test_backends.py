@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk, Word
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.backends import backend as backend_of
 from tests.contract.backends import CASES, Case, cases, registered
+from tests.scripted import pieces
 
 HZ = 16_000
 SOURCES = ("the house is green", "a small dog sees it", "every day")
@@ -210,16 +211,11 @@ async def test_bad_requests_get_errors_of_their_own_and_harm_nobody_else(name, c
 # Synthesizers
 
 
-async def pieces(texts: Sequence[str]) -> AsyncIterator[str]:
-    for text in texts:
-        yield text
-
-
 async def said(speaking, *texts: str, number: int = 7) -> Samples:
     """The sound of a unit, whose last chunk alone is marked."""
     chunks: list[SpeechChunk] = []
     unit = ReadingUnit(number, (), "".join(texts), "es", 0.0, 1.0, 1.0)
-    async with aclosing(speaking.say(unit, pieces(texts))) as speech:
+    async with aclosing(speaking.say(unit, pieces(*texts))) as speech:
         async for chunk in speech:
             chunks.append(chunk)
     assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
@@ -278,7 +274,7 @@ async def test_a_unit_that_is_cancelled_harms_none_after_it(name, case, made) ->
 
         async def begin(speaking, begun: asyncio.Event) -> None:
             text = "la casa es muy grande y muy bonita " * 3
-            async with aclosing(speaking.say(ReadingUnit(1, (), text, "es", 0.0, 1.0, 1.0), pieces([text]))) as speech:
+            async with aclosing(speaking.say(ReadingUnit(1, (), text, "es", 0.0, 1.0, 1.0), pieces(text))) as speech:
                 async for _ in speech:
                     begun.set()
                     await asyncio.Event().wait()

@@ -17,6 +17,7 @@ from models.tts.silence import QUIET, SilenceTrim
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
+from tests.scripted import pieces
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
 
@@ -25,11 +26,6 @@ LONG = "la casa es muy grande y muy bonita " * 60
 
 def unit(text, number=7):
     return ReadingUnit(number, (), text, "es", 0.0, 1.0, 1.0)
-
-
-async def pieces(*texts):
-    for text in texts:
-        yield text
 
 
 async def said(speaking, *texts):

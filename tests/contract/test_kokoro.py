@@ -28,6 +28,7 @@ from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
 from tests.onnx_voices import SAMPLES_A_TOKEN, kokoro_folder, write_convolution, write_kokoro
+from tests.scripted import pieces
 from tests.weights import needs
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -37,11 +38,6 @@ RATE = 24_000
 
 def unit(number=7):
     return ReadingUnit(number, (), "", "es", 0.0, 1.0, 1.0)
-
-
-async def pieces(*texts):
-    for text in texts:
-        yield text
 
 
 async def said(speaking, *texts):

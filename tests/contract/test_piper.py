@@ -16,6 +16,7 @@ from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.events import ReadingUnit
 from pipeline.profiles.profile import load_profile
 from tests.onnx_voices import kokoro_folder, take_for_whole, write_kokoro, write_piper
+from tests.scripted import pieces
 from tests.weights import models_folder
 
 pytestmark = pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
@@ -35,13 +36,9 @@ def kept(tmp_path, monkeypatch):
 
 
 async def said(synthesizer, language, *texts, voice=None):
-    async def pieces():
-        for text in texts:
-            yield text
-
     async with synthesizer.open(voice, language) as speaking:
         unit = ReadingUnit(7, (), "", language, 0.0, 1.0, 1.0)
-        return [chunk async for chunk in speaking.say(unit, pieces())]
+        return [chunk async for chunk in speaking.say(unit, pieces(*texts))]
 
 
 def sound(chunks):

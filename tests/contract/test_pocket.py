@@ -28,6 +28,7 @@ from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.voices.record import Consent, VoiceRecord
 from pipeline.voices.store import VoiceStore
 from tests.contract.backends import POCKET_MISSING
+from tests.scripted import pieces
 
 if find_spec("pocket_tts") is None:
     pytest.skip(POCKET_MISSING, allow_module_level=True)
@@ -62,11 +63,6 @@ def loaded(folder: Path) -> LanguageModel:
 def clip(seconds: float = 4.0, level: float = 0.1, seed: int = 1) -> AudioChunk:
     noise = np.random.default_rng(seed).standard_normal(round(seconds * HZ))
     return AudioChunk((noise * level).astype(np.float32), HZ, 0.0)
-
-
-async def pieces(*texts: str):
-    for text in texts:
-        yield text
 
 
 async def say(speaking, text: str) -> Samples:

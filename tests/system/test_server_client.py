@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChun
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.speech_file import SessionRecording
+from tests.scripted import Keep
 from tests.serving import key, serving, tone
 
 pytest.importorskip("uvicorn")
@@ -30,26 +32,12 @@ pytest.importorskip("websockets")
 WORDS = [f"word{number}" for number in range(15)]
 
 
-class Tape:
-    """A sink that keeps events."""
+def tape_of(on_unit: Callable[[ReadingUnit], None]) -> Keep:
+    return Keep(on_put=lambda event: on_unit(event) if isinstance(event, ReadingUnit) else None)
 
-    def __init__(self, on_unit=None) -> None:
-        self.events: list = []
-        self._on_unit = on_unit
 
-    async def put(self, event) -> None:
-        self.events.append(event)
-        if isinstance(event, ReadingUnit) and self._on_unit:
-            self._on_unit(event)
-
-    async def close(self) -> None:
-        pass
-
-    def of(self, kind) -> list:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def said(self) -> list[str]:
-        return " ".join(unit.text for unit in self.of(ReadingUnit)).split()
+def said(tape: Keep) -> list[str]:
+    return " ".join(unit.text for unit in tape.of(ReadingUnit)).split()
 
 
 class Tone:
@@ -82,12 +70,12 @@ def session(url: str, secret: str = "", **wishes) -> ClientSession:
 
 
 async def test_a_file_gives_the_texts_and_speech_of_local_use():
-    tape = Tape()
+    tape = Keep()
     async with serving() as server:
         await session(server.http, spoken="es").run(Tone(6), [SinkQueue(tape)])
     units = tape.of(ReadingUnit)
     assert [unit.number for unit in units] == list(range(len(units)))
-    assert [word.lower() for word in tape.said()] == WORDS
+    assert [word.lower() for word in said(tape)] == WORDS
     assert " ".join(text_of(event.committed) for event in tape.of(Transcript)).split() == WORDS
     speech = tape.of(SpeechChunk)
     assert sum(chunk.duration for chunk in speech) > 0.5
@@ -95,7 +83,7 @@ async def test_a_file_gives_the_texts_and_speech_of_local_use():
 
 
 async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():
-    tape, request = Tape(), SessionRequest(("es", "de", "ca"), ("en",), spoken=("de", "es"))
+    tape, request = Keep(), SessionRequest(("es", "de", "ca"), ("en",), spoken=("de", "es"))
     backends = (
         "translator.use=tests.scripted_backends:Tagging",
         "fallback_synthesizer.use=tests.scripted_backends:OtherVoice",
@@ -113,7 +101,7 @@ async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():
 async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection(tmp_path):
     """Each says numbers of their own; what is heard, and what a participant records, is decoded from the sound."""
     async with serving(*NUMBERS) as server:
-        tapes, talks = {"en": Tape(), "es": Tape()}, []
+        tapes, talks = {"en": Keep(), "es": Keep()}, []
         for language, name, first in (("en", "Ana", 0), ("es", "Bo", 102)):
             remote = Remote(server.http, room="tea", participant=name)
             request = SessionRequest((language,), (language,), spoken=language)
@@ -130,10 +118,10 @@ async def test_two_in_a_room_hear_each_other_also_after_a_lost_connection(tmp_pa
     for language, first, name in (("en", 102, "Bo"), ("es", 0, "Ana")):
         tape = tapes[language]
         assert {unit.speaker for unit in tape.of(ReadingUnit)} == {name}
-        assert set(map(int, tape.said())) <= set(range(first, first + 24))
+        assert set(map(int, said(tape))) <= set(range(first, first + 24))
         pcm = np.concatenate([chunk.samples for chunk in tape.of(SpeechChunk)])
         assert set(numbers_in((pcm * 32767).astype("<i2").tobytes())) <= set(range(first, first + 24))
-    assert [int(word) for word in tapes["es"].said()] == list(range(24))  # Ana comes back, and says again what was lost
+    assert [int(word) for word in said(tapes["es"])] == list(range(24))  # Ana comes back, and says again what was lost
     assert recorded(tmp_path / "Ana" / "original.wav") == recorded(tmp_path / "Bo" / "translated.wav") == list(range(24))
     assert recorded(tmp_path / "Bo" / "original.wav") == list(range(102, 126))
     assert len(tapes["en"].of(Fault)) == 1
@@ -150,7 +138,7 @@ async def test_no_word_is_lost_or_doubled_when_the_connection_breaks():
                 for connection in tuple(server.service.connections):
                     asyncio.get_running_loop().create_task(connection._socket.close(1012))
 
-        tape = Tape(cut)
+        tape = tape_of(cut)
         await session(server.http).run(Tone(6), [SinkQueue(tape)])
     assert broken
     assert ["connecting again" in fault.message for fault in tape.of(Fault)] == [True]
@@ -188,7 +176,7 @@ async def test_no_word_is_lost_or_said_twice_when_the_server_is_killed():
     try:
         await asyncio.gather(*(server.ready() for server in servers))
         moving = Moving(servers)
-        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",))
+        tape, request = tape_of(moving.kill), SessionRequest(("es",), ("en",))
         await ClientSession(moving, request, LoopClock()).run(Tone(0, spoken(0, 30)), [SinkQueue(tape)])
         assert moving.killed
         heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
@@ -205,7 +193,7 @@ async def test_a_live_source_goes_on_while_the_server_is_killed():
     try:
         await asyncio.gather(*(server.ready() for server in servers))
         moving = Moving(servers)
-        tape, request = Tape(moving.kill), SessionRequest(("es",), ("en",), spoken="es")
+        tape, request = tape_of(moving.kill), SessionRequest(("es",), ("en",), spoken="es")
         await ClientSession(moving, request, LoopClock()).run(LiveTone(0, spoken(0, 20)), [SinkQueue(tape)])
         heard = " ".join(text_of(unit.source) for unit in tape.of(ReadingUnit))
         assert list(map(int, heard.split())) == list(range(20))

@@ -14,8 +14,9 @@ from pipeline.server.access import load_keys
 from pipeline.server.asked import glossary_of
 from pipeline.server.glossary_fetch import with_terms_of_key
 from pipeline.sinks.delivery import SinkQueue
+from tests.scripted import Keep
 from tests.serving import key, serving
-from tests.system.test_server_client import WORDS, Tape, Tone, session
+from tests.system.test_server_client import WORDS, Tone, said, session
 from tests.system.test_server_faults import say, sources, to_the_end, update
 from tests.unit.test_glossary_address import CSV, site  # noqa: F401 - a fixture
 
@@ -99,8 +100,8 @@ async def test_the_glossary_of_a_key_is_added_to_the_clients_own_whichever_comes
     site.answers = {"/terms.csv": (200, {}, CSV)}
     studio = key("studio", "one", glossary=f"{site.url}/terms.csv")
     async with serving(TAGGING, keys=[studio]) as server, connect(server) as connection:
-        for word, said in (("word4", "QUATRO"), ("word5", "OWN")):  # before it is fetched, and after
-            rows = [{"source": word, "targets": [said], "mode": "hard", "language": ""}]
+        for word, target in (("word4", "QUATRO"), ("word5", "OWN")):  # before it is fetched, and after
+            rows = [{"source": word, "targets": [target], "mode": "hard", "language": ""}]
             await update(connection, translate_live={"extensions": True, "glossary": rows})
             await until(connection, "session.updated")
             if word == "word4":
@@ -113,10 +114,10 @@ async def test_the_glossary_of_a_key_is_added_to_the_clients_own_whichever_comes
 
 
 async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tells_it(site):  # noqa: F811
-    studio, tape = key("studio", "one", glossary=f"{site.url}/none.csv"), Tape()
+    studio, tape = key("studio", "one", glossary=f"{site.url}/none.csv"), Keep()
     async with serving(keys=[studio]) as server:
         await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
-    assert [word.lower() for word in tape.said()] == WORDS
+    assert [word.lower() for word in said(tape)] == WORDS
     assert ["without the glossary" in fault.message for fault in tape.of(Fault)] == [True]
 
 
@@ -187,10 +188,10 @@ async def test_one_rule_judges_the_addresses_of_glossaries_and_hints(site, field
 
 
 async def test_hints_that_cannot_be_had_are_told_and_the_talk_goes_on(site, expected):  # noqa: F811
-    studio, tape = key("studio", "one", hints=f"{site.url}/none.txt"), Tape()
+    studio, tape = key("studio", "one", hints=f"{site.url}/none.txt"), Keep()
     async with serving(keys=[studio]) as server:
         await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
-    assert [word.lower() for word in tape.said()] == WORDS
+    assert [word.lower() for word in said(tape)] == WORDS
     assert ["without the hints" in fault.message for fault in tape.of(Fault)] == [True]
     assert expected == [()]
 

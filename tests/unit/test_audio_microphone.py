@@ -7,25 +7,9 @@ import pytest
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Gap
 from pipeline.sources.microphone import WAITING_S, Capture, Microphone
+from tests.scripted import VirtualTimer
 
 RATE_HZ = 1000
-
-
-class VirtualTimer:
-    """Time that passes only while the thread waits, and ends at ``until``."""
-
-    def __init__(self, until=10.0):
-        self.time, self.until = 0.0, until
-
-    def now(self):
-        return self.time
-
-    def wait(self, seconds):
-        self.time = round(self.time + seconds, 6)
-        return self.time >= self.until
-
-    def stop(self):
-        self.until = self.time
 
 
 class FakeMicrophone:

@@ -8,27 +8,9 @@ from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, SpeechChunk
 from pipeline.sinks.playback import Playback
 from pipeline.sinks.speaker import QUEUED_S, Player, Speaker
+from tests.scripted import VirtualTimer
 
 RATE_HZ = 1000
-
-
-class VirtualTimer:
-    """Time that passes only while the thread waits, and ends at ``until``; ``at`` runs a call at a moment."""
-
-    def __init__(self, until=10.0, at=()):
-        self.time, self.until, self.at = 0.0, until, dict(at)
-
-    def now(self):
-        return self.time
-
-    def wait(self, seconds):
-        self.time = round(self.time + seconds, 6)
-        for moment in [moment for moment in self.at if moment <= self.time]:
-            self.at.pop(moment)()
-        return self.time >= self.until
-
-    def stop(self):
-        self.until = self.time
 
 
 class FakeSpeaker:

@@ -14,7 +14,6 @@ from pipeline.events import (
     DeviceBack,
     DeviceLost,
     Draft,
-    Event,
     Fault,
     Lag,
     ReadingUnit,
@@ -27,7 +26,7 @@ from pipeline.events import (
 from pipeline.sinks.event_log import EventLog, read_events
 from pipeline.sinks.personal_data import KINDS, PersonalData, read_names
 from pipeline.sinks.redaction import HELD_S, MOST_HELD, Redacting
-from tests.scripted import SetClock
+from tests.scripted import Keep, SetClock
 
 ALL = PersonalData(names=("Ana García", "Müller", "John Smith", "田中", "김민수"))
 FOUND = [
@@ -108,17 +107,6 @@ def test_names_are_read_from_a_file_and_a_wrong_kind_is_named(tmp_path):
         PersonalData(frozenset({"fone"}))
 
 
-class Kept:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    async def put(self, event: Event) -> None:
-        self.events.append(event)
-
-    async def close(self) -> None:
-        pass
-
-
 def word(text: str, at: float = 0.0) -> Word:
     return Word(f" {text}", at, at + 0.3, 1.0)
 
@@ -137,7 +125,7 @@ async def test_however_a_talk_is_cut_no_secret_comes_out_and_nothing_else_is_los
     said = data.draw(st.lists(st.sampled_from([*SECRETS, *CALM * 2]), min_size=1, max_size=12))
     said = [one for place, one in enumerate(said) if place == 0 or {said[place - 1], one} & {"hello", "thanks"}]
     words = " ".join(said).split()
-    kept = Kept()
+    kept = Keep()
     sink = Redacting(kept, ALL, SetClock())
     at = number = 0
     while at < len(words):
@@ -165,7 +153,7 @@ async def test_however_a_talk_is_cut_no_secret_comes_out_and_nothing_else_is_los
     [SpeakerFound("Ana García", 1.0), DeviceLost("Ana García's"), DeviceBack("Ana García's"), Seen(("Ana García",), 1.0)],
 )
 async def test_a_name_is_left_out_wherever_an_event_has_one(event):
-    kept = Kept()
+    kept = Keep()
     sink = Redacting(kept, ALL, SetClock())
     await sink.put(event)
     await sink.close()
@@ -174,7 +162,7 @@ async def test_a_name_is_left_out_wherever_an_event_has_one(event):
 
 
 async def test_a_number_that_goes_on_is_held_back_where_words_are_not_spaced_too():
-    kept = Kept()
+    kept = Keep()
     sink = Redacting(kept, ALL, SetClock())
     await sink.put(Transcript((Word("电话是1381", 0, 1, 1.0),), (), "zh", 1.0, 0.0, False))
     await sink.put(Transcript((Word("2345678。", 1, 2, 1.0),), (), "zh", 2.0, 0.0, True))
@@ -183,7 +171,7 @@ async def test_a_number_that_goes_on_is_held_back_where_words_are_not_spaced_too
 
 
 async def test_what_may_go_on_is_held_for_a_while_only():
-    kept, clock = Kept(), SetClock()
+    kept, clock = Keep(), SetClock()
     sink = Redacting(kept, ALL, clock)
     await sink.put(unit(0, ["hello"], "hola"))
     assert len(kept.events) == 1

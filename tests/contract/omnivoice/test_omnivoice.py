@@ -8,7 +8,8 @@ import pytest
 from pipeline.contracts import EnrolsWords, Voice
 from pipeline.errors import BadInput, DeviceError, ModelError, Refused
 from pipeline.voices.choice import check_same_voice
-from tests.omnivoice_parts import RATE, clip, heard, pieces, reading_unit
+from tests.omnivoice_parts import RATE, clip, heard, reading_unit
+from tests.scripted import pieces
 
 WORDS = "these are the words of the clip"
 

@@ -10,7 +10,8 @@ import torch
 from models.tts.qwen3 import speaking
 from models.tts.qwen3.engine import Engine
 from pipeline.errors import DeviceError, ModelError
-from tests.qwen3_sessions import clip, heard, pieces, unit
+from tests.qwen3_sessions import clip, heard, unit
+from tests.scripted import pieces
 
 
 async def test_nothing_to_pronounce_is_nothing_to_hear(backend):

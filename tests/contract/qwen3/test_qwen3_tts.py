@@ -10,7 +10,8 @@ import torch
 from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
 from pipeline.errors import DeviceError
-from tests.qwen3_sessions import FRAME, FRAMES, RATE, clip, heard, pieces, unit
+from tests.qwen3_sessions import FRAME, FRAMES, RATE, clip, heard, unit
+from tests.scripted import pieces
 
 
 async def test_a_clone_speaks_units_whole_and_in_pieces(backend):
