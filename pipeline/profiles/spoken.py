@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.contracts import SynthesizerBackend
 from pipeline.languages import known_code, language_name, primary
-from pipeline.profiles.backends import BackendChoice, Backends, backend
-from pipeline.profiles.profile import Profile, load_profile, profile_names
+from pipeline.profiles.backends import BackendChoice, backend
+from pipeline.profiles.profile import Profile
 from pipeline.speech_facts import DescribesSpeech, SpeechFacts
 
 OPT_IN: Mapping[str, Mapping[str, BackendChoice]] = {
@@ -65,21 +65,18 @@ class SpokenRow:
         return {"code": self.code, "name": self.name, "spoken": spoken}
 
 
-def spoken_table(profiles: Iterable[Profile], leave_out: Collection[str] = ()) -> list[SpokenRow]:
-    """Make a row for each target language of these profiles, and a column for each profile and its opt-in synthesizer.
-
-    Synthesizers whose names are in ``leave_out`` count as not there.
-    """
+def spoken_table(profiles: Iterable[Profile]) -> list[SpokenRow]:
+    """Make a row for each target language of these profiles, and a column for each profile and its opt-in synthesizer."""
     columns: dict[str, tuple[frozenset[str], list[SynthesizerBackend]]] = {}
     for profile in profiles:
         backends = profile.backends
         targets = frozenset(target for _, target in backends.translator.pairs())
-        columns[profile.name] = targets, _chain(backends, leave_out)
+        columns[profile.name] = targets, list(backends.synthesizers.values())
         if profile.name in OPT_IN:
             extra: dict[str, Any] = {stage: backend(choice) for stage, choice in OPT_IN[profile.name].items()}
             added = type(next(iter(extra.values()))).__name__
             if added not in {type(one).__name__ for one in backends.synthesizers.values()}:  # a config may have set it
-                columns[f"{profile.name} + {added}"] = targets, _chain(replace(backends, **extra), leave_out)
+                columns[f"{profile.name} + {added}"] = targets, list(replace(backends, **extra).synthesizers.values())
     codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
     return [
         SpokenRow(
@@ -101,11 +98,6 @@ def speech_of(code: str, synthesizers: Sequence[SynthesizerBackend]) -> Speech |
     return None
 
 
-def all_profiles() -> list[Profile]:
-    """Load every profile as it is; this loads no model."""
-    return [load_profile(name) for name in profile_names()]
-
-
 def counted(rows: Iterable[SpokenRow], column: str) -> dict[str, int]:
     """Count the target languages of a column, those it speaks, and of these those in a cloned voice; scripts count once."""
     found: dict[str, dict[str, Speech | None]] = {"targets": {}, "spoken": {}, "cloned": {}}
@@ -124,12 +116,3 @@ def counted(rows: Iterable[SpokenRow], column: str) -> dict[str, int]:
 def columns_of(rows: Sequence[SpokenRow]) -> list[str]:
     """Name the columns of a table, in order."""
     return list(dict.fromkeys(name for row in rows for name in row.speech))
-
-
-def spoken_at_all(backends: Backends, leave_out: Collection[str] = ()) -> frozenset[str]:
-    """Return the languages that a profile's synthesizers speak, whether or not it translates into them."""
-    return frozenset(primary(code) for one in _chain(backends, leave_out) for code in one.languages())
-
-
-def _chain(backends: Backends, leave_out: Collection[str]) -> list[SynthesizerBackend]:
-    return [one for one in backends.synthesizers.values() if type(one).__name__ not in leave_out]

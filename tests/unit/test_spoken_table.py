@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.languages import BEGIN, END, figures, run, tables
+from benchmarks.languages import BEGIN, END, figures, run, tables, without_espeak
 from pipeline.cli import main
 from pipeline.contracts import SynthesizerBackend
 from pipeline.errors import BadInput
 from pipeline.languages import known_code, primary
 from pipeline.profiles.backends import SYNTHESIZERS, backend
-from pipeline.profiles.profile import load_profile
-from pipeline.profiles.spoken import OPT_IN, all_profiles, counted, spoken_at_all, spoken_table
+from pipeline.profiles.profile import load_profile, profile_names
+from pipeline.profiles.spoken import OPT_IN, counted, spoken_table
 from pipeline.speech_facts import DescribesSpeech
 from tests.contract.backends import CASES
 
-PROFILES = all_profiles()
+PROFILES = list(map(load_profile, profile_names()))
 ROWS = spoken_table(PROFILES)
 BY_NAME = {profile.name: profile for profile in PROFILES}
 
@@ -89,9 +89,10 @@ def test_scripts_of_a_language_count_once():
 
 
 def test_the_profile_cpu_speaks_twenty_languages_without_espeak():
-    spoken = spoken_at_all(BY_NAME["cpu"].backends, {"Espeak"})
+    (cpu,) = [profile for profile in without_espeak() if profile.name == "cpu"]
+    spoken = {primary(code) for code in cpu.backends.spoken()}
     assert len(spoken) >= 20
-    rows = spoken_table([BY_NAME["cpu"]], {"Espeak"})
+    rows = spoken_table([cpu])
     assert {row.code for row in rows if row.speech["cpu"]} <= spoken
     assert not [row for row in rows if row.speech["cpu"] and row.speech["cpu"].synthesizer == "Espeak"]
 
