@@ -7,7 +7,7 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,7 +110,7 @@ class Silence:
     def __init__(self, duration_s: float) -> None:
         self._chunks = round(duration_s / CHUNK_S)
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk, None]:
         clock = LoopClock()
         origin_s = clock.now()
         samples = np.zeros(round(CHUNK_S * SOURCE_HZ), np.float32)

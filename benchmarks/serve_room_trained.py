@@ -21,11 +21,11 @@ from benchmarks.serve_client import ServerProcess
 from benchmarks.serve_rooms import take_part
 from benchmarks.spoken_numbers import SENT_HZ
 from models.tts.kokoro import Kokoro
+from pipeline.audio.resampling import to_pcm16
 from pipeline.contracts import Voice
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples
 from pipeline.profiles.profile import load_profile
-from pipeline.server.dialects.codec import pcm16
 
 Figures = dict[str, float]
 PAUSE_S, SILENCE_S = 20.0, 40.0  # between the two, and after both: a busy machine is late
@@ -133,7 +133,7 @@ async def _spoken(person: Person) -> bytes:
         unit = ReadingUnit(0, (), person.text, person.language, 0.0, 0.0, 0.0)
         chunks = [chunk async for chunk in speaking.say(unit, _whole(person.text))]
     samples: Samples = np.concatenate([chunk.samples for chunk in chunks])
-    return pcm16(soxr.resample(samples, chunks[0].sample_rate, SENT_HZ))
+    return to_pcm16(soxr.resample(samples, chunks[0].sample_rate, SENT_HZ)).tobytes()
 
 
 async def _whole(text: str) -> AsyncIterator[str]:

@@ -18,14 +18,7 @@ from pipeline.commands import COMMANDS, DEFAULT
 from pipeline.commands.advice import next_step, settings_given
 from pipeline.commands.config_file import apply_defaults, config_path, read_config
 from pipeline.commands.parser import LISTED, Command, command_of, parser_of
-from pipeline.errors import (
-    BadInput,
-    DeviceError,
-    SeveralMistakes,
-    TranslateLiveError,
-    nearest,
-    of_system,
-)
+from pipeline.errors import BadInput, DeviceError, SeveralMistakes, TranslateLiveError, nearest, of_system
 from pipeline.version import check_packages
 
 INTERRUPTED = 130

@@ -11,11 +11,9 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return the seconds since some fixed moment; never goes back."""
-        ...
 
     async def sleep_until(self, moment: float) -> None:
         """Wait until `now` is at least ``moment``; gives other tasks a turn even when it is already."""
-        ...
 
 
 class LoopClock:

@@ -164,7 +164,7 @@ class Source(Protocol):
 
     live: bool
 
-    def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]: ...
+    def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]: ...
 
 
 class Sink(Protocol):

@@ -28,7 +28,7 @@ from pipeline.contracts import (
 )
 from pipeline.engine import Engine
 from pipeline.errors import DeviceError, TranslateLiveError
-from pipeline.events import AudioChunk, ReadingUnit, Samples, Word, text_of
+from pipeline.events import ReadingUnit, Samples
 from pipeline.lane import usable_cores
 from pipeline.languages import known_code
 from pipeline.policies.pace import SLOW
@@ -37,6 +37,7 @@ from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
 from pipeline.profiles.spoken import OPT_IN
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
+from pipeline.voices.consent import recognized, tokens
 
 FOR_GPU = "gpu"  # the profile that needs one
 RECOGNIZER_HZ = 16_000
@@ -217,24 +218,13 @@ async def _heard(recognizer: Recognizer, speech: Samples, said: str) -> str:
 
     Raises `Unwell` for speech in which no word is heard, or fewer than half of those that were ``said``.
     """
-    padded = np.concatenate([speech, np.zeros(RECOGNIZER_HZ, np.float32)])
-    words: list[Word] = []
-    async with recognizer.open((), ()) as listening:
-        for start in range(0, len(padded), RECOGNIZER_HZ // 4):
-            chunk = AudioChunk(padded[start : start + RECOGNIZER_HZ // 4], RECOGNIZER_HZ, start / RECOGNIZER_HZ)
-            words += (await listening.hear(chunk)).committed
-        words += (await listening.finish()).committed
-    if not words and speech.any():
+    heard = await recognized(recognizer, np.concatenate([speech, np.zeros(RECOGNIZER_HZ, np.float32)]), ())
+    if not heard and speech.any():
         raise Unwell("it heard no word in speech")
-    heard, expected = _words(text_of(words)), _words(said)
-    if 2 * sum(word in heard for word in expected) < len(expected):
-        raise Unwell(f"it heard {text_of(words)!r} where {said!r} was said")
-    return f"heard {text_of(words)!r}"
-
-
-def _words(text: str) -> list[str]:
-    """List the words in lower case, without punctuation."""
-    return re.findall(r"\w+", text.casefold())
+    words, expected = tokens(heard), tokens(said)
+    if 2 * sum(word in words for word in expected) < len(expected):
+        raise Unwell(f"it heard {heard!r} where {said!r} was said")
+    return f"heard {heard!r}"
 
 
 async def _translated(translator: Translator, target: str) -> str:

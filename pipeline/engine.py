@@ -17,7 +17,6 @@ from pipeline.session import Models, Session, SessionOptions
 from pipeline.stages.speak import SpokenTarget
 from pipeline.vision import Page, Pixels, TextReader
 from pipeline.voices.choice import voices_learned_before
-from pipeline.voices.same_voice import SameVoice
 from pipeline.voices.speaker_voices import SpeakerVoices, VoicesLearner
 from pipeline.voices.store import VoiceStore
 
@@ -63,10 +62,6 @@ class Engine:
         for first in filter(None, failed):
             raise first
 
-    def capacity(self) -> int:
-        """Count the sessions that the profile carries at once (measured by ``python -m benchmarks load``)."""
-        return self.profile.capacity
-
     async def session(self, request: SessionRequest | ResolvedRequest, clock: Clock | None = None) -> Session:
         """Prepare one listener's session; its models are loaded and warm when this returns, but for a reader of pictures.
 
@@ -74,9 +69,8 @@ class Engine:
         """
         models, options = await self.prepare(request)
         speaking = (models.synthesizer, *(one.synthesizer for one in options.also_spoken))
-        learners = [one.learner if isinstance(one, SpeakerVoices) else one for one in speaking]
-        learning = {id(one): one for one in learners if isinstance(one, SameVoice | VoicesLearner)}
-        return Session(models, options, clock, tuple(learning.values()))
+        learners = [one.learner for one in speaking if isinstance(one, SpeakerVoices) and one.learner is not None]
+        return Session(models, options, clock, tuple(dict.fromkeys(learners)))
 
     async def prepare(self, request: SessionRequest | ResolvedRequest) -> tuple[Models, SessionOptions]:
         """Return the models and options of one session; raises as `session`."""
@@ -113,7 +107,6 @@ class Engine:
 
     async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:
         """Load what speaks each target; voices are learned once for all that one synthesizer speaks."""
-        same: dict[str, SameVoice] = {}
         learners: dict[str, VoicesLearner] = {}
         speakers, enrolled = resolved.request.speakers, dict[str, Voice]()
         if speakers and speakers.enrolled and any(one.same_voice for one in resolved.speech):
@@ -122,14 +115,14 @@ class Engine:
         for one in resolved.speech:
             synthesizer = await self.model(one.synthesizer)
             voice = await one.voice.ready(synthesizer, one.spoken_as) if one.voice else None
-            if speakers and one.same_voice:
-                learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, speakers.consenting))
+            order = speakers.memory.spoken if speakers else []
+            if one.same_voice:
+                agreed = speakers.consenting if speakers else None
+                learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, agreed, one=not speakers))
                 known = enrolled if one.synthesizer == "synthesizer" else {}
-                synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known, speakers.memory.spoken)
+                synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known, order)
             elif speakers and one.presets:
-                synthesizer = SpeakerVoices(synthesizer, one.presets, order=speakers.memory.spoken)
-            elif one.same_voice:
-                synthesizer = same.setdefault(one.synthesizer, SameVoice(synthesizer))
+                synthesizer = SpeakerVoices(synthesizer, one.presets, order=order)
             spoken.append(SpokenTarget(one.target, synthesizer, one.spoken_as, voice))
         return spoken
 

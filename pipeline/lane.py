@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
@@ -33,7 +33,7 @@ class Lane:
 
     async def run(self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Run one call; raises what it raises."""
-        return await self.stoppable(_nothing, call, *args, **kwargs)
+        return await self.stoppable(lambda: None, call, *args, **kwargs)
 
     async def stoppable(
         self, stop: Callable[[], None], call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -59,7 +59,7 @@ class Lane:
             await _finished(waiting)
         return waiting.result()
 
-    async def iterate(self, items: Generator[Result, None, None]) -> AsyncIterator[Result]:
+    async def iterate(self, items: Generator[Result, None, None]) -> AsyncGenerator[Result, None]:
         """Yield a generator's items, one ``next()`` a turn, so that sessions interleave; it is closed on its own thread."""
         try:
             while (item := await self.run(cast(Callable[..., object], next), items, _END)) is not _END:
@@ -108,10 +108,6 @@ class Lane:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _nothing() -> None:
-    """Let the call come to its end."""
 
 
 async def _finished(waiting: asyncio.Future[Result]) -> None:

@@ -17,14 +17,7 @@ from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, fix_for, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
-from pipeline.voices.choice import (
-    ChosenVoice,
-    check_same_voice,
-    chosen_voice,
-    knows_voices,
-    other_presets,
-    several_voices,
-)
+from pipeline.voices.choice import ChosenVoice, check_same_voice, chosen_voice, knows_voices, other_presets, several_voices
 from pipeline.voices.record import SAME, VoiceRecord
 from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore

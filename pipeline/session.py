@@ -11,19 +11,10 @@ from typing import Any
 
 from pipeline.channel import Channel
 from pipeline.clock import Clock, LoopClock
-from pipeline.contracts import (
-    Listening,
-    Recognizer,
-    Sink,
-    Source,
-    Speaking,
-    Synthesizer,
-    Translator,
-    Voice,
-)
+from pipeline.contracts import Listening, Recognizer, Sink, Source, Speaking, Synthesizer, Translator, Voice
 from pipeline.diarizing import Diarizer
 from pipeline.errors import ModelError, StageFailed, message_of
-from pipeline.events import AudioChunk, Event, Fault, ReadingUnit, Transcript
+from pipeline.events import AudioChunk, Fault, ReadingUnit, Transcript
 from pipeline.glossary.glossary import ExpectedWords, Glossary
 from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, same_language
@@ -32,6 +23,7 @@ from pipeline.policies.pause_units import UnitPolicy
 from pipeline.policies.self_hearing import SelfHearing
 from pipeline.policies.unit_policy import UnitSettings, unit_policy
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.outlets import Outlets
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.control import Control, SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import capture, recognize
@@ -46,8 +38,6 @@ AUDIO_CHUNKS = 50  # of 0.1 s: how far a source that waits is heard ahead
 LIVE_AUDIO_CHUNKS = 1000  # of 20 to 100 ms; a live session skips to live before (`pipeline.stages.recognize.LIVE_S`)
 TRANSCRIPTS = 32
 UNITS = 64
-CLOSE_S = 60.0  # a sink that has not closed by then is left; who reads a pipe may first have to hear what it holds
-CLOSE_NOW_S = 0.5  # the same of a session that was told to stop now
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +99,14 @@ class Session:
         self._control = Control()
         self._self_hearing = SelfHearing() if options.self_hearing else None
         self._time: StreamTime = LiveTime(self._clock)
-        self._outlets: list[SinkQueue] = []
+        self._outlets = Outlets()
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = False
         self._failed: list[tuple[str, Exception]] = []
         self.eyes: Eyes | None = None  # to which a program may show pictures
         if models.reader is not None and options.watching is not None:
             words = options.hints, options.languages
-            self.eyes = Eyes(models.reader, options.watching, *words, clock=self._clock, tell=self.tell)
+            self.eyes = Eyes(models.reader, options.watching, *words, clock=self._clock, tell=self._outlets.tell)
 
     async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; what is queued for the sinks is delivered also after an error.
@@ -125,22 +115,20 @@ class Session:
         the options ask.
         """
         self._time = LiveTime(self._clock) if source.live else HeardTime(self._clock)
-        queues = [*outlets, *map(SinkQueue, self._learners)]
-        self._outlets = sorted(queues, key=lambda queue: queue.kind == "file")  # the session may have to wait for a file
+        self._outlets.connect([*outlets, *map(SinkQueue, self._learners)])
         try:
             async with AsyncExitStack() as opened:
                 listening = await opened.enter_async_context(
                     self._models.recognizer.open(self._options.languages, self._words.vocabulary)
                 )
-                speakers = await open_speakers(
-                    self._models.diarizer, self._options.speakers, opened, source.live, self.tell
-                )
+                tell = self._outlets.tell
+                speakers = await open_speakers(self._models.diarizer, self._options.speakers, opened, source.live, tell)
                 speaking = [await open_voices(group, opened) for group in self._groups()]
                 await check_terms(self._models.translator, self._words.glossary, self._options.pairs())
                 opened.enter_context(self._words.reaching(listening))
                 await self._run_stages(source, listening, speakers, speaking)
         finally:
-            await self._close_sinks()
+            await self._outlets.close()
         if self._failed:
             name, error = self._failed[0]
             raise StageFailed(name, error) from error
@@ -169,7 +157,7 @@ class Session:
 
     def skip_to_live(self) -> None:
         """Drop what was heard but not yet said, with notice, and go on with what is being said now."""
-        self._control.new_generation()
+        self._control.generation += 1
         self._flush()
 
     def played(self, text: str, language: str, seconds: float) -> None:
@@ -181,16 +169,6 @@ class Session:
     def clock_time(self, moment: float) -> float:
         """Return the clock's time (monotonic seconds) of a stream time."""
         return self._time.clock_time(moment)
-
-    async def show(self, event: Event) -> None:
-        """Give an event to every sink."""
-        for outlet in self._outlets:
-            await outlet.put(event)
-
-    def tell(self, event: Event) -> None:
-        """Give an event to every sink without waiting for any."""
-        for outlet in self._outlets:
-            outlet.put_now(event)
 
     def _groups(self) -> list[list[SpokenTarget]]:
         """Return the targets that are spoken, by track."""
@@ -208,19 +186,16 @@ class Session:
         speaking: Sequence[Mapping[str, Speaking]],
     ) -> None:
         """Run the stages in one task group, sinks in another around it: after an error the sinks still get what is left."""
-        run = SessionContext(self._control, self._time, self._clock, self.show, self.tell, self._self_hearing)
+        outlets = self._outlets
+        run = SessionContext(self._control, self._time, self._clock, outlets.show, outlets.tell, self._self_hearing)
         policies = self._policies()  # here, so that an error of theirs is the session's
-        async with asyncio.TaskGroup() as delivery:
-            for outlet in self._outlets:
-                delivery.create_task(outlet.deliver(self.tell))
+        async with outlets.delivering():
             with suppress(ExceptionGroup):  # noted in self._failed
                 async with asyncio.TaskGroup() as stages:
                     self._start(stages, source, listening, speakers, speaking, run=run, policies=policies)
             if self._failed:
                 name, error = self._failed[0]
-                await self.show(Fault(name, message_of(error), fatal=True))
-            for outlet in self._outlets:
-                outlet.close()
+                await outlets.show(Fault(name, message_of(error), fatal=True))
 
     def _start(
         self,
@@ -288,13 +263,4 @@ class Session:
 
     def _flush(self) -> None:
         self._control.flushes += 1
-        for outlet in self._outlets:
-            outlet.flush()
-
-    async def _close_sinks(self) -> None:
-        """Close every sink, whatever the others do."""
-        task = asyncio.current_task()
-        limit_s = CLOSE_NOW_S if task and task.cancelling() else CLOSE_S
-        async with asyncio.TaskGroup() as closing:
-            for outlet in self._outlets:
-                closing.create_task(outlet.finish(limit_s))
+        self._outlets.flush()

@@ -11,13 +11,12 @@ import numpy as np
 
 from pipeline.engine import Engine
 from pipeline.profiles.profile import Profile, load_profile
-from pipeline.server.access import Access, Key
+from pipeline.server.access import Access, Key, Signer
 from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.process import Probes, bind, config_of
 from pipeline.server.service import Limits, Service
-from pipeline.server.signing import Signer
 
 SECRET = b"a secret of tests, 32 bytes long"
 SCRIPTED = (

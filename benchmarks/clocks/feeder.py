@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Feeder:
         """Seconds by which each frame was late."""
         return [float(late) for late in self._late_s[np.isfinite(self._late_s)]]
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk, None]:
         self.origin_s = self._clock.now()
         for index, first in enumerate(range(0, len(self._samples), self._frame)):
             frame = AudioChunk(self._samples[first : first + self._frame], self._sample_rate, first / self._sample_rate)

@@ -6,7 +6,7 @@ import asyncio
 import struct
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class Paced:
         """Seconds by which each frame was given late."""
         return [float(late) for late in self._late_s[np.isfinite(self._late_s)]]
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk, None]:
         words = [str(PROGRAM), str(4 * self._frame), repr(self._frame / self._sample_rate)]
         with tempfile.TemporaryFile() as file:
             file.write(self._samples.tobytes())

@@ -22,7 +22,6 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """End it; what its owner calls next raises `DeviceError`, and the owner opens it again."""
-        ...
 
 
 OPEN_STREAMS: list[Closable] = []
@@ -83,10 +82,7 @@ def list_devices() -> list[Device]:
         ]
 
 
-_WITHOUT: dict[Direction, str] = {
-    "input": "a recording",
-    "output": "a file for the speech",
-}
+_WITHOUT: dict[Direction, str] = {"input": "a recording", "output": "a file for the speech"}
 
 
 def choose(name: str | None, direction: Direction, devices: Sequence[Device]) -> Device:

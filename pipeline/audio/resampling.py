@@ -1,4 +1,4 @@
-"""Streaming conversion of the sample rate, one `Resampler` at each border.
+"""Conversion of samples at a border: their rate, as a stream, and 16-bit PCM.
 
 Resampling chunk by chunk without state leaves a click at every edge; soxr's stream keeps its filter from chunk to chunk.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.events import Samples
 
@@ -36,3 +37,13 @@ class Resampler:
         if self._stream is None:
             return samples
         return cast(Samples, self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last))
+
+
+def to_pcm16(samples: Samples) -> NDArray[np.int16]:
+    """Convert samples to little-endian 16-bit PCM; what is outside of -1..1 is clipped, what is no number is silence."""
+    return np.round(np.clip(np.nan_to_num(samples), -1, 1) * 32767).astype("<i2")
+
+
+def from_pcm16(data: bytes) -> Samples:
+    """Convert little-endian 16-bit PCM to samples."""
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)

@@ -34,15 +34,12 @@ class InputStream(Protocol):
     @property
     def louder(self) -> str:
         """Name the channel that is heard because the channels cancelled each other; empty if they never did."""
-        ...
 
     def read(self) -> Samples:
         """Read the samples [n] that came since the last call, maybe none; raises `DeviceError` when the device is gone."""
-        ...
 
     def close(self) -> None:
         """Free the device at once; idempotent."""
-        ...
 
 
 class OutputStream(Protocol):
@@ -53,15 +50,12 @@ class OutputStream(Protocol):
 
     def room(self) -> int:
         """Count the samples that can be written at once; raises `DeviceError` when the device is gone."""
-        ...
 
     def write(self, samples: Samples) -> None:
         """Queue at most `room` samples in the device; raises `DeviceError` when it is gone."""
-        ...
 
     def close(self, drain: bool = False) -> None:
         """Free the device, after playing what was written if ``drain``; idempotent."""
-        ...
 
 
 class Timer(Protocol):
@@ -69,15 +63,12 @@ class Timer(Protocol):
 
     def now(self) -> float:
         """Give monotonic seconds."""
-        ...
 
     def wait(self, seconds: float) -> bool:
         """Sleep; returns at once and True when the thread must end."""
-        ...
 
     def stop(self) -> None:
         """Make this and every later `wait` return True."""
-        ...
 
 
 class ThreadTimer:

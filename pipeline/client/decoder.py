@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.audio.resampling import from_pcm16
 from pipeline.events import (
     Draft,
     Event,
@@ -62,7 +63,7 @@ class Track:
         if self._group is None:
             return
         self._begun = True
-        samples = np.frombuffer(base64.b64decode(message["delta"]), "<i2").astype(np.float32) / np.float32(32768)
+        samples = from_pcm16(base64.b64decode(message["delta"]))
         chunk = SpeechChunk(self._group, samples, message["sample_rate"], False, self._end_s, self.target)
         self._end_s += chunk.duration
         yield chunk

@@ -8,19 +8,20 @@ import json
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.audio.resampling import Resampler
+from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of
 from pipeline.client.decoder import Decoder
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of
-from pipeline.events import AudioChunk, Event, Fault, Gap, Samples
+from pipeline.events import AudioChunk, Fault, Gap, Samples
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.outlets import Outlets
 from pipeline.stages.stream_time import LiveTime
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ KEPT_S, KEPT_OF_FILE_S = 15.0, 60.0  # for a replay: a live server would skip mo
 SILENT_S = 10.0  # without audio, then a ping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0  # between attempts to connect again
 GIVE_UP_S = 600.0  # without a connection
-CLOSE_S, CLOSE_NOW_S = 60.0, 0.5
 DONE, CLOSED_S = 1000, 2.0  # code of the close that follows ``session.closed``, and how soon it does
 MODEL_FAILURES = 3  # in a row, without a unit between them
 
@@ -49,7 +49,7 @@ class ClientSession:
         self._decoder = Decoder(request.targets, self._main, request.spoken_targets, remote.participant)
         self._replay = Replay()
         self._time = LiveTime(clock)
-        self._outlets: Sequence[SinkQueue] = ()
+        self._outlets = Outlets()
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = self._ended = self._connected_once = False
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
@@ -58,23 +58,15 @@ class ClientSession:
 
     async def run(self, source: Source, outlets: Sequence[SinkQueue]) -> None:
         """Run to the end; raises `NetworkError`, `Refused`, or `StageFailed` of a source that failed."""
-        self._outlets = outlets
+        self._outlets.connect(outlets)
         failed: TranslateLiveError | None = None
         try:
-            async with asyncio.TaskGroup() as delivery:
-                for outlet in outlets:
-                    delivery.create_task(outlet.deliver(self._tell))
+            async with self._outlets.delivering():
                 failed = await self._talk(source)
                 if failed is not None:
-                    await self._show(Fault("server", message_of(failed), fatal=True))
-                for outlet in outlets:
-                    outlet.close()
+                    await self._outlets.show(Fault("server", message_of(failed), fatal=True))
         finally:
-            task = asyncio.current_task()
-            limit_s = CLOSE_NOW_S if task and task.cancelling() else CLOSE_S
-            async with asyncio.TaskGroup() as closing:
-                for outlet in outlets:
-                    closing.create_task(outlet.finish(limit_s))
+            await self._outlets.close()
         if failed is not None:
             raise failed
 
@@ -87,20 +79,11 @@ class ClientSession:
     def mute(self, muted: bool = True) -> None:
         """Fall silent at once."""
         if muted:
-            for outlet in self._outlets:
-                outlet.flush()
+            self._outlets.flush()
 
     def clock_time(self, moment: float) -> float:
         """Return the clock's time (monotonic seconds) of a stream time."""
         return self._time.clock_time(moment)
-
-    async def _show(self, event: Event) -> None:
-        for outlet in self._outlets:
-            await outlet.put(event)
-
-    def _tell(self, event: Event) -> None:
-        for outlet in self._outlets:
-            outlet.put_now(event)
 
     async def _talk(self, source: Source) -> TranslateLiveError | None:
         """Capture and stay connected until all is said; gives what went wrong."""
@@ -123,9 +106,9 @@ class ClientSession:
         resampler: Resampler | None = None
         try:
             if not self._stopping:
-                async with aclosing(cast(Any, aiter(source))) as items:
+                async with aclosing(aiter(source)) as items:
                     async for item in items:
-                        await self._show(item)
+                        await self._outlets.show(item)
                         if not isinstance(item, AudioChunk):
                             continue
                         if source.live:
@@ -139,18 +122,18 @@ class ClientSession:
         except Exception as error:  # the border to foreign sources
             raise StageFailed("capture", error) from error
         if resampler is not None:
-            self._replay.add(pcm16(resampler.process(np.zeros(0, np.float32), True)))
+            self._replay.add(to_pcm16(resampler.process(np.zeros(0, np.float32), True)).tobytes())
         self._ended = True
         self._arrived.set()
 
     async def _take(self, samples: Samples, *, live: bool) -> None:
-        self._replay.add(pcm16(samples))
+        self._replay.add(to_pcm16(samples).tobytes())
         self._arrived.set()
         while not live and self._replay.unsent_s > LEAD_S:
             self._room.clear()
             await self._room.wait()
         if live and (dropped := self._replay.drop(KEPT_S)):
-            await self._show(Gap(*dropped, "there was no connection to the server"))
+            await self._outlets.show(Gap(*dropped, "there was no connection to the server"))
 
     async def _stay_connected(self, *, live: bool) -> None:
         """Connect, and again whenever the connection is lost, until the server has said all."""
@@ -169,14 +152,14 @@ class ClientSession:
             if not self._connected_once:
                 raise NetworkError(f"{self._remote.name} cannot be reached: {message_of(why)}", hint="another address")
             for event in self._decoder.lost():
-                await self._show(event)
+                await self._outlets.show(event)
             if opened and self._decoder.next_unit > units:
                 wait_s, self._failures = FIRST_WAIT_S, 0
             if opened:
                 lost_at = self._clock.now()
             if not told:
                 lost = f"the connection to {self._remote.name} was lost ({message_of(why)}); connecting again"
-                await self._show(Fault("server", lost, fatal=False))
+                await self._outlets.show(Fault("server", lost, fatal=False))
                 told = True
             if self._clock.now() - lost_at > GIVE_UP_S:
                 raise NetworkError(f"{self._remote.name} was lost and did not come back for {GIVE_UP_S:g} s: {why}")
@@ -202,7 +185,7 @@ class ClientSession:
                 raise Lost("the server closed the connection")
             sending.cancel()
         for event in self._decoder.end():
-            await self._show(event)
+            await self._outlets.show(event)
 
     async def _send(self, connection: ClientConnection, *, live: bool) -> None:
         """Send what is heard, a file not much faster than it was spoken, then the end."""
@@ -235,7 +218,7 @@ class ClientSession:
             case "error":
                 self._mistake(message["error"])
         for event in self._decoder.decode(message):
-            await self._show(event)
+            await self._outlets.show(event)
         self._replay.forget(self._decoder.said_ms)
 
     def _mistake(self, error: dict[str, Any]) -> None:
@@ -246,7 +229,9 @@ class ClientSession:
                 raise ModelError(f"the server {self._remote.name} fails: {error['message']}")
         elif error["code"] in {"glossary_not_fetched", "hints_not_fetched"}:  # the session goes on
             kind = error["code"].partition("_")[0]
-            self._tell(Fault("server", f"without the {kind} of {self._remote.name}: {error['message']}", fatal=False))
+            self._outlets.tell(
+                Fault("server", f"without the {kind} of {self._remote.name}: {error['message']}", fatal=False)
+            )
         elif error["code"] not in {"idle", "expired", "rate_limited", "capacity"}:
             raise Refused(f"the server {self._remote.name} refuses: {error['message']}")
 
@@ -279,8 +264,3 @@ def _speakers(request: SessionRequest) -> dict[str, Any]:
     if request.speakers is None:
         return {}
     return {"speakers": request.speakers.most or "auto", "speaker_names": dict(request.speakers.names)}
-
-
-def pcm16(samples: Samples) -> bytes:
-    """Turn float samples into little-endian PCM16."""
-    return (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         _tell(done)
         if not done.gone and not done.left:
             print("no recording is older than it may be")  # noqa: T201
-        return _code(done)
+        return 3 if done.left else 0
     done = Erased()
     if arguments.bus:  # first: the list, which the files' erasure shortens, says which sessions are meant
         _erase_bus(arguments.bus, selection, {kept.session for kept in ledger.sessions() if selection.takes(kept)}, done)
@@ -86,7 +86,7 @@ def all_stores() -> list[VoiceStore]:
 def _erase_bus(url: str, selection: Selection, sessions: set[str], done: Erased) -> None:
     import asyncio  # noqa: PLC0415
 
-    from pipeline.privacy.bus_erasure import erase_bus  # noqa: PLC0415
+    from pipeline.privacy.erasure import erase_bus  # noqa: PLC0415
     from pipeline.sinks.redis_stream import check_redis  # noqa: PLC0415
 
     check_redis(url)
@@ -129,7 +129,3 @@ def _tell(done: Erased) -> None:
         print(f"gone  {line}")  # noqa: T201
     for line in done.left:
         print(f"LEFT  {line}")  # noqa: T201
-
-
-def _code(done: Erased) -> int:
-    return 3 if done.left else 0

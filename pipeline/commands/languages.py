@@ -16,14 +16,13 @@ from pipeline.languages import LanguageRow
 
 if TYPE_CHECKING:
     from pipeline.profiles.profile import Profile
-    from pipeline.profiles.spoken import Speech
 
 _HEADER = ("language", "heard by", "translated by", "spoken by")
 _NOTHING = "nothing"
 _WIDE = 1000  # for pipes and files, where a row is a line
 
 
-def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+def add_profile_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Declare the options that name a profile."""
     parser.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")
@@ -48,11 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each language that can be heard or translated."""
     from pipeline.errors import BadInput  # noqa: PLC0415
     from pipeline.profiles.languages_offered import languages_offered  # noqa: PLC0415
-    from pipeline.profiles.profile import (  # noqa: PLC0415
-        load_profile,
-        profile_names,
-        selected_profile,  # noqa: PLC0415
-    )
+    from pipeline.profiles.profile import load_profile, profile_names, selected_profile  # noqa: PLC0415
 
     if arguments.json and not arguments.spoken:
         raise BadInput("--json is of the table of spoken languages", hint="--spoken --json")
@@ -88,7 +83,7 @@ def _spoken(profiles: Sequence[Profile], why: str, *, as_json: bool) -> int:
         return 0
     print(why)  # noqa: T201
     cells = [
-        (f"{row.code} {row.name}", *(_speech(row.speech[name]) if name in row.speech else "-" for name in columns))
+        (f"{row.code} {row.name}", *(str(row.speech[name] or _NOTHING) if name in row.speech else "-" for name in columns))
         for row in rows
     ]
     print("\n".join(_lines(("language", *columns), cells, _width())))  # noqa: T201
@@ -96,10 +91,6 @@ def _spoken(profiles: Sequence[Profile], why: str, *, as_json: bool) -> int:
         spoken = f"{count['spoken']} spoken, {count['cloned']} in a cloned voice"
         print(f"{column}: {count['targets']} wanted languages, {spoken}")  # noqa: T201
     return 0
-
-
-def _speech(speech: Speech | None) -> str:
-    return _NOTHING if speech is None else str(speech)
 
 
 def _width() -> int:

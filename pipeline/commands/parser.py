@@ -25,11 +25,9 @@ class Command(Protocol):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare options; imports nothing heavy."""
-        ...
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it and give the exit code; raises `TranslateLiveError` for what a user can be told."""
-        ...
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

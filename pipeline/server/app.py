@@ -24,6 +24,7 @@ from pipeline.languages import language_name
 from pipeline.profiles.languages_offered import languages_offered
 from pipeline.server import access
 from pipeline.server.access import Grant, Refusal
+from pipeline.server.admission import resumed_session
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.captions_feed import CaptionsFeed
 from pipeline.server.connection import Connection
@@ -33,7 +34,6 @@ from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
 from pipeline.server.files import file_routes
 from pipeline.server.glossary_fetch import check_addresses
-from pipeline.server.resume import resumed_session
 from pipeline.server.room_routes import room_routes
 from pipeline.server.service import Service
 from pipeline.server.voices import Voices
@@ -126,11 +126,7 @@ async def livetranslate(socket: WebSocket) -> None:
 
 
 async def _connected(
-    socket: WebSocket,
-    dialect_of: Callable[[Service, Grant], Dialect],
-    *,
-    secrets_too: bool = False,
-    rooms: bool = False,
+    socket: WebSocket, dialect_of: Callable[[Service, Grant], Dialect], *, secrets_too: bool = False, rooms: bool = False
 ) -> None:
     """Refuse a connection before the upgrade, or serve it to the end."""
     service: Service = socket.app.state.service

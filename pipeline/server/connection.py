@@ -13,10 +13,10 @@ from pipeline.diarizing import SpeakerMemory
 from pipeline.glossary.glossary import Glossary
 from pipeline.server import LOG
 from pipeline.server.access import Key
+from pipeline.server.admission import RENEWED_S, resume_token
 from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import check_addresses, fetched_glossary, fetched_hints, with_terms_of_key
-from pipeline.server.resume import RENEWED_S, resume_token
 from pipeline.server.rooms import Seat
 from pipeline.server.service import Allowance, Service
 from pipeline.server.sessions import (

@@ -22,7 +22,9 @@ LOOP_STEP_S = 0.5
 
 
 class Metrics:
-    """Counters and gauges of one process; no label has a session, a key or a language."""
+    """Counters and gauges of one process, and a `Sink` of all its sessions; no label has a session, a key or a language."""
+
+    delivery: Delivery = "view"
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -45,8 +47,8 @@ class Metrics:
         self.loop_late = Histogram("tl_loop_late_seconds", "How late the event loop runs a timer", registry=registry)
         self._reasons: set[str] = set()
 
-    def count(self, event: Event) -> None:
-        """Take in an event of any session."""
+    async def put(self, event: Event) -> None:
+        """Count an event of any session."""
         match event:
             case ReadingUnit():
                 self.units.inc()
@@ -63,6 +65,9 @@ class Metrics:
                 if event.message.startswith(HANGS) and not event.fatal:  # it holds its thread
                     self.alive = False
 
+    async def close(self) -> None:
+        """Do nothing: other sessions go on."""
+
     async def watch_loop(self) -> None:
         """Measure how late the loop is, until cancelled."""
         loop = asyncio.get_running_loop()
@@ -75,22 +80,6 @@ class Metrics:
         if len(self._reasons) < MOST_REASONS:
             self._reasons.add(reason)
         return reason if reason in self._reasons else "other"
-
-
-class MetricsSink:
-    """A `Sink` that counts."""
-
-    delivery: Delivery = "view"
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    async def put(self, event: Event) -> None:
-        """Count an event."""
-        self._metrics.count(event)
-
-    async def close(self) -> None:
-        """Do nothing."""
 
 
 def metrics_app(metrics: Metrics, admits: Callable[[], bool]) -> Starlette:

@@ -20,21 +20,18 @@ from starlette.types import ASGIApp
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
-from pipeline.privacy.bus_erasure import sweep_bus
-from pipeline.privacy.erasure import sweep
+from pipeline.privacy.erasure import sweep, sweep_bus
 from pipeline.privacy.ledger import Ledger
 from pipeline.profiles.profile import Profile
 from pipeline.server import LOG
-from pipeline.server.access import Access, Key
+from pipeline.server.access import LEAST_SECRET, Access, Key, Signer
 from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.room_recording import Recording
 from pipeline.server.service import Limits, Service
-from pipeline.server.signing import LEAST_SECRET, Signer
-from pipeline.sinks.bus import BusSink
-from pipeline.sinks.publisher import Publisher
+from pipeline.sinks.bus import BusSink, Publisher
 from pipeline.sinks.sharing import Sharing
 
 SECRET = "TRANSLATE_LIVE_SECRET"
@@ -95,7 +92,7 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
 
 def service_of(engine: Engine, options: ServerOptions, signer: Signer, metrics: Metrics) -> Service:
     """Build what the connections of a process share."""
-    capacity = engine.capacity() if options.capacity is None else options.capacity
+    capacity = engine.profile.capacity if options.capacity is None else options.capacity
     access = Access(options.keys, signer, options.origins)
     recording = Recording(options.record, options.sharing) if options.record else None
     target, admission = default_target(engine.profile), Admission(capacity)
@@ -245,8 +242,3 @@ def _greeting(options: ServerOptions, listening: socket.socket, capacity: int) -
     shown = f"[{host}]" if ":" in host else host
     who = "keys" if options.keys else "this machine only"
     return f"listening on {scheme}://{shown}:{port} sessions={capacity} for {who}"
-
-
-def is_loopback(host: str) -> bool:
-    """True if an address is this machine's own."""
-    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import BadInput, check_range, nearest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.engine import Engine
+from pipeline.errors import BadInput, TranslateLiveError, check_range, nearest
 from pipeline.profiles.profile import Profile, load_profile
 from pipeline.server import LOG
-from pipeline.server.access import load_keys
-from pipeline.server.process import ServerOptions, secret_of_environment
-from pipeline.server.replica import Replica
-from pipeline.server.service import STOP_S, Limits
+from pipeline.server.access import Signer, load_keys
+from pipeline.server.app import application
+from pipeline.server.metrics import Metrics
+from pipeline.server.process import ServerOptions, secret_of_environment, service_of
+from pipeline.server.service import STOP_S, Limits, Service
 
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
 WAITING = 64  # requests that Ray holds if even that is taken; beyond, it says 503 itself
@@ -148,6 +152,56 @@ def _number(name: str, text: str) -> float:
         raise BadInput(f"{name}={text} is no number") from None
     check_range(name, number, 0 if name in {"drain", "gpus", "cpus"} else 1)
     return number
+
+
+class Replica:
+    """An ASGI application that loads its models at its start, and drains as soon as ``ending`` returns."""
+
+    def __init__(
+        self, profile: Callable[[], Profile], options: ServerOptions, secret: bytes, ending: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._profile = profile
+        self._options = options
+        self._signer = Signer(secret)
+        self._ending = ending
+        self._app: ASGIApp | None = None
+        self.service: Service | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection, or live from the start to the end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            assert self._app is not None, "the lifespan's start comes first"
+            await self._app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        started = False
+        try:
+            async with Engine.load(self._profile()) as engine:
+                metrics = Metrics()
+                self.service = service_of(engine, self._options, self._signer, metrics)
+                self._app = application(self.service)
+                async with asyncio.TaskGroup() as tasks:
+                    watching = tasks.create_task(metrics.watch_loop())
+                    draining = tasks.create_task(self._drain(self.service))
+                    started = True
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    watching.cancel()
+                    draining.cancel()
+        except TranslateLiveError as error:
+            if started:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _drain(self, service: Service) -> None:
+        """Wait for the end to come; then let sessions end before it does."""
+        await self._ending()
+        await service.drain()
 
 
 class HealthChecks:

@@ -1,9 +1,11 @@
-"""Sound and captions of a room: a speaker's session gives both to the listeners of its languages."""
+"""Sound and captions of a room: a speaker's session gives both to the listeners of its languages, one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -14,9 +16,62 @@ from pipeline.languages import same_language
 from pipeline.server.asked import Offset
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.rooms import Ears, Seat
-from pipeline.server.turns import Turns
 from pipeline.server.writer import Writer
 from pipeline.session import Session
+
+STALLED_S = 5.0  # a speaker whose unit stops coming for so long has lost the turn
+WAITING = 2000  # events; older ones are dropped
+Speaker = TypeVar("Speaker")
+
+
+class Turns(Generic[Speaker]):
+    """Order of speakers: one has the turn from the beginning of a unit's speech to its end, others' speech waits."""
+
+    def __init__(self, give: Callable[[Speaker, Event], None]) -> None:
+        self._give = give
+        self._holder: Speaker | None = None
+        self._heard_at = 0.0
+        self._waiting: deque[tuple[Speaker, Event]] = deque(maxlen=WAITING)
+
+    def take(self, speaker: Speaker, event: Lag | SpeechChunk | Skipped, now: float) -> None:
+        """Give an event of a speaker's speech, now or when it is their turn."""
+        if self._holder not in {None, speaker} and now - self._heard_at > STALLED_S:
+            self._next()
+        if self._holder not in {None, speaker}:
+            self._waiting.append((speaker, event))
+            return
+        self._heard_at = now
+        self._say(speaker, event)
+        if self._holder is None:
+            self._next()
+
+    def flush(self, speaker: Speaker) -> bool:
+        """Drop what waits of a speaker, and end their turn; true if they had it."""
+        self._waiting = deque((one for one in self._waiting if one[0] != speaker), maxlen=WAITING)
+        had = self._holder == speaker
+        if had:
+            self._next()
+        return had
+
+    def _say(self, speaker: Speaker, event: Event) -> None:
+        ends = isinstance(event, Skipped) or (isinstance(event, SpeechChunk) and event.last)
+        self._holder = None if ends else speaker
+        self._give(speaker, event)
+
+    def _next(self) -> None:
+        """Give the turn to whoever waits longest, to the end of their unit."""
+        self._holder = None
+        kept: list[tuple[Speaker, Event]] = []
+        while self._waiting:
+            speaker, event = self._waiting.popleft()
+            if self._holder in {None, speaker}:
+                self._say(speaker, event)
+                if self._holder is None:
+                    self._waiting.extendleft(reversed(kept))
+                    kept.clear()
+            else:
+                kept.append((speaker, event))
+        self._waiting.extend(kept)
 
 
 class Listener:
@@ -73,7 +128,14 @@ class RoomSink:
     delivery: Delivery = "client"
 
     def __init__(
-        self, seat: Seat, own: Ears, offset: Offset, names: Mapping[str, str], session: Session, *, spoken: Collection[str]
+        self,
+        seat: Seat,
+        own: Ears,
+        offset: Offset,
+        names: Mapping[str, str],
+        session: Session,
+        *,
+        spoken: Collection[str],
     ) -> None:
         self._seat = seat
         self._own = own

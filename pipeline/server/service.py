@@ -13,9 +13,8 @@ from pipeline.contracts import Sink
 from pipeline.engine import Engine
 from pipeline.server import LOG
 from pipeline.server.access import Access
-from pipeline.server.admission import Admission
-from pipeline.server.metrics import Metrics, MetricsSink
-from pipeline.server.resume import SpeakerMemories
+from pipeline.server.admission import Admission, SpeakerMemories
+from pipeline.server.metrics import Metrics
 from pipeline.server.rooms import Rooms
 
 if TYPE_CHECKING:
@@ -58,15 +57,12 @@ class Leaving(Protocol):
     @property
     def unsent_bytes(self) -> int:
         """Bytes that wait for the client."""
-        ...
 
     def going_away(self, seconds: float) -> None:
         """Tell the client to go elsewhere."""
-        ...
 
     def stop(self) -> None:
         """Take no more audio in, say what was heard, and close."""
-        ...
 
 
 @dataclass
@@ -82,12 +78,11 @@ class Service:
     connections: set[Leaving] = field(default_factory=set)
     sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
     recording: Recording | None = None  # of rooms
-
     speakers: SpeakerMemories = field(default_factory=SpeakerMemories)
 
     def __post_init__(self) -> None:
         self.rooms = Rooms(self.admission, self.engine.profile)
-        self.sinks.append(lambda session, key: MetricsSink(self.metrics))
+        self.sinks.append(lambda session, key: self.metrics)
         self.metrics.capacity.set(self.admission.capacity)
         self.metrics.sessions.labels("open").set_function(lambda: self.admission.active)
         self.metrics.unsent.set_function(lambda: sum(connection.unsent_bytes for connection in self.connections))

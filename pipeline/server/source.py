@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-import numpy as np
-
+from pipeline.audio.resampling import from_pcm16
 from pipeline.clock import Clock
 from pipeline.events import AudioChunk, Gap, Notice
 
@@ -57,7 +56,7 @@ class SocketSource:
         began = 0.0
         try:
             while pcm := await self._piece():
-                samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+                samples = from_pcm16(pcm)
                 duration = len(samples) / self.sample_rate
                 if pauses is None:
                     began = self._clock.now() - duration

@@ -87,7 +87,7 @@ async def _enrolled(wish: Enrolment, service: Service, key: Key, folder: Path) -
         message = f"consent in {wish.language!r} cannot be heard here"
         raise Rejected("invalid_language", message, param="language")
     try:
-        record = await enrol(wish, profile, key_store(key.id), lambda line: None, service.engine)
+        record = await enrol(wish, profile, key_store(key.id), lambda line: None, service.engine.model)
     except TranslateLiveError as error:
         told = rejection(error)
         message = told.message.replace(f"{folder}/", "")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.audio.resampling import to_pcm16
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import Samples
 from pipeline.sinks.writing import cannot_go_on, cannot_write, create, reason_by_space
@@ -59,7 +60,7 @@ class AudioWriter:
 
         self._check_room(len(samples))
         try:
-            self._file.write(np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16))
+            self._file.write(to_pcm16(samples))
         except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
             raise cannot_go_on(self.path, getattr(error, "strerror", None) or reason_by_space(self.path)) from error
         self._bytes += 2 * len(samples)

@@ -13,8 +13,7 @@ from pipeline.audio.loudness import LoudnessMeter
 from pipeline.events import AudioChunk, Event, Fault, Notice
 from pipeline.policies.dubbing import DELAY_S
 from pipeline.policies.pace import PaceOptions
-from pipeline.sinks.dub import WINDOW_S, Dub
-from pipeline.sinks.dub_tracks import DubTracks
+from pipeline.sinks.dub import WINDOW_S, Dub, DubTracks
 from pipeline.sinks.live_stream import SAMPLE_RATE, Added
 from pipeline.sinks.live_writer import Destination, LiveWriter, Piece
 from pipeline.sources.packet_tap import PacketTap

@@ -51,10 +51,6 @@ class _Piece:
             self.start, max(self.end, other.end), self.source + other.source, self.target + other.target, self.speaker
         )
 
-    def reading_time_s(self) -> float:
-        """Reckon the seconds that a reader needs for the longer of the two texts."""
-        return max(columns("".join(text).strip()) for text in (self.source, self.target)) / COLUMNS_PER_S
-
 
 class CueLayout:
     """Turns units, as they come, into cues that are final and of one speaker each.
@@ -108,7 +104,8 @@ class CueLayout:
 
     def _end(self, piece: _Piece, before: float) -> float:
         start = self._start(piece)
-        wanted = max(piece.end, start + piece.reading_time_s())
+        longer = max(columns("".join(text).strip()) for text in (piece.source, piece.target))
+        wanted = max(piece.end, start + longer / COLUMNS_PER_S)
         return min(max(min(wanted, before), start + SHORTEST_S), start + LONGEST_S)
 
     def _place(self, piece: _Piece, before: float) -> Cue:

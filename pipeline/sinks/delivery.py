@@ -31,7 +31,6 @@ class Flushable(Protocol):
 
     def flush(self) -> None:
         """Drop what is not yet heard."""
-        ...
 
 
 @runtime_checkable
@@ -154,7 +153,8 @@ class SinkQueue:
         if not self._takes():
             return
         now = _now()
-        if self.kind == "view" and self._waiting and not (self._fits(size) and self._young(now)):
+        old = bool(self._waiting) and now - self._waiting[0].since > self.budget.max_age_s
+        if self.kind == "view" and self._waiting and (old or not self._fits(size)):
             self._keep(_newest(self._waiting))
         if self.kind != "file" and self._waiting and not self._fits(size):
             self._fail(self._behind(f"{self.budget.max_bytes / 2**20:g} MiB"))
@@ -162,9 +162,6 @@ class SinkQueue:
         self._waiting.append(Queued(event, size, now))
         self.waiting_bytes += size
         self._arrived.set()
-
-    def _young(self, now: float) -> bool:
-        return now - self._waiting[0].since <= self.budget.max_age_s
 
     def _keep(self, items: list[Queued]) -> None:
         self._waiting = deque(items)

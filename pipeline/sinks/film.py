@@ -14,8 +14,7 @@ from pipeline.contracts import ChoosesDelivery, Delivery, Sink
 from pipeline.events import AudioChunk, Event, Lag, Notice
 from pipeline.lane import Lane
 from pipeline.policies.pace import PaceOptions
-from pipeline.sinks.dub import Dub
-from pipeline.sinks.dub_tracks import DubTracks
+from pipeline.sinks.dub import Dub, DubTracks
 from pipeline.sinks.film_container import check_film
 from pipeline.sinks.film_file import SAMPLE_RATE, FilmFile
 from pipeline.sinks.writing import check_file

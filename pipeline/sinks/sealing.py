@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.audio.resampling import to_pcm16
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Samples
 from pipeline.sinks.audio_writer import AudioWriter
@@ -54,9 +55,11 @@ def store_key() -> bytes | None:
 
 
 class Sealed:
-    """Encryption of the frames of one file, in order."""
+    """Encryption of the frames of one file, in order; ``head`` stands before them."""
 
-    def __init__(self, key: bytes, salt: bytes) -> None:
+    def __init__(self, key: bytes) -> None:
+        salt = secrets.token_bytes(SALT_BYTES)
+        self.head = MAGIC + salt
         self._cipher = _cipher(key, salt)
         self._count = 0
 
@@ -72,8 +75,8 @@ def sealed(data: bytes) -> bytes:
     key = store_key()
     if key is None:
         return data
-    salt = secrets.token_bytes(SALT_BYTES)
-    return MAGIC + salt + Sealed(key, salt).frame(data)
+    one = Sealed(key)
+    return one.head + one.frame(data)
 
 
 def unsealed(file: Path) -> bytes:
@@ -108,16 +111,15 @@ class SealedAudio:
     """Writes mono 16-bit sound encrypted, as `AudioWriter` does plain; `unsealed_audio` makes a sound file of it."""
 
     def __init__(self, path: Path, sample_rate: int, comment: str, key: bytes) -> None:
-        salt = secrets.token_bytes(SALT_BYTES)
         self.path = path
-        self._sealed = Sealed(key, salt)
+        self._sealed = Sealed(key)
         self._file = RecordFile(path, private=True)
-        self._file.add(MAGIC + salt + self._sealed.frame(json.dumps({"rate": sample_rate, "comment": comment}).encode()))
+        about = {"rate": sample_rate, "comment": comment}
+        self._file.add(self._sealed.head + self._sealed.frame(json.dumps(about).encode()))
 
     def write(self, samples: Samples) -> None:
         """Append float32 samples [n]; what is outside of -1..1 is clipped. Raises `DeviceError`."""
-        pcm = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        self._file.add(self._sealed.frame(pcm))
+        self._file.add(self._sealed.frame(to_pcm16(samples).tobytes()))
 
     def silence(self, samples: int) -> None:
         """Append silence, as one number in a frame: sound has an even number of bytes."""
@@ -132,11 +134,10 @@ class SealedText:
     """Text that is written encrypted beside ``path``, a record at a time; after one that failed nothing more."""
 
     def __init__(self, path: Path, key: bytes) -> None:
-        salt = secrets.token_bytes(SALT_BYTES)
-        self._sealed = Sealed(key, salt)
+        self._sealed = Sealed(key)
         self._failed = False
         self._file = RecordFile(path.with_name(path.name + SUFFIX), private=True)
-        self._file.add(MAGIC + salt + self._sealed.frame(json.dumps({"text": path.name}).encode()))
+        self._file.add(self._sealed.head + self._sealed.frame(json.dumps({"text": path.name}).encode()))
 
     def add(self, record: str) -> None:
         """Append one record; raises `DeviceError`."""
@@ -207,8 +208,7 @@ def flac_of(audio: AudioChunk) -> bytes:
     import soundfile  # noqa: PLC0415
 
     buffer = io.BytesIO()
-    pcm = np.round(np.clip(audio.samples, -1, 1) * 32767).astype(np.int16)
-    soundfile.write(buffer, pcm, audio.sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, to_pcm16(audio.samples), audio.sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 

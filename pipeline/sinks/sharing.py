@@ -11,9 +11,8 @@ from typing import Any
 
 from pipeline.clock import Clock
 from pipeline.contracts import Sink
-from pipeline.sinks.bus import BusSink
+from pipeline.sinks.bus import BusSink, Publisher, Transport
 from pipeline.sinks.personal_data import NOTHING, PersonalData
-from pipeline.sinks.publisher import Publisher, Transport
 from pipeline.sinks.redaction import Redacting
 from pipeline.sinks.redis_stream import RedisStream, check_redis
 from pipeline.sinks.webhook import SECRET, Webhook, check_webhook

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from pipeline.errors import BadInput, NetworkError
+from pipeline.sinks.bus import Undeliverable
 from pipeline.sinks.event_json import Record
-from pipeline.sinks.publisher import Undeliverable
 from pipeline.sources.address import is_here, shown
 from pipeline.version import version
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -223,7 +223,7 @@ class Address:
         self._given_s = self._taken_s = 0.0
         self._error: Exception | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
+    async def __aiter__(self) -> AsyncGenerator[Item, None]:
         loop = asyncio.get_running_loop()
         thread = threading.Thread(target=self._listen, args=(loop,), name="address", daemon=True)
         thread.start()

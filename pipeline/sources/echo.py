@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib.util import find_spec
-from typing import cast
 
 import numpy as np
 
@@ -67,8 +66,8 @@ class WithoutEcho:
         self._pending = np.zeros(0, np.float32)
         self._start_s, self._given, self._expected_s = 0.0, 0, 0.0
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
-        async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(self._source))) as heard:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
+        async with aclosing(aiter(self._source)) as heard:
             async for item in heard:
                 if not isinstance(item, AudioChunk):
                     yield item
@@ -86,11 +85,8 @@ class WithoutEcho:
         self._pending = heard[whole:]
         if not whole:
             return None
-        frames = [self._frame(heard[first : first + FRAME]) for first in range(0, whole, FRAME)]
-        cleaned = AudioChunk(np.concatenate(frames), HZ, self._start_s + self._given / HZ)
+        frames = np.ascontiguousarray(heard[:whole]).reshape(-1, FRAME)
+        samples = np.concatenate([self._processor.process(frame, self._played.take(FRAME)) for frame in frames])
+        cleaned = AudioChunk(samples, HZ, self._start_s + self._given / HZ)
         self._given += whole
-        return cleaned
-
-    def _frame(self, heard: Samples) -> Samples:
-        cleaned: Samples = self._processor.process(np.ascontiguousarray(heard), self._played.take(FRAME))
         return cleaned

@@ -15,6 +15,7 @@ from pipeline.sources.media import FRAMED
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+BEGINNING = 32  # bytes: more than any of `_BEGINNINGS`
 HEADS = (4096, 16_384)
 """Bytes after which a stream is judged, and judged again: half a second of raw PCM at 16 kHz."""
 PATIENCE_S = 0.1  # how long one look at the pipe waits, and so how long a cancel can take
@@ -54,10 +55,15 @@ class Pipe:
         return b""
 
 
-def is_encoded(head: bytes) -> str | None:
-    """Recognize encoded sound by its first bytes: FFmpeg's name of its format, "" for one that it finds itself, or none."""
+def is_encoded(head: bytes, in_container: bool = False) -> str | None:
+    """Recognize encoded sound by its first bytes: FFmpeg's name of its format, "" for one that it finds itself, or none.
+
+    Only what is ``in_container`` has a beginning that PCM has by no accident.
+    """
     if head.startswith(_BEGINNINGS) or head[4:8] in _BOXES:
         return ""
+    if in_container:
+        return None
     return "mpegts" if _is_transport_stream(head) else _framed(head)
 
 

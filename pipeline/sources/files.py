@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import AsyncIterator, Collection, Generator
+from collections.abc import AsyncGenerator, Collection, Generator
 from contextlib import aclosing
 from enum import Enum
 from pathlib import Path
@@ -99,10 +99,10 @@ class AudioFile:
         self.sample_rate, self.duration_s, self._exact, self.choice = self._probed()
         self._chunk = max(1, round(chunk_s * self.sample_rate))
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk, None]:
         began, heard = self._clock.now(), 0
         with Lane("audio file") as lane:
-            async with aclosing(lane.iterate(self._chunks())) as chunks:  # type: ignore[type-var]
+            async with aclosing(lane.iterate(self._chunks())) as chunks:
                 async for samples in chunks:
                     chunk = AudioChunk(samples, self.sample_rate, heard / self.sample_rate)
                     heard += len(samples)

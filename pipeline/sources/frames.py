@@ -47,7 +47,7 @@ class FilmFrames:
 
     async def __aiter__(self) -> AsyncGenerator[Frame, None]:
         with Lane("film frames") as lane:
-            async with aclosing(lane.iterate(self._frames())) as frames:  # type: ignore[type-var]
+            async with aclosing(lane.iterate(self._frames())) as frames:
                 async for frame in frames:
                     yield frame
 
@@ -107,7 +107,7 @@ class LiveFrames:
 
     async def __aiter__(self) -> AsyncGenerator[Frame, None]:
         with Lane("pictures") as lane:
-            async with aclosing(lane.iterate(self._open())) as pictures:  # type: ignore[type-var]
+            async with aclosing(lane.iterate(self._open())) as pictures:
                 async for picture in pictures:
                     began = self._clock.now()
                     yield Frame(picture)

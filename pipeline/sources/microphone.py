@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 import numpy as np
@@ -123,7 +123,7 @@ class Microphone:
         self.sample_rate = self._stream.sample_rate
         self._waiting: Channel[AudioChunk | None] = Channel(round(WAITING_S / BLOCK_S))
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
         thread = threading.Thread(target=self._listen, args=(asyncio.get_running_loop(),), name="microphone", daemon=True)
         thread.start()
         try:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Protocol, cast
 
 import numpy as np
 
 from pipeline.audio.resampling import Resampler
 from pipeline.clock import Clock
 from pipeline.events import AudioChunk, Notice
+from pipeline.sources.files import AudioFile
 
 GAP_S = 0.6  # between two recordings: a pause after which an utterance is over
-
-
-class RecordedSource(Protocol):
-    """A source of one sample rate, whose ``notices`` grow while it is heard."""
-
-    live: bool
-    sample_rate: int
-    notices: list[Notice]
-
-    def __aiter__(self) -> AsyncIterator[AudioChunk]: ...
 
 
 class Playlist:
@@ -31,7 +21,7 @@ class Playlist:
     What a track has to say about itself comes when it is known.
     """
 
-    def __init__(self, tracks: Sequence[RecordedSource], clock: Clock, gap_s: float = GAP_S) -> None:
+    def __init__(self, tracks: Sequence[AudioFile], clock: Clock, gap_s: float = GAP_S) -> None:
         self.live = tracks[0].live
         self.sample_rate = max(track.sample_rate for track in tracks)  # a lower one would muffle the others
         self._tracks = tracks
@@ -41,7 +31,7 @@ class Playlist:
     @property
     def duration_s(self) -> float | None:
         """Sum of what the tracks and the gaps between them last; none if a track does not tell."""
-        lengths = [getattr(track, "duration_s", None) for track in self._tracks]
+        lengths = [track.duration_s for track in self._tracks]
         known = [length for length in lengths if length is not None]
         return sum(known) + self._gap_s * (len(known) - 1) if len(known) == len(lengths) else None
 
@@ -61,10 +51,10 @@ class Playlist:
             while track.notices:
                 yield track.notices.pop(0)
 
-    async def _heard(self, track: RecordedSource, start: float) -> AsyncGenerator[AudioChunk, None]:
+    async def _heard(self, track: AudioFile, start: float) -> AsyncGenerator[AudioChunk, None]:
         """Resample the track's chunks to our rate, placed from ``start`` on."""
         resampler, given = Resampler(track.sample_rate, self.sample_rate), 0
-        async with aclosing(cast(AsyncGenerator[AudioChunk, None], aiter(track))) as chunks:
+        async with aclosing(aiter(track)) as chunks:
             async for chunk in chunks:
                 samples = resampler.process(chunk.samples)
                 yield AudioChunk(samples, self.sample_rate, start + given / self.sample_rate)

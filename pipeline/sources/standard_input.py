@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import os
 import select
-import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
 
-import numpy as np
-
+from pipeline.audio.resampling import from_pcm16
 from pipeline.clock import Clock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 from pipeline.lane import Lane
-from pipeline.sources.encoded_input import HEADS, PATIENCE_S, Pipe, is_encoded, open_encoded
+from pipeline.sources.encoded_input import BEGINNING, HEADS, PATIENCE_S, Pipe, is_encoded, open_encoded
 from pipeline.sources.media import Media, in_chunks
 
 STALL_S = 1.0  # a writer that is live and so late has lost audio
 RATES_HZ = (4_000, 384_000)
 RAW_HZ = 16_000  # of PCM that states no rate
-_PCM = (1, 0xFFFE)  # WAVE_FORMAT_PCM, WAVE_FORMAT_EXTENSIBLE
-_LONGEST_BYTES = 2**16  # of a header
-_OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska or WebM"}
-"""First bytes of files that are no PCM; as PCM they would be heard as noise."""
 
 
 class StandardInput:
     """Sound from a file descriptor, as it comes, at most ``chunk_s`` at a time.
 
-    With a ``sample_rate`` it is mono 16-bit little-endian PCM; without one it is what it begins with, encoded sound in any
-    container that FFmpeg knows, or PCM at `RAW_HZ`. ``track`` and ``languages`` choose one of several audio tracks.
+    It is what it begins with: encoded sound in any container that FFmpeg knows, or mono 16-bit little-endian PCM, of
+    `RAW_HZ` unless a ``sample_rate`` is given; then frames without a container are PCM, too. ``track`` and ``languages``
+    choose one of several audio tracks.
 
     ``live``: no chunk comes before a listener would have heard its end, and a session that falls behind drops audio. A
     writer that is faster than that waits; one that stalls for `STALL_S` leaves a `Gap`, and stream time goes on. Raises
-    `BadInput` for a terminal or an impossible rate, and when it is heard for what cannot be decoded, or is not the PCM that
-    was asked for.
+    `BadInput` for a terminal or an impossible rate, and when it is heard for what cannot be decoded.
     """
 
     def __init__(
@@ -62,10 +56,11 @@ class StandardInput:
         self._clock = clock
         self._descriptor = descriptor
         self._chunk_s = chunk_s
+        self._chunk_bytes = 2 * max(1, round(chunk_s * self.sample_rate))  # of PCM
         self._wanted, self._languages = track, languages
         self._notices: list[Notice] = []
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
         asked_at = began = self._clock.now()
         position = 0
         with Lane("standard input") as lane:
@@ -91,10 +86,11 @@ class StandardInput:
     async def _pieces(self, lane: Lane) -> AsyncGenerator[Samples, None]:
         """Recognize what comes, and give its samples."""
         head, kind = b"", None
-        for size in () if self._raw else HEADS:
+        for size in (max(BEGINNING, self._chunk_bytes), HEADS[0]) if self._raw else HEADS:
             while len(head) < size and (data := await lane.run(self._read, size - len(head))) != b"":
                 head += data or b""
-            if (kind := await lane.run(is_encoded, head)) is not None or len(head) < size:
+            kind = await lane.run(is_encoded, head, self._raw)
+            if (kind is None) == self._raw or len(head) < size:
                 break
         pieces = self._pcm(lane, head) if kind is None else self._encoded(lane, head, kind)
         async with aclosing(pieces) as given:
@@ -126,19 +122,15 @@ class StandardInput:
 
     async def _pcm(self, lane: Lane, head: bytes) -> AsyncGenerator[Samples, None]:
         """Give PCM as it comes, of which ``head`` was read."""
-        size, begun, half = 2 * max(1, round(self._chunk_s * self.sample_rate)), not self._raw, b""
+        half = b""
         data: bytes | None = head or None
         while data != b"":
             half += data or b""
-            if not begun and (samples_begin := samples_of(half, self.sample_rate)) is not None:
-                begun, half = True, samples_begin
-            whole = len(half) - len(half) % 2 if begun else 0
-            for at in range(0, whole, size):
-                yield np.frombuffer(half[at : min(at + size, whole)], "<i2").astype(np.float32) / np.float32(32768)
+            whole = len(half) - len(half) % 2
+            for at in range(0, whole, self._chunk_bytes):
+                yield from_pcm16(half[at : min(at + self._chunk_bytes, whole)])
             half = half[whole:]
-            data = await lane.run(self._read, size)
-        if half and not begun:
-            raise BadInput("standard input ended within the header of a WAV file", hint="the whole file, by its name")
+            data = await lane.run(self._read, self._chunk_bytes)
         if half:
             message = "standard input ended in the middle of a sample, which was left out"
             self._notices.append(Fault("source", message, fatal=False))
@@ -147,43 +139,3 @@ class StandardInput:
         """Read the bytes that are there; b"" at the end, None when nothing came: a blocking read could not be cancelled."""
         ready, _, _ = select.select([self._descriptor], [], [], PATIENCE_S)
         return os.read(self._descriptor, size) if ready else None
-
-
-def samples_of(begin: bytes, sample_rate: int) -> bytes | None:
-    """Find the samples in what came first of a stream; None while it ends within a header.
-
-    Raises `BadInput` for what begins as another sound file does, or as WAV of another form than mono 16-bit PCM.
-    """
-    for header, kind in _OTHERS.items():
-        if begin.startswith(header):
-            raise _other(kind, sample_rate)
-    if begin[4:8] == b"ftyp":
-        raise _other("MP4 or M4A", sample_rate)
-    if not b"RIFF".startswith(begin[:4]) or begin[8:12] not in b"WAVE":
-        return begin
-    return _samples_of_wav(begin, sample_rate)
-
-
-def _samples_of_wav(begin: bytes, sample_rate: int) -> bytes | None:
-    """Skip the header of a WAV stream, a list of chunks: name (4 bytes), length, and data filled up to an even length."""
-    at = 12
-    while at < _LONGEST_BYTES:
-        name, length, inside = begin[at : at + 4], begin[at + 4 : at + 8], at + 8
-        if len(begin) < inside or (name == b"fmt " and len(begin) < inside + 16):
-            return None
-        if name == b"data":
-            return begin[inside:]
-        if name == b"fmt ":
-            format_, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", begin, inside)
-            if (format_ in _PCM, channels, rate_hz, bits) != (True, 1, sample_rate, 16):
-                raise _other(f"WAV ({bits} bits, {channels} channels, {rate_hz} Hz)", sample_rate)
-        (size,) = struct.unpack("<I", length)
-        at = inside + size + size % 2
-    raise _other("WAV with a long header", sample_rate)
-
-
-def _other(kind: str, sample_rate: int) -> BadInput:
-    return BadInput(
-        f"standard input is no raw 16-bit mono PCM at {sample_rate} Hz but {kind}",
-        hint="without a sample rate, and it is decoded",
-    )

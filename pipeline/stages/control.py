@@ -40,14 +40,6 @@ class Control:
         """Tell if a target is not spoken now."""
         return self.muted or target in self.silent
 
-    def new_generation(self) -> None:
-        """Invalidate everything in flight: stages drop items stamped with an older generation."""
-        self.generation += 1
-
-    def stamp(self, item: Item) -> Stamped[Item]:
-        """Stamp an item as belonging to the current generation."""
-        return Stamped(self.generation, item)
-
     def stale(self, stamped: Stamped[Item]) -> bool:
         """Tell if an item was made in an older generation."""
         return stamped.generation != self.generation

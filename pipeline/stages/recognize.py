@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from pipeline.audio.resampling import Resampler
 from pipeline.channel import Channel
 from pipeline.contracts import Listening, Source
 from pipeline.errors import ModelError
-from pipeline.events import AudioChunk, Busy, Fault, Gap, Notice, Transcript
+from pipeline.events import AudioChunk, Busy, Fault, Gap, Transcript
 from pipeline.stages.control import SessionContext, Show, Stamped
 from pipeline.stages.speakers import SpeakerLabelling
 
@@ -96,7 +95,7 @@ async def capture(
     paused_from: float | None = None
     end = 0.0
     try:
-        async with aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(source))) as items:
+        async with aclosing(aiter(source)) as items:
             async for item in items:
                 if not isinstance(item, AudioChunk):
                     await run.show(item)
@@ -127,7 +126,7 @@ async def _send(taken: deque[AudioChunk], audio: Channel[Stamped[AudioChunk]], l
     while taken:
         if live and (audio.full or taken[0].end - _oldest(audio, taken[0]).start > LIVE_S):
             await _skip(audio.take_all(), "recognition is too slow for this machine", run.show)
-        await audio.send(run.control.stamp(taken[0]))
+        await audio.send(Stamped(run.control.generation, taken[0]))
         taken.popleft()
 
 

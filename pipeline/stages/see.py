@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 from pipeline.clock import Clock
 from pipeline.contracts import Listening, Source
@@ -134,7 +133,7 @@ class Eyes:
     async def _watch(self, frames: FrameSource) -> None:
         """Take live pictures; a source of them that fails or ends is told."""
         try:
-            async with aclosing(cast(AsyncGenerator[Frame, None], aiter(frames))) as coming:
+            async with aclosing(aiter(frames)) as coming:
                 async for frame in coming:
                     self.show(frame.picture, frame.at)
         except Exception as error:  # the border to the source
@@ -155,12 +154,9 @@ class _Beside:
         self.live = source.live
         self._source, self._eyes, self._film = source, eyes, film
 
-    async def __aiter__(self) -> AsyncIterator[AudioChunk | Notice]:
-        frames = cast(AsyncGenerator[Frame, None], aiter(self._film))
-        async with (
-            aclosing(frames),
-            aclosing(cast(AsyncGenerator[AudioChunk | Notice, None], aiter(self._source))) as heard,
-        ):
+    async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
+        frames = aiter(self._film)
+        async with aclosing(frames), aclosing(aiter(self._source)) as heard:
             waiting: Frame | None = None
             more = True
             async for item in heard:

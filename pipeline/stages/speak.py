@@ -120,13 +120,15 @@ class Speech:
 
     async def _say_next(self, ready: Sequence[ReadingUnit], start: float, held_s: float) -> None:
         """Say one or several of the ``ready`` units, which wait; a pause that was kept for ``held_s`` is no backlog."""
-        decided = plan([self._as_waiting(unit) for unit in ready], start - held_s, self._options)
+        mean_s, estimate_s = self._first_sound.mean_s, self._length.estimate_s
+        waiting = [Waiting(unit.end, unit.heard_s + mean_s, estimate_s(unit.text)) for unit in ready]
+        decided = plan(waiting, start - held_s, self._options)
         await self._skip(self._take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
         taken = self._take(_of_one_voice(self._units.waiting()[: decided.take]))
         if decided.rate < self._options.max_rate:  # else it is later than usual
             self._pauses.learn(start - held_s - taken[0].item.end)
         group = [stamped.item for stamped in taken]
-        speech_s = sum(self._length.estimate_s(unit.text) for unit in group)
+        speech_s = sum(estimate_s(unit.text) for unit in group)
         time = len(ready) == decided.skip + len(taken) and has_time(group, speech_s)
         factor = self._speaking_rate.factor(group[0])
         await self._say(taken, followed(decided, factor, time, self._options))
@@ -186,9 +188,6 @@ class Speech:
     def _is_silent(self) -> bool:
         """Tell if nothing of this track is spoken now."""
         return all(map(self._control.is_silent, self._targets))
-
-    def _as_waiting(self, unit: ReadingUnit) -> Waiting:
-        return Waiting(unit.end, unit.heard_s + self._first_sound.mean_s, self._length.estimate_s(unit.text))
 
     async def _drop(self, unwanted: Sequence[Stamped[ReadingUnit]]) -> None:
         if self._is_silent():

@@ -14,27 +14,21 @@ class StreamTime(Protocol):
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take in that a chunk has just arrived."""
-        ...
 
     def translated(self, heard_s: float) -> None:
         """Take in that all units of the audio before ``heard_s`` have been cut."""
-        ...
 
     def held_up(self) -> None:
         """Take in that the translation waits for room among the units: it comes no further before one is taken."""
-        ...
 
     def now(self) -> float:
         """Give the current stream time."""
-        ...
 
     async def reach(self, moment: float) -> float:
         """Wait until the stream time is at least ``moment``; give the stream time."""
-        ...
 
     def clock_time(self, moment: float) -> float:
         """Give the clock's time (monotonic seconds) at which the stream time is, was or will be ``moment``."""
-        ...
 
 
 class LiveTime:

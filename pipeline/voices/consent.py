@@ -87,7 +87,7 @@ async def given_consent(statement: Statement, found: AnalysedRecording, recogniz
         raise BadInput(f"{path} holds {found.speech_s:.1f} s of speech, which is no consent", hint=how_to(statement))
     if recognizer is not None:
         samples = resampled(found.recording.samples, found.recording.sample_rate, FINDER_HZ)
-        _refuse_other(path, statement, await recognized(recognizer, samples, statement.language, ["translate-live"]))
+        _refuse_other(path, statement, await recognized(recognizer, samples, [statement.language], ["translate-live"]))
     elif not statement.own:
         raise BadInput(
             f"this profile does not hear {language_name(statement.language)}, so the consent cannot be checked; "
@@ -103,11 +103,13 @@ async def given_consent(statement: Statement, found: AnalysedRecording, recogniz
     )
 
 
-async def recognized(recognizer: Recognizer, samples: Samples, language: str, expected: Sequence[str] = ()) -> str:
-    """Recognize the text of a 16 kHz recording in a language; ``expected`` are words that may be in it."""
+async def recognized(
+    recognizer: Recognizer, samples: Samples, languages: Sequence[str], expected: Sequence[str] = ()
+) -> str:
+    """Recognize the text of a 16 kHz recording in these languages (none: any), in which ``expected`` words may be."""
     words: list[Word] = []
     half_second = FINDER_HZ // 2
-    async with recognizer.open([language], expected) as listening:
+    async with recognizer.open(languages, expected) as listening:
         for start in range(0, len(samples), half_second):
             chunk = AudioChunk(samples[start : start + half_second], FINDER_HZ, start / FINDER_HZ)
             words += (await listening.hear(chunk)).committed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from pipeline.contracts import EnrolsWords, Synthesizer, Voice
 from pipeline.diarizing import ComparesVoices, DiarizerBackend
@@ -51,20 +51,12 @@ class Enrolment:
     replace: bool  # an older voice of that name
 
 
-class Loaded(Protocol):
-    """Models that are loaded already, as an engine's."""
-
-    async def model(self, stage: str) -> Any:  # noqa: ANN401 - the contract is the stage's
-        """Return the loaded model of a stage."""
-        ...
+Loaded = Callable[[str], Awaitable[Any]]
+"""Gives the model of a stage that is loaded already, as an engine does."""
 
 
 async def enrol(
-    request: Enrolment,
-    profile: Profile,
-    store: VoiceStore,
-    tell: Callable[[str], None],
-    loaded: Loaded | None = None,
+    request: Enrolment, profile: Profile, store: VoiceStore, tell: Callable[[str], None], loaded: Loaded | None = None
 ) -> VoiceRecord:
     """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored.
 
@@ -108,7 +100,7 @@ async def learned(
         )
     require(profile.name, hearing.missing())
     async with _model("recognizer", profile.backends, loaded) as recognizer:
-        words = await recognized(recognizer, resampled(clip.samples, clip.sample_rate, FINDER_HZ), language)
+        words = await recognized(recognizer, resampled(clip.samples, clip.sample_rate, FINDER_HZ), [language])
     return await synthesizer.enrol_said(clip, words)
 
 
@@ -124,11 +116,7 @@ def _statement(request: Enrolment, store: VoiceStore) -> Statement:
 
 
 async def _consent(
-    statement: Statement,
-    spoken: AnalysedRecording,
-    profile: Profile,
-    tell: Callable[[str], None],
-    loaded: Loaded | None,
+    statement: Statement, spoken: AnalysedRecording, profile: Profile, tell: Callable[[str], None], loaded: Loaded | None
 ) -> Consent:
     backends = profile.backends
     if statement.language not in backends.recognizer.languages():
@@ -143,7 +131,7 @@ async def _consent(
 async def _model(stage: str, backends: Backends, loaded: Loaded | None) -> AsyncIterator[Any]:
     """Return a model that is loaded, or loaded for this."""
     if loaded is not None:
-        yield await loaded.model(stage)
+        yield await loaded(stage)
         return
     async with getattr(backends, stage).load() as model:
         yield model

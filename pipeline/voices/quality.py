@@ -28,7 +28,6 @@ class SpeechFinder(Protocol):
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Compute the speech probability of each whole window of `WINDOW_S` of a 16 kHz recording."""
-        ...
 
 
 def speech_windows(probabilities: NDArray[np.float32]) -> Windows:

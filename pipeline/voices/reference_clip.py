@@ -41,7 +41,7 @@ async def read_recording(path: Path) -> Recording:
     file = AudioFile(path, realtime=False, clock=LoopClock())
     _refuse_long(path, file.duration_s or 0.0)
     pieces = [np.zeros(0, np.float32)]
-    async with aclosing(aiter(file)) as chunks:  # type: ignore[type-var]
+    async with aclosing(aiter(file)) as chunks:
         async for chunk in chunks:
             pieces.append(chunk.samples)
             _refuse_long(path, chunk.end)

@@ -1,4 +1,4 @@
-"""Each speaker in a voice of their own: learned from what they say, enrolled, or another preset for each."""
+"""The speaker's own voice, or that of each speaker: learned from what is said, enrolled, or another preset for each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, 
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from pipeline.contracts import Speaking, Synthesizer, Voice
-from pipeline.errors import TranslateLiveError
+from pipeline.errors import BadInput, Refused, TranslateLiveError
 from pipeline.events import AudioChunk, Event, Fault, Notice, ReadingUnit, SpeechChunk, Transcript
 from pipeline.policies.speaker_labels import UNKNOWN
 from pipeline.voices.live_voice import LiveVoice
 from pipeline.voices.record import SAME
-from pipeline.voices.same_voice import refuse_if_it_cannot
+from pipeline.voices.reference_clip import VOICE_HZ
 
 OPEN = 3  # speeches at once: each takes the memory of a session
 LEARNED = 12  # speakers whose voices are learned
@@ -23,14 +25,16 @@ RECENT_S = 15.0  # of audio that are kept for a speaker who is heard for the fir
 class VoicesLearner:
     """A `Sink` of a session that learns the voice of each of its speakers who agreed; ``consenting`` by name, none: all.
 
-    A voice that cannot be learned is told in ``notices``, and the next clip is tried.
+    With ``one`` all that is said is of one speaker, who has agreed. A voice that cannot be learned is told in ``notices``,
+    and the next clip is tried.
     """
 
-    def __init__(self, synthesizer: Synthesizer, consenting: Collection[str] | None = None) -> None:
-        self.voices: dict[str, Voice] = {}
+    def __init__(self, synthesizer: Synthesizer, consenting: Collection[str] | None = None, *, one: bool = False) -> None:
+        self.one = one
+        self.voices: dict[str, Voice] = {}  # by speaker; of the one without a name
         self.notices: list[Notice] = []
         self._synthesizer, self._consenting = synthesizer, consenting
-        self._live: dict[str, LiveVoice] = {}
+        self._live = {"": LiveVoice()} if one else {}
         self._recent: deque[AudioChunk] = deque()
 
     async def put(self, event: Event) -> None:
@@ -42,36 +46,38 @@ class VoicesLearner:
                     self._recent.popleft()
                 for live in self._live.values():
                     live.hear(event)
+            case Transcript() if self.one:
+                await self._note("", event)
             case Transcript():
                 for speaker in dict.fromkeys(event.speaker_of(word) for word in event.committed):
-                    await self._note(speaker, event)
+                    if speaker not in {"", UNKNOWN} and (self._consenting is None or speaker in self._consenting):
+                        said = tuple(word for word in event.committed if event.speaker_of(word) == speaker)
+                        await self._note(speaker, replace(event, committed=said))
 
     async def close(self) -> None:
         """Do nothing: the voices end with their session."""
 
-    async def _note(self, speaker: str, transcript: Transcript) -> None:
-        if speaker in {"", UNKNOWN} or (self._consenting is not None and speaker not in self._consenting):
-            return
+    async def _note(self, speaker: str, said: Transcript) -> None:
         if speaker not in self._live:
             if len(self._live) >= LEARNED:
                 return
             self._live[speaker] = LiveVoice()
             for chunk in self._recent:
                 self._live[speaker].hear(chunk)
-        said = tuple(word for word in transcript.committed if transcript.speaker_of(word) == speaker)
-        self._live[speaker].note(replace(transcript, committed=said))
+        self._live[speaker].note(said)
         if (clip := self._live[speaker].due()) is not None:
             try:
                 learned = await self._synthesizer.enrol(clip)
             except TranslateLiveError as error:
-                self.notices.append(Fault("speak", f"the voice of {speaker} was not learned: {error}", fatal=False))
+                whose = f"the voice of {speaker}" if speaker else "the speaker's voice"
+                self.notices.append(Fault("speak", f"{whose} was not learned: {error}", fatal=False))
             else:
                 self.voices[speaker] = Voice(SAME, learned.arrays)
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerVoices:
-    """A `Synthesizer` over another one that gives each speaker a voice.
+    """A `Synthesizer` over another one that gives each speaker a voice, which may change between units.
 
     That is the ``enrolled`` one of that name, else the one that ``learner`` has learned, else one of ``presets``: the first
     speaker has the first, and so on, from the beginning again where there are more speakers than presets. ``order`` holds
@@ -101,11 +107,25 @@ class SpeakerVoices:
             yield choir
 
 
+async def refuse_if_it_cannot(synthesizer: Synthesizer) -> None:
+    """Ask with a clip that is too short for any voice: only a synthesizer that has none to learn says `Refused`."""
+    try:
+        await synthesizer.enrol(AudioChunk(np.zeros(1, np.float32), VOICE_HZ, 0.0))
+    except Refused:
+        raise
+    except BadInput:
+        return
+
+
 class _Choir:
-    """A session's speech in several voices. Those that were used last are kept open, at most `OPEN`."""
+    """A session's speech in several voices. Those that were used last are kept open, at most `OPEN`.
+
+    Where there is one voice at a time, the one before is closed first: there may be memory for one session only.
+    """
 
     def __init__(self, voices: SpeakerVoices, default: Voice | None, language: str) -> None:
         self._voices, self._default, self._language = voices, default, language
+        self._most = 1 if voices.learner is not None and voices.learner.one else OPEN
         self._given: dict[str, Voice | None] = {}  # the preset of each speaker
         self._open: OrderedDict[int, tuple[Voice | None, Speaking, AsyncExitStack]] = OrderedDict()
 
@@ -124,7 +144,7 @@ class _Choir:
     async def speech(self, voice: Voice | None) -> Speaking:
         """Return the speech in a voice, opened if it is not; what was not used for longest makes room."""
         if id(voice) not in self._open:
-            while len(self._open) >= OPEN:
+            while len(self._open) >= self._most:
                 await self._open.popitem(last=False)[1][2].aclose()
             try:
                 await self._open_one(voice)
@@ -145,8 +165,8 @@ class _Choir:
         learner = self._voices.learner
         if speaker in self._voices.enrolled:
             return self._voices.enrolled[speaker]
-        if learner is not None and speaker in learner.voices:
-            return learner.voices[speaker]
+        if learner is not None and (learned := learner.voices.get("" if learner.one else speaker)):
+            return learned
         if speaker not in self._given and speaker and self._voices.presets:
             if speaker not in self._voices.order:
                 self._voices.order.append(speaker)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.events import Gap, ReadingUnit, Word
-from pipeline.sinks.bus import BusSink
-from pipeline.sinks.publisher import Publisher
+from pipeline.sinks.bus import BusSink, Publisher
 from pipeline.sinks.redis_stream import RedisStream
 from tests.resp_server import KINDS
 from tests.unit.test_webhook import receiving

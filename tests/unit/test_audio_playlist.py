@@ -22,6 +22,7 @@ class Track:
     sample_rate: int
     seconds: float
     live: bool = False
+    duration_s: float | None = None
     notices: list[Notice] = field(default_factory=list)
     closed: bool = False
 

@@ -50,21 +50,25 @@ async def test_odd_pieces_join_to_the_samples(pipe):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    "options",
     [
-        ({"format": "WAV", "samplerate": 44100}, r"WAV \(16 bits, 1 channels, 44100 Hz\)"),
-        ({"format": "WAV", "samplerate": 16000, "subtype": "PCM_U8"}, r"WAV \(8 bits, 1 channels, 16000 Hz\)"),
-        ({"format": "FLAC", "samplerate": 16000}, "FLAC"),
-        ({"format": "OGG", "samplerate": 16000}, "Ogg"),
+        {"format": "WAV", "samplerate": 44100},
+        {"format": "WAV", "samplerate": 16000, "subtype": "PCM_U8"},
+        {"format": "FLAC", "samplerate": 16000},
+        {"format": "OGG", "samplerate": 16000},
     ],
 )
-async def test_a_sound_file_is_refused_and_not_heard_as_noise(pipe, options, said):
+async def test_a_sound_file_is_decoded_and_not_heard_as_noise(pipe, options):
     reading, writing = pipe
     file = io.BytesIO()
     soundfile.write(file, PCM / 32768, **options)
     os.write(writing, file.getvalue())
-    with pytest.raises(BadInput, match=f"{said}; try: without a sample rate, and it is decoded"):
-        await heard(StandardInput(16000, clock=LoopClock(), descriptor=reading))
+    shut(writing)
+    source = StandardInput(16000, clock=LoopClock(), descriptor=reading)
+    samples = await heard(source)
+    assert source.sample_rate == options["samplerate"]
+    assert len(samples) > 0.95 * len(PCM)
+    np.testing.assert_allclose(samples, PCM[: len(samples)] / 32768, atol=0.02)
 
 
 async def test_wav_of_the_wanted_pcm_can_be_piped_in(pipe):
@@ -94,7 +98,7 @@ async def test_a_header_may_come_in_parts_and_hold_more_than_the_format(pipe, at
 async def test_a_header_that_ends_before_its_samples_is_refused(pipe, begin):
     os.write(pipe[1], begin)
     shut(pipe[1])
-    with pytest.raises(BadInput, match="within the header"):
+    with pytest.raises(BadInput, match="no audio that"):
         await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))
 
 

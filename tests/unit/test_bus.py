@@ -10,10 +10,9 @@ import pytest
 
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import Draft, Fault, Gap, ReadingUnit, Seen, SpeakerFound, Transcript, Word
-from pipeline.sinks.bus import BusSink, without_text
+from pipeline.sinks.bus import CLOSE_S, BusSink, Publisher, Undeliverable, without_text
 from pipeline.sinks.event_json import Record, encode
 from pipeline.sinks.personal_data import PersonalData
-from pipeline.sinks.publisher import CLOSE_S, Publisher, Undeliverable
 from pipeline.sinks.redis_stream import KEPT, STREAM, RedisStream, check_redis, client, reason_of
 from pipeline.sinks.sharing import Sharing
 from tests.resp_server import KINDS

@@ -13,10 +13,8 @@ import pytest
 
 from benchmarks.serve_client import free_port
 from pipeline.errors import NetworkError
-from pipeline.privacy.bus_erasure import erase_bus
-from pipeline.privacy.erasure import Erased, Selection
-from pipeline.sinks.bus import BusSink
-from pipeline.sinks.publisher import Publisher
+from pipeline.privacy.erasure import Erased, Selection, erase_bus
+from pipeline.sinks.bus import BusSink, Publisher
 from pipeline.sinks.redis_stream import RedisStream
 from tests.unit.test_bus import UNIT, entries
 

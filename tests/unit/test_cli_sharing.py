@@ -54,7 +54,7 @@ def test_a_translation_is_published_as_it_is_shown(translate, hook):  # noqa: F8
 @pytest.mark.parametrize("option", ["--bus", "--webhook"])
 def test_a_bus_that_is_not_there_changes_no_word_and_is_told(translate, monkeypatch, option):  # noqa: F811
     monkeypatch.setenv("TRANSLATE_LIVE_WEBHOOK_SECRET", SECRET)
-    monkeypatch.setattr("pipeline.sinks.publisher.CLOSE_S", 0.2)
+    monkeypatch.setattr("pipeline.sinks.bus.CLOSE_S", 0.2)
     code, plain, _ = translate()
     url = {"--bus": "redis://127.0.0.1:9", "--webhook": "http://127.0.0.1:9/hook"}[option]
     code, out, err = translate(option, url)

@@ -271,7 +271,7 @@ def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path)
     assert chosen("anna") == {"es": ("synthesizer", None), "de": ("second_synthesizer", "anna")}
     with pytest.raises(BadInput, match="no voice 'ana'"):
         chosen("ana")
-    with pytest.raises(BadInput, match="the voice 'anna' does not speak es"):
+    with pytest.raises(BadInput, match="the voice 'anna' speaks de and not es"):
         resolve(SessionRequest(targets=("es",), spoken="es", voice="anna"), scripted, VoiceStore(tmp_path))
     both = SessionRequest(targets=("es", "de"), spoken=("es", "de"), voice="anna")
     assert resolve(both, scripted, VoiceStore(tmp_path)).notices == (

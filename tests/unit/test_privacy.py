@@ -16,13 +16,11 @@ from benchmarks.film_made import make_film
 from pipeline.cli import main
 from pipeline.errors import NetworkError
 from pipeline.privacy.audit import Audit
-from pipeline.privacy.bus_erasure import erase_bus, sweep_bus
-from pipeline.privacy.erasure import Erased, Selection, erase, sweep
+from pipeline.privacy.erasure import Erased, Selection, erase, erase_bus, sweep, sweep_bus
 from pipeline.privacy.ledger import Ledger, kept_session
 from pipeline.server.access import Key
 from pipeline.server.process import ServerOptions, _swept
-from pipeline.sinks.bus import BusSink
-from pipeline.sinks.publisher import Publisher
+from pipeline.sinks.bus import BusSink, Publisher
 from pipeline.sinks.redis_stream import STREAM, RedisStream, client
 from pipeline.sinks.sharing import Sharing
 from pipeline.voices.store import VoiceStore, key_store, key_stores
@@ -278,7 +276,7 @@ async def test_entries_of_the_bus_are_erased_with_all_of_their_session(redis, ch
 async def test_entries_of_a_key_go_when_its_time_is_over_and_no_others(redis, monkeypatch):  # noqa: F811
     import time
 
-    monkeypatch.setattr("pipeline.privacy.bus_erasure.PAGE", 2)
+    monkeypatch.setattr("pipeline.privacy.erasure.PAGE", 2)
     async with Publisher(RedisStream(redis.url), str).running() as publisher:
         for key in ("short", "long", "none"):
             sink = BusSink([publisher], f"sess_{key}", text=True, key=key)
@@ -359,7 +357,7 @@ def test_a_log_holds_no_word_of_what_was_said_or_sent(translate, in_folder, monk
     import logging
 
     monkeypatch.setenv("TRANSLATE_LIVE_WEBHOOK_SECRET", "sixteen bytes or more")
-    monkeypatch.setattr("pipeline.sinks.publisher.CLOSE_S", 0.1)
+    monkeypatch.setattr("pipeline.sinks.bus.CLOSE_S", 0.1)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:

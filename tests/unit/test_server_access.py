@@ -9,10 +9,8 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from pipeline.errors import BadInput
-from pipeline.server.access import COOKIE, Access, Grant, Key, Refusal, load_keys, subprotocol
-from pipeline.server.admission import KEPT_S, Admission
-from pipeline.server.resume import Resumed, resume_token, resumed_session
-from pipeline.server.signing import Signer
+from pipeline.server.access import COOKIE, Access, Grant, Key, Refusal, Signer, load_keys, subprotocol
+from pipeline.server.admission import KEPT_S, Admission, Resumed, resume_token, resumed_session
 from tests.serving import SECRET, key
 
 KEY = key("studio", "sesame", max_sessions=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Busy, Fault, Gap, Lag, ReadingUnit, Skipped
-from pipeline.server.metrics import MOST_REASONS, Metrics, MetricsSink, metrics_app
+from pipeline.server.metrics import MOST_REASONS, Metrics, metrics_app
 from pipeline.stages.recognize import HANGS
 
 httpx = pytest.importorskip("httpx")
@@ -24,7 +24,7 @@ async def answer(metrics: Metrics, path: str, admits: bool = True) -> tuple[int,
 
 async def test_events_of_all_sessions_are_counted():
     metrics = Metrics()
-    for sink in (MetricsSink(metrics), MetricsSink(metrics)):
+    for sink in (metrics, metrics):
         for event in (
             ReadingUnit(0, (), "Hola", "es", 0.0, 0.5, 1.0, "es"), Lag(0, 1.0, 2.5, 0.0, 1.0, 0), Busy("translate", 0.25),
             Skipped(2, 4, "too late"), Gap(1.0, 3.0, "paused"), Fault("translate", "once", fatal=False),
@@ -44,7 +44,7 @@ async def test_events_of_all_sessions_are_counted():
 async def test_reasons_make_no_more_labels_than_a_few():
     metrics = Metrics()
     for number in range(3 * MOST_REASONS):
-        metrics.count(Gap(0.0, 1.0, f"reason {number}"))
+        await metrics.put(Gap(0.0, 1.0, f"reason {number}"))
     assert value(metrics, "tl_gap_seconds_total", reason="other") == 2 * MOST_REASONS
 
 
@@ -53,8 +53,8 @@ async def test_a_process_whose_model_hangs_for_good_is_not_alive():
     assert await answer(metrics, "/live") == (200, "live\n")
     assert (await answer(metrics, "/ready"))[0] == 200
     assert (await answer(metrics, "/ready", admits=False))[0] == 503
-    metrics.count(Fault("translate", "it broke", fatal=False))
+    await metrics.put(Fault("translate", "it broke", fatal=False))
     assert metrics.alive
-    metrics.count(Fault("translate", f"{HANGS} and cannot be interrupted", fatal=False))
+    await metrics.put(Fault("translate", f"{HANGS} and cannot be interrupted", fatal=False))
     assert (await answer(metrics, "/live"))[0] == 503
     assert (await answer(metrics, "/ready"))[0] == 503

@@ -17,8 +17,17 @@ from hypothesis import strategies as st
 from pipeline.errors import BadInput
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.process import CLOSING_S, SECRET, ServerOptions
-from pipeline.server.ray_app import FULL, HEADROOM, KNOWN, SILENT_S, HealthChecks, replicas_for, settings_of, wanted
-from pipeline.server.replica import Replica
+from pipeline.server.ray_app import (
+    FULL,
+    HEADROOM,
+    KNOWN,
+    SILENT_S,
+    HealthChecks,
+    Replica,
+    replicas_for,
+    settings_of,
+    wanted,
+)
 from pipeline.server.service import STOP_S, Limits
 from tests.serving import SECRET as SIGNED
 from tests.serving import scripted_profile

@@ -21,10 +21,9 @@ from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Asked, Offset
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
-from pipeline.server.room_sound import Listener, RoomSink
+from pipeline.server.room_sound import Listener, RoomSink, Turns
 from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
-from pipeline.server.turns import Turns
 from pipeline.server.writer import Writer
 from tests.scripted import Keep
 from tests.serving import make_service

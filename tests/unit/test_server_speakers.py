@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.server.access import Key
+from pipeline.server.admission import VALID_S, Resumed, SpeakerMemories, resumed_session
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
-from pipeline.server.resume import VALID_S, Resumed, SpeakerMemories, resumed_session
 from tests.serving import make_service
 from tests.unit.test_server_connection import Socket, engine_of
 

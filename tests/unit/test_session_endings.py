@@ -13,8 +13,8 @@ import pytest
 from pipeline.errors import DeviceError, StageFailed
 from pipeline.events import AudioChunk, DeviceLost, Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.lane import Lane
-from pipeline.session import CLOSE_NOW_S, CLOSE_S
 from pipeline.sinks.delivery import Budget, SinkQueue, size_of
+from pipeline.sinks.outlets import CLOSE_NOW_S, CLOSE_S
 from pipeline.stages.recognize import FAILURES_ALLOWED, GRACE_S, STALL_S
 from tests.scripted import Faults, Keep, Talk
 from tests.scripted import Models as Scripted

@@ -16,7 +16,7 @@ from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.speak import whole
 from pipeline.voices.live_voice import ENROL_S, KEPT_S, REFINE_S, LiveVoice, _as_one
 from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ
-from pipeline.voices.same_voice import SameVoice
+from pipeline.voices.speaker_voices import SpeakerVoices, VoicesLearner
 from tests import scripted
 from tests.scripted_voices import PRESET, Learner
 
@@ -121,6 +121,10 @@ def test_a_long_turn_gives_no_clip_that_is_too_long():
     assert live.done
 
 
+def same_voice(synthesizer):
+    return SpeakerVoices(synthesizer, learner=VoicesLearner(synthesizer, one=True))
+
+
 def unit(number):
     return ReadingUnit(number, (), "hola hola", "es", 0.0, 1.0, 1.0)
 
@@ -133,13 +137,13 @@ async def loudness(speaking, number) -> float:
 
 async def hear(same, until_s, level=0.5, start_s=0.0):
     for number in range(round(start_s * 10), round(until_s * 10)):
-        await same.put(chunk(number * 0.1, level=level))
-        await same.put(words((number * 0.1, number * 0.1 + 0.1)))
+        await same.learner.put(chunk(number * 0.1, level=level))
+        await same.learner.put(words((number * 0.1, number * 0.1 + 0.1)))
 
 
 async def test_a_preset_speaks_until_the_voice_is_learned_and_refined():
     learner = Learner()
-    same = SameVoice(learner)
+    same = same_voice(learner)
     async with same.open(None, "es") as speaking:
         assert await loudness(speaking, 0) == PRESET
         await hear(same, 6.0, level=0.5)
@@ -154,7 +158,7 @@ async def test_a_preset_speaks_until_the_voice_is_learned_and_refined():
 
 async def test_a_session_that_could_not_be_opened_with_the_voice_is_opened_at_the_next_try(monkeypatch):
     learner = Learner()
-    same = SameVoice(learner)
+    same = same_voice(learner)
 
     def full(*_):
         raise DeviceError("no memory for a session")
@@ -171,7 +175,7 @@ async def test_a_session_that_could_not_be_opened_with_the_voice_is_opened_at_th
 
 
 async def test_a_unit_that_is_being_spoken_keeps_its_voice():
-    same = SameVoice(Learner())
+    same = same_voice(Learner())
     async with same.open(Voice("vivian"), "es") as speaking:
         chunks = speaking.say(unit(0), whole("hola hola"))
         first = await anext(chunks)
@@ -183,13 +187,13 @@ async def test_a_unit_that_is_being_spoken_keeps_its_voice():
 
 async def test_a_synthesizer_that_cannot_clone_is_refused_at_once():
     with pytest.raises(Refused, match="cannot clone"):
-        async with SameVoice(Learner(clones=False)).open(None, "es"):
+        async with same_voice(Learner(clones=False)).open(None, "es"):
             pytest.fail("it was opened")
 
 
 async def test_a_clip_that_is_refused_is_told_and_the_next_one_is_tried(monkeypatch):
     learner = Learner()
-    same = SameVoice(learner)
+    same = same_voice(learner)
     good = learner.enrol
 
     async def clipped(audio):
@@ -198,7 +202,7 @@ async def test_a_clip_that_is_refused_is_told_and_the_next_one_is_tried(monkeypa
     async with same.open(None, "es") as speaking:
         monkeypatch.setattr(learner, "enrol", clipped)
         await hear(same, 6.0)
-        assert same.notices == [Fault("speak", "the speaker's voice was not learned: it is clipped", fatal=False)]
+        assert same.learner.notices == [Fault("speak", "the speaker's voice was not learned: it is clipped", fatal=False)]
         assert await loudness(speaking, 0) == PRESET
         monkeypatch.setattr(learner, "enrol", good)
         await hear(same, 13.0, start_s=6.0)
@@ -221,12 +225,12 @@ class Fixed:
 @pytest.mark.looptime
 async def test_in_a_session_the_voice_changes_and_no_unit_is_lost():
     learner = Learner()
-    same = SameVoice(learner)
+    same = same_voice(learner)
     models = scripted.Models()
     kept = scripted.Keep()
     session = Session(Models(models, models, same), SessionOptions(("en",), ("es",), spoken="es"))
     async with asyncio.timeout(100):
-        await session.run(Fixed(30.0), [SinkQueue(same), SinkQueue(kept)])
+        await session.run(Fixed(30.0), [SinkQueue(same.learner), SinkQueue(kept)])
     units = kept.of(ReadingUnit)
     spoken = [piece for piece in kept.of(SpeechChunk) if len(piece.samples)]
     levels = [round(float(np.median(piece.samples)), 2) for piece in spoken]

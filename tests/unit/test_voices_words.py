@@ -31,11 +31,10 @@ async def test_the_recognizer_hears_the_words_of_the_clip():
 
 
 async def test_a_recognizer_that_is_loaded_hears_them_and_no_other_is_loaded():
-    class Engine:
-        async def model(self, stage: str) -> object:
-            return {"recognizer": Reader("the loaded one's")}[stage]
+    async def loaded(stage: str) -> object:
+        return {"recognizer": Reader("the loaded one's")}[stage]
 
-    voice = await learned(Attentive(), CLIP, "en", profile("another's"), Engine())
+    voice = await learned(Attentive(), CLIP, "en", profile("another's"), loaded)
     assert voice.name.strip() == "the loaded one's"
 
 

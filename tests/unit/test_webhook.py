@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline.errors import BadInput, NetworkError
-from pipeline.sinks.publisher import Publisher, Undeliverable
+from pipeline.sinks.bus import Publisher, Undeliverable
 from pipeline.sinks.webhook import TRIES, Webhook, check_webhook
 
 SECRET = "whsec_" + base64.b64encode(b"24 bytes of a secret key").decode()
@@ -78,8 +78,8 @@ async def test_only_an_answer_that_may_change_is_asked_for_again_and_no_redirect
 
 
 async def test_a_receiver_that_is_never_well_gets_a_batch_so_often_and_the_next_after_a_word_on_it(monkeypatch):
-    monkeypatch.setattr("pipeline.sinks.publisher.LONGEST_RETRY_S", 0.01)
-    monkeypatch.setattr("pipeline.sinks.publisher.FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr("pipeline.sinks.bus.LONGEST_RETRY_S", 0.01)
+    monkeypatch.setattr("pipeline.sinks.bus.FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(Webhook, "linger_s", 0.0)
     async with receiving() as receiver:
         receiver.statuses = [503] * TRIES

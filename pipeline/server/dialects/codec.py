@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
-import numpy as np
 
-from pipeline.audio.resampling import Resampler
-from pipeline.events import Event, Samples, SpeechChunk
+from pipeline.audio.resampling import Resampler, to_pcm16
+from pipeline.events import Event, SpeechChunk
 from pipeline.languages import primary
+from pipeline.scripts import SPACELESS
 from pipeline.server.asked import Asked, ClientEvent, Note, Offset, Rejected
 
 HZ = 24_000
@@ -21,8 +21,6 @@ LARGEST_IMAGE = 500_000  # bytes
 JPEG = b"\xff\xd8\xff"
 Message = TypeVar("Message")
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
-UNSPACED = {"zh", "ja", "yue", "th", "lo", "km", "my"}
-"""Languages that write no space between sentences."""
 
 
 class Dialect(Protocol):
@@ -36,43 +34,33 @@ class Dialect(Protocol):
     @property
     def next_unit(self) -> int:
         """One more than the highest number of a unit that was sent."""
-        ...
 
     def decode(self, text: str) -> ClientEvent:
         """Read a client's message; raises `Rejected`."""
-        ...
 
     def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
         """The messages for an event of a session that begins at ``offset``, each with if it is speech."""
-        ...
 
     def created(self) -> bytes:
         """The first message."""
-        ...
 
     def updated(self) -> bytes:
         """The answer to a `Change`."""
-        ...
 
     def closed(self) -> Iterable[bytes]:
         """The messages that end what is open, and the last."""
-        ...
 
     def failed(self, error: Rejected) -> bytes:
         """The message that tells of an error."""
-        ...
 
     def noted(self, note: Note) -> Iterable[bytes]:
         """The message that tells what has no effect here, or another than was asked for."""
-        ...
 
     def flushed(self) -> Iterable[bytes]:
         """The messages that tell that speech was dropped; forgets its rest."""
-        ...
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
         """The message of our own extension, for a client that wants it."""
-        ...
 
 
 class SpeechEncoder:
@@ -88,7 +76,7 @@ class SpeechEncoder:
         samples = self._resampler.process(chunk.samples, chunk.last)
         if chunk.last:
             self._resampler = None
-        return pcm16(samples)
+        return to_pcm16(samples).tobytes()
 
     def forget(self) -> None:
         """Drop what is held of a unit that is not spoken further."""
@@ -107,12 +95,7 @@ class Spacing:
         self._begun = True
         if first:
             return text.lstrip()
-        return text if text[:1].isspace() or primary(language) in UNSPACED else f" {text}"
-
-
-def pcm16(samples: Samples) -> bytes:
-    """Float samples as little-endian PCM16; what is not a number is silence."""
-    return (np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32767).astype("<i2").tobytes()
+        return text if text[:1].isspace() or primary(language) in SPACELESS else f" {text}"
 
 
 def pcm_of(audio: str, sample_rate: int) -> bytes:
@@ -155,6 +138,11 @@ def error_object(error: Rejected) -> dict[str, str | None]:
     """The ``error`` object, of an event or of an HTTP body."""
     told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
     return {**told, "event_id": error.event_id}
+
+
+def tags_of(messages: Any) -> tuple[str, ...]:  # noqa: ANN401 - a union of structs
+    """List the types of the messages that a client may send."""
+    return tuple(kind.__struct_config__.tag for kind in get_args(messages))
 
 
 def decoded(decoder: msgspec.json.Decoder[Message], tags: Collection[str], text: str) -> Message:

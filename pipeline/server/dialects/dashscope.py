@@ -97,10 +97,8 @@ class DashScope:
                 return Finish()
             case CreateEvent():
                 raise Rejected("invalid_event", "responses come by themselves: a translation is not asked for")
-        kind = str(msgspec.to_builtins(message)["type"])
-        return Ignored(
-            Note(f"{kind} has no effect here: audio is translated as it comes, and nothing is kept of it", "type")
-        )
+        told = "has no effect here: audio is translated as it comes, and nothing is kept of it"
+        return Ignored(Note(f"{message.__struct_config__.tag} {told}", "type"))
 
     def _changed(self, session: dict[str, Any]) -> Change:
         try:

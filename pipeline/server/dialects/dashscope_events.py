@@ -5,11 +5,14 @@ Generation 3.8 nests formats and voice in ``audio``, those before have them besi
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from pipeline.server.asked import LONGEST_GLOSSARY
+from pipeline.server.dialects.codec import tags_of
 
 Code = Annotated[str, Meta(min_length=1, max_length=35)]
 Name = Annotated[str, Meta(max_length=200)]
@@ -138,50 +141,7 @@ class CreateEvent(Struct, tag_field="type", tag="response.create"):
     event_id: Name | None = None
 
 
-class CommitEvent(Struct, tag_field="type", tag="input_audio_buffer.commit"):
-    """Ends a turn."""
-
-    event_id: Name | None = None
-
-
-class ClearEvent(Struct, tag_field="type", tag="input_audio_buffer.clear"):
-    """Drops audio that is not committed."""
-
-    event_id: Name | None = None
-
-
-class CancelEvent(Struct, tag_field="type", tag="response.cancel"):
-    """Ends a response."""
-
-    event_id: Name | None = None
-
-
-class ItemCreateEvent(Struct, tag_field="type", tag="conversation.item.create"):
-    """Adds to the conversation."""
-
-    event_id: Name | None = None
-
-
-class ItemRetrieveEvent(Struct, tag_field="type", tag="conversation.item.retrieve"):
-    """Reads from the conversation."""
-
-    event_id: Name | None = None
-
-
-class ItemDeleteEvent(Struct, tag_field="type", tag="conversation.item.delete"):
-    """Takes from the conversation."""
-
-    event_id: Name | None = None
-
-
-IgnoredEvent = CommitEvent | ClearEvent | CancelEvent | ItemCreateEvent | ItemRetrieveEvent | ItemDeleteEvent
-ClientMessage = UpdateEvent | AudioEvent | ImageEvent | FinishEvent | CreateEvent | IgnoredEvent
-TAGS = (
-    "session.update",
-    "input_audio_buffer.append",
-    "input_image_buffer.append",
-    "session.finish",
-    "response.create",
+IGNORED = (
     "input_audio_buffer.commit",
     "input_audio_buffer.clear",
     "response.cancel",
@@ -189,3 +149,7 @@ TAGS = (
     "conversation.item.retrieve",
     "conversation.item.delete",
 )
+"""Events about turns and the conversation, which have no effect here."""
+_IGNORED = [defstruct("IgnoredEvent", [("event_id", Name | None, None)], tag_field="type", tag=tag) for tag in IGNORED]
+ClientMessage: Any = reduce(or_, _IGNORED, UpdateEvent | AudioEvent | ImageEvent | FinishEvent | CreateEvent)
+TAGS = tags_of(ClientMessage)

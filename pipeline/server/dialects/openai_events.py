@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pipeline.languages import SameLanguage
 from pipeline.server.asked import LONGEST_GLOSSARY
+from pipeline.server.dialects.codec import tags_of
 
 Code = Annotated[str, Meta(min_length=1, max_length=35)]  # RFC 5646 needs no longer language tag
 Name = Annotated[str, Meta(max_length=200)]
@@ -135,11 +136,4 @@ class PingEvent(Struct, tag_field="type", tag="translate_live.ping"):
 
 
 ClientMessage = UpdateEvent | AppendEvent | CloseEvent | ControlEvent | ImageEvent | PingEvent
-TAGS = (
-    "session.update",
-    "session.input_audio_buffer.append",
-    "session.close",
-    "translate_live.control",
-    "translate_live.image",
-    "translate_live.ping",
-)
+TAGS = tags_of(ClientMessage)

@@ -1,0 +1,57 @@
+"""All sinks of one session: every event goes to each of them, and none is waited for longer than it may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from pipeline.events import Event
+from pipeline.sinks.delivery import SinkQueue
+
+CLOSE_S = 60.0  # a sink that has not closed by then is left; who reads a pipe may first have to hear what it holds
+CLOSE_NOW_S = 0.5  # the same of a session that was told to stop now
+
+
+class Outlets:
+    """The queues of a session's sinks; there are none before `connect`."""
+
+    def __init__(self) -> None:
+        self._queues: list[SinkQueue] = []
+
+    def connect(self, queues: Iterable[SinkQueue]) -> None:
+        """Give events to these sinks from now on, last to files, for which the session may have to wait."""
+        self._queues = sorted(queues, key=lambda queue: queue.kind == "file")
+
+    async def show(self, event: Event) -> None:
+        """Give an event to every sink."""
+        for queue in self._queues:
+            await queue.put(event)
+
+    def tell(self, event: Event) -> None:
+        """Give an event to every sink without waiting for any."""
+        for queue in self._queues:
+            queue.put_now(event)
+
+    def flush(self) -> None:
+        """Drop speech that is not yet heard."""
+        for queue in self._queues:
+            queue.flush()
+
+    @asynccontextmanager
+    async def delivering(self) -> AsyncIterator[None]:
+        """Hand events to the sinks, and at the end what is still queued."""
+        async with asyncio.TaskGroup() as delivery:
+            for queue in self._queues:
+                delivery.create_task(queue.deliver(self.tell))
+            yield
+            for queue in self._queues:
+                queue.close()
+
+    async def close(self) -> None:
+        """Close every sink, whatever the others do."""
+        task = asyncio.current_task()
+        limit_s = CLOSE_NOW_S if task and task.cancelling() else CLOSE_S
+        async with asyncio.TaskGroup() as closing:
+            for queue in self._queues:
+                closing.create_task(queue.finish(limit_s))
