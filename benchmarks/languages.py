@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.atomic import write_text
-from models.tts.piper_voices import piper_voices
+from models.model_files import piper_voices
 from pipeline.errors import BadInput
 from pipeline.languages import language_name, primary
 from pipeline.profiles.profile import Profile, load_profile, profile_names

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pipeline.contracts import Progress
@@ -121,16 +122,25 @@ def _quiet_hub() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def fetch_snapshot(model: str, files: Sequence[str], progress: Progress) -> None:
-    """Download the ``files`` (patterns) of a model from the hub; raises typed errors as `not_fetched` words them."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+def fetch_snapshot(model: str, files: Sequence[str], last: str, progress: Progress) -> None:
+    """Download the ``files`` (patterns) of a model from the hub, ``last`` after all others, as `hub_folder` asks.
 
-    progress(f"downloading {model}", 0.0)
+    Weights in torch's own format only where there are no others. Raises typed errors as `not_fetched` words them.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
     try:
         with _quiet_hub():
-            snapshot_download(model, allow_patterns=list(files))
-    except (HfHubHTTPError, OSError) as error:
+            found = HfApi().model_info(model, files_metadata=True).siblings or []
+            wanted = [file for file in found if any(fnmatch(file.rfilename, pattern) for pattern in files)]
+            if not any(file.rfilename.endswith(".safetensors") for file in wanted):
+                wanted += [file for file in found if fnmatch(file.rfilename, "pytorch_model*.bin")]
+            total, done = sum(file.size or 0 for file in wanted) or 1, 0
+            for file in sorted(wanted, key=lambda file: file.rfilename == last):
+                progress(f"downloading {model}: {file.rfilename}", done / total)
+                hf_hub_download(model, file.rfilename)
+                done += file.size or 0
+    except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
         raise not_fetched(model, error, ANOTHER_DISK) from error
     progress(f"downloaded {model}", 1.0)
 

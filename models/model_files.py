@@ -1,16 +1,20 @@
-"""The files of trained models: one table of them, and where they lie on this machine. Nothing here uses the network."""
+"""The files of trained models: one table of them, where they lie on this machine, and what it lacks.
+
+Nothing here uses the network.
+"""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from models.downloads import length
-from models.tts.piper_voices import piper_voices, voices_of
+from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS, BadInput, nearest
 
@@ -45,6 +49,49 @@ class ModelFile:
         return not keys or any(key in wanted for key in keys)
 
 
+@dataclass(frozen=True, slots=True)
+class PiperVoice:
+    """A voice of Piper: its language, the license and the source of its recordings, and what its training began from.
+
+    ``speaker`` is the one of several that speaks; ``trained`` is empty where that is not known.
+    """
+
+    language: str
+    license: str
+    source: str
+    trained: str
+    speaker: int
+    files: tuple[ModelFile, ModelFile]
+
+
+@cache
+def piper_voices() -> Mapping[str, PiperVoice]:
+    """Return the voices of Piper that may be offered by name, in the order of the table: a language's first is its own."""
+    read = tomllib.loads(Path(__file__).with_name("piper_voices.toml").read_text(encoding="utf-8"))
+    voices: dict[str, PiperVoice] = {}
+    for voice in read["voice"]:
+        name, language, license_ = voice["name"], voice["language"], voice["license"]
+        others = any(one.language == language for one in voices.values())
+        keys = (name,) if others else (name, language)  # a language needs its own voice, the others are asked for by name
+        region, speaker, quality = name.split("-")
+        place = f"{read['revision']}/{region.partition('_')[0]}/{region}/{speaker}/{quality}"
+        graph, config = (
+            ModelFile("piper", path, int(size), f"md5:{digest}", license_, f"{place}/{path}", keys=keys)
+            for path, (size, digest) in (
+                (f"{name}.onnx", voice["onnx"].split()),
+                (f"{name}.onnx.json", voice["json"].split()),
+            )
+        )
+        said = voice["source"], voice.get("trained", ""), voice.get("speaker", 0)
+        voices[name] = PiperVoice(language, license_, *said, (graph, config))
+    return voices
+
+
+def voices_of(language: str) -> list[str]:
+    """List the voices of a language, its own first."""
+    return [name for name, voice in piper_voices().items() if voice.language == language]
+
+
 @cache
 def table() -> Mapping[str, tuple[ModelFile, ...]]:
     """Return the files of each model by its name."""
@@ -57,16 +104,7 @@ def table() -> Mapping[str, tuple[ModelFile, ...]]:
             hub = group.get("hub", "").format(path=path)
             file = ModelFile(group["model"], path, int(size), digest, group["license"], hub, packages)
             found[file.model] = (*found.get(file.model, ()), file)
-    return found | {"piper": tuple(_piper_files())}
-
-
-def _piper_files() -> Iterator[ModelFile]:
-    """Yield the files of Piper's voices; a language needs those of its own voice, the others are asked for by name."""
-    for name, voice in piper_voices().items():
-        own = voices_of(voice.language)[0] == name
-        for file in voice.files:
-            keys = (name, voice.language) if own else (name,)
-            yield ModelFile("piper", file.name, file.size, file.digest, voice.license, file.hub, keys=keys)
+    return found | {"piper": tuple(file for voice in piper_voices().values() for file in voice.files)}
 
 
 def models_folder() -> Path:
@@ -101,6 +139,13 @@ def missing(name: str, languages: Collection[str] = ()) -> list[Missing]:
     size = megabytes(sum(file.size for file in files))
     what = "" if len(files) == len(table()[name]) else f"{', '.join(file.path for file in files[:3])} of "
     return [Missing(f"{what}the model {name} ({size})", FETCH_MODELS)]
+
+
+def missing_packages(names: Iterable[str], fix: str = "") -> list[Missing]:
+    """Return the Python packages that are not installed, and what installs them; ``fix`` is empty for those with torch."""
+    lacks = [name for name in names if find_spec(name) is None]
+    torch = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'torch'}]'"
+    return [Missing(f"the Python package{'s' * (len(lacks) > 1)} {', '.join(lacks)}", fix or torch)] if lacks else []
 
 
 def megabytes(size: int) -> str:

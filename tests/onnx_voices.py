@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from models.model_files import piper_voices
 from models.tts.kokoro_graph import DURATIONS, FRAMES, SOURCE, STYLE
-from models.tts.piper_voices import piper_voices
 
 SAMPLES_A_TOKEN = 600
 
@@ -133,7 +133,7 @@ def take_for_whole(monkeypatch, folder: Path):
     """Let the table state, for the voices that are in a folder, the sizes that their files have now."""
 
     def sized(file):
-        path = folder / file.name
+        path = folder / file.path
         return replace(file, size=path.stat().st_size) if path.exists() else file
 
     known = {

@@ -16,7 +16,6 @@ from models.asr.vad import SAMPLE_RATE, SpeechDetector, StreamingVad, cleaned
 from models.diarize.clustering import ClusterOptions, Clusters, Vector
 from models.diarize.ge2e import Ge2e
 from models.diarize.stream import DiarizingStream, Encoder, StreamOptions
-from models.mt.checkpoint import missing_packages
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.diarizing import Diarizing, SpeakerMemory, SpeakerTurns
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
@@ -50,7 +49,7 @@ class EncoderBackend(ABC):
 
     def missing(self) -> Sequence[Missing]:
         """Name packages and the model if they are not here."""
-        if packages := missing_packages(self.NEEDS):
+        if packages := model_files.missing_packages(self.NEEDS):
             return packages
         if not self.folder:
             return model_files.missing(self.NAME)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch import Tensor
+from torch.nn import functional
 
 from models.torch_file import read_tensors
 from pipeline.errors import ModelError
 from pipeline.events import Samples
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Vector = NDArray[np.float32]
 
@@ -39,30 +39,22 @@ class CamPlus:
     """The encoder; satisfies `models.diarize.stream.Encoder`."""
 
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        import torch
-
         self._weights = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tensors.items()}
 
     @classmethod
     def load(cls, path: Path) -> CamPlus:
         """Read the weights, in the thread that will compute; raises `ModelError` for another file."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
         tensors = {name: value for name, value in read_tensors(path).items() if value.dtype == np.float32}
         missing = [name for name in needed() if name not in tensors]
         if missing:
             raise ModelError(f"{path} is no CAM++ encoder: it has no {missing[0]}")
         encoder = cls(tensors)
         encoder(np.zeros(FRAME * BANDS, np.float32))  # sets up torch's threads for the one that loads it, which computes
-        threadpool_limits(
-            1, user_api="openmp"
-        )  # of this thread alone: its matrices are small, and others would wait busily
+        threadpool_limits(1, user_api="openmp")  # this thread alone: its matrices are small, and others would wait busily
         return encoder
 
     def __call__(self, samples: Samples) -> Vector:
         """Map 16 kHz speech [n], at least 0.1 s, to a unit vector [192]."""
-        import torch
-
         features = filterbank(samples)
         features -= features.mean(axis=0)
         with torch.inference_mode():
@@ -71,9 +63,6 @@ class CamPlus:
 
     def _forward(self, values: Tensor) -> Tensor:
         """Map [1, 1, bands, frames] to [1, 192]."""
-        import torch
-        from torch.nn import functional
-
         values = self._head(values)
         values = functional.conv1d(values, self._weights["xvector.tdnn.linear.weight"], stride=2, padding=2)
         values = self._normal("xvector.tdnn.nonlinear.batchnorm", values)
@@ -105,8 +94,6 @@ class CamPlus:
 
     def _dense(self, name: str, values: Tensor, dilation: int) -> Tensor:
         """A layer whose output is masked by what it hears around: [1, inputs, frames] to [1, 32, frames]."""
-        from torch.nn import functional
-
         weights = self._weights
         values = self._normal(f"{name}.nonlinear1.batchnorm", values)
         values = self._normal(f"{name}.nonlinear2.batchnorm", functional.conv1d(values, weights[f"{name}.linear1.weight"]))
@@ -122,14 +109,10 @@ class CamPlus:
         return local * context
 
     def _plane(self, name: str, values: Tensor, stride: int = 1) -> Tensor:
-        from torch.nn import functional
-
         weight = self._weights[f"{name}.weight"]
         return functional.conv2d(values, weight, stride=(stride, 1), padding=weight.shape[-1] // 2)
 
     def _normal(self, name: str, values: Tensor, rectify: bool = True) -> Tensor:
-        from torch.nn import functional
-
         weights = self._weights
         scale, shift = weights.get(f"{name}.weight"), weights.get(f"{name}.bias")
         values = functional.batch_norm(

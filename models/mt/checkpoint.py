@@ -12,13 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
-from models.downloads import ANOTHER_DISK, not_fetched
-from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.downloads import fetch_snapshot, hub_folder
+from models.gpu_memory import count_elements, number_bytes
+from models.model_files import missing_packages
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from pipeline.contracts import Missing, Progress
@@ -27,7 +27,7 @@ from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, ne
 Loaded: TypeAlias = Any  # transformers is not analyzed
 PACKAGES = ("torch", "transformers", "safetensors")
 CHAT_MODEL = "a model that was trained to be asked in a chat, such as translator.model=lmt-60-1.7b"
-_WANTED = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja")
+_FILES, _LAST = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.jinja"), "config.json"
 _UNITS = {"b": 1_000_000_000, "m": 1_000_000}
 
 
@@ -65,7 +65,10 @@ class CheckpointBackend(ABC):
 
     def missing(self) -> Sequence[Missing]:
         """Name what this machine lacks to run it."""
-        return missing_packages(self.NEEDS) or missing_checkpoint(self.entry().repository) or self.incomplete()
+        if packages := missing_packages(self.NEEDS):
+            return packages
+        repository = self.entry().repository
+        return self.incomplete() if local_folder(repository) else [Missing(f"the model {repository}", FETCH_MODELS)]
 
     def incomplete(self) -> Sequence[Missing]:
         """Name what the checkpoint on this machine lacks."""
@@ -88,17 +91,6 @@ class CheckpointBackend(ABC):
         """Load the model; blocking. Raises `ModelError`."""
 
 
-def missing_packages(names: Sequence[str] = PACKAGES) -> list[Missing]:
-    """Name the Python packages that are not installed."""
-    fix = f"pip install 'translate-live[{'gpu' if on_gpu('auto') else 'torch'}]'"
-    return [Missing(f"the Python package {name}", fix) for name in names if find_spec(name) is None]
-
-
-def missing_checkpoint(repository: str) -> list[Missing]:
-    """Name a checkpoint that is not on this machine; loads nothing."""
-    return [] if local_folder(repository) else [Missing(f"the model {repository}", FETCH_MODELS)]
-
-
 def missing_chat_template(repository: str) -> list[Missing]:
     """Name the chat template that a checkpoint on this machine lacks, without which it cannot be asked."""
     folder = local_folder(repository)
@@ -114,44 +106,20 @@ def _tokenizer_config(folder: Path) -> str:
 
 def local_folder(repository: str) -> Path | None:
     """Return the folder of a checkpoint that is all there: a configuration and weights; else None."""
-    if not (folder := Path(repository).expanduser()).is_dir():
-        if find_spec("huggingface_hub") is None:
-            return None
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(repository, "config.json") if repository.count("/") == 1 else None
-        if not isinstance(found, str):
-            return None
-        folder = Path(found).parent
-    weights = any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
-    return folder if weights and (folder / "config.json").is_file() else None
+    folder = hub_folder(repository, _LAST)
+    weights = folder is not None and (any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin")))
+    return folder if weights else None
 
 
 def pull_checkpoint(repository: str, progress: Progress) -> None:
-    """Download a checkpoint, file by file; raises `NetworkError`."""
+    """Download a checkpoint, unless it is there; raises `NetworkError`."""
     if local_folder(repository):
         return
     if Path(repository).is_absolute() or repository.count("/") != 1:
         raise BadInput(f"{repository!r} is neither a folder with a model nor a repository such as 'NiuTrans/LMT-60-0.6B'")
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise NetworkError(f"{repository} is not on this machine and HF_HUB_OFFLINE=1 forbids to download it")
-    from fnmatch import fnmatch
-
-    from huggingface_hub import HfApi, hf_hub_download
-
-    try:
-        files = HfApi().model_info(repository, files_metadata=True).siblings or []
-        wanted = [file for file in files if any(fnmatch(file.rfilename, pattern) for pattern in _WANTED)]
-        if not any(file.rfilename.endswith(".safetensors") for file in wanted):
-            wanted += [file for file in files if fnmatch(file.rfilename, "pytorch_model*.bin")]
-        total, done = sum(file.size or 0 for file in wanted) or 1, 0
-        for file in wanted:
-            progress(f"downloading {repository}: {file.rfilename}", done / total)
-            hf_hub_download(repository, file.rfilename)
-            done += file.size or 0
-        progress(f"downloaded {repository}", 1.0)
-    except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
-        raise not_fetched(repository, error, ANOTHER_DISK) from error
+    fetch_snapshot(repository, _FILES, _LAST, progress)
 
 
 def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tuple[Loaded, Loaded]:

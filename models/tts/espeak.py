@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from models.tts.clip import cannot_clone
-from models.tts.phonemes import INSTALL
+from models.tts.phonemes import INSTALL, end_program, start_program
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text
 from pipeline.contracts import Missing, Progress, Speaking, Synthesizer, Voice
@@ -177,7 +177,8 @@ class _Speaking:
         if not spoken:
             yield SpeechChunk(unit.number, np.zeros(0, np.float32), RATE_HZ, last=True)
             return
-        program = await self._start()
+        program = await start_program(*self._backend.command(self._voice))
+        self._running.add(program)
         try:
             rate = await self._send(program, spoken)
             trim = SilenceTrim(rate, self._backend.pause_s)
@@ -189,21 +190,6 @@ class _Speaking:
             yield SpeechChunk(unit.number, trim.end(), rate, last=True)
         finally:
             await self._end(program)
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        command, pipe = self._backend.command(self._voice), asyncio.subprocess.PIPE
-        try:
-            program = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=asyncio.subprocess.DEVNULL,
-                process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
-            )
-        except OSError as error:
-            raise of_system(error) or ModelError(f"{command[0]} could not be started ({error})", hint=INSTALL) from error
-        self._running.add(program)
-        return program
 
     async def _send(self, program: asyncio.subprocess.Process, text: str) -> int:
         """Give it the text, which it reads to its end before it speaks; gives the sample rate."""
@@ -223,11 +209,7 @@ class _Speaking:
 
     async def _end(self, program: asyncio.subprocess.Process) -> None:
         self._running.discard(program)
-        if program.returncode is None:
-            program.kill()
-        assert program.stdout is not None
-        await program.stdout.read()  # `wait` waits for the pipe's end, which a full one hides: cpython#119710
-        await program.wait()
+        await end_program(program)
 
     async def close(self) -> None:
         """Kill what still speaks."""

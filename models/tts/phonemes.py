@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, of_system
 
 INSTALL = "apt-get install espeak-ng"
 PUNCTUATION = ';:,.!?¡¿—…"«»“”()'
@@ -20,6 +20,29 @@ _ANSWER = "ttttttttt"
 _SAME = str.maketrans({"।": ".", "॥": ".", "–": "—"})  # noqa: RUF001  (marks that voice models know by another sign)
 _SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z0-9-]+)?\)")  # "(en)": a word that it read in another language
 _MARKS = re.compile(rf"((?:(?!(?<=\d)[.,:](?=\d))[{re.escape(PUNCTUATION)}])+\s*)")  # but not that inside a number
+
+
+async def start_program(*command: str) -> asyncio.subprocess.Process:
+    """Start eSpeak NG with pipes; raises `ModelError` where it cannot be started."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
+        )
+    except OSError as error:
+        raise of_system(error) or ModelError(f"{command[0]} could not be started ({error})", hint=INSTALL) from error
+
+
+async def end_program(process: asyncio.subprocess.Process) -> None:
+    """Kill a program that `start_program` started, if it still runs."""
+    if process.returncode is None:
+        process.kill()
+    assert process.stdout is not None
+    await process.stdout.read()  # `wait` waits for the pipe's end, which a full one hides: cpython#119710
+    await process.wait()
 
 
 class Phonemizer:
@@ -50,45 +73,31 @@ class Phonemizer:
         return re.sub(r"\s+", " ", said).strip()
 
     async def start(self) -> None:
-        """Start the process; raises `ModelError` where it does not read phonemes."""
-        pipe = asyncio.subprocess.PIPE
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=asyncio.subprocess.DEVNULL,
-                process_group=0,  # a Ctrl-C of the terminal is for the session, which drains first
-            )
-        except OSError as error:
-            raise ModelError(f"{self._command[0]} could not be started ({error})", hint=INSTALL) from error
+        """Start the process; raises `ModelError` where it cannot be started."""
+        self._process = await start_program(*self._command)
 
     async def close(self) -> None:
         """End the process, if it runs."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        assert process.stdout is not None
-        await process.stdout.read()  # `wait` waits for the pipe's end, which a full one hides: cpython#119710
-        await process.wait()
+        if process is not None:
+            await end_program(process)
 
     async def _line(self, text: str) -> str:
         """Phonemes of one line: all that the program says before it answers the mark that follows the text."""
         if self._process is None:
             await self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         clauses: list[str] = []
         try:
-            self._process.stdin.write(f"{text}\n{_ASK}\n".encode(errors="replace"))
-            await self._process.stdin.drain()
-            while (clause := (await self._process.stdout.readuntil()).decode().strip()) != _ANSWER:
+            process.stdin.write(f"{text}\n{_ASK}\n".encode(errors="replace"))
+            await process.stdin.drain()
+            while (clause := (await process.stdout.readuntil()).decode().strip()) != _ANSWER:
                 clauses.append(clause)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            what = f"eSpeak (process {self._process.pid}) gave no phonemes with the voice {self._command[-1]}"
+            what = f"eSpeak (process {process.pid}) gave no phonemes with the voice {self._command[-1]}"
             raise ModelError(what, hint=f"echo hello | {self._command[0]} -q --ipa") from error
         return _SWITCH.sub("", " ".join(filter(None, clauses))).replace("\u200d", "")
 

@@ -6,11 +6,10 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 
-from models.model_files import FOLDER_VARIABLE
+from models.model_files import FOLDER_VARIABLE, piper_voices, voices_of
 from models.tts.espeak import Espeak
 from models.tts.kokoro import PRESETS, Kokoro
 from models.tts.piper import Piper
-from models.tts.piper_voices import piper_voices, voices_of
 from pipeline.contracts import FetchOptions, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.events import ReadingUnit

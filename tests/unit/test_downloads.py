@@ -4,6 +4,8 @@ import errno
 import logging
 import os
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,13 +51,27 @@ def test_the_hubs_library_does_not_log_each_failed_try(monkeypatch):
         heard.append(logger.isEnabledFor(logging.WARNING))
         raise LOST
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", refused)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refused)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refused)
     before = logger.getEffectiveLevel()
-    for fetch in (lambda: fetch_snapshot("team/tiny", ["*"], lambda *_: None), HubFile("team/tiny", "a", "main").fetch):
+    snapshot = partial(fetch_snapshot, "team/tiny", ["*"], "config.json", lambda *_: None)
+    for fetch in (snapshot, HubFile("team/tiny", "a", "main").fetch):
         with pytest.raises(NetworkError, match="Connection refused; "):
             fetch()
     assert (heard, logger.getEffectiveLevel()) == ([False, False], before)
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_the_file_by_which_a_snapshot_counts_as_whole_comes_last(monkeypatch, weights):
+    files = [SimpleNamespace(rfilename=name, size=2) for name in ("README.md", "config.json", weights, "vocab.json")]
+    fetched, told = [], []
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda _, name: fetched.append(name))
+    fetch_snapshot("team/tiny", ["*.json", "*.safetensors"], "config.json", lambda _, share: told.append(share))
+    assert sorted(fetched) == sorted(["config.json", weights, "vocab.json"])
+    assert fetched[-1] == "config.json"
+    assert told == sorted(told)
+    assert told[-1] == 1.0
 
 
 def test_a_full_disk_is_no_fault_of_the_connection():

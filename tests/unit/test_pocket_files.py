@@ -9,7 +9,8 @@ import pytest
 import yaml
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-from models.tts.pocket import Pocket, backend, files
+from models import model_files
+from models.tts.pocket import Pocket, files
 from models.tts.pocket.files import CONFIGS, FETCHED, GATED, PUBLIC, VOICES_REVISION, fetch_language, find_language
 from models.tts.pocket.synthesizer import PocketSynthesizer
 from pipeline.contracts import FetchOptions, Voice
@@ -34,7 +35,7 @@ def cache(tmp_path, monkeypatch):
     (package / "config" / "spanish.yaml").write_text(yaml.safe_dump(CONFIG))
     spec = ModuleSpec("pocket_tts", None, is_package=True)
     spec.submodule_search_locations = [str(package)]
-    for module in (files, backend):
+    for module in (files, model_files):
         monkeypatch.setattr(module, "find_spec", lambda name: spec)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
@@ -66,7 +67,7 @@ def answer(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
 
 
 def test_a_machine_without_the_package_is_told_what_brings_it(monkeypatch):
-    for module in (files, backend):
+    for module in (files, model_files):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     (lack,) = Pocket().missing()
     assert "pocket_tts" in lack.what

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.fetch import fetch
-from models.model_files import lacking, models_folder, table
+from models.model_files import lacking, missing_packages, models_folder, table
 from models.model_files import missing as missing_files
 from models.mt.batching import BatchedTranslator, check_settings
 from models.mt.bergamot.pairs import PIVOT, Pair, PairsDecoder, reachable
 from models.mt.bergamot.student import Student
-from models.mt.checkpoint import missing_packages
 from models.mt.decoding import Decoder
 from pipeline.contracts import FetchOptions, Missing, Progress, TranslationRequest
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range

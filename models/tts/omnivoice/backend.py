@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 from models.downloads import fetch_snapshot, hub_folder
 from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.model_files import missing_packages
 from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
 from models.tts.omnivoice.languages import MEASURED, UNMEASURED
@@ -55,12 +55,9 @@ class OmniVoice:
         if not self.accept_license:
             fix = "read them, and if they allow your use, synthesizer.accept_license=true"
             return [Missing(f"consent to licenses that limit use: {LICENSE}", fix, fetchable=False)]
-        lacking = [name for name in _PACKAGES if find_spec(name) is None]
-        if lacking:
-            return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
-        if self._folder is None:
-            return [Missing(f"the model {self.model}", FETCH_MODELS)]
-        return []
+        if packages := missing_packages(_PACKAGES):
+            return packages
+        return [] if self._folder else [Missing(f"the model {self.model}", FETCH_MODELS)]
 
     def languages(self) -> frozenset[str]:
         """Give the languages it speaks: those that were measured, and with ``unmeasured`` all."""
@@ -104,12 +101,12 @@ class OmniVoice:
         if not self.accept_license:
             raise Refused(LICENSE, hint="synthesizer.accept_license=true if they allow your use", code="license")
         if self._folder is None:
-            fetch_snapshot(self.model, _FILES, progress)
+            fetch_snapshot(self.model, _FILES, _LAST, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint and speak a unit, so that the first session waits for nothing."""
-        from models.tts.omnivoice.engine_loop import EngineLoop
+        from models.tts.omnivoice.engine import EngineLoop
         from models.tts.omnivoice.loading import load_engine
         from models.tts.omnivoice.synthesizer import OmniVoiceSynthesizer, SynthesizerSettings
 

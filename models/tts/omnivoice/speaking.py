@@ -13,8 +13,7 @@ import numpy as np
 
 from models.tts.engines import refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES
-from models.tts.omnivoice.engine import Unit
-from models.tts.omnivoice.engine_loop import EngineLoop
+from models.tts.omnivoice.engine import EngineLoop, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference, style_for
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text

@@ -12,7 +12,7 @@ import torch
 from models.tts.clip import check_clip
 from models.tts.engines import refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
-from models.tts.omnivoice.engine_loop import EngineLoop
+from models.tts.omnivoice.engine import EngineLoop
 from models.tts.omnivoice.languages import tag_of
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed
 from models.tts.omnivoice.speaking import QUIET_RMS, SessionVoice, UnitSpeech

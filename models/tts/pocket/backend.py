@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from models.gpu_memory import count_elements
-from models.tts.pocket.errors import refuse_cloning
-from models.tts.pocket.files import CONFIGS, LanguageFiles, default_voice, fetch_language, find_language
+from models.model_files import missing_packages
+from models.tts.pocket.files import CONFIGS, LanguageFiles, default_voice, fetch_language, find_language, refuse_cloning
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 from pipeline.lane import Lane
@@ -38,8 +37,8 @@ class Pocket:
 
     def missing(self) -> Sequence[Missing]:
         """List the package, and the languages asked for whose files are not here; at least one must be."""
-        if lacking := [name for name in ("pocket_tts", "torch") if find_spec(name) is None]:
-            return [Missing(f"Python packages {', '.join(lacking)}", INSTALL)]
+        if packages := missing_packages(("pocket_tts", "torch"), INSTALL):
+            return packages
         found = self._found()
         lacks = [language for language in self.speaks if language not in found]
         if found and not lacks:

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from models.downloads import HubFile
+from models.downloads import HubFile, gated
 from pipeline.contracts import Progress
 from pipeline.errors import ModelError, Refused
 
@@ -188,3 +188,9 @@ def _section(config: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]
     for key in keys:
         place = place.get(key) if isinstance(place, dict) else None
     return place if isinstance(place, dict) else {}
+
+
+def refuse_cloning() -> Refused:
+    """Make the error for learning a voice with the weights that are open to everybody."""
+    reason = gated(GATED)
+    return Refused(f"the weights of Pocket TTS that are here cannot clone a voice, and {reason.message}", hint=reason.hint)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.tts.clip import check_clip
-from models.tts.pocket.errors import refuse_cloning, refuse_language
+from models.tts.pocket.files import refuse_cloning
 from models.tts.pocket.model import LanguageModel
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import own_script, spoken_text
@@ -61,7 +61,9 @@ class PocketSynthesizer:
         """
         base = language.partition("-")[0]
         if base not in self.known:
-            raise refuse_language(language, self.known)
+            known = f"{nearest(language, self.known)}; Kokoro and eSpeak NG speak more"
+            hint = "second_synthesizer.use=models.tts.kokoro:Kokoro"
+            raise Refused(f"Pocket TTS does not speak {language!r}; {known}", hint=hint)
         if base not in self.models:
             what = f"no model of Pocket TTS for {base} was on this machine when it was loaded"
             raise ModelError(what, hint=f"{FETCH_MODELS} for the language {base}")

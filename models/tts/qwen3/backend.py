@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from models.downloads import fetch_snapshot, hub_folder
 from models.gpu_memory import count_elements, number_bytes, on_gpu
+from models.model_files import missing_packages
 from models.tts.engines import turned
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
@@ -50,12 +50,9 @@ class Qwen3TTS:
 
     def missing(self) -> Sequence[Missing]:
         """List the packages and model files that this machine lacks."""
-        lacking = [name for name in _PACKAGES if find_spec(name) is None]
-        if lacking:
-            return [Missing(f"Python packages {', '.join(lacking)}", "pip install 'translate-live[gpu]'")]
-        if hub_folder(self.model, _CODEC_CONFIG) is None:
-            return [Missing(f"the model {self.model}", FETCH_MODELS)]
-        return []
+        if packages := missing_packages(_PACKAGES):
+            return packages
+        return [] if self._found else [Missing(f"the model {self.model}", FETCH_MODELS)]
 
     def languages(self) -> frozenset[str]:
         """Give the ISO 639-1 codes of the ten languages it speaks."""
@@ -89,12 +86,12 @@ class Qwen3TTS:
         """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        return estimated_memory(self.model, hub_folder(self.model, _CODEC_CONFIG), self.sessions, number_bytes(self.dtype))
+        return estimated_memory(self.model, self._found, self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
-        if hub_folder(self.model, _CODEC_CONFIG) is None:
-            fetch_snapshot(self.model, _FILES, progress)
+        if self._found is None:
+            fetch_snapshot(self.model, _FILES, _CODEC_CONFIG, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -118,10 +115,13 @@ class Qwen3TTS:
 
     def folder(self) -> Path:
         """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
-        folder = hub_folder(self.model, _CODEC_CONFIG)
-        if folder is None:
+        if (folder := self._found) is None:
             raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
         return folder
+
+    @property
+    def _found(self) -> Path | None:
+        return hub_folder(self.model, _CODEC_CONFIG)
 
     def _config(self) -> ModelConfig:
         return read_model_config(self.folder())
