@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pipeline.errors import ModelError, nearest
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # settings are read where torch is not installed
     from torch import Tensor
 
 Value = TypeVar("Value")
+Module: TypeAlias = Any  # torch is not analyzed
 
 
 class Section:
@@ -99,6 +100,17 @@ class Tensors:
                 f"{self._folder}: {len(extra)} tensors belong to no part of the model that config.json describes: "
                 f"{', '.join(extra[:5])}{' ...' if len(extra) > 5 else ''}; this is another model's file"
             )
+
+
+def load_module(make: Callable[[], Module], tensors: Tensors, prefix: str) -> Module:
+    """Make a torch module for inference whose state is the tensors with names that begin with ``prefix``."""
+    import torch
+
+    with torch.device("meta"):  # without memory and random numbers
+        module = make()
+    sizes = {name: empty.shape for name, empty in module.state_dict().items()}
+    module.load_state_dict({name: tensors.take(f"{prefix}.{name}", *size) for name, size in sizes.items()}, assign=True)
+    return module.eval().requires_grad_(False)
 
 
 def _files(folder: Path) -> list[str]:

@@ -1,24 +1,23 @@
 """Decoder of the audio tokenizer: codes to samples.
 
 Residual vector quantization (arXiv:2107.03312), one linear map, and the decoder of the DAC (arXiv:2306.06546) without its
-tanh. It looks ahead, so a unit is decoded as a whole.
+tanh. It looks ahead, so a unit is decoded as a whole. Layers have the names that the checkpoint gives their tensors.
 """
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from models.tts.checkpoint import Tensors
+from models.tts.checkpoint import Tensors, load_module
 from models.tts.omnivoice.config import TokenizerConfig
 
 _DILATIONS = (1, 3, 9)
-_KERNEL = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,62 +29,48 @@ class Codebook:
     bias: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """Convolution of [rows, channels, steps], padded with zeros on both sides."""
-
-    weight: Tensor
-    bias: Tensor | None
-    padding: int
-    stride: int = 1
-    dilation: int = 1
-    groups: int = 1
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """Convolve."""
-        return functional.conv1d(values, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-
-@dataclass(frozen=True, slots=True)
-class Snake:
+class Snake(nn.Module):
     """Snake activation x + sin²(ax) / a (arXiv:2006.08195)."""
 
-    frequency: Tensor  # [1, channels, 1]
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.empty(1, channels, 1))
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """Activate."""
-        waves = torch.sin(self.frequency * values).square_()
-        return torch.addcmul(values, waves, (self.frequency + 1e-9).reciprocal())
-
-
-@dataclass(frozen=True, slots=True)
-class ResidualUnits:
-    """Activated convolutions of growing dilation, each beside a residual path."""
-
-    units: Sequence[tuple[Snake, Convolution, Snake, Convolution]]
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """Run all."""
-        for first, wide, second, narrow in self.units:
-            values = values + narrow(second(wide(first(values))))
-        return values
+    def forward(self, values: Tensor) -> Tensor:
+        """Activate [rows, channels, steps]."""
+        waves = torch.sin(self.alpha * values).square_()
+        return torch.addcmul(values, waves, (self.alpha + 1e-9).reciprocal())
 
 
-@dataclass(frozen=True, slots=True)
-class _Upsampling:
-    """Activation, transposed convolution by ``rate``, and residual units."""
+class Residual(nn.Sequential):
+    """Layers beside a residual path."""
 
-    snake: Snake
-    weight: Tensor
-    bias: Tensor
-    rate: int
-    units: ResidualUnits
+    def forward(self, values: Tensor) -> Tensor:
+        """Add what the layers make of the values to them."""
+        return values + super().forward(values)
 
-    def __call__(self, values: Tensor) -> Tensor:
-        padding, odd = math.ceil(self.rate / 2), self.rate % 2
-        active = self.snake(values)
-        wider = functional.conv_transpose1d(active, self.weight, self.bias, self.rate, padding, odd)
-        return self.units(wider)
+
+def residual_units(channels: int) -> dict[str, Residual]:
+    """Make activated convolutions of growing dilation."""
+
+    def unit(dilation: int) -> Residual:
+        wide = nn.Conv1d(channels, channels, 7, padding=3 * dilation, dilation=dilation)
+        narrow = nn.Conv1d(channels, channels, 1)
+        return Residual(OrderedDict(snake1=Snake(channels), conv1=wide, snake2=Snake(channels), conv2=narrow))
+
+    return {f"res_unit{number}": unit(dilation) for number, dilation in enumerate(_DILATIONS, 1)}
+
+
+def _layers(config: TokenizerConfig) -> nn.Sequential:
+    channels, blocks = config.decoder_width, []
+    enter = nn.Conv1d(config.acoustic_width, channels, 7, padding=3)
+    for rate in config.upsampling:
+        wider = nn.ConvTranspose1d(channels, channels // 2, 2 * rate, rate, math.ceil(rate / 2), rate % 2)
+        units = residual_units(channels // 2)
+        blocks.append(nn.Sequential(OrderedDict(snake1=Snake(channels), conv_t1=wider, **units)))
+        channels //= 2
+    leave = nn.Conv1d(channels, 1, 7, padding=3)
+    return nn.Sequential(OrderedDict(conv1=enter, block=nn.Sequential(*blocks), snake1=Snake(channels), conv2=leave))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +80,14 @@ class AudioDecoder:
     config: TokenizerConfig
     codebooks: Tensor  # [codebooks, codes, acoustic width]: projected as far as nothing but a sum follows
     bias: Tensor  # [acoustic width]: of those projections
-    enter: Convolution
-    blocks: Sequence[_Upsampling]
-    snake: Snake
-    leave: Convolution
+    layers: nn.Sequential
 
     def decode(self, codes: Tensor) -> Tensor:
         """Decode ``codes`` int64 [rows, codebooks, frames] to samples float32 [rows, n]."""
         each = torch.arange(len(self.codebooks), device=codes.device).view(1, -1, 1)
-        values = self.enter((self.codebooks[each, codes].sum(1) + self.bias).transpose(1, 2))
-        for block in self.blocks:
-            values = block(values)
-        return self.leave(self.snake(values)).squeeze(1).float()
+        values = (self.codebooks[each, codes].sum(1) + self.bias).transpose(1, 2)
+        samples: Tensor = self.layers(values).squeeze(1).float()
+        return samples
 
 
 def load_codebooks(tensors: Tensors, config: TokenizerConfig) -> list[Codebook]:
@@ -124,59 +105,9 @@ def load_codebooks(tensors: Tensors, config: TokenizerConfig) -> list[Codebook]:
 
 def load_audio_decoder(tensors: Tensors, config: TokenizerConfig, codebooks: Sequence[Codebook]) -> AudioDecoder:
     """Take the decoder's tensors from the tokenizer's folder."""
-    width, take = config.width, tensors.take
-    narrow, bias = take("fc2.weight", config.acoustic_width, width), take("fc2.bias", config.acoustic_width)
-    books = [book.vectors @ (narrow @ book.weight).T for book in codebooks]
+    narrow = tensors.take("fc2.weight", config.acoustic_width, config.width)
+    bias = tensors.take("fc2.bias", config.acoustic_width)
     for book in codebooks:
         bias = bias + narrow @ book.bias
-    channels = config.decoder_width
-    blocks = []
-    name = "acoustic_decoder"
-    enter = convolution(tensors, f"{name}.conv1", (channels, config.acoustic_width, _KERNEL))
-    for index, rate in enumerate(config.upsampling):
-        part = f"{name}.block.{index}"
-        blocks.append(
-            _Upsampling(
-                snake=snake(tensors, f"{part}.snake1", channels),
-                weight=take(f"{part}.conv_t1.weight", channels, channels // 2, 2 * rate),
-                bias=take(f"{part}.conv_t1.bias", channels // 2),
-                rate=rate,
-                units=residual_units(tensors, part, channels // 2),
-            )
-        )
-        channels //= 2
-    return AudioDecoder(
-        config=config,
-        codebooks=torch.stack(books),
-        bias=bias,
-        enter=enter,
-        blocks=blocks,
-        snake=snake(tensors, f"{name}.snake1", channels),
-        leave=convolution(tensors, f"{name}.conv2", (1, channels, _KERNEL)),
-    )
-
-
-def convolution(tensors: Tensors, name: str, size: tuple[int, int, int], dilation: int = 1) -> Convolution:
-    """Take a convolution of ``size`` (outputs, inputs, kernel) that keeps the number of steps."""
-    weight, bias = tensors.take(f"{name}.weight", *size), tensors.take(f"{name}.bias", size[0])
-    return Convolution(weight, bias, (size[2] - 1) * dilation // 2, dilation=dilation)
-
-
-def snake(tensors: Tensors, name: str, channels: int) -> Snake:
-    """Take a Snake activation."""
-    return Snake(tensors.take(f"{name}.alpha", 1, channels, 1))
-
-
-def residual_units(tensors: Tensors, name: str, channels: int) -> ResidualUnits:
-    """Take three residual units."""
-    return ResidualUnits(
-        [
-            (
-                snake(tensors, f"{name}.res_unit{number}.snake1", channels),
-                convolution(tensors, f"{name}.res_unit{number}.conv1", (channels, channels, _KERNEL), dilation),
-                snake(tensors, f"{name}.res_unit{number}.snake2", channels),
-                convolution(tensors, f"{name}.res_unit{number}.conv2", (channels, channels, 1)),
-            )
-            for number, dilation in enumerate(_DILATIONS, 1)
-        ]
-    )
+    books = torch.stack([book.vectors @ (narrow @ book.weight).T for book in codebooks])
+    return AudioDecoder(config, books, bias, load_module(lambda: _layers(config), tensors, "acoustic_decoder"))

@@ -99,6 +99,6 @@ class OmniVoiceSynthesizer:
 
 def _encode(encoder: VoiceEncoder, samples: Samples) -> Codes:
     with torch.inference_mode():
-        device = encoder.enter.weight.device
+        device = encoder.join[0].device
         codes: Codes = encoder.encode(torch.from_numpy(samples).to(device)).cpu().numpy()
     return codes

@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from models.tts.checkpoint import Tensors
-from models.tts.omnivoice.audio_tokenizer import (
-    Codebook,
-    Convolution,
-    ResidualUnits,
-    Snake,
-    convolution,
-    residual_units,
-    snake,
-)
+from models.tts.checkpoint import Tensors, load_module
+from models.tts.omnivoice.audio_tokenizer import Codebook, Residual, Snake, residual_units
 from models.tts.omnivoice.config import SemanticConfig, TokenizerConfig
-from models.tts.omnivoice.hubert import Hubert, load_hubert
+from models.tts.omnivoice.hubert import Hubert
 
 _EDGE = 160  # samples of silence around a clip that HuBERT hears
 _WIDTH, _ROLLOFF = 6, 0.99  # torchaudio's defaults, with which the tokenizer was trained
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Residual units, then a convolution that may take steps together."""
-
-    units: Sequence[tuple[Convolution, Convolution]]
-    leave: Convolution
-
-    def __call__(self, values: Tensor) -> Tensor:
-        for wide, narrow in self.units:
-            values = values + narrow(functional.elu(wide(functional.elu(values))))
-        return self.leave(values)
-
-
-@dataclass(frozen=True, slots=True)
-class _Downsampling:
-    """Residual units, activation, and a convolution that takes ``rate`` steps together."""
-
-    units: ResidualUnits
-    snake: Snake
-    leave: Convolution
-
-    def __call__(self, values: Tensor) -> Tensor:
-        return self.leave(self.snake(self.units(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +42,8 @@ class VoiceEncoder:
 
     config: TokenizerConfig
     hubert: Hubert
-    semantic: Sequence[Convolution | _Block]
-    enter: Convolution
-    blocks: Sequence[_Downsampling]
-    snake: Snake
-    leave: Convolution
+    semantic: nn.Sequential
+    acoustic: nn.Sequential
     join: tuple[Tensor, Tensor]
     quantizers: Sequence[_Quantizer]
 
@@ -90,10 +55,7 @@ class VoiceEncoder:
         sounds = samples[None, None]
         if self._length(len(samples)) != said.shape[2]:
             sounds = functional.pad(sounds, (frame // 2, frame // 2))
-        values = self.enter(sounds)
-        for block in self.blocks:
-            values = block(values)
-        heard = torch.cat([self.leave(self.snake(values)), said], 1)
+        heard = torch.cat([self.acoustic(sounds), said], 1)
         left = functional.linear(heard[0].T, *self.join)
         codes = []
         for quantizer in self.quantizers:
@@ -105,17 +67,14 @@ class VoiceEncoder:
         """Give the features [1, width, frames] of what is said."""
         config = self.config.semantic
         slower = resample(samples, self.config.sample_rate, config.sample_rate)
-        features = self.hubert.features(functional.pad(slower, (_EDGE, _EDGE)))
-        values = features[:: max(config.downsample, 1)].T.unsqueeze(0)
-        for part in self.semantic:
-            values = part(values)
-        return values
+        features = self.hubert(functional.pad(slower, (_EDGE, _EDGE)))
+        said: Tensor = self.semantic(features[:: max(config.downsample, 1)].T.unsqueeze(0))
+        return said
 
     def _length(self, samples: int) -> int:
         """Count the frames that the acoustic encoder makes of ``samples``."""
-        for block in self.blocks:
-            convolved = block.leave
-            samples = (samples + 2 * convolved.padding - convolved.weight.shape[2]) // convolved.stride + 1
+        for rate in self.config.downsampling:
+            samples = (samples + 2 * math.ceil(rate / 2) - 2 * rate) // rate + 1
         return samples
 
 
@@ -137,63 +96,52 @@ def resample(samples: Tensor, rate: int, wanted: int) -> Tensor:
     return resampled[: math.ceil(wanted * len(samples) / rate)]
 
 
+def _acoustic(config: TokenizerConfig) -> nn.Sequential:
+    """Make the encoder of the DAC: after residual units each block takes steps together."""
+    channels, blocks = config.encoder_width, []
+    enter = nn.Conv1d(1, channels, 7, padding=3)
+    for rate in config.downsampling:
+        together = nn.Conv1d(channels, 2 * channels, 2 * rate, rate, math.ceil(rate / 2))
+        blocks.append(nn.Sequential(OrderedDict(**residual_units(channels), snake1=Snake(channels), conv1=together)))
+        channels *= 2
+    leave = nn.Conv1d(channels, config.acoustic_width, 3, padding=1)
+    return nn.Sequential(OrderedDict(conv1=enter, block=nn.Sequential(*blocks), snake1=Snake(channels), conv2=leave))
+
+
+def _semantic(config: SemanticConfig) -> nn.Sequential:
+    """Make the layers behind HuBERT: residual units, then a convolution that may take steps together."""
+
+    def bare(width: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
+        return nn.Conv1d(width, width, kernel, padding=(kernel - 1) // 2 * dilation, dilation=dilation, bias=False)
+
+    def unit(width: int, dilation: int) -> Residual:
+        wide, narrow = bare(width, config.unit_kernel, dilation), bare(width, 1)
+        return Residual(OrderedDict(elu1=nn.ELU(), conv1=wide, elu2=nn.ELU(), conv2=narrow))
+
+    width, blocks = config.width, []
+    for stride, ratio in zip(config.block_strides, config.block_ratios, strict=True):
+        kernel, wider = 3 if stride == 1 else 2 * stride, config.width * ratio
+        units = nn.Sequential(*(unit(width, dilation) for dilation in config.block_dilations))
+        leave = nn.Conv1d(width, wider, kernel, stride, (kernel - 1) // 2)
+        blocks.append(nn.Sequential(OrderedDict(res_units=units, conv=leave)))
+        width = wider
+    return nn.Sequential(OrderedDict(conv=bare(config.width, config.kernel), conv_blocks=nn.Sequential(*blocks)))
+
+
 def load_voice_encoder(tensors: Tensors, config: TokenizerConfig, codebooks: Sequence[Codebook]) -> VoiceEncoder:
     """Take the encoder's tensors from the tokenizer's folder."""
-    channels = config.encoder_width
-    name = "acoustic_encoder"
-    enter = convolution(tensors, f"{name}.conv1", (channels, 1, 7))
-    blocks = []
-    for index, rate in enumerate(config.downsampling):
-        part = f"{name}.block.{index}"
-        weight = tensors.take(f"{part}.conv1.weight", 2 * channels, channels, 2 * rate)
-        leave = Convolution(weight, tensors.take(f"{part}.conv1.bias", 2 * channels), math.ceil(rate / 2), rate)
-        units = residual_units(tensors, part, channels)
-        blocks.append(_Downsampling(units, snake(tensors, f"{part}.snake1", channels), leave))
-        channels *= 2
+
+    def linear(name: str, outputs: int, inputs: int) -> tuple[Tensor, Tensor]:
+        return tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs)
+
+    def quantizer(index: int, book: Codebook) -> _Quantizer:
+        return _Quantizer(linear(f"quantizer.quantizers.{index}.project_in", config.code_width, config.width), book)
+
     return VoiceEncoder(
         config=config,
-        hubert=load_hubert(tensors, config.semantic),
-        semantic=_semantic(tensors, config.semantic),
-        enter=enter,
-        blocks=blocks,
-        snake=snake(tensors, f"{name}.snake1", channels),
-        leave=convolution(tensors, f"{name}.conv2", (config.acoustic_width, channels, 3)),
-        join=linear(tensors, "fc", config.width, config.width),
-        quantizers=[_quantizer(tensors, config, index, book) for index, book in enumerate(codebooks)],
+        hubert=load_module(lambda: Hubert(config.semantic), tensors, "semantic_model"),
+        semantic=load_module(lambda: _semantic(config.semantic), tensors, "encoder_semantic"),
+        acoustic=load_module(lambda: _acoustic(config), tensors, "acoustic_encoder"),
+        join=linear("fc", config.width, config.width),
+        quantizers=[quantizer(index, book) for index, book in enumerate(codebooks)],
     )
-
-
-def linear(tensors: Tensors, name: str, outputs: int, inputs: int) -> tuple[Tensor, Tensor]:
-    """Take the weight and bias of a linear map."""
-    return tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs)
-
-
-def _quantizer(tensors: Tensors, config: TokenizerConfig, index: int, book: Codebook) -> _Quantizer:
-    name = f"quantizer.quantizers.{index}.project_in"
-    return _Quantizer(linear(tensors, name, config.code_width, config.width), book)
-
-
-def _semantic(tensors: Tensors, config: SemanticConfig) -> list[Convolution | _Block]:
-    """Take the layers behind HuBERT."""
-
-    def bare(name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> Convolution:
-        weight = tensors.take(f"{name}.weight", outputs, inputs, kernel)
-        return Convolution(weight, None, (kernel - 1) // 2 * dilation, dilation=dilation)
-
-    width = config.width
-    parts: list[Convolution | _Block] = [bare("encoder_semantic.conv", width, width, config.kernel)]
-    for index, (stride, ratio) in enumerate(zip(config.block_strides, config.block_ratios, strict=True)):
-        name = f"encoder_semantic.conv_blocks.{index}"
-        units = [
-            (
-                bare(f"{name}.res_units.{number}.conv1", width, width, config.unit_kernel, dilation),
-                bare(f"{name}.res_units.{number}.conv2", width, width, 1),
-            )
-            for number, dilation in enumerate(config.block_dilations)
-        ]
-        kernel, wider = 3 if stride == 1 else 2 * stride, config.width * ratio
-        weight = tensors.take(f"{name}.conv.weight", wider, width, kernel)
-        leave = Convolution(weight, tensors.take(f"{name}.conv.bias", wider), (kernel - 1) // 2, stride)
-        parts.append(_Block(units, leave))
-        width = wider
-    return parts

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from models.tts.checkpoint import Tensors
+from models.tts.checkpoint import Tensors, load_module
 from models.tts.qwen3.config import SpeakerEncoderConfig
 
 _WINDOW = 1024  # samples, 43 ms at 24 kHz
@@ -53,70 +51,66 @@ def _hz(mels: Tensor) -> Tensor:
     return torch.where(mels < at_break, mels * _LINEAR_HZ, _BREAK_HZ * torch.exp(_STEP * (mels - at_break)))
 
 
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """Convolution that keeps the length, with reflected edges."""
+class _Convolution(nn.Module):
+    """Convolution that keeps the number of steps, with reflected edges, and ReLU behind it."""
 
-    weight: Tensor
-    bias: Tensor
-    dilation: int
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding="same", padding_mode="reflect")
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """Map [1, inputs, steps] to [1, outputs, steps]."""
-        past = (self.weight.shape[2] - 1) * self.dilation
-        if past:
-            values = functional.pad(values, (past // 2, past - past // 2), mode="reflect")
-        return functional.conv1d(values, self.weight, self.bias, dilation=self.dilation)
+    def forward(self, values: Tensor) -> Tensor:
+        return functional.relu(self.conv(values))
 
 
-@dataclass(frozen=True, slots=True)
-class Res2NetBlock:
-    """Squeeze-excitation Res2Net block."""
+class _Block(nn.Module):
+    """Squeeze-excitation Res2Net block, [1, channels, steps] to the same shape."""
 
-    enter: Convolution
-    scales: Sequence[Convolution]
-    leave: Convolution
-    squeeze: Convolution
-    excite: Convolution
+    def __init__(self, inputs: int, width: int, kernel: int, dilation: int, config: SpeakerEncoderConfig) -> None:
+        super().__init__()
+        part, squeezed = width // config.res2net_scale, config.squeeze_channels
+        scales = (_Convolution(part, part, kernel, dilation) for _ in range(config.res2net_scale - 1))
+        self.tdnn1, self.tdnn2 = _Convolution(inputs, width), _Convolution(width, width)
+        self.res2net_block = nn.ModuleDict({"blocks": nn.ModuleList(scales)})
+        self.se_block = nn.ModuleDict({"conv1": nn.Conv1d(width, squeezed, 1), "conv2": nn.Conv1d(squeezed, width, 1)})
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """Map [1, channels, steps] to the same shape."""
-        parts = list(functional.relu(self.enter(values)).chunk(len(self.scales) + 1, 1))
-        for index, scale in enumerate(self.scales, 1):
-            heard = parts[index] if index == 1 else parts[index] + parts[index - 1]
-            parts[index] = functional.relu(scale(heard))
-        inner = functional.relu(self.leave(torch.cat(parts, 1)))
-        gate = functional.relu(self.squeeze(inner.mean(2, keepdim=True)))
-        return values + inner * self.excite(gate).sigmoid()
+    def forward(self, values: Tensor) -> Tensor:
+        scales = self.res2net_block["blocks"]
+        parts = list(self.tdnn1(values).chunk(len(scales) + 1, 1))
+        for index, scale in enumerate(scales, 1):
+            parts[index] = scale(parts[index] if index == 1 else parts[index] + parts[index - 1])
+        inner = self.tdnn2(torch.cat(parts, 1))
+        gate = functional.relu(self.se_block["conv1"](inner.mean(2, keepdim=True)))
+        return values + inner * self.se_block["conv2"](gate).sigmoid()
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerEncoder:
-    """Loaded encoder."""
+class SpeakerEncoder(nn.Module):
+    """Speaker encoder, whose modules have the names that the checkpoint gives their tensors."""
 
-    config: SpeakerEncoderConfig
-    enter: Convolution
-    blocks: Sequence[Res2NetBlock]
-    gather: Convolution
-    attend_inner: Convolution
-    attend_outer: Convolution
-    project: Convolution
+    def __init__(self, config: SpeakerEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        (first, *_, last), sizes = config.channels, list(zip(config.kernels, config.dilations, strict=True))
+        widths = zip(config.channels[:-2], config.channels[1:-1], sizes[1:-1], strict=True)
+        blocks = (_Block(inputs, outputs, *size, config) for inputs, outputs, size in widths)
+        self.blocks = nn.ModuleList([_Convolution(config.mel_bins, first, *sizes[0]), *blocks])
+        self.mfa = _Convolution(last, last, *sizes[-1])
+        inner = _Convolution(3 * last, config.attention_channels)
+        self.asp = nn.ModuleDict({"tdnn": inner, "conv": nn.Conv1d(config.attention_channels, last, 1)})
+        self.fc = nn.Conv1d(2 * last, config.width, 1)
 
     def encode(self, samples: Tensor) -> Tensor:
         """Encode ``samples`` float32 [n] at the encoder's sample rate as a vector of the talker's width."""
-        mels = log_mel(samples, self.config.sample_rate, self.config.mel_bins).to(self.enter.weight)
-        values = functional.relu(self.enter(mels.T.unsqueeze(0)))
-        outputs = []
-        for block in self.blocks:
-            values = block(values)
-            outputs.append(values)
-        return self.project(self._pool(functional.relu(self.gather(torch.cat(outputs, 1)))))[0, :, 0]
+        mels = log_mel(samples, self.config.sample_rate, self.config.mel_bins).to(self.fc.weight)
+        values = self.blocks[0](mels.T.unsqueeze(0))
+        outputs = [values := block(values) for block in self.blocks[1:]]
+        vector: Tensor = self.fc(self._pool(self.mfa(torch.cat(outputs, 1))))[0, :, 0]
+        return vector
 
     def _pool(self, values: Tensor) -> Tensor:
         """Pool attentive statistics: mean and deviation over time, weighted by attention (arXiv:1803.10963)."""
         mean, deviation = _statistics(values, torch.full_like(values[:, :1], 1 / values.shape[2]))
         context = torch.cat([values, mean.expand_as(values), deviation.expand_as(values)], 1)
-        weights = self.attend_outer(functional.relu(self.attend_inner(context)).tanh()).softmax(2)
+        weights = self.asp["conv"](self.asp["tdnn"](context).tanh()).softmax(2)
         return torch.cat(_statistics(values, weights), 1)
 
 
@@ -128,31 +122,5 @@ def _statistics(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 def load_speaker_encoder(tensors: Tensors, config: SpeakerEncoderConfig) -> SpeakerEncoder:
     """Take the encoder from a Base checkpoint."""
-    channels = config.channels
-
-    def conv(name: str, outputs: int, inputs: int, kernel: int = 1, dilation: int = 1) -> Convolution:
-        weight = tensors.take(f"speaker_encoder.{name}.weight", outputs, inputs, kernel)
-        return Convolution(weight, tensors.take(f"speaker_encoder.{name}.bias", outputs), dilation)
-
-    def block(index: int) -> Res2NetBlock:
-        name, width = f"blocks.{index}", channels[index]
-        part, kernel, dilation = width // config.res2net_scale, config.kernels[index], config.dilations[index]
-        scales = range(config.res2net_scale - 1)
-        return Res2NetBlock(
-            enter=conv(f"{name}.tdnn1.conv", width, channels[index - 1]),
-            scales=[conv(f"{name}.res2net_block.blocks.{scale}.conv", part, part, kernel, dilation) for scale in scales],
-            leave=conv(f"{name}.tdnn2.conv", width, width),
-            squeeze=conv(f"{name}.se_block.conv1", config.squeeze_channels, width),
-            excite=conv(f"{name}.se_block.conv2", width, config.squeeze_channels),
-        )
-
-    last = channels[-1]
-    return SpeakerEncoder(
-        config=config,
-        enter=conv("blocks.0.conv", channels[0], config.mel_bins, config.kernels[0], config.dilations[0]),
-        blocks=[block(index) for index in range(1, len(channels) - 1)],
-        gather=conv("mfa.conv", last, last, config.kernels[-1], config.dilations[-1]),
-        attend_inner=conv("asp.tdnn.conv", config.attention_channels, last * 3),
-        attend_outer=conv("asp.conv", last, config.attention_channels),
-        project=conv("fc", config.width, last * 2),
-    )
+    encoder: SpeakerEncoder = load_module(lambda: SpeakerEncoder(config), tensors, "speaker_encoder")
+    return encoder

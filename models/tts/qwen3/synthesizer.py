@@ -149,7 +149,5 @@ def _dialect(config: ModelConfig, preset: str, language: str) -> str:
 
 def _encode(encoder: SpeakerEncoder, samples: Tensor) -> np.typing.NDArray[np.float32]:
     with torch.inference_mode():
-        vector: np.typing.NDArray[np.float32] = (
-            encoder.encode(samples.to(encoder.enter.weight.device)).float().cpu().numpy()
-        )
+        vector: np.typing.NDArray[np.float32] = encoder.encode(samples.to(encoder.fc.weight.device)).float().cpu().numpy()
     return vector
