@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ModelError, nearest
 
@@ -38,6 +38,15 @@ class Section:
     def integer(self, key: str) -> int:
         """Take a whole number."""
         return self.take(key, int)
+
+    def fill(self, kind: type[Value], **given: object) -> Value:
+        """Make a dataclass of what is ``given``, and of the values of the keys that its other fields are annotated with."""
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            if name not in given:
+                wanted, key = get_args(hint)
+                listed = get_origin(wanted) is tuple
+                given[name] = tuple(map(int, self.take(key, list))) if listed else self.take(key, wanted)
+        return kind(**given)
 
     def section(self, key: str) -> Section:
         """Take a nested object."""
@@ -133,14 +142,14 @@ def _close(name: str, names: Iterable[str]) -> list[str]:
 class TransformerShape:
     """Geometry of a pre-norm decoder stack; sizes in elements."""
 
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
+    layers: Annotated[int, "num_hidden_layers"]
+    hidden: Annotated[int, "hidden_size"]
+    intermediate: Annotated[int, "intermediate_size"]
+    heads: Annotated[int, "num_attention_heads"]
+    kv_heads: Annotated[int, "num_key_value_heads"]
+    head_dim: Annotated[int, "head_dim"]
     rope_theta: float
-    norm_eps: float
+    norm_eps: Annotated[float, "rms_norm_eps"]
 
     @property
     def groups(self) -> int:
@@ -158,13 +167,4 @@ def read_shape(section: Section) -> TransformerShape:
         raise ModelError(f"{section.where}: rope_scaling {scaling!r} is not supported, only the default type is")
     if section.take("hidden_act", str) != "silu":
         raise ModelError(f"{section.where}: hidden_act {section.values['hidden_act']!r} is not supported, only 'silu' is")
-    return TransformerShape(
-        layers=section.integer("num_hidden_layers"),
-        hidden=section.integer("hidden_size"),
-        intermediate=section.integer("intermediate_size"),
-        heads=section.integer("num_attention_heads"),
-        kv_heads=section.integer("num_key_value_heads"),
-        head_dim=section.integer("head_dim"),
-        rope_theta=rope.take("rope_theta", float),
-        norm_eps=section.take("rms_norm_eps", float),
-    )
+    return section.fill(TransformerShape, rope_theta=rope.take("rope_theta", float))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Annotated
 
 from models.tts.checkpoint import Section, TransformerShape, read_section, read_shape
 from pipeline.errors import ModelError
@@ -33,28 +34,28 @@ class ModelConfig:
 
     transformer: TransformerShape
     text_vocabulary: int
-    codebooks: int
-    codes: int  # of a codebook, the mask included
-    mask: int  # the code of a place that is not yet decided
+    codebooks: Annotated[int, "num_audio_codebook"]
+    codes: Annotated[int, "audio_vocab_size"]  # of a codebook, the mask included
+    mask: Annotated[int, "audio_mask_id"]  # the code of a place that is not yet decided
 
 
 @dataclass(frozen=True, slots=True)
 class SemanticConfig:
     """Geometry of the HuBERT that hears what is said in a reference clip, and of the layers behind it."""
 
-    width: int
-    layers: int
-    heads: int
-    intermediate: int
-    norm_eps: float
-    channels: tuple[int, ...]
-    kernels: tuple[int, ...]
-    strides: tuple[int, ...]
+    width: Annotated[int, "hidden_size"]
+    layers: Annotated[int, "num_hidden_layers"]
+    heads: Annotated[int, "num_attention_heads"]
+    intermediate: Annotated[int, "intermediate_size"]
+    norm_eps: Annotated[float, "layer_norm_eps"]
+    channels: Annotated[tuple[int, ...], "conv_dim"]
+    kernels: Annotated[tuple[int, ...], "conv_kernel"]
+    strides: Annotated[tuple[int, ...], "conv_stride"]
     conv_bias: bool
     norm_each: bool  # a layer norm behind each convolution, else one group norm behind the first
     norm_features: bool
-    position_kernel: int
-    position_groups: int
+    position_kernel: Annotated[int, "num_conv_pos_embeddings"]
+    position_groups: Annotated[int, "num_conv_pos_embedding_groups"]
     sample_rate: int
     kernel: int  # of the layers behind it
     unit_kernel: int
@@ -68,10 +69,10 @@ class SemanticConfig:
 class TokenizerConfig:
     """Geometry of the audio tokenizer: RVQ between an encoder and a decoder of the DAC."""
 
-    sample_rate: int
+    sample_rate: Annotated[int, "sample_rate"]
     codebooks: int
-    codes: int
-    code_width: int
+    codes: Annotated[int, "codebook_size"]
+    code_width: Annotated[int, "codebook_dim"]
     acoustic_width: int
     encoder_width: int
     decoder_width: int
@@ -103,13 +104,7 @@ def read_model_config(folder: Path) -> ModelConfig:
             f"{root.where}: model_type is {root.values.get('model_type')!r}; this engine runs 'omnivoice'", hint=_RELEASE
         )
     model = root.section("llm_config")
-    config = ModelConfig(
-        transformer=read_shape(model),
-        text_vocabulary=model.integer("vocab_size"),
-        codebooks=root.integer("num_audio_codebook"),
-        codes=root.integer("audio_vocab_size"),
-        mask=root.integer("audio_mask_id"),
-    )
+    config = root.fill(ModelConfig, transformer=read_shape(model), text_vocabulary=model.integer("vocab_size"))
     if config.mask != config.codes - 1:
         raise ModelError(f"{root.where}: audio_mask_id is {config.mask}, the last of {config.codes} codes is expected")
     return config
@@ -124,14 +119,12 @@ def read_tokenizer_config(folder: Path, model: ModelConfig) -> TokenizerConfig:
             hint=_RELEASE,
         )
     acoustic = root.section("acoustic_model_config")
-    codes, down = root.integer("codebook_size"), _numbers(acoustic, "downsampling_ratios")
-    bits = (codes - 1).bit_length()
+    down = _numbers(acoustic, "downsampling_ratios")
+    bits = (root.integer("codebook_size") - 1).bit_length()
     frame_rate = -(-root.integer("sample_rate") // prod(down))
-    config = TokenizerConfig(
-        sample_rate=root.integer("sample_rate"),
+    config = root.fill(
+        TokenizerConfig,
         codebooks=int(1000 * root.take("target_bandwidths", list)[-1] // (frame_rate * bits)),
-        codes=codes,
-        code_width=root.integer("codebook_dim"),
         acoustic_width=acoustic.integer("hidden_size"),
         encoder_width=acoustic.integer("encoder_hidden_size"),
         decoder_width=acoustic.integer("decoder_hidden_size"),
@@ -155,20 +148,11 @@ def _semantic(root: Section, samples_per_frame: int) -> SemanticConfig:
     if hubert.values.get("do_stable_layer_norm") or hubert.values.get("conv_pos_batch_norm"):
         raise ModelError(f"{hubert.where}: do_stable_layer_norm and conv_pos_batch_norm are not supported")
     rate = root.integer("semantic_sample_rate")
-    return SemanticConfig(
-        width=hubert.integer("hidden_size"),
-        layers=hubert.integer("num_hidden_layers"),
-        heads=hubert.integer("num_attention_heads"),
-        intermediate=hubert.integer("intermediate_size"),
-        norm_eps=hubert.take("layer_norm_eps", float),
-        channels=_numbers(hubert, "conv_dim"),
-        kernels=_numbers(hubert, "conv_kernel"),
-        strides=_numbers(hubert, "conv_stride"),
+    return hubert.fill(
+        SemanticConfig,
         conv_bias=bool(hubert.values.get("conv_bias")),
         norm_each=hubert.take("feat_extract_norm", str) == "layer",
         norm_features=bool(hubert.values.get("feat_proj_layer_norm", True)),
-        position_kernel=hubert.integer("num_conv_pos_embeddings"),
-        position_groups=hubert.integer("num_conv_pos_embedding_groups"),
         sample_rate=rate,
         kernel=root.integer("kernel_size"),
         unit_kernel=root.integer("unit_kernel_size"),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Annotated
 
 from models.tts.checkpoint import Section, TransformerShape, read_section, read_shape
 from pipeline.errors import ModelError, Refused, nearest
@@ -47,6 +48,7 @@ CODEC_ENCODER = ("encoder.", "decoder.quantizer.rvq_first.input_proj.", "decoder
 _BASE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-Base (or 0.6B-Base)"
 _CUSTOM_VOICE = "synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice (or VoiceDesign)"
 _KINDS = {"base": "Base", "custom_voice": "CustomVoice", "voice_design": "VoiceDesign"}
+_TEXT_TOKENS = ("im_start", "im_end", "tts_pad", "tts_bos", "tts_eos")
 _SPEAKER_ENCODER = {  # ECAPA-TDNN as published with the checkpoints, whose JSON gives only what differs (enc_dim)
     "mel_dim": 128, "enc_channels": [512, 512, 512, 512, 1536], "enc_kernel_sizes": [5, 3, 3, 3, 1], "sample_rate": 24000,
     "enc_dilations": [1, 2, 3, 4, 1], "enc_attention_channels": 128, "enc_res2net_scale": 8, "enc_se_channels": 128,
@@ -62,28 +64,28 @@ class ControlTokens:
     tts_pad: int
     tts_bos: int
     tts_eos: int
-    pad: int
-    bos: int
-    eos: int
-    think: int
-    nothink: int
-    think_bos: int
-    think_eos: int
+    pad: Annotated[int, "codec_pad_id"]
+    bos: Annotated[int, "codec_bos_id"]
+    eos: Annotated[int, "codec_eos_token_id"]
+    think: Annotated[int, "codec_think_id"]
+    nothink: Annotated[int, "codec_nothink_id"]
+    think_bos: Annotated[int, "codec_think_bos_id"]
+    think_eos: Annotated[int, "codec_think_eos_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerEncoderConfig:
     """Geometry of the ECAPA-TDNN speaker encoder."""
 
-    mel_bins: int
-    width: int
-    channels: tuple[int, ...]
-    kernels: tuple[int, ...]
-    dilations: tuple[int, ...]
-    attention_channels: int
-    res2net_scale: int
-    squeeze_channels: int
-    sample_rate: int
+    mel_bins: Annotated[int, "mel_dim"]
+    width: Annotated[int, "enc_dim"]
+    channels: Annotated[tuple[int, ...], "enc_channels"]
+    kernels: Annotated[tuple[int, ...], "enc_kernel_sizes"]
+    dilations: Annotated[tuple[int, ...], "enc_dilations"]
+    attention_channels: Annotated[int, "enc_attention_channels"]
+    res2net_scale: Annotated[int, "enc_res2net_scale"]
+    squeeze_channels: Annotated[int, "enc_se_channels"]
+    sample_rate: Annotated[int, "sample_rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,13 @@ class CodecConfig:
     """Geometry of the 12.5 Hz codec's decoder."""
 
     transformer: TransformerShape
-    window: int
-    codebook_width: int
-    latent: int
-    decoder_width: int
-    upsampling: tuple[int, ...]
-    rates: tuple[int, ...]
-    max_positions: int
+    window: Annotated[int, "sliding_window"]
+    codebook_width: Annotated[int, "codebook_dim"]
+    latent: Annotated[int, "latent_dim"]
+    decoder_width: Annotated[int, "decoder_dim"]
+    upsampling: Annotated[tuple[int, ...], "upsampling_ratios"]
+    rates: Annotated[tuple[int, ...], "upsample_rates"]
+    max_positions: Annotated[int, "max_position_embeddings"]
     sample_rate: int
     samples_per_frame: int
 
@@ -141,6 +143,10 @@ def read_model_config(folder: Path) -> ModelConfig:
     predictor = talker.section("code_predictor_config")
     if talker.integer("num_code_groups") != CODE_GROUPS or predictor.integer("vocab_size") != CODES:
         raise ModelError(f"{talker.where}: only {CODE_GROUPS} code groups of {CODES} codes are supported")
+    encoder = None
+    if kind == "base":
+        section = root.section("speaker_encoder_config")
+        encoder = Section({**_SPEAKER_ENCODER, **section.values}, section.where)
     return ModelConfig(
         kind=kind,
         size=root.take("tts_model_size", str),
@@ -149,11 +155,11 @@ def read_model_config(folder: Path) -> ModelConfig:
         vocabulary=talker.integer("vocab_size"),
         text_vocabulary=talker.integer("text_vocab_size"),
         text_width=talker.integer("text_hidden_size"),
-        tokens=_control_tokens(root, talker),
+        tokens=talker.fill(ControlTokens, **{name: root.integer(f"{name}_token_id") for name in _TEXT_TOKENS}),
         languages={name: int(row) for name, row in talker.take("codec_language_id", dict).items()},
         speakers={name: int(row) for name, row in (talker.values.get("spk_id") or {}).items()},
         dialects={name: str(dialect) for name, dialect in (talker.values.get("spk_is_dialect") or {}).items() if dialect},
-        speaker_encoder=_speaker_encoder(root.section("speaker_encoder_config")) if kind == "base" else None,
+        speaker_encoder=encoder.fill(SpeakerEncoderConfig) if encoder else None,
     )
 
 
@@ -163,15 +169,9 @@ def read_codec_config(folder: Path) -> CodecConfig:
     decoder = root.section("decoder_config")
     if decoder.integer("num_quantizers") != CODE_GROUPS or decoder.integer("codebook_size") != CODES:
         raise ModelError(f"{decoder.where}: only {CODE_GROUPS} codebooks of {CODES} codes are supported")
-    config = CodecConfig(
+    config = decoder.fill(
+        CodecConfig,
         transformer=read_shape(decoder),
-        window=decoder.integer("sliding_window"),
-        codebook_width=decoder.integer("codebook_dim"),
-        latent=decoder.integer("latent_dim"),
-        decoder_width=decoder.integer("decoder_dim"),
-        upsampling=tuple(decoder.take("upsampling_ratios", list)),
-        rates=tuple(decoder.take("upsample_rates", list)),
-        max_positions=decoder.integer("max_position_embeddings"),
         sample_rate=root.integer("output_sample_rate"),
         samples_per_frame=root.integer("decode_upsample_rate"),
     )
@@ -179,38 +179,6 @@ def read_codec_config(folder: Path) -> CodecConfig:
     if product != config.samples_per_frame:
         raise ModelError(f"{root.where}: decode_upsample_rate is {config.samples_per_frame}, its layers give {product}")
     return config
-
-
-def _control_tokens(root: Section, talker: Section) -> ControlTokens:
-    return ControlTokens(
-        im_start=root.integer("im_start_token_id"),
-        im_end=root.integer("im_end_token_id"),
-        tts_pad=root.integer("tts_pad_token_id"),
-        tts_bos=root.integer("tts_bos_token_id"),
-        tts_eos=root.integer("tts_eos_token_id"),
-        pad=talker.integer("codec_pad_id"),
-        bos=talker.integer("codec_bos_id"),
-        eos=talker.integer("codec_eos_token_id"),
-        think=talker.integer("codec_think_id"),
-        nothink=talker.integer("codec_nothink_id"),
-        think_bos=talker.integer("codec_think_bos_id"),
-        think_eos=talker.integer("codec_think_eos_id"),
-    )
-
-
-def _speaker_encoder(section: Section) -> SpeakerEncoderConfig:
-    values = Section({**_SPEAKER_ENCODER, **section.values}, section.where)
-    return SpeakerEncoderConfig(
-        mel_bins=values.integer("mel_dim"),
-        width=values.integer("enc_dim"),
-        channels=tuple(values.take("enc_channels", list)),
-        kernels=tuple(values.take("enc_kernel_sizes", list)),
-        dilations=tuple(values.take("enc_dilations", list)),
-        attention_channels=values.integer("enc_attention_channels"),
-        res2net_scale=values.integer("enc_res2net_scale"),
-        squeeze_channels=values.integer("enc_se_channels"),
-        sample_rate=values.integer("sample_rate"),
-    )
 
 
 def refuse_language(language: str) -> Refused:
