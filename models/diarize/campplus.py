@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-from torch import Tensor
-from torch.nn import functional
 
 from models.torch_file import read_tensors
 from pipeline.errors import ModelError
 from pipeline.events import Samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Vector = NDArray[np.float32]
 
@@ -39,11 +39,15 @@ class CamPlus:
     """The encoder; satisfies `models.diarize.stream.Encoder`."""
 
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        import torch
+
         self._weights = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tensors.items()}
 
     @classmethod
     def load(cls, path: Path) -> CamPlus:
         """Read the weights, in the thread that will compute; raises `ModelError` for another file."""
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
         tensors = {name: value for name, value in read_tensors(path).items() if value.dtype == np.float32}
         missing = [name for name in needed() if name not in tensors]
         if missing:
@@ -55,6 +59,8 @@ class CamPlus:
 
     def __call__(self, samples: Samples) -> Vector:
         """Map 16 kHz speech [n], at least 0.1 s, to a unit vector [192]."""
+        import torch
+
         features = filterbank(samples)
         features -= features.mean(axis=0)
         with torch.inference_mode():
@@ -63,6 +69,9 @@ class CamPlus:
 
     def _forward(self, values: Tensor) -> Tensor:
         """Map [1, 1, bands, frames] to [1, 192]."""
+        import torch
+        from torch.nn import functional
+
         values = self._head(values)
         values = functional.conv1d(values, self._weights["xvector.tdnn.linear.weight"], stride=2, padding=2)
         values = self._normal("xvector.tdnn.nonlinear.batchnorm", values)
@@ -93,7 +102,9 @@ class CamPlus:
         return values.flatten(1, 2)
 
     def _dense(self, name: str, values: Tensor, dilation: int) -> Tensor:
-        """A layer whose output is masked by what it hears around: [1, inputs, frames] to [1, 32, frames]."""
+        """Mask a layer's output by what it hears around: [1, inputs, frames] to [1, 32, frames]."""
+        from torch.nn import functional
+
         weights = self._weights
         values = self._normal(f"{name}.nonlinear1.batchnorm", values)
         values = self._normal(f"{name}.nonlinear2.batchnorm", functional.conv1d(values, weights[f"{name}.linear1.weight"]))
@@ -109,10 +120,14 @@ class CamPlus:
         return local * context
 
     def _plane(self, name: str, values: Tensor, stride: int = 1) -> Tensor:
+        from torch.nn import functional
+
         weight = self._weights[f"{name}.weight"]
         return functional.conv2d(values, weight, stride=(stride, 1), padding=weight.shape[-1] // 2)
 
     def _normal(self, name: str, values: Tensor, rectify: bool = True) -> Tensor:
+        from torch.nn import functional
+
         weights = self._weights
         scale, shift = weights.get(f"{name}.weight"), weights.get(f"{name}.bias")
         values = functional.batch_norm(
@@ -122,7 +137,7 @@ class CamPlus:
 
 
 def needed() -> Iterator[str]:
-    """Names of tensors by which the network is known."""
+    """Give the names of tensors by which the network is known."""
     yield from ("head.conv1.weight", "xvector.tdnn.linear.weight", "xvector.dense.linear.weight")
     for number, (layers, _) in enumerate(BLOCKS, 1):
         yield from (f"xvector.block{number}.tdnnd{layers}.linear1.weight", f"xvector.transit{number}.linear.weight")
@@ -140,7 +155,7 @@ def filterbank(samples: Samples) -> Vector:
 
 @cache
 def _filters() -> NDArray[np.float64]:
-    """Triangles [bands, frequencies] on the mel scale 1127 ln(1 + f / 700)."""
+    """Make triangles [bands, frequencies] on the mel scale 1127 ln(1 + f / 700)."""
     edges = np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), BANDS + 2)[:, None]
     mels = _mel(np.arange(TRANSFORM // 2 + 1, dtype=np.float64) * (2 * HIGHEST_HZ / TRANSFORM))[None]
     rising, falling = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - mels) / (edges[2:] - edges[1:-1])

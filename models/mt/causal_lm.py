@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.mt.search.model_interface import StepModel
-    from models.mt.steps.key_values import Model
 
 
 _GROUPED = "sdpa_grouped"

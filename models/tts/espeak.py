@@ -46,16 +46,16 @@ class Espeak:
     pause_s: float = 0.08
 
     def missing(self) -> Sequence[Missing]:
-        """The program, if it is not there."""
+        """List the program, if it is not there."""
         found = self._path() is not None
         return [] if found else [Missing(f"the program {self.program}", INSTALL)]
 
     def languages(self) -> frozenset[str]:
-        """The languages of its voices that it can read, without their regions; none where the program is missing."""
+        """Return the languages of its voices that it can read, without their regions; none where the program is missing."""
         return frozenset(NAMES.get(base, base) for base in (code.partition("-")[0] for code in self._voices())) - UNREAD
 
     def presets(self) -> Collection[str]:
-        """The voices by their language codes; each can have a variant, as ``es+f3``."""
+        """Return the voices by their language codes; each can have a variant, as ``es+f3``."""
         return self._voices()
 
     def has_preset(self, name: str) -> bool:
@@ -77,7 +77,7 @@ class Espeak:
         return SpeechFacts("GPL-3.0-or-later")
 
     def pull(self, progress: Progress) -> None:
-        """Nothing to download."""
+        """Do nothing: there is nothing to download."""
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -89,7 +89,7 @@ class Espeak:
         yield _Synthesizer(self)
 
     def voice_of(self, voice: Voice | None, language: str) -> str:
-        """Name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that eSpeak does not have."""
+        """Return the name for ``-v``; raises `Refused` for an enrolled voice, `BadInput` for one that is not there."""
         if voice is not None and voice.arrays:
             raise cannot_clone("eSpeak")
         voices = self._voices()
@@ -103,7 +103,7 @@ class Espeak:
         return code
 
     def command(self, voice: str) -> list[str]:
-        """Command that speaks UTF-8 text from its input, without a pause at the end."""
+        """Return the command that speaks UTF-8 text from its input, without a pause at the end."""
         path = self._path()
         if path is None:
             raise ModelError(f"the program {self.program} not found", hint=INSTALL)
@@ -119,19 +119,19 @@ class Espeak:
 
 @cache
 def _voices_of(path: str) -> frozenset[str]:
-    """Language codes of the program's own voices (MBROLA voices need data that is not there)."""
+    """List the language codes of the program's own voices (MBROLA voices need data that is not there)."""
     lines = (line.split() for line in _listed(path, "--voices"))
     return frozenset(fields[1] for fields in lines if len(fields) >= 5 and not fields[4].startswith("mb/"))
 
 
 @cache
 def _variants_of(path: str) -> frozenset[str]:
-    """Variants that a voice's name can have after a plus sign."""
+    """List the variants that a voice's name can have after a plus sign."""
     return frozenset(variant for line in _listed(path, "--voices=variant") for variant in re.findall(r"!v/(\S+)", line))
 
 
 def _listed(path: str, option: str) -> list[str]:
-    """Lines of a table that the program prints, without its head."""
+    """List the lines of a table that the program prints, without its head."""
     try:
         said = subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
@@ -145,7 +145,7 @@ class _Synthesizer:
     backend: Espeak
 
     async def enrol(self, audio: AudioChunk) -> Voice:
-        """Refused: eSpeak has presets only."""
+        """Refuse: eSpeak has presets only."""
         raise cannot_clone("eSpeak")
 
     @asynccontextmanager
@@ -218,7 +218,7 @@ class _Speaking:
 
 
 async def _pcm(program: asyncio.subprocess.Process, count: int) -> AsyncIterator[Samples]:
-    """Samples of the program's output, ``count`` at a time, as they come."""
+    """Yield samples of the program's output, ``count`` at a time, as they come."""
     assert program.stdout is not None
     ended = False
     while not ended:

@@ -60,11 +60,11 @@ class OnnxFile:
         return self._producer.keys() >= set(tensors)
 
     def outputs_of(self, kind: str, inputs: Set[str], outputs: Set[str]) -> list[str]:
-        """First outputs of the nodes of a kind that lead from some tensors to others, in the file's order."""
+        """List the first outputs of the nodes of a kind that lead from some tensors to others, in the file's order."""
         return [node.outputs[0] for node in self._between(inputs, outputs) if node.kind == kind]
 
     def part(self, inputs: Sequence[str], outputs: Sequence[str], *, signed: bool = False) -> bytes:
-        """A model from ``inputs`` to ``outputs``; those that are no inputs of the file are float32 of any shape.
+        """Make a model from ``inputs`` to ``outputs``; those that are no inputs of the file are float32 of any shape.
 
         Its convolutions are ``signed`` or as they are in the file.
         """
@@ -148,7 +148,7 @@ def _text(message: memoryview, wanted: int) -> str:
 
 
 def _field(number: int, value: bytes) -> bytes:
-    """A field of bytes."""
+    """Encode a field of bytes."""
     return _varint(number << 3 | 2) + _varint(len(value)) + value
 
 

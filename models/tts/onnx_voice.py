@@ -32,11 +32,11 @@ class Graph(Protocol):
     """An onnxruntime.InferenceSession."""
 
     def run(self, outputs: Sequence[str] | None, inputs: Inputs, options: object = None) -> list[NDArray[Any]]:
-        """The named outputs, or all."""
+        """Return the named outputs, or all."""
         ...
 
     def get_inputs(self) -> Sequence[Any]:
-        """Name, type and shape of each input."""
+        """Return name, type and shape of each input."""
         ...
 
 
@@ -64,7 +64,7 @@ class Speaker(Protocol):
         ...
 
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
-        """Samples of one utterance as they are computed; none where it knows none of the phonemes."""
+        """Yield the samples of one utterance as they are computed; none where it knows none of the phonemes."""
         ...
 
 
@@ -82,7 +82,7 @@ class OnnxSynthesizer:
     lighter: Callable[[str], str] = lambda _: ""
 
     async def enrol(self, audio: AudioChunk) -> Voice:
-        """Refused: these graphs have presets only."""
+        """Refuse: these graphs have presets only."""
         raise cannot_clone(self.name)
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ class _Speaking:
         yield SpeechChunk(unit.number, pause[: int(self.model.pause_s * rate)], rate, last=True)
 
     async def _computed(self, phonemes: str) -> AsyncIterator[Samples]:
-        """Samples of one piece, each run of a graph when they are asked for; cancelling ends the run."""
+        """Yield the samples of one piece, each run of a graph when asked for; cancelling ends the run."""
         from onnxruntime import RunOptions
 
         options = RunOptions()
@@ -149,7 +149,7 @@ def _next(runs: Iterator[Samples]) -> Samples | None:
 
 
 def open_graph(file: Path, model: bytes, threads: int) -> Graph:
-    """A session of onnxruntime on the CPU for a model of a file, with at most as many threads as cores.
+    """Open a session of onnxruntime on the CPU for a model of a file, with at most as many threads as cores.
 
     Raises `ModelError` for a broken file.
     """
@@ -168,7 +168,7 @@ def open_graph(file: Path, model: bytes, threads: int) -> Graph:
 
 
 def outputs_of(graph: Graph, names: Sequence[str] | None, inputs: Inputs, options: object) -> list[NDArray[np.float32]]:
-    """A graph's outputs of these names, or all; raises `ModelError` where it fails."""
+    """Run a graph; gives its outputs of these names, or all. Raises `ModelError` where it fails."""
     try:
         return graph.run(names, inputs, options)
     except Exception as error:  # the border to onnxruntime, whose errors have no class in common
@@ -176,13 +176,13 @@ def outputs_of(graph: Graph, names: Sequence[str] | None, inputs: Inputs, option
 
 
 def threads_for(asked: int) -> int:
-    """As many threads as asked, up to the cores of this process; 0: half of the cores, for the other stages need some."""
+    """Return as many threads as asked, up to this process's cores; 0: half of the cores, for other stages need some."""
     cores = usable_cores()
     return min(asked, cores) if asked else max(1, min(4, cores // 2))
 
 
 def program() -> str:
-    """The path of eSpeak NG; raises `ModelError` where it is missing."""
+    """Return the path of eSpeak NG; raises `ModelError` where it is missing."""
     if (path := shutil.which(PROGRAM)) is None:
         raise ModelError(f"the program {PROGRAM} not found", hint=INSTALL)
     return path

@@ -54,7 +54,7 @@ class Phonemizer:
         self._one_at_a_time = asyncio.Lock()
 
     async def phonemes(self, text: str) -> str:
-        """Phonemes of text with its punctuation; raises `ModelError` where the program fails, and starts it anew then."""
+        """Return phonemes of text, with its punctuation; raises `ModelError` where the program fails, which ends it."""
         async with self._one_at_a_time:
             return await self._phonemes(text)
 
@@ -83,7 +83,7 @@ class Phonemizer:
             await end_program(process)
 
     async def _line(self, text: str) -> str:
-        """Phonemes of one line: all that the program says before it answers the mark that follows the text."""
+        """Return phonemes of one line: all that the program says before it answers the mark that follows the text."""
         if self._process is None:
             await self.start()
         process = self._process
@@ -103,7 +103,7 @@ class Phonemizer:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Text in lines that the program takes whole, cut at blanks, else anywhere."""
+    """Cut text into lines that the program takes whole, at blanks, else anywhere."""
     rest = " ".join(text.split())
     while len(rest) > MOST_CHARACTERS:
         at = rest.rfind(" ", 1, MOST_CHARACTERS)
@@ -115,7 +115,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def cut(phonemes: str, most: int) -> list[str]:
-    """Phonemes in pieces of about ``most`` symbols, cut after clauses; within one only above ``2 * most``, at a blank."""
+    """Cut phonemes into pieces of about ``most`` symbols, after clauses; within one only above ``2 * most``, at a blank."""
     pieces, rest = [], phonemes
     while len(rest) > most * 1.25:
         ends = [mark.end() for mark in re.finditer(r"[;:,.!?…—]+\s", rest[: 2 * most])]

@@ -50,22 +50,22 @@ class Piper:
     pause_s: float = 0.08
 
     def missing(self) -> Sequence[Missing]:
-        """The program eSpeak NG, and the files of the voice that is named, where they are not there."""
+        """List the program eSpeak NG, and the files of the voice that is named, where they are not there."""
         return [*lacking(), *(self._lacks(self.model) if self.model else ())]
 
     def missing_for(self, language: str) -> Sequence[Missing]:
-        """The files of a language's voice, unless another voice of it is there."""
+        """List the files of a language's voice, unless another voice of it is there."""
         names = self._names(language)
         return [] if not names or any(not self._lacks(name) for name in names) else self._lacks(names[0])
 
     def languages(self) -> frozenset[str]:
-        """The languages of its voices; of a file of one's own what stands beside it, so none where that is missing."""
+        """Return the languages of its voices; of a file of one's own what stands beside it, none where that is missing."""
         if not self._own:
             return frozenset(piper_voices()[name].language for name in self._offered() if name in piper_voices())
         return frozenset({_language(self.config_of(self.model))}) if self._files(self.model)[1].is_file() else frozenset()
 
     def presets(self) -> Sequence[str]:
-        """The voices whose files are there, or the one of its own file."""
+        """List the voices whose files are there, or the one of its own file."""
         return [Path(self.model).stem] if self._own else [name for name in self._offered() if not self._lacks(name)]
 
     def has_preset(self, name: str) -> bool:
@@ -263,7 +263,7 @@ class _Speaker:
         return "" if self.config.get("phoneme_type") == "text" else str(self.config["espeak"]["voice"])
 
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
-        """Samples of one utterance, at once; none where no symbol is known that makes a sound."""
+        """Yield the samples of one utterance, at once; none where no symbol is known that makes a sound."""
         table, scales = self.config["phoneme_id_map"], self.config["inference"]
         symbols = (symbol if symbol in table else symbol.lower() for symbol in normalize("NFD", phonemes))
         known = [symbol for symbol in symbols if symbol in table]

@@ -71,7 +71,7 @@ _HALVES = {"1/2": "½", "1/4": "¼", "3/4": "¾"}
 
 
 def spoken_text(text: str, language: str) -> str:
-    """Text to be read in ``language`` (a code such as pt or pt-BR); empty where nothing of it can be said.
+    """Write text as it is read in ``language`` (a code such as pt or pt-BR); empty where nothing of it can be said.
 
     Punctuation at the beginning that closed what was said before is dropped, and so are emoji and notes: nobody said them.
     """
@@ -87,7 +87,7 @@ def spoken_text(text: str, language: str) -> str:
 
 
 def own_script(text: str, language: str) -> str:
-    """Text without letters of other scripts than the language's, which eSpeak NG would name one by one."""
+    """Drop letters of other scripts than the language's, which eSpeak NG would name one by one."""
     script = _script(_base(language))
 
     def known(char: str) -> bool:
@@ -157,7 +157,7 @@ def _date(found: re.Match[str], locale: Locale) -> str:
 
 
 def _value(amount: str) -> float:
-    """Size of an amount, for its plural: the last mark is the decimal one unless three digits follow it."""
+    """Return the size of an amount, for its plural: the last mark is the decimal one unless three digits follow it."""
     whole, _, rest = re.sub(r"\s", "", amount).replace(",", ".").rpartition(".")
     digits = whole.replace(".", "")
     return float(digits + rest) if not digits or len(rest) == 3 else float(f"{digits}.{rest}")
@@ -165,7 +165,7 @@ def _value(amount: str) -> float:
 
 @cache
 def _locale(language: str) -> Locale | None:
-    """Words and forms of a language from CLDR; none where it does not know it."""
+    """Return words and forms of a language from CLDR; none where it does not know it."""
     from babel import Locale, UnknownLocaleError
 
     try:
@@ -176,7 +176,7 @@ def _locale(language: str) -> Locale | None:
 
 @cache
 def _script(language: str) -> str:
-    """The script that a language is written in most, by its ISO 15924 code; empty where CLDR does not know it."""
+    """Return the script that a language is written in most, by its ISO 15924 code; empty where CLDR does not know it."""
     from babel.core import get_global
 
     return str(get_global("likely_subtags").get(language, "__")).split("_")[1]

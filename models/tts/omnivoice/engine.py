@@ -195,21 +195,17 @@ class EngineLoop:
         """Call something of the model between two turns."""
         return await self._lane.run(method, *arguments)
 
-    async def free(self, method: Callable[..., None], *arguments: object) -> None:
-        """Release something between two turns, even if the caller is cancelled meanwhile."""
-        await self._lane.free(method, *arguments)
-
     async def speak(self, unit: Unit) -> Spoken:
         """Speak a unit; cancelled, it leaves the engine after the step under way. Raises what ended it."""
         end: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
         self._ends[id(unit)] = end
         try:
-            await self.call(self.engine.add, unit)
+            await self._lane.run(self.engine.add, unit)
             self._wanted.set()
             spoken = await end
         finally:
             del self._ends[id(unit)]
-            await self.free(self.engine.remove, unit)
+            await self._lane.free(self.engine.remove, unit)
         if spoken.error is not None:
             raise ModelError(f"speech synthesis failed: {spoken.error or type(spoken.error).__name__}") from spoken.error
         return spoken
