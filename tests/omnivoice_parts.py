@@ -9,7 +9,7 @@ import torch
 from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.audio_tokenizer import load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, read_model_config, read_tokenizer_config
-from models.tts.omnivoice.decoding import Generation, load_masked_model
+from models.tts.omnivoice.decoding import load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.speaking import estimated_frames
@@ -31,7 +31,7 @@ class Parts:
         config = read_model_config(folder)
         audio = read_tokenizer_config(folder, config)
         with torch.inference_mode():
-            self.model = load_masked_model(Tensors(folder, CPU, torch.float32), config, Generation(steps), CPU)
+            self.model = load_masked_model(Tensors(folder, CPU, torch.float32), config, steps, CPU)
             inner = Tensors(folder / AUDIO_TOKENIZER, CPU, torch.float32)
             books = load_codebooks(inner, audio)
             self.encoder, self.decoder = load_voice_encoder(inner, audio, books), load_audio_decoder(inner, audio, books)

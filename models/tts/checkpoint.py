@@ -78,7 +78,7 @@ class Tensors:
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from safetensors import SafetensorError, safe_open
 
-        self._folder, self._device, self._dtype = folder, device, dtype
+        self._folder, self._dtype = folder, dtype
         self._files: dict[str, Any] = {}
         self._left: dict[str, str] = {}
         for name in _files(folder):

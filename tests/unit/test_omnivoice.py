@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
 from models.tts.omnivoice import loading
-from models.tts.omnivoice.decoding import Generation, draw_noise, schedule
+from models.tts.omnivoice.decoding import draw_noise, schedule
 from models.tts.omnivoice.loading import GraphSteps
 from models.tts.omnivoice.prompt import closed, joined
 from models.tts.omnivoice.speaking import estimated_frames
@@ -123,7 +123,7 @@ def test_recorded_steps_are_the_steps(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("places", "steps"), [(1, 16), (8, 16), (400, 16), (3200, 32)])
 def test_all_places_are_decided_and_none_after_an_idle_step(places, steps):
-    counts = schedule(places, Generation(steps))
+    counts = schedule(places, steps)
     assert (sum(counts), len(counts)) == (places, steps)
     assert counts == [count for count in counts if count] + [0] * counts.count(0)
 

@@ -15,7 +15,6 @@ from models.tts.qwen3.config import CODEC_ENCODER, read_codec_config, read_model
 from models.tts.qwen3.prompt import (
     Reference,
     Speaker,
-    continued,
     streaming,
     whole,
 )
@@ -117,7 +116,7 @@ def test_voice_prompts_are_the_official_ones(pair, language, whole_text, monkeyp
 def test_continued_prompts_are_the_official_ones(pair, reference, text, monkeypatch):
     official, model = pair
     speaker = speaker_for(model)
-    prompt = continued(model.config.tokens, opening(model), text, reference)
+    prompt = whole(model.config.tokens, opening(model), text, reference)
     theirs = official_prompt(official, model, text, monkeypatch, speaker=speaker, reference=reference, whole_text=True)
     assert_same_prompt(official, model, prompt, speaker, theirs)
 
@@ -158,7 +157,7 @@ def test_greedy_codes_after_a_reference_are_the_official_ones(pair, reference, m
     official, model = pair
     never_ending(official, monkeypatch)
     speaker = speaker_for(model)
-    prompt = continued(model.config.tokens, opening(model), LONG_TEXT, reference)
+    prompt = whole(model.config.tokens, opening(model), LONG_TEXT, reference)
     theirs = generate(official, model, LONG_TEXT, speaker=speaker, reference=reference, whole_text=True)
     assert theirs.tolist() == draw_frames(model, prompt, speaker, FRAMES).tolist()
 

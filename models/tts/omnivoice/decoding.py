@@ -21,25 +21,20 @@ from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS, ModelConfig
 from models.tts.omnivoice.prompt import Prompt
 
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """Settings of the decoding; all but ``steps`` as upstream."""
-
-    steps: int
-    guidance: float = 2.0
-    time_shift: float = 0.1
-    layer_penalty: float = 5.0
-    temperature: float = 5.0  # of the order in which places are decided; codes themselves are the likeliest
+# As upstream:
+GUIDANCE = 2.0
+TIME_SHIFT = 0.1
+LAYER_PENALTY = 5.0
+TEMPERATURE = 5.0  # of the order in which places are decided; codes themselves are the likeliest
 
 
-def schedule(places: int, generation: Generation) -> list[int]:
-    """Plan how many of the ``places`` each step decides: few at first, while little is known."""
-    times = torch.linspace(0.0, 1.0, generation.steps + 1)
-    times = (generation.time_shift * times / (1 + (generation.time_shift - 1) * times)).tolist()
+def schedule(places: int, steps: int) -> list[int]:
+    """Plan how many of the ``places`` each of the ``steps`` decides: few at first, while little is known."""
+    times = torch.linspace(0.0, 1.0, steps + 1)
+    times = (TIME_SHIFT * times / (1 + (TIME_SHIFT - 1) * times)).tolist()
     counts, left = [], places
-    for step in range(generation.steps):
-        wanted = left if step == generation.steps - 1 else math.ceil(places * (times[step + 1] - times[step]))
+    for step in range(steps):
+        wanted = left if step == steps - 1 else math.ceil(places * (times[step + 1] - times[step]))
         counts.append(min(wanted, left))
         left -= counts[-1]
     return counts
@@ -88,7 +83,7 @@ class MaskedModel:
     """Loaded speech model."""
 
     config: ModelConfig
-    generation: Generation
+    steps: int  # of a unit
     stack: Stack
     text_table: Tensor  # [vocabulary, hidden]
     code_table: Tensor  # [codebooks * codes, hidden]
@@ -102,15 +97,15 @@ class MaskedModel:
 
     def begin(self, rows: Rows, row: int, prompt: Prompt, frames: int, seed: int) -> int:
         """Write a unit's prompt and its masked ``frames`` into ``row``; gives the steps that decide them."""
-        device, generation = rows.codes.device, self.generation
+        device = rows.codes.device
         rows.prefix[row, : len(prompt.text)] = self.text_table[torch.tensor(prompt.text, device=device)]
         if prompt.codes.shape[1]:
             rows.prefix[row, len(prompt.text) : len(prompt)] = self.embed_codes(torch.from_numpy(prompt.codes).to(device))
         rows.prefix_length[row].fill_(len(prompt))
         rows.codes[row].fill_(self.config.mask)
         rows.length[row].fill_(frames)
-        rows.noise[row, :, :, :frames] = draw_noise(generation.steps, self.config.codebooks, frames, seed).to(device)
-        counts = schedule(frames * self.config.codebooks, generation)
+        rows.noise[row, :, :, :frames] = draw_noise(self.steps, self.config.codebooks, frames, seed).to(device)
+        counts = schedule(frames * self.config.codebooks, self.steps)
         rows.counts[row] = torch.tensor(counts, device=device)
         rows.step[row].zero_()
         return sum(count > 0 for count in counts)
@@ -131,11 +126,12 @@ class MaskedModel:
         guided[..., self.config.mask].fill_(-torch.inf)  # an assigned number would be copied from the host
         sureness, likeliest = guided.max(-1)
         step = rows.step[chosen]
-        order = self._order(sureness, rows.noise[chosen, step, :, :frames])
+        # Sure places and lower codebooks come first.
+        order = (sureness - self.penalties) / TEMPERATURE + rows.noise[chosen, step, :, :frames]
         order = order.masked_fill(~(within.unsqueeze(1) & (codes == self.config.mask)), -torch.inf).flatten(1)
         decided = _best(order, rows.counts[chosen, step]).view_as(codes)
         rows.codes[:, :, :frames].index_copy_(0, chosen, torch.where(decided, likeliest, codes))
-        rows.step.index_copy_(0, chosen, (step + 1).clamp(max=self.generation.steps - 1))
+        rows.step.index_copy_(0, chosen, (step + 1).clamp(max=self.steps - 1))
 
     def _attention(self, seen: list[Tensor], dtype: torch.dtype | None) -> Attend:
         """Make the attention of a step: frames and prompt see each other, the frames alone only themselves.
@@ -162,30 +158,23 @@ class MaskedModel:
         rows, frames, _ = with_prompt.shape
         shape = (rows, frames, self.config.codebooks, self.config.codes)
         scores = functional.log_softmax(self.heads(with_prompt).view(shape).float(), -1)
-        if guidance := self.generation.guidance:
-            unguided = functional.log_softmax(self.heads(alone).view(shape).float(), -1)
-            scores = functional.log_softmax(torch.lerp(unguided, scores, 1 + guidance), -1)
-        return scores.transpose(1, 2)
-
-    def _order(self, sureness: Tensor, noise: Tensor) -> Tensor:
-        """Score the places [rows, codebooks, frames]: sure ones and lower codebooks first, with noise."""
-        scores = sureness - self.penalties
-        return scores / self.generation.temperature + noise if self.generation.temperature else scores
+        unguided = functional.log_softmax(self.heads(alone).view(shape).float(), -1)
+        return functional.log_softmax(torch.lerp(unguided, scores, 1 + GUIDANCE), -1).transpose(1, 2)
 
 
-def load_masked_model(tensors: Tensors, config: ModelConfig, generation: Generation, device: torch.device) -> MaskedModel:
+def load_masked_model(tensors: Tensors, config: ModelConfig, steps: int, device: torch.device) -> MaskedModel:
     """Take the speech model's tensors from a checkpoint."""
     hidden, codes = config.transformer.hidden, config.codebooks * config.codes
     codebooks = torch.arange(config.codebooks, device=device).unsqueeze(1)
     return MaskedModel(
         config=config,
-        generation=generation,
+        steps=steps,
         stack=load_stack(tensors, "llm", config.transformer, POSITIONS + MOST_FRAMES),
         text_table=tensors.take("llm.embed_tokens.weight", config.text_vocabulary, hidden),
         code_table=tensors.take("audio_embeddings.weight", codes, hidden),
         heads=pack_linear(tensors.take("audio_heads.weight", codes, hidden)),
         offsets=codebooks * config.codes,
-        penalties=codebooks * generation.layer_penalty,
+        penalties=codebooks * LAYER_PENALTY,
     )
 
 

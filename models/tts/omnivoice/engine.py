@@ -59,7 +59,7 @@ class Engine:
     def __init__(self, model: MaskedModel, decoder: AudioDecoder, sessions: int, *, spare: int = 0) -> None:
         """Allocate memory for a unit of each of ``sessions``, and ``spare`` rows that no unit gets."""
         self.model, self.decoder = model, decoder
-        self.rows: Rows = allocate_rows(model.config, sessions + spare, model.generation.steps, model.code_table)
+        self.rows: Rows = allocate_rows(model.config, sessions + spare, model.steps, model.code_table)
         self.step: Step = self._step_exactly
         self._seats = sessions
         self._free_rows = list(range(sessions))

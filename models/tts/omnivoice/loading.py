@@ -29,7 +29,7 @@ from models.tts.omnivoice.config import (
     read_model_config,
     read_tokenizer_config,
 )
-from models.tts.omnivoice.decoding import Generation, MaskedModel, Rows, load_masked_model
+from models.tts.omnivoice.decoding import MaskedModel, Rows, load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer
 from models.tts.omnivoice.voice_encoder import VoiceEncoder, load_voice_encoder
@@ -55,7 +55,7 @@ def load_engine(
     recorded = graphs and device.type == "cuda"
     try:
         with torch.inference_mode():
-            model, decoder, text, encoder = _load(folder, device, choose_dtype(dtype_name, device), Generation(steps))
+            model, decoder, text, encoder = _load(folder, device, choose_dtype(dtype_name, device), steps)
             engine = Engine(model, decoder, sessions, spare=int(recorded))
             take_stream(device)
             if recorded:
@@ -70,13 +70,13 @@ def load_engine(
 
 
 def _load(
-    folder: Path, device: torch.device, dtype: torch.dtype, generation: Generation
+    folder: Path, device: torch.device, dtype: torch.dtype, steps: int
 ) -> tuple[MaskedModel, AudioDecoder, PromptTokenizer, VoiceEncoder]:
     config = read_model_config(folder)
     audio = read_tokenizer_config(folder, config)
     text = PromptTokenizer(folder, config.codebooks)
     tensors = Tensors(folder, device, dtype)
-    model = load_masked_model(tensors, config, generation, device)
+    model = load_masked_model(tensors, config, steps, device)
     tensors.finish(UNUSED)
     inner = Tensors(folder / AUDIO_TOKENIZER, device, torch.float32)  # as upstream: it is small, and half would be heard
     books = load_codebooks(inner, audio)

@@ -73,22 +73,13 @@ def streaming(tokens: ControlTokens, opening: Opening, text: Sequence[int], ende
     return lanes.prompt(trailing)
 
 
-def whole(tokens: ControlTokens, opening: Opening, text: Sequence[int]) -> Prompt:
-    """Lay out a prompt that holds all of the text."""
+def whole(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference | None = None) -> Prompt:
+    """Lay out a prompt that holds all of the text: behind a reference's, before its speech, which the model continues."""
     lanes = _open(tokens, opening)
-    for token in (*text, tokens.tts_eos):
+    for token in (*(reference.text if reference else ()), *text, tokens.tts_eos):
         lanes.add(token, tokens.pad)
     lanes.add(tokens.tts_pad, tokens.bos)
-    return lanes.prompt()
-
-
-def continued(tokens: ControlTokens, opening: Opening, text: Sequence[int], reference: Reference) -> Prompt:
-    """Lay out a prompt with a reference's text, all of the text, then the reference's speech, which the model continues."""
-    lanes = _open(tokens, opening)
-    for token in (*reference.text, *text, tokens.tts_eos):
-        lanes.add(token, tokens.pad)
-    lanes.add(tokens.tts_pad, tokens.bos)
-    for frame in reference.codes:
+    for frame in reference.codes if reference else ():
         lanes.add(tokens.tts_pad, frame)
     return lanes.prompt()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.tts.engines import refusing_when_full
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.prompt import Opening, Prompt, ReferenceHistory, SpokenUnit, continued, streaming, whole
+from models.tts.qwen3.prompt import Opening, Prompt, ReferenceHistory, SpokenUnit, streaming, whole
 from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
 from models.tts.qwen3.utterance import Utterance
@@ -119,7 +119,8 @@ class StreamedSpeech:
         ids = self._text.encode(text)
         for attempt in range(_ATTEMPTS):
             edges = EdgeTrim(self._rate)
-            utterance = self._utterance(self._whole_prompt(ids), ids, attempt)
+            prompt = whole(self._tokens, self._voice.opening, ids, self._history.reference(self._text.encode))
+            utterance = self._utterance(prompt, ids, attempt)
             async with aclosing(self._listen(utterance, [text], edges)) as speech:
                 async for samples in speech:
                     yield samples
@@ -129,12 +130,6 @@ class StreamedSpeech:
         raise ModelError(
             f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
         )
-
-    def _whole_prompt(self, ids: list[int]) -> Prompt:
-        reference = self._history.reference(self._text.encode)
-        if reference is None:
-            return whole(self._tokens, self._voice.opening, ids)
-        return continued(self._tokens, self._voice.opening, ids, reference)
 
     async def _speak_growing(self, text: str, pieces: TextPieces) -> AsyncGenerator[Samples]:
         """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""

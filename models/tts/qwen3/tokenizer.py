@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +92,8 @@ def _load(folder: Path) -> tuple[Tokenizer, PreTokenizer]:
         raise ModelError(f"{error.filename} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: the tokenizer's files cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
-    merges = [(left, right) for left, _, right in (line.partition(" ") for line in _merge_lines(lines))]
+    pairs = (line.partition(" ") for line in lines if line and not line.startswith("#version"))
+    merges = [(left, right) for left, _, right in pairs]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     split = pre_tokenizers.Split(Regex(_PATTERN), "isolated")
     tokenizer.normalizer = normalizers.NFC()
@@ -101,7 +101,3 @@ def _load(folder: Path) -> tuple[Tokenizer, PreTokenizer]:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer, split
-
-
-def _merge_lines(lines: Sequence[str]) -> list[str]:
-    return [line for line in lines if line and not line.startswith("#version")]

@@ -129,18 +129,20 @@ async def test_a_slow_listener_holds_the_speech_back(backend, monkeypatch):
 
 async def test_later_units_continue_the_sessions_own_speech(backend, monkeypatch):
     references = []
-    inner = speaking.continued
+    inner = speaking.whole
 
     def kept(tokens, opening, ids, reference):
         references.append(reference)
         return inner(tokens, opening, ids, reference)
 
-    monkeypatch.setattr(speaking, "continued", kept)
+    monkeypatch.setattr(speaking, "whole", kept)
     monkeypatch.setattr("models.tts.qwen3.stop_criteria.Ending.clean", property(lambda _self: True))
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for number, text in enumerate(("hello", "world.", "hello world")):
             await heard(session, number, text)
         encode = session._text.encode
+    first, *references = references
+    assert first is None
     assert [reference.text for reference in references] == [tuple(encode("hello")), tuple(encode("hello world."))]
     assert references[1].codes.shape[0] > references[0].codes.shape[0] > 0
 
