@@ -91,7 +91,7 @@ async def finished(page) -> dict[str, str]:
     await expect(page.locator("#state")).to_have_text("Done", timeout=30_000)
     await page.click("#open-save")
     files = {}
-    for kind in ("text.vtt", "source.srt", "both.txt"):
+    for kind in ("es.vtt", "source.srt", "both.txt"):
         async with page.expect_download() as saved:
             await page.click(f"[data-file='{kind}']")
         files[kind] = read(await (await saved.value).path())
@@ -126,7 +126,7 @@ async def test_a_microphone_is_shown_and_heard_and_an_overlay_shows_the_same(tmp
         await until(page, "stats().playedS > 1 && stats().peak > 0")
         await page.click("#start")
         files = await finished(page)
-        assert files["text.vtt"].startswith("WEBVTT\n\n00:00:0")
+        assert files["es.vtt"].startswith("WEBVTT\n\n00:00:0")
         assert "00:00:0" in files["source.srt"].splitlines()[1]
         heard = numbers(files["source.srt"])
         assert len(heard) > 5

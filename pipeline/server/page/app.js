@@ -1,12 +1,14 @@
 // The page: its controls, and what the session says.
-import { detected, devices, input, languages, overlay, remember, restore, session, showChoices } from './choices.js';
+import { detected, devices, input, languages, nameOf, overlay, remember, restore, session, showChoices } from './choices.js';
 import { Connection } from './connection.js';
+import { offerFiles, save } from './files.js';
 import { Watching } from './screen.js';
 import { Sound } from './sound.js';
+import { addTarget, hear, heardTarget, targets } from './targets.js';
 import { Transcript } from './transcript.js';
 
 const $ = id => document.getElementById(id);
-const transcript = new Transcript($('transcript')), watching = new Watching($('watch'), $('seen'));
+const transcript = new Transcript($('transcript'), nameOf), watching = new Watching($('watch'), $('seen'));
 const STATES = {
   ready: 'Ready', connecting: 'Connecting', listening: 'Listening', paused: 'Paused', waiting: 'Reconnecting', finishing: 'Finishing', done: 'Done', refused: 'Stopped',
 };
@@ -31,7 +33,7 @@ function notice(text) {
 // --- the choices ---
 
 function chosen() {
-  transcript.languages($('from').value, $('to').value);
+  transcript.languages($('from').value, targets());
   showChoices();
 }
 
@@ -145,24 +147,25 @@ function state(name, detail = '') {
 function heard(event) {
   switch (event.type) {
     case 'session.output_audio.delta':
-      return sound.play(event.delta);
+    case 'translate_live.speech':
+      return event.target === heardTarget() && sound.play(event.delta);
     case 'translate_live.source':
       detected(event.language);
       return transcript.heard(event);
     case 'translate_live.unit':
       return unit(event);
     case 'translate_live.tail':
-      return transcript.draft(event.text);
+      return transcript.draft(event.text, event.language);
     case 'translate_live.seen':
       return watching.seen(event.names);
     case 'translate_live.note':
       return event.param === 'image' && watching.gone(event.message);
     case 'translate_live.lag':
-      return lag('voice', event.ear_voice_ms);
+      return event.target === heardTarget() && lag('voice', event.ear_voice_ms);
     case 'translate_live.flush':
       return sound.flush();
     case 'translate_live.skipped':
-      return notice(`shown, not spoken: ${event.reason}`);
+      return event.target === heardTarget() && notice(`shown, not spoken: ${event.reason}`);
     case 'translate_live.gap':
       return event.end_ms - event.start_ms >= NOTED_MS && transcript.note(`${((event.end_ms - event.start_ms) / 1000).toFixed(0)} s not heard: ${event.reason}`);
     case 'translate_live.fault':
@@ -176,8 +179,9 @@ function heard(event) {
 
 function unit(event) {
   transcript.unit(event);
-  lag('text', connection.sentMs - event.end_ms);
   $('open-save').disabled = false;
+  if (event.target !== heardTarget()) return;
+  lag('text', connection.sentMs - event.end_ms);
   if ($('aloud').checked && event.text) {
     $('announce').append(Object.assign(document.createElement('p'), { textContent: event.text }));
     while ($('announce').childElementCount > 5) $('announce').firstElementChild.remove();
@@ -209,16 +213,7 @@ function mute(muted) {
   sound?.setLevel('translation', muted ? 0 : Number($('translation').value));
 }
 
-// --- files and keys ---
-
-function save(name) {
-  const [side, kind] = name.split('.');
-  const content = kind === 'txt' ? transcript.txt() : transcript[kind](side);
-  const language = side === 'text' ? $('to').value : side === 'source' ? $('from').value || 'original' : 'both';
-  const address = URL.createObjectURL(new Blob([content], { type: kind === 'vtt' ? 'text/vtt' : 'text/plain' }));
-  Object.assign(document.createElement('a'), { href: address, download: `translate-live-${new Date().toISOString().slice(0, 16).replace(/[T:]/g, '-')}.${language}.${kind}` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
-}
+// --- keys ---
 
 async function login(event) {
   event.preventDefault();
@@ -244,8 +239,8 @@ $('microphone').onchange = $('echo').onchange = switched;
 $('watch').onchange = watch;
 $('speaker').onchange = () => sound?.setSpeaker($('speaker').value).catch(error => alertOf(error.message));
 $('open-settings').onclick = () => { overlay(); devices(); $('settings').showModal(); };
-$('open-save').onclick = () => $('save').showModal();
-$('save').onclick = ({ target }) => { const button = target.closest('[data-file]'); if (button) save(button.dataset.file); };
+$('open-save').onclick = () => { offerFiles(transcript, nameOf); $('save').showModal(); };
+$('save').onclick = ({ target }) => { const button = target.closest('[data-file]'); if (button) save(transcript, button.dataset.file); };
 $('copy').onclick = async () => { await navigator.clipboard.writeText($('overlay').value); $('copy').textContent = 'Copied'; };
 $('login-form').onsubmit = login;
 $('transcript').onscroll = () => {
@@ -262,8 +257,13 @@ document.querySelectorAll('[name=input]').forEach(control => {
 for (const dialog of document.querySelectorAll('dialog')) dialog.addEventListener('click', event => { if (event.target === dialog && dialog.id !== 'login') dialog.close(); });
 document.addEventListener('change', event => {
   remember(event);
+  if (event.target.id === 'further' && event.target.value) notice(`${addTarget()} is shown, too.`);
+  if (event.target.name === 'heard') {
+    hear(event.target.value);
+    sound?.flush();
+  }
   chosen();
-  if (['from', 'to', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) connection?.configure(session());
+  if (event.target.name === 'heard' || ['from', 'to', 'further', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) connection?.configure(session());
 });
 for (const kind of ['dragover', 'dragleave', 'drop']) {
   document.addEventListener(kind, event => {

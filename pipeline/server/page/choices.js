@@ -1,5 +1,6 @@
 // What the user chose: offered by the server and the browser, remembered here, and as the session that it asks for.
 import { glossaryRows } from './glossary.js';
+import { drawTargets, heardTarget, offerTargets, spokenTargets, targets } from './targets.js';
 import { direction } from './transcript.js';
 
 const $ = id => document.getElementById(id);
@@ -13,7 +14,7 @@ let offered = { from: [], to: [], spoken: [], names: {}, default: '' };
 let spoken = '', link = '/captions.html';
 
 export const input = () => document.querySelector('[name=input]:checked').value;
-const nameOf = code => offered.names[code] || code;
+export const nameOf = code => offered.names[code] || code;
 
 export function restore() {
   for (const id of REMEMBERED) {
@@ -39,8 +40,8 @@ export async function languages() {
   $('to').value = offered.default;
   $('voices').replaceChildren(...[...await enrolled(), ...offered.presets ?? []].map(name => new Option(name)));
   restore();
-  const wanted = new URLSearchParams(location.search);
-  for (const id of ['from', 'to']) if ([...$(id).options].some(option => option.value === wanted.get(id))) $(id).value = wanted.get(id);
+  const wanted = { from: new URLSearchParams(location.search).get('from'), to: offerTargets(offered) };
+  for (const id of ['from', 'to']) if ([...$(id).options].some(option => option.value === wanted[id])) $(id).value = wanted[id];
 }
 
 // Voices that were enrolled with this key.
@@ -61,9 +62,11 @@ export async function devices() {
 
 export function session() {
   const voice = $('voice').value === 'named' ? $('voice-name').value.trim() : $('voice').value;
+  const spoken = spokenTargets();
   return {
-    audio: { output: { language: $('to').value }, input: { transcription: { model: 'local' } } },
+    audio: { output: { language: spoken[0] ?? $('to').value }, input: { transcription: { model: 'local' } } },
     translate_live: {
+      targets: targets(), spoken, silent: spoken.filter(code => code !== heardTarget()),
       source: $('from').value, voice, consent: $('consent').checked, glossary: glossaryRows($('glossary').value), same_language: $('same-language').value,
       speakers: $('speakers').checked ? 'auto' : 'off',
     },
@@ -79,9 +82,9 @@ export function detected(code) {
 
 // Show what the choices mean.
 export function showChoices() {
-  const target = $('to').value, kind = input();
+  const target = heardTarget(), kind = input();
   $('source-name').textContent = nameOf($('from').value || spoken) || 'Original';
-  $('target-name').textContent = nameOf(target) || 'Translation';
+  drawTargets();
   $('announce').lang = target;
   $('announce').dir = direction(target);
   $('file').hidden = kind !== 'file';
@@ -95,7 +98,7 @@ export function showChoices() {
 
 function showLink() {
   const address = new URL(link, location.href);
-  address.searchParams.set('languages', $('to').value);
+  address.searchParams.set('languages', targets().join(','));
   address.searchParams.set('lines', 2);
   address.searchParams.set('size', 48);
   $('overlay').value = address.href;

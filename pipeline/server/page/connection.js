@@ -2,6 +2,7 @@
 export const HZ = 24000;
 const KEPT_MS = 15000; // what the server takes in at once after a resume
 const PICTURE_BACKLOG = 65536; // bytes that may wait to be sent when a picture is added to them
+const SHORTEST_MS = 100; // of a word: a unit that ends so little later than what was given has none that is new
 const LONGEST_WAIT_S = 8, PING_MS = 5000, DEAD_MS = 20000;
 const FINAL = new Set([1008, 1009, 4029]); // trying again would end the same way
 
@@ -18,7 +19,10 @@ export class Connection {
   constructor(session, heard, became, place = {}) {
     Object.assign(this, { session, heard, became, place });
     this.kept = []; // blocks {at, pcm}, times in ms of the stream
-    this.sentMs = this.endMs = 0;
+    this.sentMs = 0;
+    this.ends = new Map(); // in ms, of the last unit of each target
+    this.said = new Set(); // units that come again after a loss, since another language had still to be given their words
+    this.follow(session);
     this.lastUnit = -1;
     this.token = this.picture = ''; // the picture that was shown last, in base64
     this.waitS = 0.25;
@@ -57,9 +61,35 @@ export class Connection {
     this.send({ type: 'session.update', session: { ...session, translate_live: { ...translate_live, extensions: true, ...more } } });
   }
 
+  // How far every language has come; one that is far behind holds nothing up.
+  get endMs() {
+    const ends = [...this.ends.values()], newest = Math.max(0, ...ends);
+    return Math.min(newest, ...ends.filter(ms => ms > newest - KEPT_MS));
+  }
+
+  get main() { return this.session.audio.output.language; }
+
+  follow(session) {
+    this.session = session;
+    const from = this.endMs, { audio, translate_live } = session;
+    if (!this.place.room) this.ends = new Map((translate_live.targets ?? [audio.output.language]).map(target => [target, this.ends.get(target) ?? from]));
+  }
+
+  // Take in how far a unit has come; false if it was given before.
+  came({ target, unit, source, end_ms }) {
+    this.lastUnit = Math.max(this.lastUnit, unit);
+    if (!this.place.room && source && this.reconnects && end_ms <= (this.ends.get(target) ?? 0) + SHORTEST_MS) {
+      this.said.add(`${unit} ${target}`);
+      return false;
+    }
+    if (this.place.room || this.ends.has(target)) this.ends.set(target, Math.max(this.ends.get(target) ?? 0, end_ms));
+    else for (const [one, ms] of this.ends) this.ends.set(one, Math.max(ms, end_ms)); // of a session that the next one follows
+    return true;
+  }
+
   // Take new wishes; they hold at once where the session runs.
   configure(session) {
-    this.session = session;
+    this.follow(session);
     if (this.ready) this.update();
   }
 
@@ -115,8 +145,16 @@ export class Connection {
         this.token = event.token;
         break;
       case 'translate_live.unit':
-        if (own) this.lastUnit = Math.max(this.lastUnit, event.unit);
-        if (own) this.endMs = Math.max(this.endMs, event.end_ms);
+        if (own && !this.came(event)) return;
+        break;
+      case 'translate_live.lag':
+        if (event.target === this.main) this.saying = event.unit;
+        break;
+      case 'session.output_audio.delta':
+        event = { target: this.main, unit: this.saying, ...event };
+        // falls through
+      case 'translate_live.speech':
+        if (this.said.has(`${event.unit} ${event.target}`)) return;
         break;
       case 'translate_live.source': // ahead of what was sent: the server saw a pause, which our count lacks
         if (own) this.sentMs = Math.max(this.sentMs, event.heard_ms);
@@ -125,7 +163,7 @@ export class Connection {
         return this.end('done');
       case 'error':
         if (!this.ready && event.error.type === 'invalid_request_error') return this.end('refused', event.error.message);
-        this.session = this.accepted ?? this.session; // or a connection anew would be refused
+        this.follow(this.accepted ?? this.session); // or a connection anew would be refused
     }
     this.heard(event);
   }

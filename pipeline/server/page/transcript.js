@@ -1,4 +1,4 @@
-// Source and translation as paragraphs side by side, each with its tentative tail, and as files.
+// Source and translations as paragraphs side by side, each with its tentative tail, and as files.
 const UNSPACED = new Set(['zh', 'ja', 'yue', 'th', 'lo', 'km', 'my']);
 const RIGHT_TO_LEFT = new Set(['ar', 'fa', 'he', 'ur', 'ps', 'sd', 'ug', 'yi', 'dv', 'ckb']);
 const LONG = 240, ENOUGH = 110; // characters after which the end of an utterance, or of a sentence, ends the paragraph
@@ -16,8 +16,10 @@ const joined = (before, text, language) => {
 const element = (name, className, text = '') => Object.assign(document.createElement(name), { className, textContent: text });
 
 export class Transcript {
-  constructor(box) {
-    this.box = box;
+  // `nameOf(code)` names a language.
+  constructor(box, nameOf = code => code) {
+    Object.assign(this, { box, nameOf });
+    this.targets = [];
     this.clear();
   }
 
@@ -25,7 +27,7 @@ export class Transcript {
     this.units = [];
     this.box.replaceChildren();
     this.paragraphs = [];
-    this.current = 0; // the paragraph that the next unit belongs to
+    this.current = {}; // the paragraph that the next unit belongs to, by target
     this.breaks = this.pauses = true;
     this.tails = {};
     this.who = '';
@@ -34,10 +36,13 @@ export class Transcript {
 
   get empty() { return !this.units.length && !this.paragraphs.length; }
 
-  languages(source, target) {
-    this.breaks ||= source !== this.source || target !== this.target;
-    Object.assign(this, { source, target });
+  languages(source, targets) {
+    this.breaks ||= source !== this.source || String(targets) !== String(this.targets);
+    Object.assign(this, { source, targets });
   }
+
+  // The languages that there are captions in.
+  written() { return [...new Set(this.units.map(unit => unit.target))]; }
 
   follow(change) {
     const { scrollTop, scrollHeight, clientHeight } = this.box, near = scrollHeight - scrollTop - clientHeight < 120;
@@ -47,10 +52,11 @@ export class Transcript {
 
   paragraph() {
     if (!this.breaks && this.paragraphs.length) return this.paragraphs.at(-1);
-    const row = element('div', 'row'), cells = ['source', 'target'].map(side => {
-      const cell = element('p', side), language = this[side] || '';
-      cell.lang = language;
-      cell.dir = language ? direction(language) : 'auto';
+    const row = element('div', this.targets.length > 1 ? 'row several' : 'row'), cells = ['source', ...this.targets].map((code, at) => {
+      const cell = element('p', at ? 'target' : 'source');
+      cell.lang = at ? code : this.source || '';
+      cell.dir = cell.lang ? direction(cell.lang) : 'auto';
+      if (at) cell.dataset.name = this.nameOf(code);
       const parts = { said: element('span', 'said'), tail: element('span', 'tail') };
       if (this.who) {
         if (!this.colors.has(this.who)) this.colors.set(this.who, `hsl(${this.colors.size * 137 % 360} 55% 50%)`);
@@ -59,9 +65,10 @@ export class Transcript {
       parts.tail.ariaHidden = 'true';
       cell.append(...Object.values(parts));
       row.append(cell);
-      return parts;
+      return [code, { ...parts, text: '', covered: 0 }]; // covered: characters in units
     });
-    const made = { row, source: cells[0], target: cells[1], heard: '', covered: 0, text: '', who: this.who }; // covered: characters in units
+    row.style.setProperty('--targets', this.targets.length);
+    const { source, ...said } = Object.fromEntries(cells), made = { row, source, said, heard: '', who: this.who };
     this.box.append(row);
     this.paragraphs.push(made);
     this.breaks = false;
@@ -80,7 +87,7 @@ export class Transcript {
         paragraph.heard = (this.pauses ? joined(paragraph.heard, text, language) : paragraph.heard + text).trimStart();
         this.pauses = false;
         paragraph.source.said.textContent = paragraph.heard;
-        this.tail('source', paragraph, tail);
+        this.tail('source', paragraph.source, tail);
         const { length } = paragraph.heard;
         this.breaks = !tail && (length > LONG && ended || length > ENOUGH && /[.!?。！？]["”’)]?$/.test(paragraph.heard));
       } else if (!tail) this.tail('source', null, '');
@@ -88,41 +95,44 @@ export class Transcript {
     });
   }
 
-  tail(side, paragraph, text) {
+  tail(side, cell, text) {
     if (this.tails[side]) this.tails[side].textContent = '';
-    this.tails[side] = paragraph?.[side].tail;
-    if (paragraph) paragraph[side].tail.textContent = text && ` ${text.trim()}`;
+    this.tails[side] = cell?.tail;
+    if (cell) cell.tail.textContent = text && ` ${text.trim()}`;
   }
 
   unit({ unit, target, text, source, start_ms, end_ms }) {
     this.units.push({ unit, target, text: text.trim(), source, start_ms, end_ms });
     this.follow(() => {
       if (!this.paragraphs.length) this.paragraph();
-      const place = one => one.heard.indexOf(source, one.covered);
-      const at = this.paragraphs.findIndex((one, index) => index >= this.current && place(one) >= 0);
-      if (at >= 0) this.current = at;
-      const paragraph = this.paragraphs[this.current] ?? this.paragraphs.at(-1);
-      paragraph.covered = at >= 0 ? place(paragraph) + source.length : paragraph.heard.length;
-      paragraph.text = joined(paragraph.text, text, target);
-      paragraph.target.said.textContent = paragraph.text;
-      this.tail('target', null, '');
+      const place = one => (one.said[target] ? one.heard.indexOf(source, one.said[target].covered) : -1);
+      const at = this.paragraphs.findIndex((one, index) => index >= (this.current[target] ?? 0) && place(one) >= 0);
+      if (at >= 0) this.current[target] = at;
+      const current = this.paragraphs[this.current[target] ?? 0];
+      const paragraph = current?.said[target] ? current : this.paragraphs.findLast(one => one.said[target]);
+      if (!paragraph) return;
+      const cell = paragraph.said[target];
+      cell.covered = at >= 0 ? place(paragraph) + source.length : paragraph.heard.length;
+      cell.text = joined(cell.text, text, target);
+      cell.said.textContent = cell.text;
+      this.tail(target, null, '');
     });
   }
 
-  draft(text) {
-    this.follow(() => this.tail('target', this.paragraphs.at(-1), text));
+  draft(text, target) {
+    this.follow(() => this.tail(target, this.paragraphs.at(-1)?.said[target], text));
   }
 
   // After a loss: words that no unit covers are heard again.
   rewind() {
-    this.tail('source', null, '');
-    this.tail('target', null, '');
-    for (const paragraph of this.paragraphs.slice(this.current)) {
-      paragraph.heard = paragraph.heard.slice(0, paragraph.covered);
+    for (const side of ['source', ...this.targets]) this.tail(side, null, '');
+    const said = paragraph => Object.values(paragraph.said), first = Math.min(...this.targets.map(target => this.current[target] ?? 0));
+    for (const paragraph of this.paragraphs.slice(first)) {
+      paragraph.heard = paragraph.heard.slice(0, Math.min(...said(paragraph).map(one => one.covered)));
       paragraph.source.said.textContent = paragraph.heard;
     }
-    while (this.paragraphs.length && !this.paragraphs.at(-1).covered && !this.paragraphs.at(-1).text) this.paragraphs.pop().row.remove();
-    this.current = Math.min(this.current, Math.max(0, this.paragraphs.length - 1));
+    while (this.paragraphs.length && said(this.paragraphs.at(-1)).every(one => !one.covered && !one.text)) this.paragraphs.pop().row.remove();
+    for (const target of this.targets) this.current[target] = Math.min(this.current[target] ?? 0, Math.max(0, this.paragraphs.length - 1));
     this.pauses = true;
   }
 
@@ -132,12 +142,23 @@ export class Transcript {
     this.breaks = true;
   }
 
+  // The units of a language, or of the source each word once.
+  of(side) {
+    if (side !== 'source') return this.units.filter(unit => unit.target === side);
+    let before = { end_ms: 0 };
+    return this.units.toSorted((one, other) => one.start_ms - other.start_ms || one.end_ms - other.end_ms).filter(unit => {
+      const again = unit.target !== before.target && unit.start_ms < before.end_ms;
+      if (!again) before = unit;
+      return !again;
+    });
+  }
+
   cues(side) {
     const cues = [];
-    for (const unit of this.units) {
-      const text = unit[side], last = cues.at(-1);
+    for (const unit of this.of(side)) {
+      const text = side === 'source' ? unit.source : unit.text, last = cues.at(-1);
       if (!text) continue;
-      const language = side === 'text' ? unit.target : this.source || '', longer = last && joined(last.text, text, language);
+      const language = side === 'source' ? this.source || '' : side, longer = last && joined(last.text, text, language);
       if (last && longer.length <= CUE.characters && unit.end_ms - last.start_ms <= CUE.ms
         && unit.start_ms - last.end_ms <= CUE.gapMs && !/[.!?。！？]$/.test(last.text)) {
         Object.assign(last, { text: longer, end_ms: unit.end_ms });
@@ -157,7 +178,8 @@ export class Transcript {
   }
 
   txt() {
-    return this.paragraphs.filter(one => one.heard || one.text).map(one => `${one.who && `${one.who}: `}${one.heard}\n${one.text}\n`).join('\n');
+    const texts = one => Object.values(one.said).map(cell => cell.text).filter(Boolean);
+    return this.paragraphs.filter(one => one.heard || texts(one).length).map(one => `${one.who && `${one.who}: `}${[one.heard, ...texts(one)].join('\n')}\n`).join('\n');
   }
 }
 

@@ -1,0 +1,139 @@
+"""The page with several languages: read side by side, one of them heard, each saved, none losing a word."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+from tests.system.test_page import (
+    CONTRAST,
+    browser,
+    expect,
+    numbers,
+    open_page,
+    pytestmark,  # noqa: F401 - skips where there is no browser
+    read,
+    recording,
+    server,
+    until,
+)
+
+
+async def two_languages(page, path) -> None:
+    """Choose a recording, Spanish, and German beside it."""
+    await page.select_option("#to", "es")
+    await page.get_by_label("Add a language").select_option("de")
+    await page.check("[value=file]", force=True)
+    await page.set_input_files("#file", path)
+
+
+async def saved(page) -> dict[str, str]:
+    """The files of both languages, of the source, and of all, once the session has ended."""
+    await expect(page.locator("#state")).to_have_text("Done", timeout=30_000)
+    await page.click("#open-save")
+    files = {}
+    for kind in ("es.vtt", "de.srt", "source.vtt", "both.txt"):
+        async with page.expect_download() as download:
+            await page.click(f"[data-file='{kind}']")
+        files[kind] = read(await (await download.value).path())
+    await page.keyboard.press("Escape")
+    return files
+
+
+async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_changes_at_once(tmp_path):
+    came: list[str] = []
+
+    def note(frame: str | bytes) -> None:
+        event = json.loads(frame)
+        spoken = {"session.output_audio.delta": "es", "translate_live.speech": event.get("target")}
+        if event["type"] in spoken:
+            came.append(spoken[event["type"]])
+
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        page.on("websocket", lambda socket: socket.on("framereceived", note))
+        await two_languages(page, recording(tmp_path, 40))
+        await page.click("#start")
+        for language in ("es", "de"):
+            await expect(page.locator(f".row .target[lang={language}] .said").first).to_contain_text(re.compile(r"\d"))
+        left, right = [await page.locator(f".row .target[lang={one}]").first.bounding_box() for one in ("es", "de")]
+        assert left["x"] + left["width"] <= right["x"]
+        assert left["y"] == right["y"]
+        await until(page, "stats().playedS > 0.5")
+        assert set(came) == {"es"}, "what nobody hears is not spoken"
+        await page.get_by_role("radio", name="Spanish").press("ArrowRight")
+        await expect(page.get_by_role("radio", name="German")).to_be_checked()
+        came.clear()
+        played = await page.evaluate("stats().playedS")
+        await until(page, f"stats().playedS > {played} + 0.5")
+        assert came[-1] == "de"
+        assert await page.evaluate("stats().reconnects") == 0
+        files = await saved(page)
+        for name, text in files.items():
+            said = numbers(text)
+            assert sorted(said) == sorted(list(range(40)) * (3 if name == "both.txt" else 1)), name
+        await page.get_by_role("button", name="Remove German").click()
+        await expect(page.locator(".hear")).to_have_count(0)
+        await expect(page.locator(".head")).to_have_text("Spanish")
+
+
+async def test_no_number_is_lost_and_no_unit_comes_twice_when_the_connection_breaks_while_one_language_is_behind(tmp_path):
+    held: list[str] = []
+
+    def opened(socket) -> None:
+        """Keep two units of German back on the first connection, then break it."""
+        far, first = socket.connect_to_server(), not sockets
+        sockets.append(socket)
+
+        def pass_on(text: str) -> None:
+            event = json.loads(text)
+            if first and event["type"] == "translate_live.unit" and event["target"] == "de" and event["unit"] > 0:
+                held.append(text)
+            if first and len(held) == 2:
+                closing.extend(asyncio.ensure_future(end.close()) for end in (far, socket) if not closing[1:])
+            elif not (first and held and event.get("target") == "de"):
+                socket.send(text)
+
+        far.on_message(pass_on)
+
+    sockets: list = []
+    closing: list[asyncio.Future] = []
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        await context.route_web_socket(re.compile("/v1/realtime/"), opened)
+        page = await open_page(context, running)
+        await two_languages(page, recording(tmp_path, 36))
+        await page.click("#start")
+        files = await saved(page)
+        assert len(held) == 2
+    assert len(sockets) == 2
+    assert numbers(files["de.srt"]) == list(range(36))
+    for name in ("es.vtt", "source.vtt"):  # Spanish was ahead: a unit that only begins in what was given is given whole
+        assert set(numbers(files[name])) == set(range(36)), name
+        assert len(numbers(files[name])) < 36 + 6, "no unit comes twice"
+
+
+async def test_several_languages_fit_a_telephone_and_are_kept_for_the_next_time(tmp_path):
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        await page.set_viewport_size({"width": 360, "height": 700})
+        await two_languages(page, recording(tmp_path, 24))
+        await page.click("#start")
+        await expect(page.locator(".row .target[lang=de] .said").first).to_contain_text(re.compile(r"\d"))
+        above, below = [await page.locator(f".row .target[lang={one}]").first.bounding_box() for one in ("es", "de")]
+        assert above["y"] + above["height"] <= below["y"]
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        await page.get_by_text("German", exact=True).last.click()
+        await expect(page.get_by_role("radio", name="German")).to_be_checked()
+        await expect(page.locator("#announce")).to_have_attribute("lang", "de")
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            await until(page, "document.querySelector('.hear')")
+            assert (
+                await page.evaluate(CONTRAST.replace("'h1'", "'.hear:has(:checked)', '.hear:not(:has(:checked))', 'h1'"))
+                == []
+            )
+        await page.click("#start")
+        await expect(page.locator("#state")).to_have_text("Done", timeout=30_000)
+        await page.reload()
+        await expect(page.get_by_role("radio", name="German")).to_be_visible()
