@@ -21,7 +21,7 @@ from benchmarks.scripted_speech import (
     write_script,
 )
 from models.asr.whisper.audio_buffer import Piece
-from models.asr.whisper.commit import CommitOptions, Committer
+from models.asr.whisper.commit import CommitOptions, Committer, likelier
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
@@ -254,6 +254,57 @@ def test_a_decoder_that_loops_when_speech_stops_loses_no_word_of_it(stuck):
     assert [word.text for transcript in heard for word in transcript.committed] == [word.text for word in script]
 
 
+SURE = [(" grain", 0.9), (" perhaps", 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "committed"),
+    [
+        ([(" or", 0.6), (" two", 0.8)], [(" of", 0.6), (" tube", 0.4)], [" or", " two"]),
+        ([(" of", 0.6), (" tube", 0.4)], [(" or", 0.6), (" two", 0.8)], [" or", " two"]),
+        ([(" ortoo", 0.9)], [(" or", 0.4), (" two", 0.4)], [" ortoo"]),
+        ([(" or", 0.9), (" two", 0.9)], [], []),
+        ([], [(" or", 0.2), (" two", 0.2)], [" or", " two"]),
+    ],
+)
+def test_of_two_readings_of_the_same_speech_the_likelier_one_is_committed(before, after, committed):
+    """And no word is taken that the newest hypothesis has no reading of, nor one left out."""
+
+    def heard(between):
+        spoken = [SURE[0], *between, SURE[1]]
+        places = [1.1, *(1.5 + n * 0.8 / len(between) for n in range(len(between))), 2.3]
+        ends = [*places[1:], 2.7] if between else [1.5, 2.7]
+        rows = zip(spoken, places, ends, strict=True)
+        return Hypothesis(tuple(HeardWord(text, at, end, p, (7,)) for (text, p), at, end in rows), "en")
+
+    output, window = Output(), window_of("#" * 60)
+    utterance = Utterance(
+        window, Committer("hybrid", CommitOptions(easy_probability=0)), Limits(20.0, 0.4, 3.0, 6.0), output
+    )
+    utterance.settle(heard(before), last=False, bare=False, may_commit=False)
+    utterance.settle(heard(after), last=False, bare=False, may_commit=False)
+    utterance.close()
+    assert [word.text for word in output.committed] == [SURE[0][0], *committed, SURE[1][0]]
+
+
+def heard_words(pieces, begin_s=1.0):
+    return [HeardWord(text, begin_s + 0.3 * n, begin_s + 0.3 * n + 0.25, p, (n,)) for n, (text, p) in enumerate(pieces)]
+
+
+PIECES = st.lists(st.tuples(st.sampled_from([" a", " b", " c", " d"]), st.floats(0, 1)), max_size=7)
+
+
+@given(PIECES, PIECES, st.floats(0.8, 1.4))
+def test_the_likelier_reading_is_never_less_sure_and_keeps_what_the_newest_alone_says(new, old, begin_s):
+    words, before = heard_words(new), heard_words(old, begin_s)
+    chosen = likelier(words, before)
+    assert set(map(id, chosen)) <= set(map(id, words)) | set(map(id, before))
+    assert chosen[-1:] == words[-1:], "what is heard last may be another word when more of it is heard"
+    assert likelier(words, []) == likelier(words, words) == words
+    assert [word.start for word in chosen if word in words] == sorted(word.start for word in chosen if word in words)
+    assert likelier(chosen, before) == chosen or len(chosen) != len(words)
+
+
 def test_every_committed_word_of_a_language_with_spaces_begins_with_one():
     """After a forced word the decoder may go on with a mark or with the rest of that word."""
     window = window_of("#" * 60)
@@ -278,7 +329,29 @@ def test_a_word_is_settled_only_when_another_one_follows():
     window.push(np.zeros(16_000, np.float32), 1.0)
     assert committer.committed_count(words, window) == 1
     assert committer.committed_count(words[:1], window) == 0
-    assert committer.count_at_pause(words) == 2
+    assert committer.count_at_pause(words, window) == 2
+
+
+def test_an_unsure_word_waits_longer_the_less_sure_all_that_was_heard_is():
+    window, committer = window_of("#" * 60), Committer("hybrid", CommitOptions())
+
+    def committed(others):
+        words = heard_words([*[(" x", others)] * 12, (" unsure", 0.6), (" next", others)], begin_s=1.0 - 12 * 0.3)
+        return committer.count_at_pause(words, window)
+
+    assert [committed(others) for others in (0.95, 0.85, 0.8, 0.7)] == [14, 14, 12, 0]
+
+
+@given(st.lists(st.floats(0, 1), max_size=30), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_in_hard_speech_no_threshold_is_lower_and_in_easy_speech_all_are_as_set(probabilities, sure, pause, easy):
+    options = CommitOptions(sure_probability=sure, pause_probability=pause, easy_probability=easy)
+    words = heard_words([(" w", probability) for probability in probabilities])
+    here = options.on(words)
+    harder = options.on([replace(word, probability=word.probability / 2) for word in words])
+    for name in ("weak_s", "sure_probability", "pause_probability"):
+        assert getattr(options, name) <= getattr(here, name) <= getattr(harder, name) + 1e-9
+    if all(probability >= easy for probability in probabilities) and easy <= 0.9:
+        assert here == options or here.weak_s - options.weak_s < 1e-9
 
 
 def said_and_heard(said, heard):
@@ -341,7 +414,7 @@ def test_the_end_of_speech_settles_what_was_too_unsure_when_it_stopped():
         HeardWord(" King", 1.5, 2.0, 0.3, (2,)),
         HeardWord(" m", 2, 2, 0.1, (3,)),
     ]
-    assert committer.count_at_pause(words) == 1
+    assert committer.count_at_pause(words, window_of("#" * 120)) == 1
     assert committer.count_at_end(words) == 2
 
 
