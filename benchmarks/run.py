@@ -6,6 +6,7 @@ import argparse
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks.environment import capture
 from benchmarks.runs.folder import RunFolder, begin, digest
 from benchmarks.runs.runner import measure
 from benchmarks.systems.named import system_named
+from benchmarks.systems.system import System
 from pipeline.errors import BadInput
 
 
@@ -41,19 +43,22 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Measure; figures are counts of what became of the utterances."""
     system = system_named(arguments.system, arguments.override)
     utterances, data = _utterances(arguments)
-    settings = {**system.about(), "clock": arguments.clock, "seed": arguments.seed, "data": data}
-    about = {
-        "v": 1,
-        **settings,
-        "digest": digest(settings, utterances),
-        "environment": capture(vars(arguments)),
-    }
-    folder = begin(arguments.out, about, utterances, arguments.resume)
-    measure(system, utterances, folder, arguments.clock)
+    folder = record(system, utterances, arguments.out, arguments, seed=arguments.seed, data=data)
     counts = statuses(folder)
     told = ", ".join(f"{count:.0f} {status}" for status, count in counts.items())
     print(f"{arguments.out}: {told}; next: python -m benchmarks score {arguments.out}")
     return counts
+
+
+def record(
+    system: System, utterances: Sequence[Utterance], path: Path, arguments: argparse.Namespace, **settings: object
+) -> RunFolder:
+    """Measure into a folder that keeps what ran, on which clock, and these settings beside it."""
+    settings = {**system.about(), "clock": arguments.clock, **settings}
+    about = {"v": 1, **settings, "digest": digest(settings, utterances), "environment": capture(vars(arguments))}
+    folder = begin(path, about, utterances, arguments.resume)
+    measure(system, utterances, folder, arguments.clock)
+    return folder
 
 
 def statuses(folder: RunFolder) -> dict[str, float]:
@@ -99,13 +104,4 @@ def as_talk(utterances: Sequence[Utterance], folder: Path, least_s: float) -> Ut
     talk, samples = join(utterances, "talk", least_s)
     file = folder / "source" / "talk.wav"
     write_audio(file, samples, CORPUS_HZ)
-    return Utterance(
-        talk.name,
-        talk.document,
-        str(file),
-        talk.duration_s,
-        talk.source_language,
-        talk.target_language,
-        talk.sentences,
-        talk.word_ends_s,
-    )
+    return replace(talk, audio=str(file))

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -26,6 +25,7 @@ from pipeline.contracts import Voice
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples
 from pipeline.profiles.profile import load_profile
+from pipeline.stages.speak import whole
 
 Figures = dict[str, float]
 PAUSE_S, SILENCE_S = 20.0, 40.0  # between the two, and after both: a busy machine is late
@@ -131,10 +131,6 @@ def words_of(text: str) -> set[str]:
 async def _spoken(person: Person) -> bytes:
     async with Kokoro().load() as kokoro, kokoro.open(Voice(person.voice), person.language) as speaking:
         unit = ReadingUnit(0, (), person.text, person.language, 0.0, 0.0, 0.0)
-        chunks = [chunk async for chunk in speaking.say(unit, _whole(person.text))]
+        chunks = [chunk async for chunk in speaking.say(unit, whole(person.text))]
     samples: Samples = np.concatenate([chunk.samples for chunk in chunks])
     return to_pcm16(soxr.resample(samples, chunks[0].sample_rate, SENT_HZ)).tobytes()
-
-
-async def _whole(text: str) -> AsyncIterator[str]:
-    yield text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from models.tts.kokoro import Kokoro
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit, Samples
+from pipeline.stages.speak import whole
 
 EACH = 10  # recordings of a speaker
 LEVEL = 0.05  # RMS of a turn
@@ -60,14 +61,10 @@ async def synthesized() -> dict[str, Samples]:
                 chunks = []
                 for number, text in enumerate(TEXTS):
                     unit = ReadingUnit(number, (), text, "en", 0.0, 0.0, 0.0)
-                    chunks += [chunk async for chunk in speaking.say(unit, _whole(text))]
+                    chunks += [chunk async for chunk in speaking.say(unit, whole(text))]
             samples = np.concatenate([chunk.samples for chunk in chunks])
             found[name] = spoken(soxr.resample(samples, chunks[0].sample_rate, SAMPLE_RATE))
     return found
-
-
-async def _whole(text: str) -> AsyncIterator[str]:
-    yield text
 
 
 def spoken(samples: Samples) -> Samples:

@@ -10,12 +10,9 @@ from benchmarks import report, score
 from benchmarks.atomic import write_text
 from benchmarks.corpora.folder import load_folder
 from benchmarks.corpora.utterance import Utterance
-from benchmarks.environment import capture
 from benchmarks.long_session import memory_of_an_hour
 from benchmarks.metrics.definitions import definition_of
-from benchmarks.run import as_talk, describe
-from benchmarks.runs.folder import RunFolder, begin, digest
-from benchmarks.runs.runner import measure
+from benchmarks.run import as_talk, describe, record
 from benchmarks.systems.named import system_named
 from pipeline.errors import BadInput
 from pipeline.profiles.profile import Profile, load_profile
@@ -71,7 +68,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     columns: dict[str, Mapping[str, float]] = {}
     for name, utterances in (("recordings", list(dataset.utterances)), ("talk", [talk])):
-        folder = _measured(arguments, arguments.out / name, utterances, describe(dataset))
+        folder = record(system_named(arguments.system), utterances, arguments.out / name, arguments, data=describe(dataset))
         columns[name] = score.run(argparse.Namespace(run=folder.path, scorer=[]))
         report.run(argparse.Namespace(paths=[folder.path], beside=[], out=None, samples=5))
         prefix = "" if name == "recordings" else "talk_"
@@ -107,15 +104,3 @@ def _hour(profile: Profile, utterances: Sequence[Utterance]) -> Mapping[str, flo
 
 def _cell(value: float) -> str:
     return "–" if value != value else f"{value:.3f}"  # noqa: PLR0124, RUF001  (NaN)
-
-
-def _measured(
-    arguments: argparse.Namespace, path: Path, utterances: Sequence[Utterance], data: Mapping[str, object]
-) -> RunFolder:
-    system = system_named(arguments.system)
-    settings = {**system.about(), "clock": arguments.clock, "data": dict(data)}
-    environment = capture(vars(arguments))
-    about = {"v": 1, **settings, "digest": digest(settings, utterances), "environment": environment}
-    folder = begin(path, about, utterances, arguments.resume)
-    measure(system, utterances, folder, arguments.clock)
-    return folder

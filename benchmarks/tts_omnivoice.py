@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import psutil
 import torch
 
 from benchmarks.omnivoice_checkpoint import GEOMETRIES, write_checkpoint
-from benchmarks.other_python import run_script
+from benchmarks.other_python import parse_peer, run_script
 from models.cuda import choose_device
 from models.tts.omnivoice import OmniVoice
 from models.tts.omnivoice.engine import Engine, Spoken, Unit
@@ -33,29 +33,20 @@ from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.speaking import estimated_frames
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
+from pipeline.stages.speak import whole
 
-PEER = "omnivoice"
+PEERS = {"omnivoice": Path(__file__).parent / "peers" / "omnivoice_package.py"}
 TEXT = "The meeting begins at nine, and nobody is late."
-_SCRIPT = Path(__file__).parent / "peers" / "omnivoice_package.py"
 _LIMIT_S = 1800.0
 _REFERENCE_FRAMES, _REFERENCE_TEXT = 125, "This is what the speaker of the clip of five seconds says."
 _SEED = 1
 _TOLERANCE = 1e-5
 
 
-def peer_python(peers: Sequence[str]) -> str | None:
-    """Find the Python of the package in ``NAME=PYTHON``; raises `BadInput` for another peer."""
-    found = None
-    for text in peers:
-        name, _, found = text.partition("=")
-        if name != PEER or not found:
-            raise BadInput(f"--peer {text!r}: of this engine it is {PEER}=PYTHON, the Python that has the package")
-    return found
-
-
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure each geometry at each batch, print a table, give the figures."""
-    python = peer_python(arguments.peer)
+    peers = [parse_peer(text, PEERS) for text in arguments.peer]
+    python = peers[-1].python if peers else None
     torch.set_num_threads(arguments.threads)
     device = "cuda" if choose_device(arguments.device, "synthesizer").type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
@@ -108,7 +99,7 @@ def _compare(
     }
     del engine
     if python is None:
-        print(f"{'':>10} not compared: --peer {PEER}=PYTHON names the Python that has the package")
+        print(f"{'':>10} not compared: --peer omnivoice=PYTHON names the Python that has the package")
         return figures
     unit = {"text": TEXT, "language": "en", "seed": _SEED, "reference": None}
     unit["reference"] = {"codes": codes.tolist(), "text": _REFERENCE_TEXT, "rms": 0.05}
@@ -116,7 +107,7 @@ def _compare(
         "checkpoint": str(checkpoint), "threads": arguments.threads, "device": device, "steps": arguments.steps,
         "rounds": arguments.rounds + 1, "samples": True, "units": [unit] * batch,
     }  # fmt: skip
-    found = run_script(python, _SCRIPT, json.dumps(task), _LIMIT_S)
+    found = run_script(python, PEERS["omnivoice"], json.dumps(task), _LIMIT_S)
     theirs = _median([_Taken(*pair) for pair in zip(found["seconds"], found["cpu_seconds"], strict=True)])
     print(f"{'package':>10} {_worded(theirs)}")
     figures |= {
@@ -191,10 +182,6 @@ async def _growth(checkpoint: Path, device: str, units: int) -> float:
         for number in range(units + units // 10):
             if number == units // 10:
                 before = process.memory_info().rss
-            async for _ in session.say(ReadingUnit(number, (), "hello world", "en", 0.0, 1.0, 1.0), _whole("hello world")):
+            async for _ in session.say(ReadingUnit(number, (), "hello world", "en", 0.0, 1.0, 1.0), whole("hello world")):
                 pass
     return (process.memory_info().rss - before) / 1e6
-
-
-async def _whole(text: str) -> AsyncIterator[str]:
-    yield text

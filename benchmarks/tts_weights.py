@@ -6,7 +6,7 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from models.tts.piper import Piper
 from pipeline.contracts import Speaking, SynthesizerBackend
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.events import ReadingUnit, Samples
+from pipeline.stages.speak import whole
 
 HZ = 16_000  # which Whisper hears
 UNIT_WORDS = 4
@@ -168,12 +169,8 @@ async def speak_texts(backend: SynthesizerBackend, language: str, texts: Sequenc
 
 async def say(speaking: Speaking, language: str, text: str) -> Spoken:
     """Speak a text as one unit, and tell what it cost."""
-
-    async def whole() -> AsyncIterator[str]:
-        yield text
-
     begun, first, samples, rate = time.process_time(), 0.0, [np.zeros(0, np.float32)], 1
-    async with aclosing(speaking.say(ReadingUnit(1, (), text, language, 0.0, 0.0, 0.0), whole())) as speech:
+    async with aclosing(speaking.say(ReadingUnit(1, (), text, language, 0.0, 0.0, 0.0), whole(text))) as speech:
         async for chunk in speech:
             if len(chunk.samples) and not first:
                 first = time.process_time() - begun

@@ -130,15 +130,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
             "reading its weights once (roofline)",
         ),
     ),
-    "session": (
-        Rule("(?P<talk>talk_|)wer", "{talk}wer_fed_whole", "{talk}word error rate", "the same decoder fed whole"),
-        Rule(
-            "(?P<talk>talk_|)wer",
-            "{talk}wer_fed_whole_batch_mean",
-            "{talk}word error rate",
-            "fed whole, mean of all the audio known",
-        ),
-    ),
+    "session": (Rule("(?P<talk>talk_|)wer", "{talk}wer_fed_whole", "{talk}word error rate", "the same decoder fed whole"),),
     "pace": (
         Rule(
             "lag_p95_s_x(?P<growth>[0-9.]+)_pause(?P<pause>[0-9.]+)",

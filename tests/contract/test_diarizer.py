@@ -14,6 +14,7 @@ from models.diarize.ge2e import Ge2e, mel_powers
 from models.model_files import models_folder
 from pipeline.errors import BadInput, ModelError
 from pipeline.events import AudioChunk
+from pipeline.stages.speak import whole
 from tests.weights import needs
 
 HZ = 16_000
@@ -74,7 +75,7 @@ async def _two_voices(text):
         for name in ("af_bella", "am_fenrir"):
             async with kokoro.open(Voice(name), "en") as speaking:
                 unit = ReadingUnit(0, (), text, "en", 0.0, 0.0, 0.0)
-                samples = np.concatenate([chunk.samples async for chunk in speaking.say(unit, _whole(text))])
+                samples = np.concatenate([chunk.samples async for chunk in speaking.say(unit, whole(text))])
             speech[name] = spoken(soxr.resample(samples, 24_000, HZ))
     return speech
 
@@ -99,10 +100,6 @@ async def test_two_voices_are_two_speakers_and_a_known_one_is_called_by_name(bac
         bella, other = AudioChunk(speech["af_bella"][: half["af_bella"]], HZ, 0.0), speech["am_fenrir"]
         same = await diarizer.likeness(bella, AudioChunk(speech["af_bella"][half["af_bella"] :], HZ, 0.0))
         assert same >= diarizer.one_voice_from > await diarizer.likeness(bella, AudioChunk(other, HZ, 0.0))
-
-
-async def _whole(text):
-    yield text
 
 
 @needs("ge2e")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tts_omnivoice
-from benchmarks.tts_omnivoice import measure, peer_python
+from benchmarks.tts_omnivoice import measure
 from pipeline.errors import BadInput
 
 
@@ -47,7 +47,7 @@ def test_other_codes_are_no_figures(arguments, monkeypatch):
         measure(arguments)
 
 
-def test_another_peer_is_named():
-    with pytest.raises(BadInput, match="omnivoice=PYTHON"):
-        peer_python(["faster-qwen3-tts=python"])
-    assert peer_python([]) is None
+def test_another_peer_is_refused_before_anything_is_measured(arguments):
+    arguments.peer = ["faster-qwen3-tts=python"]
+    with pytest.raises(BadInput, match="not NAME=PYTHON of a known peer.*omnivoice"):
+        measure(arguments)

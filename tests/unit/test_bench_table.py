@@ -22,7 +22,7 @@ def arguments(out: Path, *options: str) -> argparse.Namespace:
 
 def test_two_runs_and_an_hour_of_the_profile_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(table, "_measured", lambda _arguments, path, _utterances, _data: SimpleNamespace(path=path))
+    monkeypatch.setattr(table, "record", lambda _system, _utterances, path, _arguments, data: SimpleNamespace(path=path))
     monkeypatch.setattr(table.score, "run", lambda given: {"wer": 0.1 if given.run.name == "talk" else 0.2})
     monkeypatch.setattr(table.report, "run", lambda given: asked.extend(given.paths))
     monkeypatch.setattr(table, "_hour", lambda profile, _utterances: asked.append(profile.name) or {"peak_memory_mb": 9.0})
