@@ -20,6 +20,8 @@ from models.tts.blocks.kernels import pack_linear
 from models.tts.qwen3.loading import load_engine
 from pipeline.errors import BadInput, ModelError
 
+# of a model this small, a second thread only waits for the first
+TINY = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--threads", "1"]
 ANSWER = {"first_audio_s": [0.3, 0.1, 0.2], "per_frame_s": [0.02, 0.04, 0.03], "codes": [[1] * 16, [2] * 16]}
 
 
@@ -185,7 +187,7 @@ def test_streams_are_timed_by_their_median_round_and_the_first_warms_up(monkeypa
 def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch, capsys):
     pytest.importorskip("qwen_tts")
     monkeypatch.setitem(tts_measures.PEERS, "faster-qwen3-tts", answering("sys.exit('not here')").script)
-    command = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--streams", "0"]
+    command = [*TINY, "--streams", "0"]
     result = tmp_path / "tts.json"
     assert main([*command, "--peer", f"faster-qwen3-tts={sys.executable}", "--json", str(result)]) == 0
     assert "faster-qwen3-tts was not measured: not here" in capsys.readouterr().out
@@ -200,7 +202,7 @@ def test_other_figures_stand_when_a_peer_fails(answering, tmp_path, monkeypatch,
 
 def test_ours_is_measured_where_the_official_package_cannot_be_imported(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "benchmarks.tts_official", None)
-    command = ["tts", "--geometry", "tiny", "--frames", "3", "--rounds", "1", "--units", "0", "--streams", "1"]
+    command = [*TINY, "--streams", "1"]
     result = tmp_path / "tts.json"
     assert main([*command, "--json", str(result)]) == 0
     assert "the official package was not measured" in capsys.readouterr().out
