@@ -20,7 +20,7 @@ import numpy as np
 
 from models.vision.names import names_in
 from pipeline.errors import BadInput
-from pipeline.vision import Pixels
+from pipeline.vision import Pixels, alike, looks
 
 ORDINARY_ZIPF = 2.3  # at least two words in ten million
 SURE = 0.8  # confidence of a line below which its letters are doubtful
@@ -28,8 +28,6 @@ READY: dict[str, Any] = {"number": 0}
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 1920  # text that can be read from a seat is large enough then
-GRID = (18, 32)
-ANOTHER_LEVEL = 6.0  # of 255: noise of cameras and codecs moves the mean of a cell less
 
 Read = Callable[[Pixels], Sequence[str]]
 
@@ -121,24 +119,6 @@ def decoded(data: bytes) -> Pixels:
         return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"this is no whole picture; valid: {', '.join(FORMATS)}", code="image") from error
-
-
-def looks(picture: Pixels) -> bytes:
-    """Give what a picture is compared by: the mean brightness (green) of 18 x 32 cells."""
-    rows, columns = (np.linspace(0, size, cells + 1).astype(int) for size, cells in zip(picture.shape, GRID, strict=False))
-    if min(picture.shape[:2]) < max(GRID):
-        return bytes(GRID[0] * GRID[1])
-    green = np.add.reduceat(np.add.reduceat(picture[:, :, 1].astype(np.int64), rows[:-1], 0), columns[:-1], 1)
-    cells = green / np.outer(np.diff(rows), np.diff(columns))
-    return bytes(cells.round().astype(np.uint8))
-
-
-def alike(one: bytes, other: bytes) -> bool:
-    """Tell if two pictures look the same but for noise; nothing looks like nothing."""
-    if len(one) != len(other):
-        return False
-    cells = [np.frombuffer(cells, np.uint8).astype(float) for cells in (one, other)]
-    return bool((np.abs(cells[0] - cells[1]) <= ANOTHER_LEVEL).all())
 
 
 if __name__ == "__main__":

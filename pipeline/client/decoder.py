@@ -21,6 +21,7 @@ from pipeline.events import (
     Lag,
     LanguageChanged,
     ReadingUnit,
+    Seen,
     Skipped,
     SpeakerFound,
     SpeechChunk,
@@ -191,6 +192,8 @@ class Decoder:
                 yield LanguageChanged(message["language"], message["at_ms"] / 1000)
             case "speaker":
                 yield SpeakerFound(message["speaker"], message["at_ms"] / 1000)
+            case "seen":
+                yield Seen(tuple(message["names"]), message["at_ms"] / 1000)
             case "recording":
                 yield Fault("server", _recorded(message), fatal=False)
             case "fault":

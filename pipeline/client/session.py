@@ -15,6 +15,8 @@ import numpy as np
 from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of
 from pipeline.client.decoder import Decoder
+from pipeline.client.pictures import Pictures
+from pipeline.client.wishes import update_of
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of
@@ -35,6 +37,7 @@ SILENT_S = 10.0  # without audio, then a ping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0  # between attempts to connect again
 GIVE_UP_S = 600.0  # without a connection
 DONE, CLOSED_S = 1000, 2.0  # code of the close that follows ``session.closed``, and how soon it does
+BEHIND_S = 1.0  # of live audio that waits, from which on no picture is sent
 MODEL_FAILURES = 3  # in a row, without a unit between them
 
 
@@ -50,6 +53,7 @@ class ClientSession:
         self._replay = Replay()
         self._time = LiveTime(clock)
         self._outlets = Outlets()
+        self._pictures = Pictures(request.watching, clock, self._outlets.tell) if request.watching is not None else None
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = self._ended = self._connected_once = False
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
@@ -91,9 +95,13 @@ class ClientSession:
             async with asyncio.TaskGroup() as tasks:
                 if not source.live:
                     self._time.clock_time(0.0)
-                self._capturing = tasks.create_task(self._capture(source))
+                seeing = tasks.create_task(self._pictures.work()) if self._pictures else None
+                heard = self._pictures.beside(source) if self._pictures else source
+                self._capturing = tasks.create_task(self._capture(heard))
                 await self._stay_connected(live=source.live)
                 self._capturing.cancel()
+                if seeing is not None:
+                    seeing.cancel()
         except BaseExceptionGroup as group:
             error = first_of(group)
             if not isinstance(error, TranslateLiveError):
@@ -169,7 +177,9 @@ class ClientSession:
     async def _converse(self, connection: ClientConnection, *, live: bool) -> None:
         """Say from where it goes on, then send and receive to the end; raises `Lost` before it."""
         start_ms = self._replay.rewind(self._decoder.said_ms)
-        await connection.send(json.dumps({"type": "session.update", "session": self._wishes(start_ms)}))
+        await connection.send(update_of(self._request, start_ms, self._decoder.next_unit))
+        if self._pictures and (picture := self._pictures.again()):
+            await connection.send(picture)
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send(connection, live=live))
             async for text in connection:
@@ -196,6 +206,7 @@ class ClientSession:
                 self._room.set()
                 audio = base64.b64encode(piece).decode()
                 await connection.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
+                await self._send_picture(connection, live=live)
                 if not live:
                     await self._clock.sleep_until(began_s + self._replay.place_ms / 1000 - LEAD_S)
                 continue
@@ -209,12 +220,20 @@ class ClientSession:
                     continue
             await connection.send('{"type": "translate_live.ping"}')
 
+    async def _send_picture(self, connection: ClientConnection, *, live: bool) -> None:
+        """Send a picture, if one is due and no live audio waits for it."""
+        behind = live and self._replay.unsent_s > BEHIND_S
+        if self._pictures and not behind and (picture := self._pictures.take()):
+            await connection.send(picture)
+
     async def _receive(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "translate_live.resume":
                 self._token = message["token"]
             case "translate_live.flush":
                 self.mute()
+            case "translate_live.note" if message.get("param") == "image" and self._pictures:
+                self._pictures.end(f"{self._remote.name}: {message['message']}")
             case "error":
                 self._mistake(message["error"])
         for event in self._decoder.decode(message):
@@ -234,33 +253,3 @@ class ClientSession:
             )
         elif error["code"] not in {"idle", "expired", "rate_limited", "capacity"}:
             raise Refused(f"the server {self._remote.name} refuses: {error['message']}")
-
-    def _wishes(self, start_ms: int) -> dict[str, Any]:
-        request = self._request
-        ours = {
-            "extensions": True,
-            "source": ",".join(request.languages),
-            "targets": list(request.targets),
-            "speak": bool(request.spoken_targets),
-            "spoken": list(request.spoken_targets),
-            "one_track": request.one_track,
-            "voice": request.voice or "",
-            "consent": request.voice == "same",  # the command asked for it
-            "same_language": request.same_language,
-            **_speakers(request),
-            "glossary": [
-                {"source": entry.source, "targets": list(entry.targets), "mode": entry.mode, "language": entry.language}
-                for entry in request.glossary.entries
-            ],
-            "hints": list(request.hints.words),
-            "start_ms": start_ms,
-            "first_unit": self._decoder.next_unit,
-        }
-        return {"audio": {"output": {"language": self._main}}, "translate_live": ours}
-
-
-def _speakers(request: SessionRequest) -> dict[str, Any]:
-    """Return the fields about speakers, where they are to be told apart."""
-    if request.speakers is None:
-        return {}
-    return {"speakers": request.speakers.most or "auto", "speaker_names": dict(request.speakers.names)}

@@ -170,7 +170,6 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
         ("--redact-speech", arguments.redact_speech),
         ("--consent", arguments.consent is not None),
         ("--channels", arguments.channels != "mix"),
-        ("--watch", arguments.watch),
     ):
         if given:
             raise BadInput(f"{option} cannot be used with --server, which has its own settings", hint=f"without {option}")

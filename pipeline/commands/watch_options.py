@@ -21,7 +21,7 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
         "--watch",
         metavar="WHAT",
         help="read names on slides, so that they are heard right: in the film (film), on the screen (screen), in a region "
-        "of it as 100,50,1280x720 (left, top, size), or by a camera as /dev/video0",
+        "of it as 100,50,1280x720 (left, top, size), or by a camera as /dev/video0; with --server, pictures go there",
     )
     seen.add_argument("--keep-seen", action="store_true", help="names that are seen stay as they are in the translation")
 

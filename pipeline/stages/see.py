@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.contracts import Listening, Source
@@ -92,7 +93,7 @@ class Eyes:
 
     def beside(self, source: Source) -> Source:
         """Give the source with its film watched: one that waits is held until a picture beside its sound was read."""
-        return _Beside(source, self, self._watching.film) if self._watching.film is not None else source
+        return Beside(source, self, self._watching.film) if self._watching.film is not None else source
 
     def _dated(self, frame: Frame) -> Frame:
         return frame if frame.at is not None else Frame(frame.picture, self._time.now() if self._time else 0.0)
@@ -147,10 +148,22 @@ class Eyes:
             self._tell(Fault("see", message, fatal=False))
 
 
-class _Beside:
+class Looking(Protocol):
+    """Whoever is shown pictures, as `Eyes` are."""
+
+    def show(self, picture: bytes | Pixels, at_s: float | None = None) -> None:
+        """Show a live picture; returns at once."""
+        ...
+
+    async def look(self, frame: Frame, *, first: bool = False) -> None:
+        """Look at a picture of a file, for which its sound waits."""
+        ...
+
+
+class Beside:
     """A source with pictures beside it, each looked at before the sound that comes with it."""
 
-    def __init__(self, source: Source, eyes: Eyes, film: FrameSource) -> None:
+    def __init__(self, source: Source, eyes: Looking, film: FrameSource) -> None:
         self.live = source.live
         self._source, self._eyes, self._film = source, eyes, film
 

@@ -100,6 +100,7 @@ async def test_names_are_read_when_that_is_asked_for_and_only_what_has_changed_i
     assert len(connections) == 1
 
 
+@pytest.mark.timeout(300)
 async def test_after_a_loss_the_picture_is_shown_again(tmp_path):
     async with browser(recording(tmp_path, 60)) as context:
         await context.add_init_script(SCREEN)
@@ -140,6 +141,7 @@ async def test_a_server_that_reads_no_pictures_is_sent_none(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("rapidocr") is None or find_spec("wordfreq") is None, reason="pip install '.[vision]'")
+@pytest.mark.timeout(300)  # another process loads what reads, at low priority
 async def test_names_on_a_slide_that_is_shared_are_read_in_earnest(tmp_path):
     async with server() as running, browser(recording(tmp_path, 120)) as context:
         await context.add_init_script(SCREEN)
@@ -148,4 +150,4 @@ async def test_names_on_a_slide_that_is_shared_are_read_in_earnest(tmp_path):
         await page.check("[value=tab]", force=True)
         await page.get_by_label("Read names on the screen").check()
         await share(page)
-        await expect(page.locator("#seen")).to_have_text("On the screen: Brynhilde Okonkwo", timeout=60_000)
+        await expect(page.locator("#seen")).to_have_text("On the screen: Brynhilde Okonkwo", timeout=150_000)

@@ -20,10 +20,12 @@ from pipeline.client.connection import Remote
 from pipeline.client.session import ClientSession
 from pipeline.clock import LoopClock
 from pipeline.errors import NetworkError, Refused
-from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, SpeechChunk, Transcript, text_of
+from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, Seen, SpeechChunk, Transcript, text_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.speech_file import SessionRecording
+from pipeline.stages.see import Watching
+from pipeline.vision import Frame
 from tests.scripted import Keep
 from tests.serving import key, serving, tone
 
@@ -53,6 +55,17 @@ class Tone:
             yield AudioChunk(self._samples[first : first + 2400], 24_000, first / 24_000)
 
 
+class Film:
+    """Pictures beside a file."""
+
+    def __init__(self, *frames: Frame) -> None:
+        self._frames = frames
+
+    async def __aiter__(self):
+        for frame in self._frames:
+            yield frame
+
+
 class LiveTone(Tone):
     """A source that goes on by itself, as a microphone does."""
 
@@ -80,6 +93,20 @@ async def test_a_file_gives_the_texts_and_speech_of_local_use():
     speech = tape.of(SpeechChunk)
     assert sum(chunk.duration for chunk in speech) > 0.5
     assert {chunk.unit for chunk in speech if chunk.last} == {chunk.unit for chunk in speech}
+
+
+@pytest.mark.parametrize("reader", ["{use: 'tests.scripted_backends:Colors'}", "null"])
+async def test_a_film_that_is_watched_is_read_by_the_server_or_that_is_told(reader: str):
+    tape = Keep()
+    watching = Watching(film=Film(Frame(np.full((180, 320, 3), (250, 20, 20), np.uint8), 0.0)))
+    async with serving(f"reader={reader}") as server:
+        await session(server.http, spoken="es", watching=watching).run(Tone(6), [SinkQueue(tape)])
+    assert [word.lower() for word in said(tape)] == WORDS
+    if reader == "null":
+        assert ["no vision here" in fault.message for fault in tape.of(Fault)] == [True]
+    else:
+        assert [seen.names for seen in tape.of(Seen)] == [("320x180 red",)]
+        assert not tape.of(Fault)
 
 
 async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():

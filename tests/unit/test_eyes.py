@@ -17,7 +17,7 @@ from benchmarks.film_made import FRAMES_A_S, bars, make_film
 from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
 from models.vision.names import names_in
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
-from models.vision.worker import alike, decoded, looks, serve
+from models.vision.worker import decoded, serve
 from pipeline.cli import main
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, DeviceError, ModelError
@@ -28,7 +28,7 @@ from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sources.frames import FilmFrames, check_screen, region_of
 from pipeline.stages.see import FAILURES_ALLOWED, Eyes, Watching
-from pipeline.vision import Frame, Page
+from pipeline.vision import Frame, Page, alike, looks
 from tests.scripted import Keep, Talk
 from tests.scripted import Models as Scripted
 
@@ -369,9 +369,9 @@ def test_what_cannot_be_watched_says_why():
     [
         (("a.mp4", "b.mp4", "--watch", "film"), "watches one film"),
         (("a.mp4", "--watch", "film"), "cannot be read"),
+        (("a.mp4", "--watch", "film", "--server", "ws://h"), "cannot be read"),
         (("a.mp4", "--keep-seen"), "does nothing without --watch"),
         (("a.mp4", "--watch", "slides"), "nothing can be watched"),
-        (("a.mp4", "--watch", "/dev/video0", "--server", "ws://h"), "--watch cannot be used with --server"),
     ],
 )
 def test_the_command_refuses_what_cannot_be_watched(capsys, options, said):
