@@ -35,8 +35,6 @@ def dubbed(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Call
     if options.broadcast is not None:
         if isinstance(options.broadcast.place, str):
             tell("notice: an RTMP stream has no captions; --captions FILE writes them")
-        elif len(request.targets) > 1:
-            tell(f"notice: captions in HLS are in {request.targets[0]} only; --captions FILE writes the others")
         broadcast = Broadcast(
             options.broadcast.destination,
             tap,

@@ -28,7 +28,7 @@ class Broadcast:
     Stream time is that of the source throughout, so the picture and the speech of its words lie beside each other; what
     was heard at a time is sent when the source is ``delay_s`` further, and the rest when it ends. Speech that is not there
     by then is shifted, and told. ``spoken``, ``pace``, ``speaks_own`` and ``original`` are as in a `Film`; captions are of
-    the first target, where the destination has a place for them. Without a tap there is no picture. Raises what the
+    each target, where the destination has a place for them. Without a tap there is no picture. Raises what the
     destination's check raises.
     """
 
@@ -54,8 +54,8 @@ class Broadcast:
         loudness = LoudnessMeter(WINDOW_S)
         pace = pace or PaceOptions()
         dubs = {one: Dub(SAMPLE_RATE, pace, loudness, original, delay_s, waits=False) for one in spoken}
-        self._tracks = DubTracks(dubs, targets[:1], loudness, speak_own=speaks_own)
-        self._writer = LiveWriter(destination, Added(tuple(spoken), targets[0]), tap)
+        self._tracks = DubTracks(dubs, targets, loudness, speak_own=speaks_own)
+        self._writer = LiveWriter(destination, Added(tuple(spoken), tuple(targets)), tap)
         self._sent = [0] * len(dubs)  # samples
         self._sent_s: float | None = None
         self._told_s = 0.0
@@ -118,7 +118,7 @@ class Broadcast:
         for track in self._tracks.captions:
             while track.cues and track.cues[0].start < until_s:
                 cue = track.cues.popleft()
-                captions += [cue] if cue.target else []
+                captions += [(track.target, cue)] if cue.target else []
         end_s = max(self._sent_s, min(until_s, self._tracks.heard_s))
         self._writer.put(Piece(self._sent_s, end_s, until_s, tuple(sounds), tuple(captions)))
         self._sent_s = end_s

@@ -15,7 +15,6 @@ import numpy as np
 from pipeline.errors import BadInput
 from pipeline.events import Samples
 from pipeline.languages import iso_639_2, language_name
-from pipeline.sinks.caption_text import shown
 from pipeline.sinks.film_container import kept_streams
 from pipeline.sources.files import open_local
 from pipeline.sources.packet_tap import CodedPacket
@@ -30,15 +29,14 @@ COMMENT = "AI-generated speech and captions: a live machine translation by trans
 LEAD_S = 1.0  # added to all timestamps, so that none before the first picture, for a decoder to start with, is negative
 FLV_PICTURES = {"h264"}  # that RTMP servers take
 HLS_SOUNDS = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
-_MS = Fraction(1, 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Tracks that are added: speech by language, the first by default, and captions in a language (empty: none)."""
+    """Tracks that are added: speech by language, the first by default, and captions by language."""
 
     speech: tuple[str, ...]
-    captions: str = ""
+    captions: tuple[str, ...] = ()
 
 
 def pictures_of(kind: str) -> set[str]:
@@ -90,8 +88,6 @@ class LiveStream:
         self._out.metadata["comment"] = COMMENT
         self._copied = {kind: out.add_stream_from_template(template, opaque=True) for kind, template in templates.items()}
         self._speech: list[Any] = [self._speech_stream(language) for language in added.speech]
-        self._captions = self._caption_stream(added.captions) if added.captions else None
-        self._shown_ms = 0
         self._last_dts: dict[str, int] = {}
         self._held: dict[str, Packet] = {}  # the last of each kind, until it is known how long it lasts
         self._whole = "video" not in templates  # a key frame was written, with which a decoder can start
@@ -128,18 +124,8 @@ class LiveStream:
         packet.stream = self._copied[kind]
         self._out.mux(packet)
 
-    def add_caption(self, start_s: float, end_s: float, text: str) -> None:
-        """Write a cue, where there are captions."""
-        import av  # noqa: PLC0415
-
-        if self._captions is None:
-            return
-        packet: Packet = av.Packet(shown(text, "vtt").encode(errors="replace"))
-        packet.stream, packet.time_base = self._captions, _MS
-        packet.pts = packet.dts = max(round((start_s + LEAD_S) * 1000), self._shown_ms)
-        packet.duration = max(1, round((end_s + LEAD_S) * 1000) - packet.pts)
-        self._shown_ms = packet.pts + packet.duration
-        self._out.mux(packet)
+    def add_caption(self, start_s: float, end_s: float, text: str, language: str) -> None:
+        """Take a cue, where the container has a place for captions."""
 
     def close(self) -> None:
         """Write the end."""
@@ -161,12 +147,6 @@ class LiveStream:
         stream: Any = self._out.add_stream("aac", rate=SAMPLE_RATE)
         stream.layout, stream.bit_rate = "mono", 96_000
         stream.metadata.update(language=iso_639_2(language), title=ai_generated(language))
-        return stream
-
-    def _caption_stream(self, language: str) -> Stream:
-        stream = self._out.add_mux_stream("webvtt")
-        stream.time_base = _MS
-        stream.metadata.update(language=iso_639_2(language))
         return stream
 
 

@@ -115,7 +115,7 @@ class HlsFolder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """Piece of stream time to write next, with its speech by track, as first sample and samples, and captions.
+    """Piece of stream time to write next, with its speech by track, as first sample and samples, and captions by language.
 
     Packets are copied up to ``until_s``, which is later than ``end_s`` where a picture goes on after the sound.
     """
@@ -124,7 +124,7 @@ class Piece:
     end_s: float
     until_s: float
     sounds: tuple[tuple[int, Samples], ...] = ()
-    captions: tuple[Cue, ...] = ()
+    captions: tuple[tuple[str, Cue], ...] = ()
 
 
 class LiveWriter:
@@ -200,8 +200,9 @@ class LiveWriter:
                 self._stream.add_sound(number, start, samples)
             for coded in packets:
                 self._copy(coded)
-            for cue in piece.captions:
-                self._stream.add_caption(max(cue.start, piece.start_s), max(cue.end, piece.start_s + 1.0), cue.target)
+            for language, cue in piece.captions:
+                start_s, end_s = max(cue.start, piece.start_s), max(cue.end, piece.start_s + 1.0)
+                self._stream.add_caption(start_s, end_s, cue.target, language)
         except (av.error.FFmpegError, OSError) as error:
             self._lose(piece, error)
 

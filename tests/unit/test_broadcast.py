@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
@@ -21,9 +21,11 @@ from benchmarks.film_made import best_place, make_film, picture_packets
 from benchmarks.rtmp_receiver import rtmp_server
 from pipeline.cli import main
 from pipeline.errors import BadInput, DeviceError, NetworkError
-from pipeline.events import AudioChunk, Fault, Transcript, Word
+from pipeline.events import AudioChunk, Fault, ReadingUnit, Transcript, Word
 from pipeline.sinks import rtmp_relay
 from pipeline.sinks.broadcast import Broadcast
+from pipeline.sinks.hls import files_of
+from pipeline.sinks.hls_captions import HlsCaptions
 from pipeline.sinks.live_stream import LEAD_S, Added, LiveStream, check_picture
 from pipeline.sinks.live_writer import GIVE_UP_S, MOST_PIECES, HlsFolder, LiveWriter, Piece, RtmpServer
 from pipeline.sinks.rtmp import RtmpConnection, named
@@ -64,8 +66,8 @@ class Told:
     def add_packet(self, coded):
         self.packets.append(coded)
 
-    def add_caption(self, start_s, end_s, text):
-        self.cues.append((start_s, end_s, text))
+    def add_caption(self, start_s, end_s, text, language):
+        self.cues.append((start_s, end_s, text, language))
 
     def close(self):
         self.closed = True
@@ -100,13 +102,11 @@ class ScriptedServer:
 
 
 async def broadcast(
-    source, destination, *, starts=STARTS_S, late_s=3.0, stop_s=math.inf, after=lambda sink: None, **options
+    source, destination, *, starts=STARTS_S, late_s=3.0, stop_s=math.inf, after=lambda sink: None, kind=Broadcast, **options
 ):
     """Drive a broadcast through a film heard at its pace; units are spoken ``late_s`` after their words began."""
     tap = PacketTap()
-    sink = Broadcast(
-        destination, tap, **{"targets": ["es"], "spoken": ["es"], "delay_s": DELAY_S, "original": 0.0} | options
-    )
+    sink = kind(destination, tap, **{"targets": ["es"], "spoken": ["es"], "delay_s": DELAY_S, "original": 0.0} | options)
     late, told, heard_s = list(enumerate(starts)), [], 0.0
     for samples in AudioFile(source, realtime=False, clock=None, tap=tap)._chunks() if isinstance(source, Path) else source:
         chunk = AudioChunk(samples, RATE, heard_s)
@@ -165,6 +165,63 @@ async def test_hls_has_the_picture_as_it_was_speech_beside_it_original_sound_and
     assert "00:01.500 --> " in captions  # with the lead that all timestamps have
     for path in folder.glob("live_*.m3u8"):
         assert path.read_text().rstrip().endswith("#EXT-X-ENDLIST")
+
+
+async def test_hls_has_captions_of_each_language_beside_the_segments_of_the_picture(talk, tmp_path):
+    folder = tmp_path / "show"
+
+    class Both(Broadcast):
+        """A broadcast that is given each unit in Portuguese, too."""
+
+        async def put(self, event):
+            await super().put(event)
+            if isinstance(event, ReadingUnit) and event.target == "es":
+                await super().put(replace(event, text=f"peça {event.number}", language="pt", target="pt"))
+
+    _, told = await broadcast(talk, HlsFolder(folder / "live.m3u8", None), kind=Both, targets=["es", "pt"])
+    assert told == []
+    picture = (folder / "live_picture.m3u8").read_text()
+    lengths = re.findall(r"#EXTINF:([\d.]+),\n\S+_(\d+)\.m4s", picture)
+    master = (folder / "live.m3u8").read_text()
+    assert master.count('SUBTITLES="captions"') == master.count("#EXT-X-STREAM-INF")
+    for language, name, word in (("es", "Spanish", "unidad"), ("pt", "Portuguese", "peça")):
+        assert f'NAME="{name} (AI-generated)",LANGUAGE="{language}"' in master
+        playlist = (folder / f"live_captions-{language}_vtt.m3u8").read_text()
+        assert re.findall(r"#EXTINF:([\d.]+),\n\S+?(\d+)\.vtt", playlist) == lengths
+        begin_s = LEAD_S
+        told_in = []
+        for length, number in lengths:
+            text = (folder / f"live_captions-{language}{number}.vtt").read_text()
+            for start, said_ in re.findall(rf"00:00:([\d.]+) -->.*\n{word} (\d)", text):
+                assert float(start) < begin_s + float(length)
+                if int(said_) < 3:  # the last is known to be over when the film is; a cue has a second at least
+                    assert float(start) == pytest.approx(STARTS_S[int(said_)] + LEAD_S, abs=0.5)
+                told_in.append(int(said_))
+            begin_s += float(length)
+        assert sorted(set(told_in)) == [0, 1, 2, 3]
+    with av.open(str(folder / "live_captions-pt_vtt.m3u8")) as captions:  # as a player reads it
+        texts = [bytes(packet).decode() for packet in captions.demux() if packet.size]
+    assert list(dict.fromkeys(texts)) == [f"peça {number}" for number in range(4)]
+
+
+def test_a_cue_is_in_every_segment_during_which_it_is_shown_and_no_two_at_once(tmp_path):
+    captions = HlsCaptions(tmp_path / "live_captions-es_vtt.m3u8")
+    for cue in ((1.0, 3.0, "a & b"), (2.0, 6.5, "long"), (3605.0, 3606.0, "late")):
+        captions.add(*cue)
+    segments = [f"#EXTINF:4.000000,\nlive_picture_{number}.m4s" for number in (7, 8, 9)]
+    head = '#EXTM3U\n#EXT-X-MAP:URI="live_picture_init.mp4"'
+    captions.follow("\n".join([head, *segments[:1]]), 1.0)
+    captions.follow("\n".join([head, *segments]), 1.0)
+    first, second, third = ((tmp_path / f"live_captions-es{number}.vtt").read_text() for number in (7, 8, 9))
+    assert "00:00:01.000 --> 00:00:02.000\na &amp; b" in first
+    assert "00:00:02.000 --> 00:00:06.500\nlong" in first
+    assert re.findall(r"\n(\w+)\n", second.split("\n\n", 1)[1]) == ["long"]
+    assert "-->" not in third
+    assert "MAP" not in captions.playlist.read_text()
+    captions.follow("#EXTINF:3600.0,\nlive_picture_10.m4s", 1.0)
+    assert "01:00:05.000 --> 01:00:06.000\nlate" in (tmp_path / "live_captions-es10.vtt").read_text()
+    assert sorted(path.name for path in tmp_path.glob("*.vtt")) == ["live_captions-es10.vtt", "live_captions-es9.vtt"]
+    assert {path.suffix for path in files_of(tmp_path / "live.m3u8")} == {".vtt", ".m3u8"}
 
 
 async def test_original_sound_that_hls_cannot_hold_is_left_out_and_told(tmp_path):

@@ -115,7 +115,7 @@ def test_all_of_a_broadcast_is_erased_and_nothing_beside_it(translate, in_folder
     code, _, _ = translate("--out", "show/live.m3u8", "--delay", "1", "--captions", "c.vtt", files=("talk.mp4",))
     assert code == 0
     made = {path.name for path in Path("show").iterdir()}
-    assert {"live.m3u8", "live_picture.m3u8", "live_picture_vtt.m3u8", "live_es_init.mp4"} < made
+    assert {"live.m3u8", "live_picture.m3u8", "live_captions-es_vtt.m3u8", "live_es_init.mp4"} < made
     assert {Path(name).suffix for name in made} == {".m3u8", ".m4s", ".mp4", ".vtt"}
     others = {"live_notes.vtt", "live_2.m3u8", "live_2_17.m4s", "lively_17.m4s", "other.m3u8"}
     for name in others:
