@@ -31,6 +31,7 @@ from pipeline.speech_facts import SpeechFacts
 SAMPLE_RATE = 24_000
 STYLE_SIZE = 256
 MOST_AT_ONCE, MOST_STREAMED = 60, 120  # symbols, 4 and 8 s
+LEAST_STREAMED = 20  # symbols: statistics of sentences make less nearly inaudible
 MOST_TOKENS = 510  # as many styles has a voice: one for each number of tokens
 PRESETS = {"en": "af_heart", "es": "ef_dora", "fr": "ff_siwis", "hi": "hf_alpha", "it": "if_sara", "pt": "pf_dora"}
 """The voice of each language; all are Apache-2.0, as the 48 others, which speak these languages with their own accent."""
@@ -121,7 +122,7 @@ class Kokoro:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
-        """Load the graph and say one sound, which makes the first unit as fast as the others."""
+        """Load the graph and say a sound, short and long, which makes the first unit as fast as the others."""
         check_range("speed", self.speed, 0.5, 2)
         for lack in self.missing():
             raise ModelError(f"{lack.what} not found", hint=lack.fix)
@@ -132,7 +133,9 @@ class Kokoro:
             async def speaker(voice: Voice | None, language: str) -> _Speaker:
                 return self._speaker(graph, names, voice, language)
 
-            await lane.run(list, (await speaker(Voice(self.presets()[0]), "en")).say("a", None))
+            first = await speaker(Voice(self.presets()[0]), "en")
+            for symbols in (1, LEAST_STREAMED):
+                await lane.run(list, first.say("a" * symbols, None))
             yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro", lighter)
 
     def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:
@@ -210,4 +213,5 @@ class _Speaker:
             "style": self.styles[min(len(symbols), len(self.styles)) - 1][np.newaxis],
             "speed": np.array([self.speed], self.names.speed_kind),
         }
-        yield from self.graph.say(inputs, self.statistics, silent, options)
+        statistics = self.statistics if len(symbols) >= LEAST_STREAMED else None
+        yield from self.graph.say(inputs, statistics, silent, options)

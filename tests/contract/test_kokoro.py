@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,17 @@ async def test_a_unit_streams_window_by_window_as_it_would_be_whole(tmp_path, mo
     np.testing.assert_array_equal(sound(chunks), np.concatenate([trim.add(whole), trim.end()]))
 
 
+async def test_a_short_unit_is_spoken_whole(tmp_path, monkeypatch):
+    folder = kokoro_folder(tmp_path / "kokoro", parts=True)
+    np.savez(tmp_path / "statistics.npz", channels=np.array([1]), ef_dora=np.array([60.0]))
+    monkeypatch.setattr(kokoro_graph, "STATISTICS", tmp_path / "statistics.npz")
+    async with Kokoro(folder).load() as synthesizer, synthesizer.open(None, "es") as speaking:
+        speakers = speaking.speaker, replace(speaking.speaker, statistics=None)
+        for words, is_whole in ((1, True), (9, False)):
+            said, whole = (np.concatenate(list(one.say("kasa" * words, None))) for one in speakers)
+            assert np.array_equal(said, whole) == is_whole
+
+
 async def test_a_voice_that_was_not_measured_is_spoken_whole(tmp_path, monkeypatch):
     folder = kokoro_folder(tmp_path / "kokoro", parts=True)
     async with Kokoro(folder).load() as synthesizer, synthesizer.open(Voice("bf_emma"), "es") as speaking:
@@ -338,6 +350,16 @@ VOCABULARY = models_folder() / "kokoro" / "vocab.json"
 @pytest.mark.skipif(not VOCABULARY.exists(), reason=f"no {VOCABULARY}: it comes with some packages only")
 def test_the_symbols_are_those_of_the_published_model():
     assert json.loads(VOCABULARY.read_text(encoding="utf-8"))["vocab"] == SYMBOLS
+
+
+@needs("kokoro")
+@pytest.mark.parametrize("text", ["Yes.", "Not yet.", "See you tomorrow."])
+async def test_a_short_unit_is_as_loud_as_a_long_one(text):
+    async with (
+        Kokoro(str(models_folder() / "kokoro"), threads=1).load() as synthesizer,
+        synthesizer.open(None, "en") as speaking,
+    ):
+        assert np.abs(sound(await said(speaking, text))).max() > 0.25
 
 
 @needs("kokoro")
