@@ -28,8 +28,8 @@ async def heard(recording, terms=()):
     return [*words, *rest.committed], [*notices, *rest.notices]
 
 
-def wrong(words):
-    return errors(SAID.split(), normalized("".join(word.text for word in words)))
+def wrong(words, said=SAID):
+    return errors(said.split(), normalized("".join(word.text for word in words)))
 
 
 async def test_a_glossary_of_twenty_terms_costs_no_word():
@@ -44,6 +44,19 @@ async def test_sixty_long_terms_are_cut_told_and_cost_no_word():
     words, notices = await heard(recording, [f"{term} of {place}" for term in TERMS for place in ("Bath", "York", "Kent")])
     assert wrong(words) <= 2
     assert [type(notice) for notice in notices] == [Fault]
+
+
+async def test_speech_after_a_pause_is_not_lost_under_the_word_before_it():
+    """The decoder ends at the pause and stretches its last word over what follows: "And Mr. John Dashwood had" was lost."""
+    parts = [read(SPEECH / f"austen-{number}.flac") for number in ("0890", "0870")]
+    words, notices = await heard(joined(parts, (0.5, 0.4, 0.5)))
+    said = (
+        "unless to be rather cold hearted and rather selfish is to be ill disposed "
+        "and mister john dashwood had then leisure to consider how much "
+        "there might be prudently in his power to do for them"
+    )
+    assert wrong(words, said) <= 4
+    assert not notices
 
 
 async def test_very_quiet_speech_is_heard_and_told():

@@ -276,7 +276,7 @@ class Watched:
         return getattr(self._model, name)
 
 
-@pytest.mark.parametrize(("seconds", "adaptive", "frames"), [(2.0, True, 500), (6.3, True, 800), (2.0, False, 3000)])
+@pytest.mark.parametrize(("seconds", "adaptive", "frames"), [(2.0, True, 1000), (12.3, True, 1400), (2.0, False, 3000)])
 def test_an_update_costs_what_its_speech_costs(engine, seconds, adaptive, frames):
     watched = Watched(engine._model)
     told = CTranslate2Engine(watched, engine._tokenizer, 3000, adaptive=adaptive)

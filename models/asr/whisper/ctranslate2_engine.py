@@ -38,7 +38,7 @@ MAX_POSITIONS = 448
 MAX_TEXT_TOKENS = MAX_POSITIONS // 2  # prefix and new words; the other half is for the context and control tokens
 ALIGNMENTS_PER_SECOND = 50
 SILENT_S = 1.0  # of silence after the audio: without it words are invented at its end
-LEAST_WIDTH_S = 5.0
+LEAST_WIDTH_S = 10.0  # with less, words at the begin of speech are missed and misheard
 SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, and OpenAI's Whisper does too
 
 
