@@ -55,7 +55,7 @@ class NoiseFloor:
 
 
 def level_of(samples: Samples) -> float:
-    """Level of ``samples`` [n] in dB below full scale; -120 for digital silence."""
+    """Return the level of ``samples`` [n] in dB below full scale; -120 for digital silence."""
     return float(10 * np.log10(np.mean(np.square(samples)) + 1e-12)) if len(samples) else -120.0
 
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from itertools import dropwhile
+from math import log
+from statistics import fmean
 from typing import Literal
 
 from models.asr.whisper.hallucination_filter import (
@@ -32,6 +35,10 @@ from pipeline.errors import check_range
 
 SAME_PLACE_S = 0.1  # by which words of two hypotheses may be apart
 STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is committed
+SAME_SPAN_S = 0.4  # by which two readings of the same speech may begin and end apart
+USUAL_PROBABILITY, USUAL_WORDS = 0.9, 8  # what is believed of speech of which little was heard
+HARD_BELOW = 0.05  # below ``easy_probability``: speech that could not be harder, with these thresholds:
+HARD_WEAK_S, HARD_SURE, HARD_PAUSE = 2.8, 0.95, 0.9  # added to ``weak_s``; ``sure_probability``; ``pause_probability``
 
 PolicyName = Literal["hybrid", "local_agreement", "align", "hold"]
 
@@ -45,7 +52,8 @@ class CommitOptions:
     (nearer ones agree on the same truncated word) say it, and it ends ``agreement_s`` before the end, ``weak_s`` more at
     probability 0, none more at ``sure_probability``. ``hold_words``: how many the ``hold`` policy keeps back. When speech
     stops, all before the first word below ``pause_probability`` is settled; after a pause all up to the last word with
-    ``flush_probability``.
+    ``flush_probability``. Speech whose words have a mean probability below ``easy_probability`` is hard: its unsure words
+    wait longer, the more so the harder it is.
     """
 
     gate_s: float = 0.4
@@ -58,12 +66,27 @@ class CommitOptions:
     hold_words: int = 2
     pause_probability: float = 0.4
     flush_probability: float = 0.2
+    easy_probability: float = 0.85
 
     def __post_init__(self) -> None:
-        for name in ("gate_probability", "sure_probability", "pause_probability", "flush_probability"):
+        for name in ("gate_probability", "sure_probability", "pause_probability", "flush_probability", "easy_probability"):
             check_range(name, getattr(self, name), 0, 1)
         for name in ("gate_s", "gate_duration_s", "agreement_s", "agreement_apart_s", "weak_s", "hold_words"):
             check_range(name, getattr(self, name), 0)
+
+    def on(self, words: Sequence[HeardWord]) -> CommitOptions:
+        """Give the thresholds for speech in which these words were heard."""
+        believed = sum(word.probability for word in words) + USUAL_PROBABILITY * USUAL_WORDS
+        below = self.easy_probability - believed / (len(words) + USUAL_WORDS)
+        if below <= 0:
+            return self
+        hard = min(1.0, below / HARD_BELOW)
+        return replace(
+            self,
+            weak_s=self.weak_s + hard * HARD_WEAK_S,
+            sure_probability=self.sure_probability + hard * max(0.0, HARD_SURE - self.sure_probability),
+            pause_probability=self.pause_probability + hard * max(0.0, HARD_PAUSE - self.pause_probability),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +206,13 @@ class Committer:
         """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
         evidence = Evidence(words, window.end, previous)
-        return min(POLICIES[self.policy](evidence, self.options), max(0, len(words) - 1))
+        options = self.options.on([*window.words, *words])
+        return min(POLICIES[self.policy](evidence, options), max(0, len(words) - 1))
 
-    def count_at_pause(self, words: Sequence[HeardWord]) -> int:
+    def count_at_pause(self, words: Sequence[HeardWord], window: Window) -> int:
         """Count the words to commit when speech has stopped and may go on: an unsure one may be heard better then."""
-        weak = (index for index, word in enumerate(words) if word.probability < self.options.pause_probability)
+        options = self.options.on([*window.words, *words])
+        weak = (index for index, word in enumerate(words) if word.probability < options.pause_probability)
         return next(weak, len(words))
 
     def count_at_end(self, words: Sequence[HeardWord]) -> int:
@@ -198,6 +223,28 @@ class Committer:
         """Count the words that are old enough to be taken when the policy has committed none for too long."""
         old = [word.end <= window.end - STALLED_AFTER_S for word in words]
         return old.index(False) if False in old else len(old)
+
+
+def likelier(words: Sequence[HeardWord], before: Sequence[HeardWord]) -> list[HeardWord]:
+    """Put the reading of a hypothesis ``before`` in the place of one in ``words`` of which the model is less sure.
+
+    The same word follows both. A model that is unsure hears the same speech otherwise each time.
+    """
+    said, heard = ([spoken(word.text) for word in one] for one in (before, words))
+    chosen: list[HeardWord] = []
+    for kind, i, i_end, j, j_end in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes():
+        old, new = before[i:i_end], words[j:j_end]
+        other = kind == "replace" and i_end < len(before) and _are_of_one_span(old, new)
+        chosen += old if other and _surety(old) > _surety(new) else new
+    return chosen
+
+
+def _are_of_one_span(old: Sequence[HeardWord], new: Sequence[HeardWord]) -> bool:
+    return max(abs(old[0].start - new[0].start), abs(old[-1].end - new[-1].end)) < SAME_SPAN_S
+
+
+def _surety(words: Sequence[HeardWord]) -> float:
+    return fmean(log(max(word.probability, 1e-9)) for word in words)
 
 
 def _completed(

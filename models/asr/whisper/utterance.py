@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 
 from models.asr.whisper.audio_buffer import Piece
-from models.asr.whisper.commit import Committer
+from models.asr.whisper.commit import Committer, likelier
 from models.asr.whisper.hallucination_filter import is_said_already
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
 from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
@@ -123,6 +123,7 @@ class Utterance:
         if words is None or (last and not bare and not words and self._unheard_s >= UNHEARD_S):
             self.again = self.bare_next = True
             return
+        words = likelier(words, self._tail)
         self._unheard_voice = False
         self._resumed = None if words else self._resumed
         count = self._count(words, last) if may_commit else 0
@@ -164,7 +165,7 @@ class Utterance:
     def _count(self, words: Sequence[HeardWord], last: bool) -> int:
         """Count the words to commit."""
         if last:
-            return self._committer.count_at_pause(words)
+            return self._committer.count_at_pause(words, self.window)
         return self._committer.committed_count(words, self.window) or self._break_stall(words)
 
     def trim(self, window_s: float) -> None:
