@@ -80,9 +80,8 @@ class StageFailed(ModelError):
     def __init__(self, stage: str, cause: BaseException) -> None:
         hint = cause.hint if isinstance(cause, TranslateLiveError) else ""
         code = cause.code if isinstance(cause, TranslateLiveError) else ""
-        super().__init__(
-            f"the {stage} stage failed: {getattr(cause, 'message', '') or message_of(cause)}", hint=hint, code=code
-        )
+        why = getattr(cause, "message", "") or message_of(cause)  # of wrong input it is the input's fault
+        super().__init__(why if isinstance(cause, BadInput) else f"the {stage} stage failed: {why}", hint=hint, code=code)
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
 

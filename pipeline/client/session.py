@@ -20,7 +20,7 @@ from pipeline.client.wishes import update_of
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of
-from pipeline.events import AudioChunk, Fault, Gap, Samples
+from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.outlets import Outlets
@@ -56,7 +56,7 @@ class ClientSession:
         self._pictures = Pictures(request.watching, clock, self._outlets.tell) if request.watching is not None else None
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = self._ended = self._connected_once = False
-        self._arrived, self._room = asyncio.Event(), asyncio.Event()
+        self._arrived, self._room, self._accepted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._token = ""
         self._failures = 0
 
@@ -112,11 +112,14 @@ class ClientSession:
     async def _capture(self, source: Source) -> None:
         """Take audio in, as 24 kHz PCM16; a source that is not live waits for the connection."""
         resampler: Resampler | None = None
+        held: list[AudioChunk | Notice] = []  # what is shown opens files, and a session that is refused leaves none
         try:
             if not self._stopping:
                 async with aclosing(aiter(source)) as items:
                     async for item in items:
-                        await self._outlets.show(item)
+                        held.append(item)
+                        if self._accepted.is_set():
+                            await self._show_all(held)
                         if not isinstance(item, AudioChunk):
                             continue
                         if source.live:
@@ -133,6 +136,12 @@ class ClientSession:
             self._replay.add(to_pcm16(resampler.process(np.zeros(0, np.float32), True)).tobytes())
         self._ended = True
         self._arrived.set()
+        await self._accepted.wait()
+        await self._show_all(held)
+
+    async def _show_all(self, held: list[AudioChunk | Notice]) -> None:
+        while held:
+            await self._outlets.show(held.pop(0))
 
     async def _take(self, samples: Samples, *, live: bool) -> None:
         self._replay.add(to_pcm16(samples).tobytes())
@@ -158,7 +167,8 @@ class ClientSession:
             except (Lost, OSError) as error:
                 why = error
             if not self._connected_once:
-                raise NetworkError(f"{self._remote.name} cannot be reached: {message_of(why)}", hint="another address")
+                why_not = f"{self._remote.name} cannot be reached: {message_of(why)}"
+                raise NetworkError(why_not, hint="another address", code="no_server")
             for event in self._decoder.lost():
                 await self._outlets.show(event)
             if opened and self._decoder.next_unit > units:
@@ -234,6 +244,8 @@ class ClientSession:
                 self.mute()
             case "translate_live.note" if message.get("param") == "image" and self._pictures:
                 self._pictures.end(f"{self._remote.name}: {message['message']}")
+            case "session.updated":
+                self._accepted.set()
             case "error":
                 self._mistake(message["error"])
         for event in self._decoder.decode(message):

@@ -18,6 +18,7 @@ _BY_CODE = {
     "unknown_preset": "translate-live voices list",
     "preset_language": "another voice, see translate-live voices list",
     "event_log": "a file that --events wrote",
+    "no_server": "another --server, or start it there: translate-live serve",
     "no_voices": "translate-live voices add --help",
     "voice_broken": "translate-live voices add CLIP --name NAME --consent FILE --replace",
     "voice_needs_enrolment": "translate-live voices add CLIP --name NAME --consent FILE --replace --keep-clip",
@@ -32,8 +33,9 @@ _BY_KIND: dict[type[TranslateLiveError], str] = {
 _SETTING = re.compile(
     r"(?<![\w.-])((?:recognizer|translator|(?:second_|third_|fallback_)?synthesizer|diarizer|reader|units|pace)\.[\w.]+=|capacity=)"
 )
-_FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?(?: for the language (\w+))?")
+_FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?(?: from the language (\w+))?(?: for the language (\w+))?")
 _OPTIONS = {
+    "the key of the server": "--server-key KEY, or export TRANSLATE_LIVE_KEY=KEY",
     "a recording of consent,": "--consent FILE,",
     "a text of consent": "--consent-text",
     "a text to say": "--text TEXT",
@@ -52,11 +54,10 @@ def next_step(error: TranslateLiveError, profile: str = "auto", settings: str = 
 
 def worded(hint: str, profile: str = "auto", settings: str = "") -> str:
     """Put a hint into options and commands, for the profile that was in use."""
-    used = "PROFILE" if profile == "auto" else profile
     said, end = "", 0
     for found in _FETCH.finditer(hint):  # the commands between the texts are not put into options again
-        language = f" --to {found[2]}" if found[2] else ""
-        said += f"{_optioned(hint[end : found.start()])}translate-live pull {found[1] or used}{language}{settings}"
+        languages = (f" --from {found[2]}" if found[2] else "") + (f" --to {found[3]}" if found[3] else "")
+        said += f"{_optioned(hint[end : found.start()])}translate-live pull {found[1] or profile}{languages}{settings}"
         end = found.end()
     return said + _optioned(hint[end:])
 

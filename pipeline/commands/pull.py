@@ -18,7 +18,7 @@ ASKED_FOR = {"diarizer": "--speakers", "reader": "--watch"}  # stages that are u
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the profile, the languages and the source."""
-    parser.add_argument("profile", metavar="PROFILE", help="cpu or gpu, or another of configs/")
+    parser.add_argument("profile", metavar="PROFILE", help="cpu, gpu, another of configs/, or auto: the best that runs")
     parser.add_argument("--to", default="", metavar="LANG[,LANG]", help="only what these wanted languages need (all)")
     parser.add_argument("--from", dest="spoken", default="", metavar="LANG[,LANG]", help="only for these spoken ones (all)")
     parser.add_argument(

@@ -174,9 +174,6 @@ def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: Backg
     heard = "the microphone" if options.mic else " and ".join(options.files)
     if options.files == (STANDARD_INPUT,):
         heard = "standard input"
-        if not loudness.heard_s:
-            hint = "a program that writes sound into it, or a file by its name"
-            raise BadInput("standard input was closed or empty: nothing could be heard", hint=hint)
     if loudness.nothing:
         hint = "another --in-device, see translate-live devices" if options.mic else "play it, and another --track or file"
         raise BadInput(f"{heard} is silent: nothing could be heard", hint=hint)

@@ -197,7 +197,8 @@ def _audit(name: str | None) -> None:
         f"{entry.when}  {entry.action:<8}  by {entry.actor}  {name or entry.subject}  {entry.session}".rstrip()
         for entry in Audit().entries(name)
     ]
-    print("\n".join(lines) or "nothing is in the audit of it")  # noqa: T201
+    about = f" of the voice {name!r}" if name else ""
+    print("\n".join(lines) or f"nothing is in the audit{about}")  # noqa: T201
 
 
 def _preview(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from pipeline.contracts import Expecting, Listening, Term
@@ -30,9 +31,14 @@ def load_glossary(
     """
     languages, notices = Languages(sources, targets), list[str]()
     entries = tuple(entry for file in files for entry in read_entries(file, languages, notices))
+    glossary = Glossary(entries)
+    pairs = list(product(sources or [""], targets))
+    if entries and pairs and not any(glossary.terms(*pair) for pair in pairs):
+        has = _ways((entry.source_language, entry.language) for entry in entries)
+        notices.append(f"no term of the glossary is {_ways(pairs)}; its terms are {has}")
     for notice in notices:
         tell(notice)
-    return Glossary(entries)
+    return glossary
 
 
 class Glossary:
@@ -93,6 +99,11 @@ class Glossary:
         if pair not in self._matchers:
             self._matchers[pair] = TermMatcher(self.terms(*pair), source_language)
         return self._matchers[pair]
+
+
+def _ways(pairs: Iterable[tuple[str, str]]) -> str:
+    """Name pairs of languages, of which an empty one is any."""
+    return ", ".join(dict.fromkeys(f"from {source or 'any'} to {target or 'any'}" for source, target in pairs))
 
 
 def _text(source: Source) -> str:

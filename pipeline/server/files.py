@@ -179,7 +179,12 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
                     form = await opened.enter_async_context(request.form(max_files=1, max_fields=20))
             except TimeoutError as error:
                 raise Refusal(408, "timeout", f"the recording did not come within {UPLOAD_S:g} s") from error
-            yield service, form, await saved(form, "file", Path(folder) / "recording")
+            path = await saved(form, "file", Path(folder) / "recording")
+            try:
+                yield service, form, path
+            except TranslateLiveError as error:  # where it lies here is nobody's business
+                error.message = error.message.replace(str(path), "the recording")
+                raise
 
 
 async def saved(form: FormData, name: str, path: Path) -> Path:

@@ -18,7 +18,7 @@ from pipeline.errors import DeviceError
 from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.live_view import LiveView
-from pipeline.sinks.plain_text import by_speaker, legible, minutes, notice_line, unit_line
+from pipeline.sinks.plain_text import by_speaker, is_fatal, legible, minutes, notice_line, unit_line
 from pipeline.sinks.writing import reason_of
 
 WAITING = 10_000  # pieces: hours of translation
@@ -68,7 +68,7 @@ class PlainView:
         self._figures.take(event)
         if isinstance(event, ReadingUnit) and event.target == self._target:
             self._print(f"{minutes(event.start)}  {by_speaker(event.speaker, legible(text_of(event.source)))}")
-        elif line := notice_line(event, self._several):
+        elif not is_fatal(event) and (line := notice_line(event, self._several)):
             self._print(f"notice: {line}")
 
     async def close(self) -> None:

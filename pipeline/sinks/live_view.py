@@ -11,7 +11,7 @@ from pipeline.clock import Clock
 from pipeline.contracts import Delivery
 from pipeline.events import Busy, Draft, Event, Fault, Lag, ReadingUnit, Transcript, is_for, text_of
 from pipeline.sinks.figures import SessionFigures
-from pipeline.sinks.plain_text import legible, minutes, notice_line, unit_line
+from pipeline.sinks.plain_text import is_fatal, legible, minutes, notice_line, unit_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -132,7 +132,7 @@ class LiveView:
         self._figures.take(event)
         if self._scroll and isinstance(event, ReadingUnit):
             self._console.print(unit_line(event, len(self._targets) > 1), markup=False, highlight=False)
-        if line := notice_line(event, bool(self.status.track)):
+        if (line := notice_line(event, bool(self.status.track))) and not is_fatal(event):
             self._console.print(line, style="red" if isinstance(event, Fault) else "yellow", markup=False, highlight=False)
         now = self._clock.now()
         if now - self._drawn_at >= REDRAW_S:

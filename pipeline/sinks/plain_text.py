@@ -53,6 +53,11 @@ def notice_line(event: Event, several: bool = False) -> str | None:
             return None
 
 
+def is_fatal(event: Event) -> bool:
+    """Tell if an event ends the session, whose error says the same."""
+    return isinstance(event, Fault) and event.fatal
+
+
 def unit_line(unit: ReadingUnit, several: bool) -> str:
     """Format a unit's text as one line; empty if there is none.
 

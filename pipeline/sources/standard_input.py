@@ -31,7 +31,7 @@ class StandardInput:
 
     ``live``: no chunk comes before a listener would have heard its end, and a session that falls behind drops audio. A
     writer that is faster than that waits; one that stalls for `STALL_S` leaves a `Gap`, and stream time goes on. Raises
-    `BadInput` for a terminal or an impossible rate, and when it is heard for what cannot be decoded.
+    `BadInput` for a terminal or an impossible rate, and when it is heard for what is empty or cannot be decoded.
     """
 
     def __init__(
@@ -82,6 +82,9 @@ class StandardInput:
                     asked_at = self._clock.now()
         while self._notices:
             yield self._notices.pop(0)
+        if not position:
+            hint = "a program that writes sound into it, or a file by its name"
+            raise BadInput("standard input was closed or empty: nothing could be heard", hint=hint)
 
     async def _pieces(self, lane: Lane) -> AsyncGenerator[Samples, None]:
         """Recognize what comes, and give its samples."""

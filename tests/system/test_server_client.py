@@ -282,6 +282,26 @@ async def test_the_command_writes_captions_speech_and_events(tmp_path):
     assert {"Transcript", "ReadingUnit", "SpeechChunk", "Lag"} <= kinds
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_server_that_refuses_or_is_not_there_is_told_once_and_empties_no_file(tmp_path, there):
+    import soundfile
+
+    talk, captions = tmp_path / "talk.wav", tmp_path / "talk.vtt"
+    soundfile.write(talk, np.frombuffer(tone(5), "<i2"), 24_000)
+    captions.write_text("of yesterday")
+    async with serving() as server:
+        port = socket.create_server(("127.0.0.1", 0))
+        free = f"http://127.0.0.1:{port.getsockname()[1]}"
+        port.close()
+        words = [str(talk), "--to", "pt", "--from", "en", "--captions", str(captions), "--out", str(tmp_path / "talk.flac")]
+        code, _, err = await _command(*words, "--server", server.http if there else free)
+    assert code == (2 if there else 5)
+    assert err.count("refuses" if there else "cannot be reached") == 1
+    assert there or err.splitlines()[-1] == "try: another --server, or start it there: translate-live serve"
+    assert captions.read_text() == "of yesterday"
+    assert not (tmp_path / "talk.flac").exists()
+
+
 async def test_settings_of_models_are_refused_with_a_server():
     code, _, err = await _command("x.wav", "--to", "es", "--server", "ws://127.0.0.1:1", "--profile", "cpu")
     assert code == 2

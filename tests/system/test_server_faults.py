@@ -132,6 +132,7 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
             assert answer.status_code == 400, path
             assert answer.json()["error"]["param"] == param, answer.text
             assert "Traceback" not in answer.text
+            assert "translate-live-" not in answer.text, "nobody is told where files lie here"
         assert server.service.admission.active == 0
 
 

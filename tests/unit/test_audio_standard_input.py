@@ -113,7 +113,8 @@ async def test_half_a_sample_at_the_end_is_told(pipe):
 
 async def test_nothing_at_all_ends_at_once(pipe):
     shut(pipe[1])
-    assert len(await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))) == 0
+    with pytest.raises(BadInput, match="closed or empty"):
+        await heard(StandardInput(16000, clock=LoopClock(), descriptor=pipe[0]))
 
 
 async def test_a_file_can_be_redirected_into_it(tmp_path):

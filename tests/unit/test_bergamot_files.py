@@ -5,7 +5,9 @@ import struct
 import numpy as np
 import pytest
 
+from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.marian_file import read_marian_file, read_shortlist
+from pipeline.commands.advice import next_step
 from pipeline.errors import ModelError
 from tests.marian_files import MULTIPLIER, SETTINGS, random_tensors, write_marian, write_shortlist
 
@@ -61,3 +63,11 @@ def test_a_damaged_shortlist_or_one_of_another_vocabulary_is_a_typed_error(tmp_p
     (tmp_path / "lex.bin").write_bytes(data if size == 10 else data[:60])
     with pytest.raises(ModelError, match="cannot be read as a lexical shortlist"):
         read_shortlist(tmp_path / "lex.bin", size)
+
+
+def test_a_direction_that_is_not_on_this_machine_names_the_command_that_brings_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match="from 'en' to 'es'") as raised:
+        Bergamot().decoder(("en", "es"))
+    assert next_step(raised.value) == "translate-live pull auto --from en --to es"
+    assert next_step(raised.value, "cpu") == "translate-live pull cpu --from en --to es"

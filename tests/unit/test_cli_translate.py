@@ -372,14 +372,19 @@ def test_a_closed_standard_stream_is_nobodys_file(config, talk, tmp_path, closed
 
 
 @pytest.mark.parametrize(("options", "source"), [([], "<&-"), (["-q"], "</dev/null"), (["--rate", "16000"], "<&-")])
-def test_standard_input_that_is_closed_or_empty_is_told(config, options, source):
+def test_standard_input_that_is_closed_or_empty_is_told_once_and_empties_no_file(config, tmp_path, options, source):
+    (tmp_path / "talk.vtt").write_text("of yesterday")
     words = ["-", "--to", "es", "--profile", "cpu", "--config", str(config), *options]
+    words += ["--captions", str(tmp_path / "talk.vtt"), "--out", str(tmp_path / "talk.wav")]
     shell = ["sh", "-c", f'exec "$@" {source}', "sh", sys.executable, "-m", "pipeline", *words]
     ended = subprocess.run(shell, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     error, step = only_errors(ended.stderr)
     assert error == "error: standard input was closed or empty: nothing could be heard"
     assert step == "try: a program that writes sound into it, or a file by its name"
+    assert ended.stderr.count("closed or empty") == 1
+    assert (tmp_path / "talk.vtt").read_text() == "of yesterday"
+    assert not (tmp_path / "talk.wav").exists()
 
 
 def test_standard_output_on_a_full_disk_is_told(config, talk):

@@ -60,6 +60,12 @@ def voices(profile, capsys):
     return run
 
 
+def test_an_empty_audit_says_of_whom(voices, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert voices("audit") == (0, "nothing is in the audit\n", "")
+    assert voices("audit", "anna") == (0, "nothing is in the audit of the voice 'anna'\n", "")
+
+
 @pytest.fixture
 def add(voices):
     def run(*options: object, clip: object = CLIP, name: str = "anna", consent: object = CONSENT):

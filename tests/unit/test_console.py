@@ -188,6 +188,18 @@ async def test_a_session_in_which_nobody_was_heard_says_so(kind, events, told):
     assert ("no speech was heard in 5.0 s of audio" in out.getvalue()) is told
 
 
+@pytest.mark.parametrize("kind", ["plain", "live"])
+async def test_what_ends_a_session_is_left_to_its_error(kind):
+    out = Terminal()
+    console = Console(file=out, width=80)
+    view = PlainView(out, "es") if kind == "plain" else LiveView(console, SetClock(), "en", ["es"], scroll=False)
+    await view.put(Fault("speak", "it stumbled", fatal=False))
+    await view.put(Fault("recognize", "it broke", fatal=True))
+    await view.close()
+    assert "speak: it stumbled" in out.getvalue()
+    assert "it broke" not in out.getvalue()
+
+
 def test_a_terminal_that_can_draw_nothing_gets_plain_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     sinks = console_sinks(io.StringIO(), Terminal(), SetClock(), "en", ["es"], quiet=False, unread=list)

@@ -196,6 +196,18 @@ def workbook(file: Path, **sheets: list[list[object]]) -> Path:
     return file
 
 
+def test_a_glossary_that_has_no_term_for_what_is_asked_is_told(tmp_path: Path) -> None:
+    table = write(tmp_path, "a.csv", "source,es,fr\nhouse,casa,maison\n")
+    told: list[str] = []
+    load_glossary([table], ["en"], ["pt", "ca"], told.append)
+    assert told == ["no term of the glossary is from en to pt, from en to ca; its terms are from any to es, from any to fr"]
+    load_glossary([table], [], ["pt", "es-MX"], told.append)
+    load_glossary([table], ["en"], [], told.append)
+    load_glossary([write(tmp_path, "b.csv", "source,target\nhouse,casa\n")], ["en"], ["pt"], told.append)
+    load_glossary([], ["en"], ["pt"], told.append)
+    assert len(told) == 1
+
+
 def test_a_workbook_is_read_as_its_table(tmp_path: Path) -> None:
     rows = [
         ["source", "es", "mode", "Comment"],

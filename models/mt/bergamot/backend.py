@@ -94,7 +94,8 @@ class Bergamot:
         if pair not in (folders := self._folders()):
             (lacking, *_) = self._lacking(pair)
             message = f"to translate from {pair[0]!r} to {pair[1]!r} there is need of {lacking.what}"
-            raise ModelError(message, hint=lacking.fix)
+            both = f"{FETCH_MODELS} from the language {pair[0]} for the language {pair[1]}"
+            raise ModelError(message, hint=lacking.fix.replace(FETCH_MODELS, both))
         return Decoder(Student(folders[pair]), self.beams, self.longest_source, self.term_beams)
 
     def _folders(self) -> Mapping[Pair, Path]:
