@@ -61,9 +61,9 @@ def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
     )
 
 
-def _of_one_voice(units: Sequence[Stamped[ReadingUnit]]) -> int:
-    """Count the units at the beginning that have the speaker and the target of the first."""
-    return len(list(takewhile(lambda stamped: _voice(stamped.item) == _voice(units[0].item), units)))
+def _of_one_voice(units: Sequence[Stamped[ReadingUnit]]) -> list[Stamped[ReadingUnit]]:
+    """List the units at the beginning that have the speaker and the target of the first."""
+    return list(takewhile(lambda stamped: _voice(stamped.item) == _voice(units[0].item), units))
 
 
 def _voice(unit: ReadingUnit) -> tuple[str, str]:
@@ -111,20 +111,20 @@ class Speech:
                 return
             self._note_flush()
             if self._unwanted(units.waiting()[0]):
-                await self._drop(self._take(1))
+                await self._drop(self._take(units.waiting()[:1]))
                 continue
             moment, held_s = await self._turn(units.waiting()[0].item)
             if self._unwanted(units.waiting()[0]):
                 continue
             await self._say_next(self._ready(moment), max(moment + self._first_sound.mean_s, self._free_at), held_s)
 
-    async def _say_next(self, ready: Sequence[ReadingUnit], start: float, held_s: float) -> None:
+    async def _say_next(self, ready: Sequence[Stamped[ReadingUnit]], start: float, held_s: float) -> None:
         """Say one or several of the ``ready`` units, which wait; a pause that was kept for ``held_s`` is no backlog."""
         mean_s, estimate_s = self._first_sound.mean_s, self._length.estimate_s
-        waiting = [Waiting(unit.end, unit.heard_s + mean_s, estimate_s(unit.text)) for unit in ready]
+        waiting = [Waiting(one.item.end, one.item.heard_s + mean_s, estimate_s(one.item.text)) for one in ready]
         decided = plan(waiting, start - held_s, self._options)
-        await self._skip(self._take(decided.skip), f"more than {self._options.max_lag_s:g} s behind")
-        taken = self._take(_of_one_voice(self._units.waiting()[: decided.take]))
+        await self._skip(self._take(ready[: decided.skip]), f"more than {self._options.max_lag_s:g} s behind")
+        taken = self._take(_of_one_voice(ready[decided.skip :][: decided.take]))
         if decided.rate < self._options.max_rate:  # else it is later than usual
             self._pauses.learn(start - held_s - taken[0].item.end)
         group = [stamped.item for stamped in taken]
@@ -133,13 +133,14 @@ class Speech:
         factor = self._speaking_rate.factor(group[0])
         await self._say(taken, followed(decided, factor, time, self._options))
 
-    def _ready(self, moment: float) -> list[ReadingUnit]:
-        """List the units that wait and had been cut at a moment."""
-        return [stamped.item for stamped in self._units.waiting() if stamped.item.heard_s <= moment]
+    def _ready(self, moment: float) -> list[Stamped[ReadingUnit]]:
+        """List the units that wait to be spoken and had been cut at a moment."""
+        ready = [stamped for stamped in self._units.waiting() if stamped.item.heard_s <= moment]
+        return [stamped for stamped in ready if not self._control.is_silent(stamped.item.target)]
 
-    def _take(self, count: int) -> list[Stamped[ReadingUnit]]:
-        """Take the oldest units, and how their words were said."""
-        taken = self._units.take(count)
+    def _take(self, taken: Sequence[Stamped[ReadingUnit]]) -> Sequence[Stamped[ReadingUnit]]:
+        """Take some of the units that wait, and how their words were said."""
+        self._units.keep(lambda stamped: stamped not in taken)
         for stamped in taken:
             self._speaking_rate.hear(stamped.item)
             self._pauses.hear(stamped.item)
@@ -174,7 +175,7 @@ class Speech:
     def _pause_end(self, moment: float) -> float:
         """Give the time before which the next unit should not begin: the end of a pause, if no other waits behind it."""
         ready = self._ready(moment)
-        return self._pauses.end(ready[0], self._free_at) if len(ready) == 1 else -math.inf
+        return self._pauses.end(ready[0].item, self._free_at) if len(ready) == 1 else -math.inf
 
     def _note_flush(self) -> None:
         """Let speech begin at once if what was to be played before it has been thrown away meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.looptime(noop_cycles=2)
 TARGETS = ("es", "fr", "de")
 
 
-async def speak(spoken: dict[str, Scripted], *, live: bool, one_track: bool = False) -> Keep:
+async def speak(
+    spoken: dict[str, Scripted], *, live: bool, one_track: bool = False, silent: Collection[str] = ()
+) -> Keep:
     """A minute of talk, in which each of these targets is spoken by a model of its own."""
     (first, voice), *others = spoken.items()
     options = SessionOptions(
@@ -30,7 +33,9 @@ async def speak(spoken: dict[str, Scripted], *, live: bool, one_track: bool = Fa
         units=UnitSettings(policy="pauses"),
     )
     keep, hearing = Keep(), Scripted()
-    await Session(Models(hearing, hearing, voice), options).run(Talk(60, live), [SinkQueue(keep)])
+    session = Session(Models(hearing, hearing, voice), options)
+    session.silence(silent)
+    await session.run(Talk(60, live), [SinkQueue(keep)])
     return keep
 
 
@@ -144,3 +149,13 @@ async def test_on_one_track_only_the_silenced_target_falls_silent() -> None:
     chunks = [chunk for chunk in keep.of(SpeechChunk) if len(chunk.samples)]
     for before, chunk in zip(chunks, chunks[1:], strict=False):
         assert chunk.start >= before.start + before.duration - 1e-6
+
+
+async def test_on_one_track_what_is_silent_is_no_backlog_of_the_others() -> None:
+    alone, beside = [
+        await speak(dict.fromkeys(spoken, Scripted(speech_per_character_s=0.1)), live=True, one_track=True, silent={"fr"})
+        for spoken in (("es",), ("es", "fr"))
+    ]
+    assert track(beside, "es") == [pytest.approx(said, abs=0.01) for said in track(alone, "es")]
+    assert {skip.reason for skip in beside.of(Skipped) if skip.target == "fr"} == {"muted"}
+    assert not [lag for lag in beside.of(Lag) if lag.target == "fr"]
