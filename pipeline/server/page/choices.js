@@ -62,12 +62,12 @@ export async function devices() {
 
 export function session() {
   const voice = $('voice').value === 'named' ? $('voice-name').value.trim() : $('voice').value;
-  const spoken = spokenTargets();
+  const spoken = spokenTargets(), glossary = glossaryRows($('glossary').value, targets().length > 1 ? $('to').value : '');
   return {
     audio: { output: { language: spoken[0] ?? $('to').value }, input: { transcription: { model: 'local' } } },
     translate_live: {
       targets: targets(), spoken, silent: spoken.filter(code => code !== heardTarget()),
-      source: $('from').value, voice, consent: $('consent').checked, glossary: glossaryRows($('glossary').value), same_language: $('same-language').value,
+      source: $('from').value, voice, consent: $('consent').checked, glossary, same_language: $('same-language').value,
       speakers: $('speakers').checked ? 'auto' : 'off',
     },
   };
