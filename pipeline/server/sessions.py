@@ -81,6 +81,7 @@ class Sessions:
         self._start_ms = 0
         self._picture = b""  # the newest, for a session that has yet to begin
         self._paused = self._muted = False
+        self._silent: set[str] = set()  # targets, as the profile calls them
         self._unheard = asyncio.Event()  # it is finished, and there is no audio to end
         self._stirred = asyncio.Event()  # somebody came, went or changed in the room
         if seat is not None:
@@ -124,15 +125,18 @@ class Sessions:
         known, self._dialect.asked = set(self._dialect.asked.hints), asked
         if new := [word for word in asked.hints if word not in known]:
             self._hints.add(new)  # the session that runs gets them, too
+        self._silence(request)
         if self._source is not None:
             self._follow()
-        if self._session is not None:
-            self._silence(self._session, request)
         return request
 
-    def _silence(self, session: Session, request: ResolvedRequest) -> None:
-        names = request.targets_by_name
-        session.silence([names.get(target, target) for target in self._dialect.asked.silent])
+    def _silence(self, request: ResolvedRequest) -> None:
+        """Silence what is to be silent; a session that ends keeps silent what the one that follows it does not speak."""
+        names, spoken = request.targets_by_name, request.request.spoken_targets
+        asked = () if self._seat is not None else self._dialect.asked.silent  # what others hear is their own wish
+        self._silent = {names.get(target, target) for target in asked} | self._silent.difference(spoken)
+        if self._session is not None:
+            self._session.silence(self._silent)
 
     def _follow(self) -> None:
         """Begin, change or end the session, as is wanted now."""
@@ -228,6 +232,7 @@ class Sessions:
         request = resolved(asked, self._service.engine.profile, may_clone=self._key.may_clone, key=self._key.id)
         speakers = request.request.speakers and replace(request.request.speakers, memory=self._memory)
         watching = Watching(keep=asked.keep_seen) if self._service.sees else None
+        self._silence(request)
         wanted = replace(request.request, hints=self._hints, speakers=speakers, watching=watching)
         request = replace(request, request=wanted)
         again = self._last is not None or bool(asked.start_ms or asked.first_unit)
@@ -267,7 +272,7 @@ class Sessions:
                 session.pause()
             if self._muted:
                 session.mute()
-            self._silence(session, request)
+            session.silence(self._silent)
             await session.run(source, self._outlets(offset, session, request))
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()

@@ -269,6 +269,26 @@ async def test_which_language_is_spoken_changes_in_mid_talk_without_another_sess
             assert [event["unit"] for event in units] == list(range(len(units)))
 
 
+async def test_what_was_silent_stays_so_to_the_end_of_its_session_and_speech_names_its_target_and_unit():
+    ours = {"extensions": True, "targets": ["es", "de"], "spoken": ["es", "de"], "silent": ["es"]}
+    alone = {"targets": ["de"], "spoken": ["de"], "silent": []}
+    backends = "translator.use=tests.scripted_backends:Tagging", "synthesizer.use=tests.scripted_backends:OtherVoice"
+    async with engine_of(*backends) as engine:
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session={"translate_live": ours})
+            await socket.talk(8)
+            socket.send("session.update", session={"audio": {"output": {"language": "de"}}, "translate_live": alone})
+            await socket.talk(8)
+            socket.send("session.close")
+    units = {(unit["target"], unit["unit"]) for unit in socket.of("translate_live.unit")}
+    further, own = socket.of("translate_live.speech"), socket.of("session.output_audio.delta")
+    assert further
+    assert own
+    assert {said["target"] for said in further + own} == {"de"}
+    assert {(said["target"], said["unit"]) for said in further + own} <= units
+    assert {skipped["target"] for skipped in socket.of("translate_live.skipped")} == {"es"}
+
+
 async def test_skip_to_live_tells_the_client_to_drop_its_speech():
     async with engine_of() as engine:
         async with connected(make_service(engine)) as socket:

@@ -107,6 +107,15 @@ async def test_each_hears_the_other_in_their_own_language_by_name_and_never_them
 
 
 @looptime
+async def test_what_is_silent_for_the_speaker_alone_is_heard_in_a_room() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en", silent=["es"]), await rooms.join("r", "Bo", "es")
+        await ana.count(0, 12)
+        await leave(ana, bo)
+        assert bo.heard("Ana") == bo.read("Ana") == list(range(12))
+
+
+@looptime
 async def test_a_room_adds_no_lag_to_that_of_a_session_alone() -> None:
     async with hall() as rooms:
         ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")

@@ -175,10 +175,11 @@ class OpenAI:
         if pcm := self._speech[chunk.target].pcm(chunk, HZ):
             delta, elapsed_ms = base64.b64encode(pcm).decode(), _steps(offset, chunk.start)
             sound = {"delta": delta, "elapsed_ms": elapsed_ms, "sample_rate": HZ, "channels": 1, "format": "pcm16"}
-            if chunk.target in {"", offset.target}:
-                yield wire("session.output_audio.delta", **sound)
+            of = {"target": chunk.target or offset.target, "unit": offset.first_unit + chunk.unit}
+            if of["target"] == offset.target:
+                yield wire("session.output_audio.delta", **sound, **(of if self.asked.extensions else {}))
             else:
-                yield from self.extra("speech", target=chunk.target, unit=offset.first_unit + chunk.unit, **sound)
+                yield from self.extra("speech", **of, **sound)
 
     def _texts(self, event: Event, offset: Offset) -> Iterator[bytes]:
         continues = bool(offset.first_unit)
