@@ -19,6 +19,8 @@ from tests.system.test_page import (
     until,
 )
 
+SPEECH = {"session.output_audio.delta", "translate_live.speech"}
+
 
 async def two_languages(page, path) -> None:
     """Choose a recording, Spanish, and German beside it."""
@@ -46,9 +48,8 @@ async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_cha
 
     def note(frame: str | bytes) -> None:
         event = json.loads(frame)
-        spoken = {"session.output_audio.delta": "es", "translate_live.speech": event.get("target")}
-        if event["type"] in spoken:
-            came.append(spoken[event["type"]])
+        if event["type"] in SPEECH:
+            came.append(event["target"])
 
     async with server() as running, browser(recording(tmp_path, 1)) as context:
         page = await open_page(context, running)
@@ -76,6 +77,68 @@ async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_cha
         await page.get_by_role("button", name="Remove German").click()
         await expect(page.locator(".hear")).to_have_count(0)
         await expect(page.locator(".head")).to_have_text("Spanish")
+
+
+async def test_the_language_that_is_heard_goes_on_alone_when_it_becomes_the_only_one(tmp_path):
+    came: list[str] = []
+
+    def note(frame: str | bytes) -> None:
+        event = json.loads(frame)
+        if event["type"] in SPEECH:
+            came.append(event["target"])
+
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        page.on("websocket", lambda socket: socket.on("framereceived", note))
+        await two_languages(page, recording(tmp_path, 60))
+        await page.get_by_text("German", exact=True).last.click()
+        await page.click("#start")
+        await until(page, "stats().playedS > 0.5")
+        await page.select_option("#to", "de")
+        await expect(page.locator(".head")).to_have_text("German")
+        played = await page.evaluate("stats().playedS")
+        await until(page, f"stats().playedS > {played} + 2")
+    assert set(came) == {"de"}
+
+
+async def test_terms_are_of_the_first_of_several_languages(tmp_path):
+    glossary = "import('/choices.js').then(page => page.session().translate_live.glossary)"
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        await page.click("#open-settings")
+        await page.get_by_label("Glossary").fill("stand-up = reunión diaria\nKubernetes")
+        await page.keyboard.press("Escape")
+        await page.select_option("#to", "es")
+        assert [row.get("language", "") for row in await page.evaluate(glossary)] == ["", ""]
+        await page.get_by_label("Add a language").select_option("de")
+        assert [row.get("language", "") for row in await page.evaluate(glossary)] == ["es", ""]
+
+
+HEARD_AGAIN = """(async () => {
+  const [{ Transcript }, { Connection }] = await Promise.all([import('/transcript.js'), import('/connection.js')]);
+  const near = ends => Object.assign(Object.create(Connection.prototype), { ends: new Map(ends) }).near;
+  return [{ es: 20000, de: 4000 }, { es: 20000, de: 9000 }].map(ends => {
+    const transcript = new Transcript(document.createElement('div'));
+    const say = (text, unit) => {
+      transcript.heard({ text, tail: '', language: 'en', ended: true });
+      transcript.unit({ unit, target: 'es', text, source: text, start_ms: 0, end_ms: 0 });
+    };
+    transcript.languages('en', ['es']);
+    say('one two', 0);
+    transcript.languages('en', ['es', 'de']);
+    say('three four', 1);
+    transcript.heard({ text: 'five', tail: '', language: 'en', ended: false });
+    transcript.rewind(near(Object.entries(ends)));
+    return transcript.paragraphs.map(one => one.heard);
+  });
+})()"""
+"""Words that stay after a loss, by paragraph, when a language that was added lacks them: one far behind, and one near."""
+
+
+async def test_after_a_loss_the_words_that_are_not_sent_again_stay(tmp_path):
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        assert await page.evaluate(HEARD_AGAIN) == [["one two", "three four"], ["one two", ""]]
 
 
 async def test_no_number_is_lost_and_no_unit_comes_twice_when_the_connection_breaks_while_one_language_is_behind(tmp_path):

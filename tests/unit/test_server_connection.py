@@ -273,13 +273,12 @@ async def test_what_was_silent_stays_so_to_the_end_of_its_session_and_speech_nam
     ours = {"extensions": True, "targets": ["es", "de"], "spoken": ["es", "de"], "silent": ["es"]}
     alone = {"targets": ["de"], "spoken": ["de"], "silent": []}
     backends = "translator.use=tests.scripted_backends:Tagging", "synthesizer.use=tests.scripted_backends:OtherVoice"
-    async with engine_of(*backends) as engine:
-        async with connected(make_service(engine)) as socket:
-            socket.send("session.update", session={"translate_live": ours})
-            await socket.talk(8)
-            socket.send("session.update", session={"audio": {"output": {"language": "de"}}, "translate_live": alone})
-            await socket.talk(8)
-            socket.send("session.close")
+    async with engine_of(*backends) as engine, connected(make_service(engine)) as socket:
+        socket.send("session.update", session={"translate_live": ours})
+        await socket.talk(8)
+        socket.send("session.update", session={"audio": {"output": {"language": "de"}}, "translate_live": alone})
+        await socket.talk(8)
+        socket.send("session.close")
     units = {(unit["target"], unit["unit"]) for unit in socket.of("translate_live.unit")}
     further, own = socket.of("translate_live.speech"), socket.of("session.output_audio.delta")
     assert further

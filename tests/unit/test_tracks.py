@@ -19,9 +19,7 @@ pytestmark = pytest.mark.looptime(noop_cycles=2)
 TARGETS = ("es", "fr", "de")
 
 
-async def speak(
-    spoken: dict[str, Scripted], *, live: bool, one_track: bool = False, silent: Collection[str] = ()
-) -> Keep:
+async def speak(spoken: dict[str, Scripted], *, live: bool, one_track: bool = False, silent: Collection[str] = ()) -> Keep:
     """A minute of talk, in which each of these targets is spoken by a model of its own."""
     (first, voice), *others = spoken.items()
     options = SessionOptions(

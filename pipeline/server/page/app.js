@@ -130,7 +130,7 @@ function running(is) {
 
 function state(name, detail = '') {
   const shown = name === 'listening' && $('pause').ariaPressed === 'true' ? 'paused' : name;
-  if (name === 'waiting') transcript.rewind();
+  if (name === 'waiting') transcript.rewind(connection.near);
   $('state').dataset.state = shown;
   $('state').textContent = STATES[shown] || STATES.refused;
   $('start').disabled = name === 'finishing';

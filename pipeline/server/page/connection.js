@@ -61,13 +61,14 @@ export class Connection {
     this.send({ type: 'session.update', session: { ...session, translate_live: { ...translate_live, extensions: true, ...more } } });
   }
 
-  // How far every language has come; one that is far behind holds nothing up.
-  get endMs() {
-    const ends = [...this.ends.values()], newest = Math.max(0, ...ends);
-    return Math.min(newest, ...ends.filter(ms => ms > newest - KEPT_MS));
+  // The languages for which audio is sent again after a loss; one that is far behind holds nothing up.
+  get near() {
+    const newest = Math.max(0, ...this.ends.values());
+    return [...this.ends.keys()].filter(target => this.ends.get(target) > newest - KEPT_MS);
   }
 
-  get main() { return this.session.audio.output.language; }
+  // How far they have come.
+  get endMs() { return this.ends.size && Math.min(...this.near.map(target => this.ends.get(target))); }
 
   follow(session) {
     this.session = session;
@@ -147,12 +148,7 @@ export class Connection {
       case 'translate_live.unit':
         if (own && !this.came(event)) return;
         break;
-      case 'translate_live.lag':
-        if (event.target === this.main) this.saying = event.unit;
-        break;
       case 'session.output_audio.delta':
-        event = { target: this.main, unit: this.saying, ...event };
-        // falls through
       case 'translate_live.speech':
         if (this.said.has(`${event.unit} ${event.target}`)) return;
         break;

@@ -123,12 +123,13 @@ export class Transcript {
     this.follow(() => this.tail(target, this.paragraphs.at(-1)?.said[target], text));
   }
 
-  // After a loss: words that no unit covers are heard again.
-  rewind() {
+  // After a loss: words that units do not cover in each of these languages are heard again.
+  rewind(targets) {
     for (const side of ['source', ...this.targets]) this.tail(side, null, '');
-    const said = paragraph => Object.values(paragraph.said), first = Math.min(...this.targets.map(target => this.current[target] ?? 0));
+    const said = paragraph => Object.values(paragraph.said), first = Math.min(...targets.map(target => this.current[target] ?? 0));
     for (const paragraph of this.paragraphs.slice(first)) {
-      paragraph.heard = paragraph.heard.slice(0, Math.min(...said(paragraph).map(one => one.covered)));
+      const cells = targets.flatMap(target => paragraph.said[target] ?? []);
+      paragraph.heard = paragraph.heard.slice(0, Math.min(...(cells.length ? cells : said(paragraph)).map(one => one.covered)));
       paragraph.source.said.textContent = paragraph.heard;
     }
     while (this.paragraphs.length && said(this.paragraphs.at(-1)).every(one => !one.covered && !one.text)) this.paragraphs.pop().row.remove();
