@@ -19,7 +19,7 @@ from pipeline.voices.store import VoiceStore
 
 @dataclass(frozen=True, slots=True)
 class ChosenVoice:
-    """A voice that ``model`` can speak with once it is loaded: an enrolled one (``record``) or a preset."""
+    """A voice that ``model`` can speak with once it is loaded: an enrolled one (``record`` as it was then) or a preset."""
 
     name: str
     model: str
@@ -27,19 +27,32 @@ class ChosenVoice:
     record: VoiceRecord | None
 
     async def ready(self, synthesizer: Synthesizer, language: str) -> Voice:
-        """Give the voice for this model and language: as stored, else learned from the clip that was kept, and stored."""
+        """Give the voice for this model and language: as stored now, else learned from the clip that was kept, and stored.
+
+        Raises `BadInput` for a voice that was removed, damaged, or enrolled for another model since it was chosen.
+        """
         if self.record is None:
             return Voice(self.name)
-        known = self.store.voice(self.record, self.model) if self.model in self.record.arrays else None
-        path = self.store.clip_path(self.record)
+        record, known = self._stored()
+        path = self.store.clip_path(record)
         lacks = known is None or (isinstance(synthesizer, LearnsByLanguage) and synthesizer.lacks(known, language))
         if known is not None and (not lacks or path is None):
             return known
-        assert path is not None, "chosen_voice refuses such a voice"
+        if path is None:
+            told = f"the voice {self.name!r} was enrolled anew, not for {self.model}, and its clip was not kept"
+            raise BadInput(told, hint="to enrol it again, and keep its clip", code="voice_needs_enrolment")
         learned = await synthesizer.enrol(self.store.clip(path))
+        now, known = self._stored()  # others may have learned meanwhile
+        if now.clip != record.clip:  # it was enrolled anew
+            return await self.ready(synthesizer, language)
         arrays = {**learned.arrays, **(known.arrays if known is not None else {})}
-        self.store.cache(self.record, self.model, arrays)
-        return Voice(self.record.name, arrays)
+        self.store.cache(now, self.model, arrays)
+        return Voice(self.name, arrays)
+
+    def _stored(self) -> tuple[VoiceRecord, Voice | None]:
+        """Read the record, and the voice if this model has learned it."""
+        record = self.store.record(self.name)
+        return record, self.store.voice(record, self.model) if self.model in record.arrays else None
 
 
 def model_of(profile: Profile) -> str:

@@ -1,5 +1,6 @@
 """Voices on disk: private, whole at every moment, gone when removed."""
 
+import asyncio
 import errno
 import os
 import stat
@@ -189,7 +190,9 @@ class ByLanguage:
 
     async def enrol(self, audio):
         self.enrolled += 1
-        return Voice("enrolled", {language: np.full(3, self.enrolled, np.float32) for language in self.languages})
+        learned = {language: np.full(3, self.enrolled, np.float32) for language in self.languages}
+        await asyncio.sleep(0)
+        return Voice("enrolled", learned)
 
     def lacks(self, voice, language):
         return language in self.languages and language not in voice.arrays
@@ -204,9 +207,41 @@ async def test_a_voice_is_learned_from_its_clip_for_a_language_that_came_later(s
     assert {name: array[0] for name, array in voice.arrays.items()} == {"es": 0, "fr": 1}, "what it spoke stays as it was"
     stored = store.record("anna")
     assert (stored.consent, stored.clip) == (CONSENT, chosen.record.clip)
-    assert set((await replace(chosen, record=stored).ready(both, "fr")).arrays) == {"es", "fr"}
+    assert set((await chosen.ready(both, "fr")).arrays) == set((await chosen.ready(both, "es")).arrays) == {"es", "fr"}
     assert both.enrolled == 1, "it is kept"
     assert {path.name for path in files_of(store)} == {RECORD, stored.clip, stored.arrays["toy"].file}
+
+
+async def test_sessions_that_learn_a_voice_at_once_lose_nothing_of_each_other(store):
+    stored = store.add(record(), "toy", {"es": np.zeros(3, np.float32)}, CLIP)
+    chosen = [ChosenVoice("anna", model, store, stored) for model in ("toy", "toy", "other")]
+    taught = [ByLanguage("es", "fr"), ByLanguage("es", "de"), ByLanguage("it")]
+    await asyncio.gather(*map(ChosenVoice.ready, chosen, taught, ("fr", "de", "it")))
+    now = store.record("anna")
+    assert set(store.voice(now, "toy").arrays) == {"es", "fr", "de"}
+    assert set(store.voice(now, "other").arrays) == {"it"}
+    assert len(files_of(store)) == 4
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_voice_that_is_removed_while_it_is_learned_is_not_kept_nor_mixed_with_the_next_of_its_name(store, again):
+    chosen = ChosenVoice("anna", "toy", store, store.add(record(), "other", arrays(1), CLIP))
+    synthesizer = ByLanguage("es")
+    learning = asyncio.create_task(chosen.ready(synthesizer, "es"))
+    await asyncio.sleep(0)
+    assert synthesizer.enrolled == 1
+    store.remove("anna")
+    if again:
+        store.add(record(), "other", arrays(2), CLIP)
+        assert (await learning).arrays["es"][0] == 2, "learned from the clip that is there now"
+        assert set(store.record("anna").arrays) == {"other", "toy"}
+    else:
+        with pytest.raises(BadInput, match="no voice 'anna'"):
+            await learning
+        assert not store.has("anna")
+    store.add(record(), "other", arrays(3))
+    with pytest.raises(BadInput, match="not for toy.*keep its clip"):
+        await chosen.ready(synthesizer, "es")
 
 
 async def test_a_voice_without_its_clip_speaks_what_it_was_learned_for(store):
