@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.sinks.caption_text import shown
 
 _SEGMENT = re.compile(r"#EXTINF:([\d.]+),\s*\n\S+_(\d+)\.m4s")
+_SHOWN_S = 1.0  # from the begin of a cue to that of the next, at least
 _HEADER = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
 
 
@@ -26,11 +27,13 @@ class HlsCaptions:
         self._end_s = 0.0
 
     def add(self, start_s: float, end_s: float, text: str) -> None:
-        """Add a cue, which begins no earlier than those before; they end where it begins."""
-        if self._cues and self._cues[-1][1] > start_s:
-            before = self._cues.pop()
-            self._cues.append((before[0], start_s, before[2]))
-        self._cues.append((start_s, end_s, text))
+        """Add a cue; the one before ends where it begins, and where that had no `_SHOWN_S`, it is shown later."""
+        late_s = 0.0
+        if self._cues:
+            begin_s, until_s, before = self._cues.pop()
+            late_s = max(0.0, begin_s + _SHOWN_S - start_s)
+            self._cues.append((begin_s, min(until_s, start_s + late_s), before))
+        self._cues.append((start_s + late_s, end_s + late_s, text))
 
     def follow(self, picture: str, begin_s: float) -> None:
         """Write what the picture's playlist has more than before, of which the first segment begins at ``begin_s``."""

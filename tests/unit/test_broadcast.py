@@ -224,6 +224,20 @@ def test_a_cue_is_in_every_segment_during_which_it_is_shown_and_no_two_at_once(t
     assert {path.suffix for path in files_of(tmp_path / "live.m3u8")} == {".vtt", ".m3u8"}
 
 
+def test_cues_that_come_late_are_shown_one_after_the_other(tmp_path):
+    captions = HlsCaptions(tmp_path / "live_captions-es_vtt.m3u8")
+    for cue in ((2.0, 4.0, "one"), (2.0, 3.5, "two"), (2.5, 5.5, "three"), (4.5, 6.0, "four")):
+        captions.add(*cue)
+    captions.follow("#EXTINF:9.0,\nlive_picture_0.m4s", 1.0)
+    shown = re.findall(r"00:00:0([\d.]+) --> 00:00:0([\d.]+)\n(.+)", (tmp_path / "live_captions-es0.vtt").read_text())
+    assert [(float(start), float(end), text) for start, end, text in shown] == [
+        (2.0, 3.0, "one"),
+        (3.0, 4.0, "two"),
+        (4.0, 5.0, "three"),
+        (5.0, 6.5, "four"),
+    ]
+
+
 async def test_original_sound_that_hls_cannot_hold_is_left_out_and_told(tmp_path):
     source, folder = tmp_path / "talk.mkv", tmp_path / "show"
     make_film(source, SOUND, RATE, sound="pcm_s16le")
