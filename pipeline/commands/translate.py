@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "canceller (pip install 'translate-live[echo]'); with both, what was just spoken is not translated back; off "
         "leaves that out, too (headphones)",
     )
-    what.add_argument("--rate", type=int, metavar="HZ", help="- is raw PCM of this sample rate (PCM without it: 16000)")
+    what.add_argument("--rate", type=int, metavar="HZ", help="sample rate of raw PCM on - (16000); a file has its own")
     what.add_argument(
         "--track",
         metavar="N|LANG",

@@ -26,8 +26,8 @@ class StandardInput:
     """Sound from a file descriptor, as it comes, at most ``chunk_s`` at a time.
 
     It is what it begins with: encoded sound in any container that FFmpeg knows, or mono 16-bit little-endian PCM, of
-    `RAW_HZ` unless a ``sample_rate`` is given; then frames without a container are PCM, too. ``track`` and ``languages``
-    choose one of several audio tracks.
+    `RAW_HZ` unless a ``sample_rate`` is given; then frames without a container are PCM, too, and a file of another rate is
+    told. ``track`` and ``languages`` choose one of several audio tracks.
 
     ``live``: no chunk comes before a listener would have heard its end, and a session that falls behind drops audio. A
     writer that is faster than that waits; one that stalls for `STALL_S` leaves a `Gap`, and stream time goes on. Raises
@@ -119,6 +119,9 @@ class StandardInput:
             pieces = media.samples()
             if (first := next(pieces, None)) is None:
                 raise BadInput("standard input holds no audio that could be decoded", hint="the whole file, by its name")
+            if self._raw and media.sample_rate != self.sample_rate:
+                told = f"a sound file of {media.sample_rate} Hz, and is heard so, not at {self.sample_rate} Hz"
+                media.notices.append(Fault("source", f"standard input is {told}", fatal=False))
             self.sample_rate = media.sample_rate
             yield from in_chunks(chain([first], pieces), max(1, round(self._chunk_s * self.sample_rate)))
             media.report()

@@ -10,7 +10,7 @@ import soundfile
 
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
-from pipeline.events import AudioChunk, Gap
+from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.sources.standard_input import StandardInput
 from tests.scripted import SetClock, shut
 
@@ -25,8 +25,11 @@ def pipe():
     os.close(writing)
 
 
-async def heard(source):
-    chunks = [chunk async for chunk in source if isinstance(chunk, AudioChunk)]
+async def heard(source, told=None):
+    items = [item async for item in source]
+    chunks = [item for item in items if isinstance(item, AudioChunk)]
+    if told is not None:
+        told += [item.message for item in items if isinstance(item, Fault)]
     assert all(chunk.sample_rate == source.sample_rate for chunk in chunks)
     assert [chunk.start for chunk in chunks[1:]] == pytest.approx([chunk.end for chunk in chunks[:-1]])
     return np.concatenate([np.zeros(0, np.float32), *[chunk.samples for chunk in chunks]])
@@ -65,8 +68,12 @@ async def test_a_sound_file_is_decoded_and_not_heard_as_noise(pipe, options):
     os.write(writing, file.getvalue())
     shut(writing)
     source = StandardInput(16000, clock=LoopClock(), descriptor=reading)
-    samples = await heard(source)
-    assert source.sample_rate == options["samplerate"]
+    told: list[str] = []
+    samples = await heard(source, told)
+    rate = options["samplerate"]
+    assert source.sample_rate == rate
+    said = f"standard input is a sound file of {rate} Hz, and is heard so, not at 16000 Hz"
+    assert told == ([] if rate == 16000 else [said])  # noqa: PLR2004
     assert len(samples) > 0.95 * len(PCM)
     np.testing.assert_allclose(samples, PCM[: len(samples)] / 32768, atol=0.02)
 
