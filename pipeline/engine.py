@@ -163,6 +163,10 @@ class LateReader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    async def ready(self) -> None:
+        """Load it, unless it is; raises what loading raises."""
+        await self._engine.model("reader")
+
     async def read(self, picture: Pixels | bytes, looked: bytes, languages: Sequence[str]) -> Page:
         """Read a picture; raises what loading and reading raise."""
         reader: TextReader = await self._engine.model("reader")

@@ -62,17 +62,29 @@ class TextReader(Protocol):
         """
 
 
+@runtime_checkable
+class LoadedLate(Protocol):
+    """A reader that is loaded when it is first needed."""
+
+    async def ready(self) -> None:
+        """Load it, unless it is; raises what loading raises."""
+
+
 class TextReaderBackend(Backend[TextReader], Protocol):
     """A backend that reads text in pictures, beside the stages."""
 
 
+def rgb(picture: Pixels) -> Pixels:
+    """Give a picture that may be gray, or have alpha, as `Pixels`."""
+    channels = np.atleast_3d(picture)
+    return channels[:, :, :3] if channels.shape[2] >= 3 else np.repeat(channels[:, :, :1], 3, 2)  # noqa: PLR2004
+
+
 def looks(picture: Pixels) -> bytes:
-    """Give what a picture is compared by: the mean brightness (green) of 18 x 32 cells."""
+    """Give what a picture is compared by: the mean brightness (green) of 18 x 32 cells, or of pixels that are larger."""
     rows, columns = (np.linspace(0, size, cells + 1).astype(int) for size, cells in zip(picture.shape, GRID, strict=False))
-    if min(picture.shape[:2]) < max(GRID):
-        return bytes(GRID[0] * GRID[1])
     green = np.add.reduceat(np.add.reduceat(picture[:, :, 1].astype(np.int64), rows[:-1], 0), columns[:-1], 1)
-    cells = green / np.outer(np.diff(rows), np.diff(columns))
+    cells = green / np.outer(*(np.maximum(1, np.diff(places)) for places in (rows, columns)))
     return bytes(cells.round().astype(np.uint8))
 
 

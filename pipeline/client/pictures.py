@@ -18,9 +18,10 @@ from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, message_of
 from pipeline.events import Event, Fault
-from pipeline.stages.see import PERIOD_S, Beside, Watching
-from pipeline.vision import Frame, Pixels, alike, looks
+from pipeline.stages.see import FAILURES_ALLOWED, PERIOD_S, Beside, Watching
+from pipeline.vision import Frame, Pixels, alike, looks, rgb
 
+IMAGE = "image"  # the `event_id` of every picture, by which an error tells that it is about one
 LARGEST = 500_000  # bytes that a server takes
 QUALITIES = (3, 8, 20)  # of FFmpeg's coder, 2 (best) to 31
 WAITING_OF_FILM = 8  # pictures of a film, which is looked at ahead of its sound; of live ones the newest waits
@@ -41,6 +42,7 @@ class Pictures:
         self._looked = b""
         self._due = clock.now()
         self._ended = False
+        self._failures = 0
         self._told: set[str] = set()
 
     def take(self) -> str:
@@ -56,7 +58,7 @@ class Pictures:
         return "" if self._ended else self._last
 
     def end(self, why: str) -> None:
-        """Send no more: the server reads no pictures."""
+        """Send no more, as where the server reads no pictures, and tell why."""
         self._ended = True
         self._waiting.clear()
         self._tell_once(why)
@@ -79,9 +81,17 @@ class Pictures:
         except BadInput as error:
             self._tell_once(error.message)
             return
+        except Exception as error:  # the border to foreign sources of pictures and to FFmpeg: the talk goes on
+            self._failures += 1
+            self._tell_once(f"a picture could not be sent: {message_of(error)}")
+            if self._failures > FAILURES_ALLOWED:
+                self.end("no more pictures are sent")
+            return
+        self._failures = 0
         if jpeg:
             self._looked = looked
-            self._waiting.append(json.dumps({"type": "translate_live.image", "image": base64.b64encode(jpeg).decode()}))
+            image = base64.b64encode(jpeg).decode()
+            self._waiting.append(json.dumps({"type": "translate_live.image", "event_id": IMAGE, "image": image}))
 
     async def work(self) -> None:
         """Take live pictures, until cancelled."""
@@ -116,7 +126,7 @@ class Pictures:
 
 def coded(picture: Pixels | bytes, looked: bytes) -> tuple[bytes, bytes]:
     """Return what a picture is compared by, and its JPEG; none if it looks as the one before. Raises `BadInput`."""
-    pixels = _decoded(picture) if isinstance(picture, bytes) else picture
+    pixels = _decoded(picture) if isinstance(picture, bytes) else rgb(picture)
     now = looks(pixels)
     return now, b"" if alike(now, looked) else jpeg_of(pixels)
 

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of
 from pipeline.client.decoder import Decoder
-from pipeline.client.pictures import Pictures
+from pipeline.client.pictures import IMAGE, Pictures
 from pipeline.client.wishes import update_of
 from pipeline.clock import Clock
 from pipeline.contracts import Source
@@ -263,5 +263,7 @@ class ClientSession:
             self._outlets.tell(
                 Fault("server", f"without the {kind} of {self._remote.name}: {error['message']}", fatal=False)
             )
+        elif error["code"] == "invalid_event" and error.get("event_id") == IMAGE and self._pictures:  # an older server's
+            self._pictures.end(f"{self._remote.name} takes no pictures: {error['message']}")
         elif error["code"] not in {"idle", "expired", "rate_limited", "capacity"}:
             raise Refused(f"the server {self._remote.name} refuses: {error['message']}")

@@ -14,7 +14,7 @@ from pipeline.errors import BadInput, message_of
 from pipeline.events import AudioChunk, Event, Fault, Notice, Seen
 from pipeline.hints import Hints
 from pipeline.stages.stream_time import StreamTime
-from pipeline.vision import Frame, FrameSource, Pixels, Seeing, TextReader
+from pipeline.vision import Frame, FrameSource, LoadedLate, Pixels, Seeing, TextReader, rgb
 
 PERIOD_S = 0.5  # between two pictures: at most two a second are looked at
 REST = 3.0  # times what reading took: it has a quarter of a core at most
@@ -60,6 +60,7 @@ class Eyes:
         self._newest: Frame | None = None
         self._came, self._over = asyncio.Event(), asyncio.Event()
         self._looked = b""
+        self._began = 0.0  # to read
         self._failures = 0
         self._told: set[str] = set()
 
@@ -105,7 +106,11 @@ class Eyes:
         if self._failures > FAILURES_ALLOWED:
             return
         try:
-            page = await self._reader.read(frame.picture, self._looked, self._languages)
+            if isinstance(self._reader, LoadedLate):
+                await self._reader.ready()
+            self._began = self._clock.now()
+            picture = frame.picture if isinstance(frame.picture, bytes) else rgb(frame.picture)
+            page = await self._reader.read(picture, self._looked, self._languages)
         except BadInput as error:  # this picture's fault
             self._tell_once(error.message)
             return
@@ -124,12 +129,12 @@ class Eyes:
         while True:
             await self._came.wait()
             self._came.clear()
-            began = self._clock.now()
+            self._began = self._clock.now()
             if self._newest is not None:
                 frame, self._newest = self._newest, None
                 await self.look(frame)
-            took_s = self._clock.now() - began
-            await self._clock.sleep_until(began + max(PERIOD_S, (1 + REST) * took_s))
+            took_s = self._clock.now() - self._began
+            await self._clock.sleep_until(self._began + max(PERIOD_S, (1 + REST) * took_s))
 
     async def _watch(self, frames: FrameSource) -> None:
         """Take live pictures; a source of them that fails or ends is told."""

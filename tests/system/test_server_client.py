@@ -8,7 +8,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from typing import Union, get_args
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -22,6 +24,8 @@ from pipeline.clock import LoopClock
 from pipeline.errors import NetworkError, Refused
 from pipeline.events import AudioChunk, Fault, Gap, Lag, ReadingUnit, Seen, SpeechChunk, Transcript, text_of
 from pipeline.request import SessionRequest
+from pipeline.server.dialects import openai, openai_events
+from pipeline.server.dialects.codec import tags_of
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.speech_file import SessionRecording
 from pipeline.stages.see import Watching
@@ -107,6 +111,18 @@ async def test_a_film_that_is_watched_is_read_by_the_server_or_that_is_told(read
     else:
         assert [seen.names for seen in tape.of(Seen)] == [("320x180 red",)]
         assert not tape.of(Fault)
+
+
+async def test_a_server_older_than_pictures_is_sent_no_more_and_the_talk_goes_on(monkeypatch):
+    older = tuple(kind for kind in get_args(openai_events.ClientMessage) if kind is not openai_events.ImageEvent)
+    monkeypatch.setattr(openai, "_DECODER", msgspec.json.Decoder(Union[older]))  # noqa: UP007
+    monkeypatch.setattr(openai, "TAGS", tags_of(Union[older]))  # noqa: UP007
+    tape = Keep()
+    frames = (Frame(np.full((180, 320, 3), 20 * number, np.uint8), float(number)) for number in range(1, 6))
+    async with serving() as server:
+        await session(server.http, watching=Watching(film=Film(*frames))).run(Tone(6), [SinkQueue(tape)])
+    assert [word.lower() for word in said(tape)] == WORDS
+    assert ["takes no pictures: unknown event" in fault.message for fault in tape.of(Fault)] == [True]
 
 
 async def test_several_spoken_languages_come_each_as_a_stream_of_its_own():

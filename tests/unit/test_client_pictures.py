@@ -131,6 +131,35 @@ async def test_a_server_that_sees_nothing_is_sent_no_more():
     assert [fault.message for fault in told] == ["no vision here"]
 
 
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (4,)])
+def test_gray_pictures_and_those_with_alpha_are_sent(channels: tuple[int, ...]):
+    _, jpeg = coded(np.full((180, 320, *channels), 90, np.uint8), b"")
+    assert decoded(jpeg).mean() == pytest.approx(90, abs=3)
+
+
+def test_a_strip_is_sent_when_it_has_changed():
+    looked, jpeg = coded(plain(40, 1920, 30), b"")
+    assert jpeg
+    assert not coded(plain(41, 1920, 30), looked)[1]
+    assert coded(plain(200, 1920, 30), looked)[1]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("source", ["film", "live"])
+async def test_pictures_that_cannot_be_coded_end_nothing_but_the_pictures(source: str):
+    told: list = []
+    frames = Frames(*(Frame(np.zeros((0, 5, 3), np.uint8), float(number)) for number in range(8)), every_s=1.0)
+    sent = pictures(told, **{source: frames})
+    work = asyncio.create_task(sent.work())
+    assert len([item async for item in sent.beside(Talk())]) == 100
+    await asyncio.sleep(10)
+    assert not work.done()
+    work.cancel()
+    assert "could not be sent" in told[0].message
+    assert told[1].message == "no more pictures are sent"
+    assert not any(fault.fatal for fault in told)
+
+
 @pytest.mark.looptime
 async def test_a_picture_that_is_none_is_told_once_and_the_next_is_sent():
     told: list = []

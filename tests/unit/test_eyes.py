@@ -130,6 +130,13 @@ def test_pictures_are_alike_but_for_noise():
     assert len(looks(first[:9, :9])) == len(looks(first))
 
 
+@pytest.mark.parametrize("size", [(30, 1920), (1080, 20), (17, 31), (1, 1)])
+def test_a_small_picture_is_compared_too(size):
+    picture = np.random.default_rng(0).integers(0, 200, (*size, 3), np.uint8)
+    assert alike(looks(picture), looks(picture + np.uint8(3)))
+    assert not alike(looks(picture), looks(picture + np.uint8(50)))
+
+
 def test_large_pictures_are_made_smaller_and_what_is_none_is_refused():
     file = io.BytesIO()
     Image.new("RGB", (3872, 2592)).save(file, "JPEG")
@@ -249,6 +256,54 @@ async def test_what_goes_wrong_is_told_once_and_eyes_that_fail_are_closed():
         await seeing.look(Frame(b"slide %d" % number))
     assert len(broken.read_) == 10
     assert len(told) == 3
+
+
+@pytest.mark.looptime
+async def test_a_reader_that_is_loaded_for_the_first_picture_rests_for_what_reading_took_alone():
+    class Late(Reader):
+        async def ready(self):
+            if not self.read_:
+                await asyncio.sleep(20.0)
+
+    reader = Late(takes_s=0.1)
+    seeing, _ = eyes(reader, live=Flood())
+    work = asyncio.create_task(seeing.work())
+    await asyncio.sleep(22.3)
+    seeing.close()
+    await work
+    assert len(reader.read_) == 5
+
+
+@pytest.mark.looptime
+async def test_a_reader_that_cannot_be_loaded_is_tried_no_more_than_one_that_fails():
+    class Broken(Reader):
+        tries = 0
+
+        async def ready(self):
+            self.tries += 1
+            raise ModelError("it cannot be loaded")
+
+    told: list = []
+    reader = Broken()
+    seeing, _ = eyes(reader, told)
+    for _ in range(10):
+        await seeing.look(Frame(b"slide"))
+    assert reader.tries == FAILURES_ALLOWED + 1
+    assert [fault.message for fault in told] == ["it cannot be loaded", "no more pictures are looked at"]
+
+
+@pytest.mark.looptime
+async def test_readers_are_given_three_channels():
+    class Shapes(Reader):
+        async def read(self, picture, looked, languages):
+            self.read_.append(picture.shape)
+            return Page(None, None, b"")
+
+    reader = Shapes()
+    seeing, _ = eyes(reader)
+    for shape in ((9, 16), (9, 16, 1), (9, 16, 3), (9, 16, 4)):
+        await seeing.look(Frame(np.zeros(shape, np.uint8)))
+    assert reader.read_ == [(9, 16, 3)] * 4
 
 
 @pytest.mark.looptime
