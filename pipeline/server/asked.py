@@ -140,7 +140,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A frame of what the speaker shows or is seen in, as JPEG."""
+    """A frame of what the speaker shows or is seen in, as JPEG; an empty one: nothing is shown any more."""
 
     jpeg: bytes
 

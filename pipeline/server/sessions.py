@@ -18,6 +18,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
+from pipeline.server.pictures import Pictures
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
 from pipeline.server.service import Service
@@ -76,10 +77,9 @@ class Sessions:
         self._unheard_ms = 0.0  # audio that nobody needed since
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
-        self._loading: asyncio.Task[None] | None = None  # of what reads pictures, from the first one on
         self._finishing: Leave | None = None
         self._start_ms = 0
-        self._picture = b""  # the newest, for a session that has yet to begin
+        self._pictures = Pictures(service.engine, tasks, self._tell_no_reader) if service.sees else None
         self._paused = self._muted = False
         self._silent: set[str] = set()  # targets, as the profile calls them
         self._unheard = asyncio.Event()  # it is finished, and there is no audio to end
@@ -146,34 +146,24 @@ class Sessions:
             return
         if self._source is not None:
             self._source.end()
+            if self._pictures is not None:
+                self._pictures.follow(None)
         self._running = wanted
         self._source = self._begin(wanted) if wanted is not None else None
 
     def see(self, jpeg: bytes) -> bool:
-        """Show a picture to the session that runs and those that follow; False if none here can see."""
-        if not self._service.sees or self._finishing:
-            return self._service.sees
-        self._picture = jpeg
-        if self._service.engine.has("reader"):
-            self._show_picture()
-        elif self._loading is None:
-            self._loading = self._tasks.create_task(self._load_reader())
-        return True
+        """Show a picture, to be read once; an empty one: none is shown any more. False if none here can see."""
+        if self._pictures is not None and not self._finishing:
+            if jpeg:
+                self._pictures.show(jpeg)
+            else:
+                self._pictures.forget()
+        return self._pictures is not None
 
-    def _show_picture(self) -> None:
-        """Show the newest picture, if there is one, to the session that runs, if one does."""
-        if self._picture and self._session is not None and self._session.eyes is not None:
-            self._session.eyes.show(self._picture)
-
-    async def _load_reader(self) -> None:
-        """Load what reads pictures, then show the newest."""
-        try:
-            await self._service.engine.model("reader")
-            self._show_picture()
-        except Exception as error:  # the border to the model: the talk goes on
-            LOG.error("session %s: no reader: %s", self._dialect.id, type(error).__name__)
-            for text in self._dialect.noted(NO_READER):
-                self._writer.put(text)
+    def _tell_no_reader(self, error: Exception) -> None:
+        LOG.error("session %s: no reader: %s", self._dialect.id, type(error).__name__)
+        for text in self._dialect.noted(NO_READER):
+            self._writer.put(text)
 
     def control(self, action: str) -> None:
         """Pull a lever of this session and those that follow."""
@@ -266,8 +256,8 @@ class Sessions:
                 used = [record.name for record in request.enrolled]
                 await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
             session = self._session = await self._service.engine.session(request, self._clock)
-            if self._service.sees and self._service.engine.has("reader"):
-                self._show_picture()
+            if self._pictures is not None and source is self._source:
+                self._pictures.follow(session.eyes)
             if self._paused:
                 session.pause()
             if self._muted:

@@ -74,6 +74,11 @@ class Eyes:
         if self._seeing is not None:
             self._seeing.see(frame)
 
+    def take_back(self) -> bytes | Pixels | None:
+        """Return the picture that has yet to be read, if one has, and do not begin to read it."""
+        frame, self._newest = self._newest, None
+        return frame.picture if frame is not None else None
+
     def close(self) -> None:
         """End `work`."""
         self._over.set()
@@ -130,9 +135,10 @@ class Eyes:
             await self._came.wait()
             self._came.clear()
             self._began = self._clock.now()
-            if self._newest is not None:
-                frame, self._newest = self._newest, None
+            if (frame := self._newest) is not None:
                 await self.look(frame)
+                if self._newest is frame:
+                    self._newest = None
             took_s = self._clock.now() - self._began
             await self._clock.sleep_until(self._began + max(PERIOD_S, (1 + REST) * took_s))
 

@@ -38,6 +38,13 @@ SCREEN = """(() => {
     lines.forEach((line, at) => context.fillText(line, 120, 200 + 180 * at));
   };
   paint('#ff0000'); // again and again, since a canvas is captured when it is drawn on
+  window.codedIn = []; // the states of the page in which a picture was coded
+  const toBlob = HTMLCanvasElement.prototype.toBlob;
+  HTMLCanvasElement.prototype.toBlob = function (...wanted) {
+    codedIn.push(document.querySelector('#state').textContent);
+    if (window.refuses) throw new DOMException('There is no memory.');
+    return toBlob.apply(this, wanted);
+  };
   if (navigator.mediaDevices) navigator.mediaDevices.getDisplayMedia = async () => {
     const sound = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false } });
     window.shared = canvas.captureStream();
@@ -100,6 +107,43 @@ async def test_names_are_read_when_that_is_asked_for_and_only_what_has_changed_i
     assert len(connections) == 1
 
 
+async def test_when_sharing_is_stopped_the_session_ends_and_names_are_still_wanted_of_the_next(tmp_path):
+    async with server(*COLORS) as running, browser(recording(tmp_path, 60)) as context:
+        await context.add_init_script(SCREEN)
+        page = await open_page(context, running)
+        await page.check("[value=tab]", force=True)
+        await page.get_by_label("Read names on the screen").check()
+        await share(page)
+        await expect(page.locator("#seen")).to_have_text("On the screen: 1280x720 red")
+        ended = "track.stop(); done(track.dispatchEvent(new Event('ended')));"
+        each = f"track => new Promise(done => setTimeout(() => {{ {ended} }}))"  # a task of its own
+        await page.evaluate(f"Promise.all([...shared.getVideoTracks(), ...shared.getAudioTracks()].map({each}))")
+        await finished(page)
+        await expect(page.locator("#seen")).to_have_text("On the screen: 1280x720 red")
+        await expect(page.get_by_label("Read names on the screen")).to_be_checked()
+
+
+async def test_a_picture_that_is_shared_no_more_is_forgotten_and_one_that_cannot_be_coded_is_tried_again(tmp_path):
+    async with server(*COLORS) as running, browser(recording(tmp_path, 60)) as context:
+        await context.add_init_script(SCREEN)
+        page = await open_page(context, running)
+        connections = sent(page)
+        await page.evaluate("addEventListener('unhandledrejection', event => event.preventDefault())")
+        await page.evaluate("refuses = true")
+        await page.check("[value=tab]", force=True)
+        await page.get_by_label("Read names on the screen").check()
+        await share(page)
+        await until(page, "codedIn.length > 1")
+        await page.evaluate("refuses = false")
+        await expect(page.locator("#seen")).to_have_text("On the screen: 1280x720 red")
+        await page.get_by_label("Read names on the screen").uncheck()
+        units = await page.evaluate("stats().units")
+        await until(page, f"stats().units > {units}")
+        assert pictures(connections[0])[-1]["image"] == ""
+        await page.click("#start")
+        await finished(page)
+
+
 @pytest.mark.timeout(300)
 async def test_after_a_loss_the_picture_is_shown_again(tmp_path):
     async with browser(recording(tmp_path, 60)) as context:
@@ -116,11 +160,13 @@ async def test_after_a_loss_the_picture_is_shown_again(tmp_path):
             running.send(signal.SIGKILL)
             await running.process.wait()
             await expect(page.locator("#state")).to_have_text("Reconnecting")
+            await page.evaluate("paint('#00ff00')")
             port = site(running).rpartition(":")[2]
             again = await (await ServerProcess.start(4, *COLORS, "--port", port)).ready()
             await expect(page.locator("#state")).to_have_text("Listening")
             units = await page.evaluate("stats().units")
             await until(page, f"stats().units > {units + 2}")
+            assert "Reconnecting" not in await page.evaluate("codedIn")
             await page.click("#start")
             heard = numbers((await finished(page))["source.srt"])
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+from contextlib import nullcontext
 
 import pytest
 from PIL import Image as Picture
@@ -46,10 +47,10 @@ def test_a_picture_is_a_jpeg_of_bounded_size_from_who_asked_for_the_extension():
     assert read(base64.b64encode(SLIDE).decode()) == Image(SLIDE)
     largest = JPEG + bytes(LARGEST_IMAGE - len(JPEG))
     assert read(base64.b64encode(largest).decode()) == Image(largest)
+    assert read("") == Image(b"")  # no more is shown
     for image, said in (
         ("%", "no base64"),
         (base64.b64encode(b"GIF89a").decode(), "a JPEG of at most 500 kB"),
-        ("", "a JPEG of at most 500 kB"),
         (base64.b64encode(largest + b"\0").decode(), "this has 500001 bytes"),
     ):
         with pytest.raises(Rejected, match=said) as refused:
@@ -115,6 +116,76 @@ async def test_names_are_kept_as_they_are_written_where_the_client_asks_for_it(k
     assert watched == [Watching(keep=keep)]
 
 
+def change(socket: Socket, target: str) -> None:
+    """Change wishes such that another session has to follow."""
+    socket.send("session.update", session={"audio": {"output": {"language": target}}})
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_a_picture_that_was_read_is_not_read_again_by_the_sessions_that_follow():
+    Slides.shown.clear()
+    async with Engine.load(scripted_profile(SLIDES)) as engine:
+        recognizer = await engine.model("recognizer")
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session=EXTENDED)
+            await socket.talk(1)
+            show(socket)
+            await socket.talk(4)
+            for target in ("ca", "es"):
+                change(socket, target)
+                await socket.talk(3)
+            socket.send("session.close")
+        assert recognizer.opened == 3
+    assert Slides.shown == [SLIDE]
+    assert len(socket.of("translate_live.seen")) == 1
+    assert not socket.errors()
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_a_picture_that_a_session_ends_before_it_is_read_is_read_by_the_next():
+    Slides.shown.clear()
+    async with Engine.load(scripted_profile(SLIDES)) as engine:
+        await engine.model("reader")
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session=EXTENDED)
+            await socket.talk(2)
+            show(socket, JPEG + b"first")
+            await asyncio.sleep(0.1)  # and half a second later the next may be read
+            show(socket, JPEG + b"second")
+            await asyncio.sleep(0.1)
+            change(socket, "ca")
+            await socket.talk(3)
+            socket.send("session.close")
+    assert Slides.shown == [JPEG + b"first", JPEG + b"second"]
+
+
+@pytest.mark.looptime(noop_cycles=2)
+@pytest.mark.parametrize("waits", ["audio", "reader", "turn"])
+async def test_a_picture_that_is_shown_no_more_is_not_read(waits: str):
+    Slides.shown.clear()
+    loads_s = 5.0 if waits == "reader" else 0.0
+    async with Engine.load(scripted_profile(SLIDES, f"reader.loads_s={loads_s}")) as engine:
+        if waits != "reader":
+            await engine.model("reader")
+        async with connected(make_service(engine)) as socket:
+            socket.send("session.update", session=EXTENDED)
+            if waits != "audio":
+                await socket.talk(1)
+            if waits == "turn":
+                show(socket, JPEG + b"another")
+                await asyncio.sleep(0.1)
+            show(socket)
+            await asyncio.sleep(0.1)
+            show(socket, b"")
+            await socket.talk(8)
+            assert Slides.shown == ([JPEG + b"another"] if waits == "turn" else [])
+            show(socket)
+            await socket.talk(2)
+            socket.send("session.close")
+    assert Slides.shown[-1] == SLIDE
+    assert not socket.errors()
+
+
 @pytest.mark.looptime(noop_cycles=2)
 async def test_a_client_that_resumes_shows_its_picture_before_the_audio_that_it_sends_again():
     Slides.shown.clear()
@@ -170,6 +241,26 @@ async def test_where_nothing_reads_pictures_that_is_told_once_and_the_talk_goes_
     assert [note["param"] for note in socket.of("translate_live.note")] == ["image"]
     assert socket.text().split() == words(10)
     assert socket.closed == (1000, "")
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_a_reader_that_could_not_be_started_is_tried_again_for_who_shows_pictures_anew(monkeypatch):
+    Slides.shown.clear()
+    broken = scripted_profile(SLIDES, "reader.broken=true")
+    async with Engine.load(broken) as engine, connected(make_service(engine)) as socket:
+        socket.send("session.update", session=EXTENDED)
+        for _ in range(2):
+            for _ in range(3):
+                show(socket)
+                await socket.talk(1)
+            show(socket, b"")
+        assert [note["param"] for note in socket.of("translate_live.note")] == ["image", "image"]
+        monkeypatch.setattr(Slides, "load", lambda _: nullcontext(Slides()))
+        show(socket)
+        await socket.talk(1)
+        socket.send("session.close")
+    assert Slides.shown == [SLIDE]
+    assert len(socket.of("translate_live.note")) == 2
 
 
 @pytest.mark.looptime(noop_cycles=2)

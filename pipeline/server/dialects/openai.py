@@ -98,7 +98,7 @@ class OpenAI:
                 if not self.asked.extensions:
                     told = "pictures are for sessions with our extension: session.translate_live.extensions is to be true"
                     raise Rejected("invalid_event", told, param="type")
-                return Image(jpeg_of(message.image))
+                return Image(jpeg_of(message.image) if message.image else b"")
             case _:
                 return Ping()
 

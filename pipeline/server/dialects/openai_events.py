@@ -123,7 +123,7 @@ class ControlEvent(Struct, tag_field="type", tag="translate_live.control"):
 
 
 class ImageEvent(Struct, tag_field="type", tag="translate_live.image"):
-    """Brings a picture of what is shown."""
+    """Brings a picture of what is shown, or an empty one: no more is."""
 
     image: str
     event_id: Name | None = None

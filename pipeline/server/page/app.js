@@ -95,7 +95,7 @@ function told(error, kind) {
 }
 
 // Send the picture of the shared screen, if that is wanted, or no more.
-const watch = () => watching.follow(sound && !sound.stopped ? sound.video : null, connection);
+const watch = () => watching.follow(sound && !sound.stopped ? sound.video : null, sound?.stream?.getAudioTracks()[0], connection);
 
 async function stop() {
   const ending = connection;

@@ -8,9 +8,9 @@ const NAMES = 8;
 const ENDED = 'The picture of the screen has ended: names in it are no longer read. What is said is still translated.';
 
 export class Screen {
-  // `show(jpeg)` sends a picture of `video` and says if it could; `ended` is called when there are no more.
-  constructor(video, show, ended) {
-    Object.assign(this, { video, show, track: video.srcObject.getVideoTracks()[0] });
+  // Pictures of `video` go to `connection`; `ended` is called when there are no more.
+  constructor(video, connection, ended) {
+    Object.assign(this, { video, connection, track: video.srcObject.getVideoTracks()[0] });
     this.looked = null; // the cells of the picture that was sent last
     this.canvas = document.createElement('canvas');
     this.context = this.canvas.getContext('2d', { willReadFrequently: true });
@@ -20,17 +20,19 @@ export class Screen {
 
   async look() {
     const { videoWidth: width, videoHeight: height } = this.video;
-    if (this.busy || !width || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    if (this.busy || !this.connection.ready || !width || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     this.busy = true;
-    const share = Math.min(1, WIDEST / width);
-    Object.assign(this.canvas, { width: Math.round(width * share), height: Math.round(height * share) });
-    this.context.drawImage(this.video, 0, 0, this.canvas.width, this.canvas.height);
-    const cells = cellsOf(this.context.getImageData(0, 0, this.canvas.width, this.canvas.height));
-    if (this.looked?.every((before, at) => Math.abs(before - cells[at]) <= CHANGED) !== true) {
+    try {
+      const share = Math.min(1, WIDEST / width);
+      Object.assign(this.canvas, { width: Math.round(width * share), height: Math.round(height * share) });
+      this.context.drawImage(this.video, 0, 0, this.canvas.width, this.canvas.height);
+      const cells = cellsOf(this.context.getImageData(0, 0, this.canvas.width, this.canvas.height));
+      if (this.looked?.every((before, at) => Math.abs(before - cells[at]) <= CHANGED) === true) return;
       const jpeg = await this.encoded();
-      if (jpeg && !this.over && this.show(jpeg)) this.looked = cells;
+      if (jpeg && !this.over && this.connection.show(jpeg)) this.looked = cells;
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
   }
 
   // The canvas in base64, as good as its size allows.
@@ -69,19 +71,27 @@ export class Watching {
     Object.assign(this, { box, line, names: [] });
   }
 
-  // Send the picture of `video`, if it is wanted, or no more.
-  follow(video, connection) {
+  // Send the picture of `video`, which is shared with `sound`, a track, if it is wanted, or no more.
+  follow(video, sound, connection) {
     this.stop();
     this.connection = connection;
     if (!this.box.checked || !video || !connection) return;
-    this.screen = new Screen(video, jpeg => connection.show(jpeg), () => this.gone(ENDED));
-    if (this.screen.track.readyState === 'ended') this.gone(ENDED);
+    const screen = this.screen = new Screen(video, connection, () => {
+      screen.end();
+      setTimeout(() => { // where sharing is stopped, the sound ends just before or after, and the session with it
+        if (screen === this.screen && sound.readyState === 'live') this.gone(ENDED);
+      }, PERIOD_MS);
+    });
+    if (screen.track.readyState === 'ended') this.gone(ENDED);
   }
 
   stop() {
     this.screen?.end();
     this.screen = null;
-    if (this.connection) this.connection.picture = '';
+    const { connection } = this;
+    if (!connection?.picture) return;
+    connection.picture = '';
+    if (connection.ready) connection.send({ type: 'translate_live.image', image: '' }); // what was not read yet is not to be
   }
 
   clear() {
