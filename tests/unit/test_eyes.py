@@ -20,10 +20,12 @@ from models.vision.rapid_ocr import OcrProcess, RapidOcr
 from models.vision.worker import decoded, serve
 from pipeline.cli import main
 from pipeline.clock import LoopClock
+from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, ModelError
 from pipeline.events import AudioChunk, Fault, Seen, Transcript
 from pipeline.hints import Hints
 from pipeline.policies.unit_policy import UnitSettings
+from pipeline.request import SessionRequest
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sources.frames import FilmFrames, check_screen, region_of
@@ -31,6 +33,8 @@ from pipeline.stages.see import FAILURES_ALLOWED, Eyes, Watching
 from pipeline.vision import Frame, Page, alike, looks
 from tests.scripted import Keep, Talk
 from tests.scripted import Models as Scripted
+from tests.scripted_backends import Slides
+from tests.serving import scripted_profile
 
 FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 WORDS = {"the", "new", "is", "called", "speaker", "scheduler", "for", "our", "billing", "and", "of", "parser", "don", "t"}
@@ -272,6 +276,16 @@ async def test_a_reader_that_is_loaded_for_the_first_picture_rests_for_what_read
     seeing.close()
     await work
     assert len(reader.read_) == 5
+
+
+@pytest.mark.looptime
+async def test_pictures_are_read_as_soon_as_an_engine_has_loaded_its_reader():
+    Slides.shown.clear()
+    slides = ("reader.use=tests.scripted_backends:Slides", "reader.loads_s=20.0")
+    async with Engine.load(scripted_profile(*slides)) as engine:
+        talking = await engine.session(SessionRequest(("es",), ("en",), watching=Watching(live=Flood())))
+        await talking.run(Talk(25.0, live=True), [SinkQueue(Keep())])
+    assert 8 <= len(Slides.shown) <= 12
 
 
 @pytest.mark.looptime
