@@ -1,7 +1,7 @@
 """An utterance: where it has voice, where its window is cut, its language, and what becomes of what never settles."""
 
 from dataclasses import replace
-from itertools import repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 import pytest
@@ -287,6 +287,37 @@ def test_of_two_readings_of_the_same_speech_the_likelier_one_is_committed(before
     assert [word.text for word in output.committed] == [SURE[0][0], *committed, SURE[1][0]]
 
 
+def test_a_likelier_reading_that_lasts_longer_hides_no_word_that_follows_it():
+    def heard(*words):
+        return Hypothesis(tuple(HeardWord(text, start, end, p, (7,)) for text, start, end, p in words), "en")
+
+    output, window = Output(), window_of("#" * 60)
+    utterance = Utterance(
+        window, Committer("hybrid", CommitOptions(easy_probability=0)), Limits(20.0, 0.4, 3.0, 6.0), output
+    )
+    utterance.settle(
+        heard((" we", 1.1, 1.4, 0.9), (" heart", 1.4, 1.95, 0.8), (" a", 1.95, 2.0, 0.5)),
+        last=False,
+        bare=False,
+        may_commit=False,
+    )
+    rest = (" man", 1.75, 2.2, 0.9), (" say", 2.2, 2.6, 0.9)
+    utterance.settle(
+        heard((" we", 1.1, 1.4, 0.9), (" hard", 1.4, 1.65, 0.5), (" a", 1.65, 1.75, 0.1), *rest),
+        last=True,
+        bare=False,
+        may_commit=True,
+    )
+    utterance.settle(
+        heard((" we", 1.1, 1.4, 0.9), (" hard", 1.4, 1.65, 0.5), (" a", 1.65, 1.75, 0.9), *rest),
+        last=True,
+        bare=False,
+        may_commit=True,
+    )
+    utterance.close()
+    assert [word.text for word in output.committed] == [" we", " heart", " a", " man", " say"]
+
+
 def heard_words(pieces, begin_s=1.0):
     return [HeardWord(text, begin_s + 0.3 * n, begin_s + 0.3 * n + 0.25, p, (n,)) for n, (text, p) in enumerate(pieces)]
 
@@ -298,7 +329,8 @@ PIECES = st.lists(st.tuples(st.sampled_from([" a", " b", " c", " d"]), st.floats
 def test_the_likelier_reading_is_never_less_sure_and_keeps_what_the_newest_alone_says(new, old, begin_s):
     words, before = heard_words(new), heard_words(old, begin_s)
     chosen = likelier(words, before)
-    assert set(map(id, chosen)) <= set(map(id, words)) | set(map(id, before))
+    assert {(word.text, word.probability) for word in chosen} <= {*new, *old}
+    assert all(one.end <= two.start for one, two in pairwise(chosen) if two in words), "what is heard next is not hidden"
     assert chosen[-1:] == words[-1:], "what is heard last may be another word when more of it is heard"
     assert likelier(words, []) == likelier(words, words) == words
     assert [word.start for word in chosen if word in words] == sorted(word.start for word in chosen if word in words)

@@ -235,8 +235,13 @@ def likelier(words: Sequence[HeardWord], before: Sequence[HeardWord]) -> list[He
     for kind, i, i_end, j, j_end in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes():
         old, new = before[i:i_end], words[j:j_end]
         other = kind == "replace" and i_end < len(before) and _are_of_one_span(old, new)
-        chosen += old if other and _surety(old) > _surety(new) else new
+        chosen += _before(words[j_end].start, old) if other and _surety(old) > _surety(new) else new
     return chosen
+
+
+def _before(moment: float, words: Sequence[HeardWord]) -> list[HeardWord]:
+    """Have words end where the next one begins, which would else be taken for a part of them."""
+    return [replace(word, start=min(word.start, moment), end=min(word.end, moment)) for word in words]
 
 
 def _are_of_one_span(old: Sequence[HeardWord], new: Sequence[HeardWord]) -> bool:
