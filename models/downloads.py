@@ -184,6 +184,8 @@ def gated(repository: str) -> Refused:
 
 
 def _snapshots(repository: str) -> Path:
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    return cache / f"models--{repository.replace('/', '--')}" / "snapshots"
+    """Return where the hub's library, which may not be installed, keeps the snapshots of a repository."""
+    env = os.environ.get
+    home = env("HF_HOME", f"{env('XDG_CACHE_HOME', '~/.cache')}/huggingface")
+    cache = env("HF_HUB_CACHE", env("HUGGINGFACE_HUB_CACHE", f"{home}/hub"))
+    return Path(os.path.expandvars(cache)).expanduser() / f"models--{repository.replace('/', '--')}" / "snapshots"

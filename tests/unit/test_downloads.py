@@ -5,12 +5,14 @@ import logging
 import os
 import shutil
 from functools import partial
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from models.asr.whisper.model_files import _Watch
-from models.downloads import ANOTHER_DISK, HubFile, fetch_snapshot, folder_size, not_fetched
+from models.downloads import ANOTHER_DISK, HubFile, _snapshots, fetch_snapshot, folder_size, not_fetched
 from pipeline.errors import BadInput, ModelError, NetworkError
 
 
@@ -72,6 +74,27 @@ def test_the_file_by_which_a_snapshot_counts_as_whole_comes_last(monkeypatch, we
     assert fetched[-1] == "config.json"
     assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"XDG_CACHE_HOME": "/cache"},
+        {"XDG_CACHE_HOME": "/cache", "HF_HOME": "~/hf"},
+        {"HF_HOME": "$HOME/hf", "HUGGINGFACE_HUB_CACHE": "/old"},
+        {"HF_HOME": "/hf", "HUGGINGFACE_HUB_CACHE": "/old", "HF_HUB_CACHE": "~/$USER"},
+    ],
+)
+def test_snapshots_are_looked_for_where_the_hubs_library_keeps_them(monkeypatch, settings):
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/ana", "USER": "ana", **settings}.items():
+        monkeypatch.setenv(name, value)
+    spec = find_spec("huggingface_hub.constants")
+    constants = module_from_spec(spec)
+    spec.loader.exec_module(constants)  # a copy, which reads the environment as it is now
+    assert _snapshots("team/tiny") == Path(constants.HF_HUB_CACHE, "models--team--tiny", "snapshots")
 
 
 def test_a_full_disk_is_no_fault_of_the_connection():
