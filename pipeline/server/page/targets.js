@@ -12,6 +12,7 @@ export const heardTarget = () => (spokenTargets().includes(wished) ? wished : sp
 
 export function offerTargets(languages) {
   offered = languages;
+  new ResizeObserver(stack).observe($('captions'));
   const [first, ...others] = new URLSearchParams(location.search).get('to')?.split(',') ?? [];
   further = (first ? others : localStorage.getItem(KEPT)?.split(',') ?? []).filter(code => offered.to.includes(code)).slice(0, MOST - 1);
   return first;
@@ -83,5 +84,3 @@ function stack() {
   const columns = targets().length + 1, { clientWidth } = $('captions');
   $('captions').classList.toggle('stacked', matchMedia('(max-width: 720px)').matches || (columns > 2 && clientWidth / columns < NARROWEST));
 }
-
-new ResizeObserver(stack).observe($('captions'));
