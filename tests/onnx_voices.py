@@ -9,9 +9,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from models.model_files import piper_voices
+from models.tts.kokoro import LEAST_STREAMED
 from models.tts.kokoro_graph import DURATIONS, FRAMES, SOURCE, STYLE
 
 SAMPLES_A_TOKEN = 600
+FEW = 2 + LEAST_STREAMED  # tokens of an utterance with which a synthesizer warms up
 
 
 def kokoro_folder(
@@ -53,7 +55,7 @@ def write_kokoro(file: Path, *, tokens="tokens", speed=TensorProto.FLOAT, endles
         helper.make_tensor("last", TensorProto.INT64, [1], [2]),
         helper.make_tensor("flat", TensorProto.INT64, [1], [-1]),
         helper.make_tensor("beep", TensorProto.FLOAT, [1, 1, SAMPLES_A_TOKEN], beep),
-        helper.make_tensor("few", TensorProto.INT64, [], [5]),
+        helper.make_tensor("few", TensorProto.INT64, [], [FEW]),
         helper.make_tensor("many", TensorProto.INT64, [], [2**40]),
         helper.make_tensor("once", TensorProto.INT64, [], [1]),
         helper.make_tensor("more", TensorProto.BOOL, [], [True]),
@@ -180,7 +182,7 @@ def write_piper(file: Path, *, kind="espeak", espeak_voice="de", sample_rate=16_
 
 
 def _endless(tokens: str, source: str):
-    """A loop that only the runtime's flag ends where there are more than five tokens."""
+    """A loop that only the runtime's flag ends where there are more than `FEW` tokens."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["going"], ["goes_on"]),
