@@ -84,7 +84,7 @@ class CamPlus:
         values = self._normal("xvector.out_nonlinear.batchnorm", values)
         statistics = torch.cat([values.mean(-1), values.std(-1)], dim=-1)
         values = functional.conv1d(statistics[..., None], self._weights["xvector.dense.linear.weight"])
-        return self._normal("xvector.dense.nonlinear.batchnorm", values)[..., 0]
+        return self._normal("xvector.dense.nonlinear.batchnorm", values, rectify=False)[..., 0]
 
     def _head(self, values: Tensor) -> Tensor:
         """Map [1, 1, bands, frames] to [1, channels, frames] by residual convolutions over both."""
