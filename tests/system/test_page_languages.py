@@ -6,7 +6,11 @@ import asyncio
 import json
 import re
 
-from tests.system.test_page import (
+import pytest
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+from tests.system.test_page import (  # noqa: E402
     CONTRAST,
     browser,
     expect,

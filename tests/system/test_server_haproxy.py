@@ -41,7 +41,7 @@ async def test_behind_a_proxy_another_server_takes_over_and_no_word_is_lost_or_s
     port, ports = free_port(), (free_port(), free_port())
     text = FILE.read_text()
     for said, here in [
-        ("127.0.0.11:53", f"127.0.0.1:{dns.get_extra_info('sockname')[1]}"),
+        ("parse-resolv-conf", f"nameserver test 127.0.0.1:{dns.get_extra_info('sockname')[1]}"),
         ("bind :8200", f"bind 127.0.0.1:{port}"),
         ("server:8200", f"server:{ports[0]}"),
         ("port 9464", f"port {ports[1]}"),

@@ -22,7 +22,7 @@ async def test_nothing_to_pronounce_is_nothing_to_hear(backend):
 
 async def test_long_text_is_spoken_in_several_utterances(backend, monkeypatch):
     begun = []
-    monkeypatch.setattr(speaking.StreamedSpeech, "_whole_prompt", counted(speaking.StreamedSpeech._whole_prompt, begun))
+    monkeypatch.setattr(speaking, "whole", counted(speaking.whole, begun))
     monkeypatch.setattr(speaking, "MOST_FRAMES", 2)
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         text = "hello world, this is a sentence. " * 30
@@ -32,9 +32,9 @@ async def test_long_text_is_spoken_in_several_utterances(backend, monkeypatch):
 
 
 def counted(inner, calls):
-    def call(self, ids):
-        calls.append(ids)
-        return inner(self, ids)
+    def call(tokens, opening, text, reference):
+        calls.append(text)
+        return inner(tokens, opening, text, reference)
 
     return call
 
