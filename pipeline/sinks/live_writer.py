@@ -190,8 +190,9 @@ class LiveWriter:
     def _write(self, piece: Piece) -> None:
         import av  # noqa: PLC0415
 
+        offered = self._tap.next_templates() if self._tap and self._stream is None else {}
         packets = self._tap.take_until(piece.until_s) if self._tap else []
-        if self._stream is None and not self._connected(piece):
+        if self._stream is None and not self._connected(piece, offered):
             self.lost_s += piece.end_s - piece.start_s
             return
         assert self._stream is not None
@@ -222,11 +223,10 @@ class LiveWriter:
         self._stream.templates[coded.kind] = coded.template
         self._stream.add_packet(coded)
 
-    def _connected(self, piece: Piece) -> bool:
-        """Begin the stream, or begin it again; False while that cannot be."""
+    def _connected(self, piece: Piece, offered: Mapping[str, Stream]) -> bool:
+        """Begin the stream, or begin it again, for what is ``offered``; False while that cannot be."""
         if piece.end_s < self._retry_at_s:
             return False
-        offered = self._tap.templates if self._tap else {}
         templates = held(offered, self._destination.kind)
         if "video" in templates and self._destination.kind == "hls" and "audio" in {*offered} - {*templates}:
             self._tell("the original sound is left out: HLS cannot hold it as it is")

@@ -83,6 +83,11 @@ class PacketTap:
         else:
             self._place(packet, kind, shift_s + self._begin_s)
 
+    def next_templates(self) -> dict[str, Stream]:
+        """Return the template of each kind's next packet; that of the container that is open where none waits."""
+        with self._lock:
+            return self.templates | {one.kind: one.template for one in reversed(self._waiting)}
+
     def take_until(self, moment_s: float) -> list[CodedPacket]:
         """Take the packets up to the first that is not before a moment."""
         taken = []

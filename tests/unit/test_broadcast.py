@@ -477,24 +477,28 @@ async def test_a_server_is_left_by_the_thread_where_its_first_stream_cannot_be_o
     assert threads == ["broadcast", "broadcast"]
 
 
+@pytest.mark.parametrize("writes_late", [False, True])
 @pytest.mark.parametrize("retries", [True, False])
-async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_out_and_told(talk, tmp_path, retries):
+async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_out_and_told(
+    talk, tmp_path, retries, writes_late
+):
     other = tmp_path / "other.mp4"
     make_film(other, SOUND, RATE, image=lambda _: np.zeros((90, 160, 3), np.uint8))
     server = ScriptedServer()
     server.retries = retries
     tap = PacketTap()
     sink = Broadcast(server, tap, targets=["es"], spoken=["es"], delay_s=DELAY_S)
-    heard_s = 0.0
-    for path in (talk, other):
+    sounds = [AudioChunk(np.zeros(RATE // 10, np.float32), RATE, number / 10) for number in range(240)]
+    for path, begin_s, heard in ((talk, 0.0, sounds[:160]), (other, 16.0, sounds[160:])):
         with av.open(str(path)) as film:
             tap.begin(film, film.streams.audio[0])
-            tap.place(heard_s)
+            tap.place(begin_s)
             for packet in film.demux(film.streams.video[0]):
                 tap.add(packet, 0.0)
-        for _ in range(160 if path == talk else 80):
-            await sink.put(AudioChunk(np.zeros(RATE // 10, np.float32), RATE, heard_s))
-            heard_s += 0.1
+        for sound in () if writes_late else heard:
+            await sink.put(sound)
+    for sound in sounds if writes_late else ():  # the second film is open before anything of the first is written
+        await sink.put(sound)
     await sink.close()
     sizes = [{one.template.codec_context.width for one in stream.packets} for stream in server.streams]
     assert sizes == ([{320}, {160}] if retries else [{320}])
