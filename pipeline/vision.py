@@ -13,6 +13,7 @@ from pipeline.contracts import Backend
 
 Pixels = NDArray[np.uint8]
 """A picture as red, green and blue [height, width, 3]."""
+LARGEST_JPEG = 500_000  # bytes that a client may send to a server
 GRID = (18, 32)
 ANOTHER_LEVEL = 6.0  # of 255: noise of cameras and codecs moves the mean of a cell less
 

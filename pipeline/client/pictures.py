@@ -8,7 +8,6 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing
 from fractions import Fraction
 from typing import Any
 
@@ -17,12 +16,11 @@ import numpy as np
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, message_of
-from pipeline.events import Event, Fault
-from pipeline.stages.see import FAILURES_ALLOWED, PERIOD_S, Beside, Watching
-from pipeline.vision import Frame, Pixels, alike, looks, rgb
+from pipeline.events import Event
+from pipeline.stages.see import FAILURES_ALLOWED, PERIOD_S, Beside, ToldOnce, Watching, watch
+from pipeline.vision import LARGEST_JPEG, Frame, Pixels, alike, looks, rgb
 
 IMAGE = "image"  # the `event_id` of every picture, by which an error tells that it is about one
-LARGEST = 500_000  # bytes that a server takes
 QUALITIES = (3, 8, 20)  # of FFmpeg's coder, 2 (best) to 31
 WAITING_OF_FILM = 8  # pictures of a film, which is looked at ahead of its sound; of live ones the newest waits
 
@@ -34,7 +32,7 @@ class Pictures:
     """
 
     def __init__(self, watching: Watching, clock: Clock, tell: Callable[[Event], None]) -> None:
-        self._watching, self._clock, self._tell = watching, clock, tell
+        self._watching, self._clock = watching, clock
         self._shown: Frame | None = None
         self._came = asyncio.Event()
         self._waiting: deque[str] = deque(maxlen=WAITING_OF_FILM)
@@ -43,7 +41,7 @@ class Pictures:
         self._due = clock.now()
         self._ended = False
         self._failures = 0
-        self._told: set[str] = set()
+        self._tell_once = ToldOnce(tell)
 
     def take(self) -> str:
         """Give a message to send now; empty if there is none, or the last one is not half a second old."""
@@ -97,7 +95,7 @@ class Pictures:
         """Take live pictures, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             if self._watching.live is not None:
-                tasks.create_task(self._watch())
+                tasks.create_task(watch(self._watching.live, self, self._tell_once))
             while await self._came.wait():
                 self._came.clear()
                 began = self._clock.now()
@@ -106,22 +104,6 @@ class Pictures:
                     self._waiting.clear()
                     await self.look(shown)
                 await self._clock.sleep_until(began + PERIOD_S)
-
-    async def _watch(self) -> None:
-        assert self._watching.live is not None
-        try:
-            async with aclosing(aiter(self._watching.live)) as coming:
-                async for frame in coming:
-                    self.show(frame.picture, frame.at)
-        except Exception as error:  # the border to the source
-            self._tell_once(message_of(error))
-            return
-        self._tell_once("there are no more pictures to see")
-
-    def _tell_once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(Fault("see", message, fatal=False))
 
 
 def coded(picture: Pixels | bytes, looked: bytes) -> tuple[bytes, bytes]:
@@ -142,7 +124,7 @@ def jpeg_of(pixels: Pixels) -> bytes:
             coder.width, coder.height, coder.pix_fmt = frame.width, frame.height, "yuvj420p"
             coder.time_base, coder.qmin, coder.qmax = Fraction(1, 25), quality, quality
             jpeg = b"".join(bytes(packet) for one in (frame, None) for packet in coder.encode(one))
-            if len(jpeg) <= LARGEST:
+            if len(jpeg) <= LARGEST_JPEG:
                 return jpeg
         frame = frame.reformat(max(2, frame.width // 2), max(2, frame.height // 2))
 

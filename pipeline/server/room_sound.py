@@ -128,14 +128,7 @@ class RoomSink:
     delivery: Delivery = "client"
 
     def __init__(
-        self,
-        seat: Seat,
-        own: Ears,
-        offset: Offset,
-        names: Mapping[str, str],
-        session: Session,
-        *,
-        spoken: Collection[str],
+        self, seat: Seat, own: Ears, offset: Offset, names: Mapping[str, str], session: Session, *, spoken: Collection[str]
     ) -> None:
         self._seat = seat
         self._own = own

@@ -19,6 +19,7 @@ from pipeline.vision import Frame, FrameSource, LoadedLate, Pixels, Seeing, Text
 PERIOD_S = 0.5  # between two pictures: at most two a second are looked at
 REST = 3.0  # times what reading took: it has a quarter of a core at most
 FAILURES_ALLOWED = 3  # in a row, until the eyes are closed
+MOST_TOLD = 100  # different faults
 AHEAD_S = 1.0  # pictures of a file are read so long before its sound is heard
 
 
@@ -37,6 +38,32 @@ class Watching:
 
 Tell = Callable[[Event], None]
 """Gives an event to every sink without waiting for any."""
+
+
+class ToldOnce:
+    """Faults of what is seen, each told once."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def __call__(self, message: str) -> None:
+        """Tell a fault, unless it was told before."""
+        if message not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(message)
+            self._tell(Fault("see", message, fatal=False))
+
+
+async def watch(frames: FrameSource, looking: Looking, tell_once: ToldOnce) -> None:
+    """Show live pictures as they come; a source of them that fails or ends is told."""
+    try:
+        async with aclosing(aiter(frames)) as coming:
+            async for frame in coming:
+                looking.show(frame.picture, frame.at)
+    except Exception as error:  # the border to the source
+        tell_once(message_of(error))
+        return
+    tell_once("there are no more pictures to see")
 
 
 class Eyes:
@@ -62,7 +89,7 @@ class Eyes:
         self._looked = b""
         self._began = 0.0  # to read
         self._failures = 0
-        self._told: set[str] = set()
+        self._tell_once = ToldOnce(tell)
 
     def show(self, picture: bytes | Pixels, at_s: float | None = None) -> None:
         """Show a JPEG, PNG or WebP file, or pixels, that is to be seen at ``at_s`` (none: now), from the loop's thread.
@@ -92,7 +119,7 @@ class Eyes:
         async with asyncio.TaskGroup() as tasks:
             works = [tasks.create_task(self._look_on())]
             if self._watching.live is not None:
-                works.append(tasks.create_task(self._watch(self._watching.live)))
+                works.append(tasks.create_task(watch(self._watching.live, self, self._tell_once)))
             await self._over.wait()
             for work in works:
                 work.cancel()
@@ -141,22 +168,6 @@ class Eyes:
                     self._newest = None
             took_s = self._clock.now() - self._began
             await self._clock.sleep_until(self._began + max(PERIOD_S, (1 + REST) * took_s))
-
-    async def _watch(self, frames: FrameSource) -> None:
-        """Take live pictures; a source of them that fails or ends is told."""
-        try:
-            async with aclosing(aiter(frames)) as coming:
-                async for frame in coming:
-                    self.show(frame.picture, frame.at)
-        except Exception as error:  # the border to the source
-            self._tell_once(message_of(error))
-            return
-        self._tell_once("there are no more pictures to see")
-
-    def _tell_once(self, message: str) -> None:
-        if message not in self._told and len(self._told) < 100:  # noqa: PLR2004
-            self._told.add(message)
-            self._tell(Fault("see", message, fatal=False))
 
 
 class Looking(Protocol):

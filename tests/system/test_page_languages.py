@@ -47,7 +47,8 @@ async def saved(page) -> dict[str, str]:
     return files
 
 
-async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_changes_at_once(tmp_path):
+def speech_of(page) -> list[str]:
+    """Languages of the speech that comes to a page, one for each piece, from now on."""
     came: list[str] = []
 
     def note(frame: str | bytes) -> None:
@@ -55,9 +56,14 @@ async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_cha
         if event["type"] in SPEECH:
             came.append(event["target"])
 
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    return came
+
+
+async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_changes_at_once(tmp_path):
     async with server() as running, browser(recording(tmp_path, 1)) as context:
         page = await open_page(context, running)
-        page.on("websocket", lambda socket: socket.on("framereceived", note))
+        came = speech_of(page)
         await two_languages(page, recording(tmp_path, 40))
         await page.click("#start")
         for language in ("es", "de"):
@@ -84,16 +90,9 @@ async def test_two_languages_are_read_side_by_side_and_the_one_that_is_heard_cha
 
 
 async def test_the_language_that_is_heard_goes_on_alone_when_it_becomes_the_only_one(tmp_path):
-    came: list[str] = []
-
-    def note(frame: str | bytes) -> None:
-        event = json.loads(frame)
-        if event["type"] in SPEECH:
-            came.append(event["target"])
-
     async with server() as running, browser(recording(tmp_path, 1)) as context:
         page = await open_page(context, running)
-        page.on("websocket", lambda socket: socket.on("framereceived", note))
+        came = speech_of(page)
         await two_languages(page, recording(tmp_path, 60))
         await page.get_by_text("German", exact=True).last.click()
         await page.click("#start")

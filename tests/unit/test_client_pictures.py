@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from models.vision.worker import decoded
-from pipeline.client.pictures import LARGEST, Pictures, coded, jpeg_of
+from pipeline.client.pictures import Pictures, coded, jpeg_of
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault
 from pipeline.stages.see import Watching
-from pipeline.vision import Frame
+from pipeline.vision import LARGEST_JPEG, Frame
 
 
 def plain(level: int, width: int = 320, height: int = 180) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_a_jpeg_shows_what_was_there(width: int, height: int):
 def test_the_worst_picture_is_made_small_enough_and_can_still_be_read():
     noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
     jpeg = jpeg_of(noise)
-    assert len(jpeg) <= LARGEST
+    assert len(jpeg) <= LARGEST_JPEG
     assert decoded(jpeg).shape[1] >= 480
 
 

@@ -16,9 +16,10 @@ from models.vision.worker import decoded
 from pipeline.engine import Engine
 from pipeline.profiles.profile import load_profile
 from pipeline.server.asked import Asked, Image, Rejected
-from pipeline.server.dialects.codec import JPEG, LARGEST_IMAGE
+from pipeline.server.dialects.codec import JPEG
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.stages.see import Watching
+from pipeline.vision import LARGEST_JPEG
 from tests.scripted_backends import Slides
 from tests.serving import make_service, scripted_profile
 from tests.unit.test_server_connection import EXTENDED, Socket, connected, words
@@ -45,7 +46,7 @@ def jpeg_of(width: int, height: int) -> bytes:
 
 def test_a_picture_is_a_jpeg_of_bounded_size_from_who_asked_for_the_extension():
     assert read(base64.b64encode(SLIDE).decode()) == Image(SLIDE)
-    largest = JPEG + bytes(LARGEST_IMAGE - len(JPEG))
+    largest = JPEG + bytes(LARGEST_JPEG - len(JPEG))
     assert read(base64.b64encode(largest).decode()) == Image(largest)
     assert read("") == Image(b"")  # no more is shown
     for image, said in (

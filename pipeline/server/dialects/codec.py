@@ -14,10 +14,10 @@ from pipeline.events import Event, SpeechChunk
 from pipeline.languages import primary
 from pipeline.scripts import SPACELESS
 from pipeline.server.asked import Asked, ClientEvent, Note, Offset, Rejected
+from pipeline.vision import LARGEST_JPEG
 
 HZ = 24_000
 LONGEST_APPEND_S = 10.0
-LARGEST_IMAGE = 500_000  # bytes
 JPEG = b"\xff\xd8\xff"
 Message = TypeVar("Message")
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
@@ -118,8 +118,8 @@ def jpeg_of(image: str) -> bytes:
         jpeg = base64.b64decode(image, validate=True)
     except ValueError as error:
         raise Rejected("invalid_event", "image is no base64", param="image") from error
-    if not jpeg.startswith(JPEG) or len(jpeg) > LARGEST_IMAGE:
-        told = f"an image is a JPEG of at most {LARGEST_IMAGE // 1000} kB; this has {len(jpeg)} bytes"
+    if not jpeg.startswith(JPEG) or len(jpeg) > LARGEST_JPEG:
+        told = f"an image is a JPEG of at most {LARGEST_JPEG // 1000} kB; this has {len(jpeg)} bytes"
         raise Rejected("invalid_event", told, param="image")
     return jpeg
 
