@@ -487,7 +487,8 @@ async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_
     server = ScriptedServer()
     server.retries = retries
     tap = PacketTap()
-    sink = Broadcast(server, tap, targets=["es"], spoken=["es"], delay_s=DELAY_S)
+    lines: list[str] = []  # what the writer's thread says after the last event was put
+    sink = Broadcast(server, tap, targets=["es"], spoken=["es"], delay_s=DELAY_S, tell=lines.append)
     sounds = [AudioChunk(np.zeros(RATE // 10, np.float32), RATE, number / 10) for number in range(240)]
     for path, begin_s, heard in ((talk, 0.0, sounds[:160]), (other, 16.0, sounds[160:])):
         with av.open(str(path)) as film:
@@ -502,7 +503,8 @@ async def test_a_picture_that_is_coded_otherwise_begins_a_new_stream_or_is_left_
     await sink.close()
     sizes = [{one.template.codec_context.width for one in stream.packets} for stream in server.streams]
     assert sizes == ([{320}, {160}] if retries else [{320}])
-    assert any("picture is coded otherwise from here on" in notice.message for notice in sink.notices)
+    told = [*(notice.message for notice in sink.notices), *lines]
+    assert any("picture is coded otherwise from here on" in line for line in told)
 
 
 def test_a_tap_that_nobody_takes_from_is_bounded_and_goes_on_with_a_key_frame(talk):
