@@ -28,7 +28,7 @@ from benchmarks.metrics.statistics import percentile
 from pipeline.clock import LoopClock
 from pipeline.engine import Engine
 from pipeline.events import AudioChunk, Samples
-from pipeline.policies.dubbing import unhurried
+from pipeline.policies.pace import unhurried
 from pipeline.profiles.profile import Profile, load_profile, require, what_is_missing
 from pipeline.request import SessionRequest
 from pipeline.sinks.delivery import SinkQueue

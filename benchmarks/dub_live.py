@@ -21,7 +21,7 @@ from benchmarks.rtmp_receiver import rtmp_server
 from pipeline.clock import LoopClock
 from pipeline.engine import Engine
 from pipeline.events import AudioChunk, Event, ReadingUnit, Samples, SpeechChunk
-from pipeline.policies.dubbing import DELAY_S, at_once
+from pipeline.policies.pace import DELAY_S, at_once
 from pipeline.profiles.profile import Profile
 from pipeline.request import SessionRequest
 from pipeline.sinks.broadcast import Broadcast

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from pipeline.audio.devices import OPEN_STREAMS, PORTAUDIO_LOCK, Device, Direction, choose, list_devices, portaudio, refresh
-from pipeline.audio.downmix import Downmix
+from pipeline.audio.multichannel import Downmix
 from pipeline.errors import DeviceError
 from pipeline.events import DeviceBack, DeviceLost, Samples
 

@@ -1,4 +1,4 @@
-"""One connection to a server: its address, how it is opened, what its end means, and the audio to send again after it."""
+"""One connection to a server: its address, how it is opened and begun, what its end means, and the audio to send again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from pipeline.errors import BadInput, Refused, TranslateLiveError, message_of
+from pipeline.request import SessionRequest
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -161,3 +162,36 @@ class Replay:
         self._place += over_ms * BYTES_PER_MS
         self.forget(self.place_ms)
         return start / BYTES_PER_MS / 1000, self._place / BYTES_PER_MS / 1000
+
+
+def update_of(request: SessionRequest, start_ms: int, first_unit: int) -> str:
+    """Write the request as a ``session.update``, from a stream time and unit on."""
+    ours = {
+        "extensions": True,
+        "source": ",".join(request.languages),
+        "targets": list(request.targets),
+        "speak": bool(request.spoken_targets),
+        "spoken": list(request.spoken_targets),
+        "one_track": request.one_track,
+        "voice": request.voice or "",
+        "consent": request.voice == "same",  # the command asked for it
+        "same_language": request.same_language,
+        **_speakers(request),
+        "glossary": [
+            {"source": entry.source, "targets": list(entry.targets), "mode": entry.mode, "language": entry.language}
+            for entry in request.glossary.entries
+        ],
+        "hints": list(request.hints.words),
+        "keep_seen": request.watching is not None and request.watching.keep,
+        "start_ms": start_ms,
+        "first_unit": first_unit,
+    }
+    session = {"audio": {"output": {"language": request.main_target}}, "translate_live": ours}
+    return json.dumps({"type": "session.update", "session": session})
+
+
+def _speakers(request: SessionRequest) -> dict[str, Any]:
+    """Return the fields about speakers, where they are to be told apart."""
+    if request.speakers is None:
+        return {}
+    return {"speakers": request.speakers.most or "auto", "speaker_names": dict(request.speakers.names)}

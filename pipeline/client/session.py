@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.audio.resampling import Resampler, to_pcm16
-from pipeline.client.connection import Lost, Remote, Replay, connected, first_of
+from pipeline.client.connection import Lost, Remote, Replay, connected, first_of, update_of
 from pipeline.client.decoder import Decoder
 from pipeline.client.pictures import IMAGE, Pictures
-from pipeline.client.wishes import update_of
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of

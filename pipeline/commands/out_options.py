@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pipeline.commands.network_options import file_or_address, is_address
 from pipeline.errors import BadInput
-from pipeline.policies.dubbing import DELAY_S
+from pipeline.policies.pace import DELAY_S
 
 if TYPE_CHECKING:
     from pipeline.sinks.live_writer import Destination

@@ -43,7 +43,7 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
 
 def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
     """Read the options; raises `BadInput` for what is no number, or names for speakers who are not told apart."""
-    from pipeline.audio.channel_levels import ChannelLevels  # noqa: PLC0415 - not for help
+    from pipeline.audio.multichannel import ChannelLevels  # noqa: PLC0415 - not for help
     from pipeline.voices.speakers import SpeakersAsked  # noqa: PLC0415
 
     asked = arguments.speakers.strip().lower()

@@ -12,7 +12,7 @@ from pipeline.commands.translate_options import TranslateOptions
 from pipeline.contracts import Sink
 from pipeline.errors import BadInput, DeviceError
 from pipeline.hints import Hints
-from pipeline.policies.dubbing import at_once, unhurried
+from pipeline.policies.pace import at_once, unhurried
 from pipeline.privacy.erasure import sweep
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.profiles.profile import Profile, selected_profile

@@ -37,10 +37,9 @@ from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.address import Address
 from pipeline.sources.echo import Played, WithoutEcho
-from pipeline.sources.files import AudioFile
+from pipeline.sources.files import AudioFile, Playlist
 from pipeline.sources.microphone import Microphone
 from pipeline.sources.packet_tap import PacketTap
-from pipeline.sources.playlist import Playlist
 from pipeline.sources.standard_input import StandardInput
 from pipeline.version import version
 

@@ -16,8 +16,7 @@ from typing import Literal
 import msgspec
 
 from pipeline.privacy.ledger import iso
-from pipeline.sinks.private import data_folder, make_private_folder, write_private
-from pipeline.sinks.writing import cannot_write
+from pipeline.sinks.writing import cannot_write, data_folder, make_private_folder, write_private
 
 Action = Literal["enrolled", "used", "erased"]
 KEY_BYTES = 32

@@ -13,8 +13,7 @@ import msgspec
 
 from pipeline.errors import DeviceError
 from pipeline.events import Event, Fault, Notice, ReadingUnit, Transcript
-from pipeline.sinks.private import data_folder, make_private_folder, write_private
-from pipeline.sinks.writing import cannot_write
+from pipeline.sinks.writing import cannot_write, data_folder, make_private_folder, write_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ import numpy as np
 
 from pipeline.audio.loudness import LoudnessMeter
 from pipeline.events import AudioChunk, Event, Fault, Notice
-from pipeline.policies.dubbing import DELAY_S
-from pipeline.policies.pace import PaceOptions
+from pipeline.policies.pace import DELAY_S, PaceOptions
 from pipeline.sinks.dub import WINDOW_S, Dub, DubTracks
 from pipeline.sinks.live_stream import SAMPLE_RATE, Added
 from pipeline.sinks.live_writer import Destination, LiveWriter, Piece

@@ -14,8 +14,7 @@ from pipeline.audio.mixer import PATIENCE_S, Timeline, limited
 from pipeline.audio.stretch import stretched
 from pipeline.events import AudioChunk, Event, Lag, ReadingUnit, Samples, Skipped, SpeechChunk, Transcript, is_for
 from pipeline.languages import same_language
-from pipeline.policies.dubbing import place
-from pipeline.policies.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions, place
 from pipeline.sinks.caption_text import uncapitalized
 from pipeline.sinks.cues import Cue, CueLayout
 

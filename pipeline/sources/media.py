@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.channel_levels import ChannelLevels
-from pipeline.audio.downmix import Downmix
+from pipeline.audio.multichannel import ChannelLevels, Downmix
 from pipeline.errors import BadInput
 from pipeline.events import Fault, Notice, Samples
 from pipeline.sources.packet_tap import PacketTap

@@ -63,11 +63,8 @@ def merged(units: Sequence[ReadingUnit]) -> ReadingUnit:
 
 def _of_one_voice(units: Sequence[Stamped[ReadingUnit]]) -> list[Stamped[ReadingUnit]]:
     """List the units at the beginning that have the speaker and the target of the first."""
-    return list(takewhile(lambda stamped: _voice(stamped.item) == _voice(units[0].item), units))
-
-
-def _voice(unit: ReadingUnit) -> tuple[str, str]:
-    return unit.speaker, unit.target
+    first = units[0].item
+    return list(takewhile(lambda one: (one.item.speaker, one.item.target) == (first.speaker, first.target), units))
 
 
 class Speech:
@@ -210,18 +207,17 @@ class Speech:
             except Exception as error:  # the border to the model; becomes a Fault
                 if attempt == 0 and not group.audible:
                     continue
-                await self._fail(group, error)
+                await self._fail(stamped, error)
             else:
                 self._failures = 0
             return
 
-    async def _fail(self, group: SpokenGroup, error: Exception) -> None:
+    async def _fail(self, unspoken: Sequence[Stamped[ReadingUnit]], error: Exception) -> None:
         self._failures += 1
         if self._failures > FAILURES_ALLOWED:
             raise error
         await self._show(Fault("speak", message_of(error), fatal=False))
-        reason = "it could not be spoken"
-        await self._show(Skipped(group.units[0].number, group.units[-1].number, reason, group.unit.target))
+        await self._skip(unspoken, "it could not be spoken")
 
     async def _synthesize(self, group: SpokenGroup, stamped: Sequence[Stamped[ReadingUnit]]) -> None:
         asked_s, began = self._time.now(), self._clock.now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.audio.channel_levels import ChannelLevels
+from pipeline.audio.multichannel import ChannelLevels
 from pipeline.diarizing import SpeakerMemory
 from pipeline.errors import TranslateLiveError
 from pipeline.events import AudioChunk

@@ -19,8 +19,8 @@ from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, nearest
 from pipeline.events import AudioChunk
 from pipeline.sinks.audio_writer import AudioWriter
-from pipeline.sinks.private import OVERRIDE, data_folder, make_private_folder, write_private
 from pipeline.sinks.sealing import flac_from, flac_of, sealed, store_key, unsealed
+from pipeline.sinks.writing import OVERRIDE, data_folder, make_private_folder, write_private
 from pipeline.voices.record import ArraysFile, VoiceRecord, spelled
 
 RECORD = "voice.json"

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.clock import LoopClock
 from pipeline.events import AudioChunk, Fault, Notice
-from pipeline.sources.playlist import Playlist
+from pipeline.sources.files import Playlist
 
 pytestmark = pytest.mark.looptime
 

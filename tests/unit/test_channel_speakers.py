@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.audio.channel_levels import SLOTS, ChannelLevels
+from pipeline.audio.multichannel import SLOTS, ChannelLevels
 from pipeline.cli import main
 from pipeline.events import AudioChunk
 from tests.unit.test_cli_speakers import CONFIG

@@ -20,8 +20,7 @@ from pipeline.audio.loudness import LoudnessMeter
 from pipeline.cli import main
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, Word
-from pipeline.policies.dubbing import place
-from pipeline.policies.pace import PaceOptions
+from pipeline.policies.pace import PaceOptions, place
 from pipeline.sinks.dub import TOO_LATE, Dub
 from pipeline.sinks.film import Film
 from tests.unit.test_cli_translate import SCRIPTED

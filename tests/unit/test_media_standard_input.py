@@ -11,8 +11,7 @@ import pytest
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault
-from pipeline.sources.encoded_input import HEADS, is_encoded
-from pipeline.sources.standard_input import StandardInput
+from pipeline.sources.standard_input import HEADS, StandardInput, is_encoded
 from tests.encoded_sound import FORMS, RATE, SWEEP, encoded
 from tests.scripted import SetClock, shut
 from tests.unit.test_audio_files import tone

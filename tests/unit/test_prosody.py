@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.events import Lag, ReadingUnit, SpeechChunk, Word
-from pipeline.policies.dubbing import unhurried
-from pipeline.policies.pace import PaceOptions, Plan
+from pipeline.policies.pace import PaceOptions, Plan, unhurried
 from pipeline.policies.prosody import FASTEST, SLOWEST, UNHEARD, Pauses, SpeakingRate, followed
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.events import Busy, Fault, Lag, ReadingUnit, Skipped, SpeechChunk, Word
-from pipeline.policies.dubbing import at_once
-from pipeline.policies.pace import PaceOptions, Plan, SpeechCost
+from pipeline.policies.pace import PaceOptions, Plan, SpeechCost, at_once
 from pipeline.stages.speak import SpokenGroup, merged
 from tests.scripted import HZ, Keep
 from tests.scripted import Models as Scripted

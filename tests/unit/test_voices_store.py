@@ -135,7 +135,7 @@ def test_a_failure_at_any_step_leaves_the_old_voice_or_none(store, monkeypatch, 
 
     for name in ("mkstemp", "replace", "fsync"):
         place = "tempfile" if name == "mkstemp" else "os"
-        monkeypatch.setattr(f"pipeline.sinks.private.{place}.{name}", failing(getattr(__import__(place), name)))
+        monkeypatch.setattr(f"pipeline.sinks.writing.{place}.{name}", failing(getattr(__import__(place), name)))
     done = False
     with suppress(DeviceError, KeyboardInterrupt):
         store.add(record(), "toy", arrays(2), CLIP)
