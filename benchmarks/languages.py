@@ -16,8 +16,8 @@ from benchmarks.atomic import write_text
 from models.model_files import piper_voices
 from pipeline.errors import BadInput
 from pipeline.languages import language_name, primary
+from pipeline.profiles.languages_offered import SpokenRow, counted, spoken_table
 from pipeline.profiles.profile import Profile, load_profile, profile_names
-from pipeline.profiles.spoken import SpokenRow, counted, spoken_table
 
 COLUMNS = CPU, POCKET, GPU, OMNIVOICE = "cpu", "cpu + Pocket", "gpu", "gpu + OmniVoice"
 ESPEAK = ":Espeak"

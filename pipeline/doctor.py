@@ -34,8 +34,8 @@ from pipeline.languages import known_code
 from pipeline.policies.pace import SLOW
 from pipeline.profiles.backends import backend
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
+from pipeline.profiles.languages_offered import OPT_IN
 from pipeline.profiles.profile import Profile, fix_for, load_profile
-from pipeline.profiles.spoken import OPT_IN
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
 from pipeline.voices.consent import recognized, tokens
 

@@ -1,12 +1,15 @@
-"""Names of languages, and the table that says which backend serves which language for what."""
+"""Languages: their codes in one spelling, and their names, as people write them in any way."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal
+
+from pipeline.errors import BadInput, did_you_mean
 
 SameLanguage = Literal["captions", "speak", "mute"]
 """Treatment of speech in a language that is wanted: it is shown as it was said, spoken as well, or neither."""
@@ -97,57 +100,96 @@ def known_code(code: str, known: Iterable[str]) -> str:
     return spelled.get(full) or spelled.get(primary(full)) or code
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageRow:
-    """Abilities of backends for one language: nobody has them where a tuple is empty."""
+_NAMES = {
+    "mandarin": "zh", "mandarin chinese": "zh", "putonghua": "zh", "simplified chinese": "zh", "farsi": "fa",
+    "castilian": "es", "valencian": "ca", "tagalog": "tl", "moldovan": "ro", "kirghiz": "ky", "uighur": "ug",
+    "sinhalese": "si", "haitian": "ht", "panjabi": "pa", "pushto": "ps", "gaelic": "gd", "bokmal": "no", "nynorsk": "nn",
+    "norsk": "no", "myanmar": "my", "bahasa": "id", "bahasa indonesia": "id", "bahasa melayu": "ms", "oriya": "or",
+}  # fmt: skip
+"""Common names that Unicode's CLDR, as Babel has it, lacks."""
 
-    code: str
-    name: str
-    recognized_by: tuple[str, ...] = ()
-    translated_from_by: tuple[str, ...] = ()
-    translated_to_by: tuple[str, ...] = ()
-    spoken_by: tuple[str, ...] = ()
-
-    @property
-    def source(self) -> bool:
-        """True if a session can start from it: recognized and translated from."""
-        return bool(self.recognized_by and self.translated_from_by)
-
-    @property
-    def captions(self) -> bool:
-        """True if it can be shown as a target."""
-        return bool(self.translated_to_by)
-
-    @property
-    def speech(self) -> bool:
-        """True if it can be spoken as a target."""
-        return bool(self.translated_to_by and self.spoken_by)
+_BRACKETED = re.compile(r"(.+?)\s*\((.+)\)")
+_SCRIPTS = {"traditional": "Hant", "simplified": "Hans", "latin america": "419"}
 
 
-def language_table(
-    recognizers: Mapping[str, Collection[str]],
-    translators: Mapping[str, Collection[tuple[str, str]]],
-    synthesizers: Mapping[str, Collection[str]],
-    languages: Iterable[str] = (),
-) -> tuple[LanguageRow, ...]:
-    """Make a row for each language any backend serves, and for each of ``languages`` even if none does, sorted by code.
+def code_of(text: str) -> str:
+    """Give our code of a language that is named by a code or a name; raises `BadInput` with the nearest that is one."""
+    if code := language_of(text):
+        return code
+    cleaned = text.strip()
+    spoken = spoken_in(cleaned)
+    meant = f"did you mean {spoken!r}? " if spoken else did_you_mean(cleaned, language_names().values())
+    valid = "valid: codes such as en, es or pt-BR, and names such as Spanish"
+    raise BadInput(f"{text!r} is no language; {meant}{valid}", code="unknown_language")
 
-    The backends come by the names to print, with what their ``languages()`` or ``pairs()`` give.
-    """
-    sources = {name: {source for source, _ in pairs} for name, pairs in translators.items()}
-    targets = {name: {target for _, target in pairs} for name, pairs in translators.items()}
-    served = (recognizers, sources, targets, synthesizers)
-    codes = set(languages).union(*(codes for backends in served for codes in backends.values()))
-    heard: set[str] = set().union(*recognizers.values())
 
-    def serving(backends: Mapping[str, Collection[str]], code: str) -> tuple[str, ...]:
-        return tuple(name for name, known in backends.items() if code in known)
+def language_of(text: str) -> str:
+    """Give our code of a language that is named by a code or a name; empty if it is none."""
+    cleaned = text.strip()
+    tag = canonical(cleaned) if _is_tag(cleaned) and is_language(cleaned) else ""
+    return _named(cleaned) or tag or _own_names().get(_folded(cleaned), "")
 
-    def row(code: str) -> LanguageRow:
-        """Serve a language as a session does: it is heard in any region, and translated from what is heard."""
-        source = known_code(code, heard)
-        spoken = tuple(name for name, known in synthesizers.items() if known_code(code, known) in known)
-        recognized, translated = serving(recognizers, source), serving(sources, source)
-        return LanguageRow(code, language_name(code), recognized, translated, serving(targets, code), spoken)
 
-    return tuple(map(row, sorted(codes)))
+def spoken_in(country: str) -> str:
+    """Give the code of the official language that most people of a country speak, named by its code; empty if none."""
+    from babel.core import get_global  # noqa: PLC0415  only for a mistake
+
+    spoken = get_global("territory_languages").get(country.strip().upper().replace("UK", "GB"), {})
+    official = {code: about for code, about in spoken.items() if about["official_status"] and is_language(code)}
+    most = max(official, key=lambda code: float(official[code]["population_percent"]), default="")
+    return canonical(most) if most else ""
+
+
+def _is_tag(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*", text) is not None
+
+
+def _named(text: str) -> str:
+    """Give the code for an English name, also with a country or script in brackets; empty if it is none."""
+    if code := _english_names().get(_folded(text)):
+        return code
+    bracketed = _BRACKETED.fullmatch(text)
+    language = _named(bracketed[1]) if bracketed else ""
+    if not bracketed or not language:
+        return ""
+    region = _folded(bracketed[2])
+    subtag = _SCRIPTS.get(region) or _countries().get(region) or (bracketed[2] if _is_tag(f"xx-{bracketed[2]}") else "")
+    return canonical(f"{language}-{subtag}") if subtag else ""
+
+
+@cache
+def _english_names() -> Mapping[str, str]:
+    """Map codes by English name, folded: ours before CLDR's, which has names such as Brazilian Portuguese."""
+    from babel.core import Locale  # noqa: PLC0415  not for help
+
+    cldr = {_folded(name): canonical(code) for code, name in Locale("en").languages.items() if is_language(code)}
+    return cldr | _NAMES | {_folded(name): canonical(code) for code, name in language_names().items()}
+
+
+@cache
+def _countries() -> Mapping[str, str]:
+    from babel.core import Locale  # noqa: PLC0415
+
+    return {_folded(name): code for code, name in Locale("en").territories.items() if len(code) == 2}
+
+
+@cache
+def _own_names() -> Mapping[str, str]:
+    """Map codes by the name that a language has in itself, folded: español, 中文."""
+    from babel.core import Locale, UnknownLocaleError  # noqa: PLC0415
+
+    names: dict[str, str] = {}
+    for code in language_names():
+        try:
+            locale = Locale.parse(code)
+        except (UnknownLocaleError, ValueError):
+            continue
+        if own := locale.languages.get(locale.language):
+            names.setdefault(_folded(own), primary(code))
+    return names | {_folded("繁體中文"): "zh-Hant", _folded("简体中文"): "zh"}
+
+
+def _folded(text: str) -> str:
+    """Fold case and drop accents, which people leave out."""
+    plain = unicodedata.normalize("NFKD", text.strip().casefold())
+    return " ".join("".join(character for character in plain if not unicodedata.combining(character)).split())

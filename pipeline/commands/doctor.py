@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.commands.advice import settings_given, worded  # noqa: PLC0415
     from pipeline.doctor import Finding, better, gpu_memory, machine, memory, spare, stages  # noqa: PLC0415
-    from pipeline.language_names import code_of  # noqa: PLC0415
+    from pipeline.languages import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
     target = code_of(arguments.to)

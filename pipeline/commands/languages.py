@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.advice import settings_given
-from pipeline.languages import LanguageRow
 
 if TYPE_CHECKING:
+    from pipeline.profiles.languages_offered import LanguageRow
     from pipeline.profiles.profile import Profile
 
 _HEADER = ("language", "heard by", "translated by", "spoken by")
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _spoken(profiles: Sequence[Profile], why: str, *, as_json: bool) -> int:
     """Print who speaks each language into which the profiles translate."""
-    from pipeline.profiles.spoken import columns_of, counted, spoken_table  # noqa: PLC0415
+    from pipeline.profiles.languages_offered import columns_of, counted, spoken_table  # noqa: PLC0415
 
     rows = spoken_table(profiles)
     columns = columns_of(rows)

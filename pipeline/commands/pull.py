@@ -118,8 +118,7 @@ def _served(translators: Sequence[TranslatorBackend], options: FetchOptions) -> 
 
 def _codes(text: str) -> tuple[str, ...]:
     """Return the codes of languages named with commas between; raises `BadInput` for what is none."""
-    from pipeline.language_names import code_of  # noqa: PLC0415
-    from pipeline.languages import primary  # noqa: PLC0415
+    from pipeline.languages import code_of, primary  # noqa: PLC0415
 
     return tuple(dict.fromkeys(primary(code_of(name)) for name in text.split(",") if name.strip()))
 

@@ -17,7 +17,7 @@ from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.commands.watch_options import watching_of
 from pipeline.errors import BadInput
-from pipeline.language_names import code_of
+from pipeline.languages import code_of
 from pipeline.request import SessionRequest
 from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
 from pipeline.sinks.film_container import is_film

@@ -218,7 +218,6 @@ def _preview(arguments: argparse.Namespace) -> None:
 
 def _language(text: str) -> str:
     """Return the code of a language given by code or English name; regions do not matter to a voice."""
-    from pipeline.language_names import code_of  # noqa: PLC0415
-    from pipeline.languages import primary  # noqa: PLC0415
+    from pipeline.languages import code_of, primary  # noqa: PLC0415
 
     return primary(code_of(text))

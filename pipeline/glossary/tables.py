@@ -12,8 +12,7 @@ from pathlib import Path
 from pipeline.errors import BadInput, nearest
 from pipeline.glossary.entries import SETTINGS, Row
 from pipeline.glossary.workbook_size import check_extent, check_size
-from pipeline.language_names import language_of
-from pipeline.languages import primary
+from pipeline.languages import language_of, primary
 
 _COLUMNS = ("source", "target", "note", *SETTINGS)
 _ALIASES = {

@@ -1,18 +1,48 @@
-"""Languages that a profile hears, translates and speaks, and the check that they are enough for a session."""
+"""Languages that profiles hear, translate and speak: tables of who does it and how, and the check that a session needs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Any
 
-from pipeline.contracts import Routed, TranslatorBackend
+from pipeline.contracts import Routed, SynthesizerBackend, TranslatorBackend
 from pipeline.errors import BadInput, did_you_mean
-from pipeline.language_names import spoken_in
-from pipeline.languages import LanguageRow, language_name, language_table, same_language
-from pipeline.profiles.backends import Backends
+from pipeline.languages import known_code, language_name, primary, same_language, spoken_in
+from pipeline.profiles.backends import BackendChoice, Backends, backend
+from pipeline.profiles.profile import Profile
+from pipeline.speech_facts import DescribesSpeech, SpeechFacts
 
 _ANOTHER = "another profile"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageRow:
+    """Abilities of backends for one language: nobody has them where a tuple is empty."""
+
+    code: str
+    name: str
+    recognized_by: tuple[str, ...] = ()
+    translated_from_by: tuple[str, ...] = ()
+    translated_to_by: tuple[str, ...] = ()
+    spoken_by: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> bool:
+        """True if a session can start from it: recognized and translated from."""
+        return bool(self.recognized_by and self.translated_from_by)
+
+    @property
+    def captions(self) -> bool:
+        """True if it can be shown as a target."""
+        return bool(self.translated_to_by)
+
+    @property
+    def speech(self) -> bool:
+        """True if it can be spoken as a target."""
+        return bool(self.translated_to_by and self.spoken_by)
 
 
 def backend_name(backend: object) -> str:
@@ -36,8 +66,34 @@ def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
             translators[name] |= translator.pairs()
         for synthesizer in backends.synthesizers.values():
             synthesizers[backend_name(synthesizer)] |= synthesizer.languages()
-    rows = language_table(recognizers, translators, synthesizers)
-    return tuple(row for row in rows if row.recognized_by or row.translated_from_by or row.captions)
+    return language_table(recognizers, translators, synthesizers)
+
+
+def language_table(
+    recognizers: Mapping[str, Collection[str]],
+    translators: Mapping[str, Collection[tuple[str, str]]],
+    synthesizers: Mapping[str, Collection[str]],
+) -> tuple[LanguageRow, ...]:
+    """Make a row for each language that is recognized, translated from or into, sorted by code.
+
+    The backends come by the names to print, with what their ``languages()`` or ``pairs()`` give.
+    """
+    sources = {name: {source for source, _ in pairs} for name, pairs in translators.items()}
+    targets = {name: {target for _, target in pairs} for name, pairs in translators.items()}
+    codes = set[str]().union(*recognizers.values(), *sources.values(), *targets.values())
+    heard = set[str]().union(*recognizers.values())
+
+    def serving(backends: Mapping[str, Collection[str]], code: str) -> tuple[str, ...]:
+        return tuple(name for name, known in backends.items() if code in known)
+
+    def row(code: str) -> LanguageRow:
+        """Serve a language as a session does: it is heard in any region, and translated from what is heard."""
+        source = known_code(code, heard)
+        spoken = tuple(name for name, known in synthesizers.items() if known_code(code, known) in known)
+        recognized, translated = serving(recognizers, source), serving(sources, source)
+        return LanguageRow(code, language_name(code), recognized, translated, serving(targets, code), spoken)
+
+    return tuple(map(row, sorted(codes)))
 
 
 def _translators(translator: TranslatorBackend) -> Iterator[tuple[str, TranslatorBackend]]:
@@ -118,3 +174,109 @@ def _meant(code: str, known: Collection[str]) -> str:
 
 def _list(languages: Iterable[str]) -> str:
     return ", ".join(sorted(languages)) or "nothing"
+
+
+OPT_IN: Mapping[str, Mapping[str, BackendChoice]] = {
+    "cpu": {
+        "synthesizer": BackendChoice("models.tts.pocket:Pocket"),
+        "second_synthesizer": BackendChoice("models.tts.kokoro:Kokoro"),
+    },
+    "gpu": {"second_synthesizer": BackendChoice("models.tts.omnivoice:OmniVoice")},
+}
+"""Stages that may be set over a profile: Pocket TTS takes two cores more, OmniVoice a use that its license allows."""
+
+UNKNOWN = SpeechFacts("")
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A language as one profile speaks it: the synthesizer that does, and the facts of its speech."""
+
+    synthesizer: str
+    facts: SpeechFacts
+
+    def __str__(self) -> str:
+        voice = "cloned" if self.facts.cloned else "preset"
+        delivery = "streaming" if self.facts.streamed else "by unit"
+        return f"{self.synthesizer}: {voice}, {delivery}, {self.facts.license or 'license unknown'}"
+
+    def described(self) -> dict[str, str]:
+        """Describe it for programs."""
+        return {
+            "synthesizer": self.synthesizer,
+            "voice": "cloned" if self.facts.cloned else "preset",
+            "preset": self.facts.voice,
+            "delivery": "streaming" if self.facts.streamed else "by unit",
+            "license": self.facts.license,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenRow:
+    """A target language: its speech by the name of the column, `None` where it is translated and not spoken there.
+
+    A column is a profile, or an opt-in synthesizer of one (``gpu + OmniVoice``); a language that it does not translate into
+    is not in ``speech``.
+    """
+
+    code: str
+    name: str
+    speech: Mapping[str, Speech | None]
+
+    def described(self) -> dict[str, object]:
+        """Describe it for programs."""
+        spoken = {column: one and one.described() for column, one in self.speech.items()}
+        return {"code": self.code, "name": self.name, "spoken": spoken}
+
+
+def spoken_table(profiles: Iterable[Profile]) -> list[SpokenRow]:
+    """Make a row for each target language of these profiles, and a column for each profile and its opt-in synthesizer."""
+    columns: dict[str, tuple[frozenset[str], list[SynthesizerBackend]]] = {}
+    for profile in profiles:
+        backends = profile.backends
+        targets = frozenset(target for _, target in backends.translator.pairs())
+        columns[profile.name] = targets, list(backends.synthesizers.values())
+        if profile.name in OPT_IN:
+            extra: dict[str, Any] = {stage: backend(choice) for stage, choice in OPT_IN[profile.name].items()}
+            added = type(next(iter(extra.values()))).__name__
+            if added not in {type(one).__name__ for one in backends.synthesizers.values()}:  # a config may have set it
+                columns[f"{profile.name} + {added}"] = targets, list(replace(backends, **extra).synthesizers.values())
+    codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
+    return [
+        SpokenRow(
+            code,
+            language_name(code),
+            {name: speech_of(code, chain) for name, (targets, chain) in columns.items() if code in targets},
+        )
+        for code in codes
+    ]
+
+
+def speech_of(code: str, synthesizers: Sequence[SynthesizerBackend]) -> Speech | None:
+    """Return the speech of a language by the first synthesizer that speaks it, in a region or not."""
+    for one in synthesizers:
+        known = one.languages()
+        if (called := known_code(code, known)) in known:
+            facts = one.describe(called) if isinstance(one, DescribesSpeech) else UNKNOWN
+            return Speech(type(one).__name__, facts)
+    return None
+
+
+def counted(rows: Iterable[SpokenRow], column: str) -> dict[str, int]:
+    """Count the target languages of a column, those it speaks, and of these those in a cloned voice; scripts count once."""
+    found: dict[str, dict[str, Speech | None]] = {"targets": {}, "spoken": {}, "cloned": {}}
+    for row in rows:
+        if column not in row.speech:
+            continue
+        speech, code = row.speech[column], primary(row.code)
+        found["targets"][code] = speech
+        if speech is not None:
+            found["spoken"][code] = speech
+            if speech.facts.cloned:
+                found["cloned"][code] = speech
+    return {name: len(codes) for name, codes in found.items()}
+
+
+def columns_of(rows: Sequence[SpokenRow]) -> list[str]:
+    """Name the columns of a table, in order."""
+    return list(dict.fromkeys(name for row in rows for name in row.speech))

@@ -12,8 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.errors import TranslateLiveError
-from pipeline.language_names import code_of
-from pipeline.languages import primary
+from pipeline.languages import code_of, primary
 from pipeline.privacy.audit import Audit
 from pipeline.server import LOG
 from pipeline.server.access import Key, Refusal

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInput
-from pipeline.language_names import code_of
-from pipeline.languages import same_language
+from pipeline.languages import code_of, same_language
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

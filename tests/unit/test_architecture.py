@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 LAYERS = [
-    {"events", "errors", "version", "languages", "language_names", "scripts"},
+    {"events", "errors", "version", "languages", "scripts"},
     {"contracts", "diarizing", "vision", "speech_facts", "clock", "hints"},
     {"channel", "lane", "policies", "glossary"},
     {"audio"},

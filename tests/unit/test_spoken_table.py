@@ -13,8 +13,8 @@ from pipeline.contracts import SynthesizerBackend
 from pipeline.errors import BadInput
 from pipeline.languages import known_code, primary
 from pipeline.profiles.backends import SYNTHESIZERS, backend
+from pipeline.profiles.languages_offered import OPT_IN, counted, spoken_table
 from pipeline.profiles.profile import load_profile, profile_names
-from pipeline.profiles.spoken import OPT_IN, counted, spoken_table
 from pipeline.speech_facts import DescribesSpeech
 from tests.contract.backends import CASES
 
