@@ -24,9 +24,8 @@ from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, whole
-from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import TextTokenizer
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError
 from pipeline.lane import Lane

@@ -22,8 +22,7 @@ from models.tts.qwen3.config import TEXT_CAPACITY
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
-from models.tts.qwen3.stop_criteria import StopCriteria
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit
 

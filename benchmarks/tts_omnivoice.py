@@ -30,7 +30,7 @@ from models.tts.omnivoice import OmniVoice
 from models.tts.omnivoice.engine import Engine, Spoken, Unit
 from models.tts.omnivoice.loading import load_engine
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
-from models.tts.omnivoice.speaking import estimated_frames
+from models.tts.omnivoice.synthesizer import estimated_frames
 from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.stages.speak import whole

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, length, reason, settle, writing
-from models.http_download import download
+from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, download, length, reason, settle, writing
 from models.model_files import FOLDER_VARIABLE, VOICES, ModelFile, lacking, megabytes, models_folder, table
 from models.packages import Archives, archive
 from pipeline.contracts import Progress

@@ -1,22 +1,24 @@
-"""The files of trained models: one table of them, where they lie on this machine, and what it lacks.
+"""The files of trained models: their table, where they lie, what this machine lacks, and what GPU memory they take.
 
-Nothing here uses the network.
+Nothing here uses the network or loads a model.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 
 from models.downloads import length
-from models.gpu_memory import on_gpu
 from pipeline.contracts import Missing
-from pipeline.errors import FETCH_MODELS, BadInput, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 
 FOLDER_VARIABLE = "TRANSLATE_LIVE_MODELS"
 VOICES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
@@ -151,3 +153,40 @@ def missing_packages(names: Iterable[str], fix: str = "") -> list[Missing]:
 def megabytes(size: int) -> str:
     """Word a number of bytes."""
     return f"{max(1, round(size / 1e6))} MB"
+
+
+def on_gpu(device: str) -> bool:
+    """Tell if a ``device`` setting means a GPU on this machine; "auto" does if there is an NVIDIA driver."""
+    return device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None)
+
+
+def number_bytes(dtype: str) -> int:
+    """Give the bytes of one number on a GPU by a ``dtype`` setting: 4 for float32, else 2."""
+    return 4 if dtype == "float32" else 2
+
+
+def count_elements(folder: Path, without: Iterable[str] = ()) -> int:
+    """Count the numbers of all tensors in a folder's safetensors files but those whose names begin with one of ``without``.
+
+    Such a file begins with the length of its head (8 bytes, little-endian) and the head, which is JSON: no weights are
+    read. Raises `ModelError` for a file that does not.
+    """
+    left_out = tuple(without)
+    return sum(
+        prod(tensor["shape"])
+        for path in folder.glob("*.safetensors")
+        for name, tensor in _head(path).items()
+        if name != "__metadata__" and not name.startswith(left_out)
+    )
+
+
+def _head(path: Path) -> dict[str, dict[str, list[int]]]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError("its head is longer than the file")
+            head: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error})", hint="delete it and download it again") from error
+    return head

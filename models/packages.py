@@ -21,8 +21,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, folder_size, length, writing
-from models.http_download import download, size_of
+from models.downloads import ANOTHER_FOLDER, BLOCK, WrongFile, download, folder_size, length, size_of, writing
 from pipeline.errors import ModelError, NetworkError
 
 NPM = "npm:"

@@ -12,7 +12,7 @@ from models.tts.omnivoice.config import AUDIO_TOKENIZER, read_model_config, read
 from models.tts.omnivoice.decoding import load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
-from models.tts.omnivoice.speaking import estimated_frames
+from models.tts.omnivoice.synthesizer import estimated_frames
 from models.tts.omnivoice.voice_encoder import load_voice_encoder
 from pipeline.events import AudioChunk, ReadingUnit
 from tests.scripted import pieces

@@ -13,9 +13,8 @@ import numpy as np
 
 from models import model_files
 from models.asr.vad import SAMPLE_RATE, SpeechDetector, StreamingVad, cleaned
-from models.diarize.clustering import ClusterOptions, Clusters, Vector
 from models.diarize.ge2e import Ge2e
-from models.diarize.stream import DiarizingStream, Encoder, StreamOptions
+from models.diarize.stream import ClusterOptions, Clusters, DiarizingStream, Encoder, StreamOptions, Vector
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.diarizing import Diarizing, SpeakerMemory, SpeakerTurns
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError

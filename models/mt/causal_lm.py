@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from models.cuda import CudaRecorder, Recorder
-from models.gpu_memory import on_gpu
+from models.model_files import on_gpu
 from models.mt.catalog import Entry
 from models.mt.checkpoint import CheckpointBackend, gpu_memory, load_checkpoint, missing_chat_template, recorded_memory
 from models.mt.decoding import Decoder, Prompt

@@ -17,8 +17,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
 from models.downloads import fetch_snapshot, hub_folder
-from models.gpu_memory import count_elements, number_bytes
-from models.model_files import missing_packages
+from models.model_files import count_elements, missing_packages, number_bytes
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of
 from pipeline.contracts import Missing, Progress

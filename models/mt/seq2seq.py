@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.gpu_memory import on_gpu
+from models.model_files import on_gpu
 from models.mt.catalog import Entry
 from models.mt.checkpoint import PACKAGES, CheckpointBackend, gpu_memory, load_checkpoint
 from models.mt.decoding import Decoder, Prompt

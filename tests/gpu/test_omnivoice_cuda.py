@@ -7,7 +7,7 @@ import torch
 from benchmarks.omnivoice_checkpoint import write_checkpoint
 from models.tts.omnivoice.engine import Unit
 from models.tts.omnivoice.loading import load_engine
-from models.tts.omnivoice.speaking import estimated_frames
+from models.tts.omnivoice.synthesizer import estimated_frames
 from tests.omnivoice_parts import run
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

@@ -10,8 +10,7 @@ from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, streaming
-from models.tts.qwen3.stop_criteria import StopCriteria
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import StopCriteria, Utterance
 from tests.tape import Immediate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.asr.vad import Loudness
-from models.diarize.clustering import ClusterOptions, Clusters
-from models.diarize.stream import DiarizingStream, StreamOptions
+from models.diarize.stream import ClusterOptions, Clusters, DiarizingStream, StreamOptions
 from tests.scripted_speakers import direction
 
 HZ = 16_000

@@ -15,9 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.film_made import FRAMES_A_S, bars, make_film
 from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
-from models.vision.names import names_in
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
-from models.vision.worker import decoded, serve
+from models.vision.worker import decoded, names_in, serve
 from pipeline.cli import main
 from pipeline.clock import LoopClock
 from pipeline.engine import Engine

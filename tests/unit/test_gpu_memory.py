@@ -10,7 +10,7 @@ import torch
 from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, model_config, write_checkpoint
 from benchmarks.tts_tensors import codec_sizes, model_sizes
 from models.asr.whisper import FasterWhisper
-from models.gpu_memory import count_elements
+from models.model_files import count_elements
 from models.mt.causal_lm import CausalLM
 from models.mt.router import Router
 from models.mt.seq2seq import Seq2Seq

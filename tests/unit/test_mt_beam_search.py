@@ -8,7 +8,7 @@ import torch
 
 from models.mt.search.beam_row import BeamOptions, Extension, SearchRequest, allocate_beams
 from models.mt.search.constrained_beam import search
-from models.mt.search.device_transfer import topk_of_beams
+from models.mt.search.transfer import device_topk
 from models.mt.steps.step_models import CausalStepModel, Seq2SeqStepModel
 from tests.mt_models import END, Scripted, random_model
 
@@ -125,7 +125,7 @@ def windows(tokens: tuple[int, ...]) -> list[tuple[int, ...]]:
 def test_top_of_beams_is_topk_over_them_all(beams, length, count):
     generator = torch.Generator().manual_seed(length)
     scores, running = (torch.randn(3, beams, *shape, generator=generator) for shape in ((length,), ()))
-    values, places = topk_of_beams(scores, running, count)
+    values, places = device_topk(scores, running, count)
     sums = scores + running[:, :, None]
     assert torch.equal(values, sums.flatten(1).topk(count).values)
     assert torch.equal(sums.flatten(1).gather(1, places), values)

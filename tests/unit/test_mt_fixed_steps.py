@@ -8,7 +8,7 @@ import torch
 from models.mt.causal_lm import use_few_kernels
 from models.mt.search.beam_row import BeamOptions, SearchRequest
 from models.mt.search.constrained_beam import search
-from models.mt.search.device_transfer import pack, unpack
+from models.mt.search.transfer import pack, unpack
 from models.mt.steps.fixed_steps import Bucket, FixedSteps, buckets
 from models.mt.steps.key_values import prefill
 from models.mt.steps.step_models import CausalStepModel

@@ -13,8 +13,8 @@ import pytest
 from models.mt.decoding import Decoder, Prompt
 from models.mt.search.beam_row import BeamOptions, SearchRequest
 from models.mt.search.constrained_beam import search
-from models.mt.search.host_transfer import topk_of_beams
 from models.mt.search.model_interface import never_written
+from models.mt.search.transfer import host_topk
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.contracts import Term, TranslationRequest
 
@@ -145,11 +145,11 @@ def test_numpy_and_torch_are_searched_alike():
 
 @pytest.mark.parametrize(("length", "count"), [(90, 8), (20_000, 8), (32_123, 12), (12_288, 4), (128, 1), (5_000, 200)])
 @pytest.mark.parametrize("beams", [1, 4])
-def test_topk_of_beams_is_the_first_of_all_in_order(beams, length, count):
+def test_host_topk_is_the_first_of_all_in_order(beams, length, count):
     random_numbers = np.random.default_rng(length)
     scores, running = (random_numbers.normal(size=(3, beams, *shape)).astype(np.float32) for shape in ((length,), ()))
     scores[:, :, ::3] = -np.inf  # outside a shortlist
-    values, places = topk_of_beams(scores, running, count)
+    values, places = host_topk(scores, running, count)
     sums = (scores + running[:, :, None]).reshape(3, -1)
     assert np.array_equal(values, -np.sort(-sums, axis=1)[:, :count])
     assert np.array_equal(np.take_along_axis(sums, places, 1), values)

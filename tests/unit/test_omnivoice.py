@@ -9,7 +9,7 @@ from models.tts.omnivoice import loading
 from models.tts.omnivoice.decoding import draw_noise, schedule
 from models.tts.omnivoice.loading import GraphSteps
 from models.tts.omnivoice.prompt import closed, joined
-from models.tts.omnivoice.speaking import estimated_frames
+from models.tts.omnivoice.synthesizer import estimated_frames
 from pipeline.errors import ModelError
 from tests.omnivoice_parts import PACKAGE, Parts, finish, run
 from tests.tape import TapeRecorder

@@ -13,8 +13,7 @@ from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.eager import EagerExecutor, LoadedModel
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.prompt import streaming, whole
-from models.tts.qwen3.stop_criteria import Ending, StopCriteria
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import Ending, StopCriteria, Utterance
 from tests.qwen3_frames import CPU, POSITIONS, begin, draw_frames, feed, load, opening, rows_for
 from tests.tape import Immediate
 
@@ -205,7 +204,7 @@ def test_speech_is_kept_from_ending_while_text_is_to_come(model, engine_for):
 
 
 def test_what_never_ends_is_ended_by_its_budget(model, engine_for, monkeypatch):
-    monkeypatch.setattr("models.tts.qwen3.stop_criteria.repeats", lambda _codes: False)
+    monkeypatch.setattr("models.tts.qwen3.utterance.repeats", lambda _codes: False)
     engine = engine_for()
     one = Utterance(
         whole(model.config.tokens, opening(model), [20, 21]), None, engine.open_stream(), 0, True, StopCriteria(120, 2)

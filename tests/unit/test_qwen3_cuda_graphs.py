@@ -14,8 +14,7 @@ from models.tts.qwen3.eager import EagerExecutor, LoadedModel
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.prompt import streaming
 from models.tts.qwen3.rows import NEVER
-from models.tts.qwen3.stop_criteria import StopCriteria
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import StopCriteria, Utterance
 from tests.qwen3_frames import CPU, POSITIONS, load, opening, rows_for
 from tests.tape import Immediate, TapeRecorder
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.stop_criteria import Ending
-from models.tts.qwen3.utterance import DecodedChunk
+from models.tts.qwen3.utterance import DecodedChunk, Ending
 from pipeline.errors import ModelError
 from pipeline.lane import Lane
 

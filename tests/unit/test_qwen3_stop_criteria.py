@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.tts.qwen3.prompt import ReferenceHistory, SpokenUnit
-from models.tts.qwen3.stop_criteria import FRAMES_PER_TOKEN, Ending, StopCriteria, repeats
-from models.tts.qwen3.utterance import CHUNKS, UtteranceProgress, chunk_size, next_rows
+from models.tts.qwen3.utterance import (
+    CHUNKS,
+    FRAMES_PER_TOKEN,
+    Ending,
+    StopCriteria,
+    UtteranceProgress,
+    chunk_size,
+    next_rows,
+    repeats,
+)
 from models.tts.silence import EdgeTrim, pause_s
 
 RATE = 24_000

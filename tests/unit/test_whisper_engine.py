@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.random_whisper import Geometry, build
-from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.loading import Placement, choose_compute_type, load_engine, warm_up
 from models.asr.whisper.log_mel import LogMel
+from models.asr.whisper.model_files import has_alignment_heads, with_guessed_heads
 from pipeline.errors import BadInput, ModelError
 
 CPU = Placement("cpu")

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from models.asr.vad import Loudness, SpeechDetector, StreamingVad
-from models.asr.whisper.alignment_heads import has_alignment_heads
 from models.asr.whisper.batching import BatchedEngine
 from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, load_engine, warm_up
-from models.asr.whisper.model_files import download, find, lacking
+from models.asr.whisper.model_files import download, find, has_alignment_heads, lacking
 from models.asr.whisper.options import WHISPER_S, StreamOptions
-from models.gpu_memory import on_gpu
-from models.model_files import table
+from models.model_files import on_gpu, table
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range
 from pipeline.events import Fault, Notice

@@ -8,12 +8,11 @@ from typing import Literal, cast
 
 import numpy as np
 
-from models.asr.whisper.alignment_heads import has_alignment_heads, with_guessed_heads
 from models.asr.whisper.ctranslate2_engine import CTranslate2Engine
 from models.asr.whisper.ctranslate2_types import NativeModel, NativeTokenizer
 from models.asr.whisper.hypothesis import Job
 from models.asr.whisper.log_mel import LogMel
-from models.asr.whisper.model_files import lacking, read_settings
+from models.asr.whisper.model_files import has_alignment_heads, lacking, read_settings, with_guessed_heads
 from models.cuda import load_cublas
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 from pipeline.lane import usable_cores

@@ -1,18 +1,25 @@
-"""A Whisper model's files: by name, by repository or in a folder; found without the network, downloaded when asked."""
+"""A Whisper model's files: found without the network, downloaded when asked, and the attention heads that follow the audio.
+
+Where its files name no such heads, all of the decoder's upper half are taken, as openai/whisper does for a model that it
+does not know (`whisper/model.py`), and converters today. CTranslate2 refuses to align without any since 4.8.5.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+import struct
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from models.downloads import UNWRITABLE, folder_size, not_fetched
 from models.model_files import find as kept
 from models.model_files import table
 from pipeline.contracts import Progress
-from pipeline.errors import BadInput, TranslateLiveError, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, TranslateLiveError, nearest
 
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -170,3 +177,62 @@ def read_settings(folder: Path, name: str) -> dict[str, Any]:
     except ValueError as error:
         raise BadInput(f"{file} is damaged ({error}): delete the folder and download the model again") from error
     return settings if isinstance(settings, dict) else {}
+
+
+_LAYER = re.compile(r"decoder/layer_(\d+)/")
+_HEADS = "decoder/num_heads"
+
+
+def has_alignment_heads(folder: Path) -> bool:
+    """True if the model says which heads follow the audio; with a guess instead word times are rough."""
+    return bool(read_settings(folder, "config.json").get("alignment_heads"))
+
+
+def with_guessed_heads(folder: Path) -> dict[str, bytes]:
+    """The files of a model that says no heads, by name, as CTranslate2 takes them from memory; with a guess.
+
+    Raises `ModelError` for a ``model.bin`` that is damaged or another format's.
+    """
+    try:
+        layers, heads = _decoder_size(folder / "model.bin")
+    except (OSError, struct.error, UnicodeDecodeError, ValueError) as error:
+        raise ModelError(f"{folder / 'model.bin'} is damaged ({error}): delete the folder", hint=FETCH_MODELS) from error
+    settings = read_settings(folder, "config.json")
+    settings["alignment_heads"] = [(layer, head) for layer in range(layers // 2, layers) for head in range(heads)]
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    return files | {"config.json": json.dumps(settings).encode()}
+
+
+def _decoder_size(path: Path) -> tuple[int, int]:
+    """Layers and heads of the decoder, from the names and sizes in a CTranslate2 file (binary version 6)."""
+    layers, heads = set(), 0
+    with path.open("rb") as file:
+        for name, value in _small_variables(file):
+            if found := _LAYER.match(name):
+                layers.add(found[1])
+            elif name == _HEADS:
+                heads = int.from_bytes(value, "little")
+    if not layers or not heads:
+        raise ValueError("it names no decoder")
+    return len(layers), heads
+
+
+def _small_variables(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """The names of all variables in the file, with the bytes of those that are a number; the others are skipped."""
+
+    def number(kind: str) -> int:
+        (value,) = struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))
+        return int(value)
+
+    def text() -> str:
+        return file.read(number("H")).rstrip(b"\0").decode()
+
+    number("I"), text(), number("I")  # version, kind of model, revision
+    for _ in range(number("I")):
+        name, rank = text(), number("B")
+        for _ in range(rank):
+            number("I")
+        number("B")  # type
+        size = number("I")
+        yield name, b"" if rank else file.read(size)
+        file.seek(size if rank else 0, 1)

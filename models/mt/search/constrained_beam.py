@@ -17,8 +17,8 @@ from itertools import islice
 import numpy as np
 
 from models.mt.search.beam_row import FAR, BeamOptions, Row, SearchRequest, Seen, TokensOfBeam
-from models.mt.search.host_transfer import Fetched, HostTransfer, Transfer
 from models.mt.search.model_interface import FloatArray, StepModel
+from models.mt.search.transfer import DeviceTransfer, Fetched, HostTransfer, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,6 @@ def _inference_mode() -> AbstractContextManager[object]:
 def _transfer_of(scores: FloatArray) -> Transfer:
     if isinstance(scores, np.ndarray):
         return HostTransfer()
-    from models.mt.search.device_transfer import DeviceTransfer
-
     return DeviceTransfer(scores.device)
 
 

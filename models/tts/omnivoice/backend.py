@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from models.downloads import fetch_snapshot, hub_folder
-from models.gpu_memory import count_elements, number_bytes, on_gpu
-from models.model_files import missing_packages
+from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
 from models.tts.engines import turned
-from models.tts.omnivoice.config import AUDIO_TOKENIZER, MOST_FRAMES, POSITIONS, read_model_config
-from models.tts.omnivoice.languages import MEASURED, UNMEASURED
+from models.tts.omnivoice.config import AUDIO_TOKENIZER, MEASURED, MOST_FRAMES, POSITIONS, UNMEASURED, read_model_config
 from models.tts.omnivoice.prompt import attributes
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused

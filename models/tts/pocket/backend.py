@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.gpu_memory import count_elements
-from models.model_files import missing_packages
+from models.model_files import count_elements, missing_packages
 from models.tts.pocket.files import CONFIGS, LanguageFiles, default_voice, fetch_language, find_language, refuse_cloning
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.downloads import fetch_snapshot, hub_folder
-from models.gpu_memory import count_elements, number_bytes, on_gpu
-from models.model_files import missing_packages
+from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
 from models.tts.engines import turned
 from models.tts.qwen3.config import (
     CODEC_ENCODER,

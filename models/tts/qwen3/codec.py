@@ -1,7 +1,7 @@
 """Decoder of the 12.5 Hz codec as a stream: frames of 16 codes in, 1920 samples a frame out, as if decoded at once.
 
 All state is kept, nothing is decoded twice. (Decoding again with 25 frames of left context, as is common, is not exact:
-the transformer looks back over 8 x 71 frames.)
+the transformer, 8 layers with sliding-window attention, looks back over 8 x 71 frames.)
 """
 
 from __future__ import annotations
@@ -11,11 +11,122 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
+from models.tts.blocks.transformer import normalize, rotary_tables, rotate
 from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, CodecLayout, CodecState, LayerLoader
-from models.tts.qwen3.codec_transformer import WindowTransformer, load_window_transformer
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLayer:
+    """Packed weights of one layer; its layer scales (arXiv:2103.17239) are folded into ``output`` and ``down``."""
+
+    input_norm: Tensor
+    qkv: Linear
+    output: Linear
+    mlp_norm: Tensor
+    gate_up: Linear
+    down: Linear
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Positions of one call: rotary angles of the keys and the mask of those each frame sees."""
+
+    cosines: Tensor  # [rows, window - 1 + steps, 1, head_dim]
+    sines: Tensor
+    mask: Tensor  # for `attend_masked`
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTransformer:
+    """Loaded transformer. Its memories are the last window - 1 keys, before rotation, and values."""
+
+    config: CodecConfig
+    layers: Sequence[WindowLayer]
+    enter: Linear
+    leave: Linear
+    norm: Tensor
+    cosines: Tensor
+    sines: Tensor
+
+    def forward(self, values: Tensor, memories: list[Tensor], positions: Tensor) -> Tensor:
+        """Run ``values`` [rows, steps, latent] after ``positions`` frames [rows] of each stream; gives the same shape."""
+        stream, eps = self.enter(values), self.config.transformer.norm_eps
+        window = self._window(positions, values.shape[1])
+        for layer in self.layers:
+            stream = stream + self._attention(layer, normalize(stream, layer.input_norm, eps), memories, window)
+            gate, up = layer.gate_up(normalize(stream, layer.mlp_norm, eps)).chunk(2, -1)
+            stream = stream + layer.down(functional.silu(gate).mul_(up))
+        return self.leave(normalize(stream, self.norm, eps))
+
+    def _window(self, positions: Tensor, steps: int) -> Window:
+        """Place ``steps`` new frames after ``positions`` [rows].
+
+        Keys are kept unrotated and rotated at each call, so a stream may run without end: past the end of the rotary
+        table positions stay the same, and only their differences matter.
+        """
+        past = self.config.window - 1
+        first = positions.clamp(max=len(self.cosines) - steps).unsqueeze(1)
+        keys = first + torch.arange(-past, steps, device=positions.device)
+        frames = keys[:, past:].unsqueeze(2)
+        seen = keys.unsqueeze(1)
+        visible = (seen >= 0) & (seen <= frames) & (seen > frames - self.config.window)
+        at = keys.clamp(min=0)
+        return Window(
+            self.cosines[at].unsqueeze(2), self.sines[at].unsqueeze(2), mask_of(visible, groups=1, dtype=self.norm.dtype)
+        )
+
+    def _attention(self, layer: WindowLayer, values: Tensor, memories: list[Tensor], window: Window) -> Tensor:
+        shape = self.config.transformer
+        rows, steps, _ = values.shape
+        heads = layer.qkv(values).view(rows, steps, 3, shape.heads, shape.head_dim)
+        kept = torch.cat([memories[layer.memory], heads[:, :, 1:]], 1)
+        memories[layer.memory] = kept[:, steps:]
+        queries = rotate(heads[:, :, 0], window.cosines[:, -steps:], window.sines[:, -steps:])
+        keys = rotate(kept[:, :, 0], window.cosines, window.sines)
+        attended = attend_masked(queries, keys, kept[:, :, 1], window.mask)
+        return layer.output(attended.reshape(rows, steps, -1))
+
+
+def load_window_transformer(tensors: Tensors, layout: CodecLayout, config: CodecConfig) -> WindowTransformer:
+    """Take the transformer from a checkpoint and reserve its memories."""
+    shape, prefix, take = config.transformer, "decoder.pre_transformer", tensors.take
+    inner = shape.heads * shape.head_dim
+
+    def layer(name: str) -> WindowLayer:
+        qkv = [take(f"{name}.self_attn.{part}.weight", inner, shape.hidden) for part in ("q_proj", "k_proj", "v_proj")]
+        gate_up = [take(f"{name}.mlp.{part}.weight", shape.intermediate, shape.hidden) for part in ("gate_proj", "up_proj")]
+        output = take(f"{name}.self_attn.o_proj.weight", shape.hidden, inner)
+        down = take(f"{name}.mlp.down_proj.weight", shape.hidden, shape.intermediate)
+        return WindowLayer(
+            input_norm=take(f"{name}.input_layernorm.weight", shape.hidden),
+            qkv=pack_linear(torch.cat(qkv)),
+            output=pack_linear(output * take(f"{name}.self_attn_layer_scale.scale", shape.hidden).unsqueeze(1)),
+            mlp_norm=take(f"{name}.post_attention_layernorm.weight", shape.hidden),
+            gate_up=pack_linear(torch.cat(gate_up)),
+            down=pack_linear(down * take(f"{name}.mlp_layer_scale.scale", shape.hidden).unsqueeze(1)),
+            memory=layout.add(config.window - 1, 2, shape.heads, shape.head_dim),
+        )
+
+    def linear(name: str, outputs: int, inputs: int) -> Linear:
+        return pack_linear(take(f"{prefix}.{name}.weight", outputs, inputs), take(f"{prefix}.{name}.bias", outputs))
+
+    norm = take(f"{prefix}.norm.weight", shape.hidden)
+    cosines, sines = rotary_tables(config.max_positions, shape.head_dim, shape.rope_theta)
+    return WindowTransformer(
+        config=config,
+        layers=[layer(f"{prefix}.layers.{index}") for index in range(shape.layers)],
+        enter=linear("input_proj", shape.hidden, config.latent),
+        leave=linear("output_proj", config.latent, shape.hidden),
+        norm=norm,
+        cosines=cosines.to(norm),
+        sines=sines.to(norm),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from models.tts.qwen3.eager import Executor, PendingFrames
 from models.tts.qwen3.frame import is_end
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
-from models.tts.qwen3.stop_criteria import Ending
-from models.tts.qwen3.utterance import DecodedChunk, Utterance, UtteranceProgress, chunk_size, next_rows
+from models.tts.qwen3.utterance import DecodedChunk, Ending, Utterance, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import silent_frames
 from pipeline.errors import ModelError
 from pipeline.events import Samples

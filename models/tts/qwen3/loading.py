@@ -20,9 +20,8 @@ from models.tts.qwen3.prompt import Opening, whole
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from models.tts.qwen3.stop_criteria import StopCriteria
 from models.tts.qwen3.tokenizer import TextTokenizer
-from models.tts.qwen3.utterance import Utterance
+from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.errors import BadInput, ModelError
 
 _WARM_UP_FRAMES = 16  # every size of codec chunk occurs

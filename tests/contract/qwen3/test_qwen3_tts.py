@@ -118,7 +118,7 @@ async def quiet(synthesizer):
 
 async def test_a_slow_listener_holds_the_speech_back(backend, monkeypatch):
     monkeypatch.setattr(speaking, "MOST_FRAMES", 200)
-    monkeypatch.setattr("models.tts.qwen3.stop_criteria.repeats", lambda _codes: False)
+    monkeypatch.setattr("models.tts.qwen3.utterance.repeats", lambda _codes: False)
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         speech = session.say(unit(), pieces("hello world " * 5))
         await anext(speech)
@@ -136,7 +136,7 @@ async def test_later_units_continue_the_sessions_own_speech(backend, monkeypatch
         return inner(tokens, opening, ids, reference)
 
     monkeypatch.setattr(speaking, "whole", kept)
-    monkeypatch.setattr("models.tts.qwen3.stop_criteria.Ending.clean", property(lambda _self: True))
+    monkeypatch.setattr("models.tts.qwen3.utterance.Ending.clean", property(lambda _self: True))
     async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
         for number, text in enumerate(("hello", "world.", "hello world")):
             await heard(session, number, text)
@@ -181,7 +181,7 @@ async def test_units_are_joined_without_a_seam_as_if_decoded_at_once(backend, ra
 
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_a_renewed_session_speaks_again_from_its_voice_alone(folder, raw, monkeypatch, renewed):
-    monkeypatch.setattr("models.tts.qwen3.stop_criteria.Ending.clean", property(lambda _self: True))
+    monkeypatch.setattr("models.tts.qwen3.utterance.Ending.clean", property(lambda _self: True))
     _, utterances = raw
     backend = Qwen3TTS(model=str(folder), device="cpu", sessions=1, renew_after_s=0.5 if renewed else 300.0)
     async with backend.load() as synthesizer:

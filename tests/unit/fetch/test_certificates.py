@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import certifi
 
-from models import http_download
+from models import downloads
 
 
 def test_what_pip_is_told_to_trust_is_trusted(tmp_path, monkeypatch):
@@ -19,10 +19,10 @@ def test_what_pip_is_told_to_trust_is_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr(ssl, "create_default_context", lambda: context)
     settings = f"global.cert='{tmp_path / 'own.pem'}'\n:env:.cert='/nowhere'\nglobal.index-url='https://x'\n"
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: SimpleNamespace(stdout=settings))
-    http_download._certificates.cache_clear()
+    downloads._certificates.cache_clear()
     try:
-        assert http_download._certificates() is context
+        assert downloads._certificates() is context
     finally:
-        http_download._certificates.cache_clear()
+        downloads._certificates.cache_clear()
     assert str(tmp_path / "own.pem") in loaded
     assert "/nowhere" not in loaded

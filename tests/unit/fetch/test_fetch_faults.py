@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from models import fetch, http_download, model_files, packages
+from models import downloads, fetch, model_files, packages
 from models.model_files import find
 from pipeline.errors import BadInput, ModelError, NetworkError
 from tests.toy_model import CONTENTS, HALF, NOWHERE, contents, model_file, quiet, serve_packages, tarball
@@ -24,7 +24,7 @@ def test_a_cut_connection_is_taken_up_again_from_the_start_where_there_are_no_ra
 
 
 def test_what_came_before_the_hub_went_away_is_kept_and_used(folder, server, monkeypatch):
-    monkeypatch.setattr(http_download, "FRUITLESS_TRIES", 1)
+    monkeypatch.setattr(downloads, "FRUITLESS_TRIES", 1)
     server.cuts, server.ranges = 2, False
     with pytest.raises(NetworkError, match="the connection was cut"):
         fetch.fetch("toy", quiet, source="hub")
