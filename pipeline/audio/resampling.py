@@ -5,15 +5,12 @@ Resampling chunk by chunk without state leaves a click at every edge; soxr's str
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.events import Samples
-
-Quality = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
-"""soxr's recipes, from fast to exact: the more exact, the longer its filter, and the more of the sound it holds back."""
 
 
 class Resampler:
@@ -23,14 +20,14 @@ class Resampler:
     the input: soxr takes its filter's delay off the beginning and gives the rest back with ``last``.
     """
 
-    def __init__(self, from_hz: int, to_hz: int, quality: Quality = "HQ") -> None:
+    def __init__(self, from_hz: int, to_hz: int) -> None:
         self.from_hz = from_hz
         self.to_hz = to_hz
         self._stream = None
         if from_hz != to_hz:
             import soxr  # noqa: PLC0415 - only where it is used: the command line starts without it
 
-            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=quality)
+            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
 
     def process(self, samples: Samples, last: bool = False) -> Samples:
         """Resample mono float32 [n] as far as it is known yet; with ``last`` to its end, and the stream is over."""

@@ -17,6 +17,7 @@ AT_ONCE_S = 1e9
 """A lead with which units are spoken when they come, since their speech is placed afterwards."""
 SLOW = 0.8  # seconds to compute a second of speech, from which translations that are longer than their source wait
 REHEARSED_S = 10.0
+KEPT = 0.9  # of the estimate of a text's length, when another was spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,8 @@ class SpeechCost:
 class SpeechLength:
     """Estimate of the length of spoken text, learned from what was spoken."""
 
-    def __init__(self, seconds_per_character: float = 0.065, memory: float = 0.9) -> None:
+    def __init__(self, seconds_per_character: float = 0.065) -> None:
         self._per_character_s = seconds_per_character
-        self._memory = memory
 
     def estimate_s(self, text: str) -> float:
         """Give the seconds of speech of ``text`` at the natural rate."""
@@ -154,7 +154,7 @@ class SpeechLength:
         """Take in the real length of a text, by an exponential average."""
         if text and duration_s > 0:
             observed_s = duration_s / len(text)
-            self._per_character_s = self._memory * self._per_character_s + (1 - self._memory) * observed_s
+            self._per_character_s = KEPT * self._per_character_s + (1 - KEPT) * observed_s
 
 
 DELAY_S = 8.0

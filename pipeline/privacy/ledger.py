@@ -42,10 +42,10 @@ class KeptSession:
 
 
 class Ledger:
-    """The list, a file a session in ``folder`` (by default ``sessions`` in the user's data folder), for its owner alone."""
+    """The list, a file a session in ``sessions`` in the user's data folder, for its owner alone."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or data_folder() / "sessions"
+    def __init__(self) -> None:
+        self.folder = data_folder() / "sessions"
 
     def sessions(self) -> list[KeptSession]:
         """List all sessions, oldest first; what cannot be read is left out."""

@@ -38,8 +38,7 @@ class RtmpConnection:
     `write` raises `OSError` when the server is gone, or takes nothing for `WRITE_S`, and from then on does nothing.
     """
 
-    def __init__(self, address: str, connect_s: float = CONNECT_S, write_s: float = WRITE_S) -> None:
-        self._write_s = write_s
+    def __init__(self, address: str, connect_s: float = CONNECT_S) -> None:
         self._lost = False
         self._relay = subprocess.Popen(  # noqa: S603 - our own file
             [sys.executable, "-P", str(Path(rtmp_relay.__file__))],
@@ -69,8 +68,8 @@ class RtmpConnection:
         left = memoryview(data)
         try:
             while left:
-                if not select.select([], [self._pipe], [], self._write_s)[1]:
-                    raise TimeoutError(f"it took nothing for {self._write_s:g} s")
+                if not select.select([], [self._pipe], [], WRITE_S)[1]:
+                    raise TimeoutError(f"it took nothing for {WRITE_S:g} s")
                 with contextlib.suppress(BlockingIOError):
                     left = left[os.write(self._pipe, left) :]
         except BrokenPipeError:

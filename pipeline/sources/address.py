@@ -210,14 +210,13 @@ class Address:
         track: str | None = None,
         languages: Collection[str] = (),
         connector: Connect = connect,
-        timer: Timer | None = None,
         tap: PacketTap | None = None,
     ) -> None:
         if (scheme := urlsplit(address).scheme.lower()) not in SCHEMES:
             raise BadInput(f"{shown(address)}: {scheme} addresses cannot be heard; valid: {', '.join(SCHEMES)}")
         self._address = address
         self._clock = clock
-        self._timer = timer or ThreadTimer()
+        self._timer = ThreadTimer()
         self._options: dict[str, Any] = {"connector": connector, "track": track, "languages": languages, "tap": tap}
         self._waiting = Channel[Item](round(2 * AHEAD_S / FRAME_S))
         self._given_s = self._taken_s = 0.0

@@ -207,19 +207,18 @@ class Playlist:
     What a track has to say about itself comes when it is known.
     """
 
-    def __init__(self, tracks: Sequence[AudioFile], clock: Clock, gap_s: float = GAP_S) -> None:
+    def __init__(self, tracks: Sequence[AudioFile], clock: Clock) -> None:
         self.live = tracks[0].live
         self.sample_rate = max(track.sample_rate for track in tracks)  # a lower one would muffle the others
         self._tracks = tracks
         self._clock = clock
-        self._gap_s = gap_s
 
     @property
     def duration_s(self) -> float | None:
         """Sum of what the tracks and the gaps between them last; none if a track does not tell."""
         lengths = [track.duration_s for track in self._tracks]
         known = [length for length in lengths if length is not None]
-        return sum(known) + self._gap_s * (len(known) - 1) if len(known) == len(lengths) else None
+        return sum(known) + GAP_S * (len(known) - 1) if len(known) == len(lengths) else None
 
     async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
         end = 0.0
@@ -249,7 +248,7 @@ class Playlist:
             yield AudioChunk(rest, self.sample_rate, start + given / self.sample_rate)
 
     async def _silence(self, start: float) -> AudioChunk:
-        silence = AudioChunk(np.zeros(round(self._gap_s * self.sample_rate), np.float32), self.sample_rate, start)
+        silence = AudioChunk(np.zeros(round(GAP_S * self.sample_rate), np.float32), self.sample_rate, start)
         if self.live:
             await self._clock.sleep_until(self._clock.now() + silence.duration)
         return silence

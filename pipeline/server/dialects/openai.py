@@ -65,12 +65,12 @@ _DECODER = msgspec.json.Decoder(ClientMessage)
 class OpenAI:
     """One connection's state of the protocol: its session object, and how far its texts have come."""
 
-    def __init__(self, model: str, asked: Asked, expires_at: int | None = None, *, recorded: bool = False) -> None:
+    def __init__(self, model: str, asked: Asked, *, recorded: bool = False) -> None:
         self.model = model
         self._recorded = recorded  # the room that it is in
         self.asked = asked
         self.id = new_session_id()
-        self.expires_at = expires_at or int(time.time()) + SESSION_S
+        self.expires_at = int(time.time()) + SESSION_S
         self.next_unit = 0
         self.event_id: str | None = None
         self._speech: defaultdict[str, SpeechEncoder] = defaultdict(SpeechEncoder)  # by target
