@@ -23,8 +23,7 @@ from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.loading import load_engine
-from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, whole
-from models.tts.qwen3.tokenizer import TextTokenizer
+from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, TextTokenizer, whole
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import read_model_config
-from models.tts.qwen3.frame import SpeechModel, load_speech_model
 from models.tts.qwen3.prompt import Opening, Prompt, Speaker
 from models.tts.qwen3.rows import NEVER, Rows, allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
+from models.tts.qwen3.talker import SpeechModel, load_speech_model
 
 CPU = torch.device("cpu")
 POSITIONS, TEXT = 192, 64

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.commands.languages import add_profile_arguments
-from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
+from pipeline.commands.network_options import add_redaction_arguments, add_sharing_arguments
 
 NEEDED = ("starlette", "uvicorn", "websockets", "prometheus_client", "python_multipart")
 EXAMPLES = """
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
 
-    from pipeline.commands.sharing import sharing_of  # noqa: PLC0415
+    from pipeline.commands.network_options import sharing_of  # noqa: PLC0415
     from pipeline.profiles.profile import selected_profile  # noqa: PLC0415
     from pipeline.server.access import load_keys  # noqa: PLC0415
     from pipeline.server.process import ServerOptions, serve  # noqa: PLC0415

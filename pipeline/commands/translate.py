@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.commands.languages import add_profile_arguments
-from pipeline.commands.network_options import file_or_address
+from pipeline.commands.network_options import add_redaction_arguments, add_sharing_arguments, file_or_address
 from pipeline.commands.out_options import add_out_arguments
-from pipeline.commands.sharing import add_redaction_arguments, add_sharing_arguments
 from pipeline.commands.speaker_options import add_speaker_arguments
 from pipeline.commands.watch_options import add_watch_arguments
 from pipeline.languages import SameLanguage

@@ -11,9 +11,8 @@ from typing import Literal
 
 from pipeline.client.connection import Remote
 from pipeline.commands import COMMANDS
-from pipeline.commands.network_options import addresses_named, glossary_addresses, is_address, room_of
+from pipeline.commands.network_options import addresses_named, glossary_addresses, is_address, room_of, sharing_of
 from pipeline.commands.out_options import BroadcastAsked, check_out, split_out
-from pipeline.commands.sharing import sharing_of
 from pipeline.commands.speaker_options import check_consent, speakers_of
 from pipeline.commands.watch_options import watching_of
 from pipeline.errors import BadInput

@@ -18,11 +18,10 @@ from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.pictures import Pictures
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
 from pipeline.server.service import Service
-from pipeline.server.source import SocketSource
+from pipeline.server.source import Pictures, SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue

@@ -14,10 +14,10 @@ from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, generat
 from models.mt.steps.fixed_steps import Bucket, FixedStep
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
-from models.tts.qwen3.frame import load_speech_model
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import read_generation_config
 from models.tts.qwen3.speaker_encoder import load_speaker_encoder
+from models.tts.qwen3.talker import load_speech_model
 from tests.fake_cuda import CUDA, FakeTensors, fake_cuda, operations
 from tests.tape import NotRecordable
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.tts_checkpoint import write_tokenizer
 from models.tts.qwen3.config import ControlTokens
-from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
+from models.tts.qwen3.prompt import GrowingText, TextTokenizer
 from models.tts.text_pieces import TextFailed, TextPieces, cut, speakable
 from pipeline.errors import ModelError
 

@@ -25,7 +25,7 @@ from pipeline.events import (
 )
 from pipeline.sinks.event_log import EventLog, read_events
 from pipeline.sinks.personal_data import KINDS, PersonalData, read_names
-from pipeline.sinks.redaction import HELD_S, MOST_HELD, Redacting
+from pipeline.sinks.sharing import HELD_S, MOST_HELD, Redacting
 from tests.scripted import Keep, SetClock
 
 ALL = PersonalData(names=("Ana García", "Müller", "John Smith", "田中", "김민수"))

@@ -14,9 +14,8 @@ from pipeline.events import AudioChunk, Fault, Lag, ReadingUnit, SpeechChunk, Tr
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.speak import whole
-from pipeline.voices.live_voice import ENROL_S, KEPT_S, REFINE_S, LiveVoice, _as_one
 from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ
-from pipeline.voices.speaker_voices import SpeakerVoices, VoicesLearner
+from pipeline.voices.speaker_voices import ENROL_S, KEPT_S, REFINE_S, LiveVoice, SpeakerVoices, VoicesLearner, _as_one
 from tests import scripted
 from tests.scripted_voices import PRESET, Learner
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from models.cuda import leave_stream, sent
 from models.tts.qwen3.codec import CodecDecoder
 from models.tts.qwen3.codec_layers import CodecState
-from models.tts.qwen3.frame import SpeechModel
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows
+from models.tts.qwen3.talker import SpeechModel
 
 PendingFrames = Callable[[], list[list[int]]]
 """Call that waits for a step and gives its frames: the 16 codes of each row."""

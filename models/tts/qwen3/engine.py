@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from models.tts.qwen3.eager import Executor, PendingFrames
-from models.tts.qwen3.frame import is_end
 from models.tts.qwen3.rows import NEVER
 from models.tts.qwen3.sampler import FIRST_END_FRAME
+from models.tts.qwen3.talker import is_end
 from models.tts.qwen3.utterance import DecodedChunk, Ending, Utterance, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import silent_frames
 from pipeline.errors import ModelError

@@ -15,12 +15,11 @@ from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.eager import EagerExecutor, Executor, LoadedModel
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
-from models.tts.qwen3.frame import load_speech_model
-from models.tts.qwen3.prompt import Opening, whole
+from models.tts.qwen3.prompt import Opening, TextTokenizer, whole
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from models.tts.qwen3.tokenizer import TextTokenizer
+from models.tts.qwen3.talker import load_speech_model
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.errors import BadInput, ModelError
 

@@ -12,8 +12,16 @@ from torch import Tensor
 
 from models.tts.engines import refusing_when_full
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.prompt import Opening, Prompt, ReferenceHistory, SpokenUnit, streaming, whole
-from models.tts.qwen3.tokenizer import GrowingText, TextTokenizer
+from models.tts.qwen3.prompt import (
+    GrowingText,
+    Opening,
+    Prompt,
+    ReferenceHistory,
+    SpokenUnit,
+    TextTokenizer,
+    streaming,
+    whole,
+)
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text

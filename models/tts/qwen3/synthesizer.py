@@ -15,10 +15,9 @@ from models.tts.clip import check_clip
 from models.tts.engines import refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_language, refuse_preset
 from models.tts.qwen3.engine_loop import EngineLoop
-from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker
+from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, TextTokenizer
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
-from models.tts.qwen3.tokenizer import TextTokenizer
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import DeviceError, Refused
 from pipeline.events import AudioChunk
