@@ -237,7 +237,7 @@ class Session:
         try:
             await work
         except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is None or task.cancelling():
+            if _is_told_to_end():
                 raise
             error = ModelError("something it waited for was cancelled")  # a task group would take that for a normal end
             self._failed.append((name, error))
@@ -252,7 +252,10 @@ class Session:
         if not self._stopping:
             self._capturing = asyncio.current_task()
             heard = self.eyes.beside(source) if self.eyes else source
-            await capture(heard, audio, run, told_to_stop=lambda: self._stopping)
+            try:
+                await capture(heard, audio, run, told_to_stop=lambda: self._stopping)
+            finally:
+                self._capturing = None
         if self.eyes:
             self.eyes.close()
 
@@ -264,3 +267,9 @@ class Session:
     def _flush(self) -> None:
         self._control.flushes += 1
         self._outlets.flush()
+
+
+def _is_told_to_end() -> bool:
+    """Tell if the running task is being cancelled. No frame of an error that the task keeps names the task."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

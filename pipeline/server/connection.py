@@ -90,9 +90,10 @@ class Connection:
                 sessions = self._sessions
                 for work in (self._write, self._read, self._watch, sessions.follow_others, sessions.end_unheard):
                     tasks.create_task(work())
-        except* Leave as group:
+        except BaseExceptionGroup as group:
             leave = first_of(group)
         finally:
+            self._memory.changed = lambda: None
             self._service.connections.discard(self)
             await self._sessions.close()
             if (

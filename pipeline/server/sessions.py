@@ -42,9 +42,16 @@ class Leave(Exception):
         self.reason = reason
 
 
-def first_of(group: BaseExceptionGroup[Leave]) -> Leave:
-    """The first of the ends that came together, but a said one before one that was only seen."""
-    leaves = [error for error in group.exceptions if isinstance(error, Leave)]
+def first_of(group: BaseExceptionGroup) -> Leave:
+    """The first of the ends that came together, but a said one before one that was only seen; raises what is no end.
+
+    The frames of their tracebacks hold them and the connection, all of which would wait for the garbage collector.
+    """
+    _, others = group.split(Leave)
+    if others is not None:
+        raise others
+    leaves = [error.with_traceback(None) for error in group.exceptions if isinstance(error, Leave)]
+    group.with_traceback(None)
     return min(leaves, key=lambda leave: leave.code == GONE)
 
 
@@ -190,7 +197,8 @@ class Sessions:
             self._unheard.set()
 
     async def close(self) -> None:
-        """Finish the recording, if there is one; the connection has ended."""
+        """Finish the recording, if there is one; the connection has ended, and nothing of its sessions is kept."""
+        self._session = self._talking = None
         if self._track is not None:
             await self._track.close()
 
@@ -263,6 +271,8 @@ class Sessions:
                 session.mute()
             session.silence(self._silent)
             await session.run(source, self._outlets(offset, session, request))
+        except asyncio.CancelledError as error:  # which the task keeps, and its frames the session and the task
+            raise error.with_traceback(None)
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()
             raise Leave(FAILED, "the session failed") from None

@@ -111,15 +111,16 @@ class SinkQueue:
     async def deliver(self, tell: Callable[[Event], None]) -> None:
         """Hand events to the sink until `close`; ``tell`` takes its notices, and the `Fault` if it is closed before."""
         self._tell = tell
-        self._feeding = asyncio.create_task(self._feed())
+        feeding = self._feeding = asyncio.create_task(self._feed())
         try:
-            while not self._feeding.done() and self.error is None:
-                await asyncio.wait({self._feeding}, timeout=self._late_at() - _now())
+            while not feeding.done() and self.error is None:
+                await asyncio.wait({feeding}, timeout=self._late_at() - _now())
                 self._refuse_late()
         finally:
-            await _ended(self._feeding)
-        if self._feeding.done() and not self._feeding.cancelled():
-            self._feeding.result()
+            await _ended(feeding)
+            self._feeding = None  # which would keep this queue and itself alive by its error
+        if feeding.done() and not feeding.cancelled():
+            feeding.result()
         elif self.error is None:
             self._fail(DeviceError(f"{self.name} failed: something it waited for was cancelled"))
         if self.error is not None:

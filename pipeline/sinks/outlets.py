@@ -49,9 +49,10 @@ class Outlets:
                 queue.close()
 
     async def close(self) -> None:
-        """Close every sink, whatever the others do."""
+        """Close every sink, whatever the others do, and give events to none any more."""
         task = asyncio.current_task()
         limit_s = CLOSE_NOW_S if task and task.cancelling() else CLOSE_S
         async with asyncio.TaskGroup() as closing:
-            for queue in self._queues:
+            queues, self._queues = self._queues, []  # which would keep each other alive
+            for queue in queues:
                 closing.create_task(queue.finish(limit_s))

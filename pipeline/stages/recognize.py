@@ -84,6 +84,12 @@ class Intake:
         return [piece] if len(samples) else []
 
 
+def _cancelled_again() -> bool:
+    """Take a cancellation back; true if there is another. No frame of an error that the task keeps names the task."""
+    task = asyncio.current_task()
+    return task is None or task.uncancel() > 0
+
+
 async def capture(
     source: Source, audio: Channel[Stamped[AudioChunk]], run: SessionContext, told_to_stop: Callable[[], bool]
 ) -> None:
@@ -112,8 +118,7 @@ async def capture(
                 taken.extend(intake.take(item))
                 await _send(taken, audio, source.live, run)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if not told_to_stop() or task is None or task.uncancel():
+        if not told_to_stop() or _cancelled_again():
             raise
     if paused_from is not None:
         await run.show(Gap(paused_from, end, "paused"))
