@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,3 +82,21 @@ def tone(seconds: float, rate: int = 24_000) -> bytes:
     """PCM16 of a quiet tone."""
     wave = 1000 * np.sin(np.arange(round(seconds * rate)) / 20)
     return wave.astype("<i2").tobytes()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector away, as it is for an hour from the oldest objects of a server, which grows as long."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def alive() -> Counter[str]:
+    """Count the objects of this program, and those that waiting takes, by their type."""
+    kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+    ours = "pipeline.", "tests.scripted", "asyncio.", "_asyncio.", "builtins.coroutine", "builtins.async_generator"
+    return Counter({name: count for name, count in kinds.items() if name.startswith(ours)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
@@ -83,8 +84,9 @@ class Listener:
         self._dialect = dialect
         self._writer = writer
         self._clock = clock
-        self._turns: Turns[Seat] = Turns(self._say)
         self._offsets: dict[Seat, Offset] = {}
+        self._say = partial(_say, dialect, writer, self._offsets)  # not a method, by which its turns would keep it alive
+        self._turns: Turns[Seat] = Turns(self._say)
 
     def take(self, speaker: Seat, event: Event, offset: Offset) -> None:
         """Give an event of another's session; speech when nobody else is being heard."""
@@ -115,11 +117,6 @@ class Listener:
         """Take in that a speaker has left."""
         self._turns.flush(speaker)
         self._offsets.pop(speaker, None)
-
-    def _say(self, speaker: Seat, event: Event) -> None:
-        if (offset := self._offsets.get(speaker)) is not None:
-            for text, speech in self._dialect.encode(event, offset):
-                self._writer.put(named(text, speaker.name), speech=speech)
 
 
 class RoomSink:
@@ -198,6 +195,13 @@ class RoomSink:
             case Skipped():
                 for number in range(event.first, event.last + 1):
                     self._texts.pop((event.target, number), None)
+
+
+def _say(dialect: Dialect, writer: Writer, offsets: Mapping[Seat, Offset], speaker: Seat, event: Event) -> None:
+    """Send an event of a speaker who has not left."""
+    if (offset := offsets.get(speaker)) is not None:
+        for text, speech in dialect.encode(event, offset):
+            writer.put(named(text, speaker.name), speech=speech)
 
 
 def named(text: bytes, participant: str) -> bytes:

@@ -138,7 +138,7 @@ class Rooms:
     def _leave(self, room: Room, seat: Seat) -> None:
         if room.seats.get(seat.name) is seat:
             del room.seats[seat.name]
-        seat.present = False
+        seat.present, seat.ears = False, None
         for other in room.seats.values():
             if other.ears is not None:
                 other.ears.forget(seat)

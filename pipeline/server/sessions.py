@@ -272,7 +272,8 @@ class Sessions:
             session.silence(self._silent)
             await session.run(source, self._outlets(offset, session, request))
         except asyncio.CancelledError as error:  # which the task keeps, and its frames the session and the task
-            raise error.with_traceback(None)
+            error.with_traceback(None)
+            raise
         except StageFailed:  # its `Fault` has told
             await self._writer.drained()
             raise Leave(FAILED, "the session failed") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import json
 import logging
 from collections import Counter
@@ -21,7 +20,7 @@ from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.service import Limits
 from pipeline.server.writer import UNSENT_BYTES
-from tests.serving import make_service, scripted_profile, tone
+from tests.serving import alive, make_service, scripted_profile, tone, uncollected
 
 pytestmark = pytest.mark.looptime(noop_cycles=2)
 
@@ -377,28 +376,13 @@ async def conversation(service, *, lost: bool) -> None:
             socket.send("session.close")
 
 
-def alive() -> Counter[str]:
-    """Count the objects of this program, and those that waiting takes, by their type."""
-    kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
-    ours = "pipeline.", "tests.scripted", "asyncio.", "_asyncio.", "builtins.coroutine", "builtins.async_generator"
-    return Counter({name: count for name, count in kinds.items() if name.startswith(ours)})
-
-
-@pytest.fixture
-def uncollected():
-    """No garbage collection while a test runs: in a server there is one an hour or so, and the memory is as large as that."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-async def test_what_a_connection_made_is_gone_when_it_is_over(uncollected):
+async def test_what_a_connection_made_is_gone_when_it_is_over():
     async with engine_of() as engine:
         service = make_service(engine)
         for lost in (False, True):
             await conversation(service, lost=lost)
-        before = alive()
-        for lost in (False, True) * 3:
-            await conversation(service, lost=lost)
-        assert alive() - before == Counter()
+        with uncollected():
+            before = alive()
+            for lost in (False, True) * 3:
+                await conversation(service, lost=lost)
+            assert alive() - before == Counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import numpy as np
@@ -26,7 +27,7 @@ from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
 from pipeline.server.writer import Writer
 from tests.scripted import Keep
-from tests.serving import make_service
+from tests.serving import alive, make_service, uncollected
 from tests.unit.test_server_connection import Socket
 
 looptime = pytest.mark.looptime(noop_cycles=2)
@@ -271,6 +272,22 @@ async def test_who_vanishes_silences_nobody() -> None:
         await talking
         await leave(ana, bo)
         assert bo.heard() == list(range(12))
+
+
+@looptime
+async def test_what_a_participant_made_is_gone_when_they_have_left() -> None:
+    async with hall() as held:
+        for counted in (False, True):
+            with uncollected():
+                before = alive()
+                ana, bo = await held.join("r", "Ana", "en"), await held.join("r", "Bo", "es")
+                await ana.count(0, 6)
+                await bo.count(10, 6)
+                ana.send("session.close")
+                bo.vanish()
+                await asyncio.gather(ana.serving, bo.serving)
+                del ana, bo
+                assert not counted or alive() - before == Counter()
 
 
 @looptime
