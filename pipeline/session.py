@@ -86,7 +86,7 @@ class SessionOptions:
 
 
 class Session:
-    """Hears one source and gives its sinks captions and speech, until the source ends or `stop` is called."""
+    """One listener's stages, from a source to the sinks; it ends with its source, or when `stop` is called."""
 
     def __init__(
         self, models: Models, options: SessionOptions, clock: Clock | None = None, learners: Sequence[Sink] = ()

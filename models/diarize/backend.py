@@ -86,7 +86,7 @@ class EncoderBackend(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Ge2eDiarizer(EncoderBackend):
-    """Tells speakers apart by GE2E in numpy, at about 6 % of a core."""
+    """A diarizer by GE2E in numpy, which takes about 6 % of a core."""
 
     NAME = "ge2e"
     ONE_VOICE_FROM = 0.72  # `python -m benchmarks one-voice`: 0.3 % of clean pairs of one lie below, 0.5 % of two above
@@ -107,7 +107,7 @@ class Ge2eDiarizer(EncoderBackend):
 
 @dataclass(frozen=True, slots=True)
 class CamPlusDiarizer(EncoderBackend):
-    """Tells speakers apart by CAM++ on torch, on the CPU."""
+    """A diarizer by CAM++ on torch, on the CPU."""
 
     NAME = "campplus"
     NEEDS = ("torch",)

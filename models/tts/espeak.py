@@ -34,7 +34,7 @@ VARIANTS = ("f2", "m3", "f4", "m7", "f5", "m1")
 
 @dataclass(frozen=True, slots=True)
 class Espeak:
-    """Speaks with eSpeak NG at ``words_per_minute`` (80 to 450).
+    """Settings of eSpeak NG, which speaks at ``words_per_minute`` (80 to 450).
 
     ``program`` is looked for on ``search_path`` (none: the PATH of this process). Of the silence after a unit at most
     ``pause_s`` is kept.

@@ -49,7 +49,7 @@ SYMBOLS = {symbol: first + place for first, run in _RUNS.items() for place, symb
 
 @dataclass(frozen=True, slots=True)
 class Kokoro:
-    """Speaks with Kokoro-82M at ``speed`` (0.5 to 2), computed by ``threads`` (0: half of the cores, at most all).
+    """Settings of Kokoro-82M, which speaks at ``speed`` (0.5 to 2), by ``threads`` (0: half of the cores, at most all).
 
     ``folder`` (empty: where model files are kept) holds ``model``, an ONNX graph, and ``voices``: NAME.bin, float32
     [510, 1, 256]. Of the silence after a unit at most ``pause_s`` is kept.
@@ -62,12 +62,12 @@ class Kokoro:
     pause_s: float = 0.08
 
     def missing(self) -> Sequence[Missing]:
-        """The program eSpeak NG, the graph and a voice, where they are not there; a language may still lack its voice."""
+        """List eSpeak NG, the graph and a voice, where they are not there; a language may still lack its own voice."""
         lacks = lacking(self._root / self.model)
         return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
 
     def missing_for(self, language: str) -> Sequence[Missing]:
-        """A language's voice, unless another one of it is in the folder."""
+        """List a language's voice, unless another one of it is in the folder."""
         base = language.partition("-")[0]
         if base not in PRESETS or self.voices_for(base):
             return []
@@ -75,11 +75,11 @@ class Kokoro:
         return [Missing(f"Kokoro's voice for {base}, {PRESETS[base]},", fix)]
 
     def languages(self) -> frozenset[str]:
-        """The languages with a voice of their own whose phonemes eSpeak NG gives."""
+        """Return the languages with a voice of their own whose phonemes eSpeak NG gives."""
         return frozenset(PRESETS)
 
     def presets(self) -> Sequence[str]:
-        """The voices in the folder, as ``af_heart``: language, sex, name."""
+        """List the voices in the folder, as ``af_heart``: language, sex, name."""
         return sorted(file.stem for file in (self._root / "voices").glob("*.bin"))
 
     def has_preset(self, name: str) -> bool:
@@ -203,7 +203,7 @@ class _Speaker:
         return "en-gb" if self.british and self.language == "en" else ESPEAK_VOICES[self.language]
 
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
-        """Samples of one utterance; none where no symbol is known that makes a sound."""
+        """Yield the samples of one utterance; none where no symbol is known that makes a sound."""
         symbols = [symbol for symbol in phonemes if symbol in SYMBOLS][:MOST_TOKENS]
         silent = len(symbols) - len("".join(symbols).rstrip(PUNCTUATION + " "))
         if not any(symbol.isalpha() for symbol in symbols):

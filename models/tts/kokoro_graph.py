@@ -52,7 +52,7 @@ class KokoroGraph:
     whole: Callable[[], Graph] | None = None
 
     def say(self, inputs: Inputs, statistics: Statistics | None, silent: int, options: object = None) -> Iterator[Samples]:
-        """Samples of one utterance, window by window where ``statistics`` are known, else at once.
+        """Yield the samples of one utterance, window by window where ``statistics`` are known, else at once.
 
         The last ``silent`` symbols are punctuation, of which no sound comes.
         """
@@ -77,7 +77,7 @@ class KokoroGraph:
 
 
 def windows(begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """First frame and the one after the last of each window; the last is no shorter than the context."""
+    """Yield the first frame and the one after the last of each window; the last is no shorter than the context."""
     sizes = iter(WINDOWS)
     while begin < end:
         last = begin + next(sizes, WINDOWS[-1])
@@ -87,7 +87,7 @@ def windows(begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def load_kokoro(file: Path, threads: int) -> KokoroGraph:
-    """The model of a file; raises `ModelError` where it is none."""
+    """Load the model of a file; raises `ModelError` where it is none."""
     parts = _parts(file)
     names = (*_VOCODER_INPUTS, DURATIONS)
     if not parts.has((*names, "audio")):
@@ -122,7 +122,7 @@ def _parts(file: Path) -> OnnxFile:
 
 
 def statistics_of(voice: str, tensors: Sequence[str]) -> Statistics | None:
-    """Means and variances [1, channels, 1], a vocoder's ``tensors``, for a voice; none where they were not measured."""
+    """Return a voice's means and variances [1, channels, 1], a vocoder's ``tensors``; none where they were not measured."""
     with np.load(STATISTICS) as stored:
         if voice not in stored or len(stored["channels"]) != len(tensors):
             return None

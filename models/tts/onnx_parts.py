@@ -98,7 +98,7 @@ def _node(value: memoryview, field: bytes) -> _Node:
 
 
 def _with_signed_input(nodes: Sequence[_Node]) -> Iterator[bytes]:
-    """Fields of the nodes, with what makes the input of a convolution signed before it."""
+    """Yield the fields of the nodes, with what makes the input of a convolution signed before it."""
     made = set[str]()
     for node in nodes:
         if node.kind != _CONVOLUTION or len(node.inputs) <= max(_FACTOR):
@@ -113,7 +113,7 @@ def _with_signed_input(nodes: Sequence[_Node]) -> Iterator[bytes]:
 
 
 def largest_convolution() -> bytes:
-    """A model from "x" [1, 4, n], 127 everywhere, to "y" [1, 16, n], `LARGEST_SUM` everywhere if nothing saturates."""
+    """Build a model from "x" [1, 4, n], all 127, to "y" [1, 16, n], all `LARGEST_SUM` if nothing saturates."""
     nodes = (
         _new_node("Cast", ("x",), "signed", _TO_INT8),
         _new_node(_CONVOLUTION, ("signed", "weights"), "sums"),
@@ -161,7 +161,7 @@ def _varint(number: int) -> bytes:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Number, value (empty for numbers) and whole of each field; raises `ValueError` where bytes are no message."""
+    """Yield number, value (empty for numbers) and whole of each field; raises `ValueError` where bytes are no message."""
     at = 0
     while at < len(message):
         start = at

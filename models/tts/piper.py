@@ -35,7 +35,7 @@ OWN_FILE = "NAME.onnx and NAME.onnx.json of a Piper voice, side by side"
 
 @dataclass(frozen=True, slots=True)
 class Piper:
-    """Speaks with Piper's voices at ``speed`` (0.5 to 2), computed by ``threads`` (0: half of the cores, at most all).
+    """Settings of Piper's voices, which speak at ``speed`` (0.5 to 2), by ``threads`` (0: half of the cores, at most all).
 
     ``model`` is empty for every language's own voice, each loaded when a session first needs it, or one voice of the table,
     in ``folder`` (empty: where model files are kept), or a path to an .onnx file of one's own with its .onnx.json beside

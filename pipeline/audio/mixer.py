@@ -71,7 +71,7 @@ class Track:
 
 
 class Timeline:
-    """Mixes speech, and under it the original voice at gain ``original``, at ``sample_rate``.
+    """A mix of speech, and under it the original voice at gain ``original``, at ``sample_rate``.
 
     `take` gives contiguous blocks from time 0 as soon as both voices are known up to there, with silence where nobody
     speaks; `finish` gives the rest, as long as the longer of both voices. Memory is bounded: what lies more than

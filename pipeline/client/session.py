@@ -41,7 +41,7 @@ MODEL_FAILURES = 3  # in a row, without a unit between them
 
 
 class ClientSession:
-    """Sends one source to a server and gives its sinks what comes back, until the source ends or `stop` is called."""
+    """A session whose models are a server's: it ends with its source, or when `stop` is called."""
 
     def __init__(self, remote: Remote, request: SessionRequest, clock: Clock) -> None:
         if find_spec("websockets") is None:

@@ -19,7 +19,7 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """List what can follow the words ``command``: actions or commands with what they do, and options."""
+    """Completions of the words ``command``: actions or commands with what they do, and options."""
 
     command: tuple[str, ...]
     actions: dict[str, str]

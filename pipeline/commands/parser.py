@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the version; argparse's own action would look it up for the help, too."""
+    """An action that prints the version; argparse's own would look it up for the help, too."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print it and leave."""

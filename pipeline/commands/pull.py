@@ -124,7 +124,7 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 class _Progress:
-    """Prints how far a download is: in place on a terminal, each tenth as a line elsewhere."""
+    """Display of how far a download is: in place on a terminal, each tenth as a line elsewhere."""
 
     def __init__(self, backend: str) -> None:
         self._backend = backend

@@ -29,7 +29,7 @@ from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.film import Unlagged
-from pipeline.sinks.heard import LONG_S, Loudness, Progress
+from pipeline.sinks.heard import LONG_S, HeardLevel, Progress
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
@@ -96,8 +96,8 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
             unused.push_async_callback(sink.close)
         source = recorded or _live_source(options, clock, played, tap)
         unused.pop_all()  # from here on the session closes them
-        loudness = Loudness()
-        outlets = [SinkQueue(sink) for sink in [loudness, *sinks, *views]]
+        level = HeardLevel()
+        outlets = [SinkQueue(sink) for sink in [level, *sinks, *views]]
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
@@ -107,7 +107,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
     if written := [*plan.written, *([options.record] if options.record else [])]:
         tell(f"wrote {', '.join(map(str, written))}")
     if interruption.exit_code is None:
-        _check_loudness(loudness, options, errors)
+        _check_level(level, options, errors)
 
 
 async def _session(
@@ -168,18 +168,18 @@ def _live_source(options: TranslateOptions, clock: Clock, played: Played | None,
     return Address(options.files[0], clock=clock, track=options.track, languages=options.request.languages, tap=tap)
 
 
-def _check_loudness(loudness: Loudness, options: TranslateOptions, errors: BackgroundText) -> None:
+def _check_level(level: HeardLevel, options: TranslateOptions, errors: BackgroundText) -> None:
     """Tell, also under -q, that the input was very quiet; raises `BadInput` where nothing could be heard at all."""
     heard = "the microphone" if options.mic else " and ".join(options.files)
     if options.files == (STANDARD_INPUT,):
         heard = "standard input"
-    if loudness.nothing:
+    if level.nothing:
         hint = "another --in-device, see translate-live devices" if options.mic else "play it, and another --track or file"
         raise BadInput(f"{heard} is silent: nothing could be heard", hint=hint)
-    if loudness.quiet:
+    if level.quiet:
         with suppress(OSError):
-            level = f"its loudest sample {loudness.peak_db:.0f} dB"
-            line = f"notice: {heard} is very quiet ({level}): words may be missing; louder sound is understood better"
+            loudest = f"its loudest sample {level.peak_db:.0f} dB"
+            line = f"notice: {heard} is very quiet ({loudest}): words may be missing; louder sound is understood better"
             print(line, file=errors, flush=True)  # noqa: T201
 
 

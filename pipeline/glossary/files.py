@@ -40,7 +40,7 @@ _HEAD = re.compile(r"^\s*<\?xml[^>]*\?>|<!DOCTYPE [^>\[]*>")  # of an encoding t
 
 
 class _Concepts(ContentHandler):
-    """Collects, for each (language, term), the terms that other languages have for it; homonyms are alternatives."""
+    """Collector, for each (language, term), of the terms that other languages have for it; homonyms are alternatives."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -89,7 +89,7 @@ def _check_repeated(file: Path, archive: zipfile.ZipFile) -> None:
 
 
 class _Sheets(ContentHandler):
-    """Counts the cells of each sheet up to the last that holds something."""
+    """Counter of each sheet's cells up to the last that holds something."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()

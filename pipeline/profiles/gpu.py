@@ -18,7 +18,7 @@ _MEBIBYTE = 1 << 20
 
 
 class NoGpu(Exception):
-    """There is none that can be used; ``fix`` says what would help."""
+    """Absence of a GPU that can be used; ``fix`` says what would help."""
 
     def __init__(self, why: str, fix: str) -> None:
         super().__init__(why)

@@ -189,7 +189,7 @@ UNKNOWN = SpeechFacts("")
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class TargetSpeech:
     """A language as one profile speaks it: the synthesizer that does, and the facts of its speech."""
 
     synthesizer: str
@@ -221,7 +221,7 @@ class SpokenRow:
 
     code: str
     name: str
-    speech: Mapping[str, Speech | None]
+    speech: Mapping[str, TargetSpeech | None]
 
     def described(self) -> dict[str, object]:
         """Describe it for programs."""
@@ -252,19 +252,19 @@ def spoken_table(profiles: Iterable[Profile]) -> list[SpokenRow]:
     ]
 
 
-def speech_of(code: str, synthesizers: Sequence[SynthesizerBackend]) -> Speech | None:
+def speech_of(code: str, synthesizers: Sequence[SynthesizerBackend]) -> TargetSpeech | None:
     """Return the speech of a language by the first synthesizer that speaks it, in a region or not."""
     for one in synthesizers:
         known = one.languages()
         if (called := known_code(code, known)) in known:
             facts = one.describe(called) if isinstance(one, DescribesSpeech) else UNKNOWN
-            return Speech(type(one).__name__, facts)
+            return TargetSpeech(type(one).__name__, facts)
     return None
 
 
 def counted(rows: Iterable[SpokenRow], column: str) -> dict[str, int]:
     """Count the target languages of a column, those it speaks, and of these those in a cloned voice; scripts count once."""
-    found: dict[str, dict[str, Speech | None]] = {"targets": {}, "spoken": {}, "cloned": {}}
+    found: dict[str, dict[str, TargetSpeech | None]] = {"targets": {}, "spoken": {}, "cloned": {}}
     for row in rows:
         if column not in row.speech:
             continue

@@ -79,7 +79,7 @@ class Signer:
         return f"{prefix}_{body}.{self._mark(prefix, body)}", expires_at
 
     def read(self, prefix: str, token: str) -> dict[str, Any] | None:
-        """The payload of a token that is ours and still valid."""
+        """Read the payload of a token; none unless it is ours and still valid."""
         body, dot, mark = token.removeprefix(f"{prefix}_").rpartition(".")
         good = token.startswith(f"{prefix}_") and dot
         if not good or not hmac.compare_digest(mark.encode(), self._mark(prefix, body).encode()):

@@ -99,7 +99,7 @@ def application(service: Service) -> Starlette:
 
 
 async def translations(socket: WebSocket) -> None:
-    """OpenAI's realtime translations."""
+    """Serve OpenAI's realtime translations."""
 
     def dialect(service: Service, grant: Grant) -> Dialect:
         model = socket.query_params.get("model") or _model(service, grant.session)
@@ -113,7 +113,7 @@ async def translations(socket: WebSocket) -> None:
 
 
 async def livetranslate(socket: WebSocket) -> None:
-    """DashScope's Qwen LiveTranslate."""
+    """Serve DashScope's Qwen LiveTranslate."""
 
     def dialect(service: Service, grant: Grant) -> Dialect:
         model = socket.query_params.get("model", "")
@@ -176,7 +176,7 @@ async def tickets(request: Request) -> Response:
 
 
 async def index(request: Request) -> Response:
-    """The page; a ticket in its address is taken for a cookie."""
+    """Serve the page; a ticket in its address is taken for a cookie."""
     service: Service = request.app.state.service
     ticket = request.query_params.get("ticket")
     if ticket is None:
@@ -240,7 +240,7 @@ async def tell_error(request: Request, error: Exception) -> Response:
 
 
 def refused(error: Rejected) -> Response:
-    """The HTTP answer for an error."""
+    """Return the HTTP answer for an error."""
     status = error.status if isinstance(error, Refusal) else 500 if error.kind == "server_error" else 400
     headers = error.headers if isinstance(error, Refusal) else {}
     if status == 401:

@@ -77,13 +77,13 @@ class Asked:
     settings: object = None  # the protocol's own, which give the above
 
     def session(self) -> tuple[object, ...]:
-        """The wishes that only a new session can fulfil."""
+        """Return the wishes that only a new session can fulfil."""
         languages = self.target, self.further, self.also_spoken, self.one_track, self.sources, self.same_language
         speakers = self.speakers, self.speaker_names
         return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.keep_seen
 
     def request(self, *, speak: bool) -> SessionRequest:
-        """The wishes as an engine takes them."""
+        """Return the wishes as an engine takes them."""
         most = self.speakers if isinstance(self.speakers, int) else None
         return SessionRequest(
             targets=(self.target, *self.further),
@@ -179,7 +179,7 @@ def glossary_of(rows: Iterable[tuple[str, Sequence[str], str, str]]) -> Glossary
         refuse(problems)
         return Glossary(entries)
     except BadInput as error:
-        raise Rejected("invalid_event", message_of(error), param=GLOSSARY) from error
+        raise Rejected("invalid_event", one_line(error), param=GLOSSARY) from error
 
 
 def with_hints(before: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
@@ -228,7 +228,7 @@ def _with_less(asked: Asked, profile: Profile, store: VoiceStore) -> ResolvedReq
 
 
 def _language(error: TranslateLiveError) -> Rejected:
-    return Rejected("invalid_language", message_of(error), param=LANGUAGE)
+    return Rejected("invalid_language", one_line(error), param=LANGUAGE)
 
 
 def _store(voice: str, key: str) -> VoiceStore:
@@ -246,23 +246,23 @@ def _check_same(asked: Asked, *, may_clone: bool) -> None:
 
 
 def rejection(error: TranslateLiveError) -> Rejected:
-    """The error of a request or model as the client is told it: without advice to the operator."""
+    """Return the error of a request or model as the client is told it: without advice to the operator."""
     if isinstance(error, Rejected):
         return error
     if error.code in LANGUAGE_CODES:
         return _language(error)
     code = "invalid_event" if isinstance(error, BadInput) else "stage_failed"
-    return Rejected(code, message_of(error), param="session" if code == "invalid_event" else None)
+    return Rejected(code, one_line(error), param="session" if code == "invalid_event" else None)
 
 
-def message_of(error: TranslateLiveError) -> str:
-    """The message without its hint, on one line."""
+def one_line(error: TranslateLiveError) -> str:
+    """Put a message, without its hint, on one line."""
     mistakes = "; ".join(error.mistakes) if isinstance(error, SeveralMistakes) else ""
     return " ".join(f"{error.what}: {mistakes}".split()) if isinstance(error, SeveralMistakes) else error.message
 
 
 def default_target(profile: Profile) -> str:
-    """The target of a client that names none: English if it can be, else Spanish, else the first."""
+    """Choose the target of a client that names none: English if it can be, else Spanish, else the first."""
     targets = sorted({target for _, target in profile.backends.translator.pairs()})
     for target in dict.fromkeys([*(one for one in ("en", "es") if one in targets), *targets]):
         try:

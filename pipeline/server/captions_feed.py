@@ -63,7 +63,7 @@ class CaptionsFeed:
         return bool(self._readers)
 
     def routes(self) -> list[BaseRoute]:
-        """The routes of the feed and of its address."""
+        """List the routes of the feed and of its address."""
         return [Route("/captions/feed", self._feed), Route("/captions/links", self._link, methods=["POST"])]
 
     async def _feed(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class FeedSink:
 
 
 def captions(event: Event) -> Iterator[dict[str, Any]]:
-    """The captions of an event: ``language`` (``source``: the original), ``text``, ``tail`` that may change, speaker."""
+    """Yield an event's captions: ``language`` (``source``: the original), ``text``, ``tail`` that may change, speaker."""
     match event:
         case ReadingUnit() if event.text:
             yield {"language": event.target, "text": event.text, "tail": "", **by(event.speaker)}

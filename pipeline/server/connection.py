@@ -140,7 +140,7 @@ class Connection:
             self._heard_from = True
 
     async def _received(self) -> str | None:
-        """The next message; none for a binary one."""
+        """Return the next message; none for a binary one."""
         limit_s = self._service.limits.idle_s if self._heard_from else self._service.limits.first_s
         try:
             async with asyncio.timeout(None if self._sessions.finishing else limit_s):

@@ -40,7 +40,7 @@ GONE_S = 1.0  # how often it is asked if the client still waits
 
 
 def file_routes() -> list[Route]:
-    """The endpoints."""
+    """List the endpoints."""
     return [
         Route("/v1/audio/transcriptions", transcribe, methods=["POST"]),
         Route("/v1/audio/translations", translate, methods=["POST"]),
@@ -71,7 +71,7 @@ class Text:
         """Do nothing."""
 
     def text(self) -> str:
-        """All that was said."""
+        """Return all that was said."""
         spacing = Spacing()
         return "".join(spacing.add(unit.text, unit.language, continues=False) for unit in self.units)
 
@@ -103,7 +103,7 @@ async def translate(request: Request) -> Response:
 
 
 def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:
-    """The languages that may be spoken: as given, or the only one there is, or any; raises `Rejected`."""
+    """Return the languages that may be spoken: as given, or the only one there is, or any; raises `Rejected`."""
     if unknown := [code for code in given if code not in heard]:
         message = f"{unknown[0]!r} is not heard here; heard are {', '.join(heard)}"
         raise Rejected("invalid_language", message, param="language")
@@ -166,7 +166,7 @@ def _verbose(text: Text, duration_s: float | None) -> dict[str, object]:
 
 @asynccontextmanager
 async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path]]:
-    """A request that is admitted, its form, and its recording as a file of our own; raises `Refusal`."""
+    """Admit a request; gives it, its form, and its recording as a file of our own; raises `Refusal`."""
     service: Service = request.app.state.service
     grant = service.access.identify(request)
     most = service.limits.file_mb * 10**6

@@ -11,7 +11,7 @@ from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.server.access import Key
-from pipeline.server.asked import GLOSSARY_URL, HINTS_URL, LONGEST_GLOSSARY, Asked, Rejected, message_of
+from pipeline.server.asked import GLOSSARY_URL, HINTS_URL, LONGEST_GLOSSARY, Asked, Rejected, one_line
 from pipeline.sources.glossary_address import check_address, glossary_from, hints_from, is_allowed, token_of_environment
 
 MOST_BYTES = 256 * 1024  # it is parsed beside sessions that run
@@ -76,7 +76,7 @@ async def _fetched(fetch: Callable[[], Found], code: str, param: str) -> Found:
         async with asyncio.timeout(MOST_S):
             return await asyncio.to_thread(fetch)
     except (TranslateLiveError, TimeoutError) as error:
-        reason = message_of(error) if isinstance(error, TranslateLiveError) else f"nothing came in {MOST_S:g} s"
+        reason = one_line(error) if isinstance(error, TranslateLiveError) else f"nothing came in {MOST_S:g} s"
         raise Rejected(code, reason, param=param) from error
 
 

@@ -83,7 +83,7 @@ class Metrics:
 
 
 def metrics_app(metrics: Metrics, admits: Callable[[], bool]) -> Starlette:
-    """The application of the metrics port: ``/live``, ``/ready``, ``/metrics``."""
+    """Build the application of the metrics port: ``/live``, ``/ready``, ``/metrics``."""
 
     async def live(request: Request) -> Response:
         return PlainTextResponse("live\n" if metrics.alive else "a model hangs\n", 200 if metrics.alive else 503)

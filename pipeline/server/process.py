@@ -201,7 +201,7 @@ async def _swept(options: ServerOptions) -> None:
 
 
 def config_of(app: ASGIApp, options: ServerOptions | None = None) -> uvicorn.Config:
-    """The settings of an HTTP server; one that is probed only takes the defaults."""
+    """Return the settings of an HTTP server; one that is probed only takes the defaults."""
     logging.getLogger("uvicorn.error").addFilter(_no_false_alarm)
     options = options or ServerOptions()
     return uvicorn.Config(

@@ -109,7 +109,7 @@ def app(arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - Ray's applicatio
                 raise RuntimeError("a model hangs")
 
         async def record_autoscaling_stats(self) -> dict[str, float]:
-            """Sessions that run, and places."""
+            """Count the sessions that run, and the places."""
             active = self.app.service.admission.active if self.app.service else 0
             return {"sessions": float(active), "capacity": float(capacity)}
 
@@ -117,7 +117,7 @@ def app(arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - Ray's applicatio
 
 
 def settings_of(want: Wanted, capacity: int) -> dict[str, Any]:
-    """The deployment's settings: our refusal comes before Ray's queue, and Ray waits until sessions have drained."""
+    """Return the deployment's settings: our refusal comes before Ray's queue, and Ray waits until sessions have drained."""
     number: dict[str, Any] = {"num_replicas": want.replicas}
     if want.most_replicas > want.replicas:
         limits = {"min_replicas": want.replicas, "max_replicas": want.most_replicas}
@@ -136,7 +136,7 @@ def settings_of(want: Wanted, capacity: int) -> dict[str, Any]:
 
 
 def replicas_for(context: Any) -> tuple[int, dict[str, Any]]:  # noqa: ANN401 - Ray's AutoscalingContext
-    """The number of replicas for the sessions that run, each filled to `FULL`; bounds and delays are Ray's."""
+    """Reckon the number of replicas for the sessions that run, each filled to `FULL`; bounds and delays are Ray's."""
     metrics = context.aggregated_metrics or {}
     sessions = sum((metrics.get("sessions") or {}).values())
     places = list((metrics.get("capacity") or {}).values())

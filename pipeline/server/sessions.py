@@ -43,7 +43,7 @@ class Leave(Exception):
 
 
 def first_of(group: BaseExceptionGroup) -> Leave:
-    """The first of the ends that came together, but a said one before one that was only seen; raises what is no end.
+    """Return the first of the ends that came together, but a said one before one that was only seen; raises what is no end.
 
     The frames of their tracebacks hold them and the connection, all of which would wait for the garbage collector.
     """

@@ -58,7 +58,7 @@ class SocketSource:
         self._room.set()
 
     async def __aiter__(self) -> AsyncGenerator[AudioChunk | Notice, None]:
-        pauses: Pauses | None = None
+        pauses: SenderPauses | None = None
         began = 0.0
         try:
             while pcm := await self._piece():
@@ -66,7 +66,7 @@ class SocketSource:
                 duration = len(samples) / self.sample_rate
                 if pauses is None:
                     began = self._clock.now() - duration
-                    pauses = Pauses(began)
+                    pauses = SenderPauses(began)
                 end = self.position_s + duration
                 if began + end - self._lead_s > self._clock.now():
                     await self._clock.sleep_until(began + end - self._lead_s)
@@ -93,7 +93,7 @@ class SocketSource:
         return 2 * round(seconds * self.sample_rate)
 
 
-class Pauses:
+class SenderPauses:
     """Detector of a sender's pauses, by how late audio comes against its earliest."""
 
     def __init__(self, origin: float) -> None:

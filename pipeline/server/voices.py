@@ -36,7 +36,7 @@ class Voices:
         self._enrolling = asyncio.Lock()
 
     def routes(self) -> list[Route]:
-        """The endpoints."""
+        """List the endpoints."""
         return [
             Route("/v1/voices", self.add, methods=["POST"]),
             Route("/v1/voices", listed, methods=["GET"]),
@@ -128,7 +128,7 @@ async def sentence(request: Request) -> Response:
 
 
 def described(record: VoiceRecord) -> dict[str, object]:
-    """A voice as its client is told of it."""
+    """Describe a voice as its client is told of it."""
     consent = {"who": record.consent.who, "when": record.consent.when, "checked": record.consent.checked}
     known = {"language": record.language, "speech_s": record.speech_s, "clip_kept": record.clip is not None}
     return {"id": record.name, "object": "voice", "enrolled": record.enrolled, **known, "consent": consent}

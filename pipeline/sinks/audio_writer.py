@@ -30,7 +30,7 @@ def sound_format(path: Path) -> str:
 
 
 class AudioWriter:
-    """Writes mono 16-bit WAV or FLAC, by the suffix of ``path``, with ``comment`` in its metadata.
+    """A writer of mono 16-bit WAV or FLAC, by the suffix of ``path``, with ``comment`` in its metadata.
 
     ``private`` lets only the owner read it. Raises `BadInput` for another suffix and `DeviceError` when the file cannot be
     created or written; what was written before stays a valid file. Calls block for as long as the disk does.

@@ -45,7 +45,7 @@ class Progress:
 
 
 @dataclass
-class Loudness:
+class HeardLevel:
     """A sink that keeps how much was heard, how loud the loudest of it was, and how many words were recognized.
 
     It tells a silent or very quiet input from one in which nobody speaks.

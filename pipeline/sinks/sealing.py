@@ -108,7 +108,7 @@ def frames(file: Path, data: bytes) -> Iterator[bytes]:
 
 
 class SealedAudio:
-    """Writes mono 16-bit sound encrypted, as `AudioWriter` does plain; `unsealed_audio` makes a sound file of it."""
+    """A writer of mono 16-bit sound, encrypted, as `AudioWriter` is of plain; `unsealed_audio` makes a sound file of it."""
 
     def __init__(self, path: Path, sample_rate: int, comment: str, key: bytes) -> None:
         self.path = path

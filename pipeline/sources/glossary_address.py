@@ -135,7 +135,7 @@ def check_address(address: str) -> None:
 
 
 def is_allowed(address: str, prefixes: Iterable[str]) -> bool:
-    """True for an address below one of the prefixes: the same scheme, host and port, and a path that begins as theirs.
+    """Tell if an address is below one of the prefixes: the same scheme, host and port, and a path that begins as theirs.
 
     A path that leaves its folder, also in disguise, is below none.
     """
@@ -179,7 +179,7 @@ def fetched(address: str, most_bytes: int = MOST_BYTES, token: str = "") -> tupl
 
 
 def token_of_environment() -> str:
-    """The operator's token."""
+    """Read the operator's token."""
     return os.environ.get(TOKEN, "").strip()
 
 
@@ -203,7 +203,7 @@ def _refused(address: str, error: urllib.error.HTTPError) -> NetworkError:
 
 
 def _suffix(address: str, kind: str) -> str:
-    """The format: of the name, else of the answer's type."""
+    """Return the format: of the name, else of the answer's type."""
     suffix = Path(urlsplit(address).path).suffix.lower()
     if suffix in READERS or suffix in TABLES or suffix in WORKBOOKS:
         return suffix

@@ -67,7 +67,7 @@ async def watch(frames: FrameSource, looking: Looking, tell_once: ToldOnce) -> N
 
 
 class Eyes:
-    """Reads pictures that are shown to it, the newest only, and gives what it found to ``hints`` and as `Seen`.
+    """Reader of pictures that are shown to it, the newest only, which gives what it finds to ``hints`` and as `Seen`.
 
     It never waits for anybody and nobody for it, but a source that waits for us: see `beside`. What goes wrong is told
     once, as a `Fault`; the session goes on without eyes.
@@ -171,7 +171,7 @@ class Eyes:
 
 
 class Looking(Protocol):
-    """Whoever is shown pictures, as `Eyes` are."""
+    """Something that is shown pictures, as `Eyes` are."""
 
     def show(self, picture: bytes | Pixels, at_s: float | None = None) -> None:
         """Show a live picture; returns at once."""

@@ -24,7 +24,7 @@ Windows = NDArray[np.bool_]
 
 
 class SpeechFinder(Protocol):
-    """Tells speech from everything else."""
+    """Something that tells speech from everything else."""
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Compute the speech probability of each whole window of `WINDOW_S` of a 16 kHz recording."""

@@ -29,7 +29,7 @@ _SHORT_PAUSE_S = 0.3
 
 
 class LiveVoice:
-    """Collects what a speaker says, and says when to learn their voice: after ``learn_at_s`` of speech, each once.
+    """Collector of a speaker's speech, which says when to learn their voice: after ``learn_at_s`` of it, each once.
 
     Give it everything in stream order: `hear` each chunk of source audio, `note` each transcript, whose committed words say
     where speech is. Then `due` gives a clip when one is to be learned from: the first makes a voice, later ones replace

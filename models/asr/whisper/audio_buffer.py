@@ -82,7 +82,7 @@ class VoicedAudioBuffer:
         self._read = 0
 
     def listen(self) -> tuple[Piece, list[Endpoint]] | None:
-        """The next piece and what begins or ends in it; None: more audio is needed."""
+        """Return the next piece and what begins or ends in it; None: more audio is needed."""
         if self.waiting < WINDOW_SAMPLES:
             return None
         piece = self._take(WINDOW_SAMPLES)
@@ -93,7 +93,7 @@ class VoicedAudioBuffer:
         return piece, endpoints
 
     def onset(self) -> list[Piece]:
-        """The newest pieces, from a little before the onset that was just found."""
+        """Return the newest pieces, from a little before the onset that was just found."""
         pieces = list(self._recent)
         begin = max(0, len(pieces) - self._padding)
         for index in range(begin - 1, -1, -1):

@@ -72,7 +72,7 @@ class FasterWhisper:
         check_range("encoder_window_s", self.encoder_window_s, 0, WHISPER_S)
 
     def missing(self) -> Sequence[Missing]:
-        """Packages, a GPU where one is asked for, and model files."""
+        """List the packages, the GPU where one is asked for, and the model files that are not here."""
         absent = [
             Missing(f"the Python package {name}", "pip install faster-whisper") for name in PACKAGES if not find_spec(name)
         ]
@@ -89,13 +89,13 @@ class FasterWhisper:
         return absent
 
     def languages(self) -> frozenset[str]:
-        """Languages the model was trained on, as far as its name tells."""
+        """Return the languages the model was trained on, as far as its name tells."""
         if self.model.endswith(".en"):
             return frozenset({"en"})
         return LANGUAGES | (SINCE_LARGE_V3 if "large-v3" in self.model or "turbo" in self.model else frozenset())
 
     def gpu_memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU that it will take, by what takes them; none on a CPU."""
+        """Estimate the bytes of the GPU that it will take, by what takes them; none on a CPU."""
         return _gpu_memory(self.model, find(self.model, self.cache), self.compute_type) if on_gpu(self.device) else {}
 
     def pull(self, progress: Progress) -> None:
@@ -135,7 +135,7 @@ class FasterWhisper:
         return engine
 
     def _fitting(self, engine: Engine, folder: Path) -> tuple[StreamOptions, tuple[Notice, ...]]:
-        """The options for this model; raises `BadInput` when its window is too short for them."""
+        """Return the options for this model; raises `BadInput` when its window is too short for them."""
         options = self.stream
         most_s = engine.window_s - GROWTH_STEPS * options.step_s
         if options.window_s > most_s:
@@ -152,7 +152,7 @@ def _gpus() -> int:
 
 
 def _gpu_memory(model: str, folder: Path | None, compute_type: str) -> Mapping[str, int]:
-    """Bytes of the weights, with where the figure comes from; 0 where neither file nor name tell."""
+    """Estimate the bytes of the weights, with where the figure comes from; 0 where neither file nor name tell."""
     name = Path(model).name
     if folder is not None and (folder / "model.bin").is_file():
         return {f"weights of Whisper {name}, from its file": (folder / "model.bin").stat().st_size}

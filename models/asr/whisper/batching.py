@@ -17,7 +17,7 @@ class _Ticket:
 
 
 class BatchedEngine:
-    """Decodes on the lane that owns the engine.
+    """Engine for many streams, on the lane that owns the real one.
 
     Every caller takes its own turn on the lane. In its turn it decodes its job together with those that wait and fit, up to
     ``batch`` at once; whoever was served that way finds its turn already done.
@@ -52,7 +52,7 @@ class BatchedEngine:
         return ticket.hypothesis
 
     def _take(self, ticket: _Ticket) -> list[_Ticket]:
-        """The caller's ticket and those that fit with it, in order of arrival."""
+        """Return the caller's ticket and those that fit with it, in order of arrival."""
         with self._lock:
             fitting = [other for other in self._waiting if batch_key(other.job) == batch_key(ticket.job)]
             taken = [ticket, *[other for other in fitting if other is not ticket][: self._batch - 1]]

@@ -44,14 +44,14 @@ SILENT_FEATURE = 0.0  # faster-whisper fills what follows the audio with this, a
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Begin of each token and end of the last one [tokens + 1], in seconds of the window, and probability of each."""
+    """Beginning of each token and end of the last one [tokens + 1], in seconds of the window, and probability of each."""
 
     times: NDArray[np.float64]
     probabilities: Sequence[float]
 
 
 class CTranslate2Engine:
-    """Decodes windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
+    """Decoder of windows with a ``ctranslate2.models.Whisper`` and its ``tokenizers.Tokenizer``.
 
     ``frames`` is the width that every window is filled up to, or if ``adaptive`` at most. A beam search is with timestamps:
     without, it often says a sentence again in the silence after it. It belongs to one thread: give it a lane.
@@ -96,7 +96,7 @@ class CTranslate2Engine:
         return frozenset(known)
 
     def encode_text(self, text: str) -> Tokens:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
@@ -145,7 +145,7 @@ class CTranslate2Engine:
         return hypotheses
 
     def encode(self, features: Sequence[Spectrogram]) -> Encoded:
-        """One encoder pass over windows filled up to equal width; the output stays on the device."""
+        """Encode windows, filled up to equal width, in one pass; the output stays on the device."""
         longest = max(window.shape[1] for window in features)
         frames = self._width(longest) if self._adaptive else self._frames
         batch = np.full((len(features), self.n_mels, frames), SILENT_FEATURE, np.float32)
@@ -155,12 +155,12 @@ class CTranslate2Engine:
         return self._model.encode(storage_view(batch))
 
     def _width(self, frames: int) -> int:
-        """Frames to compute for a window of ``frames``: whole seconds, at least one of them silent."""
+        """Return the frames to compute for a window of ``frames``: whole seconds, at least one of them silent."""
         seconds = -(-(frames + round(SILENT_S / FRAME_S)) * FRAME_S // 1)
         return min(self._frames, round(max(LEAST_WIDTH_S, seconds) / FRAME_S))
 
     def detect(self, encoded: Encoded, jobs: Sequence[Job]) -> list[dict[str, float]]:
-        """Probabilities among the languages that each job allows; empty if no job asks."""
+        """Compute the probabilities among the languages that each job allows; empty if no job asks."""
         if all(job.language and not job.detect for job in jobs):
             return [{} for _ in jobs]
         if not self._model.is_multilingual:
@@ -172,7 +172,7 @@ class CTranslate2Engine:
     def generate(
         self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str]
     ) -> tuple[list[list[int]], list[float]]:
-        """The text tokens of every job, its prefix included, and the probability that nobody speaks."""
+        """Generate the text tokens of every job, its prefix included, and the probability that nobody speaks."""
         prompts = [
             [*self._start(job, language), self._opening, *job.prefix_tokens]
             for job, language in zip(jobs, languages, strict=True)
@@ -218,7 +218,7 @@ class CTranslate2Engine:
     def _words(
         self, job: Job, language: str, tokens: list[int], timing: Timing
     ) -> tuple[tuple[tuple[float, float], ...], tuple[HeardWord, ...]]:
-        """The spans of the forced words, and the words after them."""
+        """Return the spans of the forced words, and the words after them."""
         forced, words, at = [], [], 0
         times = timing.times + job.start
         for piece in job.prefix:
@@ -261,7 +261,7 @@ def _among(probabilities: Mapping[str, float], allowed: Sequence[str]) -> dict[s
 
 
 def _suppressed(splitter: Splitter, tokenizer: NativeTokenizer) -> list[int]:
-    """Symbols nobody says, and every control token that must not appear in a text."""
+    """Return the symbols nobody says, and every control token that must not appear in a text."""
     languages = [whisper_code(language) for language in LANGUAGES | SINCE_LARGE_V3]
     ids = [tokenizer.token_to_id(f"<|{name}|>") for name in (*CONTROL_TOKENS, *languages)]
     return sorted({*splitter.non_speech_tokens, *(token for token in ids if token is not None)})

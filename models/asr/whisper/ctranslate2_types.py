@@ -43,7 +43,7 @@ class NativeModel(Protocol):
         ...
 
     def detect_language(self, encoded: Encoded) -> list[list[tuple[str, float]]]:
-        """Probabilities of the languages, row by row."""
+        """Compute the probabilities of the languages, row by row."""
         ...
 
     def generate(
@@ -77,11 +77,11 @@ class NativeTokenizer(Protocol):
     """``tokenizers.Tokenizer``."""
 
     def encode(self, text: str, *, add_special_tokens: bool) -> Encoding:
-        """Tokens of a text."""
+        """Return the tokens of a text."""
         ...
 
     def token_to_id(self, token: str) -> int | None:
-        """The number of a token."""
+        """Return the number of a token."""
         ...
 
 
@@ -119,19 +119,19 @@ class Splitter(Protocol):
         ...
 
     def split_to_word_tokens(self, tokens: list[int]) -> tuple[list[str], list[list[int]]]:
-        """Texts of the words, and their tokens."""
+        """Return the texts of the words, and their tokens."""
         ...
 
 
 def storage_view(batch: NDArray[np.float32]) -> object:
-    """An array [batch, n_mels, frames] as CTranslate2 takes it."""
+    """Return an array [batch, n_mels, frames] as CTranslate2 takes it."""
     import ctranslate2
 
     return ctranslate2.StorageView.from_array(batch)
 
 
 def new_splitter(tokenizer: NativeTokenizer, multilingual: bool, code: str) -> Splitter:
-    """The splitter for one language, by Whisper's own code."""
+    """Return the splitter for one language, by Whisper's own code."""
     from faster_whisper.tokenizer import Tokenizer
 
     splitter: Splitter = Tokenizer(tokenizer, multilingual, task="transcribe", language=code)

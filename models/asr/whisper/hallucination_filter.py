@@ -28,7 +28,7 @@ ECHO_PROBABILITY = 0.6
 
 
 def token_budget(unsettled_s: float) -> int:
-    """Most tokens that speech of this length can be."""
+    """Return the most tokens that speech of this length can be."""
     return int(TOKENS_PER_SECOND * unsettled_s) + SPARE_TOKENS
 
 
@@ -76,19 +76,19 @@ def squeezed_begin(words: Sequence[HeardWord]) -> int:
 
 
 def is_real(words: Sequence[HeardWord]) -> bool:
-    """True if repeated words were said: each lasts as long as a word does, and the model is sure of it."""
+    """Tell if repeated words were said: each lasts as long as a word does, and the model is sure of it."""
     return all(word.end - word.start >= REAL_WORD_S and word.probability >= REAL_PROBABILITY for word in words)
 
 
 def is_invented(words: Sequence[HeardWord], no_speech: float) -> bool:
-    """True if the model itself doubts that anybody spoke."""
+    """Tell if the model itself doubts that anybody spoke."""
     if not words or no_speech <= NO_SPEECH:
         return False
     return fmean(log(max(word.probability, 1e-9)) for word in words) < NO_SPEECH_LOG_PROBABILITY
 
 
 def is_echo(words: Sequence[HeardWord], vocabulary: str) -> bool:
-    """True if the words are unsure and all from the vocabulary the model was told to expect."""
+    """Tell if the words are unsure and all from the vocabulary the model was told to expect."""
     if not words or not vocabulary:
         return False
     said = "".join(word.text for word in words).strip(" ,.").lower()
@@ -96,7 +96,7 @@ def is_echo(words: Sequence[HeardWord], vocabulary: str) -> bool:
 
 
 def is_said_already(word: HeardWord, committed: Sequence[HeardWord]) -> bool:
-    """True if the same word was committed at the same time: the decoder lost its place and says it again."""
+    """Tell if the same word was committed at the same time: the decoder lost its place and says it again."""
     return any(word.text == said.text and _overlap(word, said) for said in committed)
 
 

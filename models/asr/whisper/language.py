@@ -29,17 +29,17 @@ FLOOR = 1e-6
 
 
 def whisper_code(language: str) -> str:
-    """Whisper's own code for an ISO code."""
+    """Return Whisper's own code for an ISO code."""
     return _OWN_CODES.get(language, language)
 
 
 def iso_code(code: str) -> str:
-    """The ISO code for one of Whisper's."""
+    """Return the ISO code for one of Whisper's."""
     return next((iso for iso, own in _OWN_CODES.items() if own == code), code)
 
 
 class LanguageTracker:
-    """Decides among ``allowed`` languages (one: nothing to decide).
+    """Decision among ``allowed`` languages (one: nothing to decide).
 
     Until it is `settled` nothing should be committed: the words may be in the wrong language.
     """
@@ -50,13 +50,13 @@ class LanguageTracker:
         self.begin_utterance()
 
     def begin_utterance(self) -> None:
-        """A pause has ended: the language may be another from here on."""
+        """Take in that a pause has ended: the language may be another from here on."""
         self.settled = self._fixed
         self._ask_from_s = 0.0 if self.language is None else LEAST_SPEECH_S
         self._doubt(0.0)
 
     def asks(self, speech_s: float) -> bool:
-        """True if the next update should detect the language."""
+        """Tell if the next update should detect the language."""
         return not self._fixed and speech_s >= self._ask_from_s
 
     def observe(self, probabilities: Mapping[str, float], speech_s: float, last: bool) -> bool:
@@ -117,6 +117,6 @@ class LanguageTracker:
         return changed
 
     def _share(self, code: str) -> float:
-        """Share of one language in the geometric means of the observed probabilities."""
+        """Compute the share of one language in the geometric means of the observed probabilities."""
         means = {name: exp(value / self._count) for name, value in self._evidence.items()}
         return means[code] / sum(means.values())

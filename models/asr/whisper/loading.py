@@ -65,7 +65,7 @@ def warm_up(engine: CTranslate2Engine) -> None:
 
 
 def choose_device(device: Device) -> Literal["cpu", "cuda"]:
-    """The device itself, or for ``auto`` the GPU where there is one."""
+    """Return the device itself, or for ``auto`` the GPU where there is one."""
     if device != "auto":
         return device
     import ctranslate2
@@ -74,7 +74,7 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
 
 
 def choose_compute_type(device: str, wanted: str) -> str:
-    """The compute type, or for ``auto`` the best that the device has; raises `BadInput` for one it has not."""
+    """Return the compute type, or for ``auto`` the best that the device has; raises `BadInput` for one it has not."""
     import ctranslate2
 
     supported = ctranslate2.get_supported_compute_types(device)
@@ -121,7 +121,7 @@ def _explained(folder: Path, message: str) -> ModelError:
 
 
 def _check_features(folder: Path, model: NativeModel) -> float:
-    """The seconds the model hears at once; raises `ModelError` when the feature settings are another model's."""
+    """Return the seconds the model hears at once; raises `ModelError` when the feature settings are another model's."""
     settings = read_settings(folder, "preprocessor_config.json")
     bins = settings.get("feature_size", model.n_mels)
     if bins != model.n_mels:

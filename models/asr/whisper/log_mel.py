@@ -44,7 +44,7 @@ class LogMel:
         self._powers = self._powers[:, frames:].copy()
 
     def matrix(self) -> Spectrogram:
-        """Features [n_mels, frames], the end seen as if silence followed."""
+        """Compute the features [n_mels, frames], the end seen as if silence followed."""
         self._advance()
         if not self._begun:
             return np.zeros((len(self._powers), 0), np.float32)
@@ -79,7 +79,7 @@ class LogMel:
 
 @cache
 def mel_filters(n_mels: int) -> Spectrogram:
-    """Triangular filters [n_mels, frequencies] of equal area on Slaney's mel scale (Auditory Toolbox, 1998)."""
+    """Return the triangular filters [n_mels, frequencies] of equal area on Slaney's mel scale (Auditory Toolbox, 1998)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
     filters: Spectrogram = FeatureExtractor.get_mel_filters(SAMPLE_RATE, FFT_SAMPLES, n_mels).astype(np.float32)

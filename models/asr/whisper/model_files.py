@@ -51,7 +51,7 @@ FRUITLESS_TRIES = 3
 
 
 def find(model: str, cache: str = "") -> Path | None:
-    """The model's folder: one on disk, or the downloaded one; None when it was not downloaded (completely).
+    """Return the model's folder: one on disk, or the downloaded one; None when it was not downloaded (completely).
 
     Raises `BadInput` for a name that is no folder, no known model and no repository (``owner/name``).
     """
@@ -67,12 +67,12 @@ def find(model: str, cache: str = "") -> Path | None:
 
 
 def _is_folder(model: str) -> bool:
-    """True for a path such as ``./small``; ``small`` means the published model, even if a folder of that name exists."""
+    """Tell if this is a path, as ``./small``; ``small`` means the published model, even if a folder of that name exists."""
     return model not in REPOSITORIES and Path(model).expanduser().is_dir()
 
 
 def repository(model: str) -> str:
-    """The repository a model name stands for."""
+    """Return the repository a model name stands for."""
     if model in REPOSITORIES:
         return REPOSITORIES[model]
     owner, slash, name = model.partition("/")
@@ -84,7 +84,7 @@ def repository(model: str) -> str:
 
 
 def lacking(folder: Path) -> list[str]:
-    """The needed files that are not in the folder."""
+    """Return the needed files that are not in the folder."""
     names = [file.name for file in folder.iterdir()]
     return [pattern for pattern in NEEDED if not any(fnmatch(name, pattern) for name in names)]
 
@@ -117,7 +117,7 @@ def download(model: str, cache: str, progress: Progress) -> None:
 
 
 class _Watch:
-    """Knows how much is on disk, by the sizes of the files that grow there."""
+    """Measure of how much is on disk, by the sizes of the files that grow there."""
 
     def __init__(self, blobs: Path, total: int, what: str, progress: Progress) -> None:
         self._blobs = blobs
@@ -126,7 +126,7 @@ class _Watch:
         self._progress = progress
 
     def size(self) -> int:
-        """Bytes on disk."""
+        """Count the bytes on disk."""
         return folder_size(self._blobs)
 
     def report(self) -> None:
@@ -166,7 +166,7 @@ def _fetch_file(name: str, file: str, cache: str, watch: _Watch) -> None:
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of the model; empty when it is not there. Raises `BadInput` when it is no JSON."""
+    """Read a JSON file of the model; empty when it is not there. Raises `BadInput` when it is no JSON."""
     import json
 
     file = folder / name
@@ -184,12 +184,12 @@ _HEADS = "decoder/num_heads"
 
 
 def has_alignment_heads(folder: Path) -> bool:
-    """True if the model says which heads follow the audio; with a guess instead word times are rough."""
+    """Tell if the model says which heads follow the audio; with a guess instead word times are rough."""
     return bool(read_settings(folder, "config.json").get("alignment_heads"))
 
 
 def with_guessed_heads(folder: Path) -> dict[str, bytes]:
-    """The files of a model that says no heads, by name, as CTranslate2 takes them from memory; with a guess.
+    """Return the files of a model that says no heads, by name, as CTranslate2 takes them from memory; with a guess.
 
     Raises `ModelError` for a ``model.bin`` that is damaged or another format's.
     """
@@ -204,7 +204,7 @@ def with_guessed_heads(folder: Path) -> dict[str, bytes]:
 
 
 def _decoder_size(path: Path) -> tuple[int, int]:
-    """Layers and heads of the decoder, from the names and sizes in a CTranslate2 file (binary version 6)."""
+    """Count layers and heads of the decoder, by the names and sizes in a CTranslate2 file (binary version 6)."""
     layers, heads = set(), 0
     with path.open("rb") as file:
         for name, value in _small_variables(file):
@@ -218,7 +218,7 @@ def _decoder_size(path: Path) -> tuple[int, int]:
 
 
 def _small_variables(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """The names of all variables in the file, with the bytes of those that are a number; the others are skipped."""
+    """Yield the names of all variables in the file, with the bytes of those that are a number; the others are skipped."""
 
     def number(kind: str) -> int:
         (value,) = struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))

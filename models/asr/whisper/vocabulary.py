@@ -81,12 +81,12 @@ class Vocabulary:
 
 
 def is_doubtful(words: Sequence[HeardWord], last: bool) -> bool:
-    """True if a word can be another one; the last word, which may be half heard, counts where speech has stopped."""
+    """Tell if a word can be another one; the last word, which may be half heard, counts where speech has stopped."""
     return any(word.probability < DOUBT for word in (words if last else words[:-1]))
 
 
 def says_a_term(terms: Terms, found: Hypothesis, again: Hypothesis) -> bool:
-    """True if what was heard ``again``, with the terms told, says more of them and is likelier for it."""
+    """Tell if what was heard ``again``, with the terms told, says more of them and is likelier for it."""
     expected = {spoken(word) for word in terms.text.replace(",", " ").split()}
 
     def said(hypothesis: Hypothesis) -> set[str]:

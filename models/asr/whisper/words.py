@@ -19,7 +19,7 @@ UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 def split_words(tokens: Sequence[int], splitter: Splitter, spaced: bool = True) -> list[Piece]:
-    """The words of ``tokens``; what follows the last whole word (half a character, an opening quote) is left out."""
+    """Return the words of ``tokens``; what follows the last whole word (half a character, an opening quote) is left out."""
     texts, rows = splitter.split_to_word_tokens([*tokens, splitter.eot])
     pieces = [(text, tuple(row)) for text, row in zip(texts[:-1], rows[:-1], strict=True) if row]
     while pieces and pieces[-1][0].endswith(UNFINISHED):
@@ -46,7 +46,7 @@ def glue_pieces(pieces: Sequence[Piece], spaced: bool = True) -> list[Piece]:
 
 
 def whole_words(words: Sequence[HeardWord]) -> list[HeardWord]:
-    """The words, the first of which may go on a word that was committed before: each begins with a space.
+    """Return the words, the first of which may go on a word that was committed before: each begins with a space.
 
     A late punctuation mark is hidden before the next word, whose tokens keep it, so the forced prefix stays as decoded; the
     rest of a word ("-est") becomes one of its own.

@@ -16,7 +16,7 @@ from functools import cached_property
 from models.mt.terms.banned_terms import BannedTerms
 from models.mt.terms.constraints import Constraints, Form
 from models.mt.terms.continuations import Continuations, ContinuationSet, Remaining
-from models.mt.terms.text_state import TextReader, TextState
+from models.mt.terms.text_state import TermReader, TextState
 from models.mt.terms.vocabulary import BROKEN, Vocabulary, decode
 
 DEAD = -1
@@ -87,7 +87,7 @@ class TermAutomaton:
         self._constraints = (*constraints.hard, *constraints.soft)
         self._vocabulary = vocabulary
         self._banned = BannedTerms(constraints.banned, vocabulary)
-        self._reader = TextReader(self._constraints, self._banned)
+        self._reader = TermReader(self._constraints, self._banned)
         self._continuations = Continuations(constraints, self._reader, self._banned, vocabulary)
         self._states: list[TermState] = []
         self._numbers: dict[TextState, int] = {}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from models.mt.terms.banned_terms import CONTINUATION_BYTES, BannedTerms, End
 from models.mt.terms.constraints import Constraint, Constraints, Form
-from models.mt.terms.text_state import TextReader, TextState
+from models.mt.terms.text_state import TermReader, TextState
 from models.mt.terms.vocabulary import Vocabulary
 from pipeline.errors import BadInput
 from pipeline.scripts import is_letter
@@ -67,7 +67,7 @@ class Continuations:
     beginning of something banned only, so they are found once for each set of constraints that are left.
     """
 
-    def __init__(self, constraints: Constraints, reader: TextReader, banned: BannedTerms, vocabulary: Vocabulary) -> None:
+    def __init__(self, constraints: Constraints, reader: TermReader, banned: BannedTerms, vocabulary: Vocabulary) -> None:
         self._hard = len(constraints.hard)
         self._constraints = (*constraints.hard, *constraints.soft)
         self._reader, self._banned, self._vocabulary = reader, banned, vocabulary

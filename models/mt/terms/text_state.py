@@ -29,7 +29,7 @@ class TextState(NamedTuple):
         return self.counts[constraint] + sum(constraint == other for other, _ in self.pending)
 
 
-class TextReader:
+class TermReader:
     """A reader that finds the forms of constraints and bans in a text (Aho & Corasick 1975, over characters)."""
 
     def __init__(self, constraints: Sequence[Constraint], banned: BannedTerms) -> None:

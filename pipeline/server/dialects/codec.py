@@ -39,28 +39,28 @@ class Dialect(Protocol):
         """Read a client's message; raises `Rejected`."""
 
     def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
-        """The messages for an event of a session that begins at ``offset``, each with if it is speech."""
+        """Return the messages for an event of a session that begins at ``offset``, each with if it is speech."""
 
     def created(self) -> bytes:
-        """The first message."""
+        """Return the first message."""
 
     def updated(self) -> bytes:
-        """The answer to a `Change`."""
+        """Return the answer to a `Change`."""
 
     def closed(self) -> Iterable[bytes]:
-        """The messages that end what is open, and the last."""
+        """Return the messages that end what is open, and the last."""
 
     def failed(self, error: Rejected) -> bytes:
-        """The message that tells of an error."""
+        """Return the message that tells of an error."""
 
     def noted(self, note: Note) -> Iterable[bytes]:
-        """The message that tells what has no effect here, or another than was asked for."""
+        """Return the message that tells what has no effect here, or another than was asked for."""
 
     def flushed(self) -> Iterable[bytes]:
-        """The messages that tell that speech was dropped; forgets its rest."""
+        """Return the messages that tell that speech was dropped; forgets its rest."""
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
-        """The message of our own extension, for a client that wants it."""
+        """Return the message of our own extension, for a client that wants it."""
 
 
 class SpeechEncoder:
@@ -70,7 +70,7 @@ class SpeechEncoder:
         self._resampler: Resampler | None = None
 
     def pcm(self, chunk: SpeechChunk, sample_rate: int) -> bytes:
-        """PCM16 of a chunk, as far as it can be given yet."""
+        """Return PCM16 of a chunk, as far as it can be given yet."""
         if self._resampler is None or self._resampler.from_hz != chunk.sample_rate:
             self._resampler = Resampler(chunk.sample_rate, sample_rate)
         samples = self._resampler.process(chunk.samples, chunk.last)
@@ -90,7 +90,7 @@ class Spacing:
         self._begun = False
 
     def add(self, text: str, language: str, *, continues: bool) -> str:
-        """The text to append; ``continues`` if more stands before it than was added here."""
+        """Return the text to append; ``continues`` if more stands before it than was added here."""
         first = not (self._begun or continues)
         self._begun = True
         if first:
@@ -130,12 +130,12 @@ def by(speaker: str) -> dict[str, str]:
 
 
 def wire(kind: str, **fields: object) -> bytes:
-    """A server event."""
+    """Return a server event."""
     return msgspec.json.encode({"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields})
 
 
 def error_object(error: Rejected) -> dict[str, str | None]:
-    """The ``error`` object, of an event or of an HTTP body."""
+    """Return the ``error`` object, of an event or of an HTTP body."""
     told = {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
     return {**told, "event_id": error.event_id}
 

@@ -53,7 +53,7 @@ _DECODER = msgspec.json.Decoder(ClientMessage)
 
 
 def knows(model: str) -> bool:
-    """True for a model whose protocol this is."""
+    """Tell if this is the protocol of a model."""
     return model.startswith((NESTED, *FLAT))
 
 
@@ -118,12 +118,12 @@ class DashScope:
         return wire("session.updated", session=self._described())
 
     def _described(self) -> dict[str, Any]:
-        """The session object."""
+        """Describe the session as its object."""
         described = self._settings.described(self.asked.target, nested=self._nested)
         return {"id": self.id, "object": "realtime.session", "model": self.model, **described}
 
     def closed(self) -> Iterable[bytes]:
-        """The ends of what is open, and ``session.finished``."""
+        """Return the ends of what is open, and ``session.finished``."""
         ends = chain(self._items.ended(self._heard_ms, self._settings), self._responses.closed())
         return [*ends, wire("session.finished")]
 
@@ -136,16 +136,16 @@ class DashScope:
         return [wire("translate_live.note", message=note.message, param=note.param or None)]
 
     def flushed(self) -> Iterable[bytes]:
-        """Nothing: the protocol has no word for it."""
+        """Return nothing: the protocol has no word for it."""
         self._responses.forget()
         return ()
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
-        """Nothing: the extension is of the other protocol."""
+        """Return nothing: the extension is of the other protocol."""
         return ()
 
     def encode(self, event: Event, offset: Offset) -> Iterator[Sent]:
-        """The messages for an event, each with if it is speech."""
+        """Yield the messages for an event, each with if it is speech."""
         if isinstance(event, SpeechChunk):
             yield from self._responses.speech(event, offset, self._settings)
             return

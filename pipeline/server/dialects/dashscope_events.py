@@ -109,34 +109,34 @@ class SessionFields(Struct):
 
 
 class UpdateEvent(Struct, tag_field="type", tag="session.update"):
-    """Changes the session."""
+    """A change of the session."""
 
     session: dict[str, Any]
     event_id: Name | None = None
 
 
 class AudioEvent(Struct, tag_field="type", tag="input_audio_buffer.append"):
-    """Brings audio."""
+    """Audio."""
 
     audio: str
     event_id: Name | None = None
 
 
 class ImageEvent(Struct, tag_field="type", tag="input_image_buffer.append"):
-    """Brings a frame of video."""
+    """A frame of video."""
 
     image: str
     event_id: Name | None = None
 
 
 class FinishEvent(Struct, tag_field="type", tag="session.finish"):
-    """Ends the audio."""
+    """The end of the audio."""
 
     event_id: Name | None = None
 
 
 class CreateEvent(Struct, tag_field="type", tag="response.create"):
-    """Asks for a response, which translation gives unasked."""
+    """A request for a response, which translation gives unasked."""
 
     event_id: Name | None = None
 

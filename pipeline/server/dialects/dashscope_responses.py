@@ -32,7 +32,7 @@ class SourceItems:
         self._open = False
 
     def heard(self, event: Transcript, offset: Offset, settings: Settings) -> Iterator[bytes]:
-        """The messages for a step of recognition."""
+        """Yield the messages for a step of recognition."""
         words = (*event.committed, *event.tentative)
         if words and not self._open:
             self._open = True
@@ -49,7 +49,7 @@ class SourceItems:
             yield from self.ended(_ms(offset, event.committed[-1].end if event.committed else event.heard_s), settings)
 
     def ended(self, at_ms: int, settings: Settings) -> Iterator[bytes]:
-        """The messages that end the item, if one is open."""
+        """Yield the messages that end the item, if one is open."""
         if not self._open:
             return
         yield wire("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self.id)
@@ -60,7 +60,7 @@ class SourceItems:
         self._open = False
 
     def failed(self, error: Mapping[str, object]) -> Iterator[bytes]:
-        """The message that says that the open item will not be completed."""
+        """Yield the message that says that the open item will not be completed."""
         if self._open:
             yield self._event("failed", error={name: error[name] for name in ("type", "code", "message", "param")})
 
@@ -93,11 +93,11 @@ class Response:
         return "audio_transcript" if self.spoken else "text"
 
     def part(self, text: str) -> dict[str, str]:
-        """Its content part with so much of its text."""
+        """Return its content part with so much of its text."""
         return {"type": "audio", "transcript": text} if self.spoken else {"type": "text", "text": text}
 
     def item(self, status: str, *content: dict[str, str]) -> dict[str, Any]:
-        """Its item."""
+        """Return its item."""
         shape = {"object": "realtime.item", "type": "message", "status": status, "role": "assistant"}
         return {"id": self.ids["item_id"], **shape, "content": content}
 
@@ -113,7 +113,7 @@ class Responses:
         self.next_unit = 0
 
     def unit(self, unit: ReadingUnit, offset: Offset, settings: Settings) -> Iterator[bytes]:
-        """The messages for a translation; what will not be spoken is completed at once."""
+        """Yield the messages for a translation; what will not be spoken is completed at once."""
         number = offset.first_unit + unit.number
         self.next_unit = max(self.next_unit, number + 1)
         text = unit.text.strip()
@@ -134,7 +134,7 @@ class Responses:
             yield from self._complete(number)
 
     def draft(self, draft: Draft, offset: Offset, settings: Settings) -> Iterator[bytes]:
-        """The tentative text of the response that comes next, as generations before 3.8 have it."""
+        """Yield the tentative text of the response that comes next, as generations before 3.8 have it."""
         if self._deltas:
             return
         number = max(self.next_unit, offset.first_unit)
@@ -144,7 +144,7 @@ class Responses:
             yield self._event(response, f"{response.texts}.text", text="", stash=draft.text.strip())
 
     def speech(self, chunk: SpeechChunk, offset: Offset, settings: Settings) -> Iterator[Sent]:
-        """The messages for speech."""
+        """Yield the messages for speech."""
         number = offset.first_unit + chunk.unit
         pcm = self._speech.pcm(chunk, settings.output_hz)
         if (response := self._open.get(number)) is None:
@@ -157,7 +157,7 @@ class Responses:
                 yield text, False
 
     def lag(self, lag: Lag, offset: Offset) -> Iterator[bytes]:
-        """The messages when a unit begins to be spoken: those before it are done, and itself if another says it, too."""
+        """Yield the messages when a unit begins to be spoken: those before it are done; itself, too, if another says it."""
         group = offset.first_unit + lag.merged_into
         for number in sorted(number for number in self._open if number < group):
             yield from self._complete(number)
@@ -165,12 +165,12 @@ class Responses:
             yield from self._complete(offset.first_unit + lag.unit)
 
     def skipped(self, skipped: Skipped, offset: Offset) -> Iterator[bytes]:
-        """The messages for units that are not spoken, or not to their end."""
+        """Yield the messages for units that are not spoken, or not to their end."""
         for number in range(offset.first_unit + skipped.first, offset.first_unit + skipped.last + 1):
             yield from self._complete(number, skipped.reason)
 
     def closed(self) -> Iterator[bytes]:
-        """The messages that end all that is open."""
+        """Yield the messages that end all that is open."""
         for number in sorted(self._open):
             yield from self._complete(number)
 

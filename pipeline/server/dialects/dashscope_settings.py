@@ -85,7 +85,7 @@ class Settings:
         return replace(self, **kept)
 
     def asked(self, before: Asked) -> Asked:
-        """The settings as wishes; raises `Rejected` for phrases that cannot be used."""
+        """Return the settings as wishes; raises `Rejected` for phrases that cannot be used."""
         known = before.settings.phrases if isinstance(before.settings, Settings) else {}
         rows = ((term, [said] if isinstance(said, str) else said, "hard", "") for term, said in self.phrases.items())
         named = "" if self.voice == DEFAULT_VOICE else self.voice
@@ -111,7 +111,7 @@ class Settings:
         return "mute" if self.skips.skip_text else "captions"
 
     def described(self, target: str, *, nested: bool) -> dict[str, Any]:
-        """The session object without its id, ``nested`` as of generation 3.8."""
+        """Describe the session as its object without the id, ``nested`` as of generation 3.8."""
         voice, modalities = self.voice or DEFAULT_VOICE, ["text", "audio"] if self.spoken else ["text"]
         heard = {"type": self.input_type, "sample_rate": self.input_hz}
         said = {"type": self.output_type, "sample_rate": self.output_hz}
@@ -156,5 +156,5 @@ def notes(given: SessionFields, names: Mapping[str, object], *, nested: bool) ->
 
 
 def _last(first: Any, second: Any) -> Any:  # noqa: ANN401 - of any field's type
-    """The later spelling of a field, if it is given."""
+    """Return the later spelling of a field, if it is given."""
     return first if isinstance(second, UnsetType) else second

@@ -103,7 +103,7 @@ class OpenAI:
                 return Ping()
 
     def changed(self, session: SessionFields) -> Asked:
-        """The wishes with what a session object changes; raises `Rejected`."""
+        """Return the wishes with what a session object changes; raises `Rejected`."""
         for name in ("type", "model"):
             value = getattr(session, name)
             if value is not msgspec.UNSET and value != {"type": "translation", "model": self.model}[name]:
@@ -121,7 +121,7 @@ class OpenAI:
         return _with_extension(asked, session.translate_live) if session.translate_live else asked
 
     def described(self) -> dict[str, Any]:
-        """The session object."""
+        """Describe the session as its object."""
         given = {
             "transcription": {"model": self.asked.transcription} if self.asked.transcription is not None else None,
             "noise_reduction": self.asked.noise_reduction,
@@ -158,11 +158,11 @@ class OpenAI:
         return self.extra("flush")
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
-        """A ``translate_live`` event, for a client that asked for the extension."""
+        """Return a ``translate_live`` event, for a client that asked for the extension."""
         return [wire(f"translate_live.{kind}", **fields)] if self.asked.extensions else []
 
     def encode(self, event: Event, offset: Offset) -> Iterator[tuple[bytes, bool]]:
-        """The messages for an event, each with if it is speech."""
+        """Yield the messages for an event, each with if it is speech."""
         if isinstance(event, SpeechChunk):
             for text in self._spoken(event, offset):
                 yield text, True
@@ -171,7 +171,7 @@ class OpenAI:
             yield text, False
 
     def _spoken(self, chunk: SpeechChunk, offset: Offset) -> Iterator[bytes]:
-        """The protocol's own event for its language, one of ours for any other."""
+        """Yield the protocol's own event for its language, one of ours for any other."""
         if pcm := self._speech[chunk.target].pcm(chunk, HZ):
             delta, elapsed_ms = base64.b64encode(pcm).decode(), _steps(offset, chunk.start)
             sound = {"delta": delta, "elapsed_ms": elapsed_ms, "sample_rate": HZ, "channels": 1, "format": "pcm16"}
@@ -258,7 +258,7 @@ class OpenAI:
 
 
 def _with_extension(asked: Asked, ours: Ours) -> Asked:
-    """The wishes with what ``session.translate_live`` changes."""
+    """Return the wishes with what ``session.translate_live`` changes."""
     names = ("extensions", "one_track", "speak", "voice", "consent", "same_language", "speakers", "speaker_names")
     given: dict[str, Any] = {
         name: value

@@ -96,41 +96,41 @@ class SessionFields(Struct):
 
 
 class UpdateEvent(Struct, tag_field="type", tag="session.update"):
-    """Changes the session."""
+    """A change of the session."""
 
     session: SessionFields
     event_id: Name | None = None
 
 
 class AppendEvent(Struct, tag_field="type", tag="session.input_audio_buffer.append"):
-    """Brings audio."""
+    """Audio."""
 
     audio: str
     event_id: Name | None = None
 
 
 class CloseEvent(Struct, tag_field="type", tag="session.close"):
-    """Ends the audio."""
+    """The end of the audio."""
 
     event_id: Name | None = None
 
 
 class ControlEvent(Struct, tag_field="type", tag="translate_live.control"):
-    """Pulls a lever."""
+    """A pulled lever."""
 
     action: Literal["pause", "resume", "mute", "unmute", "skip_to_live"]
     event_id: Name | None = None
 
 
 class ImageEvent(Struct, tag_field="type", tag="translate_live.image"):
-    """Brings a picture of what is shown, or an empty one: no more is."""
+    """A picture of what is shown, or an empty one: no more is."""
 
     image: str
     event_id: Name | None = None
 
 
 class PingEvent(Struct, tag_field="type", tag="translate_live.ping"):
-    """Asks for ``translate_live.pong``."""
+    """A request for ``translate_live.pong``."""
 
     event_id: Name | None = None
 
