@@ -191,8 +191,7 @@ async def vanish(arguments: argparse.Namespace) -> Figures:
                 await asyncio.sleep(FRAME_S)
             connection.transport.abort()
             began = time.monotonic()
-            while await running.sessions():  # noqa: ASYNC110 - of another process
-                await asyncio.sleep(0.02)
+            await running.rested(every_s=0.02)
             freed_s.append(time.monotonic() - began)
     return {"freed_after_vanish_s": max(freed_s)}
 

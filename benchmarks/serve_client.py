@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from benchmarks.spoken_numbers import SENT_HZ, SLOT_S, spoken
+from pipeline.errors import ModelError
 
 SCRIPTED = (
     "recognizer={use: 'benchmarks.spoken_numbers:SpokenNumbers'}",
@@ -32,7 +33,7 @@ SCRIPTED = (
     "units.policy=pauses",
 )
 FRAME = 9600  # bytes: 200 ms
-START_S, TRY_S = 60.0, 0.1
+START_S, RESTED_S, TRY_S = 60.0, 30.0, 0.1
 
 
 class ServerProcess:
@@ -56,8 +57,12 @@ class ServerProcess:
         settings: Sequence[str] = SCRIPTED,
         log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
         variables: Mapping[str, str] | None = None,
+        module: Sequence[str] = ("pipeline",),
     ) -> ServerProcess:
-        """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens."""
+        """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens.
+
+        ``module`` is what Python runs, with its own words.
+        """
         port, metrics_port = ports or (free_port(), free_port())
         options: list[object] = [
             "--host",
@@ -73,7 +78,7 @@ class ServerProcess:
             *more,
         ]
         options = [*(word for setting in settings for word in ("--set", setting)), *options]
-        words = [sys.executable, "-m", "pipeline", "serve", "--profile", profile, *map(str, options)]
+        words = [sys.executable, "-m", *module, "serve", "--profile", profile, *map(str, options)]
         environment = {**os.environ, **(variables or {})}
         process = await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log, env=environment)
         return cls(process, port, metrics_port, host)
@@ -101,6 +106,17 @@ class ServerProcess:
 
         found = re.search(r'tl_sessions\{state="open"\} ([\d.]+)', await asyncio.to_thread(read))
         return int(float(found[1])) if found else 0
+
+    async def rested(self, limit_s: float = RESTED_S, every_s: float = TRY_S) -> None:
+        """Wait until no session runs; raises `ModelError` if some still do after ``limit_s``."""
+        left = 0
+        try:
+            async with asyncio.timeout(limit_s):
+                while left := await self.sessions():  # noqa: ASYNC110 - of another process
+                    await asyncio.sleep(every_s)
+        except TimeoutError:
+            message = f"{left} sessions of the server still run {limit_s:g} s after their clients left"
+            raise ModelError(message, hint="the server's log: something holds these sessions") from None
 
     @property
     def rss_mb(self) -> float:
@@ -136,9 +152,11 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server(capacity: int, variables: Mapping[str, str] | None = None) -> AsyncIterator[ServerProcess]:
+async def server(
+    capacity: int, variables: Mapping[str, str] | None = None, module: Sequence[str] = ("pipeline",)
+) -> AsyncIterator[ServerProcess]:
     """A server that is ready."""
-    started = await ServerProcess.start(capacity, variables=variables)
+    started = await ServerProcess.start(capacity, variables=variables, module=module)
     try:
         yield await started.ready()
     finally:

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.serve_client import ServerProcess, Talker, server
 from benchmarks.spoken_numbers import SLOT_S
+from pipeline.errors import ModelError
 
 SOAKED, ROUND_S, REST_S = 20, 120.0, 3.0
+TELL_S, TRY_S = 10.0, 0.05
 FREES_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 """Settings of glibc by which what is freed goes back to the system, as it does not by default: its heap stays as large as
 the most audio that ever waited, up to 15 s a session, which on a busy machine grows for as long as one looks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a server holds while no session runs, after so many seconds."""
+
+    at_s: float
+    resident_mb: float
+    in_use_mb: float  # of its heap
+    files: int
+
+
 async def soak(seconds: float) -> dict[str, float]:
-    """Growth of memory and open files from rest to rest; in a round each client has a short session and a long one."""
-    rests: list[tuple[float, float, int]] = []
+    """Growth of memory and open files from rest to rest; in a round each client has a short session and a long one.
+
+    Raises `ModelError` if sessions do not end with their clients, or the server does not tell what it has in use.
+    """
+    rests: list[Rest] = []
     began, round_s = time.monotonic(), min(ROUND_S, seconds / 8)
 
     async def twice(running: ServerProcess, number: int) -> None:
@@ -27,22 +46,45 @@ async def soak(seconds: float) -> dict[str, float]:
         for share in (first, 1 - first):
             await Talker(lambda: running.url).talk(max(1, round(share * round_s / SLOT_S)))
 
-    async with server(SOAKED, FREES_AT_ONCE) as running:
-        while time.monotonic() - began < seconds:
-            async with asyncio.TaskGroup() as tasks:
-                for number in range(SOAKED):
-                    tasks.create_task(twice(running, number))
-            while await running.sessions():  # noqa: ASYNC110 - of another process
-                await asyncio.sleep(0.1)
-            await asyncio.sleep(REST_S)
-            rests.append((time.monotonic() - began, running.rss_mb, running.files))
-            print(f"at rest after {rests[-1][0]:.0f} s: {rests[-1][1]:.1f} MB, {rests[-1][2]} files", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "heap"
+        async with server(SOAKED, FREES_AT_ONCE, module=("benchmarks.serve_heap", str(told))) as running:
+            while time.monotonic() - began < seconds:
+                async with asyncio.TaskGroup() as tasks:
+                    for number in range(SOAKED):
+                        tasks.create_task(twice(running, number))
+                await running.rested()
+                await asyncio.sleep(REST_S)
+                resident_mb, in_use = running.rss_mb, await asyncio.to_thread(in_use_mb, running, told)
+                rest = Rest(time.monotonic() - began, resident_mb, in_use, running.files)
+                rests.append(rest)
+                print(
+                    f"at rest after {rest.at_s:.0f} s: {rest.resident_mb:.1f} MB resident, "
+                    f"{rest.in_use_mb:.2f} MB of its heap in use, {rest.files} files",
+                    flush=True,
+                )
     return {
         "soak_s": time.monotonic() - began,
-        "soak_growth_mb_per_hour": 3600 * growth_a_second([(at, mb) for at, mb, _ in rests]),
-        "soak_open_files_growth": rests[-1][2] - rests[0][2],
-        "soak_memory_mb": rests[-1][1],
+        "soak_growth_mb_per_hour": 3600 * growth_a_second([(rest.at_s, rest.resident_mb) for rest in rests]),
+        "soak_heap_in_use_growth_mb_per_hour": 3600 * growth_a_second([(rest.at_s, rest.in_use_mb) for rest in rests]),
+        "soak_open_files_growth": rests[-1].files - rests[0].files,
+        "soak_memory_mb": rests[-1].resident_mb,
+        "soak_heap_in_use_mb": rests[-1].in_use_mb,
     }
+
+
+def in_use_mb(running: ServerProcess, told: Path) -> float:
+    """Ask a server what of its heap is in use, in MiB, by way of a file; raises `ModelError` if it does not say."""
+    running.send(signal.SIGUSR1)
+    give_up = time.monotonic() + TELL_S
+    while not told.exists():
+        if time.monotonic() > give_up:
+            message = f"the server did not say within {TELL_S:g} s what of its heap is in use"
+            raise ModelError(message, hint="a system with glibc 2.33 or newer")
+        time.sleep(TRY_S)
+    used = int(told.read_text())
+    told.unlink()
+    return used / 2**20
 
 
 def growth_a_second(rests: Sequence[tuple[float, float]]) -> float:

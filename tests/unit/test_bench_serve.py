@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 import numpy as np
 import pytest
 
 from benchmarks.serve import _lost
+from benchmarks.serve_client import ServerProcess
+from benchmarks.serve_heap import in_use_bytes
 from benchmarks.serve_room_trained import heard as heard_again
 from benchmarks.serve_room_trained import people, words_of
 from benchmarks.serve_soak import growth_a_second
 from benchmarks.spoken_numbers import HEARD_HZ, SENT_HZ, SLOT_S, SpokenNumbers, spoken
 from pipeline.audio.resampling import Resampler
+from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Word
 
 
@@ -52,6 +58,27 @@ def test_growth_is_told_from_what_a_server_takes_while_it_warms_up(leak_mb_an_ho
     memory = 60 + np.minimum(moments, 600) / 20 + jitter_mb + leak_mb_an_hour * moments / 3600
     found = 3600 * growth_a_second(list(zip(moments.tolist(), memory.tolist(), strict=True)))
     assert found == pytest.approx(leak_mb_an_hour, abs=0.5)
+
+
+@pytest.mark.looptime
+async def test_sessions_that_do_not_end_with_their_clients_are_told_and_not_waited_for(monkeypatch):
+    async def sessions(self) -> int:
+        return 2
+
+    monkeypatch.setattr(ServerProcess, "sessions", sessions)
+    with pytest.raises(ModelError, match="2 sessions of the server still run 30 s after their clients left"):
+        await ServerProcess.rested(object.__new__(ServerProcess))
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc older than 2.33, or none")
+def test_what_is_freed_is_not_in_use_whatever_the_process_keeps_of_it():
+    before = in_use_bytes()
+    small, large = [str(number).encode() * 20 for number in range(50_000)], bytes(20_000_000)
+    size = sum(map(sys.getsizeof, small)) + sys.getsizeof(large)
+    held = in_use_bytes() - before
+    assert size < held < 1.2 * size
+    del small, large
+    assert abs(in_use_bytes() - before) < 0.05 * size
 
 
 def test_what_one_heard_is_held_against_what_they_read_and_what_they_said_themselves():
