@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from typing import TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
-from pipeline.commands.dubbed import dubbed
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
 from pipeline.commands.translate_plan import Plan, keeping, planned, swept
@@ -24,12 +22,15 @@ from pipeline.errors import BadInput, DeviceError, TranslateLiveError
 from pipeline.privacy.audit import Audit
 from pipeline.profiles.profile import digest
 from pipeline.session import Session
+from pipeline.sinks.broadcast import Broadcast
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
-from pipeline.sinks.film import Unlagged
+from pipeline.sinks.film import Film, Unlagged
+from pipeline.sinks.film_container import is_film
 from pipeline.sinks.heard import LONG_S, HeardLevel, Progress
+from pipeline.sinks.outlets import own_sink
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
@@ -82,7 +83,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
         session_id = new_session_id()
         published = await opened.enter_async_context(options.sharing.sinks(session_id, _about(plan), tell))
         length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
-        films = dubbed(plan, length_s, tap, tell)
+        films = _films(plan, length_s, tap, tell)
         for sink in [*published, *_sinks(plan, clock, clock_time, played), *films, *keeping(plan, session_id)]:
             unused.push_async_callback(sink.close)
             sinks.append(sink)
@@ -208,17 +209,40 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], playe
         yield exported(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
 
 
-def own_sink(name: str) -> Sink:
-    """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
-    module_name, _, class_name = name.partition(":")
-    wanted = "--sink module:Class, a class with put and close that is made without arguments"
-    try:
-        sink = getattr(importlib.import_module(module_name), class_name)()
-    except Exception as error:  # the border to a user's module
-        raise BadInput(f"no sink {name!r}: {error!r}", hint=wanted) from error
-    if not all(callable(getattr(sink, method, None)) for method in ("put", "close")):
-        raise BadInput(f"{name!r} is no sink", hint=wanted)
-    return cast(Sink, sink)
+def _films(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Callable[[str], None]) -> Iterator[Sink]:
+    """Open the film or broadcast that a plan asks for, if any; the picture of a broadcast is what ``tap`` gets."""
+    options, request = plan.options, plan.resolved.request
+    pace = plan.profile.pace if plan.profile else None
+    speaks_own = request.same_language == "speak"
+    if options.out is not None and is_film(options.out):
+        film = Film(
+            Path(options.files[0]),
+            options.out,
+            targets=request.targets,
+            spoken=request.spoken_targets,
+            language=request.languages[0] if len(request.languages) == 1 else "",
+            pace=pace,
+            speaks_own=speaks_own,
+            original=options.original,
+            length_s=length_s,
+            tell=tell,
+        )
+        yield options.sharing.redacting(film)
+    if options.broadcast is not None:
+        if isinstance(options.broadcast.place, str):
+            tell("notice: an RTMP stream has no captions; --captions FILE writes them")
+        broadcast = Broadcast(
+            options.broadcast.destination,
+            tap,
+            targets=request.targets,
+            spoken=request.spoken_targets,
+            delay_s=options.broadcast.delay_s,
+            pace=pace,
+            speaks_own=speaks_own,
+            original=options.original,
+            tell=tell,
+        )
+        yield options.sharing.redacting(broadcast)
 
 
 def _views(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import cast
 
+from pipeline.contracts import Sink
+from pipeline.errors import BadInput
 from pipeline.events import Event
 from pipeline.sinks.delivery import SinkQueue
 
@@ -56,3 +60,16 @@ class Outlets:
             queues, self._queues = self._queues, []  # which would keep each other alive
             for queue in queues:
                 closing.create_task(queue.finish(limit_s))
+
+
+def own_sink(name: str) -> Sink:
+    """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
+    module_name, _, class_name = name.partition(":")
+    wanted = "--sink module:Class, a class with put and close that is made without arguments"
+    try:
+        sink = getattr(importlib.import_module(module_name), class_name)()
+    except Exception as error:  # the border to a user's module
+        raise BadInput(f"no sink {name!r}: {error!r}", hint=wanted) from error
+    if not all(callable(getattr(sink, method, None)) for method in ("put", "close")):
+        raise BadInput(f"{name!r} is no sink", hint=wanted)
+    return cast(Sink, sink)
