@@ -13,8 +13,8 @@ from benchmarks.corpora.utterance import Utterance
 from benchmarks.metrics import speech_latency
 from benchmarks.metrics.definitions import definition_of
 from benchmarks.metrics.emission import Emission, Segment, split_units, spread
-from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, term_accuracy, text_score, word_error_rate
+from benchmarks.metrics.speech_latency import Chunk, average_token_delay
 from benchmarks.metrics.statistics import bootstrap, mean, percentile
 from benchmarks.metrics.text_latency import long_form, resegment, short_form
 from benchmarks.runs.folder import RunFolder

@@ -148,7 +148,9 @@ class OnlineDiarizer:
     ) -> AsyncIterator[Diarizing]:
         """Begin a stream likewise, with the speakers of the ``memory``."""
         vectors = [await self.lane.run(voice_of, self.encoder, name, clip) for name, clip in known.items()]
-        options = self.options if most is None else _at_most(self.options, most)
+        options = self.options
+        if most is not None:
+            options = replace(options, clusters=replace(options.clusters, most=most))
         stream = DiarizingStream(self.encoder, self.detector, options, Clusters(options.clusters, vectors, memory.voices))
         yield OnlineDiarizing(self.lane, stream, tuple(known), memory.given)
 
@@ -194,7 +196,3 @@ def voice_of(encoder: Encoder, name: str, clip: AudioChunk) -> Vector:
 def _check_rate(audio: AudioChunk) -> None:
     if audio.sample_rate != SAMPLE_RATE:
         raise BadInput(f"the diarizer wants audio at {SAMPLE_RATE} Hz, got {audio.sample_rate} Hz: resample it first")
-
-
-def _at_most(options: StreamOptions, most: int) -> StreamOptions:
-    return replace(options, clusters=replace(options.clusters, most=most))

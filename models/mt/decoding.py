@@ -133,7 +133,7 @@ class Decoder:
         self._architecture, self._longest_source = architecture, longest_source
         self._beams, self._term_beams = beams, term_beams or beams
         self._ends = {(end,) for end in architecture.ends}
-        self._automaton = lru_cache(maxsize=32)(self._build)
+        self._automaton = lru_cache(maxsize=32)(lambda wanted: TermAutomaton(wanted, architecture.vocabulary))
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[Translation | Exception]:
         """Translate every request, or give the error that is its own; all are drafts or all are units."""
@@ -154,9 +154,6 @@ class Decoder:
     @cached_property
     def _word_continuing(self) -> NDArray[np.int64]:
         return np.array(self._architecture.vocabulary.word_continuing, np.int64)
-
-    def _build(self, wanted: Constraints) -> TermAutomaton:
-        return TermAutomaton(wanted, self._architecture.vocabulary)
 
     def _prepare(self, given: TranslationRequest) -> _Work | Exception:
         try:

@@ -147,7 +147,7 @@ class Kokoro:
         name = (voice.name if voice is not None else "") or self.voices_for(base)[0]
         if not self.has_preset(name):
             raise BadInput(f"Kokoro has no voice {name!r}; {nearest(name, self.presets())}")
-        file = self._voice_file(name)
+        file = self._root / "voices" / f"{name}.bin"
         styles = np.fromfile(file, "<f4")
         if not len(styles) or len(styles) % STYLE_SIZE or not np.isfinite(styles).all():
             raise ModelError(f"{file} is no voice of Kokoro: it holds {len(styles)} numbers", hint=FETCH_MODELS)
@@ -158,9 +158,6 @@ class Kokoro:
     @property
     def _root(self) -> Path:
         return Path(self.folder).expanduser() if self.folder else models_folder() / "kokoro"
-
-    def _voice_file(self, name: str) -> Path:
-        return self._root / "voices" / f"{name}.bin"
 
 
 @dataclass(frozen=True, slots=True)

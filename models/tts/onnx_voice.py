@@ -140,12 +140,8 @@ class _Speaking:
             options.terminate = True
 
         runs = self.speaker.say(phonemes, options)
-        while (samples := await self.model.lane.stoppable(stop, _next, runs)) is not None:
+        while (samples := await self.model.lane.stoppable(stop, next, runs, None)) is not None:
             yield samples
-
-
-def _next(runs: Iterator[Samples]) -> Samples | None:
-    return next(runs, None)
 
 
 def open_graph(file: Path, model: bytes, threads: int) -> Graph:

@@ -217,7 +217,7 @@ class Decoder:
         if track is not None and message["text"]:
             track.ends[number] = end
         if target == self._main:
-            self._uncovered = _after(self._uncovered, len(words))
+            self._uncovered = " ".join(self._uncovered.split()[len(words) :])
             tail = spread(self._uncovered, end, self._heard_s)
             yield Transcript(words, tail, self._language, self._heard_s, 0.0, ended=False, speaker=speaker)
         yield ReadingUnit(
@@ -256,8 +256,3 @@ def _recorded(message: Mapping[str, Any]) -> str:
     if message["recording"]:
         return "the server records this room: what you say, and its captions by your name"
     return f"the server records {message['participant']} no more"
-
-
-def _after(text: str, count: int) -> str:
-    """Return the text without its first words."""
-    return " ".join(text.split()[count:])

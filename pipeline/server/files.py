@@ -47,7 +47,7 @@ def file_routes() -> list[Route]:
     ]
 
 
-class Echo:
+class Verbatim:
     """A translator that gives the source."""
 
     async def translate(self, request: TranslationRequest) -> Translation:
@@ -83,7 +83,7 @@ async def transcribe(request: Request) -> Response:
         languages = _languages(form.get("language"))
         profile = service.engine.profile
         asked = resolved_languages(languages, sorted(profile.backends.recognizer.languages()))
-        echoing = Models(await service.engine.model("recognizer"), Echo(), None)
+        echoing = Models(await service.engine.model("recognizer"), Verbatim(), None)
         target = asked[0] if asked else "en"
         options = SessionOptions(languages=asked, targets=(target,), units=profile.units, pace=profile.pace)
         return await _answer(request, Session(echoing, options, LoopClock()), path, answer, "source")

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from benchmarks.metrics.erasure import Erasure
 from benchmarks.metrics.playout import Arrival, audible_onset_s, play, silence_ratio
-from benchmarks.metrics.pseudo_tokens import Chunk, average_token_delay
 from benchmarks.metrics.quality import character_error_rate, normalize, term_accuracy, text_score, word_error_rate
-from benchmarks.metrics.speech_latency import figures
+from benchmarks.metrics.speech_latency import Chunk, average_token_delay, figures
 from benchmarks.metrics.statistics import bootstrap, mean, paired_bootstrap, percentile, slope_per_minute
 from benchmarks.runs.row import HeardWord, Row, UnitRow, from_json, physics, to_json
 from benchmarks.runs.scoring import emission

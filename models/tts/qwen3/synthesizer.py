@@ -111,7 +111,8 @@ class Qwen3Synthesizer:
         chosen = voice if voice is not None else Voice(self._settings.voice)
         preset = chosen.name.lower() if SPEAKER not in chosen.arrays else ""
         tag = self._config.languages[_dialect(self._config, preset, name)]
-        opening = Opening(self._text.role, tag, self._speaker(chosen, preset), self._instruction())
+        instruction = self._text.instruction(self._settings.style) if self._settings.style else ()
+        opening = Opening(self._text.role, tag, self._speaker(chosen, preset), instruction)
         return VoicePrompt(opening, self._vector(chosen), self._settings.seed)
 
     def _speaker(self, voice: Voice, preset: str) -> Speaker | None:
@@ -136,9 +137,6 @@ class Qwen3Synthesizer:
                 hint="enrol it again with this model",
             )
         return vector  # not yet on the device: what is asked of it is asked by the thread that owns the model
-
-    def _instruction(self) -> tuple[int, ...]:
-        return self._text.instruction(self._settings.style) if self._settings.style else ()
 
 
 def _dialect(config: ModelConfig, preset: str, language: str) -> str:
