@@ -21,6 +21,7 @@ export class Connection {
     this.kept = []; // blocks {at, pcm}, times in ms of the stream
     this.sentMs = 0;
     this.ends = new Map(); // in ms, of the last unit of each target
+    this.begins = new Map(); // in ms, of what a target that was added is given
     this.said = new Set(); // units that come again after a loss, since another language had still to be given their words
     this.follow(session);
     this.lastUnit = -1;
@@ -51,6 +52,7 @@ export class Connection {
   begin() {
     const [oldest] = this.kept;
     this.resumeMs = Math.max(this.endMs, oldest ? oldest.at : this.sentMs);
+    this.begins.clear(); // all of it is for all targets
     this.update({ start_ms: this.resumeMs, first_unit: this.lastUnit + 1, ...(this.token && { resume: this.token }) });
     this.controls = this.paused ? ['pause'] : [];
     if (this.muted) this.controls.push('mute');
@@ -72,8 +74,10 @@ export class Connection {
 
   follow(session) {
     this.session = session;
-    const from = this.endMs, { audio, translate_live } = session;
-    if (!this.place.room) this.ends = new Map((translate_live.targets ?? [audio.output.language]).map(target => [target, this.ends.get(target) ?? from]));
+    if (this.place.room) return;
+    const from = this.endMs, { audio, translate_live } = session, targets = translate_live.targets ?? [audio.output.language];
+    if (this.ready) for (const target of targets) if (!this.ends.has(target)) this.begins.set(target, this.sentMs);
+    this.ends = new Map(targets.map(target => [target, this.ends.get(target) ?? from]));
   }
 
   // Take in how far a unit has come; false if it was given before.
@@ -83,8 +87,11 @@ export class Connection {
       this.said.add(`${unit} ${target}`);
       return false;
     }
-    if (this.place.room || this.ends.has(target)) this.ends.set(target, Math.max(this.ends.get(target) ?? 0, end_ms));
-    else for (const [one, ms] of this.ends) this.ends.set(one, Math.max(ms, end_ms)); // of a session that the next one follows
+    const known = this.place.room || this.ends.has(target);
+    if (known) this.ends.set(target, Math.max(this.ends.get(target) ?? 0, end_ms));
+    for (const [one, ms] of this.ends) { // of a session that the next one follows
+      if (!known || end_ms <= (this.begins.get(one) ?? -Infinity) + SHORTEST_MS) this.ends.set(one, Math.max(ms, end_ms));
+    }
     return true;
   }
 

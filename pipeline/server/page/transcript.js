@@ -38,6 +38,7 @@ export class Transcript {
 
   languages(source, targets) {
     this.breaks ||= source !== this.source || String(targets) !== String(this.targets);
+    for (const target of targets) this.current[target] ??= Math.max(0, this.paragraphs.length - 1);
     Object.assign(this, { source, targets });
   }
 
@@ -134,6 +135,7 @@ export class Transcript {
     }
     while (this.paragraphs.length && said(this.paragraphs.at(-1)).every(one => !one.covered && !one.text)) this.paragraphs.pop().row.remove();
     for (const target of this.targets) this.current[target] = Math.min(this.current[target] ?? 0, Math.max(0, this.paragraphs.length - 1));
+    this.breaks ||= this.paragraphs.length > 0 && String(Object.keys(this.paragraphs.at(-1).said)) !== String(this.targets);
     this.pauses = true;
   }
 
