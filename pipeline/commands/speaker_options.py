@@ -9,7 +9,7 @@ from pipeline.errors import BadInput, nearest
 from pipeline.voices.record import SAME
 
 if TYPE_CHECKING:
-    from pipeline.voices.speakers import SpeakersAsked
+    from pipeline.request import SpeakersAsked
 
 LONGEST_NAME = 60
 
@@ -44,7 +44,7 @@ def add_speaker_arguments(parser: argparse.ArgumentParser) -> None:
 def speakers_of(arguments: argparse.Namespace) -> SpeakersAsked | None:
     """Read the options; raises `BadInput` for what is no number, or names for speakers who are not told apart."""
     from pipeline.audio.multichannel import ChannelLevels  # noqa: PLC0415 - not for help
-    from pipeline.voices.speakers import SpeakersAsked  # noqa: PLC0415
+    from pipeline.request import SpeakersAsked  # noqa: PLC0415
 
     asked = arguments.speakers.strip().lower()
     if arguments.channels == "speakers":

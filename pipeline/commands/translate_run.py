@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
@@ -212,36 +212,22 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], playe
 def _films(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Callable[[str], None]) -> Iterator[Sink]:
     """Open the film or broadcast that a plan asks for, if any; the picture of a broadcast is what ``tap`` gets."""
     options, request = plan.options, plan.resolved.request
-    pace = plan.profile.pace if plan.profile else None
-    speaks_own = request.same_language == "speak"
+    dub: dict[str, Any] = {
+        "targets": request.targets,
+        "spoken": request.spoken_targets,
+        "pace": plan.profile.pace if plan.profile else None,
+        "speaks_own": request.same_language == "speak",
+        "original": options.original,
+        "tell": tell,
+    }
     if options.out is not None and is_film(options.out):
-        film = Film(
-            Path(options.files[0]),
-            options.out,
-            targets=request.targets,
-            spoken=request.spoken_targets,
-            language=request.languages[0] if len(request.languages) == 1 else "",
-            pace=pace,
-            speaks_own=speaks_own,
-            original=options.original,
-            length_s=length_s,
-            tell=tell,
-        )
+        language = request.languages[0] if len(request.languages) == 1 else ""
+        film = Film(Path(options.files[0]), options.out, **dub, language=language, length_s=length_s)
         yield options.sharing.redacting(film)
     if options.broadcast is not None:
         if isinstance(options.broadcast.place, str):
             tell("notice: an RTMP stream has no captions; --captions FILE writes them")
-        broadcast = Broadcast(
-            options.broadcast.destination,
-            tap,
-            targets=request.targets,
-            spoken=request.spoken_targets,
-            delay_s=options.broadcast.delay_s,
-            pace=pace,
-            speaks_own=speaks_own,
-            original=options.original,
-            tell=tell,
-        )
+        broadcast = Broadcast(options.broadcast.destination, tap, **dub, delay_s=options.broadcast.delay_s)
         yield options.sharing.redacting(broadcast)
 
 

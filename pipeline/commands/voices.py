@@ -102,7 +102,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
     from pipeline.voices.enrolment import Enrolment, enrol  # noqa: PLC0415
     from pipeline.voices.store import VoiceStore  # noqa: PLC0415
 
-    wish = Enrolment(
+    enrolment = Enrolment(
         clip=arguments.clip,
         name=arguments.name,
         consent=arguments.consent,
@@ -119,7 +119,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     tell(why)
-    record = asyncio.run(enrol(wish, profile, VoiceStore(), tell))
+    record = asyncio.run(enrol(enrolment, profile, VoiceStore(), tell))
     Audit().note("enrolled", record.name)
     hear = f"translate-live voices preview {record.name}{profile_given(arguments)}"
     print(f"voice {record.name}: {record.speech_s:g} s of speech; try: {hear}")  # noqa: T201
@@ -210,8 +210,8 @@ def _preview(arguments: argparse.Namespace) -> None:
 
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     language = _language(arguments.to) if arguments.to else None
-    wish = Preview(arguments.name, language, arguments.text, arguments.out, arguments.out_device)
-    asyncio.run(preview(wish, profile, VoiceStore()))
+    asked = Preview(arguments.name, language, arguments.text, arguments.out, arguments.out_device)
+    asyncio.run(preview(asked, profile, VoiceStore()))
     if arguments.out:
         print(f"wrote {arguments.out}")  # noqa: T201
 

@@ -13,9 +13,8 @@ from pipeline.glossary.entries import Entry, Row, checked, refuse
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import SameLanguage, known_code
 from pipeline.profiles.profile import Profile
-from pipeline.request import ResolvedRequest, SessionRequest, resolve
+from pipeline.request import ResolvedRequest, SessionRequest, SpeakersAsked, resolve
 from pipeline.voices.record import SAME
-from pipeline.voices.speakers import SpeakersAsked
 from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries

@@ -53,15 +53,15 @@ class Voices:
         if int(request.headers.get("content-length") or MOST_BYTES + 1) > MOST_BYTES:
             raise Refusal(413, "invalid_event", f"both recordings have at most {MOST_BYTES // 10**6} MB, and state it")
         with tempfile.TemporaryDirectory(prefix="translate-live-") as folder:
-            wish = await _wish(request, Path(folder))
+            enrolment = await _enrolment(request, Path(folder))
             if self._enrolling.locked():
                 raise Refusal(503, "capacity", "another voice is being enrolled", retry_after_s=RETRY_S)
             async with self._enrolling:
-                record = await _enrolled(wish, service, key, Path(folder))
+                record = await _enrolled(enrolment, service, key, Path(folder))
         return JSONResponse(described(record), 201)
 
 
-async def _wish(request: Request, folder: Path) -> Enrolment:
+async def _enrolment(request: Request, folder: Path) -> Enrolment:
     """Read the form; raises `Rejected`, and `Refusal` for one that takes too long."""
     try:
         async with asyncio.timeout(UPLOAD_S), request.form(max_files=2, max_fields=10) as form:
@@ -80,13 +80,13 @@ async def _wish(request: Request, folder: Path) -> Enrolment:
         raise Refusal(408, "invalid_event", f"the recordings did not come within {UPLOAD_S:g} s") from None
 
 
-async def _enrolled(wish: Enrolment, service: Service, key: Key, folder: Path) -> VoiceRecord:
+async def _enrolled(enrolment: Enrolment, service: Service, key: Key, folder: Path) -> VoiceRecord:
     profile = service.engine.profile
-    if wish.language not in profile.backends.recognizer.languages():
-        message = f"consent in {wish.language!r} cannot be heard here"
+    if enrolment.language not in profile.backends.recognizer.languages():
+        message = f"consent in {enrolment.language!r} cannot be heard here"
         raise Rejected("invalid_language", message, param="language")
     try:
-        record = await enrol(wish, profile, key_store(key.id), lambda line: None, service.engine.model)
+        record = await enrol(enrolment, profile, key_store(key.id), lambda line: None, service.engine.model)
     except TranslateLiveError as error:
         told = rejection(error)
         message = told.message.replace(f"{folder}/", "")

@@ -10,11 +10,16 @@ from typing import Any, cast
 
 from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
 from pipeline.errors import BadInput, Refused, TranslateLiveError
+from pipeline.events import AudioChunk
 from pipeline.languages import known_code
 from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.speech_facts import LearnsByLanguage
+from pipeline.stages.recognize import RECOGNIZER_HZ
 from pipeline.voices.record import VoiceRecord
+from pipeline.voices.reference_clip import resampled
 from pipeline.voices.store import VoiceStore
+
+MOST_KNOWN, SHORTEST_S = 20, 1.5  # voices that speakers are known by, and seconds of the clip of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,26 @@ def voices_learned_before(profile: Profile, store: VoiceStore) -> dict[str, Voic
             record = store.record(name)
             if model in record.arrays:
                 found[record.name] = store.voice(record, model)
+    return found
+
+
+async def known_voices(store: VoiceStore) -> dict[str, AudioChunk]:
+    """Read the clips that were kept of enrolled voices, at 16 kHz; one that cannot be read is nobody's.
+
+    Nor is one that is called by a number: older versions let voices be called as unknown speakers are.
+    """
+    found: dict[str, AudioChunk] = {}
+    for name in (name for name in store.names() if not name.isdigit()):
+        try:
+            record = store.record(name)
+            if (path := store.clip_path(record)) is None:
+                continue
+            clip = store.clip(path)
+        except TranslateLiveError:
+            continue
+        samples = resampled(clip.samples, clip.sample_rate, RECOGNIZER_HZ)
+        if len(samples) >= SHORTEST_S * RECOGNIZER_HZ and len(found) < MOST_KNOWN:
+            found[record.name] = AudioChunk(samples, RECOGNIZER_HZ, 0.0)
     return found
 
 

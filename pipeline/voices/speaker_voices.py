@@ -206,9 +206,9 @@ class SpeakerVoices:
         """
         if self.learner is not None:
             await refuse_if_it_cannot(self.synthesizer)
-        async with aclosing(_Choir(self, voice, language)) as choir:
-            await choir.speech(voice)
-            yield choir
+        async with aclosing(_OpenVoices(self, voice, language)) as voices:
+            await voices.speech(voice)
+            yield voices
 
 
 async def refuse_if_it_cannot(synthesizer: Synthesizer) -> None:
@@ -221,7 +221,7 @@ async def refuse_if_it_cannot(synthesizer: Synthesizer) -> None:
         return
 
 
-class _Choir:
+class _OpenVoices:
     """A session's speech in several voices. Those that were used last are kept open, at most `OPEN`.
 
     Where there is one voice at a time, the one before is closed first: there may be memory for one session only.

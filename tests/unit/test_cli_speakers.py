@@ -15,8 +15,7 @@ from pipeline.engine import Engine
 from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
-from pipeline.request import SessionRequest, resolve
-from pipeline.voices.speakers import SpeakersAsked
+from pipeline.request import SessionRequest, SpeakersAsked, resolve
 from pipeline.voices.store import VoiceStore
 
 CONFIG = """

@@ -19,9 +19,8 @@ from pipeline.errors import BadInput, DeviceError
 from pipeline.events import AudioChunk
 from pipeline.profiles.backends import BackendChoice
 from pipeline.profiles.profile import Profile
-from pipeline.voices.choice import ChosenVoice, model_of, voices_learned_before
+from pipeline.voices.choice import ChosenVoice, known_voices, model_of, voices_learned_before
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
-from pipeline.voices.speakers import known_voices
 from pipeline.voices.store import RECORD, VoiceStore, data_folder
 
 CONSENT = Consent("Anna Smith", "2026-11-21T02:00:00+00:00", "I agree", "0" * 64, "heard")
