@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -34,7 +34,7 @@ _CHINESE = {"tw": "Hant", "hk": "Hant", "mo": "Hant", "hant": "Hant", "cn": "", 
 """Script by region: no translation model knows zh-TW, but some know zh-Hant."""
 
 
-@cache
+@lru_cache(maxsize=1 << 12)  # clients of a server name languages as they like
 def canonical(code: str) -> str:
     """Spell a code as ours are: ISO 639-1 where there is one, zh-Hant for zh-TW, pt-BR for PT_br."""
     language, *rest = code.strip().replace("_", "-").split("-")

@@ -187,3 +187,9 @@ class Toy:
 )  # fmt: skip
 def test_a_code_is_found_as_a_backend_spells_it(code: str, known: list[str], taken: str) -> None:
     assert known_code(code, known) == taken
+
+
+def test_spellings_that_clients_make_up_do_not_fill_the_memory() -> None:
+    for number in range(5000):
+        canonical(f"es-{number:04d}")
+    assert canonical.cache_info().currsize < 5000
