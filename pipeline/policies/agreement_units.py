@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.contracts import Translation, TranslationRequest
 from pipeline.events import ReadingUnit, Transcript, Word, text_of
@@ -62,7 +63,7 @@ class AgreementUnits:
         self._tried: object = None
         self._hypotheses = Hypotheses()
         self._forces_prefix: bool | None = None
-        self._must_probe = False
+        self._must_probe = self._adds_nothing = False
         self._number = 0
 
     def hear(self, transcript: Transcript, final: bool = False) -> None:
@@ -88,6 +89,8 @@ class AgreementUnits:
             self._forces_prefix = continuation(PROBE, texts[0]) is not None
             self._tried, self._asked_s = None, -math.inf
             return Reading()
+        if question.kind == "afresh":
+            return self._read_afresh(question.candidate.index, texts[0])
         if any(continuation(self._sentence.said, text) is None for text in texts):
             self._translate_alone()
             return Reading()
@@ -116,6 +119,8 @@ class AgreementUnits:
         end = self._sentence.end()
         if end is not None:
             request = self._request(self._sentence.words[:end])
+            if self._adds_nothing:
+                return Question("afresh", (replace(request, prefix=""),), Candidate(end))
             return Question("sentence", (request,), Candidate(end))
         if self._must_probe and self._sentence.open:
             self._must_probe = False
@@ -149,13 +154,30 @@ class AgreementUnits:
     def _read_sentence(self, question: Question, text: str) -> Reading:
         end = question.candidate.index
         rest = continuation(self._sentence.said, text) or ""
+        left = self._sentence.heard[self._sentence.covered]
+        units: tuple[ReadingUnit, ...] = ()
         if speakable(rest):
-            unit = self._unit(end - self._sentence.covered, rest)
-        elif self._can_stand_alone():
-            self._finish(self._sentence.covered)
-            return Reading(draft=self._drafts.clear())
+            units = (self._unit(end - self._sentence.covered, rest),)
+        elif not self._sentence.said:
+            units = (self._source_unit(end),)
+        elif self._sentence.covered > self._sentence.closed:  # a part that was held back was said for them
+            units = (self._unit_without_text(end, self._target),)
+        elif plain(left.word.text) in word_lists(left.language).conjunctions:
+            end = self._sentence.covered  # it begins the next sentence
         else:
-            unit = self._unit_without_text(end) if self._sentence.said else self._source_unit(end)
+            self._adds_nothing = True
+            return Reading()
+        self._finish(end)
+        return Reading(units, self._drafts.clear())
+
+    def _read_afresh(self, end: int, text: str) -> Reading:
+        """Cover words for which nothing was left to say.
+
+        What the sentence's translation without a prefix says was said: the unit before says them, too. Else they are not
+        translated.
+        """
+        left = self._sentence.heard[self._sentence.covered]
+        unit = self._unit_without_text(end, self._target if self._sentence.says(text) else left.language)
         self._finish(end)
         return Reading((unit,), self._drafts.clear())
 
@@ -222,20 +244,8 @@ class AgreementUnits:
     def _unit(self, count: int, text: str) -> ReadingUnit:
         return self._covering(self._sentence.cover(count, text), without_late_marks(text), self._target)
 
-    def _unit_without_text(self, end: int) -> ReadingUnit:
-        """Cover words to which the sentence's translation adds nothing to what was said.
-
-        If a part of it was held back, that was said for them; else nothing was, and they are not translated.
-        """
-        said = self._sentence.covered > self._sentence.closed
-        language = self._target if said else self._sentence.heard[self._sentence.covered].language
+    def _unit_without_text(self, end: int, language: str) -> ReadingUnit:
         return self._covering(self._sentence.cover(end - self._sentence.covered, ""), "", language)
-
-    def _can_stand_alone(self) -> bool:
-        """Return whether the words that the sentence's translation leaves out begin with a conjunction."""
-        left = self._sentence.heard[self._sentence.covered]
-        said_in_full = self._sentence.said and self._sentence.covered == self._sentence.closed
-        return bool(said_in_full) and plain(left.word.text) in word_lists(left.language).conjunctions
 
     def _source_unit(self, end: int) -> ReadingUnit:
         language = self._sentence.heard[self._sentence.covered].language
@@ -260,6 +270,7 @@ class AgreementUnits:
 
     def _finish(self, end: int) -> None:
         self._sentence.finish(end)
+        self._adds_nothing = False
         self._hypotheses = Hypotheses()
 
     def _request(self, words: Sequence[Word], draft: bool = False) -> TranslationRequest:

@@ -20,10 +20,10 @@ class Question:
     """A question to the translator about the words up to ``candidate``.
 
     In one about a unit, ``places`` are the requests that translate the words up to the candidate, all committed words, and
-    all words.
+    all words. ``afresh`` is about a sentence without what was said of it.
     """
 
-    kind: Literal["sentence", "unit", "draft", "probe"]
+    kind: Literal["sentence", "afresh", "unit", "draft", "probe"]
     requests: tuple[TranslationRequest, ...]
     candidate: Candidate
     places: tuple[int, ...] = ()

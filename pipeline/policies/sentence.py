@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -75,6 +75,10 @@ class Sentence:
         self.said += text
         return taken
 
+    def says(self, translation: str) -> bool:
+        """Tell if every word of a translation of it was said, in whatever order."""
+        return not _counted(translation) - _counted(self.said)
+
     def finish(self, end: int) -> None:
         """Begin the next sentence after ``end`` words; this one becomes context if it was said."""
         if self.said:
@@ -89,6 +93,10 @@ class Sentence:
         while pairs and sum(len(stability_units(source)) for source, _ in pairs) > words:
             del pairs[0]
         return tuple(pairs)
+
+
+def _counted(text: str) -> Counter[str]:
+    return Counter(unit.key.casefold() for unit in stability_units(text))
 
 
 @dataclass(slots=True)

@@ -265,6 +265,22 @@ def test_words_for_which_a_sentence_adds_nothing_are_not_shown_as_its_translatio
     assert units[-1].language == language
 
 
+def young_man(request: TranslationRequest) -> Translation:
+    """Shout; "young man" is one word, as in Portuguese."""
+    text = request.source.upper().replace("YOUNG MAN", "YOUNG")
+    return Translation(text if text.startswith(request.prefix) else f"{request.prefix} {text}")
+
+
+def test_words_that_the_unit_before_says_too_are_not_told_as_untranslated() -> None:
+    words = pieces_of("he was a kind young man")
+    heard = Transcript(tuple(words[:-1]), tuple(words[-1:]), "en", words[-1].end, 0.0, False)
+    units = units_of(
+        POLICIES["agreement"](), [heard, Transcript(tuple(words[-1:]), (), "en", words[-1].end, 0.8, True)], young_man
+    )
+    assert [(unit.text, unit.language) for unit in units] == [("HE WAS A KIND YOUNG", "es"), ("", "es")]
+    assert text_of(units[-1].source).strip() == "man"
+
+
 def comma_later(request: TranslationRequest) -> Translation:
     """Shout; the fourth word ends the sentence, or has a comma if more was heard."""
     words = request.source.upper().replace(",", "").split()
