@@ -18,8 +18,7 @@ from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import check_addresses, fetched_glossary, fetched_hints, with_terms_of_key
 from pipeline.server.rooms import Seat
-from pipeline.server.service import Allowance, Service
-from pipeline.server.sessions import (
+from pipeline.server.service import (
     DONE,
     EXPIRED,
     GOING_AWAY,
@@ -29,10 +28,12 @@ from pipeline.server.sessions import (
     SLOW,
     TOO_FAST,
     WRONG,
+    Allowance,
     Leave,
-    Sessions,
+    Service,
     first_of,
 )
+from pipeline.server.sessions import Sessions
 from pipeline.server.writer import SlowClient, Writer
 
 CLOSE_S = 2.0  # for the close frame to leave

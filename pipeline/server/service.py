@@ -1,4 +1,4 @@
-"""State that all connections of a process share."""
+"""State that all connections of a process share, and the ways in which one ends."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from pipeline.server.rooms import Rooms
 if TYPE_CHECKING:
     from pipeline.server.room_recording import Recording
 
+DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
+EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
+LOST = {1005, 1006}  # no close frame came, or one without a code
 STOP_S = 5.0  # in which a session that is stopped says what it has heard
 
 
@@ -49,6 +52,28 @@ class Allowance:
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s) - 1
         self._at = now
         return self._left >= 0
+
+
+class Leave(Exception):
+    """The connection ends, with the code of its close frame."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def first_of(group: BaseExceptionGroup) -> Leave:
+    """Return the first of the ends that came together, but a said one before one that was only seen; raises what is no end.
+
+    The frames of their tracebacks hold them and the connection, all of which would wait for the garbage collector.
+    """
+    _, others = group.split(Leave)
+    if others is not None:
+        raise others
+    leaves = [error.with_traceback(None) for error in group.exceptions if isinstance(error, Leave)]
+    group.with_traceback(None)
+    return min(leaves, key=lambda leave: leave.code == GONE)
 
 
 class Leaving(Protocol):

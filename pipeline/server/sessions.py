@@ -20,39 +20,14 @@ from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, reso
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.room_sound import Listener, RoomSink
 from pipeline.server.rooms import Seat
-from pipeline.server.service import Service
+from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
 from pipeline.server.source import Pictures, SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.stages.see import Watching
 
-DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
-EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
 NO_READER = Note("no vision here now: what reads pictures cannot be started, and images are dropped", "image")
-LOST = {1005, 1006}  # no close frame came, or one without a code
-
-
-class Leave(Exception):
-    """The connection ends, with the code of its close frame."""
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-
-def first_of(group: BaseExceptionGroup) -> Leave:
-    """Return the first of the ends that came together, but a said one before one that was only seen; raises what is no end.
-
-    The frames of their tracebacks hold them and the connection, all of which would wait for the garbage collector.
-    """
-    _, others = group.split(Leave)
-    if others is not None:
-        raise others
-    leaves = [error.with_traceback(None) for error in group.exceptions if isinstance(error, Leave)]
-    group.with_traceback(None)
-    return min(leaves, key=lambda leave: leave.code == GONE)
 
 
 class Sessions:
