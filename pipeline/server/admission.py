@@ -23,7 +23,7 @@ class Admission:
         self.draining = False
         self._active: Counter[str] = Counter()  # by key
         self._kept: dict[str, tuple[str, float]] = {}  # key, and until when on the loop's clock, by session
-        self._emptied = asyncio.Event()
+        self._taken, self._emptied = asyncio.Event(), asyncio.Event()
         self._emptied.set()
 
     @property
@@ -49,16 +49,22 @@ class Admission:
         self._kept.pop(resuming, None)
         self._active[key.id] += 1
         self._emptied.clear()
+        self._taken.set()
         try:
             yield
         finally:
             self._active[key.id] -= 1
             if not self.active:
+                self._taken.clear()
                 self._emptied.set()
 
     def keep(self, session: str, key: Key) -> None:
         """Keep the place of a session that was lost for its client to come back; it counts as one of its key's."""
         self._kept[session] = key.id, asyncio.get_running_loop().time() + KEPT_S
+
+    async def taken(self) -> None:
+        """Wait until a session runs."""
+        await self._taken.wait()
 
     async def emptied(self) -> None:
         """Wait until no session runs."""

@@ -29,6 +29,7 @@ from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
+from pipeline.server.rest import give_back_at_rest
 from pipeline.server.room_recording import Recording
 from pipeline.server.service import Limits, Service
 from pipeline.sinks.bus import BusSink, Publisher
@@ -106,10 +107,12 @@ async def _serve(service: Service, options: ServerOptions, listening: socket.soc
         publish(service, await options.sharing.publishers(opened, LOG.warning), options.sharing)
         draining = tasks.create_task(_drained(service, server, drain))
         sweeping = tasks.create_task(_swept(options))
+        resting = tasks.create_task(give_back_at_rest(service.admission))
         tell(_greeting(options, listening, service.admission.capacity))
         await server.serve(sockets=[listening])
         draining.cancel()
         sweeping.cancel()
+        resting.cancel()
 
 
 def publish(service: Service, publishers: Sequence[Publisher], sharing: Sharing) -> None:

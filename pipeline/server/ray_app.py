@@ -23,6 +23,7 @@ from pipeline.server.access import Signer, load_keys
 from pipeline.server.app import application
 from pipeline.server.metrics import Metrics
 from pipeline.server.process import ServerOptions, secret_of_environment, service_of
+from pipeline.server.rest import give_back_at_rest
 from pipeline.server.service import STOP_S, Limits, Service
 
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
@@ -186,11 +187,13 @@ class Replica:
                 async with asyncio.TaskGroup() as tasks:
                     watching = tasks.create_task(metrics.watch_loop())
                     draining = tasks.create_task(self._drain(self.service))
+                    resting = tasks.create_task(give_back_at_rest(self.service.admission))
                     started = True
                     await send({"type": "lifespan.startup.complete"})
                     await receive()
                     watching.cancel()
                     draining.cancel()
+                    resting.cancel()
         except TranslateLiveError as error:
             if started:
                 raise
