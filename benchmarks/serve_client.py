@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import re
 import signal
 import socket
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -56,7 +55,6 @@ class ServerProcess:
         profile: str = "cpu",
         settings: Sequence[str] = SCRIPTED,
         log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
-        variables: Mapping[str, str] | None = None,
         module: Sequence[str] = ("pipeline",),
     ) -> ServerProcess:
         """Start one, with ``more`` options, on ``ports`` for clients and for figures; `ready` waits until it listens.
@@ -79,8 +77,7 @@ class ServerProcess:
         ]
         options = [*(word for setting in settings for word in ("--set", setting)), *options]
         words = [sys.executable, "-m", *module, "serve", "--profile", profile, *map(str, options)]
-        environment = {**os.environ, **(variables or {})}
-        process = await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log, env=environment)
+        process = await asyncio.create_subprocess_exec(*words, stdout=log, stderr=log)
         return cls(process, port, metrics_port, host)
 
     async def ready(self) -> ServerProcess:
@@ -152,11 +149,9 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server(
-    capacity: int, variables: Mapping[str, str] | None = None, module: Sequence[str] = ("pipeline",)
-) -> AsyncIterator[ServerProcess]:
+async def server(capacity: int, module: Sequence[str] = ("pipeline",)) -> AsyncIterator[ServerProcess]:
     """A server that is ready."""
-    started = await ServerProcess.start(capacity, variables=variables, module=module)
+    started = await ServerProcess.start(capacity, module=module)
     try:
         yield await started.ready()
     finally:

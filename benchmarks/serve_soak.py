@@ -16,11 +16,8 @@ from benchmarks.serve_client import ServerProcess, Talker, server
 from benchmarks.spoken_numbers import SLOT_S
 from pipeline.errors import ModelError
 
-SOAKED, ROUND_S, REST_S = 20, 120.0, 3.0
+SOAKED, ROUND_S, REST_S = 20, 120.0, 5.0  # a server gives memory back when it has rested for 1 s
 TELL_S, TRY_S = 10.0, 0.05
-FREES_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
-"""Settings of glibc by which what is freed goes back to the system, as it does not by default: its heap stays as large as
-the most audio that ever waited, up to 15 s a session, which on a busy machine grows for as long as one looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ async def soak(seconds: float) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "heap"
-        async with server(SOAKED, FREES_AT_ONCE, module=("benchmarks.serve_heap", str(told))) as running:
+        async with server(SOAKED, ("benchmarks.serve_heap", str(told))) as running:
             while time.monotonic() - began < seconds:
                 async with asyncio.TaskGroup() as tasks:
                     for number in range(SOAKED):
