@@ -215,14 +215,14 @@ def _films(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Call
     dub: dict[str, Any] = {
         "targets": request.targets,
         "spoken": request.spoken_targets,
+        "language": request.languages[0] if len(request.languages) == 1 else "",
         "pace": plan.profile.pace if plan.profile else None,
         "speaks_own": request.same_language == "speak",
         "original": options.original,
         "tell": tell,
     }
     if options.out is not None and is_film(options.out):
-        language = request.languages[0] if len(request.languages) == 1 else ""
-        film = Film(Path(options.files[0]), options.out, **dub, language=language, length_s=length_s)
+        film = Film(Path(options.files[0]), options.out, **dub, length_s=length_s)
         yield options.sharing.redacting(film)
     if options.broadcast is not None:
         if isinstance(options.broadcast.place, str):

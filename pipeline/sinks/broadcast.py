@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipeline.audio.loudness import LoudnessMeter
 from pipeline.events import AudioChunk, Event, Fault, Notice
 from pipeline.policies.pace import DELAY_S, PaceOptions
 from pipeline.sinks.dub import WINDOW_S, Dub, DubTracks
-from pipeline.sinks.live_stream import SAMPLE_RATE, Added
+from pipeline.sinks.live_stream import ORIGINAL, SAMPLE_RATE, Added
 from pipeline.sinks.live_writer import Destination, LiveWriter, Piece
 from pipeline.sources.packet_tap import PacketTap
 
@@ -26,8 +27,8 @@ class Broadcast:
 
     Stream time is that of the source throughout, so the picture and the speech of its words lie beside each other; what
     was heard at a time is sent when the source is ``delay_s`` further, and the rest when it ends. Speech that is not there
-    by then is shifted, and told. ``spoken``, ``pace``, ``speaks_own`` and ``original`` are as in a `Film`; captions are of
-    each target, where the destination has a place for them. Without a tap there is no picture. Raises what the
+    by then is shifted, and told. ``spoken``, ``language``, ``pace``, ``speaks_own`` and ``original`` are as in a `Film`,
+    and so are captions, where the destination has a place for them. Without a tap there is no picture. Raises what the
     destination's check raises.
     """
 
@@ -38,6 +39,7 @@ class Broadcast:
         *,
         targets: Sequence[str],
         spoken: Sequence[str],
+        language: str = "",
         delay_s: float = DELAY_S,
         pace: PaceOptions | None = None,
         speaks_own: bool = False,
@@ -53,8 +55,8 @@ class Broadcast:
         loudness = LoudnessMeter(WINDOW_S)
         pace = pace or PaceOptions()
         dubs = {one: Dub(SAMPLE_RATE, pace, loudness, original, delay_s, waits=False) for one in spoken}
-        self._tracks = DubTracks(dubs, targets, loudness, speak_own=speaks_own)
-        self._writer = LiveWriter(destination, Added(tuple(spoken), tuple(targets)), tap)
+        self._tracks = DubTracks(dubs, targets, loudness, language, speaks_own)
+        self._writer = LiveWriter(destination, Added(tuple(spoken), (*targets, ORIGINAL)), tap)
         self._sent = [0] * len(dubs)  # samples
         self._sent_s: float | None = None
         self._told_s = 0.0
@@ -118,8 +120,9 @@ class Broadcast:
             while track.cues and track.cues[0].start < until_s:
                 cue = track.cues.popleft()
                 captions += [(track.target, cue)] if cue.target else []
+                captions += [(ORIGINAL, replace(cue, target=cue.source))] if cue.source and track.both else []
         end_s = max(self._sent_s, min(until_s, self._tracks.heard_s))
-        self._writer.put(Piece(self._sent_s, end_s, until_s, tuple(sounds), tuple(captions)))
+        self._writer.put(Piece(self._sent_s, end_s, until_s, tuple(sounds), tuple(captions), self._tracks.language))
         self._sent_s = end_s
 
     def _tell_late(self) -> None:

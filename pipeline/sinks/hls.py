@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.events import Samples
+from pipeline.languages import canonical, language_name
 from pipeline.sinks.hls_captions import HlsCaptions
-from pipeline.sinks.live_stream import LEAD_S, Added, LiveStream, ai_generated
+from pipeline.sinks.hls_playlists import MediaPlaylist, Rendition, main_playlist
+from pipeline.sinks.live_stream import CAPTIONS, LEAD_S, ORIGINAL, PICTURE, SAMPLE_RATE, Added, LiveStream, ai_generated
 from pipeline.sources.packet_tap import CodedPacket
 
 if TYPE_CHECKING:
     from av.stream import Stream
 
 SEGMENT_S = 4.0
-ORIGINAL, PICTURE, CAPTIONS = "original", "picture", "captions"  # as files are named
+BROWSER_SOUNDS = {"aac", "opus", "flac"}  # that every browser decodes in fragmented MP4
 
 
 class SegmentFile:
@@ -57,6 +62,25 @@ def files_of(playlist: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if name.fullmatch(path.name)) if folder.is_dir() else []
 
 
+class PlaylistFile:
+    """A playlist that FFmpeg writes, which is ``mended`` before it is there."""
+
+    def __init__(self, name: str, failures: list[OSError], mended: Callable[[str], str]) -> None:
+        self._file = SegmentFile(name, failures)
+        self._mended = mended
+        self._data = b""
+
+    def write(self, data: bytes) -> int:
+        """Keep it until the end."""
+        self._data += data
+        return len(data)
+
+    def close(self) -> None:
+        """Write all of it, and close the file."""
+        self._file.write(self._mended(self._data.decode()).encode())
+        self._file.close()
+
+
 class HlsStream(LiveStream):
     """HLS in fragmented MP4: a playlist of playlists with picture, each track of speech, original sound, captions.
 
@@ -67,59 +91,73 @@ class HlsStream(LiveStream):
     def __init__(self, path: Path, added: Added, templates: Mapping[str, Stream], window_s: float | None) -> None:
         import av  # noqa: PLC0415
 
-        flags = "independent_segments+temp_file" + ("+delete_segments" if window_s else "")
         options = {
             "hls_segment_type": "fmp4",
+            # Players by Media Source Extensions heed no edit list, so that segments themselves must say when they begin.
+            "hls_segment_options": "movflags=+frag_discont:use_editlist=0:avoid_negative_ts=disabled",
             "hls_time": f"{SEGMENT_S:g}",
-            "hls_list_size": str(max(3, round(window_s / SEGMENT_S)) if window_s else 0),
-            "hls_flags": flags,
+            "hls_list_size": str(math.ceil(window_s / SEGMENT_S) + 2 if window_s else 0),
+            "hls_flags": "independent_segments+temp_file" + ("+delete_segments" if window_s else ""),
             "hls_start_number_source": "epoch",
             "max_interleave_delta": "1000000",
         } | ({} if window_s else {"hls_playlist_type": "event"})
-        self._labels = _labels(added, templates)
-        self._picture = path.with_name(f"{path.stem}_{PICTURE}{path.suffix}")
+        self._path = path
+        self._main = ""  # the playlist of playlists as FFmpeg wrote it
+        self._language = ""  # of what is said
         captions = added.captions if "video" in templates else ()
         self._captions = {
             one: HlsCaptions(path.with_name(f"{path.stem}_{CAPTIONS}-{one}_vtt{path.suffix}")) for one in captions
         }
-        self._begin_s = 0.0  # of the picture
-        self._listed = False  # the picture's playlist has been written since captions followed it
-        self._master: Path | None = None
-        self._named = False
+        self._picture = ""  # its playlist, until captions have followed it
         name = path.stem
         if "video" in templates:
-            self._master = path
             options["master_pl_name"] = path.name
             options["var_stream_map"] = _variants(added, templates)
             name = f"{path.stem}_%v"
             path.unlink(missing_ok=True)
         else:
             added = Added(added.speech[:1])
+        self._spoken = added.speech
         options["hls_segment_filename"] = f"{path.with_name(name)}_%d.m4s"
         options["hls_fmp4_init_filename"] = f"{name}_init.mp4"
+        sent_at = datetime.now(UTC) - timedelta(seconds=LEAD_S)
+        self._playlists = {one: MediaPlaylist(sent_at) for one in (ORIGINAL, *added.speech)}
+        self._playlists[PICTURE] = MediaPlaylist(sent_at, window_s)  # its segments are the longer ones
         self._failures: list[OSError] = []
 
-        def opened(name: str, flags: int, options: Mapping[str, str]) -> SegmentFile:
-            self._listed = self._listed or name.removesuffix(".tmp") == str(self._picture)
-            return SegmentFile(name, self._failures)
+        def opened(name: str, flags: int, options: Mapping[str, str]) -> SegmentFile | PlaylistFile:
+            stem, dot, suffix = Path(name).name.removesuffix(".tmp").rpartition(".")
+            if f"{dot}{suffix}" != ".m3u8":
+                return SegmentFile(name, self._failures)
+            return PlaylistFile(name, self._failures, partial(self._mended, stem.removeprefix(path.stem).removeprefix("_")))
 
         playlist = str(path.with_name(f"{name}.m3u8"))
         out = av.open(playlist, "w", format="hls", options=options, io_open=opened)
         super().__init__(out, added, templates)
 
+    def know_language(self, language: str) -> None:
+        """Take in what language is said; players that come from then on see it."""
+        if language != self._language:
+            self._language = language
+            if self._main:
+                temporary = self._path.with_suffix(".tmp")
+                temporary.write_text(self._named(self._main), encoding="utf-8")
+                temporary.replace(self._path)
+
     def add_sound(self, number: int, start: int, samples: Samples) -> None:
-        """Write sound, where there is a place for it, name the tracks once their list is there, and write captions."""
-        if number < len(self._speech):
+        """Write sound, where there is a place for it, and captions."""
+        if number < len(self._spoken):
+            self._playlists[self._spoken[number]].begin(start / SAMPLE_RATE + LEAD_S)
             super().add_sound(number, start, samples)
         self._check()
-        self._name_tracks()
         self._show_captions()
 
     def add_packet(self, coded: CodedPacket) -> None:
-        """Write a packet; the first of the picture says when that begins."""
+        """Write a packet; the first of its kind says when that begins."""
         super().add_packet(coded)
-        if not self._begin_s and (first := self._held.get("video")) is not None:
-            self._begin_s = float((first.pts or 0) * first.time_base)
+        if (held := self._held.get(coded.kind)) is not None:
+            track = PICTURE if coded.kind == "video" else ORIGINAL
+            self._playlists[track].begin(float((held.pts or 0) * held.time_base))
 
     def add_caption(self, start_s: float, end_s: float, text: str, language: str) -> None:
         """Take a cue; it is written when the picture beside it is."""
@@ -130,8 +168,6 @@ class HlsStream(LiveStream):
         """Write the end of all playlists."""
         super().close()
         self._check()
-        self._named = False  # FFmpeg has written their list again
-        self._name_tracks()
         self._show_captions()
 
     def _check(self) -> None:
@@ -139,22 +175,39 @@ class HlsStream(LiveStream):
         if self._failures:
             raise self._failures[0]
 
-    def _name_tracks(self) -> None:
-        if not self._named and self._master is not None and self._master.is_file():
-            temporary = self._master.with_suffix(".tmp")
-            text = _named(self._master.read_text(encoding="utf-8"), self._labels)
-            lists = {language: captions.playlist.name for language, captions in self._captions.items()}
-            temporary.write_text(_with_captions(text, lists), encoding="utf-8")
-            temporary.replace(self._master)
-            self._named = True
+    def _mended(self, track: str, text: str) -> str:
+        """Give a playlist as it is to be written: a track's, or that of all of them."""
+        if not track and "video" in self.templates:
+            self._main = text
+            return self._named(text)
+        text = self._playlists[track or self._spoken[0]].mended(text)
+        if track == PICTURE:
+            self._picture = text
+        return text
+
+    def _named(self, text: str) -> str:
+        """Name the tracks in the playlist of playlists."""
+        sounds = [Rendition(ai_generated(one), one) for one in self._spoken]
+        sound = self.templates.get("audio")
+        if sound is not None:
+            language = canonical(sound.metadata.get("language", "und"))
+            sounds.append(Rendition("Original", self._language if language == "und" else language, chosen=False))
+        original = f"{language_name(self._language)}, original" if self._language else "Original"
+        captions = {
+            playlist.playlist.name: Rendition(f"{original} (AI-generated)", self._language)
+            if one == ORIGINAL
+            else Rendition(ai_generated(one), one)
+            for one, playlist in self._captions.items()
+        }
+        rare = sound is not None and sound.codec.canonical_name not in BROWSER_SOUNDS
+        return main_playlist(text, sounds, captions, rare=rare)
 
     def _show_captions(self) -> None:
         """Write the captions of what the picture's playlist has more than before."""
-        if self._listed and self._picture.is_file():
-            self._listed = False
-            picture = self._picture.read_text(encoding="utf-8")
+        if picture := self._picture:
+            self._picture = ""
             for captions in self._captions.values():
-                captions.follow(picture, self._begin_s)
+                captions.follow(picture, self._playlists[PICTURE].begin_s)
 
 
 def _variants(added: Added, templates: Mapping[str, Stream]) -> str:
@@ -168,29 +221,3 @@ def _variants(added: Added, templates: Mapping[str, Stream]) -> str:
         language = templates["audio"].metadata.get("language", "und")
         parts.append(f"a:0,agroup:sound,language:{language},name:{ORIGINAL}")
     return " ".join(parts)
-
-
-def _labels(added: Added, templates: Mapping[str, Stream]) -> Sequence[tuple[str, str]]:
-    """Pair the names that FFmpeg gives tracks in a list with ours."""
-    speech = [ai_generated(language) for language in added.speech] + (["Original"] if "audio" in templates else [])
-    return [(f'NAME="audio_{number}"', f'NAME="{label}"') for number, label in enumerate(speech, 1)]
-
-
-def _named(text: str, labels: Sequence[tuple[str, str]]) -> str:
-    for given, ours in labels:
-        text = re.sub(re.escape(given), lambda _, ours=ours: ours, text)  # type: ignore[misc]
-    return text
-
-
-def _with_captions(text: str, lists: Mapping[str, str]) -> str:
-    """Add playlists of captions, by language, to a list of playlists."""
-    media = "".join(
-        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{CAPTIONS}",NAME="{ai_generated(language)}",LANGUAGE="{language}",'
-        f'DEFAULT=NO,AUTOSELECT=YES,URI="{name}"\n'
-        for language, name in lists.items()
-    )
-    if not media or media in text:
-        return text
-    head, streams, rest = text.partition("#EXT-X-STREAM-INF")
-    group = rf'\g<0>,SUBTITLES="{CAPTIONS}"'
-    return head + media + re.sub(r"#EXT-X-STREAM-INF:.*", group, streams + rest)

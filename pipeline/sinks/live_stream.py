@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 48_000
 COMMENT = "AI-generated speech and captions: a live machine translation by translate-live"
+ORIGINAL, PICTURE, CAPTIONS = "original", "picture", "captions"  # tracks, as files of HLS are named
 LEAD_S = 1.0  # added to all timestamps, so that none before the first picture, for a decoder to start with, is negative
 FLV_PICTURES = {"h264"}  # that RTMP servers take
 HLS_SOUNDS = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
@@ -33,7 +34,7 @@ HLS_SOUNDS = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Tracks that are added: speech by language, the first by default, and captions by language."""
+    """Tracks that are added: speech by language, the first by default, and captions by language, or `ORIGINAL`."""
 
     speech: tuple[str, ...]
     captions: tuple[str, ...] = ()
@@ -87,6 +88,9 @@ class LiveStream:
         self._out = out
         self._out.metadata["comment"] = COMMENT
         self._copied = {kind: out.add_stream_from_template(template, opaque=True) for kind, template in templates.items()}
+        for stream in self._copied.values():
+            if stream.codec.canonical_name == "hevc" and out.format.name == "hls":
+                stream.codec_tag = "hvc1"  # the only one that Apple's players take
         self._speech: list[Any] = [self._speech_stream(language) for language in added.speech]
         self._last_dts: dict[str, int] = {}
         self._held: dict[str, Packet] = {}  # the last of each kind, until it is known how long it lasts
@@ -123,6 +127,9 @@ class LiveStream:
     def _mux_copied(self, kind: str, packet: Packet) -> None:
         packet.stream = self._copied[kind]
         self._out.mux(packet)
+
+    def know_language(self, language: str) -> None:
+        """Take in what language is said, where the container has a place for it."""
 
     def add_caption(self, start_s: float, end_s: float, text: str, language: str) -> None:
         """Take a cue, where the container has a place for captions."""

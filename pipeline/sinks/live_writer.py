@@ -117,7 +117,8 @@ class HlsFolder:
 class Piece:
     """Piece of stream time to write next, with its speech by track, as first sample and samples, and captions by language.
 
-    Packets are copied up to ``until_s``, which is later than ``end_s`` where a picture goes on after the sound.
+    Packets are copied up to ``until_s``, which is later than ``end_s`` where a picture goes on after the sound. Cues of the
+    original are those of `ORIGINAL`; ``language`` is what is said there, empty while that is not known.
     """
 
     start_s: float
@@ -125,6 +126,7 @@ class Piece:
     until_s: float
     sounds: tuple[tuple[int, Samples], ...] = ()
     captions: tuple[tuple[str, Cue], ...] = ()
+    language: str = ""
 
 
 class LiveWriter:
@@ -197,6 +199,8 @@ class LiveWriter:
             return
         assert self._stream is not None
         try:
+            if piece.language:
+                self._stream.know_language(piece.language)
             for number, (start, samples) in enumerate(piece.sounds):
                 self._stream.add_sound(number, start, samples)
             for coded in packets:
