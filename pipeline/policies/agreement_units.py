@@ -206,6 +206,7 @@ class AgreementUnits:
             chosen=committed if decision.of_committed else candidate,
             units=len(candidate.units),
             everything=everything,
+            function_words=word_lists(self._target).function_words,
         ).release(decision.units, evidence.continuable, evidence.overdue)
         if release is None:
             return ()

@@ -14,7 +14,7 @@ from itertools import accumulate
 from pipeline.contracts import Term
 from pipeline.events import Word
 from pipeline.policies.boundaries import attached
-from pipeline.policies.stability import Continuation, committable, speakable, without_end
+from pipeline.policies.stability import Continuation, committable, speakable, stability_units, without_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Choice:
     """A candidate's ``words``, of which ``covered`` have a unit, with the ``source`` text and ``terms`` of their request.
 
     ``chosen`` is the translation to say a part of, behind what was ``said``; the candidate's own has ``units``.
-    ``everything`` is the translation of all that was heard.
+    ``everything`` is the translation of all that was heard. ``function_words`` of the target belong to what follows them.
     """
 
     words: Sequence[Word]
@@ -42,15 +42,24 @@ class Choice:
     chosen: Continuation
     units: int
     everything: Continuation
+    function_words: frozenset[str] = frozenset()
 
     def release(self, units: int, parts: bool, overdue: bool) -> Release | None:
         """Say the first ``units``; if terms forbid it, fewer; if not even that is possible but it is ``overdue``, more.
 
-        ``parts``: less than all may be said.
+        ``parts``: less than all may be said. An overdue part may be a guess, so it does not end with a function word: an
+        article decides the noun that is still to come. If it has no other word, it waits.
         """
-        fewer = range(units - 1, 0, -1) if parts else ()
-        more = range(units + 1, len(self.chosen.units) + 1) if overdue else ()
-        return next(filter(None, map(self._say, (units, *fewer, *more))), None)
+        fewest = 1 if parts else units
+        possible = list(filter(None, map(self._say, range(units, fewest - 1, -1))))
+        if not overdue:
+            return next(iter(possible), None)
+        if possible:
+            return next((one for one in possible if one.whole or not self._dangles(one.text)), None)
+        return next(filter(None, map(self._say, range(units + 1, len(self.chosen.units) + 1))), None)
+
+    def _dangles(self, text: str) -> bool:
+        return stability_units(text)[-1].key.casefold() in self.function_words
 
     def _say(self, units: int) -> Release | None:
         end = self.chosen.units[units - 1].end

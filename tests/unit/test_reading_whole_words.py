@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -202,6 +202,29 @@ def test_where_a_term_comes_first_its_part_waits_for_it_unless_overdue() -> None
     overdue = waiting.release(3, True, True)
     assert overdue is not None
     assert overdue.text == "para considerar isso com lazer"
+
+
+@pytest.mark.parametrize(
+    ("units", "overdue", "said"),
+    [
+        (5, True, "procuro presente"),
+        (5, False, "procuro presente para a minha"),
+        (7, True, "procuro presente para a minha avó hoje"),
+    ],
+)
+def test_an_overdue_part_does_not_end_with_a_function_word(units: int, overdue: bool, said: str) -> None:
+    """An article that was said decides the noun ("para a | minha avó aniversário")."""
+    own = replace(
+        choice("", "procuro presente para a minha avó hoje", ""), function_words=frozenset(("para", "a", "minha"))
+    )
+    part = own.release(units, True, overdue)
+    assert part is not None
+    assert part.text == said
+
+
+def test_an_overdue_part_that_is_only_function_words_waits_for_the_next() -> None:
+    own = replace(choice("", "O seu voo está atrasado", ""), function_words=frozenset(("o", "seu")))
+    assert own.release(2, True, True) is None
 
 
 @dataclass(frozen=True)
