@@ -26,7 +26,7 @@ from benchmarks.prosody import prosody_figures
 from benchmarks.runs.row import Clock, Row, physics
 from benchmarks.systems.in_process import Heard, Outcome, interpret, named
 from pipeline.clock import LoopClock
-from pipeline.contracts import Sink
+from pipeline.contracts import Sink, TranslationRequest
 from pipeline.engine import Engine
 from pipeline.errors import ModelError
 from pipeline.events import Samples
@@ -80,7 +80,9 @@ async def _measure(profile: Profile, utterances: Sequence[Utterance], keep: Path
             fast_talk = await bench.interpret(talk, "cu", audio)
             paced = [await bench.interpret(utterance, "real") for utterance in utterances] if real_time else []
             paced += [await bench.interpret(talk, "real", audio)] if real_time else []
+            whole = await bench.translate_whole(utterances, [row for row, _ in fast])
     figures = {**_speed(fast), **_accuracy(utterances, fast), **_accuracy([talk], [fast_talk], "talk_")}
+    figures |= whole | {"chrf_below_whole": whole["chrf_recognized_whole"] - figures["chrf"]}
     if transcribe := whole_decoder(profile.backends.recognizer):
         recordings = [read_audio(Path(utterance.audio)) for utterance in utterances]
         figures |= _against_whole(transcribe, utterances, recordings, figures["wer"])
@@ -121,6 +123,21 @@ class SessionBench:
             write_audio(self._keep / f"{utterance.name}.{clock}.wav", outcome.speech, outcome.speech_hz)
         row = replace(outcome.row, audio=f"{utterance.name}.{clock}.wav")
         return row, summarize(read_events(log))
+
+    async def translate_whole(self, utterances: Sequence[Utterance], rows: Sequence[Row]) -> dict[str, float]:
+        """Return the chrF of the same translator fed whole recordings: as they were said, and as they were recognized."""
+        source, target = utterances[0].source_language, utterances[0].target_language
+        models, _ = await self._engine.prepare(SessionRequest((target,), (source,), spoken=target))
+        references = [utterance.reference for utterance in utterances]
+
+        async def chrf(texts: Sequence[str]) -> float:
+            asked = [TranslationRequest(text.strip(), source, target) for text in texts]
+            return text_score(references, [(await models.translator.translate(one)).text for one in asked], target).chrf
+
+        return {
+            "chrf_fed_whole": await chrf([utterance.transcript for utterance in utterances]),
+            "chrf_recognized_whole": await chrf([row.transcript for row in rows]),
+        }
 
 
 def cold_start_s(profile: str, assignments: Sequence[str], source: str, target: str, runs: int = 3) -> float:

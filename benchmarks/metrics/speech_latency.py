@@ -52,6 +52,7 @@ def figures(rows: Sequence[Row]) -> dict[str, float]:
     spans = [parts(unit) for unit in units if unit.source]
     lags = [span.ear_voice_s for span in spans]
     everything = [unit for row in rows for unit in row.units]
+    to_speak = [unit for unit in everything if unit.text.strip()]  # the others' words are said by the unit before
     talks = [row for row in rows if any(unit.spoken for unit in row.units)]
     return {
         "ear_voice_span_p50_s": percentile(lags, 50),
@@ -70,7 +71,7 @@ def figures(rows: Sequence[Row]) -> dict[str, float]:
         "end_lag_worst_s": max((end_lag_s(row) for row in talks), default=math.nan),
         "drift_s_per_minute": mean([drift for row in talks if not math.isnan(drift := drift_s_per_minute(row))]),
         "units": float(len(everything)),
-        "units_skipped_share": 1 - len(units) / len(everything) if everything else math.nan,
+        "units_skipped_share": 1 - len(units) / len(to_speak) if to_speak else math.nan,
         "units_merged_share": mean([float(unit.breath != unit.number) for unit in units]),
         "units_hurried_share": mean([float(unit.rate > 1.1) for unit in units]),
         "median_unit_words": percentile([len(unit.source) for unit in everything], 50),

@@ -1,9 +1,11 @@
 """The session benchmark on scripted models: clocks agree, spans add up, an hour stays in bounds."""
 
+import asyncio
 import ctypes
 import gc
 import math
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -13,14 +15,15 @@ from benchmarks import session as bench
 from benchmarks.clocks.feeder import Feeder
 from benchmarks.clocks.paced import Paced
 from benchmarks.clocks.virtual import run_on
+from benchmarks.corpora.utterance import Sentence, Utterance
 from benchmarks.long_session import hour_figures, memory_of_an_hour
 from benchmarks.memory import used_by_tree
 from benchmarks.metrics import speech_latency
-from benchmarks.runs.row import physics
+from benchmarks.runs.row import HeardWord, physics
 from benchmarks.systems.in_process import Heard, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
-from pipeline.contracts import Missing
+from pipeline.contracts import Missing, TranslationRequest
 from pipeline.errors import ModelError
 from pipeline.events import Word
 from pipeline.profiles.profile import load_profile, what_is_missing
@@ -201,3 +204,17 @@ async def test_a_source_that_is_left_leaves_no_process():
         await anext(frames)
         assert len(psutil.Process().children()) == len(before) + 1
     assert psutil.Process().children() == before
+
+
+def test_the_chrf_of_whole_recordings_is_that_of_the_same_translator(tmp_path):
+    class Engine:
+        async def prepare(self, request):
+            return models(script(2)), OPTIONS
+
+    said = asyncio.run(ScriptedTranslator().translate(TranslationRequest("he was kind", "en", "es")))
+    sentences = (Sentence(0.0, 1.0, "he was kind", said.text),)
+    utterance = Utterance("a", "a", "", 1.0, "en", "es", sentences)
+    row = replace(row_on("cu", script(2)), heard=(HeardWord(" she", 0.0, 0.5),))
+    figures = asyncio.run(bench.SessionBench(Engine(), tmp_path).translate_whole([utterance], [row]))
+    assert figures["chrf_fed_whole"] == pytest.approx(100)
+    assert figures["chrf_recognized_whole"] < 50
