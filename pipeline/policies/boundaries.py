@@ -141,6 +141,11 @@ def dangles(words: Sequence[Word], index: int, lists: WordLists) -> bool:
     return _inside_brackets(text_of(words[:index]))
 
 
+def joins(words: Sequence[Word], lists: WordLists) -> bool:
+    """Tell if the last of the words is a conjunction that joins what follows, and is no adverb as "then" is."""
+    return plain(_word_before(words, len(words))) in lists.conjunctions & lists.function_words
+
+
 def _numeral(word: str, lists: WordLists) -> bool:
     return word.lstrip("$€£¥+-~")[:1].isdigit() or word in lists.numbers
 

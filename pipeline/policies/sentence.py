@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.events import Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.boundaries import attached, ends_sentence, gap_before, may_go_on, without_late_words, word_lists
+from pipeline.policies.boundaries import (
+    attached,
+    ends_sentence,
+    gap_before,
+    joins,
+    may_go_on,
+    without_late_words,
+    word_lists,
+)
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.stability import speakable, stability_units
 
@@ -101,7 +109,10 @@ def _counted(text: str) -> Counter[str]:
 
 @dataclass(slots=True)
 class SentenceEnds:
-    """Detector of sentence ends: punctuation, pauses and silence, the end of an utterance, another language or speaker."""
+    """Detector of sentence ends: punctuation, pauses and silence, the end of an utterance, another language or speaker.
+
+    A conjunction before a pause belongs to what follows, if that is known.
+    """
 
     options: AgreementOptions
     glossary: Glossary
@@ -130,5 +141,7 @@ class SentenceEnds:
         if attached(known, index) or (index == len(known) and may_go_on(known)):
             return False
         if gap_before(known, index) >= self.options.sentence_pause_s:
+            if joins(known[:index], word_lists(language)):
+                return False
             return not self.glossary.pending_at_end(known[:index], language, self.target_language, known[index:])
         return ends_sentence(known, index, word_lists(language))

@@ -47,6 +47,8 @@ def transcript(words: tuple[Word, ...], tentative: tuple[Word, ...] = (), silenc
     ("text", "ends"),
     [
         ("we met | then", ["we met"]),
+        ("we met and | left", []),
+        ("met then | we left", ["met then"]),
         ("in New | York we", []),
         ("in New | houses we", ["in New"]),
         ("New | in New York", ["New"]),
