@@ -28,8 +28,16 @@ READY: dict[str, Any] = {"number": 0}
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 1920  # text that can be read from a seat is large enough then
+MOST_NAMES = 24  # of a page; the recognizer has room for few
+SHORTEST, LONGEST = 3, 40  # characters
+SHORTEST_TERM = 5  # of a word in small letters that no list knows
+_WORD = re.compile(r"[^\W_](?:[\w.+#'’-]*[\w+#])?")  # noqa: RUF001
+_HAN_NAME = re.compile(r"[:：]\s*([\u4e00-\u9fff]{2,4})\s*$")  # noqa: RUF001 - who it is, after what he is
+_KATAKANA = re.compile(r"[\u30a1-\u30fa\u30fc]{3,}")
 
 Read = Callable[[Pixels], Sequence[str]]
+Ordinary = Callable[[str], bool]
+"""Tells if a word, in small letters, is an ordinary one of the languages that are spoken."""
 
 
 def serve(requests: BinaryIO, pages: BinaryIO, read: Read) -> None:
@@ -87,55 +95,6 @@ def rapid_ocr(threads: int) -> Read:
     return read
 
 
-def _send(pages: BinaryIO, page: dict[str, Any]) -> None:
-    pages.write(json.dumps(page).encode() + b"\n")
-    pages.flush()
-
-
-def main() -> None:
-    """Run the process: nothing but pages may go to its output, whatever libraries print."""
-    pages = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    with suppress(OSError, AttributeError):  # no such thing on Windows
-        os.nice(10)
-    threads = int(sys.argv[1])
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    serve(sys.stdin.buffer, pages, rapid_ocr(threads))
-
-
-def decoded(data: bytes) -> Pixels:
-    """Decode a picture, made smaller where it is large; raises `BadInput` for what is none, or too large to be one."""
-    from PIL import Image, ImageOps  # noqa: PLC0415
-
-    try:
-        picture: Any = Image.open(BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > MOST_PIXELS:
-            size = f"{picture.width} x {picture.height}"
-            told = f"a picture of {size} is too large; valid: up to {MOST_PIXELS // 10**6} megapixels"
-            raise BadInput(told, code="image")
-        picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-        picture = ImageOps.exif_transpose(picture)
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadInput(f"this is no whole picture; valid: {', '.join(FORMATS)}", code="image") from error
-
-
-if __name__ == "__main__":
-    main()
-
-
-MOST_NAMES = 24  # of a page; the recognizer has room for few
-SHORTEST, LONGEST = 3, 40  # characters
-SHORTEST_TERM = 5  # of a word in small letters that no list knows
-_WORD = re.compile(r"[^\W_](?:[\w.+#'’-]*[\w+#])?")  # noqa: RUF001
-_HAN_NAME = re.compile(r"[:：]\s*([\u4e00-\u9fff]{2,4})\s*$")  # noqa: RUF001 - who it is, after what he is
-_KATAKANA = re.compile(r"[\u30a1-\u30fa\u30fc]{3,}")
-
-Ordinary = Callable[[str], bool]
-"""Tells if a word, in small letters, is an ordinary one of the languages that are spoken."""
-
-
 def names_in(lines: Iterable[str], ordinary: Ordinary) -> tuple[str, ...]:
     """Give the names and terms of a page, each once, in the order of the lines, at most `MOST_NAMES`.
 
@@ -178,3 +137,41 @@ def _is_name(word: str, ordinary: Ordinary) -> bool:
 
 def _is_han(character: str) -> bool:
     return "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3"
+
+
+def _send(pages: BinaryIO, page: dict[str, Any]) -> None:
+    pages.write(json.dumps(page).encode() + b"\n")
+    pages.flush()
+
+
+def main() -> None:
+    """Run the process: nothing but pages may go to its output, whatever libraries print."""
+    pages = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(OSError, AttributeError):  # no such thing on Windows
+        os.nice(10)
+    threads = int(sys.argv[1])
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    serve(sys.stdin.buffer, pages, rapid_ocr(threads))
+
+
+def decoded(data: bytes) -> Pixels:
+    """Decode a picture, made smaller where it is large; raises `BadInput` for what is none, or too large to be one."""
+    from PIL import Image, ImageOps  # noqa: PLC0415
+
+    try:
+        picture: Any = Image.open(BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > MOST_PIXELS:
+            size = f"{picture.width} x {picture.height}"
+            told = f"a picture of {size} is too large; valid: up to {MOST_PIXELS // 10**6} megapixels"
+            raise BadInput(told, code="image")
+        picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
+        picture = ImageOps.exif_transpose(picture)
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(f"this is no whole picture; valid: {', '.join(FORMATS)}", code="image") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -158,14 +158,26 @@ def _screen(region: Region | None) -> Generator[Pixels, None, None]:
     import av  # noqa: PLC0415
 
     try:
-        with mss.mss() as screen:
-            names = ("left", "top", "width", "height")
-            place = dict(zip(names, region, strict=True)) if region else screen.monitors[1]
+        with mss.MSS() as screen:
+            place = place_of(region, screen.monitors) if region else screen.monitors[1]
             while True:
                 grabbed = np.asarray(screen.grab(place))
                 yield _sized(av.VideoFrame.from_ndarray(np.ascontiguousarray(grabbed), "bgra"))
     except mss.ScreenShotError as error:
-        raise DeviceError(f"the screen cannot be watched: {error}", hint="another region", code="screen") from error
+        told = f"the screen cannot be watched: {str(error).splitlines()[0]}"
+        raise DeviceError(told, hint="a desktop that this program may see, or the film itself", code="screen") from error
+
+
+def place_of(region: Region, monitors: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Give a region as `mss` takes it; raises `DeviceError` if it is not within all monitors, which are the first."""
+    left, top, width, height = region
+    whole = monitors[0]
+    right, bottom = whole["left"] + whole["width"], whole["top"] + whole["height"]
+    if left < whole["left"] or top < whole["top"] or left + width > right or top + height > bottom:
+        valid = f"{whole['left']},{whole['top']},{whole['width']}x{whole['height']}"
+        told = f"the region {left},{top},{width}x{height} is not within the screen, which is {valid}"
+        raise DeviceError(told, hint="a region within it", code="screen")
+    return {"left": left, "top": top, "width": width, "height": height}
 
 
 def _camera(device: str) -> Generator[Pixels, None, None]:

@@ -27,7 +27,7 @@ from pipeline.policies.unit_policy import UnitSettings
 from pipeline.request import SessionRequest
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.delivery import SinkQueue
-from pipeline.sources.frames import FilmFrames, check_screen, region_of
+from pipeline.sources.frames import FilmFrames, check_screen, place_of, region_of
 from pipeline.stages.see import FAILURES_ALLOWED, Eyes, Watching
 from pipeline.vision import Frame, Page, alike, looks
 from tests.scripted import Keep, Talk
@@ -190,6 +190,18 @@ while line := sys.stdin.buffer.readline():
     page = {"number": request["number"], "looks": "", "lines": [data.decode()], "names": []}
     print(json.dumps(page), flush=True)
 """
+
+
+async def test_the_process_of_the_backend_reads_a_picture(tmp_path, monkeypatch):
+    (tmp_path / "rapidocr.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def RapidOCR(params):\n    return lambda *_, **__: SimpleNamespace(txts=['Zelkova'], scores=[0.9])\n"
+    )
+    (tmp_path / "wordfreq.py").write_text("def zipf_frequency(word, language):\n    return 0.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with RapidOcr().load() as reader:
+        page = await reader.read(np.zeros((90, 160, 3), np.uint8), b"", ["en"])
+    assert (page.lines, page.names) == (("Zelkova",), ("Zelkova",))
 
 
 @pytest.mark.parametrize("fault", [b"die", b"hang"])
@@ -430,6 +442,14 @@ def test_what_cannot_be_watched_says_why():
     with pytest.raises(DeviceError, match="there is none"):
         check_screen({})
     check_screen({"DISPLAY": ":0"})
+
+
+@pytest.mark.parametrize("region", ["2000,50,1280x720", "1000,500,640x360", "0,0,1280x721"])
+def test_a_region_that_is_not_within_the_screen_is_refused_and_what_is_is_named(region):
+    screens = [{"left": 0, "top": 0, "width": 1280, "height": 720}]
+    with pytest.raises(DeviceError, match=f"{region} is not within the screen, which is 0,0,1280x720"):
+        place_of(region_of(region), screens)
+    assert place_of((640, 0, 640, 720), screens) == {"left": 640, "top": 0, "width": 640, "height": 720}
 
 
 @pytest.mark.parametrize(
