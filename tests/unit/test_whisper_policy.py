@@ -60,6 +60,19 @@ def test_agreement_on_an_unsure_word_waits_the_longer_the_less_sure_it_is():
     assert local_agreement(evidence(sure, 0.81 + OPTIONS.agreement_s, (" a",)), OPTIONS) == 1
 
 
+def test_first_words_that_are_all_unsure_wait_longer():
+    """Whisper base hears "Had he married" as "How do you marry" for 2 s, each word below 0.6."""
+
+    def settled_after(*probabilities, begins=True):
+        words = [word(text, 0.0, 0.4, p) for text, p in zip((" How", " do"), probabilities, strict=False)]
+        seconds = np.arange(0.4, 5.0, 0.01)
+        return next(s for s in seconds if local_agreement(Evidence(words, s, (" How", " do"), begins), OPTIONS))
+
+    assert settled_after(0.4, 0.5) > settled_after(0.4, 0.5, begins=False) + 0.5
+    assert settled_after(0.4, 0.9) == settled_after(0.4, 0.9, begins=False)
+    assert settled_after(0.9) == settled_after(0.9, begins=False)
+
+
 def test_the_gate_waits_where_the_hypothesis_before_said_another_word():
     words = [word(" head", 0.0, 0.4, 0.95), word(" down", 0.4, 0.8)]
     assert align(evidence(words, 3.0, (" hair",)), OPTIONS) == 0

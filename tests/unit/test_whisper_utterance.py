@@ -236,6 +236,26 @@ def test_what_lies_under_a_loop_or_words_without_length_is_what_was_heard_there_
     assert [word.text for word in words] == completed
 
 
+def test_the_word_before_a_loop_lasts_until_the_voice_ends():
+    """Else "tents." ended before it was over, and what it was cut to was heard once more: "tense."."""
+    loop = [*at(1.4, 0.2, " See", " you"), *at(1.8, 0.0, *[" you"] * 20), *at(3.0, 0.0, " you")]
+    words = Committer("hybrid", CommitOptions()).plausible(
+        Hypothesis(tuple(loop), "en"), window_of("#" * 40 + "." * 30), bare=True
+    )
+    assert [(word.text, round(word.end, 2)) for word in words] == [(" See", 1.6), (" you", round(1 + 40 * PIECE_S, 2))]
+
+
+def test_a_few_words_are_kept_over_a_short_pause():
+    """One alone, cut off from those before it, is misheard."""
+    output, window = Output(), window_of("#" * 60 + "." * 40)
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), output)
+    said = at(1.0, 0.25, *(f" word{n}" for n in range(8)), length_s=0.24)
+    utterance.settle(Hypothesis(tuple(said), "en"), last=True, bare=True, may_commit=True)
+    utterance.close()
+    assert utterance.rest()
+    assert [word.text for word in window.words] == [" word5", " word6", " word7"]
+
+
 @pytest.mark.parametrize("stuck", [0, 2])
 def test_a_decoder_that_loops_when_speech_stops_loses_no_word_of_it(stuck):
     """Whisper base, at the end of a short sentence after half a second of silence: "See See See See"."""

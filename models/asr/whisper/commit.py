@@ -37,6 +37,7 @@ SAME_PLACE_S = 0.1  # by which words of two hypotheses may be apart
 STALLED_AFTER_S = 1.5  # words that ended so long ago are taken when nothing else is committed
 SAME_SPAN_S = 0.4  # by which two readings of the same speech may begin and end apart
 USUAL_PROBABILITY, USUAL_WORDS = 0.9, 8  # what is believed of speech of which little was heard
+BEGIN_WEAK_S, BEGIN_SURE = 3.0, 0.7  # more for the first words, the less sure the likelier of a word and its next one is
 HARD_BELOW = 0.05  # below ``easy_probability``: speech that could not be harder, with these thresholds:
 HARD_WEAK_S, HARD_SURE, HARD_PAUSE = 2.8, 0.95, 0.9  # added to ``weak_s``; ``sure_probability``; ``pause_probability``
 
@@ -91,11 +92,15 @@ class CommitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The tail of a hypothesis, heard up to ``audio_end``, and that of one which heard ``agreement_apart_s`` less."""
+    """The tail of a hypothesis, heard up to ``audio_end``, and that of one which heard ``agreement_apart_s`` less.
+
+    ``begins``: nothing before it is committed, so it may be misheard as a whole.
+    """
 
     words: Sequence[HeardWord]
     audio_end: float
     previous: Sequence[str]
+    begins: bool = False
 
 
 Policy = Callable[[Evidence, CommitOptions], int]
@@ -157,6 +162,9 @@ def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
     word = evidence.words[index]
     unsure = max(0.0, 1 - word.probability / options.sure_probability) if options.sure_probability else 0.0
     distance_s = options.agreement_s + options.weak_s * unsure
+    if evidence.begins:
+        surest = max(one.probability for one in evidence.words[index : index + 2])
+        distance_s += BEGIN_WEAK_S * max(0.0, 1 - surest / BEGIN_SURE)
     return _says(evidence.previous, index, word.text) and word.end <= evidence.audio_end - distance_s
 
 
@@ -205,7 +213,7 @@ class Committer:
     def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
         """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
-        evidence = Evidence(words, window.end, previous)
+        evidence = Evidence(words, window.end, previous, begins=not window.words)
         options = self.options.on([*window.words, *words])
         return min(POLICIES[self.policy](evidence, options), max(0, len(words) - 1))
 
@@ -257,12 +265,15 @@ def _completed(
 ) -> tuple[HeardWord, ...]:
     """Keep ``count`` words, and go on with those of ``before`` that lie where the rest was heard.
 
-    None is said twice, nor are words that are all ``looped``: then the loop had begun in the hypothesis before.
+    None is said twice, nor are words that are all ``looped``: then the loop had begun in the hypothesis before. Where none
+    follows, the last word lasts as long as all that was heard: its alignment was squeezed by the rest.
     """
     kept, said_s = heard[:count], heard[count].start
     late = (word for word in before if (word.start + word.end) / 2 >= said_s)
     rest = tuple(dropwhile(lambda word: is_said_already(word, kept), late))
-    return (*kept, *rest) if any(word.text not in looped for word in rest) else tuple(kept)
+    if any(word.text not in looped for word in rest):
+        return (*kept, *rest)
+    return (*kept[:-1], *(replace(word, end=heard[-1].end) for word in kept[-1:]))
 
 
 def _trimmed(word: HeardWord, window: Window, last: bool) -> HeardWord:

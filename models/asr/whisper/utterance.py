@@ -15,6 +15,7 @@ from pipeline.events import Gap, Notice, Word
 
 CONTEXT_TOKENS = 64
 PAUSE_S = 0.2
+REST_WORDS = 3  # heard again after a short pause: one alone, cut off from those before it, is misheard
 FRUITLESS_UPDATES = 2
 """Stalled updates after which the window is decoded without prefix; after twice as many it is cut."""
 HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
@@ -95,7 +96,7 @@ class Utterance:
 
     def rest(self) -> bool:
         """Keep the last ``keep_s`` of an utterance that has ended; False if no committed word is in them."""
-        gap = self.window.widest_gap(keep_words=1, keep_s=self._limits.keep_s / 2)
+        gap = self.window.widest_gap(REST_WORDS, keep_s=self._limits.keep_s / 2)
         if gap is not None and self.window.end - self.window.start > self._limits.keep_s:
             self._cut(gap.middle)
         too_long = self.window.end - self.window.start > 2 * self._limits.keep_s
