@@ -136,20 +136,23 @@ def _quiet_hub() -> Iterator[None]:
 def fetch_snapshot(model: str, files: Sequence[str], last: str, progress: Progress) -> None:
     """Download the ``files`` (patterns) of a model from the hub, ``last`` after all others, as `hub_folder` asks.
 
-    Weights in torch's own format only where there are no others. Raises typed errors as `not_fetched` words them.
+    All are of the newest commit, and of the same one. None is pinned: a model is named by the user, or by a profile of
+    which no commit has been run (docs/architecture.md, Model files). Weights in torch's own format only where there are
+    no others. Raises typed errors as `not_fetched` words them.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
     try:
         with _quiet_hub():
-            found = HfApi().model_info(model, files_metadata=True).siblings or []
+            info = HfApi().model_info(model, files_metadata=True)
+            found = info.siblings or []
             wanted = [file for file in found if any(fnmatch(file.rfilename, pattern) for pattern in files)]
             if not any(file.rfilename.endswith(".safetensors") for file in wanted):
                 wanted += [file for file in found if fnmatch(file.rfilename, "pytorch_model*.bin")]
             total, done = sum(file.size or 0 for file in wanted) or 1, 0
             for file in sorted(wanted, key=lambda file: file.rfilename == last):
                 progress(f"downloading {model}: {file.rfilename}", done / total)
-                hf_hub_download(model, file.rfilename)
+                hf_hub_download(model, file.rfilename, revision=info.sha)
                 done += file.size or 0
     except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
         raise not_fetched(model, error, ANOTHER_DISK) from error

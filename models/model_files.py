@@ -165,6 +165,21 @@ def number_bytes(dtype: str) -> int:
     return 4 if dtype == "float32" else 2
 
 
+def kind_of(folder: Path) -> str:
+    """Say what a folder is that lacks the files of a model: of which other kind, empty, or none."""
+    if not folder.is_dir():
+        return "is no folder"
+    if any(folder.glob("*.onnx.json")):
+        return "holds voices of Piper"
+    if any(folder.glob("*vocab*.spm")):
+        return "holds a translation model of Bergamot"
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        return f"holds a checkpoint of {config.get('model_type') or config['architectures'][0]}"
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return "holds none of its files" if any(folder.iterdir()) else "is empty"
+
+
 def count_elements(folder: Path, without: Iterable[str] = ()) -> int:
     """Count the numbers of all tensors in a folder's safetensors files but those whose names begin with one of ``without``.
 

@@ -80,8 +80,9 @@ class StageFailed(ModelError):
     def __init__(self, stage: str, cause: BaseException) -> None:
         hint = cause.hint if isinstance(cause, TranslateLiveError) else ""
         code = cause.code if isinstance(cause, TranslateLiveError) else ""
-        why = getattr(cause, "message", "") or message_of(cause)  # of wrong input it is the input's fault
-        super().__init__(why if isinstance(cause, BadInput) else f"the {stage} stage failed: {why}", hint=hint, code=code)
+        why = getattr(cause, "message", "") or message_of(cause)
+        of_user = isinstance(cause, BadInput | NetworkError)  # it says what is wrong, which is not in a stage
+        super().__init__(why if of_user else f"the {stage} stage failed: {why}", hint=hint, code=code)
         self.stage = stage
         self.exit_code = getattr(cause, "exit_code", self.exit_code)
 

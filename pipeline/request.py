@@ -217,7 +217,12 @@ def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
     own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
     how = "too" if cloned else "in its own voice"
     better = next(iter(backends.speaking(target)), stage)
-    fix = fix_for(backends.voice_missing(better, target), profile.name)
+    lacks = backends.voice_missing(better, target)
+    fix = fix_for(lacks, profile.name)
+    wrong = next((one for one in lacks if not one.fetchable), None)
+    if better == "synthesizer" and wrong:
+        said = f"{other} will speak {language_name(target)} ({target}), {how}"
+        return f"not found: {wrong.what.rstrip(',')}; {said}; expected: {wrong.fix}"
     if better == "synthesizer":
         model = f"{own}'s model for {language_name(target)} ({target})"
         return f"{model} is not on this machine: {other} will speak it, {how}; to bring that model: {fix}"

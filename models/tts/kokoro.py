@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downloads import length
-from models.model_files import VOICES, models_folder
+from models.model_files import VOICES, kind_of, models_folder
 from models.tts.clip import cannot_clone
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, lacking
@@ -63,6 +63,8 @@ class Kokoro:
 
     def missing(self) -> Sequence[Missing]:
         """List eSpeak NG, the graph and a voice, where they are not there; a language may still lack its own voice."""
+        if misplaced := self._misplaced():
+            return [*lacking(), *misplaced]
         lacks = lacking(self._root / self.model)
         return lacks if self.presets() else [*lacks, Missing(f"a voice in {self._root / 'voices'}", FETCH_MODELS)]
 
@@ -71,8 +73,12 @@ class Kokoro:
         base = language.partition("-")[0]
         if base not in PRESETS or self.voices_for(base):
             return []
-        fix = FETCH_MODELS if self.folder else f"{FETCH_MODELS} for the language {base}"
-        return [Missing(f"Kokoro's voice for {base}, {PRESETS[base]},", fix)]
+        what = f"Kokoro's voice for {base}, {PRESETS[base]},"
+        if misplaced := self._misplaced():
+            return misplaced
+        if self.folder:
+            return [Missing(what, f"{PRESETS[base]}.bin in {self._root / 'voices'}", fetchable=False)]
+        return [Missing(what, f"{FETCH_MODELS} for the language {base}")]
 
     def languages(self) -> frozenset[str]:
         """Return the languages with a voice of their own whose phonemes eSpeak NG gives."""
@@ -154,6 +160,13 @@ class Kokoro:
         statistics = statistics_of(name, graph.tensors)
         british = name.startswith("b")
         return _Speaker(graph, names, styles.reshape(-1, STYLE_SIZE), statistics, self.speed, base, british)
+
+    def _misplaced(self) -> list[Missing]:
+        """Say what a folder of one's own is that holds no model."""
+        if not self.folder or (self._root / self.model).is_file():
+            return []
+        wanted = f"a folder with {self.model} and voices/NAME.bin for synthesizer.folder"
+        return [Missing(f"Kokoro's model in {self._root}, which {kind_of(self._root)},", wanted, fetchable=False)]
 
     @property
     def _root(self) -> Path:

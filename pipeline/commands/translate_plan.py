@@ -73,7 +73,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     glossary = glossary_from(
         options.glossary, options.request.languages, options.request.targets, tell, token=token_of_environment()
     )
-    hints = Hints(hints_from(options.hints, token=token_of_environment()))
+    hints = Hints(hints_from(options.hints, tell, token=token_of_environment()))
     if options.echo == "cancel":
         check_echo_canceller()
     if options.mic:

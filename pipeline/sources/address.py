@@ -31,7 +31,7 @@ POLL_S = 0.1
 LEAP_S = 10.0  # of timestamps: a stream has begun anew
 FRAME_S = 0.01  # of audio, the shortest
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "tcp")
-PLAYER = "the address in a player"
+PLAYER = "the address in a player, on this machine: is it right, and does its server run?"
 PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,rtmps,rtmpt,rtmpe,srt,crypto,hls,data"
 """Protocols that an address, and the playlists behind it, may use: none reads files of this machine."""
 

@@ -82,8 +82,10 @@ def glossary_from(
             raise BadInput(_named(error.message, named), hint=error.hint, code=error.code) from error
 
 
-def hints_from(places: Iterable[Path | str], *, most_bytes: int = MOST_BYTES, token: str = "") -> tuple[str, ...]:
-    """Read words that may be said from files and addresses: one a line, or a JSON array.
+def hints_from(
+    places: Iterable[Path | str], tell: Callable[[str], object] = str, *, most_bytes: int = MOST_BYTES, token: str = ""
+) -> tuple[str, ...]:
+    """Read words that may be said from files and addresses: one a line, or a JSON array; one without words is told.
 
     Waits for the network, at most `MOST_S` for each. Raises `NetworkError` for what cannot be had, and `BadInput`.
     """
@@ -97,7 +99,10 @@ def hints_from(places: Iterable[Path | str], *, most_bytes: int = MOST_BYTES, to
         else:
             data, suffix = fetched(place, most_bytes, token)
         name = str(place) if isinstance(place, Path) else shown(place)
-        words.update(dict.fromkeys(_words(data, name, is_json=suffix == ".json")))
+        found = _words(data, name, is_json=suffix == ".json")
+        if not found:
+            tell(f"notice: {name} holds no hints: it has no words, one a line")
+        words.update(dict.fromkeys(found))
     if len(words) > MOST:
         raise BadInput(f"{len(words)} hints are more than the {MOST:,} that a recognizer can be given")
     return tuple(words)

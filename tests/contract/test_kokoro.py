@@ -168,9 +168,11 @@ async def test_what_it_cannot_do_is_refused_with_what_can(kokoro):
 async def test_what_is_missing_or_broken_is_named_with_what_mends_it(kokoro, tmp_path, monkeypatch):
     assert kokoro.missing() == []
     absent = Kokoro(str(tmp_path / "nothing")).missing()
-    assert [lack.fix for lack in absent] == ["fetch the model files"] * 2
+    assert [(lack.what, lack.fetchable) for lack in absent] == [
+        (f"Kokoro's model in {tmp_path / 'nothing'}, which is no folder,", False)
+    ]
     root = Path(kokoro.folder)
-    with pytest.raises(ModelError, match=r"model.onnx not found; try: fetch the model files"):
+    with pytest.raises(ModelError, match=r"nothing, which is no folder, not found; try: a folder with model.onnx"):
         async with Kokoro(str(tmp_path / "nothing")).load():
             pass
     write_kokoro(root / "other.onnx", tokens="letters")
@@ -191,7 +193,7 @@ async def test_what_is_missing_or_broken_is_named_with_what_mends_it(kokoro, tmp
                 pass
     (root / "voices" / "ef_dora.bin").unlink()
     async with kokoro.load() as synthesizer:
-        with pytest.raises(ModelError, match="ef_dora, is not on this machine; try: fetch the model files"):
+        with pytest.raises(ModelError, match="ef_dora, is not on this machine; try: ef_dora.bin in "):
             async with synthesizer.open(None, "es"):
                 pass
     monkeypatch.setattr(onnx_voice, "PROGRAM", "espeak-ng-that-is-not-there")

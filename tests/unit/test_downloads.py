@@ -67,11 +67,11 @@ def test_the_hubs_library_does_not_log_each_failed_try(monkeypatch):
 def test_the_file_by_which_a_snapshot_counts_as_whole_comes_last(monkeypatch, weights):
     files = [SimpleNamespace(rfilename=name, size=2) for name in ("README.md", "config.json", weights, "vocab.json")]
     fetched, told = [], []
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda _, name: fetched.append(name))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files, sha="c0ffee"))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda _, name, revision: fetched.append((name, revision)))
     fetch_snapshot("team/tiny", ["*.json", "*.safetensors"], "config.json", lambda _, share: told.append(share))
-    assert sorted(fetched) == sorted(["config.json", weights, "vocab.json"])
-    assert fetched[-1] == "config.json"
+    assert sorted(fetched) == sorted((name, "c0ffee") for name in ("config.json", weights, "vocab.json"))
+    assert fetched[-1] == ("config.json", "c0ffee")
     assert told == sorted(told)
     assert told[-1] == 1.0
 

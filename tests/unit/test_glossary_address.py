@@ -218,6 +218,14 @@ def test_hints_are_lines_or_an_array_from_files_and_addresses_each_once(site, tm
     assert {token for _, token in site.asked} == {"Bearer sesame"}
 
 
+@pytest.mark.parametrize("text", ["", "# people\n", "\n \n"])
+def test_hints_without_words_are_told(tmp_path, text):
+    mine, told = tmp_path / "mine.txt", []
+    mine.write_text(text)
+    assert hints_from([mine], told.append) == ()
+    assert told == [f"notice: {mine} holds no hints: it has no words, one a line"]
+
+
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [

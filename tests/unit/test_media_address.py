@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from pipeline.clock import LoopClock
-from pipeline.errors import BadInput, NetworkError
+from pipeline.errors import BadInput, NetworkError, StageFailed
 from pipeline.events import AudioChunk, Fault, Gap
-from pipeline.sources.address import GIVE_UP_S, Address, Listener, connect, shown
+from pipeline.sources.address import GIVE_UP_S, PLAYER, Address, Listener, connect, shown
 from pipeline.sources.packet_tap import PacketTap
 from tests.encoded_sound import RATE, encoded
 from tests.file_server import FileServer
@@ -130,7 +130,9 @@ def test_more_than_a_live_stream_begins_with_waits_on_the_server():
 
 @pytest.mark.parametrize("connection", [OSError(111, "Connection refused"), io.BytesIO(b"<html>no sound</html>" * 100)])
 def test_an_address_without_sound_is_an_error_of_the_network(connection):
-    with pytest.raises(NetworkError, match=r"radio.example:8000/live.aac cannot be heard.*try: the address in a player"):
+    with pytest.raises(
+        NetworkError, match=r"radio.example:8000/live.aac cannot be heard.*try: the address in a player, on"
+    ):
         listen(VirtualTimer(), [connection])
 
 
@@ -193,3 +195,12 @@ def test_a_playlist_on_a_network_reads_no_file_of_this_machine(tmp_path):
     server = FileServer({"/live.m3u8": playlist.encode()})
     with server.running(), pytest.raises((OSError, av.error.FFmpegError)):
         connect(f"{server.url}/live.m3u8")
+
+
+def test_an_address_that_does_not_answer_is_told_as_such_and_not_as_a_fault_of_a_stage():
+    cause = NetworkError("http://127.0.0.1:9/x.mp4 cannot be heard: Connection refused", hint=PLAYER)
+    failed = StageFailed("capture", cause)
+    assert str(failed).startswith(
+        "http://127.0.0.1:9/x.mp4 cannot be heard: Connection refused; try: the address in a player"
+    )
+    assert failed.exit_code == cause.exit_code

@@ -12,7 +12,10 @@ import pytest
 
 from models import model_files
 from models.model_files import FOLDER_VARIABLE, ModelFile, find, missing, models_folder, table
+from models.tts.kokoro import Kokoro
 from pipeline.errors import FETCH_MODELS, BadInput
+from pipeline.profiles.profile import load_profile
+from pipeline.request import _instead
 from tests.weights import needs
 
 MODEL, PORTUGUESE, ENGLISH = (
@@ -135,3 +138,37 @@ def test_the_hub_library_is_told_to_send_nothing_about_us():
     environment = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert said.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"en_US-joe-medium.onnx.json": "{}", "en_US-joe-medium.onnx": ""}, "holds voices of Piper"),
+        ({"vocab.enpt.spm": ""}, "holds a translation model of Bergamot"),
+        ({"config.json": '{"model_type": "qwen3_tts"}'}, "holds a checkpoint of qwen3_tts"),
+        ({"config.json": "[]"}, "holds none of its files"),
+        ({}, "is empty"),
+        (None, "is no folder"),
+    ],
+)
+def test_a_folder_of_ones_own_of_another_kind_is_told_and_what_is_expected(tmp_path, files, kind):
+    folder = tmp_path / "mine"
+    if files is not None:
+        folder.mkdir()
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+    (missing,) = Kokoro(folder=str(folder)).missing()
+    assert missing.what == f"Kokoro's model in {folder}, which {kind},"
+    assert "model.onnx and voices/NAME.bin" in missing.fix
+    assert not missing.fetchable
+
+
+def test_a_session_whose_kokoro_folder_is_of_another_kind_says_so_and_advises_no_download(tmp_path):
+    (tmp_path / "vocab.enpt.spm").touch()
+    profile = load_profile("cpu", None, [f"synthesizer.folder={tmp_path}"])
+    told = _instead(profile, "pt", "fallback_synthesizer", cloned=False)
+    assert told.startswith(
+        f"not found: Kokoro's model in {tmp_path}, which holds a translation model of Bergamot; Espeak will speak"
+    )
+    assert "expected: a folder with model.onnx and voices/NAME.bin" in told
+    assert FETCH_MODELS not in told

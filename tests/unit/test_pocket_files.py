@@ -199,8 +199,12 @@ async def test_a_language_that_was_not_fetched_is_told_apart_from_one_that_is_no
                 pass
 
 
-def test_the_example_of_the_documentation_is_a_profile_that_speaks_what_was_fetched(tmp_path, hub):
+def test_the_example_of_the_documentation_is_a_profile_that_speaks_what_was_fetched(tmp_path, hub, monkeypatch):
     fetch_language("es", lambda *_: None)
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    (tmp_path / "kokoro/voices").mkdir(parents=True)
+    for voice in ("ff_siwis", "hf_alpha"):  # French and Hindi
+        (tmp_path / f"kokoro/voices/{voice}.bin").touch()
     (example,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "pocket.md").read_text(), re.DOTALL)
     (tmp_path / "pocket.yaml").write_text(example)
     backends = load_profile("cpu", tmp_path / "pocket.yaml").backends
