@@ -127,11 +127,11 @@ class HlsStream(LiveStream):
 
         def opened(name: str, flags: int, options: Mapping[str, str]) -> SegmentFile | PlaylistFile:
             stem, dot, suffix = Path(name).name.removesuffix(".tmp").rpartition(".")
-            if f"{dot}{suffix}" != ".m3u8":
+            if f"{dot}{suffix}" != path.suffix:
                 return SegmentFile(name, self._failures)
             return PlaylistFile(name, self._failures, partial(self._mended, stem.removeprefix(path.stem).removeprefix("_")))
 
-        playlist = str(path.with_name(f"{name}.m3u8"))
+        playlist = str(path.with_name(f"{name}{path.suffix}"))
         out = av.open(playlist, "w", format="hls", options=options, io_open=opened)
         super().__init__(out, added, templates)
 

@@ -104,3 +104,13 @@ async def test_hevc_is_tagged_as_apple_players_need_it(tmp_path):
     make_film(source, SOUND[: 2 * RATE], RATE, picture="libx265")
     await broadcast(source, HlsFolder(tmp_path / "live.m3u8", None), starts=(0.5,))
     assert b"hvc1" in (tmp_path / "live_picture_init.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("with_picture", [True, False])
+async def test_a_playlist_is_written_by_its_name_however_its_ending_is_spelled(tmp_path, with_picture):
+    source = tmp_path / "talk.mp4"
+    make_film(source, SOUND[: 2 * RATE], RATE)
+    await broadcast(source if with_picture else [SOUND[: 2 * RATE]], HlsFolder(tmp_path / "Live.M3U8", None), starts=(0.5,))
+    text = (tmp_path / "Live.M3U8").read_text()
+    assert ('NAME="Spanish (AI-generated)"' if with_picture else "#EXT-X-PROGRAM-DATE-TIME") in text
+    assert not [*tmp_path.glob("*.m3u8")]
