@@ -177,7 +177,7 @@ def kind_of(folder: Path) -> str:
         config = json.loads((folder / "config.json").read_bytes())
         return f"holds a checkpoint of {config.get('model_type') or config['architectures'][0]}"
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return "holds none of its files" if any(folder.iterdir()) else "is empty"
+        return "holds other files" if any(folder.iterdir()) else "is empty"
 
 
 def count_elements(folder: Path, without: Iterable[str] = ()) -> int:

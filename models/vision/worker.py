@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -68,7 +68,7 @@ def answer(request: dict[str, Any], data: bytes, read: Read) -> dict[str, Any]:
     return page
 
 
-@cache
+@lru_cache(maxsize=1 << 14)  # it lives as long as the server
 def is_ordinary(word: str, languages: tuple[str, ...]) -> bool:
     """Tell if a word is ordinary in any of the languages that lists of words are there for."""
     from wordfreq import zipf_frequency  # noqa: PLC0415

@@ -7,6 +7,7 @@ import sys
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.film_made import FRAMES_A_S, bars, make_film
 from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
-from models.vision.worker import decoded, names_in, serve
+from models.vision.worker import decoded, is_ordinary, names_in, serve
 from pipeline.cli import main
 from pipeline.clock import LoopClock
 from pipeline.engine import Engine
@@ -190,6 +191,14 @@ while line := sys.stdin.buffer.readline():
     page = {"number": request["number"], "looks": "", "lines": [data.decode()], "names": []}
     print(json.dumps(page), flush=True)
 """
+
+
+def test_the_words_that_were_read_do_not_stay_for_ever(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wordfreq", SimpleNamespace(zipf_frequency=lambda word, language: 3.0))
+    for number in range(20_000):
+        assert is_ordinary(f"word{number}", ("en",))
+    assert is_ordinary.cache_info().currsize < 20_000
+    is_ordinary.cache_clear()
 
 
 async def test_the_process_of_the_backend_reads_a_picture(tmp_path, monkeypatch):

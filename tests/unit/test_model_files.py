@@ -146,7 +146,8 @@ def test_the_hub_library_is_told_to_send_nothing_about_us():
         ({"en_US-joe-medium.onnx.json": "{}", "en_US-joe-medium.onnx": ""}, "holds voices of Piper"),
         ({"vocab.enpt.spm": ""}, "holds a translation model of Bergamot"),
         ({"config.json": '{"model_type": "qwen3_tts"}'}, "holds a checkpoint of qwen3_tts"),
-        ({"config.json": "[]"}, "holds none of its files"),
+        ({"config.json": "[]"}, "holds other files"),
+        ({"voices/af_heart.bin": "", "kokoro-v1.0.onnx": ""}, "holds other files"),
         ({}, "is empty"),
         (None, "is no folder"),
     ],
@@ -156,6 +157,7 @@ def test_a_folder_of_ones_own_of_another_kind_is_told_and_what_is_expected(tmp_p
     if files is not None:
         folder.mkdir()
     for name, text in (files or {}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     (missing,) = Kokoro(folder=str(folder)).missing()
     assert missing.what == f"Kokoro's model in {folder}, which {kind},"
