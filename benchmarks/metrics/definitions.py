@@ -31,6 +31,7 @@ DEFINITIONS = {
         "evs/drift/v1", True, "least-squares growth of the ear-voice span over a recording of a minute or more"
     ),
     "units_skipped": Definition("skipped/v1", True, "units shown but not spoken"),
+    "units_skipped_share": Definition("skipped-share/v2", True, "units with a text that were not spoken; v1: all units"),
     "units_merged": Definition("merged/v1", None, "units spoken in one breath with the one before"),
     "units_hurried": Definition("hurried/v1", None, "units spoken at more than 1.1 times their rate"),
     "units": Definition("units/v1", None, "reading units"),

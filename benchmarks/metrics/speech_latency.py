@@ -52,7 +52,7 @@ def figures(rows: Sequence[Row]) -> dict[str, float]:
     spans = [parts(unit) for unit in units if unit.source]
     lags = [span.ear_voice_s for span in spans]
     everything = [unit for row in rows for unit in row.units]
-    to_speak = [unit for unit in everything if unit.text.strip()]  # the others' words are said by the unit before
+    to_speak = [unit for unit in everything if unit.text.strip()]  # others' words were said before, or not translated
     talks = [row for row in rows if any(unit.spoken for unit in row.units)]
     return {
         "ear_voice_span_p50_s": percentile(lags, 50),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.metrics.definitions import definition_of
 from benchmarks.metrics.erasure import Erasure
 from benchmarks.metrics.playout import Arrival, audible_onset_s, play, silence_ratio
 from benchmarks.metrics.quality import character_error_rate, normalize, term_accuracy, text_score, word_error_rate
@@ -209,6 +210,10 @@ def test_the_latencies_of_rows_are_those_worked_out_by_hand():
     assert (found["end_lag_s"], found["end_lag_worst_s"]) == pytest.approx((6.0 - 5.5, 7.3 - 4.0))
     assert (found["units"], found["units_hurried_share"], found["median_unit_words"]) == (13, 3 / 11, 1)
     assert found["units_skipped_share"] == pytest.approx(1 / 12)
+
+
+def test_a_figure_that_counts_other_units_than_before_has_an_id_of_its_own():
+    assert definition_of("units_skipped_share").id == "skipped-share/v2"
 
 
 @pytest.mark.parametrize(
