@@ -98,7 +98,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_auto_says_in_a_few_words_which_profile_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.profiles.profile.usable_cores", lambda: 2)
+    monkeypatch.setattr("pipeline.profiles.profile.usable_cores", lambda: 1)
     lacks = {"gpu": [Missing(f"GPU {n}", "buy one", fetchable=False) for n in "abc"]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     profile, line = choose_profile()
@@ -126,13 +126,13 @@ def test_the_cores_of_this_machine_settle_what_nobody_set_and_it_is_said(
         return load_profile("cpu", config, assignments).backends.recognizer.stream.step_s  # type: ignore[attr-defined]
 
     (config := tmp_path / "mine.yaml").write_text("recognizer: {stream: {step_s: 0.6}}\n")
-    assert (step_s(2), step_s(4)) == (0.7, 0.4)
+    assert (step_s(1), step_s(2)) == (0.7, 0.4)
     assert (step_s(4, config), step_s(4, config, "recognizer.stream.step_s=0.5")) == (0.6, 0.5)
-    assert selected_profile("cpu", None, [])[1].endswith("; set for 4 cores or more")
+    assert selected_profile("cpu", None, [])[1].endswith("; set for 2 cores or more")
     lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
-    assert choose_profile()[1] == "profile cpu: gpu lacks a GPU (the doctor tells more); set for 4 cores or more"
-    step_s(2)
+    assert choose_profile()[1] == "profile cpu: gpu lacks a GPU (the doctor tells more); set for 2 cores or more"
+    step_s(1)
     assert "cores" not in selected_profile("cpu", None, [])[1]
 
 
@@ -196,9 +196,9 @@ def test_a_value_out_of_range_is_refused_with_the_range(assignment: str) -> None
         "recognizer.encoder_window_s=31",
         "recognizer.stream.step_s=0",
         "recognizer.stream.step_s=.inf",
-        "recognizer.stream.window_s=0.9",
+        "recognizer.stream.window_s=0.7",
         "recognizer.stream.window_s=31",
-        "recognizer.stream.keep_s=12",
+        "recognizer.stream.keep_s=20",
         "recognizer.stream.stall_s=0.1",
         "recognizer.stream.max_lag_s=1",
         "recognizer.stream.padding_s=-1",
