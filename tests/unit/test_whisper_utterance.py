@@ -245,6 +245,16 @@ def test_the_word_before_a_loop_lasts_until_the_voice_ends():
     assert [(word.text, round(word.end, 2)) for word in words] == [(" See", 1.6), (" you", round(1 + 40 * PIECE_S, 2))]
 
 
+def test_speech_that_lies_under_a_loop_is_heard_again_and_is_not_taken_for_a_long_word():
+    output, window = Output(), window_of("#" * 220)
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), output)
+    loop = Hypothesis((*at(1.4, 0.2, " See", " you"), *at(1.8, 0.0, *[" you"] * 20), *at(7.9, 0.0, " you")), "en")
+    utterance.settle(loop, last=False, bare=True, may_commit=True)
+    assert utterance.again
+    assert [(word.text, round(word.end, 2)) for word in output.committed] == [(" See", 1.6), (" you", 1.8)]
+    assert window.start == pytest.approx(1.8, abs=0.02)
+
+
 def test_a_few_words_are_kept_over_a_short_pause():
     """One alone, cut off from those before it, is misheard."""
     output, window = Output(), window_of("#" * 60 + "." * 40)

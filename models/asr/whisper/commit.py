@@ -29,7 +29,7 @@ from models.asr.whisper.hallucination_filter import (
 )
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, spoken
 from models.asr.whisper.vocabulary import Vocabulary
-from models.asr.whisper.window import Window
+from models.asr.whisper.window import DEAF_S, Window
 from models.asr.whisper.words import UNSPACED, whole_words
 from pipeline.errors import check_range
 
@@ -200,9 +200,9 @@ class Committer:
             heard = (*heard[:stuttered], *(word for word in before if word.start >= said_s - SAME_PLACE_S))
             kept = None
         if kept is not None and not is_real(heard[kept:]):
-            heard = _completed(heard, kept, before, {word.text for word in heard[kept:]})
+            heard = _completed(heard, kept, window, before, {word.text for word in heard[kept:]})
         if (squeezed := squeezed_begin(heard)) < len(heard):
-            heard = _completed(heard, squeezed, before)
+            heard = _completed(heard, squeezed, window, before)
         words = [_trimmed(word, window, word is heard[-1]) for word in heard if window.is_voiced(word.start, word.end)]
         if hypothesis.language not in UNSPACED:
             words = whole_words(words)
@@ -261,19 +261,22 @@ def _surety(words: Sequence[HeardWord]) -> float:
 
 
 def _completed(
-    heard: Sequence[HeardWord], count: int, before: Sequence[HeardWord], looped: Collection[str] = ()
+    heard: Sequence[HeardWord], count: int, window: Window, before: Sequence[HeardWord], looped: Collection[str] = ()
 ) -> tuple[HeardWord, ...]:
     """Keep ``count`` words, and go on with those of ``before`` that lie where the rest was heard.
 
     None is said twice, nor are words that are all ``looped``: then the loop had begun in the hypothesis before. Where none
-    follows, the last word lasts as long as all that was heard: its alignment was squeezed by the rest.
+    follows, the last word lasts as long as all that was heard, whose alignment was squeezed by the rest, unless so much
+    voice comes after it that other words lie there.
     """
-    kept, said_s = heard[:count], heard[count].start
+    kept, said_s = tuple(heard[:count]), heard[count].start
     late = (word for word in before if (word.start + word.end) / 2 >= said_s)
     rest = tuple(dropwhile(lambda word: is_said_already(word, kept), late))
     if any(word.text not in looped for word in rest):
         return (*kept, *rest)
-    return (*kept[:-1], *(replace(word, end=heard[-1].end) for word in kept[-1:]))
+    if not kept or window.voiced_s(kept[-1].end) >= DEAF_S:
+        return kept
+    return (*kept[:-1], replace(kept[-1], end=heard[-1].end))
 
 
 def _trimmed(word: HeardWord, window: Window, last: bool) -> HeardWord:

@@ -10,7 +10,7 @@ from models.asr.whisper.audio_buffer import Piece
 from models.asr.whisper.commit import Committer, likelier
 from models.asr.whisper.hallucination_filter import is_said_already
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
-from models.asr.whisper.window import KEPT_WORDS, VOICED, Window
+from models.asr.whisper.window import DEAF_S, KEPT_WORDS, VOICED, Window
 from pipeline.events import Gap, Notice, Word
 
 CONTEXT_TOKENS = 64
@@ -21,7 +21,6 @@ FRUITLESS_UPDATES = 2
 HEARD_AFTER_PAUSE_S = 0.4  # voice after a short pause in which a word should have been heard
 SHORT_WORD_S = 0.1  # voice between two pauses that may be a word
 UNHEARD_S = 0.6  # voice without a word that is worth another decode
-DEAF_S = 1.2  # voice after the last word of a hypothesis in which another should have been heard
 MOST_TOKENS = 150  # of the 224 that prefix and new words share
 LOST_S = 2.0  # voice without a word at the end of speech that is announced as a gap
 

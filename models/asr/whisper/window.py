@@ -18,6 +18,7 @@ VOICED = 0.35
 SHORT_DIP = 2  # pieces without voice that do not end a word
 PAUSE_PIECES, WORD_PIECES = 8, 5  # without voice, which do end one; with voice, which can be one
 VOICE_MARGIN_S = 0.1  # alignments are off by about this much
+DEAF_S = 1.2  # voice after the last word of a hypothesis in which another should have been heard
 KEPT_WORDS = 4
 GAP_PER_WORD_S = 0.02  # how much wider a gap must be to be preferred to the next one
 OLDER_HYPOTHESES = 8
