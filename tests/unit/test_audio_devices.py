@@ -63,7 +63,7 @@ def test_missing_portaudio_names_its_package(monkeypatch):
 def test_importing_audio_loads_no_library():
     rooms = {
         "audio": "devices, streams, stretch, mixer",
-        "sources": "microphone, files, playlist, push, standard_input",
+        "sources": "microphone, files, push, standard_input",
         "sinks": "speaker, speech_file, console",
     }
     imports = "; ".join(f"from pipeline.{room} import {modules}" for room, modules in rooms.items())
