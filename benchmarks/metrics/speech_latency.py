@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from benchmarks.metrics.statistics import mean, percentile, slope_per_minute
 from benchmarks.runs.row import Row, UnitRow
 
+TOKEN_S = 0.3  # of Average Token Delay
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -111,9 +113,6 @@ def busy_figures(rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
-TOKEN_S = 0.3
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A step: ``read_s`` of source audio had been read when ``duration_s`` of speech began to be played at ``start_s``."""
@@ -124,7 +123,12 @@ class Chunk:
 
 
 def average_token_delay(chunks: Sequence[Chunk]) -> float:
-    """The mean delay over all target tokens in seconds; NaN for no speech."""
+    """Average Token Delay in seconds (Kano et al., Interspeech 2023): how late each 300 ms of translation is.
+
+    NaN for no speech. Source and target speech are split into tokens of 300 ms. Target token t belongs to source token t,
+    minus what the target is ahead of the source when its chunk begins, and never to one that had not been read; its delay
+    is the end of the target token minus the end of that source token.
+    """
     delays: list[float] = []
     source_before = target_before = 0
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""What a client sends: its audio as a live source, and its pictures, of which the newest waits and is read once.
+"""Audio of a client as a live source, and its pictures, of which the newest waits and is read once.
 
 Audio is paced by back-pressure; a pause is a gap, a burst after a stall is not.
 """
