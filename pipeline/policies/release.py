@@ -51,10 +51,10 @@ class Choice:
         article decides the noun that is still to come. If it has no other word, it waits.
         """
         fewest = 1 if parts else units
-        possible = list(filter(None, map(self._say, range(units, fewest - 1, -1))))
+        fewer = filter(None, map(self._say, range(units, fewest - 1, -1)))
         if not overdue:
-            return next(iter(possible), None)
-        if possible:
+            return next(fewer, None)
+        if possible := list(fewer):
             return next((one for one in possible if one.whole or not self._dangles(one.text)), None)
         return next(filter(None, map(self._say, range(units + 1, len(self.chosen.units) + 1))), None)
 
