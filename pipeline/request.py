@@ -217,7 +217,7 @@ def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
     own, other = type(backends.synthesizer).__name__, type(backends.synthesizers[stage]).__name__
     how = "too" if cloned else "in its own voice"
     better = next(iter(backends.speaking(target)), stage)
-    lacks = backends.voice_missing(better, target)
+    lacks = backends.lacks(better, target)
     fix = fix_for(lacks, profile.name)
     wrong = next((one for one in lacks if not one.fetchable), None)
     if better == "synthesizer" and wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.diarizing import DiarizerBackend
-from pipeline.errors import BadInput, nearest
-from pipeline.languages import known_code
+from pipeline.errors import FETCH_MODELS, BadInput, nearest
+from pipeline.languages import known_code, primary
 from pipeline.speech_facts import VoicesByLanguage
 from pipeline.version import check_packages
 from pipeline.vision import TextReaderBackend
@@ -42,8 +42,8 @@ class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
     Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer``,
-    ``third_synthesizer`` and ``fallback_synthesizer``, of those whose voice for it is here; ``diarizer`` tells speakers
-    apart and ``reader`` reads text in pictures, where that is asked for.
+    ``third_synthesizer`` and ``fallback_synthesizer`` that is here, with a voice for it; ``diarizer`` tells speakers apart
+    and ``reader`` reads text in pictures, where that is asked for.
     """
 
     recognizer: RecognizerBackend
@@ -78,9 +78,16 @@ class Backends:
         return [name for name, codes in known.items() if known_code(language, codes) in codes]
 
     def synthesizer_for(self, language: str) -> str | None:
-        """Name the stage that is to speak a language: the first with a voice for it here, else the first, or `None`."""
+        """Name the stage that is to speak a language: the first that can here, else the first, or `None`."""
         able = self.speaking(language)
-        return next((name for name in able if not self.voice_missing(name, language)), next(iter(able), None))
+        return next((name for name in able if not self.lacks(name, language)), next(iter(able), None))
+
+    def lacks(self, synthesizer: str, language: str) -> Sequence[Missing]:
+        """List that for whose lack another speaks a language: a voice, and of all but the first stage the model, too."""
+        whole = [] if synthesizer == "synthesizer" else self.synthesizers[synthesizer].missing()
+        fetch = f"{FETCH_MODELS} for the language {primary(language)}"
+        named = (replace(item, fix=fetch) if item.fix == FETCH_MODELS else item for item in whole)
+        return [*named, *self.voice_missing(synthesizer, language)]
 
     def voice_missing(self, synthesizer: str, language: str) -> Sequence[Missing]:
         """List the files that a synthesizer lacks for a language only."""

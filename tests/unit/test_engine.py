@@ -244,6 +244,29 @@ def test_a_voice_that_is_not_here_gives_way_to_one_that_is_and_says_what_brings_
     assert worded(raised.value.hint) == "translate-live pull scripted --to de"
 
 
+def test_a_later_synthesizer_that_is_not_here_gives_way_to_one_that_is() -> None:
+    asked = SessionRequest(targets=("de",), spoken="de")
+    scripted = profile(fallback_synthesizer="OtherVoice")
+
+    @dataclass(frozen=True)
+    class Absent(CloningVoice):
+        def missing(self) -> list[Missing]:
+            return [Missing("the model of two billion numbers", FETCH_MODELS)]
+
+    scripted.__dict__["backends"] = replace(scripted.backends, second_synthesizer=Absent())
+    resolved = resolve(asked, scripted)
+    assert [one.synthesizer for one in resolved.speech] == ["fallback_synthesizer"]
+    assert worded(*resolved.notices).endswith(
+        "for that of Absent is not on this machine: translate-live pull scripted --to de"
+    )
+    scripted.__dict__["backends"] = replace(scripted.backends, fallback_synthesizer=None)
+    with pytest.raises(ModelError, match="the model of two billion numbers"):
+        resolve(asked, scripted)
+    scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=Absent(), fallback_synthesizer=OtherVoice())
+    with pytest.raises(ModelError, match="the model of two billion numbers"):
+        resolve(asked, scripted)  # a profile without its first voice is not that profile
+
+
 def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path) -> None:
     @dataclass(frozen=True, slots=True)
     class Presets(ScriptedVoice):
