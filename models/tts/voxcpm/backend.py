@@ -1,0 +1,111 @@
+"""VoxCPM2 as a backend: settings, what is missing, download, loading."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.downloads import fetch_snapshot, hub_folder, length
+from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
+from models.tts.voxcpm.config import LANGUAGES, POSITIONS, VAE_FILES, WEIGHTS, read_model_config
+from pipeline.contracts import Missing, Progress, Synthesizer
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError
+from pipeline.speech_facts import SpeechFacts
+
+_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+_FILES = ("config.json", "tokenizer*.json", "special_tokens_map.json", "model*.safetensors*", "audiovae.*")
+_STEPS = range(2, 65)
+
+
+@dataclass(frozen=True, slots=True)
+class VoxCPM:
+    """Settings of VoxCPM2, which streams speech in patches of 160 ms, each drawn by diffusion (arXiv:2509.24650)."""
+
+    model: str = "openbmb/VoxCPM2"  # Hugging Face id or folder
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:n"
+    dtype: str = "auto"  # "auto" (bfloat16 on CUDA, float32 elsewhere), "bfloat16" or "float32"
+    style: str = ""  # a voice or manner in words, as "a calm elderly woman"
+    seed: int = 1
+    steps: int = 10  # of diffusion for a patch, as upstream
+    guidance: float = 2.0  # of diffusion by the text (cfg_value upstream)
+    sessions: int = 4  # that speak at once; their memory is allocated when loading
+
+    def missing(self) -> Sequence[Missing]:
+        """List the packages and model files that this machine lacks."""
+        if packages := missing_packages(_PACKAGES):
+            return packages
+        return [] if self._folder else [Missing(f"the model {self.model}", FETCH_MODELS)]
+
+    def languages(self) -> frozenset[str]:
+        """Give the ISO 639-1 codes of the thirty languages it speaks."""
+        return LANGUAGES
+
+    def presets(self) -> Collection[str]:
+        """List its preset voices: it has none."""
+        return ()
+
+    def has_preset(self, name: str) -> bool:
+        """Tell that it has no preset voice."""
+        return False
+
+    def check_cloning(self) -> None:
+        """Do nothing: it learns voices."""
+
+    def describe(self, language: str) -> SpeechFacts:
+        """Describe its speech in a language: it clones voices, and streams."""
+        return SpeechFacts("Apache-2.0" if self.model.startswith("openbmb/") else "", cloned=True)
+
+    def gpu_memory(self) -> Mapping[str, int]:
+        """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
+        if not on_gpu(self.device):
+            return {}
+        weights, remembered, source = _geometry(self._folder, self.model, number_bytes(self.dtype))
+        name = Path(self.model).name
+        if not weights:
+            return {f"an unknown size for {name}": 0}
+        return {
+            f"weights of {name}, from {source}": weights,
+            f"caches of {self.sessions} sessions": self.sessions * POSITIONS * remembered * number_bytes(self.dtype),
+        }
+
+    def pull(self, progress: Progress) -> None:
+        """Download the checkpoint from Hugging Face, unless it is there."""
+        if self._folder is None:
+            fetch_snapshot(self.model, _FILES, WEIGHTS, progress)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[Synthesizer]:
+        """Load the checkpoint and speak a little, so that the first session waits for nothing."""
+        read_model_config(self._checked())
+        raise ModelError("VoxCPM2 cannot be loaded yet")
+        yield
+
+    def _checked(self) -> Path:
+        """Find the checkpoint's folder; raises what its settings and this machine do not allow."""
+        if self.steps not in _STEPS or self.sessions < 1:
+            raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
+        if (folder := self._folder) is None:
+            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
+        return folder
+
+    @property
+    def _folder(self) -> Path | None:
+        return hub_folder(self.model, WEIGHTS)
+
+
+_PUBLISHED = "openbmb/VoxCPM2"
+_PUBLISHED_NUMBERS, _PUBLISHED_VAE = 2_290_004_544, 94_213_954
+_PUBLISHED_POSITION = (28 + 8) * 2 * 2 * 128
+"""Numbers of the published weights, of its audio VAE, and of one position: keys and values of 36 layers, 2 heads of 128."""
+
+
+def _geometry(folder: Path | None, model: str, number_bytes: int) -> tuple[int, int, str]:
+    """Give the bytes of all weights, the numbers of a position, and the source of both; no bytes: unknown."""
+    if folder is None:
+        weights = _PUBLISHED_NUMBERS * number_bytes + _PUBLISHED_VAE * 4 if model == _PUBLISHED else 0
+        return weights, _PUBLISHED_POSITION, "its published geometry"
+    vae = sum(length(folder / name) for name in VAE_FILES)  # float32, as it is computed
+    numbers = count_elements(folder, without=("encoder.", "decoder."))
+    return numbers * number_bytes + vae, read_model_config(folder).remembered, "its files"
