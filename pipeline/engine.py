@@ -108,9 +108,7 @@ class Engine:
     async def _speech(self, resolved: ResolvedRequest) -> list[SpokenTarget]:
         """Load what speaks each target; voices are learned once for all that one synthesizer speaks."""
         learners: dict[str, VoicesLearner] = {}
-        speakers, enrolled = resolved.request.speakers, dict[str, Voice]()
-        if speakers and speakers.enrolled and any(one.same_voice for one in resolved.speech):
-            enrolled = voices_learned_before(self.profile, VoiceStore())
+        speakers = resolved.request.speakers
         spoken: list[SpokenTarget] = []
         for one in resolved.speech:
             synthesizer = await self.model(one.synthesizer)
@@ -119,7 +117,9 @@ class Engine:
             if one.same_voice:
                 agreed = speakers.consenting if speakers else None
                 learner = learners.setdefault(one.synthesizer, VoicesLearner(synthesizer, agreed, one=not speakers))
-                known = enrolled if one.synthesizer == "synthesizer" else {}
+                known = dict[str, Voice]()
+                if speakers and speakers.enrolled:
+                    known = voices_learned_before(self.profile, VoiceStore(), one.synthesizer)
                 synthesizer = SpeakerVoices(synthesizer, one.presets, learner, known, order)
             elif speakers and one.presets:
                 synthesizer = SpeakerVoices(synthesizer, one.presets, order=order)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipeline.audio.multichannel import ChannelLevels
-from pipeline.contracts import SynthesizerBackend
 from pipeline.diarizing import SpeakerMemory
 from pipeline.errors import BadInput, Refused
 from pipeline.glossary.glossary import Glossary
@@ -24,8 +23,9 @@ from pipeline.voices.choice import (
     ChosenVoice,
     check_same_voice,
     chosen_voice,
+    enrolled_for,
     known_voices,
-    knows_voices,
+    learns,
     other_presets,
     several_voices,
 )
@@ -167,15 +167,6 @@ def _require_stage(profile: Profile, stage: Literal["diarizer", "reader"], canno
     require(profile.name, backend.missing())
 
 
-def _clones(synthesizer: SynthesizerBackend) -> bool:
-    """Return whether a synthesizer is known to learn the voices of live speakers."""
-    try:
-        check_same_voice(synthesizer)
-    except Refused:
-        return False
-    return knows_voices(synthesizer) is not None
-
-
 def _speech(
     request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str], voices: VoiceStore
 ) -> tuple[ResolvedSpeech, ...]:
@@ -200,9 +191,13 @@ def _speech(
             notices.append(f"the voice {request.voice!r} does not speak {language}: {who} will, in its own voice")
             one = ResolvedSpeech(target, stage, called)
         elif stage != "synthesizer":
-            cloned = same and _clones(backends.synthesizers[stage])
-            notices.append(_instead(profile, target, stage, cloned=cloned))
-            one = ResolvedSpeech(target, stage, called, None, cloned)
+            cloned = same and learns(backends.synthesizers[stage], live=True)
+            also = enrolled_for(stage, voice, profile) if voice else None
+            notices.append(_instead(profile, target, stage, cloned=cloned or also is not None))
+            if voice and voice.record and also is None and learns(backends.synthesizers[stage]):
+                who = type(backends.synthesizers[stage]).__name__
+                notices.append(f"{who} has not learned the voice {voice.name!r}: enrol it again")
+            one = ResolvedSpeech(target, stage, called, also, cloned)
         else:
             one = ResolvedSpeech(target, stage, called, voice, same)
         if request.speakers is not None and voice is None:

@@ -114,6 +114,20 @@ class Cloner:
 
 
 @dataclass(frozen=True, slots=True)
+class GermanCloner(Cloner):
+    """A synthesizer of German, for what `Cloner` does not speak."""
+
+    def languages(self) -> frozenset[str]:
+        return frozenset({"de", "es"})
+
+    def presets(self) -> list[str]:
+        return []
+
+    def has_preset(self, name: str) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Mute(Cloner):
     """One that cannot learn a voice, which shows only when it is asked to."""
 

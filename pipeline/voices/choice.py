@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -60,10 +60,10 @@ class ChosenVoice:
         return record, self.store.voice(record, self.model) if self.model in record.arrays else None
 
 
-def model_of(profile: Profile) -> str:
-    """Name the model that a profile's voices are learned by: its synthesizer's class and, if it has one, ``model``."""
-    model = getattr(profile.backends.synthesizer, "model", "")
-    return f"{profile.stages['synthesizer'].use} {model}".strip()
+def model_of(profile: Profile, stage: str = "synthesizer") -> str:
+    """Name the model that a profile's voices are learned by: a synthesizer's class and, if it has one, ``model``."""
+    model = getattr(profile.backends.synthesizers[stage], "model", "")
+    return f"{profile.stages[stage].use} {model}".strip()
 
 
 def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterable[str] = ()) -> ChosenVoice:
@@ -90,6 +90,19 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterab
             raise BadInput(message, hint="another voice", code="preset_language")
         raise _unknown(name, profile.name, known, store)
     return ChosenVoice(name, model, store, None)
+
+
+def enrolled_for(stage: str, chosen: ChosenVoice, profile: Profile) -> ChosenVoice | None:
+    """Return an enrolled voice for another synthesizer of the profile; `None` where that one cannot speak with it.
+
+    It can if it was here when the voice was enrolled, and learned it then, or learns it now from the clip that was kept.
+    """
+    record, synthesizer = chosen.record, profile.backends.synthesizers[stage]
+    if record is None or not learns(synthesizer):
+        return None
+    model = model_of(profile, stage)
+    from_clip = record.clip is not None and not _needs_words(synthesizer)
+    return replace(chosen, model=model) if model in record.arrays or from_clip else None
 
 
 def _preset_languages(name: str, profile: Profile) -> list[str]:
@@ -140,10 +153,23 @@ def check_cloning(synthesizer: SynthesizerBackend) -> None:
         known.check_cloning()
 
 
+def learns(synthesizer: SynthesizerBackend, *, live: bool = False) -> bool:
+    """Return whether a synthesizer that is here is known to learn voices: from clips, or from ``live`` speakers, too."""
+    try:
+        (check_same_voice if live else check_cloning)(synthesizer)
+    except Refused:
+        return False
+    return knows_voices(synthesizer) is not None
+
+
+def _needs_words(synthesizer: SynthesizerBackend) -> bool:
+    return bool(getattr(synthesizer, "enrols_words", False))
+
+
 def check_same_voice(synthesizer: SynthesizerBackend) -> None:
     """Raise `Refused` where a synthesizer cannot learn a voice from what a live speaker says, as `check_cloning` does."""
     check_cloning(synthesizer)
-    if getattr(synthesizer, "enrols_words", False):
+    if _needs_words(synthesizer):
         raise Refused(
             f"{type(synthesizer).__name__} learns a voice from a clip and the words in it, not from a live speaker",
             hint="to enrol the voice, or another synthesizer, as that of the profile gpu",
@@ -158,9 +184,9 @@ def several_voices(synthesizer: SynthesizerBackend, language: str) -> tuple[str,
     return tuple(synthesizer.voices_for(language))
 
 
-def voices_learned_before(profile: Profile, store: VoiceStore) -> dict[str, Voice]:
-    """Load the enrolled voices that the profile's model can speak with as they are, without those that are damaged."""
-    model = model_of(profile)
+def voices_learned_before(profile: Profile, store: VoiceStore, stage: str = "synthesizer") -> dict[str, Voice]:
+    """Load the enrolled voices that a stage's model can speak with as they are, without those that are damaged."""
+    model = model_of(profile, stage)
     found: dict[str, Voice] = {}
     for name in store.names():
         with suppress(TranslateLiveError):

@@ -16,7 +16,7 @@ from pipeline.events import AudioChunk
 from pipeline.languages import language_name
 from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, require
-from pipeline.voices.choice import check_cloning, model_of
+from pipeline.voices.choice import check_cloning, learns, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, recognized, statement_for, utc_now
 from pipeline.voices.quality import FINDER_HZ, SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
@@ -60,7 +60,8 @@ async def enrol(
 ) -> VoiceRecord:
     """Enrol a voice and store it; ``tell`` gets advice. Raises typed errors, and then nothing was stored.
 
-    With ``loaded`` models no other is loaded, so the voices of clip and consent are not compared.
+    Every synthesizer of the profile that learns voices and is here learns this one. With ``loaded`` models no other is
+    loaded: only the first learns it, and the voices of clip and consent are not compared.
     """
     check_cloning(profile.backends.synthesizer)
     statement = _statement(request, store)
@@ -80,7 +81,19 @@ async def enrol(
     async with _model("synthesizer", backends, loaded) as synthesizer:
         voice = await learned(synthesizer, clip.audio, request.language, profile, loaded)
     kept = clip.audio if request.keep_clip else None
-    return store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
+    record = store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
+    for stage, other in backends.synthesizers.items():
+        if loaded is not None or stage == "synthesizer" or not learns(other):
+            continue
+        tell(f"learning it for the languages of {type(other).__name__}")
+        try:
+            async with _model(stage, backends, loaded) as synthesizer:
+                also = await learned(synthesizer, clip.audio, request.language, profile)
+        except TranslateLiveError as error:  # the first has learned it
+            tell(f"{type(other).__name__} did not learn it: {error}")
+        else:
+            record = store.cache(record, model_of(profile, stage), also.arrays)
+    return record
 
 
 async def learned(

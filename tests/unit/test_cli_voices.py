@@ -379,6 +379,55 @@ def test_a_voice_of_another_model_is_learned_again_from_the_kept_clip(translate,
     assert list(store.record("anna").arrays) == ["another one", "tests.scripted_voices:Cloner toy"]
 
 
+GERMAN = "tests.scripted_voices:GermanCloner"
+
+
+@pytest.fixture
+def two_cloners(profile):
+    """Give the profile a second synthesizer that clones, and a translator into its language."""
+    second = {"second_synthesizer": {"use": GERMAN}, "translator": {"use": "tests.scripted_backends:Tagging"}}
+    profile.write_text(json.dumps(PROFILE | second))
+
+
+@pytest.mark.usefixtures("two_cloners")
+def test_each_synthesizer_that_clones_learns_a_voice_and_speaks_its_own_languages_in_it(
+    add, voices, translate, store, tmp_path
+):
+    code, _, err = add()
+    assert code == 0
+    assert "learning it for the languages of GermanCloner" in err
+    assert list(store.record("anna").arrays) == ["tests.scripted_voices:Cloner toy", f"{GERMAN} toy"]
+    loudness = store.voice(store.record("anna"), f"{GERMAN} toy").arrays["loudness"][0]
+    code, spoken, err = translate("--to", "de", "--voice", "anna")
+    assert code == 0
+    assert "Cloner does not speak German (de): GermanCloner will, too" in err
+    assert np.median(spoken) == pytest.approx(loudness, abs=0.01)
+    assert voices("preview", "anna", "--to", "de", "--text", "hallo", "--out", tmp_path / "de.wav")[0] == 0
+    assert np.median(soundfile.read(tmp_path / "de.wav")[0]) == pytest.approx(loudness, abs=0.01)
+
+
+@pytest.mark.usefixtures("two_cloners")
+def test_a_second_synthesizer_learns_a_voice_from_the_clip_that_was_kept_or_says_that_it_has_not(translate, store):
+    enrol(store)
+    code, spoken, err = translate("--to", "de", "--voice", "anna")
+    assert code == 0
+    assert "GermanCloner will, in its own voice" in err
+    assert "GermanCloner has not learned the voice 'anna': enrol it again" in err
+    assert np.median(spoken) == pytest.approx(PRESET, abs=0.01)
+    enrol(store, clip=True)
+    code, spoken, err = translate("--to", "de", "--voice", "anna")
+    assert (code, "GermanCloner will, too" in err) == (0, True)
+    assert np.median(spoken) == pytest.approx(0.5 / 2**0.5, abs=0.01), "as loud as the kept clip, a tone"
+
+
+def test_a_voice_that_only_the_first_synthesizer_could_learn_is_kept(add, profile, store):
+    profile.write_text(json.dumps(PROFILE | {"second_synthesizer": {"use": "tests.scripted_voices:Mute"}}))
+    code, _, err = add()
+    assert code == 0
+    assert "Mute did not learn it: this one cannot clone" in err
+    assert list(store.record("anna").arrays) == ["tests.scripted_voices:Cloner toy"]
+
+
 def test_what_add_advises_can_be_typed_as_it_stands(add, profile):
     code, out, _ = add()
     assert code == 0
