@@ -1,4 +1,4 @@
-"""Who speaks on one stream: windows of speech, their speakers, and from when on that is decided (no I/O).
+"""Speakers of one stream: windows of speech, their speakers, and from when on that is decided (no I/O).
 
 While somebody speaks, the last 1.5 s of the stretch are encoded each 0.5 s; a pause ends a stretch. Speakers are found from
 the directions of these windows, one after the other. A moment has the speaker of the window whose center is nearest. That

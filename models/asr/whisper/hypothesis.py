@@ -25,7 +25,7 @@ class HeardWord:
 
 
 def spoken(text: str) -> str:
-    """A word as it is said: without case and the punctuation around it, which change from hypothesis to hypothesis."""
+    """Return a word without case and the punctuation around it, which change from hypothesis to hypothesis."""
     return text.strip(" .,!?;:…\"'-").lower() or text
 
 
@@ -101,7 +101,7 @@ class Engine(Protocol):
         ...
 
     def encode_text(self, text: str) -> Tokens:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         ...
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
@@ -118,5 +118,5 @@ class Decoder(Protocol):
 
 
 def batch_key(job: Job) -> tuple[int, int, bool, bool]:
-    """Jobs with equal keys can be decoded together: same context lengths, all or none with a prefix, same search."""
+    """Return a key by which jobs fit into one batch: equal context lengths, all or none with a prefix, the same search."""
     return len(job.context), len(job.terms.tokens), bool(job.prefix), job.greedy

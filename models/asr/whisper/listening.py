@@ -123,7 +123,7 @@ class WhisperListening:
 
 
 def _joined(heard: Sequence[Transcript]) -> Transcript:
-    """Transcripts that follow each other as one."""
+    """Join transcripts that follow each other."""
     newest = heard[-1]
     if len(heard) == 1:
         return newest

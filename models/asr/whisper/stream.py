@@ -96,17 +96,17 @@ class Stream:
         self._expectation.vocabulary.expect(vocabulary)
 
     def finish(self) -> None:
-        """No more audio comes: what has arrived is to be heard to its end."""
+        """Take in that no more audio comes: what has arrived is to be heard to its end."""
         self._finishing = True
 
     def restart(self, at_s: float) -> None:
-        """The audio goes on at ``at_s`` after a hole; for a stream that was finished and is exhausted."""
+        """Go on at ``at_s`` after a hole in the audio; for a stream that was finished and is exhausted."""
         self._rest_no_longer()
         self._audio.restart(round(at_s * SAMPLE_RATE))
         self._finishing = False
 
     def job(self) -> Job | None:
-        """The job that is due, the same until it is accepted; None: nothing is, before more audio or `take`."""
+        """Give the job that is due, the same until it is accepted; None: nothing is, before more audio or `take`."""
         while self._update is None and not self._ended:
             if self._is_due():
                 self._update = self._new_update()
@@ -241,7 +241,7 @@ class Stream:
         self._schedule()
 
     def _schedule(self) -> None:
-        """The next update comes a step after this one was due, or after now if that is past; late, it takes all."""
+        """Set the next update a step after this one was due, or after now if that is past; late, it takes all."""
         now, step = self._audio.position, round(self._options.step_s * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
         if self._degradation.at_once:
@@ -249,7 +249,7 @@ class Stream:
             self._due = max(self._due, min(now + self._audio.waiting, room))
 
     def _hear_the_rest(self) -> bool:
-        """The end of the audio: what is shorter than a piece, one last decode, and the end of the utterance."""
+        """Hear the end of the audio: what is shorter than a piece, one last decode, the end of the utterance."""
         if self._utterance is None:
             self._audio.rest()
             return False
@@ -259,7 +259,7 @@ class Stream:
         return True
 
     def _close(self) -> None:
-        """The utterance is over; what is then still tentative was noise."""
+        """End the utterance; what is then still tentative was noise."""
         self._current.close()
         if len(self._expectation.languages) == 1 and self._current.rest():
             self._resting = self._utterance  # a language to be detected is better heard without the sound before the pause
@@ -269,7 +269,7 @@ class Stream:
         self._closing, self._flushed, self._ended = False, False, True
 
     def _rest_no_longer(self) -> None:
-        """A pause has become long, or audio is missing: what follows begins a window of its own."""
+        """Begin a window of its own after a pause that became long, or after missing audio."""
         if self._resting is not None:
             self._utterance, self._resting = self._resting, None
             self._context = self._carried(whole=True)
@@ -285,7 +285,7 @@ class Stream:
         self._rest_no_longer()
 
     def _carried(self, whole: bool = False) -> Tokens:
-        """Tokens of committed words before the window, or with ``whole`` up to now; none unless context is carried."""
+        """Return tokens of committed words before the window, with ``whole`` up to now; none unless context is carried."""
         if not self._options.carry_context:
             return ()
         said = self._context + self._current.history

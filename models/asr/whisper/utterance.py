@@ -102,7 +102,7 @@ class Utterance:
         return bool(self.window.words) and not too_long
 
     def resume(self, at: float) -> None:
-        """Speech goes on at ``at`` after a short pause."""
+        """Take in that speech goes on at ``at`` after a short pause."""
         self.began = self._resumed = at
         self.again = self.bare_next = False
         self._moved, self._stalled = self.window.end, 0
@@ -137,7 +137,7 @@ class Utterance:
         window.remember(self._tail)
 
     def close(self) -> None:
-        """Speech has ended: what was too unsure when it stopped is as sure as it will be."""
+        """Take in that speech has ended: what was too unsure when it stopped is as sure as it will be."""
         self._commit(self._tail[: self._committer.count_at_end(self._tail)])
         self._tail = []
 
@@ -187,7 +187,7 @@ class Utterance:
                 self._cut_anyway()
 
     def forget_language(self) -> None:
-        """The speaker changed the language: what was committed in the other one no longer leads the decoder."""
+        """Take in another language: what was committed in the one before no longer leads the decoder."""
         if self.window.words:
             self._cut(self.window.frontier)
         self.window.forget_words()
@@ -214,7 +214,7 @@ class Utterance:
         return count
 
     def _cut_anyway(self) -> None:
-        """No safe gap: the loosest one, the frontier, or the middle of what nobody could recognize."""
+        """Cut where no gap is safe: in the loosest, at the frontier, or amid what nobody could recognize."""
         window = self.window
         gap = window.widest_gap(keep_words=1, keep_s=0.0)
         if gap is not None:
@@ -241,7 +241,7 @@ class Utterance:
 
 
 def _unsaid(words: Sequence[HeardWord], committed: Sequence[HeardWord]) -> list[HeardWord]:
-    """The words without those at their begin that a decoder which lost its place says again."""
+    """Drop the words at the begin that a decoder which lost its place says again."""
     return list(dropwhile(lambda word: is_said_already(word, committed), words))
 
 

@@ -38,7 +38,7 @@ class Features(Protocol):
         ...
 
     def matrix(self) -> Spectrogram:
-        """The features."""
+        """Return the features."""
         ...
 
 
@@ -89,13 +89,13 @@ class Window:
         self._voice.append(voice)
 
     def is_voiced(self, start: float, end: float, margin_s: float = VOICE_MARGIN_S) -> bool:
-        """True if there is voice anywhere in a span widened by ``margin_s``."""
+        """Tell if there is voice anywhere in a span widened by ``margin_s``."""
         first = int(((start - margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         last = int(((end + margin_s) * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES)
         return any(voice >= VOICED for voice in self._voice[max(0, first) : max(0, last + 1)])
 
     def voiced_s(self, start: float) -> float:
-        """Length of the voice from ``start`` to the end."""
+        """Measure the voice from ``start`` to the end, in seconds."""
         first = max(0, int((start * SAMPLE_RATE - self._voice_start) // WINDOW_SAMPLES))
         return sum(voice >= VOICED for voice in self._voice[first:]) * WINDOW_S
 
@@ -106,7 +106,7 @@ class Window:
         return voiced * WINDOW_S
 
     def voiced_part(self, start: float, end: float, last: bool = False) -> tuple[float, float]:
-        """The longest stretch of voice in a span; the span itself where there is none.
+        """Find the longest stretch of voice in a span; the span itself where there is none.
 
         Alignments have no gaps: without this a word before a pause would last until the next one. The ``last`` word of a
         hypothesis is stretched over all the audio that it has no words for: it ends at the first pause.
@@ -140,7 +140,7 @@ class Window:
         return (self._voice_start + index * WINDOW_SAMPLES) / SAMPLE_RATE
 
     def commit(self, words: Sequence[HeardWord]) -> None:
-        """The first words of the newest hypothesis are settled: older hypotheses go on after them, or contradict them."""
+        """Settle the first words of the newest hypothesis: older ones go on after them, or contradict them."""
         self.words.extend(words)
         self._committed_until = words[-1].end if words else self._committed_until
         texts = [spoken(word.text) for word in words]
@@ -193,11 +193,11 @@ class Window:
         self._tails = [*self._tails[1 - OLDER_HYPOTHESES :], (self.end, tuple(word.text for word in tail))]
 
     def older_tail(self, apart_s: float) -> tuple[str, ...]:
-        """The newest tail of a hypothesis whose audio ended at least ``apart_s`` ago."""
+        """Find the newest tail of a hypothesis whose audio ended at least ``apart_s`` ago."""
         return next((tail for end, tail in reversed(self._tails) if self.end - end >= apart_s - 1e-9), ())
 
     def widest_gap(self, keep_words: int, keep_s: float) -> Between | None:
-        """The widest gap between committed words, a later one rather than one as wide, that leaves so much after it."""
+        """Find the widest gap between committed words, a later one rather than one as wide, that leaves that much after."""
         gaps = [
             Between((before.end + after.start) / 2, after.start - before.end, index)
             for index, (before, after) in enumerate(pairwise(self.words[: len(self.words) - keep_words + 1]))
@@ -254,7 +254,7 @@ def aligned(committed: Sequence[HeardWord], reading: Sequence[HeardWord], fronti
 
 
 def _differences(committed: Sequence[HeardWord], reading: Sequence[HeardWord]) -> list[list[float]]:
-    """Costs of a word of the reading in a committed one's place: 0 if equal, half if it goes on.
+    """Compute what a word of the reading costs in a committed one's place: 0 if equal, half if it goes on.
 
     Up to half is added, the farther apart they are.
     """
