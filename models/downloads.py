@@ -1,7 +1,4 @@
-"""Downloads: checkpoints of the model hub, files over HTTP, checks of files, and errors that tell what is at fault.
-
-Those over HTTP go on where they stopped; an error tells if network, disk or file is to blame.
-"""
+"""Downloads from the model hub and over HTTP, which go on where they stopped; errors tell what is to blame."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -29,6 +27,8 @@ ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
 ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 BLOCK = 1 << 20  # bytes
+POLL_S = 0.2
+FRUITLESS_TRIES = 3
 
 
 class WrongFile(ModelError):
@@ -108,14 +108,14 @@ def settle(part: Path, target: Path, digest: str, source: str) -> None:
 
 
 def hub_folder(model: str, last: str) -> Path | None:
-    """Find a checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the hub's cache with ``last``.
-
-    ``last`` is a file that came last, so that a download that was broken off is not taken for a checkpoint.
-    """
+    """Find a checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the hub's cache with ``last``."""
     folder = Path(model).expanduser()
-    if (folder / "config.json").exists():
-        return folder
-    snapshots = _snapshots(model).glob("*")
+    return folder if (folder / "config.json").exists() else newest_snapshot(model, last)
+
+
+def newest_snapshot(repository: str, last: str, cache: str = "") -> Path | None:
+    """Find the newest snapshot in the hub's cache that has ``last``: the file that came last, after all others."""
+    snapshots = _snapshots(repository, cache).glob("*")
     found = sorted((path for path in snapshots if (path / last).exists()), key=lambda path: (path / last).stat().st_mtime)
     return found[-1] if found else None
 
@@ -133,30 +133,49 @@ def _quiet_hub() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def fetch_snapshot(model: str, files: Sequence[str], last: str, progress: Progress) -> None:
+def fetch_snapshot(
+    model: str, files: Sequence[str], last: str, progress: Progress, *, cache: str = "", elsewhere: str = ANOTHER_DISK
+) -> None:
     """Download the ``files`` (patterns) of a model from the hub, ``last`` after all others, as `hub_folder` asks.
 
-    All are of the newest commit, and of the same one. None is pinned: a model is named by the user, or by a profile of
-    which no commit has been run (docs/architecture.md, Model files). Weights in torch's own format only where there are
-    no others. Raises typed errors as `not_fetched` words them.
+    All are of the newest commit: none is pinned (docs/architecture.md, Model files). Weights in torch's own format only
+    where there are no others. Raises typed errors as `not_fetched` words them.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
+    what = f"downloading {model}"
     try:
-        with _quiet_hub():
+        with _quiet_hub(), ThreadPoolExecutor(1) as pool:
             info = HfApi().model_info(model, files_metadata=True)
             found = info.siblings or []
             wanted = [file for file in found if any(fnmatch(file.rfilename, pattern) for pattern in files)]
             if not any(file.rfilename.endswith(".safetensors") for file in wanted):
                 wanted += [file for file in found if fnmatch(file.rfilename, "pytorch_model*.bin")]
-            total, done = sum(file.size or 0 for file in wanted) or 1, 0
-            for file in sorted(wanted, key=lambda file: file.rfilename == last):
-                progress(f"downloading {model}: {file.rfilename}", done / total)
-                hf_hub_download(model, file.rfilename, revision=info.sha)
-                done += file.size or 0
+            names = sorted((file.rfilename for file in wanted), key=lambda name: name == last)
+            total, blobs = sum(file.size or 0 for file in wanted) or 1, _snapshots(model, cache).with_name("blobs")
+            job = pool.submit(_fetch_each, model, names, info.sha, cache, blobs)
+            while wait([job], POLL_S).not_done:
+                progress(what, min(0.99, folder_size(blobs) / total))
+            job.result()
     except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
-        raise not_fetched(model, error, ANOTHER_DISK) from error
-    progress(f"downloaded {model}", 1.0)
+        raise not_fetched(model, error, elsewhere) from error
+    progress(what, 1.0)
+
+
+def _fetch_each(model: str, names: Sequence[str], commit: str | None, cache: str, blobs: Path) -> None:
+    """Download file by file; a connection that is cut is opened again until several tries have brought nothing."""
+    from huggingface_hub import hf_hub_download
+
+    fruitless, left = 0, [*reversed(names)]
+    while left:
+        before = folder_size(blobs)
+        try:
+            hf_hub_download(model, left[-1], revision=commit, cache_dir=cache or None)
+            fruitless, _ = 0, left.pop()
+        except OSError as error:
+            fruitless = 0 if folder_size(blobs) > before else fruitless + 1
+            if fruitless == FRUITLESS_TRIES or error.errno in UNWRITABLE:
+                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +216,16 @@ def gated(repository: str) -> Refused:
     )
 
 
-def _snapshots(repository: str) -> Path:
+def _snapshots(repository: str, cache: str = "") -> Path:
     """Return where the hub's library, which may not be installed, keeps the snapshots of a repository."""
     env = os.environ.get
     home = env("HF_HOME", f"{env('XDG_CACHE_HOME', '~/.cache')}/huggingface")
-    cache = env("HF_HUB_CACHE", env("HUGGINGFACE_HUB_CACHE", f"{home}/hub"))
+    cache = cache or env("HF_HUB_CACHE", env("HUGGINGFACE_HUB_CACHE", f"{home}/hub"))
     return Path(os.path.expandvars(cache)).expanduser() / f"models--{repository.replace('/', '--')}" / "snapshots"
 
 
 AGENT = {"User-Agent": "translate-live", "Accept-Encoding": "identity"}
 TIMEOUT_S = 15.0
-FRUITLESS_TRIES = 3
 
 
 def download(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:

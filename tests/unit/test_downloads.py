@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.asr.whisper.model_files import _Watch
 from models.downloads import ANOTHER_DISK, HubFile, _snapshots, fetch_snapshot, folder_size, not_fetched
 from pipeline.errors import BadInput, ModelError, NetworkError
 
@@ -68,7 +67,9 @@ def test_the_file_by_which_a_snapshot_counts_as_whole_comes_last(monkeypatch, we
     files = [SimpleNamespace(rfilename=name, size=2) for name in ("README.md", "config.json", weights, "vocab.json")]
     fetched, told = [], []
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files, sha="c0ffee"))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda _, name, revision: fetched.append((name, revision)))
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda _, name, revision, **_kw: fetched.append((name, revision))
+    )
     fetch_snapshot("team/tiny", ["*.json", "*.safetensors"], "config.json", lambda _, share: told.append(share))
     assert sorted(fetched) == sorted((name, "c0ffee") for name in ("config.json", weights, "vocab.json"))
     assert fetched[-1] == ("config.json", "c0ffee")
@@ -132,4 +133,3 @@ def test_what_vanishes_while_a_download_is_watched_counts_nothing(tmp_path, monk
     monkeypatch.setattr(os, "scandir", vanishing)
     assert folder_size(tmp_path) == 3
     assert folder_size(tmp_path / "nowhere") == 0
-    assert _Watch(tmp_path, 6, "x", lambda *_: None).size() == 3

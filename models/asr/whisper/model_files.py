@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from models.downloads import UNWRITABLE, folder_size, not_fetched
+from models.downloads import fetch_snapshot, newest_snapshot
 from models.model_files import find as kept
 from models.model_files import table
 from pipeline.contracts import Progress
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, TranslateLiveError, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
 
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -46,8 +45,6 @@ REPOSITORIES = {
 
 NEEDED = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 WANTED = (*NEEDED, "preprocessor_config.json")
-POLL_S = 0.2
-FRUITLESS_TRIES = 3
 
 
 def find(model: str, cache: str = "") -> Path | None:
@@ -59,10 +56,7 @@ def find(model: str, cache: str = "") -> Path | None:
         return Path(model).expanduser()
     if not cache and (name := f"whisper-{model}") in table() and (fetched := kept(name)):
         return fetched
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(repository(model), "config.json", cache_dir=cache or None)
-    snapshot = Path(found).parent if isinstance(found, str) else None
+    snapshot = newest_snapshot(repository(model), "config.json", cache)
     return snapshot if snapshot and not lacking(snapshot) else None
 
 
@@ -97,78 +91,15 @@ def download(model: str, cache: str, progress: Progress) -> None:
     """
     if _is_folder(model):
         return
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    name = repository(model)
-    blobs = Path(cache or constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "blobs")
+    elsewhere = "another disk (recognizer.cache=FOLDER)"
     try:
-        listed = HfApi().model_info(name, files_metadata=True)
-        files = [file for file in listed.siblings or [] if any(fnmatch(file.rfilename, wanted) for wanted in WANTED)]
-        total = sum(file.size or 0 for file in files)
-        _fetch(name, sorted(file.rfilename for file in files), cache, _Watch(blobs, total, f"downloading {name}", progress))
-    except RepositoryNotFoundError as error:
-        raise BadInput(f"there is no model {name!r} on the model hub; {nearest(model, REPOSITORIES)}") from error
-    except TranslateLiveError:
-        raise
-    except (OSError, ValueError) as error:
-        raise not_fetched(name, error, "another disk (recognizer.cache=FOLDER)") from error
-    progress(f"downloading {name}", 1.0)
-
-
-class _Watch:
-    """Measure of how much is on disk, by the sizes of the files that grow there."""
-
-    def __init__(self, blobs: Path, total: int, what: str, progress: Progress) -> None:
-        self._blobs = blobs
-        self._total = max(1, total)
-        self._what = what
-        self._progress = progress
-
-    def size(self) -> int:
-        """Count the bytes on disk."""
-        return folder_size(self._blobs)
-
-    def report(self) -> None:
-        """Tell the share that is there."""
-        self._progress(self._what, min(1.0, self.size() / self._total))
-
-
-def _fetch(name: str, files: Sequence[str], cache: str, watch: _Watch) -> None:
-    """Download file by file on a thread, watching from this one."""
-
-    def fetch_all() -> None:
-        for file in files:
-            _fetch_file(name, file, cache, watch)
-
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(fetch_all)
-        while wait([job], POLL_S).not_done:
-            watch.report()
-        job.result()
-
-
-def _fetch_file(name: str, file: str, cache: str, watch: _Watch) -> None:
-    """Download one file; a connection that is cut is opened again until several tries have brought nothing."""
-    from huggingface_hub import hf_hub_download
-
-    fruitless = 0
-    while True:
-        before = watch.size()
-        try:
-            hf_hub_download(name, file, cache_dir=cache or None)
-        except OSError as error:
-            fruitless = 0 if watch.size() > before else fruitless + 1
-            if fruitless == FRUITLESS_TRIES or error.errno in UNWRITABLE:
-                raise
-        else:
-            return
+        fetch_snapshot(repository(model), WANTED, "config.json", progress, cache=cache, elsewhere=elsewhere)
+    except BadInput as error:
+        raise BadInput(f"{error.message}; {nearest(model, REPOSITORIES)}") from error
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:
     """Read a JSON file of the model; empty when it is not there. Raises `BadInput` when it is no JSON."""
-    import json
-
     file = folder / name
     if not file.is_file():
         return {}
