@@ -123,7 +123,7 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
         raise BadInput("there is no target language", code="no_target")
     if unknown := [target for target in request.spoken_targets if target not in request.targets]:
         message = f"{unknown[0]!r} is to be spoken and is none of the targets; valid: {', '.join(request.targets)}"
-        raise BadInput(message, code="spoken_language")
+        raise BadInput(message, code="spoken_target")
     backends = profile.backends
     translated = {target for _, target in backends.translator.pairs()}
     sources = {code: known_code(code, backends.recognizer.languages()) for code in request.languages}

@@ -12,6 +12,7 @@ _BY_CODE = {
     "unknown_language": "translate-live languages",
     "language": "another --profile, see translate-live languages --all",
     "spoken_language": "--no-speech, or --speak another",
+    "spoken_target": "--no-speech, or --speak another",
     "nothing_to_translate": "another language with --to (and --captions-language source for captions of what is said)",
     "style": "--profile gpu --set synthesizer.model=Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice",
     "unknown_voice": "translate-live voices list, or to add it translate-live voices add CLIP --name NAME --consent FILE",

@@ -18,8 +18,9 @@ from pipeline.voices.record import SAME
 from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries
-LANGUAGE, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
+LANGUAGE, SPOKEN, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
     "session.audio.output.language",
+    "session.translate_live.spoken",
     "session.translate_live.voice",
     "session.translate_live.glossary",
     "session.translate_live.glossary_url",
@@ -81,15 +82,15 @@ class Asked:
         speakers = self.speakers, self.speaker_names
         return *languages, *speakers, self.speak, self.voice, self.glossary, self.input_hz, self.keep_seen
 
-    def request(self, *, speak: bool) -> SessionRequest:
-        """Return the wishes as an engine takes them."""
+    def request(self, spoken: tuple[str, ...]) -> SessionRequest:
+        """Return the wishes as an engine takes them, with those targets that are ``spoken``."""
         most = self.speakers if isinstance(self.speakers, int) else None
         return SessionRequest(
             targets=(self.target, *self.further),
             languages=self.sources,
-            spoken=(self.target, *self.also_spoken) if speak else None,
+            spoken=spoken or None,
             one_track=self.one_track,
-            voice=self.voice or None if speak else None,
+            voice=self.voice or None if spoken else None,
             glossary=self.glossary,
             same_language=self.same_language,
             speakers=None if self.speakers == "off" else SpeakersAsked(most, self.speaker_names),
@@ -209,20 +210,24 @@ def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") 
         raise rejection(error) from error
 
 
-def _with_less(asked: Asked, profile: Profile, store: VoiceStore) -> ResolvedRequest:
+def _with_less(asked: Asked, profile: Profile, store: VoiceStore, silent: tuple[str, ...] = ()) -> ResolvedRequest:
     """Resolve the wishes, without speech or the voice's name where they may be left out; a notice says so."""
+    wanted = () if asked.speak is False else (asked.target, *asked.also_spoken)
     try:
-        return resolve(asked.request(speak=asked.speak is not False), profile, store)
+        return resolve(asked.request(tuple(one for one in wanted if one not in silent)), profile, store)
     except BadInput as error:
-        if error.code == "spoken_language" and asked.speak is None:
-            less, told = replace(asked, speak=False, voice=""), f"{asked.target} is not spoken here: there is text only"
+        less = asked
+        if error.code == "spoken_language" and asked.speak is None and not silent:
+            known = profile.backends.spoken()
+            silent = tuple(one for one in wanted if known_code(one, known) not in known) or wanted
+            told = f"{', '.join(silent)} {'are' if silent[1:] else 'is'} not spoken here: there is text only"
         elif error.code in UNKNOWN_VOICE and asked.any_voice:
             less, told = replace(asked, voice=""), f"there is no voice {asked.voice!r} here: another speaks"
         elif error.code == "preset_language" and asked.any_voice:
             less, told = replace(asked, voice=""), f"{error.message}: another speaks"
         else:
             raise
-    found = _with_less(less, profile, store)
+    found = _with_less(less, profile, store, silent)
     return replace(found, notices=(*found.notices, told))
 
 
@@ -250,6 +255,8 @@ def rejection(error: TranslateLiveError) -> Rejected:
         return error
     if error.code in LANGUAGE_CODES:
         return _language(error)
+    if error.code == "spoken_target":
+        return Rejected("invalid_language", one_line(error), param=SPOKEN)
     code = "invalid_event" if isinstance(error, BadInput) else "stage_failed"
     return Rejected(code, one_line(error), param="session" if code == "invalid_event" else None)
 

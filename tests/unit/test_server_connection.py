@@ -235,6 +235,22 @@ async def test_a_wish_that_is_not_quite_fulfilled_is_told_once():
     assert [note["message"] for note in socket.of("translate_live.note")] == ["ca is not spoken here: there is text only"]
 
 
+async def test_of_several_spoken_targets_only_the_one_that_cannot_be_is_silent():
+    async with engine_of() as engine, connected(make_service(engine)) as socket:
+        ours = {"extensions": True, "targets": ["ca", "es"], "spoken": ["es"]}
+        socket.send("session.update", session={"audio": {"output": {"language": "ca"}}, "translate_live": ours})
+        await socket.talk(4)
+        socket.send("session.update", session={"translate_live": {"spoken": ["es", "fr"]}})
+        socket.send("session.close")
+    assert [note["message"] for note in socket.of("translate_live.note")] == ["ca is not spoken here: there is text only"]
+    assert {speech["target"] for speech in socket.of("translate_live.speech")} == {"es"}
+    assert {unit["target"] for unit in socket.of("translate_live.unit")} == {"ca", "es"}
+    assert not socket.of("session.output_audio.delta")
+    (wrong,) = [event["error"] for event in socket.of("error")]
+    assert (wrong["code"], wrong["param"]) == ("invalid_language", "session.translate_live.spoken")
+    assert "'fr' is to be spoken and is none of the targets" in wrong["message"]
+
+
 async def test_levers_hold_from_before_the_first_word():
     async with engine_of() as engine:
         async with connected(make_service(engine)) as socket:

@@ -157,9 +157,9 @@ def test_the_extension_says_more_and_is_read_whole():
     assert (asked.voice, asked.consent, asked.same_language) == ("same", True, "mute")
     assert (asked.start_ms, asked.first_unit) == (4200, 7)
     assert asked.keep_seen
-    speakers = asked.request(speak=False).speakers
+    speakers = asked.request(()).speakers
     assert (speakers.most, speakers.names, speakers.enrolled) == (3, {"1": "Ana"}, False)
-    assert make().asked.request(speak=False).speakers is None
+    assert make().asked.request(()).speakers is None
     assert asked.glossary.terms("en", "es")[0].targets == ("núcleo",)
 
 
