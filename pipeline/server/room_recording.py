@@ -16,6 +16,7 @@ from pipeline.lane import Lane
 from pipeline.privacy.ledger import Ledger, LedgerSink, kept_session
 from pipeline.server import LOG
 from pipeline.server.access import Key
+from pipeline.server.room_sound import by_name
 from pipeline.server.rooms import Room, Seat
 from pipeline.session import Session
 from pipeline.sinks.captions import Captions
@@ -184,8 +185,7 @@ class TrackSink:
         """Write what the participant said, and its translation into the first language."""
         foreign = isinstance(event, ReadingUnit) and event.target != self._target
         if isinstance(event, AudioChunk | Transcript | ReadingUnit) and not foreign:
-            named = event if isinstance(event, AudioChunk) or event.speaker else replace(event, speaker=self._track.name)
-            await self._track.put(named, self._clock_time, self._start_s)
+            await self._track.put(by_name(event, self._track.name), self._clock_time, self._start_s)
 
     async def close(self) -> None:
         """Do nothing: the participant's next session goes on."""

@@ -18,7 +18,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.room_sound import Listener, RoomSink
+from pipeline.server.room_sound import ByName, Listener, RoomSink
 from pipeline.server.rooms import Seat
 from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
 from pipeline.server.source import Pictures, SocketSource
@@ -261,7 +261,9 @@ class Sessions:
             await self._end(self._finishing)
 
     def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
-        others = [make(self._dialect.id, self._key.id) for make in self._service.sinks]
+        others: list[Sink] = [make(self._dialect.id, self._key.id) for make in self._service.sinks]
+        if self._seat is not None:
+            others = [ByName(one, self._seat.name) for one in others]
         if self._track is not None:
             others.append(self._track.sink(session, offset.start_ms, offset.target))
         if self._seat is None:

@@ -315,6 +315,26 @@ async def test_what_a_redis_says_of_an_error_is_not_passed_on(redis):
     await connection.aclose()
 
 
+@pytest.mark.looptime(noop_cycles=2)
+async def test_who_speaks_in_a_room_is_named_where_text_is():
+    from pipeline.server.access import Access
+    from pipeline.server.process import publish
+    from tests.serving import key
+    from tests.unit.test_server_rooms import hall, leave
+
+    by_key: dict[str, set[str | None]] = {}
+    for text in (True, False):
+        line, room_key = Line(), key("k", "one", text_to_bus=text)
+        async with hall() as rooms, Publisher(line, str).running() as publisher:
+            rooms.service.access = Access([room_key], rooms.service.access.signer)
+            publish(rooms.service, [publisher], Sharing())
+            ana, bo = await rooms.join("r", "Ana", "en", room_key), await rooms.join("r", "Bo", "es", room_key)
+            await asyncio.gather(ana.count(0, 6), bo.count(102, 6))
+            await leave(ana, bo)
+        by_key[str(text)] = {one["speaker"] for one in line.came if one["event"] == "ReadingUnit"}
+    assert by_key == {"True": {"Ana", "Bo"}, "False": {None}}
+
+
 async def test_a_server_publishes_the_words_of_a_key_only_where_its_policy_allows_it():
     connect = pytest.importorskip("websockets.asyncio.client").connect
     from pipeline.server.process import publish
