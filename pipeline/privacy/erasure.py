@@ -168,7 +168,7 @@ async def _connected(url: str) -> AsyncIterator[Redis]:
     try:
         yield connection
     except RedisError as error:
-        raise NetworkError(f"the bus cannot be erased: {reason_of(error)}") from None
+        raise NetworkError(f"the bus cannot be erased: {reason_of(error)}", hint="redis-cli with that address") from None
     finally:
         await connection.aclose()
 

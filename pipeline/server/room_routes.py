@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.server.access import Refusal
-from pipeline.server.rooms import ROOM
+from pipeline.server.rooms import ROOM, UNNAMED_ROOM
 from pipeline.server.service import Service
 
 
@@ -42,5 +42,5 @@ async def participants(request: Request) -> Response:
 def _room(request: Request) -> str:
     room = request.query_params.get("room", "")
     if room and not ROOM.fullmatch(room):
-        raise Refusal(400, "invalid_event", "a room is named by at most 64 letters, digits, - and _", param="room")
+        raise Refusal(400, "invalid_event", UNNAMED_ROOM, param="room")
     return room

@@ -19,6 +19,7 @@ from pipeline.session import Session
 MOST = 32  # participants of a room
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,40}")
 ROOM = re.compile(r"[\w-]{1,64}")
+UNNAMED_ROOM = "a room is named by 1 to 64 letters, digits, - and _"
 
 
 class Ears(Protocol):
@@ -108,9 +109,10 @@ class Rooms:
 
         The first participant's place is held for the second, too: nobody waits in a room for one who is not admitted.
         """
-        if not ROOM.fullmatch(room) or not NAME.fullmatch(name) or not name.strip():
-            wanted = "a room is named by letters, digits, - and _, a participant by at most 40 characters"
-            raise Refusal(400, "invalid_event", wanted, param="room")
+        if not ROOM.fullmatch(room):
+            raise Refusal(400, "invalid_event", UNNAMED_ROOM, param="room")
+        if not NAME.fullmatch(name) or not name.strip():
+            raise Refusal(400, "invalid_event", "a participant is named by 1 to 40 characters", param="as")
         found = self._rooms.setdefault((key.id, room), Room(room, self._profile))
         taken = found.seats.get(name)
         if taken is not None and not (resuming and taken.session == resuming):

@@ -212,8 +212,9 @@ async def test_a_name_is_one_participants_until_they_leave_or_resume() -> None:
     async with hall() as rooms:
         ana = await rooms.join("r", "Ana", "en")
         for name, room in (("Ana", "r"), ("", "r"), ("Bo", "no room"), ("\n", "r"), ("B" * 41, "r")):
-            with pytest.raises(Refusal), rooms.service.rooms.seat(KEY, room, name):
+            with pytest.raises(Refusal) as refused, rooms.service.rooms.seat(KEY, room, name):
                 pass
+            assert refused.value.param == ("room" if name == "Bo" else "as")
         session = ana.of("session.created")[0]["session"]["id"]
         with rooms.service.rooms.seat(KEY, "r", "Ana", session) as again:
             assert again.present
