@@ -181,7 +181,7 @@ OPT_IN: Mapping[str, Mapping[str, BackendChoice]] = {
         "synthesizer": BackendChoice("models.tts.pocket:Pocket"),
         "second_synthesizer": BackendChoice("models.tts.kokoro:Kokoro"),
     },
-    "gpu": {"second_synthesizer": BackendChoice("models.tts.omnivoice:OmniVoice")},
+    "gpu": {"third_synthesizer": BackendChoice("models.tts.omnivoice:OmniVoice")},
 }
 """Stages that may be set over a profile: Pocket TTS takes two cores more, OmniVoice a use that its license allows."""
 

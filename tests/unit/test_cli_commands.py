@@ -410,7 +410,7 @@ def test_doctor_says_a_fact_a_line_and_a_lack_once(config, monkeypatch, capsys):
     assert f"none profile    gpu is better, and lacks\n{indent}a GPU\n{indent}a model\n" in said
     assert said.count("apt-get install sphinx") == 1
     table = [line for line in said.splitlines() if line.startswith(indent) and " GB " in line]
-    assert len(table) == 7
+    assert len(table) == 9
     assert all(line[16:23].strip().replace(".", "").isdigit() or " GB" in line[16:24] for line in table)
     assert max(map(len, said.splitlines())) < 120
 

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.languages import BEGIN, END, figures, run, tables, without_espeak
 from pipeline.cli import main
-from pipeline.contracts import SynthesizerBackend
+from pipeline.commands.pull import served_by
+from pipeline.contracts import FetchOptions, SynthesizerBackend
 from pipeline.errors import BadInput
 from pipeline.languages import known_code, primary
 from pipeline.profiles.backends import SYNTHESIZERS, backend
@@ -64,6 +65,8 @@ def test_a_row_is_a_target_language_of_the_profiles_that_it_has_cells_for():
 
 def test_what_a_session_is_given_is_what_the_table_says_where_nothing_lacks(monkeypatch):
     monkeypatch.setattr("models.tts.piper.Piper.missing_for", lambda self, language: [])
+    for one in (one for profile in PROFILES for one in profile.backends.synthesizers.values()):
+        monkeypatch.setattr(type(one), "missing", lambda self: [])
     for name, profile in BY_NAME.items():
         for row in ROWS:
             if name in row.speech:
@@ -95,6 +98,35 @@ def test_the_profile_cpu_speaks_twenty_languages_without_espeak():
     rows = spoken_table([cpu])
     assert {row.code for row in rows if row.speech["cpu"]} <= spoken
     assert not [row for row in rows if row.speech["cpu"] and row.speech["cpu"].synthesizer == "Espeak"]
+
+
+def test_the_profile_gpu_speaks_forty_languages_without_espeak_and_the_non_commercial_model_most_in_a_cloned_voice():
+    (gpu,) = [profile for profile in without_espeak() if profile.name == "gpu"]
+    rows = spoken_table([gpu])
+    count = counted(rows, "gpu")
+    assert count["spoken"] >= 40
+    assert count["cloned"] >= 29
+    by_whom = {row.code: row.speech["gpu"].synthesizer for row in rows if row.speech["gpu"]}
+    assert {by_whom[code] for code in ("de", "ja", "zh")} == {"Qwen3TTS"}
+    assert {by_whom[code] for code in ("sv", "hi", "th", "sw")} == {"VoxCPM"}
+    assert {by_whom[code] for code in ("uk", "cs", "bn")} == {"Piper"}
+    licenses = {row.speech["gpu"].facts.license for row in rows if row.speech["gpu"]}
+    assert not [name for name in licenses if "NC" in name or not name]
+
+
+def test_the_second_voice_model_of_the_gpu_is_fetched_for_its_languages_only():
+    backends = load_profile("gpu").backends
+    for codes, stages in WANTED.items():
+        assert [one for one in SYNTHESIZERS if served_by(one, backends, FetchOptions(targets=codes))] == stages
+
+
+WANTED = {
+    ("de",): ["synthesizer"],
+    ("sv",): ["second_synthesizer"],
+    ("de", "sv", "uk"): ["synthesizer", "second_synthesizer", "third_synthesizer"],
+    (): list(SYNTHESIZERS),
+}
+"""Wanted languages, and the stages that have something to fetch for them."""
 
 
 def test_the_command_prints_the_table(capsys):
@@ -178,7 +210,8 @@ def test_the_page_and_the_result_are_what_the_backends_say_now(monkeypatch):
     assert {name: kept[name] for name in kept if name not in installed} == {
         name: value for name, value in figures().items() if name not in installed
     }, again
-    for name in ("spoken_languages_cpu", "spoken_languages_cpu_translated_into", "spoken_languages_gpu"):
+    stated = ("spoken_languages_cpu", "spoken_languages_cpu_translated_into", "spoken_languages_gpu", "spoken_cloned_gpu")
+    for name in stated:
         assert re.search(rf"\b{kept[name]:.0f}\b", page.partition(BEGIN)[0]), f"{name} is not what the page says"
 
 
