@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.device import timed
-from models.tts.qwen3.codec_layers import CausalConvolution
+from models.tts.blocks.causal_layers import CausalConvolution
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.utterance import chunk_size
 from pipeline.errors import ModelError

@@ -1,6 +1,7 @@
 """Transformer stack of Qwen3: pre-norm, grouped queries, QK-norm, rotary positions, SwiGLU.
 
-Qwen3 technical report, arXiv:2505.09388. What a position sees is up to `Attend`. The three-axis rotary positions (mrope) of
+Qwen3 technical report, arXiv:2505.09388; MiniCPM4's (arXiv:2506.07900) is the same without QK-norm. What a position sees is
+up to `Attend`. The three-axis rotary positions (mrope) of
 Qwen3-TTS are equal on all axes for text and speech, which makes them plain rotary positions.
 """
 
@@ -24,7 +25,7 @@ class Layer:
 
     input_norm: Tensor
     qkv: Linear
-    qk_norm: Tensor  # [heads + kv_heads, head_dim]
+    qk_norm: Tensor | None  # [heads + kv_heads, head_dim]
     output: Linear
     mlp_norm: Tensor
     gate_up: Linear
@@ -62,13 +63,21 @@ class Stack:
         rows, steps, _ = stream.shape
         heads = layer.qkv(normalize(stream, layer.input_norm, shape.norm_eps)).view(rows, steps, -1, shape.head_dim)
         queries_keys = heads[:, :, : shape.heads + shape.kv_heads]
-        rotate(normalize_heads(heads, layer.qk_norm, shape.norm_eps), *angles, out=queries_keys)
+        normal = queries_keys if layer.qk_norm is None else normalize_heads(heads, layer.qk_norm, shape.norm_eps)
+        rotate(normal, *angles, out=queries_keys)
         attended = attend(index, heads[:, :, : shape.heads], heads[:, :, shape.heads :])
         return layer.output(attended.reshape(rows, steps, shape.heads * shape.head_dim))
 
 
 def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions: int) -> Stack:
     """Take a stack's tensors from a checkpoint and pack them; ``positions`` is the length of its rotary tables."""
+    norm = tensors.take(f"{prefix}.norm.weight", shape.hidden)
+    cosines, sines = rotary_tables(positions, shape.head_dim, shape.rope_theta)
+    return Stack(shape, load_layers(tensors, prefix, shape), norm, cosines.to(norm), sines.to(norm))
+
+
+def load_layers(tensors: Tensors, prefix: str, shape: TransformerShape, *, normed: bool = True) -> list[Layer]:
+    """Take the tensors of a stack's layers, which have QK-norm if they are ``normed``."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
 
     def layer(name: str) -> Layer:
@@ -80,25 +89,22 @@ def load_stack(tensors: Tensors, prefix: str, shape: TransformerShape, positions
             take("self_attn.k_proj", keys, shape.hidden),
             take("self_attn.v_proj", keys, shape.hidden),
         ]
-        qk_norm = [
-            take("self_attn.q_norm", shape.head_dim).expand(shape.heads, -1),
-            take("self_attn.k_norm", shape.head_dim).expand(shape.kv_heads, -1),
-        ]
+        qk_norm = None
+        if normed:
+            of_queries, of_keys = (take(f"self_attn.{part}_norm", shape.head_dim) for part in "qk")
+            qk_norm = torch.cat([of_queries.expand(shape.heads, -1), of_keys.expand(shape.kv_heads, -1)])
         gate_up = [take(f"mlp.{part}", shape.intermediate, shape.hidden) for part in ("gate_proj", "up_proj")]
         return Layer(
             input_norm=take("input_layernorm", shape.hidden),
             qkv=pack_linear(torch.cat(qkv)),
-            qk_norm=torch.cat(qk_norm),
+            qk_norm=qk_norm,
             output=pack_linear(take("self_attn.o_proj", shape.hidden, queries)),
             mlp_norm=take("post_attention_layernorm", shape.hidden),
             gate_up=pack_linear(torch.cat(gate_up)),
             down=pack_linear(take("mlp.down_proj", shape.hidden, shape.intermediate)),
         )
 
-    layers = [layer(f"{prefix}.layers.{index}") for index in range(shape.layers)]
-    cosines, sines = rotary_tables(positions, shape.head_dim, shape.rope_theta)
-    norm = tensors.take(f"{prefix}.norm.weight", shape.hidden)
-    return Stack(shape, layers, norm, cosines.to(norm), sines.to(norm))
+    return [layer(f"{prefix}.layers.{index}") for index in range(shape.layers)]
 
 
 def normalize(values: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.tts.blocks.causal_layers import CausalConvolution, StreamLayer, StreamLayout, StreamState
 from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.blocks.transformer import normalize, rotary_tables, rotate
 from models.tts.checkpoint import Tensors
-from models.tts.qwen3.codec_layers import CausalConvolution, CodecLayer, CodecLayout, CodecState, LayerLoader
+from models.tts.qwen3.codec_layers import LayerLoader
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
 
 
@@ -93,7 +94,7 @@ class WindowTransformer:
         return layer.output(attended.reshape(rows, steps, -1))
 
 
-def load_window_transformer(tensors: Tensors, layout: CodecLayout, config: CodecConfig) -> WindowTransformer:
+def load_window_transformer(tensors: Tensors, layout: StreamLayout, config: CodecConfig) -> WindowTransformer:
     """Take the transformer from a checkpoint and reserve its memories."""
     shape, prefix, take = config.transformer, "decoder.pre_transformer", tensors.take
     inner = shape.heads * shape.head_dim
@@ -134,14 +135,14 @@ class CodecDecoder:
     """Loaded decoder."""
 
     config: CodecConfig
-    layout: CodecLayout
+    layout: StreamLayout
     codebooks: Tensor  # [16 * 2048, codebook width]
     offsets: Tensor  # [16, 1]: first row of each codebook
     enter: CausalConvolution
     transformer: WindowTransformer
-    parts: Sequence[CodecLayer]
+    parts: Sequence[StreamLayer]
 
-    def decode(self, state: CodecState, slots: Tensor, codes: Tensor) -> Tensor:
+    def decode(self, state: StreamState, slots: Tensor, codes: Tensor) -> Tensor:
         """Decode the next frames of streams: ``codes`` int64 [rows, 16, frames] of ``slots`` int64 [rows].
 
         Gives samples float32 [rows, frames * 1920] in -1..1 and advances the streams.
@@ -157,7 +158,7 @@ class CodecDecoder:
 
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
     """Take the decoder from the checkpoint's ``speech_tokenizer`` folder."""
-    layout = CodecLayout()
+    layout = StreamLayout()
     load = LayerLoader(tensors, layout)
     codebooks = torch.cat([*_codebooks(tensors, "rvq_first", 1, config), *_codebooks(tensors, "rvq_rest", 15, config)])
     enter = load.convolution("decoder.pre_conv", config.latent, config.codebook_width, 3)
@@ -184,9 +185,9 @@ def _codebooks(tensors: Tensors, part: str, count: int, config: CodecConfig) -> 
     return books
 
 
-def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[CodecLayer]:
+def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[StreamLayer]:
     """Load the layers from 12.5 latents a second up to samples."""
-    parts: list[CodecLayer] = []
+    parts: list[StreamLayer] = []
     for index, factor in enumerate(config.upsampling):
         parts.append(load.upsampling(f"decoder.upsample.{index}.0", config.latent, config.latent, factor, factor))
         parts.append(load.convnext(f"decoder.upsample.{index}.1", config.latent))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from models.cuda import leave_stream, sent
+from models.tts.blocks.causal_layers import StreamState
 from models.tts.qwen3.codec import CodecDecoder
-from models.tts.qwen3.codec_layers import CodecState
 from models.tts.qwen3.prompt import Prompt
 from models.tts.qwen3.rows import Rows
 from models.tts.qwen3.talker import SpeechModel
@@ -29,7 +29,7 @@ class LoadedModel:
     model: SpeechModel
     codec: CodecDecoder
     rows: Rows
-    streams: CodecState
+    streams: StreamState
 
     @property
     def device(self) -> torch.device:

@@ -18,16 +18,9 @@ from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.talker import is_end
 from models.tts.qwen3.utterance import DecodedChunk, Ending, Utterance, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import silent_frames
+from models.tts.streaming_loop import CannotBegin
 from pipeline.errors import ModelError
 from pipeline.events import Samples
-
-
-class CannotBegin(Exception):
-    """Failure of an utterance before its first frame, for instance for want of memory; the others go on."""
-
-    def __init__(self, utterance: Utterance) -> None:
-        super().__init__("an utterance could not begin")
-        self.utterance = utterance
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,56 +6,17 @@ row is cleared before it is used, so it leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.tts.checkpoint import TransformerShape
+from models.tts.blocks.key_values import KeyValueCache, allocate_cache
 from models.tts.qwen3.config import CODE_GROUPS, ModelConfig
 from models.tts.qwen3.sampler import FIRST_END_FRAME
 
 NEVER = 2**62
 """Frame number beyond all others: speech may not end before it."""
-
-
-Part = tuple[Tensor, Tensor, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValueCache:
-    """Cache of a decoder stack, a layer [rows, positions, 2 * kv_heads, head_dim]: a position's keys, then its values."""
-
-    layers: Sequence[Tensor]
-    _parts: dict[tuple[int, int, int, int], Part] = field(default_factory=dict, repr=False)
-
-    @property
-    def positions(self) -> int:
-        """Number of positions of a row."""
-        return int(self.layers[0].shape[1])
-
-    def part(self, layer: int, rows: int, begin: int, end: int) -> Part:
-        """View the first ``rows``: keys and values up to ``end``, and both from ``begin``, to write new ones.
-
-        The views are made once: the predictor uses the same ones in every frame.
-        """
-        key = (layer, rows, begin, end)
-        if key not in self._parts:
-            both = self.layers[layer][:rows, :end]
-            self._parts[key] = *keys_and_values(both), both[:, begin:]
-        return self._parts[key]
-
-    def clear(self, row: int, begin: int, end: int) -> None:
-        """Zero a range of a row's positions."""
-        for part in self.layers:
-            part[row, begin:end] = 0
-
-
-def keys_and_values(both: Tensor) -> tuple[Tensor, Tensor]:
-    """Split [rows, steps, 2 * kv_heads, head_dim] in two."""
-    keys, values = both.chunk(2, 2)
-    return keys, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +78,9 @@ def allocate_rows(config: ModelConfig, capacity: int, positions: int, text_capac
     def zeros(*size: int, dtype: torch.dtype = torch.int64) -> Tensor:
         return torch.zeros((capacity, *size), device=like.device, dtype=dtype)
 
-    def memory(shape: TransformerShape, length: int) -> KeyValueCache:
-        size = (length, 2 * shape.kv_heads, shape.head_dim)
-        return KeyValueCache([zeros(*size, dtype=like.dtype) for _ in range(shape.layers)])
-
     return Rows(
-        memory=memory(config.talker, positions),
-        scratch=memory(config.predictor, CODE_GROUPS),
+        memory=allocate_cache(config.talker, capacity, positions, like),
+        scratch=allocate_cache(config.predictor, capacity, CODE_GROUPS, like),
         pending=zeros(config.talker.hidden, dtype=like.dtype),
         position=zeros(),
         frame=zeros(),

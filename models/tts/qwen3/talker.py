@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.blocks.kernels import Linear, attend_flash, attend_masked, has_flash, mask_of, pack_linear
+from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
+from models.tts.blocks.key_values import KeyValueCache, prefill, step
 from models.tts.blocks.transformer import Stack, load_stack
 from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import CODE_GROUPS, CODES, ModelConfig
 from models.tts.qwen3.prompt import ABSENT, Prompt
-from models.tts.qwen3.rows import KeyValueCache, Rows, keys_and_values
+from models.tts.qwen3.rows import Rows
 from models.tts.qwen3.sampler import FirstCodeRules, GenerationConfig, Sampling, draw, first_code_rules, uniforms
 
 
@@ -53,43 +54,6 @@ class Talker:
         if prompt.speaker_at is not None and speaker is not None:
             embedded[prompt.speaker_at] += speaker.to(embedded)
         return embedded
-
-    def prefill(self, embedded: Tensor, memory: KeyValueCache, row: Tensor) -> Tensor:
-        """Run a prompt [positions, hidden] on the empty ``row`` int64 [1]; gives the hidden states [positions, hidden]."""
-        count = embedded.shape[0]
-        visible = torch.ones(1, count, count, dtype=torch.bool, device=embedded.device).tril()
-        mask = mask_of(visible, self.stack.shape.groups, embedded.dtype)
-
-        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
-            memory.layers[layer].narrow(1, 0, count).index_copy_(0, row, both)
-            return attend_masked(queries, *keys_and_values(both), mask)
-
-        angles = self.stack.angles(torch.arange(count, device=embedded.device).unsqueeze(0))
-        return self.stack.forward(embedded.unsqueeze(0), angles, attend)[0]
-
-    def step(self, inputs: Tensor, positions: Tensor, memory: KeyValueCache, length: int) -> Tensor:
-        """Run a position of each row: ``inputs`` [rows, hidden] at ``positions`` [rows]; gives states [rows, hidden].
-
-        Attends to the first ``length`` positions of ``memory``: all of ``positions`` are below it. Writes every
-        row's keys and values at its position, which is harmless where a row does not advance: the next write is there too.
-        """
-        count = inputs.shape[0]
-        rows = torch.arange(count, device=inputs.device)
-        lengths = mask = None
-        if has_flash(inputs.device, inputs.dtype):
-            lengths = (positions + 1).int()
-        else:
-            visible = torch.arange(length, device=inputs.device) <= positions.unsqueeze(1)
-            mask = mask_of(visible.unsqueeze(1), self.stack.shape.groups, inputs.dtype)
-
-        def attend(layer: int, queries: Tensor, both: Tensor) -> Tensor:
-            memory.layers[layer][rows, positions] = both[:, 0]
-            keys, values = keys_and_values(memory.layers[layer][:count, :length])
-            if lengths is not None:
-                return attend_flash(queries, keys, values, lengths)
-            return attend_masked(queries, keys, values, mask)
-
-        return self.stack.forward(inputs.unsqueeze(1), self.stack.angles(positions.unsqueeze(1)), attend)[:, 0]
 
 
 def load_talker(tensors: Tensors, config: ModelConfig, positions: int) -> Talker:
@@ -197,7 +161,7 @@ class SpeechModel:
 
         ``last`` int64 [1] is the prompt's last position; what follows it is padding.
         """
-        hidden = self.talker.prefill(embedded, rows.memory, row).index_select(0, last)
+        hidden = prefill(self.talker.stack, embedded, rows.memory, row).index_select(0, last)
         rows.position[row] = last + 1
         rows.stepping.index_fill_(0, row, True)
         self._emit(rows, row, hidden)
@@ -211,7 +175,7 @@ class SpeechModel:
         index = (rows.frame[here] - 1).clamp(0, rows.text_capacity)
         text = rows.text[here][torch.arange(count, device=index.device), index]
         position = rows.position[here].clamp(max=length - 1)
-        hidden = self.talker.step(rows.pending[here] + text, position, rows.memory, length)
+        hidden = step(self.talker.stack, rows.pending[here] + text, position, rows.memory, length)
         rows.position[here] += rows.stepping[here]
         self._emit(rows, here, hidden)
 
