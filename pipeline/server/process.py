@@ -29,7 +29,7 @@ from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
-from pipeline.server.rest import give_back_at_rest
+from pipeline.server.rest import give_back_at_rest, spared_from_collection
 from pipeline.server.room_recording import Recording
 from pipeline.server.service import Limits, Service
 from pipeline.sinks.bus import BusSink, Publisher
@@ -82,7 +82,8 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
         try:
             async with Engine.load(profile) as engine:
                 services.append(service_of(engine, options, signer, metrics))
-                await _serve(services[0], options, listening, tell)
+                with spared_from_collection():
+                    await _serve(services[0], options, listening, tell)
         except TranslateLiveError as error:  # a task group would wrap it
             failure = error
         watching.cancel()

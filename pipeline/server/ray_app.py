@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pipeline.server.access import Signer, load_keys
 from pipeline.server.app import application
 from pipeline.server.metrics import Metrics
 from pipeline.server.process import ServerOptions, secret_of_environment, service_of
-from pipeline.server.rest import give_back_at_rest
+from pipeline.server.rest import give_back_at_rest, spared_from_collection
 from pipeline.server.service import STOP_S, Limits, Service
 
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages
@@ -180,7 +181,9 @@ class Replica:
         await receive()
         started = False
         try:
-            async with Engine.load(self._profile()) as engine:
+            async with AsyncExitStack() as opened:
+                engine = await opened.enter_async_context(Engine.load(self._profile()))
+                opened.enter_context(spared_from_collection())
                 metrics = Metrics()
                 self.service = service_of(engine, self._options, self._signer, metrics)
                 self._app = application(self.service)

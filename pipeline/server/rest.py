@@ -1,15 +1,28 @@
-"""Rest of a server: while no session runs, memory that was freed goes back to the system."""
+"""Memory of a server: what is freed goes back to the system at rest, and what stays is not searched for garbage."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from pipeline.server.admission import Admission
 
 REST_S = 1.0  # after which what a session held is freed, and no other has come at once
+
+
+@contextmanager
+def spared_from_collection() -> Iterator[None]:
+    """Leave out of garbage collection what is there now: to walk all the models' objects holds up every session."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def give_back_at_rest(admission: Admission) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 
 import psutil
 import pytest
 
 from pipeline.server.access import Key
 from pipeline.server.admission import Admission
-from pipeline.server.rest import REST_S, give_back, give_back_at_rest
+from pipeline.server.rest import REST_S, give_back, give_back_at_rest, spared_from_collection
 
 KEY = Key("test")
 
@@ -44,3 +45,14 @@ def test_what_was_freed_below_what_is_in_use_is_given_back():
     give_back()
     assert kept - psutil.Process().memory_info().rss > 20 * 2**20
     assert last == bytes(4000)
+
+
+def test_garbage_is_collected_but_not_searched_for_in_what_was_loaded():
+    models = [[] for _ in range(1000)]
+    with spared_from_collection():
+        assert not any(one is models[0] for one in gc.get_objects())
+        cycle: list[object] = []
+        cycle.append(cycle)
+        del cycle
+        assert gc.collect() > 0
+    assert any(one is models[0] for one in gc.get_objects())
