@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from models.mt.catalog import Entry
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError, check_range
 from pipeline.lane import Lane
@@ -136,21 +135,21 @@ def check_settings(beams: int, batch: int, longest_source: int, window_ms: float
 
 @asynccontextmanager
 async def ready_translator(
-    load: Callable[[], BatchDecoder], entry: Entry, batch: int, window_ms: float
+    load: Callable[[], BatchDecoder], name: str, pairs: Iterable[tuple[str, str]], batch: int, window_ms: float
 ) -> AsyncIterator[BatchedTranslator]:
-    """Load a decoder into a thread of its own, warm it up and translate at most ``batch`` texts at once with it."""
+    """Load a decoder into a thread of its own, warm it up for ``pairs``, and translate at most ``batch`` texts at once.
+
+    Raises `ModelError` for one that cannot translate.
+    """
     with Lane("translate") as lane:
         decoder = await lane.run(load)
-        await lane.run(warm_up, decoder, entry)
+        await lane.run(_warm_up, decoder, name, pairs)
         yield BatchedTranslator(lane, decoder, batch, window_ms / 1000)
 
 
-def warm_up(decoder: BatchDecoder, entry: Entry) -> None:
-    """Translate one short text, so that memory is taken and kernels are chosen before a session waits.
-
-    Raises `ModelError` for a model that cannot.
-    """
-    source, target = min(entry.pairs())
-    (outcome,) = decoder.translate([TranslationRequest("1 2 3", source, target)])
-    if isinstance(outcome, Exception):
-        raise ModelError(f"{entry.name} is loaded but cannot translate: {outcome}") from outcome
+def _warm_up(decoder: BatchDecoder, name: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Translate one short text for each pair, so that memory is taken and kernels are chosen before a session waits."""
+    for source, target in pairs:
+        (outcome,) = decoder.translate([TranslationRequest("1 2 3", source, target)])
+        if isinstance(outcome, Exception):
+            raise ModelError(f"{name} is loaded but cannot translate {source}>{target}: {outcome}") from outcome

@@ -83,7 +83,8 @@ class CheckpointBackend(ABC):
 
     def load(self) -> AbstractAsyncContextManager[BatchedTranslator]:
         """Load the model into a thread of its own and warm it up."""
-        return ready_translator(self.decoder, self.entry(), self.batch, self.window_ms)
+        entry = self.entry()
+        return ready_translator(self.decoder, entry.name, [min(entry.pairs())], self.batch, self.window_ms)
 
     @abstractmethod
     def decoder(self) -> BatchDecoder:

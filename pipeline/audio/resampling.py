@@ -22,7 +22,6 @@ class Resampler:
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         self.from_hz = from_hz
-        self.to_hz = to_hz
         self._stream = None
         if from_hz != to_hz:
             import soxr  # noqa: PLC0415 - only where it is used: the command line starts without it

@@ -11,13 +11,12 @@ from pathlib import Path
 from models.fetch import fetch
 from models.model_files import lacking, missing_packages, models_folder, table
 from models.model_files import missing as missing_files
-from models.mt.batching import BatchedTranslator, check_settings
+from models.mt.batching import BatchedTranslator, check_settings, ready_translator
 from models.mt.bergamot.pairs import PIVOT, Pair, PairsDecoder, reachable
 from models.mt.bergamot.student import Student
 from models.mt.decoding import Decoder
-from pipeline.contracts import FetchOptions, Missing, Progress, TranslationRequest
+from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range
-from pipeline.lane import Lane
 
 PACKAGES = ("sentencepiece", "threadpoolctl")
 _FILE = re.compile(r"model\.([a-z]{2})([a-z]{2})\..*bin")
@@ -84,10 +83,10 @@ class Bergamot:
         """Load the models that ``languages`` name in a thread of its own and warm them up."""
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        with Lane("translate") as lane, threadpool_limits(self.threads, user_api="blas"):
-            decoder = PairsDecoder(self.decoder, self.directions())
-            await lane.run(_warm_up, decoder, sorted(self.directions()) if self.languages else ())
-            yield BatchedTranslator(lane, decoder, self.batch, self.window_ms / 1000)
+        named, decoder = sorted(self.directions()) if self.languages else (), PairsDecoder(self.decoder, self.directions())
+        with threadpool_limits(self.threads, user_api="blas"):
+            async with ready_translator(lambda: decoder, "Bergamot", named, self.batch, self.window_ms) as translator:
+                yield translator
 
     def decoder(self, pair: Pair) -> Decoder:
         """Load the model of a direct pair; blocking. Raises `ModelError`."""
@@ -131,11 +130,3 @@ def _between(spoken: Sequence[str], targets: Sequence[str], direct: Iterable[Pai
     asked = {(a, b) for a, b in reachable(known) if (not spoken or a in spoken) and (not targets or b in targets)}
     legs = {leg for source, target in asked - known for leg in ((source, PIVOT), (PIVOT, target))}
     return (asked & known) | legs
-
-
-def _warm_up(decoder: PairsDecoder, pairs: Iterable[Pair]) -> None:
-    """Load models and let each translate one short text; raises `ModelError` for one that cannot."""
-    for source, target in pairs:
-        (outcome,) = decoder.translate([TranslationRequest("1 2 3", source, target)])
-        if isinstance(outcome, Exception):
-            raise ModelError(f"the model for {source}>{target} cannot translate: {outcome}") from outcome

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
+from models.mt.batching import Outcome
 from models.mt.decoding import Decoder
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import BadInput, TranslateLiveError, nearest
@@ -16,7 +17,6 @@ from pipeline.errors import BadInput, TranslateLiveError, nearest
 PIVOT = "en"
 ENDING = 3  # letters that may follow a term in the pivot language, such as a plural's
 Pair: TypeAlias = tuple[str, str]
-Outcome: TypeAlias = Translation | Exception
 
 
 def reachable(direct: Iterable[Pair]) -> frozenset[Pair]:

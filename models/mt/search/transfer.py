@@ -64,14 +64,10 @@ class HostTransfer:
 
     def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
         """See `Transfer.inputs`."""
-        beams = len(rows[0].tokens)
-        origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
-        moves = np.array([origins, [token for row in rows for token in row.tokens]], np.int64)
-        wanted = [row.wanted(width) for row in rows]
-        seen, masked = (
-            np.array(places(groups, width, size), np.int64) for groups in (wanted, [row.masked(width) for row in rows])
-        )
-        return StepInputs(wanted, moves, seen, masked, np.array([row.scores[:width] for row in rows], np.float32))
+        wanted, *lists = _lists(rows, width, size)
+        origins, tokens, seen, masked = (np.array(numbers, np.int64) for numbers in lists)
+        running = np.array([row.scores[:width] for row in rows], np.float32)
+        return StepInputs(wanted, np.stack([origins, tokens]), seen, masked, running)
 
     def refuse(self, scores: NDArray[np.float32], tokens: NDArray[np.int64]) -> None:
         """See `Transfer.refuse`."""
@@ -85,6 +81,16 @@ class HostTransfer:
         flat[inputs.masked] = 4 * FAR
         values, found = host_topk(scores, inputs.running, count)
         return values.tolist(), found.tolist(), seen.tolist()
+
+
+def _lists(
+    rows: Sequence[Row], width: int, size: int
+) -> tuple[list[list[TokensOfBeam]], list[int], list[int], list[int], list[int]]:
+    """Return what the rows look up, the origins and tokens of all beams, and the places to look up and to mask."""
+    beams, wanted = len(rows[0].tokens), [row.wanted(width) for row in rows]
+    origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
+    seen, masked = (places(groups, width, size) for groups in (wanted, [row.masked(width) for row in rows]))
+    return wanted, origins, [token for row in rows for token in row.tokens], seen, masked
 
 
 def places(groups: Sequence[Sequence[TokensOfBeam]], width: int, size: int) -> list[int]:
@@ -130,9 +136,7 @@ def _largest(
     return values[order], places[order]
 
 
-CHUNK = (
-    128  # entries, on a device: about the root of a vocabulary: as many maxima to rank as entries beside the best of them
-)
+CHUNK = 128  # entries, on a device: as many maxima to rank as entries beside the best of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +149,7 @@ class DeviceTransfer:
         """See `Transfer.inputs`."""
         import torch
 
-        beams = len(rows[0].tokens)
-        wanted = [row.wanted(width) for row in rows]
-        origins = [number * beams + origin for number, row in enumerate(rows) for origin in row.origins]
-        tokens = [token for row in rows for token in row.tokens]
-        seen, masked = (places(groups, width, size) for groups in (wanted, [row.masked(width) for row in rows]))
+        wanted, origins, tokens, seen, masked = _lists(rows, width, size)
         running = array("d", [score for row in rows for score in row.scores[:width]])
         numbers = array("q", [*origins, *tokens, *seen, *masked])
         numbers.frombytes(running.tobytes())

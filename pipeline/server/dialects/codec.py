@@ -100,10 +100,7 @@ class Spacing:
 
 def pcm_of(audio: str, sample_rate: int) -> bytes:
     """Decode the base64 of an append; raises `Rejected`."""
-    try:
-        pcm = base64.b64decode(audio, validate=True)
-    except ValueError as error:
-        raise Rejected("invalid_audio", "audio is no base64", param="audio") from error
+    pcm = _from_base64(audio, "audio", "invalid_audio")
     if not pcm or len(pcm) % 2:
         raise Rejected("invalid_audio", f"{len(pcm)} bytes are no 16-bit samples", param="audio")
     if len(pcm) > LONGEST_APPEND_S * sample_rate * 2:
@@ -114,14 +111,18 @@ def pcm_of(audio: str, sample_rate: int) -> bytes:
 
 def jpeg_of(image: str) -> bytes:
     """Decode the base64 of a picture; raises `Rejected`."""
-    try:
-        jpeg = base64.b64decode(image, validate=True)
-    except ValueError as error:
-        raise Rejected("invalid_event", "image is no base64", param="image") from error
+    jpeg = _from_base64(image, "image", "invalid_event")
     if not jpeg.startswith(JPEG) or len(jpeg) > LARGEST_JPEG:
         told = f"an image is a JPEG of at most {LARGEST_JPEG // 1000} kB; this has {len(jpeg)} bytes"
         raise Rejected("invalid_event", told, param="image")
     return jpeg
+
+
+def _from_base64(text: str, field: str, code: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Rejected(code, f"{field} is no base64", param=field) from error
 
 
 def by(speaker: str) -> dict[str, str]:
