@@ -14,7 +14,8 @@ from pipeline.audio.loudness import LoudnessMeter
 from pipeline.events import AudioChunk, Event, Fault, Notice
 from pipeline.policies.pace import DELAY_S, PaceOptions
 from pipeline.sinks.dub import WINDOW_S, Dub, DubTracks
-from pipeline.sinks.live_stream import ORIGINAL, SAMPLE_RATE, Added
+from pipeline.sinks.film_container import SAMPLE_RATE
+from pipeline.sinks.live_stream import ORIGINAL, Added
 from pipeline.sinks.live_writer import Destination, LiveWriter, Piece
 from pipeline.sources.packet_tap import PacketTap
 

@@ -15,8 +15,8 @@ from pipeline.events import AudioChunk, Event, Lag, Notice
 from pipeline.lane import Lane
 from pipeline.policies.pace import PaceOptions
 from pipeline.sinks.dub import Dub, DubTracks
-from pipeline.sinks.film_container import check_film
-from pipeline.sinks.film_file import SAMPLE_RATE, FilmFile
+from pipeline.sinks.film_container import SAMPLE_RATE, check_film
+from pipeline.sinks.film_file import FilmFile
 from pipeline.sinks.writing import check_file
 
 WHOLE_S = 1.0  # a film that was heard to so near its end was heard to its end

@@ -1,20 +1,30 @@
-"""Kinds of files that hold films, and what each can hold (FFmpeg by PyAV)."""
+"""Kinds of files that hold films, what each can hold, and the speech that is added to them (FFmpeg by PyAV)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pipeline.errors import BadInput, nearest
+from pipeline.events import Samples
+from pipeline.languages import iso_639_2, language_name
 from pipeline.sinks.writing import reason_of
 from pipeline.sources.files import open_local
+from pipeline.sources.packet_tap import is_kept
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    from av import AudioFrame
+    from av.container import InputContainer, OutputContainer
     from av.stream import Stream
+
+
+SAMPLE_RATE = 48_000  # of speech that is added
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +72,29 @@ def check_film(source: Path, path: Path) -> None:
 
 def kept_streams(container: InputContainer) -> list[Stream]:
     """List the streams that are copied: pictures that move, sound and captions."""
-    from av.stream import Disposition  # noqa: PLC0415
+    return [stream for stream in container.streams if stream.type in {"video", "audio", "subtitle"} and is_kept(stream)]
 
-    return [
-        stream
-        for stream in container.streams
-        if stream.type in {"video", "audio", "subtitle"}
-        and stream.codec_context is not None
-        and not stream.disposition & Disposition.attached_pic
-    ]
+
+def ai_generated(language: str) -> str:
+    """Give the name of a track in a language."""
+    return f"{language_name(language)} (AI-generated)"
+
+
+def add_speech(out: OutputContainer, codec: str, language: str) -> Any:  # noqa: ANN401 - PyAV's types tell streams by literals
+    """Add a track of translated speech, mono at `SAMPLE_RATE`; gives its stream."""
+    stream: Any = out.add_stream(codec, rate=SAMPLE_RATE)
+    stream.layout, stream.bit_rate = "mono", 96_000
+    stream.metadata.update(language=iso_639_2(language), title=ai_generated(language))
+    return stream
+
+
+def sound_frame(samples: Samples, start: int) -> AudioFrame:
+    """Make a frame of samples [n] at `SAMPLE_RATE` that begin at sample ``start``."""
+    import av  # noqa: PLC0415
+
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), "flt", "mono")
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
+    return frame
 
 
 def _lacking(codecs: Mapping[str, str], suffix: str) -> list[str]:

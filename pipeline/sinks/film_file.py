@@ -9,12 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from pipeline.events import Fault, Notice, Samples
-from pipeline.languages import iso_639_2, language_name
+from pipeline.languages import iso_639_2
 from pipeline.sinks.caption_text import shown
-from pipeline.sinks.film_container import CONTAINERS, kept_streams
+from pipeline.sinks.film_container import CONTAINERS, SAMPLE_RATE, add_speech, ai_generated, kept_streams, sound_frame
 from pipeline.sinks.writing import cannot_go_on, create, reason_of
 from pipeline.sources.files import open_local
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.stream import Stream
 
-SAMPLE_RATE = 48_000
 UNDATED = 16  # the most packets that a picture is coded ahead
 COMMENT = "AI-generated speech and captions: a machine translation by translate-live"
 _MS = Fraction(1, 1000)
@@ -96,10 +93,7 @@ class FilmFile:
 
     def add_sound(self, number: int, samples: Samples) -> None:
         """Append samples [n] at `SAMPLE_RATE` to a track of speech."""
-        import av  # noqa: PLC0415
-
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), "flt", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._placed[number], Fraction(1, SAMPLE_RATE)
+        frame = sound_frame(samples, self._placed[number])
         self._placed[number] += len(samples)
         with self._writing():
             self._out.mux(self._speech[number].encode(frame))
@@ -231,10 +225,8 @@ class FilmFile:
     def _speech_stream(self, language: str, default: bool) -> Any:  # noqa: ANN401 - PyAV's types tell streams by literals
         from av.stream import Disposition  # noqa: PLC0415
 
-        stream: Any = self._out.add_stream(self._container.sound, rate=SAMPLE_RATE)
-        stream.layout, stream.bit_rate = "mono", 96_000
+        stream = add_speech(self._out, self._container.sound, language)
         stream.disposition = Disposition.dub | (Disposition.default if default else Disposition(0))
-        stream.metadata.update(language=iso_639_2(language), title=f"{language_name(language)} (AI-generated)")
         return stream
 
     def _caption_stream(self, language: str) -> Stream:
@@ -245,7 +237,7 @@ class FilmFile:
         else:
             stream = self._out.add_mux_stream(kind)
         stream.time_base = _MS
-        stream.metadata.update(language=iso_639_2(language), title=f"{language_name(language)} (AI-generated)")
+        stream.metadata.update(language=iso_639_2(language), title=ai_generated(language))
         return cast("Stream", stream)
 
     @contextmanager

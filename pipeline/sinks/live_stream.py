@@ -6,16 +6,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from pipeline.errors import BadInput
 from pipeline.events import Samples
-from pipeline.languages import iso_639_2, language_name
-from pipeline.sinks.film_container import kept_streams
+from pipeline.sinks.film_container import SAMPLE_RATE, add_speech, kept_streams, sound_frame
 from pipeline.sources.files import open_local
 from pipeline.sources.packet_tap import CodedPacket
 
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.stream import Stream
 
-SAMPLE_RATE = 48_000
 COMMENT = "AI-generated speech and captions: a live machine translation by translate-live"
 ORIGINAL, PICTURE, CAPTIONS = "original", "picture", "captions"  # tracks, as files of HLS are named
 LEAD_S = 1.0  # added to all timestamps, so that none before the first picture, for a decoder to start with, is negative
@@ -91,21 +86,16 @@ class LiveStream:
         for stream in self._copied.values():
             if stream.codec.canonical_name == "hevc" and out.format.name == "hls":
                 stream.codec_tag = "hvc1"  # the only one that Apple's players take
-        self._speech: list[Any] = [self._speech_stream(language) for language in added.speech]
+        self._speech: list[Any] = [add_speech(out, "aac", language) for language in added.speech]
         self._last_dts: dict[str, int] = {}
         self._held: dict[str, Packet] = {}  # the last of each kind, until it is known how long it lasts
         self._whole = "video" not in templates  # a key frame was written, with which a decoder can start
 
     def add_sound(self, number: int, start: int, samples: Samples) -> None:
         """Write samples [n] of a track of speech that begin at sample ``start`` at `SAMPLE_RATE`."""
-        import av  # noqa: PLC0415
-
-        if not len(samples):
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), "flt", "mono")
-        frame.sample_rate, frame.time_base = SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
-        frame.pts = start + round(LEAD_S * SAMPLE_RATE)
-        self._out.mux(self._speech[number].encode(frame))
+        if len(samples):
+            frame = sound_frame(samples, start + round(LEAD_S * SAMPLE_RATE))
+            self._out.mux(self._speech[number].encode(frame))
 
     def add_packet(self, coded: CodedPacket) -> None:
         """Write a packet as it is, when the next is known; those of a picture before its first key frame are left out."""
@@ -149,14 +139,3 @@ class LiveStream:
 
         with suppress(av.error.FFmpegError, OSError):  # it has said once that it cannot go on
             self._out.close()
-
-    def _speech_stream(self, language: str) -> Any:  # noqa: ANN401 - PyAV's types tell streams by literals
-        stream: Any = self._out.add_stream("aac", rate=SAMPLE_RATE)
-        stream.layout, stream.bit_rate = "mono", 96_000
-        stream.metadata.update(language=iso_639_2(language), title=ai_generated(language))
-        return stream
-
-
-def ai_generated(language: str) -> str:
-    """Give the name of a track in a language."""
-    return f"{language_name(language)} (AI-generated)"

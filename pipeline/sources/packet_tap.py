@@ -57,7 +57,7 @@ class PacketTap:
 
     def begin(self, container: InputContainer, heard: Stream) -> list[Stream]:
         """Take note of a container that was opened; gives its streams that are to be read beside the one that is heard."""
-        picture = next(filter(_moves, container.streams.video), None)
+        picture = next(filter(is_kept, container.streams.video), None)
         chosen: dict[str, Stream] = {"audio": heard} | ({"video": picture} if picture else {})
         self._kinds = {stream.index: kind for kind, stream in chosen.items()}
         self.templates = {kind: template for kind, one in chosen.items() if (template := _kept_template(one)) is not None}
@@ -128,8 +128,8 @@ def described(template: Stream) -> tuple[Any, ...]:
     return (context.name, *shape, context.extradata)
 
 
-def _moves(stream: Stream) -> bool:
-    """Tell if a stream is a picture that moves, not a cover."""
+def is_kept(stream: Stream) -> bool:
+    """Tell if a stream can be copied: FFmpeg knows how it is coded, and it is no cover."""
     from av.stream import Disposition  # noqa: PLC0415
 
     return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
