@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.sinks.summary import percentile
+from pipeline.sinks.figures import percentile
 
 __all__ = ["Interval", "bootstrap", "mean", "paired_bootstrap", "percentile", "slope_per_minute"]
 

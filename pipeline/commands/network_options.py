@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, check_range
 
 if TYPE_CHECKING:
     from pipeline.sinks.sharing import Sharing
@@ -78,8 +78,7 @@ def add_redaction_arguments(parser: argparse.ArgumentParser, *, speech: bool) ->
 
 def sharing_of(arguments: argparse.Namespace) -> Sharing:
     """Return the options, checked; raises `BadInput`."""
-    from pipeline.errors import BadInput, check_range  # noqa: PLC0415 - help needs none of this
-    from pipeline.sinks.personal_data import KINDS, PersonalData, read_names  # noqa: PLC0415
+    from pipeline.sinks.personal_data import KINDS, PersonalData, read_names  # noqa: PLC0415 - help needs none of this
     from pipeline.sinks.sharing import LONGEST_DAYS, SHORTEST_DAYS, Sharing  # noqa: PLC0415
 
     if arguments.retention_days is not None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import BadInput
+from pipeline.sinks.event_json import Record
 from pipeline.sinks.event_log import read_events
-from pipeline.sinks.summary import Record, is_whole, summarize, table
+from pipeline.sinks.summary import is_whole, summarize, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,6 +32,13 @@ def shown(text: str, suffix: str) -> str:
     return "\n".join(f"{_EMBED}{line}{_POP}" for line in text.split("\n"))
 
 
+def timestamp(seconds: float, suffix: str) -> str:
+    """Format a time of a cue in SRT or VTT; hours may have any number of digits."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{',' if suffix == 'srt' else '.'}{milliseconds:03d}"
+
+
 def voice_tag(speaker: str) -> str:
     """Format WebVTT's tag for who speaks, which holds to the end of the cue (https://www.w3.org/TR/webvtt1/)."""
     return f"<v {escape(legible(speaker), quote=False)}>"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for
-from pipeline.sinks.caption_text import shown, uncapitalized, voice_tag
+from pipeline.sinks.caption_text import shown, timestamp, uncapitalized, voice_tag
 from pipeline.sinks.cues import Cue, CueLayout
 from pipeline.sinks.sealing import SealedText
 from pipeline.sinks.writing import RecordFile
@@ -117,7 +117,7 @@ class Captions:
         for cue in cues:
             if text := self._text(cue):
                 self._number += 1
-                times = f"{_time(cue.start, self._format)} --> {_time(cue.end, self._format)}"
+                times = f"{timestamp(cue.start, self._format)} --> {timestamp(cue.end, self._format)}"
                 self._file.add(f"{self._number}\n{times}\n{text}\n\n")
 
     def _begin_file(self) -> None:
@@ -129,13 +129,6 @@ class Captions:
         texts = {"source": [cue.source], "target": [cue.target], "both": [cue.target, cue.source]}[self._shown]
         text = "\n".join(shown(text, self._format) for text in texts if text)
         return voice_tag(cue.speaker) + text if text and cue.speaker and self._format == "vtt" else text
-
-
-def _time(seconds: float, suffix: str) -> str:
-    """Format a time; hours may have any number of digits."""
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    minutes, second = divmod(whole, 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{',' if suffix == 'srt' else '.'}{milliseconds:03d}"
 
 
 class SpeechTimes:

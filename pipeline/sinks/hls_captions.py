@@ -6,7 +6,7 @@ import re
 from collections import deque
 from pathlib import Path
 
-from pipeline.sinks.caption_text import shown
+from pipeline.sinks.caption_text import shown, timestamp
 
 _SEGMENT = re.compile(r"#EXTINF:([\d.]+),\s*\n\S+_(\d+)\.m4s")
 _SHOWN_S = 1.0  # from the begin of a cue to that of the next, at least
@@ -58,11 +58,8 @@ class HlsCaptions:
         while self._cues and self._cues[0][1] <= start_s:
             self._cues.popleft()
         blocks = [
-            f"{_time(start)} --> {_time(end)}\n{shown(text, 'vtt')}\n" for start, end, text in self._cues if start < end_s
+            f"{timestamp(start, 'vtt')} --> {timestamp(end, 'vtt')}\n{shown(text, 'vtt')}\n"
+            for start, end, text in self._cues
+            if start < end_s
         ]
         return "\n".join([_HEADER, *blocks, ""])  # a blank line at the end, since some players read them as one file
-
-
-def _time(seconds: float) -> str:
-    minutes, ms = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"

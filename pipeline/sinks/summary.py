@@ -11,8 +11,6 @@ from pipeline.languages import same_language
 from pipeline.sinks.event_json import Record
 from pipeline.sinks.figures import SessionFigures, percentile, seconds
 
-__all__ = ["Record", "Summary", "is_whole", "percentile", "summarize", "table"]
-
 _PER_S = 1e9  # the log counts nanoseconds
 
 

@@ -5,7 +5,8 @@ import math
 from dataclasses import replace
 
 from pipeline.events import Busy, Fault, Lag, Skipped
-from pipeline.sinks.summary import Summary, is_whole, percentile, summarize, table
+from pipeline.sinks.figures import percentile
+from pipeline.sinks.summary import Summary, is_whole, summarize, table
 from tests.unit.test_event_log import ABOUT, audio, transcript, unit, words, written
 
 
