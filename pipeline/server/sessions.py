@@ -160,16 +160,17 @@ class Sessions:
                     self._session.mute(self._muted)
 
     def finish(self, leave: Leave) -> None:
-        """End the audio; what was heard is said, then the connection ends."""
-        if self._finishing is not None:
+        """End the audio; what was heard is said, then the connection ends. A server that goes hurries an end that goes on."""
+        going_away = leave.code == GOING_AWAY
+        if self._finishing is not None and not going_away:
             return
         self._finishing = leave
         if self._source is not None:
             self._source.end()
-            if leave.code == GOING_AWAY and self._session is not None:
-                self._session.stop()
         else:
             self._unheard.set()
+        if going_away and self._session is not None:
+            self._session.stop()
 
     async def close(self) -> None:
         """Finish the recording, if there is one; the connection has ended, and nothing of its sessions is kept."""

@@ -18,7 +18,7 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
-from pipeline.server.service import Limits
+from pipeline.server.service import STOP_S, Limits
 from pipeline.server.writer import UNSENT_BYTES
 from tests.serving import alive, make_service, scripted_profile, tone, uncollected
 
@@ -330,6 +330,22 @@ async def test_a_drain_lets_sessions_end_and_stops_those_that_do_not():
         assert socket.of("translate_live.going_away")[0]["seconds"] == 60
         assert (socket.closed[0], socket.sent[-1]["type"]) == (1001, "session.closed")
         assert socket.text().split()[:150] == words(150)
+
+
+async def test_a_drain_stops_a_client_whose_own_end_takes_longer():
+    async with engine_of() as engine:
+        service = make_service(engine, limits=Limits(drain_s=1))
+        with service.admission.place(Key("test")):
+            async with asyncio.TaskGroup() as tasks, connected(service) as socket:
+                for _ in range(14):  # at once, and heard in as many seconds
+                    socket.say(1)
+                socket.send("session.close")
+                await asyncio.sleep(2)
+                draining = tasks.create_task(service.drain())
+                await socket.serving
+                assert asyncio.get_running_loop().time() < 2 + 1 + STOP_S
+                draining.cancel()
+        assert (socket.closed[0], socket.sent[-1]["type"]) == (1001, "session.closed")
 
 
 async def test_a_drain_does_not_wait_for_a_client_that_has_said_nothing():
