@@ -11,7 +11,8 @@ USER user
 WORKDIR /home/user/work
 COPY --chown=user . /opt/source
 RUN python3 -m venv /opt/translate-live
-ENV PATH=/opt/translate-live/bin:$PATH PYTHONUNBUFFERED=1
+# Enrolled voices and their audit lie on the volume: the root can be read only.
+ENV PATH=/opt/translate-live/bin:$PATH PYTHONUNBUFFERED=1 TRANSLATE_LIVE_DATA=/home/user/.cache/data
 VOLUME /home/user/.cache
 EXPOSE 8200 9464
 # Alive while the event loop and the models answer; the models' download at the first start takes its time.
