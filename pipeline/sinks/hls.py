@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.events import Samples
 from pipeline.languages import canonical, language_name
 from pipeline.sinks.film_container import SAMPLE_RATE, ai_generated
-from pipeline.sinks.hls_captions import HlsCaptions
-from pipeline.sinks.hls_playlists import MediaPlaylist, Rendition, main_playlist
+from pipeline.sinks.hls_playlists import HlsCaptions, MediaPlaylist, Rendition, main_playlist
 from pipeline.sinks.live_stream import CAPTIONS, LEAD_S, ORIGINAL, PICTURE, Added, LiveStream
 from pipeline.sources.packet_tap import CodedPacket
 

@@ -25,7 +25,7 @@ from pipeline.events import AudioChunk, Fault, ReadingUnit, Transcript, Word
 from pipeline.sinks import rtmp_relay
 from pipeline.sinks.broadcast import Broadcast
 from pipeline.sinks.hls import files_of
-from pipeline.sinks.hls_captions import HlsCaptions
+from pipeline.sinks.hls_playlists import HlsCaptions
 from pipeline.sinks.live_stream import LEAD_S, Added, LiveStream, check_picture
 from pipeline.sinks.live_writer import GIVE_UP_S, MOST_PIECES, HlsFolder, LiveWriter, Piece, RtmpServer
 from pipeline.sinks.rtmp import RtmpConnection, named
