@@ -160,7 +160,7 @@ class Sessions:
                     self._session.mute(self._muted)
 
     def finish(self, leave: Leave) -> None:
-        """End the audio; what was heard is said, then the connection ends. A server that goes hurries an end that goes on."""
+        """End the audio; what was heard is said, then the connection ends. A server that goes hurries an end under way."""
         going_away = leave.code == GOING_AWAY
         if self._finishing is not None and not going_away:
             return
