@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, TranslateLiveError, check_range, nearest
+from pipeline.profiles.backends import STAGES
 from pipeline.profiles.profile import Profile, load_profile
 from pipeline.server import LOG
 from pipeline.server.access import Signer, load_keys
@@ -41,7 +42,7 @@ class Wanted:
 
     profile: str = "gpu"
     config: str = ""
-    assignments: tuple[str, ...] = ()  # names with a dot are settings of the profile
+    assignments: tuple[str, ...] = ()  # stages, and names with a dot, are settings of the profile
     keys: str = ""
     open: bool = False  # for anybody who reaches it
     capacity: int | None = None
@@ -56,10 +57,12 @@ class Wanted:
         return load_profile(self.profile, Path(self.config) if self.config else None, self.assignments)
 
 
-def wanted(arguments: Mapping[str, str]) -> Wanted:
+def wanted(arguments: Mapping[str, Any]) -> Wanted:
     """Read the arguments of ``serve run`` or of a configuration file; raises `BadInput`."""
-    settings = [f"{name}={value}" for name, value in arguments.items() if "." in name]
-    given = {name: str(value) for name, value in arguments.items() if "." not in name}
+    settings = {
+        name: "null" if value is None else value for name, value in arguments.items() if "." in name or name in STAGES
+    }
+    given = {name: str(value) for name, value in arguments.items() if name not in settings}
     for name in given:
         if name not in KNOWN:
             raise BadInput(f"unknown argument {name!r}; {nearest(name, KNOWN)}; or a setting, as units.policy")
@@ -72,7 +75,7 @@ def wanted(arguments: Mapping[str, str]) -> Wanted:
     return Wanted(
         profile=profile,
         config=given.get("config", ""),
-        assignments=tuple(settings),
+        assignments=tuple(f"{name}={value}" for name, value in settings.items()),
         keys=given.get("keys", ""),
         open=is_open,
         capacity=int(numbers["capacity"]) if "capacity" in numbers else None,

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.serve_cluster import ray_configuration
 from pipeline.errors import BadInput
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.process import CLOSING_S, SECRET, ServerOptions
@@ -81,6 +82,14 @@ def test_arguments_are_read_and_settings_have_a_dot():
     assert (want.profile, want.capacity, want.assignments) == ("cpu", 6, ("units.policy=pauses",))
     assert (want.replicas, want.most_replicas, want.gpus) == (1, 9, 0.0)
     assert wanted({"keys": "k.yaml"}).gpus == 1.0
+
+
+def test_a_stage_is_a_setting_and_the_benchmark_configures_replicas_that_load():
+    (application,) = yaml.safe_load(ray_configuration(2, 6, 8200))["applications"]
+    want = wanted({**application["args"], "second_synthesizer": None})
+    assert want.capacity == 6
+    assert "third_synthesizer" not in want.loaded().stages
+    assert want.loaded().stages["recognizer"].use == "benchmarks.spoken_numbers:SpokenNumbers"
 
 
 @pytest.mark.parametrize(
