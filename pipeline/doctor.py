@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution, version
-from importlib.util import find_spec
 from time import monotonic
 
 import numpy as np
@@ -32,9 +31,7 @@ from pipeline.events import ReadingUnit, Samples
 from pipeline.lane import usable_cores
 from pipeline.languages import known_code
 from pipeline.policies.pace import SLOW
-from pipeline.profiles.backends import backend
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
-from pipeline.profiles.languages_offered import OPT_IN
 from pipeline.profiles.profile import Profile, fix_for, load_profile
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
 from pipeline.voices.consent import recognized, tokens
@@ -45,7 +42,6 @@ PATIENCE_S = 120.0  # loading a large model from a slow disk
 SENTENCE = "Hello. How are you today?"
 HELLO = "hello"
 QUIET = 1e-3  # speech is louder
-POCKET_CORES = 4  # Pocket TTS takes two, beside those that recognize and translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +78,6 @@ def better(lacking: Iterable[tuple[str, Sequence[Missing]]]) -> Iterator[Finding
         fix = fix_for(missing, name) if all(item.fetchable for item in missing) else ""
         detail, rows = _lacks(f"{name} is better, and lacks ", f"{name} is better, and can run here", missing)
         yield Finding("profile", not missing, detail, fix, False, rows)
-
-
-def spare(profile: Profile) -> Iterator[Finding]:
-    """Tell of Pocket TTS where it is installed, cores are enough for it, and the profile ``cpu`` is without it."""
-    choice = OPT_IN["cpu"]["synthesizer"]
-    used = {type(one) for one in profile.backends.synthesizers.values()}
-    if (
-        profile.name == "cpu"
-        and usable_cores() >= POCKET_CORES
-        and find_spec("pocket_tts")
-        and type(backend(choice)) not in used
-    ):
-        told = "Pocket TTS is installed: it speaks while it computes, also in enrolled voices, with synthesizer.use="
-        yield Finding("profile", True, f"{told}{choice.use}", needed=False)
 
 
 def _lacks(before: str, well: str, missing: Sequence[Missing]) -> tuple[str, tuple[str, ...]]:
@@ -143,17 +125,19 @@ async def _stages(profile: Profile, target: str) -> list[Finding]:
         findings[1] = replace(
             findings[1], well=False, needed=False, detail="it runs, but there was no speech for it to hear"
         )
-    return [*findings, *(_others(profile, one) for one in list(backends.synthesizers.values())[1:])]
+    others = list(backends.synthesizers.items())[1:]
+    return [*findings, *(_others(profile, one, cloning=stage == "cloning_synthesizer") for stage, one in others)]
 
 
-def _others(profile: Profile, synthesizer: SynthesizerBackend) -> Finding:
-    """Look if the languages that the first voice lacks can be spoken; few sessions need them."""
+def _others(profile: Profile, synthesizer: SynthesizerBackend, *, cloning: bool) -> Finding:
+    """Look if the languages, or the voices of users, that the first voice lacks can be spoken; few sessions need them."""
     name, missing = type(synthesizer).__name__, synthesizer.missing()
-    well = f"other languages by {name}"
+    what = f"{'voices of your own' if cloning else 'other languages'} by {name}"
+    well = what
     if not missing and isinstance(synthesizer, VoicesByLanguage):
         here = sorted(language for language in synthesizer.languages() if not synthesizer.missing_for(language))
         well += f"; voices are here for {', '.join(here) or 'none'} of its {len(synthesizer.languages())}"
-    detail, rows = _lacks(f"other languages by {name}, missing: ", well, missing)
+    detail, rows = _lacks(f"{what}, missing: ", well, missing)
     return Finding("speak", not missing, detail, fix_for(missing, profile.name), False, rows)
 
 

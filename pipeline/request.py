@@ -23,6 +23,7 @@ from pipeline.voices.choice import (
     ChosenVoice,
     check_same_voice,
     chosen_voice,
+    cloner,
     enrolled_for,
     known_voices,
     learns,
@@ -171,39 +172,64 @@ def _speech(
     request: SessionRequest, profile: Profile, spoken_as: Mapping[str, str], notices: list[str], voices: VoiceStore
 ) -> tuple[ResolvedSpeech, ...]:
     """Choose who speaks each target, and note where that is not as it was asked for."""
-    backends = profile.backends
-    same = request.voice == SAME
-    if same:
-        check_same_voice(backends.synthesizer)
-    others = {} if request.voice is None or same else other_presets(request.voice, profile, spoken_as, voices)
-    own_voice = request.voice is not None and not same and not others
-    voice = chosen_voice(request.voice, profile, voices, spoken_as) if own_voice and request.voice is not None else None
+    asked, backends = request.voice, profile.backends
+    if asked == SAME:
+        check_same_voice(learner := backends.synthesizers[cloner(profile, live=True)])
+        if learner is backends.cloning_synthesizer:
+            require(profile.name, learner.missing())
+    named = asked if asked != SAME else None
+    others = {} if named is None else other_presets(named, profile, spoken_as, voices)
+    voice = chosen_voice(named, profile, voices, spoken_as) if named is not None and not others else None
     speech = []
     for target, called in spoken_as.items():
         if target in others:
             speech.append(ResolvedSpeech(target, others[target][0], called, others[target][1]))
             continue
-        chosen = voice is not None and "synthesizer" in backends.speaking(target)
-        stage = "synthesizer" if chosen else backends.synthesizer_for(target) or "synthesizer"
-        if others:
-            who = type(backends.synthesizers[stage]).__name__
-            language = f"{language_name(target)} ({target})"
-            notices.append(f"the voice {request.voice!r} does not speak {language}: {who} will, in its own voice")
-            one = ResolvedSpeech(target, stage, called)
-        elif stage != "synthesizer":
-            cloned = same and learns(backends.synthesizers[stage], live=True)
-            also = enrolled_for(stage, voice, profile) if voice else None
-            notices.append(_instead(profile, target, stage, cloned=cloned or also is not None))
-            if voice and voice.record and also is None and learns(backends.synthesizers[stage]):
-                who = type(backends.synthesizers[stage]).__name__
-                notices.append(f"{who} has not learned the voice {voice.name!r}: enrol it again")
-            one = ResolvedSpeech(target, stage, called, also, cloned)
-        else:
-            one = ResolvedSpeech(target, stage, called, voice, same)
+        one = _spoken_by(profile, target, called, voice, same=asked == SAME)
+        notices += [_not_in(asked, one, profile)] if asked and others else _departures(profile, one, asked, voice)
         if request.speakers is not None and voice is None:
-            one = replace(one, presets=several_voices(backends.synthesizers[stage], called))
+            one = replace(one, presets=several_voices(backends.synthesizers[one.synthesizer], called))
         speech.append(one)
     return tuple(speech)
+
+
+def _spoken_by(profile: Profile, target: str, called: str, voice: ChosenVoice | None, *, same: bool) -> ResolvedSpeech:
+    """Choose who speaks a target: the first that has the voice that is asked for, else the first that can."""
+    backends = profile.backends
+    able = backends.speaking(target)
+    first = "synthesizer" in able and cloner(profile, live=same) == "synthesizer"
+    if voice is not None and (first or ("synthesizer" in able and voice.record is None)):
+        return ResolvedSpeech(target, "synthesizer", called, voice)
+    for stage in (stage for stage in able if not backends.lacks(stage, target)):
+        if same and ((first and stage == "synthesizer") or learns(backends.synthesizers[stage], live=True)):
+            return ResolvedSpeech(target, stage, called, None, same_voice=True)
+        if voice is not None and (learned := enrolled_for(stage, voice, profile)):
+            return ResolvedSpeech(target, stage, called, learned)
+    return ResolvedSpeech(target, backends.synthesizer_for(target) or "synthesizer", called)
+
+
+def _departures(profile: Profile, one: ResolvedSpeech, asked: str | None, voice: ChosenVoice | None) -> list[str]:
+    """Word where a target is not spoken by the profile's first synthesizer, or not in the voice that was ``asked`` for."""
+    as_asked = one.voice is not None or one.same_voice
+    if one.synthesizer == "synthesizer":
+        return [_not_in(asked, one, profile)] if asked and not as_asked else []
+    if as_asked and "synthesizer" in profile.backends.speaking(one.target):
+        return []
+    told = [_instead(profile, one.target, one.synthesizer, cloned=as_asked)]
+    synthesizer = profile.backends.synthesizers[one.synthesizer]
+    if voice is not None and voice.record is not None and not as_asked and learns(synthesizer):
+        told.append(f"{type(synthesizer).__name__} has not learned the voice {voice.name!r}: enrol it again")
+    return told
+
+
+def _not_in(voice: str, one: ResolvedSpeech, profile: Profile) -> str:
+    """Word that a voice is not that of a target's speech, and what brings it, if a model for the language does."""
+    backends, stage = profile.backends, cloner(profile)
+    who, language = type(backends.synthesizers[one.synthesizer]).__name__, f"{language_name(one.target)} ({one.target})"
+    whose = "the speaker's own voice" if voice == SAME else f"the voice {voice!r}"
+    told = f"{whose} does not speak {language}: {who} will, in its own voice"
+    lacks = backends.lacks(stage, one.target) if stage in backends.speaking(one.target) else []
+    return f"{told}; to have it: {fix_for(lacks, profile.name)}" if lacks and stage != one.synthesizer else told
 
 
 def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
@@ -222,6 +248,6 @@ def _instead(profile: Profile, target: str, stage: str, *, cloned: bool) -> str:
         model = f"{own}'s model for {language_name(target)} ({target})"
         return f"{model} is not on this machine: {other} will speak it, {how}; to bring that model: {fix}"
     said = f"{own} does not speak {language_name(target)} ({target}): {other} will, {how}"
-    if better == stage:
+    if better == stage or cloned:
         return said
     return f"{said}, for that of {type(backends.synthesizers[better]).__name__} is not on this machine: {fix}"

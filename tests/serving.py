@@ -26,6 +26,7 @@ SCRIPTED = (
     "translator.use=tests.scripted_backends:Scripted",
     "synthesizer.use=tests.scripted_backends:ScriptedVoice",
     "third_synthesizer=null",
+    "cloning_synthesizer=null",
     "fallback_synthesizer.use=tests.scripted_backends:ScriptedVoice",
     "units.policy=pauses",
 )

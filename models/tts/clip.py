@@ -38,5 +38,5 @@ def check_clip(audio: AudioChunk, sample_rate: int) -> Samples:
 
 def cannot_clone(name: str) -> Refused:
     """Make the refusal of a voice that is no preset."""
-    hint = "the profile gpu, or synthesizer.use=models.tts.pocket:Pocket on a CPU, or a preset voice"
+    hint = "the profile gpu, or cloning_synthesizer.use=models.tts.pocket:Pocket on a CPU, or a preset voice"
     return Refused(f"{name} cannot clone a voice; Pocket TTS and Qwen3-TTS can", hint=hint)

@@ -32,7 +32,7 @@ _BY_KIND: dict[type[TranslateLiveError], str] = {
 """For errors that come from libraries and know no step of their own; all others say themselves what to do, or need not."""
 
 _SETTING = re.compile(
-    r"(?<![\w.-])((?:recognizer|translator|(?:second_|third_|fallback_)?synthesizer|diarizer|reader|units|pace)\.[\w.]+=|capacity=)"
+    r"(?<![\w.-])((?:recognizer|translator|(?:second_|third_|cloning_|fallback_)?synthesizer|diarizer|reader|units|pace)\.[\w.]+=|capacity=)"
 )
 _FETCH = re.compile(rf"{FETCH_MODELS}(?: of the profile (\w+))?(?: from the language (\w+))?(?: for the language (\w+))?")
 _OPTIONS = {

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check as it is done; 0 only if all that is needed is well."""
     from pipeline.commands.advice import settings_given, worded  # noqa: PLC0415
-    from pipeline.doctor import Finding, better, gpu_memory, machine, memory, spare, stages  # noqa: PLC0415
+    from pipeline.doctor import Finding, better, gpu_memory, machine, memory, stages  # noqa: PLC0415
     from pipeline.languages import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
@@ -43,8 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
         report(finding)
     print(f"profile {profile.name}: {profile.about}", flush=True)  # noqa: T201
     for finding in better(lacking(profile.name, arguments.config, arguments.assignments)):
-        report(finding)
-    for finding in spare(profile):
         report(finding)
     report(gpu_memory(profile))
     report(memory(profile))

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pipeline.contracts import Backend, FetchOptions, TranslatorBackend
     from pipeline.profiles.backends import Backends
 
-ASKED_FOR = {"diarizer": "--speakers", "reader": "--watch"}  # stages that are used only where these options ask for them
+ASKED_FOR = {"diarizer": "--speakers", "reader": "--watch", "cloning_synthesizer": "--voice"}
+"""Stages that are used only where these options ask for them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,10 +87,11 @@ def _fetch(backend: Backend[object], options: FetchOptions) -> None:
 def _fetch_if_possible(stage: str, backend: Backend[object], options: FetchOptions) -> None:
     """Download what only some sessions ask for; tell what they will lack."""
     from pipeline.commands.advice import worded  # noqa: PLC0415
-    from pipeline.errors import TranslateLiveError  # noqa: PLC0415
+    from pipeline.errors import FETCH_MODELS, TranslateLiveError  # noqa: PLC0415
 
     try:
-        _fetch(backend, options)
+        if stage != "cloning_synthesizer" or all(FETCH_MODELS in item.fix for item in backend.missing()):
+            _fetch(backend, options)  # which its user wants, who has installed its package
     except TranslateLiveError as error:
         print(f"{ASKED_FOR[stage]} will not work: {error.message}")  # noqa: T201
         return

@@ -42,8 +42,9 @@ class Backends:
     """The table of a profile's stages: a key of the profile and its contract a field; those with a default may be left out.
 
     Making them loads no model. A language is spoken by the first that can of ``synthesizer``, ``second_synthesizer``,
-    ``third_synthesizer`` and ``fallback_synthesizer`` that is here, with a voice for it; ``diarizer`` tells speakers apart
-    and ``reader`` reads text in pictures, where that is asked for.
+    ``third_synthesizer``, ``cloning_synthesizer`` and ``fallback_synthesizer`` that is here, with a voice for it; in an
+    enrolled voice, or the speaker's own, by the first of them that learns voices. ``diarizer`` tells speakers apart and
+    ``reader`` reads text in pictures, where that is asked for.
     """
 
     recognizer: RecognizerBackend
@@ -52,6 +53,7 @@ class Backends:
     fallback_synthesizer: SynthesizerBackend | None = None
     second_synthesizer: SynthesizerBackend | None = None
     third_synthesizer: SynthesizerBackend | None = None
+    cloning_synthesizer: SynthesizerBackend | None = None
     diarizer: DiarizerBackend | None = None
     reader: TextReaderBackend | None = None
 
@@ -101,7 +103,7 @@ class Backends:
         return frozenset().union(*(found.languages() for found in self.synthesizers.values()))
 
 
-SYNTHESIZERS = ("synthesizer", "second_synthesizer", "third_synthesizer", "fallback_synthesizer")
+SYNTHESIZERS = ("synthesizer", "second_synthesizer", "third_synthesizer", "cloning_synthesizer", "fallback_synthesizer")
 STAGES = {item.name: item.default is MISSING for item in fields(Backends)}
 """The stages of a profile, and whether each must be there."""
 

@@ -183,7 +183,7 @@ OPT_IN: Mapping[str, Mapping[str, BackendChoice]] = {
     },
     "gpu": {"third_synthesizer": BackendChoice("models.tts.omnivoice:OmniVoice")},
 }
-"""Stages that may be set over a profile: Pocket TTS takes two cores more, OmniVoice a use that its license allows."""
+"""Stages of what is not for everybody: Pocket TTS takes two cores more, OmniVoice a use that its license allows."""
 
 UNKNOWN = SpeechFacts("")
 
@@ -238,8 +238,8 @@ def spoken_table(profiles: Iterable[Profile]) -> list[SpokenRow]:
         columns[profile.name] = targets, list(backends.synthesizers.values())
         if profile.name in OPT_IN:
             extra: dict[str, Any] = {stage: backend(choice) for stage, choice in OPT_IN[profile.name].items()}
-            added = type(next(iter(extra.values()))).__name__
-            if added not in {type(one).__name__ for one in backends.synthesizers.values()}:  # a config may have set it
+            if any(type(getattr(backends, stage)) is not type(one) for stage, one in extra.items()):  # else a config set it
+                added = type(next(iter(extra.values()))).__name__
                 columns[f"{profile.name} + {added}"] = targets, list(replace(backends, **extra).synthesizers.values())
     codes = sorted(frozenset[str]().union(*(targets for targets, _ in columns.values())))
     return [

@@ -66,13 +66,25 @@ def model_of(profile: Profile, stage: str = "synthesizer") -> str:
     return f"{profile.stages[stage].use} {model}".strip()
 
 
+def cloner(profile: Profile, *, live: bool = False) -> str:
+    """Name the stage that learns voices: the first whose synthesizer is here and does, else the one that is for it.
+
+    The first synthesizer is asked before any other where that must be loaded, or fetched, before it is known.
+    """
+    found = profile.backends.synthesizers
+    if knows_voices(profile.backends.synthesizer) is None:
+        return "synthesizer"
+    otherwise = "cloning_synthesizer" if "cloning_synthesizer" in found else "synthesizer"
+    return next((stage for stage, one in found.items() if learns(one, live=live)), otherwise)
+
+
 def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterable[str] = ()) -> ChosenVoice:
-    """Find the voice of that name: an enrolled one, else a preset of the profile's synthesizer.
+    """Find the voice of that name: an enrolled one, for the stage that learns voices, else a preset of the first.
 
     Raises `BadInput` with the nearest names for an unknown voice, for one that only another model can speak with, and for
     a preset of another synthesizer of the profile, which speaks none of the ``targets`` as `other_presets` found.
     """
-    model = model_of(profile)
+    model = model_of(profile, cloner(profile))
     if store.has(name):
         record = store.record(name)
         if model not in record.arrays and record.clip is None:
@@ -88,12 +100,12 @@ def chosen_voice(name: str, profile: Profile, store: VoiceStore, targets: Iterab
                 f"speaks {speaks} and not {wanted}" if speaks else f"does not speak {wanted}"
             )
             raise BadInput(message, hint="another voice", code="preset_language")
-        raise _unknown(name, profile.name, known, store)
+        raise _unknown(name, profile, known, store)
     return ChosenVoice(name, model, store, None)
 
 
 def enrolled_for(stage: str, chosen: ChosenVoice, profile: Profile) -> ChosenVoice | None:
-    """Return an enrolled voice for another synthesizer of the profile; `None` where that one cannot speak with it.
+    """Return an enrolled voice for one synthesizer of the profile; `None` where that one cannot speak with it.
 
     It can if it was here when the voice was enrolled, and learned it then, or learns it now from the clip that was kept.
     """
@@ -139,7 +151,7 @@ def _other_model(record: VoiceRecord, model: str, profile: Profile) -> BadInput:
         if model_of(load_profile(name)) in record.arrays:
             return BadInput(f"{what} of profile {profile.name}", hint=f"the profile {name}")
     try:
-        check_cloning(profile.backends.synthesizer)
+        check_cloning(profile.backends.synthesizers[cloner(profile)])
     except Refused as refused:
         return BadInput(f"{what}; {refused.message}", hint=refused.hint)
     hint = "to enrol it again, and keep its clip"
@@ -237,13 +249,13 @@ def knows_voices(synthesizer: SynthesizerBackend) -> KnowsVoices | None:
     return synthesizer if isinstance(synthesizer, KnowsVoices) and not synthesizer.missing() else None
 
 
-def _unknown(name: str, profile: str, known: KnowsVoices, store: VoiceStore) -> BadInput:
+def _unknown(name: str, profile: Profile, known: KnowsVoices, store: VoiceStore) -> BadInput:
     """Word the error for a voice neither enrolled nor a preset: near ones, and if the profile cannot learn it."""
     near = get_close_matches(name.casefold(), [*store.names(), *known.presets()], n=3, cutoff=0.5)
     message = f"there is no voice {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}" if near else "")
     try:
-        known.check_cloning()
+        check_cloning(profile.backends.synthesizers[cloner(profile)])
     except Refused as refused:
-        message += f"; profile {profile} cannot learn it: {refused.message}"
+        message += f"; profile {profile.name} cannot learn it: {refused.message}"
         return BadInput(message, hint=f"one of the presets, or {refused.hint}", code="unknown_preset")
     return BadInput(message, hint="one of the voices that are known, or to enrol it", code="unknown_voice")

@@ -16,7 +16,7 @@ from pipeline.events import AudioChunk
 from pipeline.languages import language_name
 from pipeline.profiles.backends import BackendChoice, Backends, backend
 from pipeline.profiles.profile import Profile, require
-from pipeline.voices.choice import check_cloning, learns, model_of
+from pipeline.voices.choice import check_cloning, cloner, learns, model_of
 from pipeline.voices.consent import Statement, given_consent, missing_consent, recognized, statement_for, utc_now
 from pipeline.voices.quality import FINDER_HZ, SpeechFinder
 from pipeline.voices.record import Consent, VoiceRecord, checked_name
@@ -63,7 +63,8 @@ async def enrol(
     Every synthesizer of the profile that learns voices and is here learns this one. With ``loaded`` models no other is
     loaded: only the first learns it, and the voices of clip and consent are not compared.
     """
-    check_cloning(profile.backends.synthesizer)
+    backends, first = profile.backends, cloner(profile)
+    check_cloning(backends.synthesizers[first])
     statement = _statement(request, store)
     finder = cast(SpeechFinder, backend(SPEECH_FINDER))
     found = await asyncio.to_thread(analyse, await read_recording(request.clip), finder)
@@ -72,18 +73,17 @@ async def enrol(
         tell(f"{request.clip}: {line}")
     assert request.consent is not None, "_statement refuses an enrolment without it"
     spoken = await asyncio.to_thread(analyse, await read_recording(request.consent), finder)
-    backends = profile.backends
-    require(profile.name, backends.synthesizer.missing())
+    require(profile.name, backends.synthesizers[first].missing())
     consent = await _consent(statement, spoken, profile, tell, loaded)
     if loaded is None and request.consent.resolve() != request.clip.resolve():
-        tell(await compared(found, spoken, profile.backends.diarizer))
+        tell(await compared(found, spoken, backends.diarizer))
     tell("learning the voice")
-    async with _model("synthesizer", backends, loaded) as synthesizer:
+    async with _model(first, backends, loaded) as synthesizer:
         voice = await learned(synthesizer, clip.audio, request.language, profile, loaded)
     kept = clip.audio if request.keep_clip else None
-    record = store.add(_record(request, clip, consent), model_of(profile), voice.arrays, kept)
+    record = store.add(_record(request, clip, consent), model_of(profile, first), voice.arrays, kept)
     for stage, other in backends.synthesizers.items():
-        if loaded is not None or stage == "synthesizer" or not learns(other):
+        if loaded is not None or stage == first or not learns(other):
             continue
         tell(f"learning it for the languages of {type(other).__name__}")
         try:

@@ -15,7 +15,7 @@ from pipeline.profiles.profile import Profile, require
 from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.stages.speak import whole
-from pipeline.voices.choice import ChosenVoice, chosen_voice, enrolled_for, other_presets
+from pipeline.voices.choice import ChosenVoice, chosen_voice, cloner, enrolled_for, other_presets
 from pipeline.voices.consent import preview_sentence
 from pipeline.voices.store import VoiceStore
 
@@ -41,10 +41,12 @@ async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None
         language = known_code(target, backend.languages())
     else:
         targets = [] if request.language is None else [request.language]
-        chosen, backend = chosen_voice(request.name, profile, store, targets), profile.backends.synthesizer
-        speaks = profile.backends.synthesizer_for(request.language or "") or "synthesizer"
-        if speaks != "synthesizer" and (also := enrolled_for(speaks, chosen, profile)):
-            chosen, backend = also, profile.backends.synthesizers[speaks]
+        chosen = chosen_voice(request.name, profile, store, targets)
+        backend = profile.backends.synthesizers[cloner(profile) if chosen.record else "synthesizer"]
+        for stage in profile.backends.speaking(request.language or ""):
+            if also := enrolled_for(stage, chosen, profile):
+                chosen, backend = also, profile.backends.synthesizers[stage]
+                break
         require(profile.name, backend.missing())
         language = _language(request, chosen, backend)
     text = preview_sentence(language) if request.text is None else request.text

@@ -21,10 +21,10 @@ from pipeline.cli import main
 from pipeline.commands import COMMANDS
 from pipeline.commands.translate_run import raise_failure
 from pipeline.contracts import Missing
-from pipeline.doctor import Finding, Unwell, _heard, _spoken, spare
+from pipeline.doctor import Finding, Unwell, _heard, _spoken
 from pipeline.errors import FETCH_MODELS, DeviceError
 from pipeline.events import SpeechChunk, Transcript, Word
-from pipeline.profiles.profile import load_profile, profile_names
+from pipeline.profiles.profile import profile_names
 from tests.onnx_voices import take_for_whole, write_piper
 from tests.scripted_backends import FetchedVoice, Scripted
 from tests.unit.test_cli_translate import SCRIPTED
@@ -200,7 +200,7 @@ def test_devices_are_listed_by_name(monkeypatch, capsys):
 
 def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, capsys):
     settings = [f"{stage}.use={choice['use']}" for stage, choice in SCRIPTED.items() if "use" in (choice or {})]
-    settings += ["third_synthesizer=null", "fallback_synthesizer=null", "reader=null"]
+    settings += ["third_synthesizer=null", "cloning_synthesizer=null", "fallback_synthesizer=null", "reader=null"]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main(["pull", "cpu", *words]) == 0
     said = capsys.readouterr()
@@ -218,7 +218,11 @@ def test_pull_shows_progress_and_says_when_it_is_ready(config, monkeypatch, caps
 
 FETCHED = ["--set=recognizer.use=tests.scripted_backends:Scripted", "--set=translator.use=tests.scripted_backends:Scripted"]
 FETCHED += ["--set=synthesizer.use=tests.scripted_backends:FetchedVoice", "--set=fallback_synthesizer=null"]
-FETCHED += ["--set=third_synthesizer=null", "--set=reader=null"]  # its packages may not be here
+FETCHED += [
+    "--set=third_synthesizer=null",
+    "--set=cloning_synthesizer=null",
+    "--set=reader=null",
+]  # its packages may not be here
 
 
 def test_pull_fetches_for_languages_and_from_a_source(capsys):
@@ -254,6 +258,17 @@ def test_pull_fetches_a_synthesizer_for_the_languages_only_that_it_is_the_first_
     assert "FetchedVoice" not in capsys.readouterr().err, "the first speaks no German"
     assert main([*words, "--to", "es,de", "--set=second_synthesizer.here=false"]) == 4
     assert capsys.readouterr().out.startswith("still missing: a voice for de; try: translate-live pull cpu --to de --set ")
+
+
+def test_pull_fetches_what_speaks_in_voices_of_ones_own_where_its_package_is_installed(capsys, monkeypatch):
+    words = ["pull", "cpu", *FETCHED, "--set=cloning_synthesizer.use=tests.scripted_backends:FetchedVoice", "--to", "es"]
+    fetched = "FetchedVoice: () to ('es',) from anywhere"
+    assert main(words) == 0
+    assert capsys.readouterr().err.count(fetched) == 2
+    assert main([*words, "--set=cloning_synthesizer.lacks=pocket"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count(fetched) == 1
+    assert "--voice needs pocket as well; try: apt-get install pocket" in said.out
 
 
 def test_pull_says_what_it_fetched_for_where_one_side_was_named(capsys, monkeypatch):
@@ -373,23 +388,6 @@ def test_doctor_does_not_praise_what_it_heard_of_no_speech(config, capsys):
     said = capsys.readouterr().out
     assert "none recognize  it runs, but there was no speech for it to hear\n" in said
     assert "no recognize" not in said
-
-
-@pytest.mark.parametrize(
-    ("cores", "installed", "uses", "told"),
-    [
-        (4, True, "kokoro:Kokoro", 1),
-        (2, True, "kokoro:Kokoro", 0),
-        (4, False, "kokoro:Kokoro", 0),
-        (4, True, "pocket:Pocket", 0),
-    ],
-)
-def test_doctor_tells_of_pocket_tts_where_it_can_be_used_and_is_not(monkeypatch, cores, installed, uses, told):
-    monkeypatch.setattr("pipeline.doctor.usable_cores", lambda: cores)
-    monkeypatch.setattr("pipeline.doctor.find_spec", lambda name: name == "pocket_tts" and installed or None)
-    found = list(spare(load_profile("cpu", None, [f"synthesizer.use=models.tts.{uses}"])))
-    assert len(found) == told
-    assert not [one for one in found if one.needed or "synthesizer.use=models.tts.pocket:Pocket" not in one.detail]
 
 
 def test_doctor_says_what_is_not_there_although_all_that_is_needed_works(config, monkeypatch, capsys):

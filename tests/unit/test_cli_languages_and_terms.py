@@ -27,6 +27,7 @@ SCRIPTED = {
     "translator": {"use": "tests.scripted_backends:Tagging"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
     "third_synthesizer": None,
+    "cloning_synthesizer": None,
     "fallback_synthesizer": {"use": "tests.scripted_backends:OtherVoice"},
 }
 

@@ -29,6 +29,7 @@ SCRIPTED = {
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_backends:ScriptedVoice"},
     "third_synthesizer": None,
+    "cloning_synthesizer": None,
     "fallback_synthesizer": None,
     "units": {"policy": "pauses"},
 }

@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.cli import main
 from pipeline.profiles.profile import load_profile, profiles_folder
+from pipeline.request import SessionRequest, resolve
 from pipeline.server.asked import Asked, Rejected, resolved
 from pipeline.sinks.speaker import Speaker
 from pipeline.voices.consent import consent_sentence
@@ -26,6 +27,7 @@ PROFILE = {
     "translator": {"use": "tests.scripted_backends:Scripted"},
     "synthesizer": {"use": "tests.scripted_voices:Cloner"},
     "third_synthesizer": None,
+    "cloning_synthesizer": None,
     "fallback_synthesizer": None,
     "diarizer": None,
     "units": {"policy": "pauses"},
@@ -418,6 +420,61 @@ def test_a_second_synthesizer_learns_a_voice_from_the_clip_that_was_kept_or_says
     code, spoken, err = translate("--to", "de", "--voice", "anna")
     assert (code, "GermanCloner will, too" in err) == (0, True)
     assert np.median(spoken) == pytest.approx(0.5 / 2**0.5, abs=0.01), "as loud as the kept clip, a tone"
+
+
+@pytest.fixture
+def cloning(profile):
+    """Give the profile a first synthesizer that cannot clone and one that does, for Spanish, after it."""
+    mute = PROFILE["synthesizer"] | {"clones": False}
+    translator = {"use": "tests.scripted_backends:Tagging", "regions": ["en-GB"]}
+    stages = {"synthesizer": mute, "cloning_synthesizer": {"use": GERMAN}, "translator": translator}
+    profile.write_text(json.dumps(PROFILE | stages))
+
+
+@pytest.mark.usefixtures("cloning")
+def test_voices_of_ones_own_are_spoken_by_the_first_synthesizer_that_learns_them(add, voices, translate, store, tmp_path):
+    assert add()[0] == 0
+    assert list(store.record("anna").arrays) == [f"{GERMAN} toy"]
+    loudness = store.voice(store.record("anna"), f"{GERMAN} toy").arrays["loudness"][0]
+    for target in ("es", "de"):
+        code, spoken, err = translate("--to", target, "--voice", "anna")
+        assert (code, "in its own voice" in err) == (0, False)
+        assert np.median(spoken) == pytest.approx(loudness, abs=0.01)
+    assert voices("preview", "anna", "--to", "es", "--out", tmp_path / "es.wav")[0] == 0
+    assert np.median(soundfile.read(tmp_path / "es.wav")[0]) == pytest.approx(loudness, abs=0.01)
+    code, spoken, _ = translate("--to", "es", "--voice", "same", "--speaker-consents")
+    assert code == 0
+    assert np.median(spoken[-len(spoken) // 10 :]) == pytest.approx(0.3, abs=0.02)
+    code, spoken, err = translate("--to", "es", "--voice", "vivian")
+    assert (code, np.median(spoken), "own voice" in err) == (0, pytest.approx(PRESET, abs=0.01), False)
+
+
+@pytest.mark.usefixtures("cloning")
+def test_a_language_that_no_synthesizer_speaks_in_ones_voice_is_told(add, profile, store):
+    assert add()[0] == 0
+    asked = SessionRequest(targets=("en-GB", "es"), spoken=("en-GB", "es"), voice="anna")
+    resolved_ = resolve(asked, load_profile("cpu", profile), store)
+    assert [(one.synthesizer, one.voice and one.voice.name) for one in resolved_.speech] == [
+        ("synthesizer", None), ("cloning_synthesizer", "anna"),
+    ]  # fmt: skip
+    (notice,) = resolved_.notices
+    assert notice.startswith("the voice 'anna' does not speak")
+    assert notice.endswith("Cloner will, in its own voice")
+
+
+def test_a_synthesizer_for_voices_that_is_not_here_is_told_where_it_is_asked_for_only(add, translate, profile, store):
+    mute = PROFILE["synthesizer"] | {"clones": False}
+    absent = {"use": GERMAN, "lacks": "a model"}
+    profile.write_text(json.dumps(PROFILE | {"synthesizer": mute, "cloning_synthesizer": absent}))
+    for code, _, err in (add(), translate("--to", "es", "--voice", "same", "--speaker-consents")):
+        assert (code, "profile cpu lacks a model" in err) == (4, True)
+        assert err.splitlines()[-1] == "try: pip install a model"
+    code, spoken, err = translate("--to", "es")
+    assert (code, np.median(spoken), "a model" in err) == (0, pytest.approx(PRESET, abs=0.01), False)
+    enrol(store, model=f"{GERMAN} toy")
+    code, spoken, err = translate("--to", "es", "--voice", "anna")
+    assert (code, np.median(spoken)) == (0, pytest.approx(PRESET, abs=0.01))
+    assert "the voice 'anna' does not speak Spanish (es): Cloner will, in its own voice; to have it: pip install" in err
 
 
 def test_a_voice_that_only_the_first_synthesizer_could_learn_is_kept(add, profile, store):

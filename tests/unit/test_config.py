@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models.tts.pocket import Pocket
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
 from pipeline.profiles.profile import (
@@ -128,12 +129,26 @@ def test_the_cores_of_this_machine_settle_what_nobody_set_and_it_is_said(
     (config := tmp_path / "mine.yaml").write_text("recognizer: {stream: {step_s: 0.6}}\n")
     assert (step_s(1), step_s(2)) == (0.7, 0.4)
     assert (step_s(4, config), step_s(4, config, "recognizer.stream.step_s=0.5")) == (0.6, 0.5)
-    assert selected_profile("cpu", None, [])[1].endswith("; set for 2 cores or more")
+    assert selected_profile("cpu", None, [])[1].endswith("; set for 4 cores or more")
+    step_s(3)
     lacks = {"gpu": [Missing("a GPU", "buy one", fetchable=False)]}
     monkeypatch.setattr("pipeline.profiles.profile.what_is_missing", lambda profile: lacks.get(profile.name, []))
     assert choose_profile()[1] == "profile cpu: gpu lacks a GPU (the doctor tells more); set for 2 cores or more"
     step_s(1)
     assert "cores" not in selected_profile("cpu", None, [])[1]
+
+
+def test_pocket_tts_speaks_in_voices_of_ones_own_on_four_cores_and_hinders_nothing_where_it_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.tts.pocket.backend.missing_packages", lambda *_: [Missing("pocket_tts", "pip install it")])
+    monkeypatch.setattr("models.tts.kokoro.Kokoro.missing", lambda self: [])
+    for cores, known in ((3, False), (4, True)):
+        monkeypatch.setattr("pipeline.profiles.profile.usable_cores", lambda cores=cores: cores)
+        backends = load_profile("cpu").backends
+        assert isinstance(backends.cloning_synthesizer, Pocket) == known
+        assert backends.synthesizer_for("es") == "synthesizer"
+        assert not backends.missing()[len(backends.recognizer.missing()) + len(backends.translator.missing()) :]
 
 
 def test_another_backend_does_not_inherit_settings(tmp_path: Path) -> None:

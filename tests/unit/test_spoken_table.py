@@ -117,14 +117,14 @@ def test_the_profile_gpu_speaks_forty_languages_without_espeak_and_the_non_comme
 def test_the_second_voice_model_of_the_gpu_is_fetched_for_its_languages_only():
     backends = load_profile("gpu").backends
     for codes, stages in WANTED.items():
-        assert [one for one in SYNTHESIZERS if served_by(one, backends, FetchOptions(targets=codes))] == stages
+        assert [one for one in backends.synthesizers if served_by(one, backends, FetchOptions(targets=codes))] == stages
 
 
 WANTED = {
     ("de",): ["synthesizer"],
     ("sv",): ["second_synthesizer"],
     ("de", "sv", "uk"): ["synthesizer", "second_synthesizer", "third_synthesizer"],
-    (): list(SYNTHESIZERS),
+    (): ["synthesizer", "second_synthesizer", "third_synthesizer", "fallback_synthesizer"],
 }
 """Wanted languages, and the stages that have something to fetch for them."""
 
@@ -183,6 +183,7 @@ def test_a_synthesizer_that_does_not_describe_itself_is_listed_with_an_unknown_l
     words = [
         "synthesizer.use=tests.scripted_backends:ScriptedVoice",
         "third_synthesizer=null",
+        "cloning_synthesizer=null",
         "fallback_synthesizer=null",
     ]
     profile = load_profile("cpu", None, words)
