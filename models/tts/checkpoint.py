@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ModelError, nearest
@@ -73,20 +74,21 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class Tensors:
-    """Tensors of one folder's safetensors files, taken by name; one that was never taken is an error at `finish`."""
+    """Tensors of one folder's files, taken by name; one that was never taken is an error at `finish`."""
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        from safetensors import SafetensorError, safe_open
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, file: str = "") -> None:
+        """Open the folder's safetensors files, or one ``file`` of its own, which torch may have saved."""
+        from safetensors import SafetensorError
 
         self._folder, self._dtype = folder, dtype
         self._files: dict[str, Any] = {}
         self._left: dict[str, str] = {}
-        for name in _files(folder):
+        for name in [file] if file else _files(folder):
             try:
-                self._files[name] = safe_open(str(folder / name), framework="pt", device=str(device))
+                self._files[name] = _opened(folder / name, device)
             except FileNotFoundError:
                 raise ModelError(f"{folder / name} is missing: a shard of the checkpoint", hint=DOWNLOAD_AGAIN) from None
-            except (SafetensorError, OSError) as error:
+            except (SafetensorError, OSError, UnpicklingError, RuntimeError, EOFError) as error:
                 raise ModelError(f"{folder / name} is damaged ({error})", hint=DOWNLOAD_AGAIN) from error
             self._left.update(dict.fromkeys(self._files[name].keys(), name))
 
@@ -109,6 +111,33 @@ class Tensors:
                 f"{self._folder}: {len(extra)} tensors belong to no part of the model that config.json describes: "
                 f"{', '.join(extra[:5])}{' ...' if len(extra) > 5 else ''}; this is another model's file"
             )
+
+
+def _opened(path: Path, device: torch.device) -> Any:  # noqa: ANN401 - safetensors has no types
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        return safe_open(str(path), framework="pt", device=str(device))
+    return _Saved(path, device)
+
+
+class _Saved:
+    """Tensors that torch saved, read as those of a safetensors file are: no code of the file is run."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        import torch
+
+        held = torch.load(path, map_location=device, weights_only=True)
+        held = held.get("state_dict", held) if isinstance(held, dict) else {}
+        self._tensors = {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
+
+    def keys(self) -> Iterable[str]:
+        """List the names."""
+        return self._tensors.keys()
+
+    def get_tensor(self, name: str) -> Tensor:
+        """Give a tensor."""
+        return self._tensors[name]
 
 
 def load_module(make: Callable[[], Module], tensors: Tensors, prefix: str) -> Module:

@@ -56,6 +56,7 @@ def small(monkeypatch):
     torch = pytest.importorskip("torch")
     speaking = pytest.importorskip("models.tts.qwen3.speaking")
     monkeypatch.setattr(speaking, "MOST_FRAMES", 12)
+    monkeypatch.setattr(pytest.importorskip("models.tts.voxcpm.synthesizer"), "MOST_PATCHES", 4)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.blocks.kernels import Linear
+from models.tts.blocks.kernels import Linear, pack_linear
+from models.tts.checkpoint import Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +180,51 @@ class Residual:
         for part in self.parts:
             inner = part(inner, memories)
         return values + inner
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLoader:
+    """Loader of layers from a checkpoint, which reserves their memories."""
+
+    tensors: Tensors
+    layout: StreamLayout
+
+    def weight(self, name: str, *size: int) -> Tensor:
+        """Take the weight of a convolution."""
+        return self.tensors.take(f"{name}.weight", *size)
+
+    def bias(self, name: str, outputs: int) -> Tensor:
+        """Take the bias of a convolution."""
+        return self.tensors.take(f"{name}.bias", outputs)
+
+    def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
+        """Load a causal convolution."""
+        weight, bias = self._convolution(name, outputs, inputs, kernel)
+        image = weight.view(outputs, kernel, inputs).permute(0, 2, 1).unsqueeze(2)
+        past = self._past(kernel, dilation, inputs)
+        return CausalConvolution(image, bias, pack_linear(weight, bias), past)
+
+    def depthwise(self, name: str, channels: int, kernel: int, dilation: int = 1) -> DepthwiseConvolution:
+        """Load a causal convolution of each channel by itself."""
+        weight, bias = self._convolution(name, channels, 1, kernel)
+        return DepthwiseConvolution(weight.T.contiguous(), bias, self._past(kernel, dilation, channels))
+
+    def pointwise(self, name: str, outputs: int, inputs: int) -> Pointwise:
+        """Load a convolution of one step."""
+        return Pointwise(pack_linear(*self._convolution(name, outputs, inputs, 1)))
+
+    def upsampling(self, name: str, outputs: int, inputs: int, kernel: int, rate: int) -> CausalUpsampling:
+        """Load a transposed convolution, whose kernel is ``rate`` or twice that."""
+        memory = self.layout.add(1, rate * outputs) if kernel > rate else None
+        weight = self.weight(name, inputs, outputs, kernel).permute(2, 1, 0)
+        bias = self.bias(name, outputs)
+        biases = torch.cat([bias.repeat(rate), bias.new_zeros((kernel - rate) * outputs)])
+        return CausalUpsampling(pack_linear(weight.reshape(kernel * outputs, inputs), biases), rate, memory)
+
+    def _convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[Tensor, Tensor]:
+        """Take weight [outputs, kernel * inputs] and bias [outputs]."""
+        weight = self.weight(name, outputs, inputs, kernel)
+        return weight.transpose(1, 2).reshape(outputs, -1), self.bias(name, outputs)
+
+    def _past(self, kernel: int, dilation: int, channels: int) -> Past:
+        return Past(kernel, dilation, self.layout.add((kernel - 1) * dilation, channels))

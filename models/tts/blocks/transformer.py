@@ -130,13 +130,19 @@ def _as_tensor(number: float) -> Tensor:
     return torch.tensor(number)
 
 
-def rotary_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary_tables(
+    positions: int, head_dim: int, theta: float, factors: Sequence[float] | None = None
+) -> tuple[Tensor, Tensor]:
     """Make tables [positions, head_dim] of rotary positions (arXiv:2104.09864), in float32 as in training.
 
-    Cosines, and sines whose first half is negated, as `rotate` needs them.
+    Cosines, and sines whose first half is negated, as `rotate` needs them. ``factors`` [head_dim / 2] slow the frequencies
+    down (LongRoPE, arXiv:2402.13753).
     """
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.arange(positions, dtype=torch.float32).unsqueeze(1) * frequencies
+    angles = torch.arange(positions, dtype=torch.float32).unsqueeze(1)
+    if factors is not None:
+        angles = angles * (1.0 / torch.tensor(factors, dtype=torch.float32))
+    angles = angles * frequencies
     return torch.cat([angles, angles], -1).cos(), torch.cat([-angles.sin(), angles.sin()], -1)
 
 

@@ -17,7 +17,7 @@ from models.tts.blocks.causal_layers import CausalConvolution, StreamLayer, Stre
 from models.tts.blocks.kernels import Linear, attend_masked, mask_of, pack_linear
 from models.tts.blocks.transformer import normalize, rotary_tables, rotate
 from models.tts.checkpoint import Tensors
-from models.tts.qwen3.codec_layers import LayerLoader
+from models.tts.qwen3.codec_layers import CodecLoader
 from models.tts.qwen3.config import CODE_GROUPS, CODES, CodecConfig
 
 
@@ -159,7 +159,7 @@ class CodecDecoder:
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
     """Take the decoder from the checkpoint's ``speech_tokenizer`` folder."""
     layout = StreamLayout()
-    load = LayerLoader(tensors, layout)
+    load = CodecLoader(tensors, layout)
     codebooks = torch.cat([*_codebooks(tensors, "rvq_first", 1, config), *_codebooks(tensors, "rvq_rest", 15, config)])
     enter = load.convolution("decoder.pre_conv", config.latent, config.codebook_width, 3)
     return CodecDecoder(
@@ -185,7 +185,7 @@ def _codebooks(tensors: Tensors, part: str, count: int, config: CodecConfig) -> 
     return books
 
 
-def _upsampling_parts(load: LayerLoader, config: CodecConfig) -> list[StreamLayer]:
+def _upsampling_parts(load: CodecLoader, config: CodecConfig) -> list[StreamLayer]:
     """Load the layers from 12.5 latents a second up to samples."""
     parts: list[StreamLayer] = []
     for index, factor in enumerate(config.upsampling):

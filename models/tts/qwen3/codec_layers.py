@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.tts.blocks.causal_layers import (
-    CausalConvolution,
-    CausalUpsampling,
-    DepthwiseConvolution,
-    Past,
-    Pointwise,
-    Residual,
-    Snake,
-    StreamLayout,
-)
+from models.tts.blocks.causal_layers import DepthwiseConvolution, LayerLoader, Residual, Snake
 from models.tts.blocks.kernels import Linear, pack_linear
-from models.tts.checkpoint import Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +28,16 @@ class ConvNext:
         return values + self.narrow(functional.gelu(self.widen(inner)))
 
 
-@dataclass(frozen=True, slots=True)
-class LayerLoader:
-    """Loader of layers from a checkpoint, which reserves their memories."""
+class CodecLoader(LayerLoader):
+    """Loader of the codec's layers."""
 
-    tensors: Tensors
-    layout: StreamLayout
+    def weight(self, name: str, *size: int) -> Tensor:
+        """See `LayerLoader.weight`."""
+        return self.tensors.take(f"{name}.conv.weight", *size)
 
-    def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
-        """Load a causal convolution."""
-        weight, bias = self._convolution(name, outputs, inputs, kernel)
-        image = weight.view(outputs, kernel, inputs).permute(0, 2, 1).unsqueeze(2)
-        past = self._past(kernel, dilation, inputs)
-        return CausalConvolution(image, bias, pack_linear(weight, bias), past)
-
-    def depthwise(self, name: str, channels: int, kernel: int) -> DepthwiseConvolution:
-        """Load a causal convolution of each channel by itself."""
-        weight, bias = self._convolution(name, channels, 1, kernel)
-        return DepthwiseConvolution(weight.T.contiguous(), bias, self._past(kernel, 1, channels))
-
-    def pointwise(self, name: str, channels: int) -> Pointwise:
-        """Load a convolution of one step."""
-        return Pointwise(pack_linear(*self._convolution(name, channels, channels, 1)))
-
-    def _convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[Tensor, Tensor]:
-        """Take weight [outputs, kernel * inputs] and bias [outputs]."""
-        weight = self.tensors.take(f"{name}.conv.weight", outputs, inputs, kernel)
-        return weight.transpose(1, 2).reshape(outputs, -1), self.tensors.take(f"{name}.conv.bias", outputs)
-
-    def _past(self, kernel: int, dilation: int, channels: int) -> Past:
-        return Past(kernel, dilation, self.layout.add((kernel - 1) * dilation, channels))
-
-    def upsampling(self, name: str, outputs: int, inputs: int, kernel: int, rate: int) -> CausalUpsampling:
-        """Load a transposed convolution, whose kernel is ``rate`` or twice that."""
-        memory = self.layout.add(1, rate * outputs) if kernel > rate else None
-        weight = self.tensors.take(f"{name}.conv.weight", inputs, outputs, kernel).permute(2, 1, 0)
-        bias = self.tensors.take(f"{name}.conv.bias", outputs)
-        biases = torch.cat([bias.repeat(rate), bias.new_zeros((kernel - rate) * outputs)])
-        return CausalUpsampling(pack_linear(weight.reshape(kernel * outputs, inputs), biases), rate, memory)
+    def bias(self, name: str, outputs: int) -> Tensor:
+        """See `LayerLoader.bias`."""
+        return self.tensors.take(f"{name}.conv.bias", outputs)
 
     def snake(self, name: str, channels: int) -> Snake:
         """Load a SnakeBeta activation; the checkpoint holds logarithms."""
@@ -103,6 +64,6 @@ class LayerLoader:
                 self.snake(f"{name}.act1", channels),
                 self.convolution(f"{name}.conv1", channels, channels, 7, dilation),
                 self.snake(f"{name}.act2", channels),
-                self.pointwise(f"{name}.conv2", channels),
+                self.pointwise(f"{name}.conv2", channels, channels),
             )
         )

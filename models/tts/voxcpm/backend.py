@@ -9,9 +9,11 @@ from pathlib import Path
 
 from models.downloads import fetch_snapshot, hub_folder, length
 from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
+from models.tts.engines import turned
 from models.tts.voxcpm.config import LANGUAGES, POSITIONS, VAE_FILES, WEIGHTS, read_model_config
 from pipeline.contracts import Missing, Progress, Synthesizer
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
+from pipeline.lane import Lane
 from pipeline.speech_facts import SpeechFacts
 
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
@@ -78,9 +80,17 @@ class VoxCPM:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint and speak a little, so that the first session waits for nothing."""
-        read_model_config(self._checked())
-        raise ModelError("VoxCPM2 cannot be loaded yet")
-        yield
+        from models.tts.voxcpm.diffusion import Diffusion
+        from models.tts.voxcpm.engine import EngineLoop
+        from models.tts.voxcpm.loading import load_engine
+        from models.tts.voxcpm.synthesizer import SynthesizerSettings, VoxCPMSynthesizer
+
+        folder, diffusion = self._checked(), Diffusion(self.steps, self.guidance)
+        with Lane("voxcpm") as lane:
+            engine, text, encoder = await lane.run(load_engine, folder, self.device, self.dtype, self.sessions, diffusion)
+            loop = EngineLoop(engine, lane)
+            async with turned(loop.run(), lane, engine.close):
+                yield VoxCPMSynthesizer(loop, text, encoder, SynthesizerSettings(self.style, self.seed))
 
     def _checked(self) -> Path:
         """Find the checkpoint's folder; raises what its settings and this machine do not allow."""

@@ -22,6 +22,9 @@ LANGUAGES = frozenset(_CODES.split())
 POSITIONS = 640
 """Positions of one utterance, for which memory is allocated: reference, text and patches."""
 
+SPEECH_TOKENS = range(101, 105)
+"""Tokens that mark where speech begins and ends, and a reference."""
+
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 VAE_FILES = ("audiovae.safetensors", "audiovae.pth")
 """Files of the audio VAE, of which a checkpoint has one; the first is preferred, as in the package."""
@@ -121,6 +124,8 @@ def read_model_config(folder: Path) -> ModelConfig:
         mean_mode=bool(root.section("dit_config").values.get("dit_mean_mode", False)),
         vae=_vae(root.section("audio_vae_config")),
     )
+    if config.vocabulary <= SPEECH_TOKENS[-1]:
+        raise ModelError(f"{model.where}: a vocabulary of {config.vocabulary} tokens has no marks of speech", hint=_RELEASE)
     rotated = {shape.head_dim for shape in (config.language, config.encoder, config.decoder)}
     if rotated != {2 * len(config.rotation.factors)}:
         raise ModelError(f"{model.where}: {len(config.rotation.factors)} factors for heads of {sorted(rotated)} numbers")
