@@ -65,7 +65,7 @@ class Outlets:
 def own_sink(name: str) -> Sink:
     """Make a user's sink, named ``module:Class``, which is called without arguments; raises `BadInput`."""
     module_name, _, class_name = name.partition(":")
-    wanted = "--sink module:Class, a class with put and close that is made without arguments"
+    wanted = "a sink module:Class, a class with put and close that is made without arguments"
     try:
         sink = getattr(importlib.import_module(module_name), class_name)()
     except Exception as error:  # the border to a user's module

@@ -107,7 +107,7 @@ Policy = Callable[[Evidence, CommitOptions], int]
 
 
 def hybrid(evidence: Evidence, options: CommitOptions) -> int:
-    """Alignment or agreement, word by word; the first unsettled word stops."""
+    """Count by alignment or agreement, word by word; the first unsettled word stops."""
     return _leading(
         evidence,
         lambda index: _passes_gate(evidence, index, options) or _is_agreed(evidence, index, options),
@@ -115,22 +115,22 @@ def hybrid(evidence: Evidence, options: CommitOptions) -> int:
 
 
 def align(evidence: Evidence, options: CommitOptions) -> int:
-    """The alignment gate alone."""
+    """Count by the alignment gate alone."""
     return _leading(evidence, lambda index: _passes_gate(evidence, index, options))
 
 
 def local_agreement(evidence: Evidence, options: CommitOptions) -> int:
-    """Agreement of two hypotheses alone."""
+    """Count by the agreement of two hypotheses alone."""
     return _leading(evidence, lambda index: _is_agreed(evidence, index, options))
 
 
 def hold(evidence: Evidence, options: CommitOptions) -> int:
-    """All but the last ``hold_words``."""
+    """Count all but the last ``hold_words``."""
     return max(0, len(evidence.words) - options.hold_words)
 
 
 def flush(words: Sequence[HeardWord], options: CommitOptions) -> int:
-    """After a pause: everything up to the last word that is not mere noise."""
+    """Count everything up to the last word that is not mere noise, for after a pause."""
     sure = [index for index, word in enumerate(words) if word.probability >= options.flush_probability]
     return sure[-1] + 1 if sure else 0
 
@@ -183,7 +183,7 @@ class Committer:
     def plausible(
         self, hypothesis: Hypothesis, window: Window, bare: bool, before: Sequence[HeardWord] = ()
     ) -> list[HeardWord] | None:
-        """The words that were said after those that led the decoder, less what was invented.
+        """Return the words that were said after those that led the decoder, less what was invented.
 
         None: it looks like a loop and should be decoded again without prefix and context (``bare``) before it is believed.
         What a loop, words without length or a word that is itself a loop stand for is taken from the tentative words
