@@ -94,7 +94,7 @@ def parse(words: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     apply_defaults(parser, settings)
     arguments = parser.parse_args(words[1:] if named else words)
     if settings and not arguments.quiet:
-        print(f"settings of {config}", file=sys.stderr)  # noqa: T201
+        print(f"settings of {config}", file=sys.stderr)
     return command_of(named or DEFAULT), arguments
 
 
@@ -151,7 +151,7 @@ def _failed(message: str, step: str | None, exit_code: int, verbose: bool, liste
     if (logging := sys.modules.get("logging")) and logging.getLogger().handlers:
         logging.getLogger(__name__).debug("failed: %s", what, exc_info=not verbose)
     with suppress(OSError):  # on a full disk the exit code alone tells
-        print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)  # noqa: T201
+        print("\n  ".join([f"error: {what}", *listed]), file=sys.stderr)
         if step:
-            print(f"try: {step}", file=sys.stderr)  # noqa: T201
+            print(f"try: {step}", file=sys.stderr)
     return exit_code

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    print(_SHELLS[arguments.shell](list(_words())))  # noqa: T201
+    print(_SHELLS[arguments.shell](list(_words())))
     return 0
 
 

@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print both lists; a part of a name is enough to choose a device."""
     devices = list_devices()
-    print(_table("microphones (--in-device)", devices, "input"))  # noqa: T201
-    print(_table("speakers (--out-device)", devices, "output"))  # noqa: T201
+    print(_table("microphones (--in-device)", devices, "input"))
+    print(_table("speakers (--out-device)", devices, "output"))
     return 0
 
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         done = sweep(ledger)
         _tell(done)
         if not done.gone and not done.left:
-            print("no recording is older than it may be")  # noqa: T201
+            print("no recording is older than it may be")
         return 3 if done.left else 0
     done = Erased()
     if arguments.bus:  # first: the list, which the files' erasure shortens, says which sessions are meant
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInput("there is nothing of it here", hint="translate-live erase --list")
     if done.left:
         raise DeviceError(f"{len(done.left)} of it could not be erased", hint="what is said above, then again")
-    print(f"erased: {len(done.gone)}; nothing of it is left in what translate-live keeps here")  # noqa: T201
+    print(f"erased: {len(done.gone)}; nothing of it is left in what translate-live keeps here")
     return 0
 
 
@@ -117,15 +117,15 @@ def _list(sessions: list[KeptSession]) -> None:
     for kept in sessions:
         speakers = f"  speakers: {', '.join(kept.speakers)}" if kept.speakers else ""
         until = f"  recording until {kept.recorded_until}" if kept.recorded_until else ""
-        print(f"{kept.session}  {kept.began}{speakers}{until}")  # noqa: T201
+        print(f"{kept.session}  {kept.began}{speakers}{until}")
         for file in kept.files:
-            print(f"  {file.path}")  # noqa: T201
+            print(f"  {file.path}")
     if not sessions:
-        print("no session has written a file that is known here")  # noqa: T201
+        print("no session has written a file that is known here")
 
 
 def _tell(done: Erased) -> None:
     for line in done.gone:
-        print(f"gone  {line}")  # noqa: T201
+        print(f"gone  {line}")
     for line in done.left:
-        print(f"LEFT  {line}")  # noqa: T201
+        print(f"LEFT  {line}")

@@ -63,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.spoken:
         return _spoken(profiles, why, as_json=arguments.json)
     rows = languages_offered(profile.backends for profile in profiles)
-    print(why)  # noqa: T201
-    print("\n".join(_lines(_HEADER, map(_cells, rows), _width())))  # noqa: T201
+    print(why)
+    print("\n".join(_lines(_HEADER, map(_cells, rows), _width())))
     sources, targets = sum(row.source for row in rows), sum(row.captions for row in rows)
-    print(f"source languages {sources}, target languages {targets}, of these spoken {sum(row.speech for row in rows)}")  # noqa: T201
+    print(f"source languages {sources}, target languages {targets}, of these spoken {sum(row.speech for row in rows)}")
     return 0
 
 
@@ -79,17 +79,17 @@ def _spoken(profiles: Sequence[Profile], why: str, *, as_json: bool) -> int:
     counts = {column: counted(rows, column) for column in columns}
     if as_json:
         described = {"languages": [row.described() for row in rows], "counts": counts}
-        print(json.dumps(described, indent=1, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(described, indent=1, ensure_ascii=False))
         return 0
-    print(why)  # noqa: T201
+    print(why)
     cells = [
         (f"{row.code} {row.name}", *(str(row.speech[name] or _NOTHING) if name in row.speech else "-" for name in columns))
         for row in rows
     ]
-    print("\n".join(_lines(("language", *columns), cells, _width())))  # noqa: T201
+    print("\n".join(_lines(("language", *columns), cells, _width())))
     for column, count in counts.items():
         spoken = f"{count['spoken']} spoken, {count['cloned']} in a cloned voice"
-        print(f"{column}: {count['targets']} wanted languages, {spoken}")  # noqa: T201
+        print(f"{column}: {count['targets']} wanted languages, {spoken}")
     return 0
 
 

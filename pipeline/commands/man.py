@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the page."""
-    print("\n".join(_page()))  # noqa: T201
+    print("\n".join(_page()))
     return 0
 
 

@@ -61,7 +61,7 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print it and leave."""
-        print(f"translate-live {version()}")  # noqa: T201
+        print(f"translate-live {version()}")
         parser.exit()
 
 

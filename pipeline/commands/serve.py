@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def tell(line: str) -> None:
         if not arguments.quiet:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(line, file=sys.stderr, flush=True)
 
     tell(why)
     asyncio.run(serve(profile, options, tell))

@@ -50,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInput(f"{arguments.log} is no event log: no line of it is an event", hint="a file that --events wrote")
     if lost:
         which = "1 line is no whole event" if lost == 1 else f"{lost} lines are no whole events"
-        print(f"notice: {which} and left out", file=sys.stderr)  # noqa: T201
+        print(f"notice: {which} and left out", file=sys.stderr)
     if arguments.json:
         figures = {name: None if math.isnan(value) else value for name, value in summary.figures().items()}
-        print(json.dumps(figures, indent=2))  # noqa: T201
+        print(json.dumps(figures, indent=2))
     else:
-        print(table(summary))  # noqa: T201
+        print(table(summary))
     return 0

@@ -181,7 +181,7 @@ def _check_level(level: HeardLevel, options: TranslateOptions, errors: Backgroun
         with suppress(OSError):
             loudest = f"its loudest sample {level.peak_db:.0f} dB"
             line = f"notice: {heard} is very quiet ({loudest}): words may be missing; louder sound is understood better"
-            print(line, file=errors, flush=True)  # noqa: T201
+            print(line, file=errors, flush=True)
 
 
 def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], played: Played | None) -> Iterator[Sink]:
@@ -273,6 +273,6 @@ def _teller(options: TranslateOptions, out: TextIO | BackgroundText) -> Callable
         logging.getLogger(__name__).info(line)
         if not options.quiet:
             with suppress(OSError):  # a log that takes no more ends no session
-                print(line, file=out, flush=True)  # noqa: T201
+                print(line, file=out, flush=True)
 
     return tell

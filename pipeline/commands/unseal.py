@@ -39,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.resolve() == arguments.file.resolve():
         raise BadInput(f"{arguments.out} is read, and would be overwritten", hint="another name for what is written")
     size = unsealed_recording(arguments.file, arguments.out)
-    print(f"wrote {arguments.out}: {size}, not encrypted; delete it when you need it no more")  # noqa: T201
+    print(f"wrote {arguments.out}: {size}, not encrypted; delete it when you need it no more")
     return 0

@@ -116,13 +116,13 @@ def _enrol(arguments: argparse.Namespace) -> None:
 
     def tell(line: str) -> None:
         if not arguments.quiet:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(line, file=sys.stderr, flush=True)
 
     tell(why)
     record = asyncio.run(enrol(enrolment, profile, VoiceStore(), tell))
     Audit().note("enrolled", record.name)
     hear = f"translate-live voices preview {record.name}{profile_given(arguments)}"
-    print(f"voice {record.name}: {record.speech_s:g} s of speech; try: {hear}")  # noqa: T201
+    print(f"voice {record.name}: {record.speech_s:g} s of speech; try: {hear}")
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -131,11 +131,11 @@ def _list(arguments: argparse.Namespace) -> None:
 
     store = VoiceStore()
     for name in store.names():
-        print(_about(store, name))  # noqa: T201
+        print(_about(store, name))
     if not store.names():
-        print("no voice is enrolled; try: translate-live voices add --help")  # noqa: T201
+        print("no voice is enrolled; try: translate-live voices add --help")
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
-    print(_presets(profile))  # noqa: T201
+    print(_presets(profile))
 
 
 def _about(store: VoiceStore, name: str) -> str:
@@ -187,7 +187,7 @@ def _remove(name: str) -> None:
 
     VoiceStore().remove(name)
     Audit().note("erased", name)
-    print(f"voice {name} and all that was kept of it is deleted")  # noqa: T201
+    print(f"voice {name} and all that was kept of it is deleted")
 
 
 def _audit(name: str | None) -> None:
@@ -198,7 +198,7 @@ def _audit(name: str | None) -> None:
         for entry in Audit().entries(name)
     ]
     about = f" of the voice {name!r}" if name else ""
-    print("\n".join(lines) or f"nothing is in the audit{about}")  # noqa: T201
+    print("\n".join(lines) or f"nothing is in the audit{about}")
 
 
 def _preview(arguments: argparse.Namespace) -> None:
@@ -213,7 +213,7 @@ def _preview(arguments: argparse.Namespace) -> None:
     asked = Preview(arguments.name, language, arguments.text, arguments.out, arguments.out_device)
     asyncio.run(preview(asked, profile, VoiceStore()))
     if arguments.out:
-        print(f"wrote {arguments.out}")  # noqa: T201
+        print(f"wrote {arguments.out}")
 
 
 def _language(text: str) -> str:
