@@ -86,7 +86,8 @@ def tables() -> str:
 
 
 def _languages(rows: Sequence[SpokenRow]) -> Iterator[str]:
-    yield "| language | profile `cpu` | `cpu` in voices of one's own (Pocket TTS) | profile `gpu` | `gpu` with OmniVoice, opt-in |"
+    own = "`cpu` in voices of one's own (Pocket TTS)"
+    yield f"| language | profile `cpu` | {own} | profile `gpu` | `gpu` with OmniVoice, opt-in |"
     yield "| --- | --- | --- | --- | --- |"
     for row in rows:
         yield f"| {row.name} ({row.code}) | {' | '.join(_cell(row, column) for column in COLUMNS)} |"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.contracts import Backend, FetchOptions, TranslatorBackend
@@ -78,10 +78,22 @@ def _fetch(backend: Backend[object], options: FetchOptions) -> None:
     from pipeline.contracts import Fetching  # noqa: PLC0415
 
     progress = _Progress(type(backend).__name__)
+    if licenses := _licenses(backend, options.targets):
+        print(f"{type(backend).__name__}: {', '.join(licenses)}", file=sys.stderr)  # noqa: T201
     if isinstance(backend, Fetching):
         backend.fetch(options, progress)
     elif options.source in {"", "hub"}:
         backend.pull(progress)
+
+
+def _licenses(backend: Any, languages: Sequence[str]) -> list[str]:  # noqa: ANN401 - of any stage
+    """List the licenses of a synthesizer's speech in the wanted languages that it speaks (none: in all)."""
+    from pipeline.speech_facts import DescribesSpeech  # noqa: PLC0415
+
+    if not isinstance(backend, DescribesSpeech):
+        return []
+    known = backend.languages()  # type: ignore[attr-defined]
+    return sorted({backend.describe(code).license or "license unknown" for code in languages or known if code in known})
 
 
 def _fetch_if_possible(stage: str, backend: Backend[object], options: FetchOptions) -> None:

@@ -260,6 +260,16 @@ def test_pull_fetches_a_synthesizer_for_the_languages_only_that_it_is_the_first_
     assert capsys.readouterr().out.startswith("still missing: a voice for de; try: translate-live pull cpu --to de --set ")
 
 
+def test_pull_tells_the_license_of_the_voices_that_it_fetches(capsys, monkeypatch):
+    for name in ("models.tts.voxcpm.VoxCPM.pull", "models.tts.qwen3.Qwen3TTS.pull"):
+        monkeypatch.setattr(name, lambda self, progress: None)
+    stages = [word for word in FETCHED if "third_" not in word and ".use=tests.scripted_backends:FetchedVoice" not in word]
+    main(["pull", "gpu", *stages, "--set=third_synthesizer=null", "--set=diarizer=null", "--to", "sv"])
+    said = capsys.readouterr().err
+    assert "VoxCPM: Apache-2.0\n" in said
+    assert "Qwen3TTS" not in said, "it does not speak Swedish"
+
+
 def test_pull_fetches_what_speaks_in_voices_of_ones_own_where_its_package_is_installed(capsys, monkeypatch):
     words = ["pull", "cpu", *FETCHED, "--set=cloning_synthesizer.use=tests.scripted_backends:FetchedVoice", "--to", "es"]
     fetched = "FetchedVoice: () to ('es',) from anywhere"
