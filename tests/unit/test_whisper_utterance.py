@@ -401,7 +401,16 @@ def test_an_unsure_word_waits_longer_the_less_sure_all_that_was_heard_is():
         words = heard_words([*[(" x", others)] * 12, (" unsure", 0.6), (" next", others)], begin_s=1.0 - 12 * 0.3)
         return committer.count_at_pause(words, window)
 
-    assert [committed(others) for others in (0.95, 0.85, 0.8, 0.7)] == [14, 14, 12, 0]
+    assert [committed(others) for others in (0.95, 0.87, 0.83, 0.7)] == [14, 14, 12, 0]
+
+
+def test_a_word_cut_off_by_the_end_of_the_audio_does_not_make_speech_hard():
+    words = heard_words([(" and", 0.55), (" mister", 0.85), (" John", 0.95), (" dash", 0.1)], begin_s=0.2)
+    window, committer = window_of("#" * 30), Committer("hybrid", CommitOptions())
+    window.remember(words[:3])
+    window.push(np.zeros(16_000, np.float32), 1.0)
+    assert committer.options.on(words) != committer.options
+    assert committer.committed_count(words, window) == 3
 
 
 @given(st.lists(st.floats(0, 1), max_size=30), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))

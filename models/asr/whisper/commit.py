@@ -67,7 +67,7 @@ class CommitOptions:
     hold_words: int = 2
     pause_probability: float = 0.4
     flush_probability: float = 0.2
-    easy_probability: float = 0.85
+    easy_probability: float = 0.87
 
     def __post_init__(self) -> None:
         for name in ("gate_probability", "sure_probability", "pause_probability", "flush_probability", "easy_probability"):
@@ -214,7 +214,7 @@ class Committer:
         """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
         evidence = Evidence(words, window.end, previous, begins=not window.words)
-        options = self.options.on([*window.words, *words])
+        options = self.options.on([*window.words, *words[:-1]])  # one that is cut off is unsure in easy speech, too
         return min(POLICIES[self.policy](evidence, options), max(0, len(words) - 1))
 
     def count_at_pause(self, words: Sequence[HeardWord], window: Window) -> int:
