@@ -406,7 +406,7 @@ def test_an_unsure_word_waits_longer_the_less_sure_all_that_was_heard_is():
 
 def test_a_word_cut_off_by_the_end_of_the_audio_does_not_make_speech_hard():
     words = heard_words([(" and", 0.55), (" mister", 0.85), (" John", 0.95), (" dash", 0.1)], begin_s=0.2)
-    window, committer = window_of("#" * 30), Committer("hybrid", CommitOptions())
+    window, committer = window_of("#" * 15), Committer("hybrid", CommitOptions())
     window.remember(words[:3])
     window.push(np.zeros(16_000, np.float32), 1.0)
     assert committer.options.on(words) != committer.options
