@@ -60,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         missing += [item for code in (wanted.targets if wanted else ()) for item in backends.voice_missing(stage, code)]
     settings = settings_given(arguments)
     for item in missing:
-        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile), settings=settings)}")  # noqa: T201
+        print(f"still missing: {item.what}; try: {worded(fix_for([item], arguments.profile), settings=settings)}")
     if not missing:
-        print(f"profile {arguments.profile} is ready{_served(translators, options)}")  # noqa: T201
+        print(f"profile {arguments.profile} is ready{_served(translators, options)}")
     return 4 if missing else 0
 
 
@@ -79,7 +79,7 @@ def _fetch(backend: Backend[object], options: FetchOptions) -> None:
 
     progress = _Progress(type(backend).__name__)
     if licenses := _licenses(backend, options.targets):
-        print(f"{type(backend).__name__}: {', '.join(licenses)}", file=sys.stderr)  # noqa: T201
+        print(f"{type(backend).__name__}: {', '.join(licenses)}", file=sys.stderr)
     if isinstance(backend, Fetching):
         backend.fetch(options, progress)
     elif options.source in {"", "hub"}:
@@ -105,10 +105,10 @@ def _fetch_if_possible(stage: str, backend: Backend[object], options: FetchOptio
         if stage != "cloning_synthesizer" or all(FETCH_MODELS in item.fix for item in backend.missing()):
             _fetch(backend, options)  # which its user wants, who has installed its package
     except TranslateLiveError as error:
-        print(f"{ASKED_FOR[stage]} will not work: {error.message}")  # noqa: T201
+        print(f"{ASKED_FOR[stage]} will not work: {error.message}")
         return
     for item in backend.missing():
-        print(f"{ASKED_FOR[stage]} needs {item.what} as well; try: {worded(item.fix)}")  # noqa: T201
+        print(f"{ASKED_FOR[stage]} needs {item.what} as well; try: {worded(item.fix)}")
 
 
 def chosen_translators(translator: TranslatorBackend, options: FetchOptions) -> Sequence[TranslatorBackend]:
@@ -151,4 +151,4 @@ class _Progress:
             return
         self._shown = (what, step)
         end = "\r" if terminal and share < 1 else "\n"
-        print(f"{self._backend}: {what} {share:4.0%}", end=end, file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{self._backend}: {what} {share:4.0%}", end=end, file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ import pytest
 from pipeline.commands.advice import worded
 from pipeline.contracts import Missing
 from pipeline.engine import Engine
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, StageFailed
+from pipeline.errors import FETCH_MODELS, BadInput, DeviceError, ModelError, Refused, StageFailed
 from pipeline.events import Fault, ReadingUnit, Skipped, SpeechChunk
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
@@ -165,6 +165,36 @@ async def test_a_fallback_voice_is_loaded_when_a_session_first_needs_it() -> Non
         await asyncio.gather(*(engine.session(SessionRequest(("de",), spoken="de")) for _ in range(3)))
         assert fallback.log == ["loading", "loaded"]
     assert fallback.log[-1] == "freed"
+
+
+@pytest.mark.looptime
+async def test_a_voice_that_the_gpu_has_no_memory_for_refuses_its_session_alone_and_is_tried_again() -> None:
+    full = [True]
+
+    @dataclass(frozen=True)
+    class Large(ScriptedVoice):
+        def languages(self):
+            return frozenset({"de"})
+
+        @asynccontextmanager
+        async def load(self):
+            if full.pop():
+                raise DeviceError("the GPU's memory is full")
+            yield Models()
+
+    async with Engine.load(engine_of(fallback_synthesizer=Large(), synthesizer=ScriptedVoice())) as engine:
+        spanish, german = SessionRequest(("es",), spoken="es"), SessionRequest(("de",), spoken="de")
+        alone = await heard(engine, spanish)
+
+        async def refused() -> None:
+            with pytest.raises(DeviceError, match="memory is full"):
+                await engine.session(german)
+
+        beside, _ = await asyncio.gather(heard(engine, spanish), refused())
+        assert said(beside) == said(alone)
+        assert not engine.has("fallback_synthesizer")
+        full.append(False)
+        assert (await heard(engine, german)).of(SpeechChunk)
 
 
 @dataclass(frozen=True, slots=True)
