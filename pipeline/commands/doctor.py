@@ -32,16 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     def report(finding: Finding) -> None:
         findings.append(finding)
         mark = "ok  " if finding.well else "FAIL" if finding.needed else "none"
-        print(_within_terminal(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}"), flush=True)  # noqa: T201
+        print(_within_terminal(f"{mark} {finding.what:<10} {' '.join(finding.detail.split())}"), flush=True)
         for row in finding.rows:
-            print(_within_terminal(f"{'':>15} {row}"), flush=True)  # noqa: T201
+            print(_within_terminal(f"{'':>15} {row}"), flush=True)
         if finding.fix and not finding.well and not {(finding.fix, True), (finding.fix, finding.needed)} & fixes:
             fixes.add((finding.fix, finding.needed))
-            print(f"     {'fix:':>10} {worded(finding.fix, profile.name, settings)}", flush=True)  # noqa: T201
+            print(f"     {'fix:':>10} {worded(finding.fix, profile.name, settings)}", flush=True)
 
     for finding in machine():
         report(finding)
-    print(f"profile {profile.name}: {profile.about}", flush=True)  # noqa: T201
+    print(f"profile {profile.name}: {profile.about}", flush=True)
     for finding in better(lacking(profile.name, arguments.config, arguments.assignments)):
         report(finding)
     report(gpu_memory(profile))
@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     unwell = sum(finding.needed and not finding.well for finding in findings)
     lacking_here = dict.fromkeys(finding.what for finding in findings if not finding.well and finding.what != "profile")
     if unwell:
-        print(f"{unwell} of {len(findings)} checks failed")  # noqa: T201
+        print(f"{unwell} of {len(findings)} checks failed")
     else:
         without = f"; there is no {', no '.join(lacking_here)}" if lacking_here else ""
-        print(f"profile {profile.name} works{without}" if without else "all is well")  # noqa: T201
+        print(f"profile {profile.name} works{without}" if without else "all is well")
     return 4 if unwell else 0
 
 
