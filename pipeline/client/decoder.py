@@ -34,7 +34,7 @@ OWN_MS = 15_000
 LOST = "the connection was lost before it was spoken"
 
 
-class Track:
+class SpokenTrack:
     """The speech of one target: which of its units are yet to be spoken, and which is being spoken."""
 
     def __init__(self, target: str) -> None:
@@ -136,7 +136,7 @@ class Decoder:
         self._room = RoomUnits(participant) if participant else None
         self._main = main
         self._said_ms = dict.fromkeys(targets, 0)  # end of the last unit of each target
-        self._tracks = {target: Track(target) for target in spoken}
+        self._tracks = {target: SpokenTrack(target) for target in spoken}
         self._language, self._heard_s = "", 0.0
         self._uncovered = ""  # words that are recognized, and that no unit covers yet
 
@@ -231,10 +231,10 @@ class Decoder:
         tail = spread(f"{self._uncovered} {message['tail']}", self._said_ms[self._main] / 1000, self._heard_s)
         return Transcript((), tail, self._language, self._heard_s, 0.0, ended=message["ended"])
 
-    def _track(self, message: Mapping[str, Any]) -> Track:
+    def _track(self, message: Mapping[str, Any]) -> SpokenTrack:
         """Return the speech that a message is about; one that names no target is about the main one."""
         target = self._target(message.get("target") or self._main)
-        return self._tracks.setdefault(target, Track(target))
+        return self._tracks.setdefault(target, SpokenTrack(target))
 
     def _target(self, name: str) -> str:
         """Return the target as it was asked for, which the server's profile may know by a shorter name."""

@@ -25,7 +25,7 @@ QUALITIES = (3, 8, 20)  # of FFmpeg's coder, 2 (best) to 31
 WAITING_OF_FILM = 8  # pictures of a film, which is looked at ahead of its sound; of live ones the newest waits
 
 
-class Pictures:
+class SentPictures:
     """Pictures of ``watching`` that wait to be sent, at most two a second; what goes wrong is told once.
 
     `take` gives the next message; after a lost connection `again` gives the last one once more.

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of, update_of
 from pipeline.client.decoder import Decoder
-from pipeline.client.pictures import IMAGE, Pictures
+from pipeline.client.pictures import IMAGE, SentPictures
 from pipeline.clock import Clock
 from pipeline.contracts import Source
 from pipeline.errors import BadInput, ModelError, NetworkError, Refused, StageFailed, TranslateLiveError, message_of
@@ -52,7 +52,7 @@ class ClientSession:
         self._replay = Replay()
         self._time = LiveTime(clock)
         self._outlets = Outlets()
-        self._pictures = Pictures(request.watching, clock, self._outlets.tell) if request.watching is not None else None
+        self._pictures = SentPictures(request.watching, clock, self._outlets.tell) if request.watching is not None else None
         self._capturing: asyncio.Task[None] | None = None
         self._stopping = self._ended = self._connected_once = False
         self._arrived, self._room, self._accepted = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -26,7 +26,7 @@ from pipeline.voices.choice import styled
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """Options that can be carried out: with which profile, what is asked of its engine, and if a speaker plays."""
 
     options: TranslateOptions
@@ -67,7 +67,7 @@ class Plan:
         return place if isinstance(place, Path) else None
 
 
-def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
+def planned(options: TranslateOptions, tell: Callable[[str], None]) -> RunPlan:
     """Check all that can be checked; raises `TranslateLiveError` for what cannot be done."""
     profile = None if options.server else _profile(options, tell)
     glossary = glossary_from(
@@ -107,7 +107,7 @@ def planned(options: TranslateOptions, tell: Callable[[str], None]) -> Plan:
     for notice in resolved.notices:
         tell(worded(notice, profile.name if profile else "auto"))
     captions = tuple(replace(file, target=resolved.targets_by_name[file.target]) for file in options.captions)
-    return Plan(options, profile, resolved, to_speaker, captions, dubs)
+    return RunPlan(options, profile, resolved, to_speaker, captions, dubs)
 
 
 def _profile(options: TranslateOptions, tell: Callable[[str], None]) -> Profile:
@@ -142,7 +142,7 @@ def _has_speaker() -> bool:
     return True
 
 
-def keeping(plan: Plan, session: str) -> Iterator[Sink]:
+def keeping(plan: RunPlan, session: str) -> Iterator[Sink]:
     """Give the sink that lists the files of a session, if it writes any."""
     options = plan.options
     recorded = recorded_files(options.record, plan.tracks) if options.record else []

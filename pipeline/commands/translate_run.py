@@ -15,7 +15,7 @@ from pipeline.client.session import ClientSession
 from pipeline.clock import Clock, LoopClock
 from pipeline.commands.signals import Interruption
 from pipeline.commands.translate_options import STANDARD_INPUT, TranslateOptions
-from pipeline.commands.translate_plan import Plan, keeping, planned, swept
+from pipeline.commands.translate_plan import RunPlan, keeping, planned, swept
 from pipeline.contracts import Sink, Source
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, DeviceError, TranslateLiveError
@@ -53,7 +53,7 @@ def run_translation(options: TranslateOptions) -> int:
     return asyncio.run(_interruptible(plan))
 
 
-async def _interruptible(plan: Plan) -> int:
+async def _interruptible(plan: RunPlan) -> int:
     async with BackgroundText(sys.stderr, view=True) as errors:
         tell = _teller(plan.options, errors)
         interruption = Interruption(tell)
@@ -66,7 +66,7 @@ async def _interruptible(plan: Plan) -> int:
         return interruption.exit_code or 0
 
 
-async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
+async def _run(plan: RunPlan, tell: Callable[[str], None], errors: BackgroundText, interruption: Interruption) -> None:
     clock = LoopClock()
     options = plan.options
     session: Session | ClientSession | None = None
@@ -112,7 +112,7 @@ async def _run(plan: Plan, tell: Callable[[str], None], errors: BackgroundText, 
 
 
 async def _session(
-    plan: Plan, clock: Clock, tell: Callable[[str], None], opened: AsyncExitStack
+    plan: RunPlan, clock: Clock, tell: Callable[[str], None], opened: AsyncExitStack
 ) -> Session | ClientSession:
     """Load the models and make the session, or one whose models are a server's."""
     if plan.profile is None:
@@ -184,7 +184,7 @@ def _check_level(level: HeardLevel, options: TranslateOptions, errors: Backgroun
             print(line, file=errors, flush=True)
 
 
-def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], played: Played | None) -> Iterator[Sink]:
+def _sinks(plan: RunPlan, clock: Clock, clock_time: Callable[[float], float], played: Played | None) -> Iterator[Sink]:
     """Open what plays and writes files, before the models load so that what cannot be is known at once."""
     options, tracks = plan.options, plan.tracks
 
@@ -209,7 +209,7 @@ def _sinks(plan: Plan, clock: Clock, clock_time: Callable[[float], float], playe
         yield exported(options.events, partial(EventLog, about=_about(plan), clock=clock, clock_time=clock_time))
 
 
-def _films(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Callable[[str], None]) -> Iterator[Sink]:
+def _films(plan: RunPlan, length_s: float | None, tap: PacketTap | None, tell: Callable[[str], None]) -> Iterator[Sink]:
     """Open the film or broadcast that a plan asks for, if any; the picture of a broadcast is what ``tap`` gets."""
     options, request = plan.options, plan.resolved.request
     dub: dict[str, Any] = {
@@ -232,7 +232,7 @@ def _films(plan: Plan, length_s: float | None, tap: PacketTap | None, tell: Call
 
 
 def _views(
-    plan: Plan, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
+    plan: RunPlan, out: BackgroundText, errors: BackgroundText, clock: Clock, unread: Callable[[], None]
 ) -> Sequence[Sink]:
     request = plan.resolved.request
     sinks = console_sinks(
@@ -249,7 +249,7 @@ def _views(
     return [Unlagged(sink) for sink in sinks] if plan.dubs else sinks
 
 
-def _about(plan: Plan) -> dict[str, object]:
+def _about(plan: RunPlan) -> dict[str, object]:
     """Describe the run for the event log's first line."""
     request = plan.resolved.request
     return {

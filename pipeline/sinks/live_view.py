@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Turns:
+class SpeakerTail:
     """The end of a text, by speaker: at most ``characters`` of it."""
 
     characters: int
@@ -54,9 +54,9 @@ class Status:
 
     track: str = ""  # the target whose lag is shown; none: all
     heard_s: float = 0.0
-    source: Turns = field(default_factory=lambda: Turns(TAIL_CHARACTERS))
+    source: SpeakerTail = field(default_factory=lambda: SpeakerTail(TAIL_CHARACTERS))
     tentative: str = ""
-    target: dict[str, Turns] = field(default_factory=dict)
+    target: dict[str, SpeakerTail] = field(default_factory=dict)
     draft: dict[str, str] = field(default_factory=dict)
     lag: Lag | None = None
     busy_s: dict[str, float] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Status:
                 self.tentative = _tail(text_of(event.tentative))
                 self.speakers.update(dict.fromkeys(who for who, _ in self.source.parts if who))
             case ReadingUnit():
-                self.target.setdefault(event.target, Turns(TAIL_CHARACTERS)).add(event.speaker, " " + event.text)
+                self.target.setdefault(event.target, SpeakerTail(TAIL_CHARACTERS)).add(event.speaker, " " + event.text)
                 self.draft[event.target] = ""
             case Draft():
                 self.draft[event.language] = _tail(event.text)
@@ -159,7 +159,7 @@ class LiveView:
         from rich.text import Text  # noqa: PLC0415
 
         grid = Table.grid(padding=(0, 1))
-        none = Turns(TAIL_CHARACTERS)
+        none = SpeakerTail(TAIL_CHARACTERS)
         shown = [(self._source, self.status.source, self.status.tentative)]
         shown += [(one, self.status.target.get(one, none), self.status.draft.get(one, "")) for one in self._targets]
         for language, committed, tentative in shown:

@@ -53,7 +53,7 @@ def connect(address: str) -> InputContainer:
     return cast("InputContainer", av.open(address, options=options, timeout=(CONNECT_S, READ_S)))
 
 
-class Listener:
+class AddressListener:
     """The work of the thread that listens to an address: connect, decode, deliver, and connect again.
 
     Stream time is counted in samples; after a loss it is that of the timer, and what nobody heard is a `Gap`. ``ahead``
@@ -250,7 +250,9 @@ class Address:
                 loop.call_soon_threadsafe(self._take, item)
 
         try:
-            Listener(self._address, deliver, self._timer, lambda: self._given_s - self._taken_s, **self._options).run()
+            AddressListener(
+                self._address, deliver, self._timer, lambda: self._given_s - self._taken_s, **self._options
+            ).run()
         except Exception as error:  # raised where it is heard
             self._error = error
         finally:

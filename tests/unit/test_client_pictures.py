@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from models.vision.worker import decoded
-from pipeline.client.pictures import Pictures, coded, jpeg_of
+from pipeline.client.pictures import SentPictures, coded, jpeg_of
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault
@@ -31,8 +31,8 @@ def levels(*messages: str) -> list[int]:
     return found
 
 
-def pictures(told: list | None = None, **watching) -> Pictures:
-    return Pictures(Watching(**watching), LoopClock(), (told if told is not None else []).append)
+def pictures(told: list | None = None, **watching) -> SentPictures:
+    return SentPictures(Watching(**watching), LoopClock(), (told if told is not None else []).append)
 
 
 class Frames:

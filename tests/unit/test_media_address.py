@@ -13,7 +13,7 @@ import soundfile
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, NetworkError, StageFailed
 from pipeline.events import AudioChunk, Fault, Gap
-from pipeline.sources.address import GIVE_UP_S, PLAYER, Address, Listener, connect, shown
+from pipeline.sources.address import GIVE_UP_S, PLAYER, Address, AddressListener, connect, shown
 from pipeline.sources.packet_tap import PacketTap
 from tests.encoded_sound import RATE, encoded
 from tests.file_server import FileServer
@@ -51,7 +51,7 @@ def listen(timer, connections, ahead=lambda: 0.0, **options):
             raise stream
         return av.open(stream)
 
-    Listener(NAME, items.append, timer, ahead, connector=connector, **options).run()
+    AddressListener(NAME, items.append, timer, ahead, connector=connector, **options).run()
     return [item for item in items if isinstance(item, AudioChunk)], [
         item for item in items if not isinstance(item, AudioChunk)
     ]
