@@ -42,6 +42,7 @@ class Utterance:
     row: int
     seed: int
     limit: int  # most patches
+    least: int = LEAST_PATCHES  # before it may end
     patches: list[Tensor] = field(default_factory=list)  # float32 [patch, latent] each
     taken: int = 0  # patches that the listener has taken; written by another thread
     noise: torch.Generator = field(init=False)
@@ -174,7 +175,7 @@ class Engine:
 
     def _drawn(self, utterance: Utterance, patch: Tensor, samples: Samples, ends: bool) -> DecodedPatch:
         utterance.patches.append(patch)
-        ended = ends and len(utterance.patches) >= LEAST_PATCHES
+        ended = ends and len(utterance.patches) >= utterance.least
         last = ended or len(utterance.patches) >= utterance.limit
         if last:
             self.remove(utterance)
