@@ -125,7 +125,6 @@ class Recorder(Protocol):
 
     def record(self, work: Work) -> Work:
         """Do ``work``, perhaps several times; gives a call that does exactly the same again."""
-        ...
 
 
 class CudaRecorder:

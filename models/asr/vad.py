@@ -37,7 +37,6 @@ class SpeechDetector(Protocol):
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Give one probability for each window that ``samples`` complete."""
-        ...
 
 
 class NoiseFloor:

@@ -28,11 +28,9 @@ class BatchDecoder(Protocol):
 
     def translate(self, requests: Sequence[TranslationRequest]) -> Sequence[Outcome]:
         """Translate every request, or give the error that is its own; all are drafts or none is."""
-        ...
 
     def check(self, terms: Iterable[Term], language: str) -> None:
         """Raise `BadInput` for terms the model cannot be held to."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

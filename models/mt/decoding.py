@@ -95,7 +95,6 @@ class Architecture(Protocol):
 
     def prompt(self, request: TranslationRequest) -> Prompt:
         """Return the request as tokens; raises `BadInput` for what the model cannot take."""
-        ...
 
     def step_model(self, prompts: Sequence[Prompt], needed: Sequence[Collection[int]]) -> StepModel:
         """Return what continues these prompts, which are of one group.
@@ -103,7 +102,6 @@ class Architecture(Protocol):
         ``needed`` are for each prompt the ends and the tokens that its terms may need: a model that scores only a part of
         the vocabulary scores them too, in searches without constraints as well, so that their scores can be compared.
         """
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -33,11 +33,9 @@ class Graph(Protocol):
 
     def run(self, outputs: Sequence[str] | None, inputs: Inputs, options: object = None) -> list[NDArray[Any]]:
         """Return the named outputs, or all."""
-        ...
 
     def get_inputs(self) -> Sequence[Any]:
         """Return name, type and shape of each input."""
-        ...
 
 
 class Speaker(Protocol):
@@ -46,26 +44,21 @@ class Speaker(Protocol):
     @property
     def sample_rate(self) -> int:
         """Samples a second."""
-        ...
 
     @property
     def espeak_voice(self) -> str:
         """Name of the eSpeak voice whose phonemes it reads; empty: it reads the text itself."""
-        ...
 
     @property
     def language(self) -> str:
         """Code of the language that it speaks."""
-        ...
 
     @property
     def most_phonemes(self) -> int:
         """Symbols of one utterance, above which a unit is cut after clauses."""
-        ...
 
     def say(self, phonemes: str, options: object) -> Iterator[Samples]:
         """Yield the samples of one utterance as they are computed; none where it knows none of the phonemes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

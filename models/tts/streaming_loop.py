@@ -29,7 +29,6 @@ class Decoded(Protocol[Utterance_co]):
     @property
     def utterance(self) -> Utterance_co:
         """Utterance that it belongs to."""
-        ...
 
 
 Chunk = TypeVar("Chunk", bound=Decoded[Listened])
@@ -50,19 +49,15 @@ class StreamingEngine(Protocol[Utterance_contra, Chunk_co]):
     @property
     def busy(self) -> bool:
         """True if a turn would do something."""
-        ...
 
     def add(self, utterance: Utterance_contra) -> None:
         """Queue an utterance; raises `ModelError` if it does not fit."""
-        ...
 
     def remove(self, utterance: Utterance_contra) -> None:
         """Stop an utterance; idempotent."""
-        ...
 
     def turn(self) -> Sequence[Chunk_co]:
         """Advance, and give what was decoded. Raises `CannotBegin`; then only that utterance has left."""
-        ...
 
 
 class SpeechQueue(Generic[Utterance, Chunk]):

@@ -175,11 +175,9 @@ class Looking(Protocol):
 
     def show(self, picture: bytes | Pixels, at_s: float | None = None) -> None:
         """Show a live picture; returns at once."""
-        ...
 
     async def look(self, frame: Frame, *, first: bool = False) -> None:
         """Look at a picture of a file, for which its sound waits."""
-        ...
 
 
 class Beside:

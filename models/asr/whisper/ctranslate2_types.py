@@ -31,20 +31,16 @@ class NativeModel(Protocol):
     @property
     def n_mels(self) -> int:
         """Mel bins of the features."""
-        ...
 
     @property
     def is_multilingual(self) -> bool:
         """True if it knows more than English."""
-        ...
 
     def encode(self, features: object) -> Encoded:
         """Run the encoder."""
-        ...
 
     def detect_language(self, encoded: Encoded) -> list[list[tuple[str, float]]]:
         """Compute the probabilities of the languages, row by row."""
-        ...
 
     def generate(
         self,
@@ -58,13 +54,11 @@ class NativeModel(Protocol):
         return_no_speech_prob: bool,
     ) -> list[Generated]:
         """Decode, with the tokens after the control tokens of a prompt forced."""
-        ...
 
     def align(
         self, encoded: Encoded, start_sequence: list[int], text_tokens: list[list[int]], num_frames: list[int]
     ) -> list[Aligned]:
         """Warp text onto audio."""
-        ...
 
 
 class Encoding(Protocol):
@@ -78,11 +72,9 @@ class NativeTokenizer(Protocol):
 
     def encode(self, text: str, *, add_special_tokens: bool) -> Encoding:
         """Return the tokens of a text."""
-        ...
 
     def token_to_id(self, token: str) -> int | None:
         """Return the number of a token."""
-        ...
 
 
 class Splitter(Protocol):
@@ -91,36 +83,29 @@ class Splitter(Protocol):
     @property
     def eot(self) -> int:
         """End of text."""
-        ...
 
     @property
     def sot_prev(self) -> int:
         """Token that opens the context."""
-        ...
 
     @property
     def sot_sequence(self) -> list[int]:
         """Start, language and task."""
-        ...
 
     @property
     def no_timestamps(self) -> int:
         """Token that switches time stamps off."""
-        ...
 
     @property
     def timestamp_begin(self) -> int:
         """Token of the window's begin; text tokens are smaller than any timestamp."""
-        ...
 
     @property
     def non_speech_tokens(self) -> tuple[int, ...]:
         """Symbols nobody says."""
-        ...
 
     def split_to_word_tokens(self, tokens: list[int]) -> tuple[list[str], list[list[int]]]:
         """Return the texts of the words, and their tokens."""
-        ...
 
 
 def storage_view(batch: NDArray[np.float32]) -> object:

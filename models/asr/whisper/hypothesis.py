@@ -88,25 +88,20 @@ class Engine(Protocol):
     @property
     def n_mels(self) -> int:
         """Rows of the features it wants."""
-        ...
 
     @property
     def window_s(self) -> float:
         """The longest window it can hear."""
-        ...
 
     @property
     def languages(self) -> frozenset[str]:
         """Languages it understands."""
-        ...
 
     def encode_text(self, text: str) -> Tokens:
         """Return the tokens of a text."""
-        ...
 
     def decode(self, jobs: Sequence[Job]) -> list[Hypothesis]:
         """Decode jobs that `batch_key` allows in one batch; the result for each is as if it came alone."""
-        ...
 
 
 class Decoder(Protocol):
@@ -114,7 +109,6 @@ class Decoder(Protocol):
 
     async def decode(self, job: Job) -> Hypothesis:
         """Decode one job; raises what the engine raises."""
-        ...
 
 
 def batch_key(job: Job) -> tuple[int, int, bool, bool]:

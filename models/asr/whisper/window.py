@@ -31,15 +31,12 @@ class Features(Protocol):
 
     def push(self, samples: Samples) -> None:
         """Take the next samples."""
-        ...
 
     def trim(self, frames: int) -> None:
         """Forget the first frames."""
-        ...
 
     def matrix(self) -> Spectrogram:
         """Return the features."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

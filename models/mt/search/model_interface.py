@@ -39,7 +39,6 @@ class StepModel(Protocol):
 
     def start(self, beams: int, room: int) -> FloatArray:
         """Return log-probabilities [requests, vocabulary] of the first token; up to ``room`` tokens will follow."""
-        ...
 
     def step(self, moves: IntArray) -> FloatArray:
         """Return log-probabilities [requests * beams, vocabulary] after one more token in every row.
@@ -48,7 +47,6 @@ class StepModel(Protocol):
         ``moves[0, i]``, which is of the same request, with the token ``moves[1, i]``. A model reorders its state by the
         former and reads the latter; rows of finished requests and of absent beams carry any token and are never looked at.
         """
-        ...
 
 
 def never_written(vocabulary: Vocabulary, ends: Sequence[int]) -> NDArray[np.float32]:

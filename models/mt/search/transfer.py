@@ -48,15 +48,12 @@ class Transfer(Protocol):
 
     def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
         """Return what ``rows`` need of the next step, whose scores are [requests, width, size]."""
-        ...
 
     def refuse(self, scores: FloatArray, tokens: NDArray[np.int64]) -> None:
         """Keep ``tokens`` out of the log-probabilities [vocabulary] of one row."""
-        ...
 
     def best(self, scores: FloatArray, inputs: StepInputs, count: int) -> Fetched:
         """Return what was looked up, and the ``count`` best of ``scores`` [requests, width, size] but for the masked."""
-        ...
 
 
 class HostTransfer:

@@ -47,36 +47,28 @@ class Executor(Protocol):
     @property
     def loaded(self) -> LoadedModel:
         """Model and memory it works on."""
-        ...
 
     @property
     def lag(self) -> int:
         """Number of steps after which the frames of one are read without waiting for the device."""
-        ...
 
     def reach(self, positions: int) -> int:
         """Round ``positions`` up to a number of positions that a step can attend to."""
-        ...
 
     def begin(self, row: int, prompt: Prompt, speaker: Tensor | None) -> PendingFrames:
         """Read a prompt into a cleared row and draw its first frame; gives the frames of all rows."""
-        ...
 
     def step(self, count: int, length: int) -> PendingFrames:
         """Draw the next frame of the first ``count`` rows, where they step; ``length`` is what `reach` gave."""
-        ...
 
     def clear_stream(self, stream: int) -> None:
         """Reset a codec stream to its beginning."""
-        ...
 
     def decode(self, streams: Sequence[int], codes: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """Decode frames of codec streams, ``codes`` [rows][frames][16]; gives samples float32 [rows, n] on the host."""
-        ...
 
     def finish(self) -> None:
         """Wait until nothing is under way."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
