@@ -6,7 +6,7 @@ import asyncio
 import logging
 import platform
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -15,7 +15,7 @@ from time import monotonic
 import numpy as np
 
 from pipeline.audio.devices import Direction, choose, list_devices
-from pipeline.audio.resampling import Resampler
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import (
     KnowsLighter,
     Missing,
@@ -34,10 +34,11 @@ from pipeline.policies.pace import SLOW
 from pipeline.profiles.gpu import NoGpu, gigabytes, gpus, need_of
 from pipeline.profiles.profile import Profile, fix_for, load_profile
 from pipeline.speech_facts import TakesMemory, VoicesByLanguage
+from pipeline.stages.recognize import RECOGNIZER_HZ
+from pipeline.stages.speak import whole
 from pipeline.voices.consent import recognized, tokens
 
 FOR_GPU = "gpu"  # the profile that needs one
-RECOGNIZER_HZ = 16_000
 PATIENCE_S = 120.0  # loading a large model from a slow disk
 SENTENCE = "Hello. How are you today?"
 HELLO = "hello"
@@ -174,13 +175,9 @@ async def _tried(
 
 async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str]:
     """Return speech at the recognizer's rate, and what it is."""
-
-    async def text() -> AsyncIterator[str]:
-        yield SENTENCE
-
     unit = ReadingUnit(0, (), SENTENCE, language, 0.0, 0.0, 0.0)
     pieces, rate = [], RECOGNIZER_HZ
-    async with synthesizer.open(None, language) as speaking, aclosing(speaking.say(unit, text())) as chunks:
+    async with synthesizer.open(None, language) as speaking, aclosing(speaking.say(unit, whole(SENTENCE))) as chunks:
         began = monotonic()
         async for chunk in chunks:
             pieces.append(chunk.samples)
@@ -194,7 +191,7 @@ async def _spoken(synthesizer: Synthesizer, language: str) -> tuple[Samples, str
     detail += f", a second of it computed in {factor:.2f} s"
     if factor > SLOW and isinstance(speaking, KnowsLighter) and speaking.lighter:
         detail += f"; {speaking.lighter} takes less"
-    return Resampler(rate, RECOGNIZER_HZ).process(samples, last=True), detail
+    return resampled(samples, rate, RECOGNIZER_HZ), detail
 
 
 async def _heard(recognizer: Recognizer, speech: Samples, said: str) -> str:

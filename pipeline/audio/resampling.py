@@ -35,6 +35,11 @@ class Resampler:
         return cast(Samples, self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last))
 
 
+def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Resample the whole of ``samples`` float32 [n]."""
+    return Resampler(from_hz, to_hz).process(samples, last=True)
+
+
 def to_pcm16(samples: Samples) -> NDArray[np.int16]:
     """Convert samples to little-endian 16-bit PCM; what is outside of -1..1 is clipped, what is no number is silence."""
     return np.round(np.clip(np.nan_to_num(samples), -1, 1) * 32767).astype("<i2")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import KnowsVoices, SeveralVoices, Synthesizer, SynthesizerBackend, TakesStyle, Voice
 from pipeline.errors import BadInput, Refused, TranslateLiveError
 from pipeline.events import AudioChunk
@@ -16,7 +17,6 @@ from pipeline.profiles.profile import Profile, load_profile, profile_names
 from pipeline.speech_facts import LearnsByLanguage
 from pipeline.stages.recognize import RECOGNIZER_HZ
 from pipeline.voices.record import VoiceRecord
-from pipeline.voices.reference_clip import resampled
 from pipeline.voices.store import VoiceStore
 
 MOST_KNOWN, SHORTEST_S = 20, 1.5  # voices that speakers are known by, and seconds of the clip of each

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import Recognizer
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Samples, Word, text_of
@@ -20,7 +21,7 @@ from pipeline.languages import language_name
 from pipeline.scripts import IDEOGRAPHS
 from pipeline.voices.quality import FINDER_HZ
 from pipeline.voices.record import Consent
-from pipeline.voices.reference_clip import AnalysedRecording, resampled
+from pipeline.voices.reference_clip import AnalysedRecording
 
 SHORTEST_S = 1.5  # of speech: no statement is shorter
 ALIKE = 0.5  # letters in common of a name and what was heard in its place: Ana and Anna, not Bert

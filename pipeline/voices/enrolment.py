@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import EnrolsWords, Synthesizer, Voice
 from pipeline.diarizing import ComparesVoices, DiarizerBackend
 from pipeline.errors import BadInput, TranslateLiveError
@@ -29,7 +30,6 @@ from pipeline.voices.reference_clip import (
     only_speech,
     read_recording,
     reference_clip,
-    resampled,
 )
 from pipeline.voices.store import VoiceStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.audio.resampling import Resampler
+from pipeline.audio.resampling import resampled
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput
 from pipeline.events import AudioChunk, Fault, Samples
@@ -48,11 +48,6 @@ async def read_recording(path: Path) -> Recording:
     faults = tuple(notice.message.removeprefix(f"{path}: ") for notice in file.notices if isinstance(notice, Fault))
     samples = np.concatenate(pieces)
     return Recording(path, samples - samples.mean() if len(samples) else samples, file.sample_rate, faults)
-
-
-def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Resample the whole of ``samples`` float32 [n]."""
-    return Resampler(from_hz, to_hz).process(samples, last=True)
 
 
 def _refuse_long(path: Path, seconds: float) -> None:

@@ -13,12 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import Speaking, Synthesizer, Voice
 from pipeline.errors import BadInput, Refused, TranslateLiveError
 from pipeline.events import AudioChunk, Event, Fault, Notice, ReadingUnit, Samples, SpeechChunk, Transcript, Word
 from pipeline.policies.speaker_labels import UNKNOWN
 from pipeline.voices.record import SAME
-from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded, resampled
+from pipeline.voices.reference_clip import LONGEST_S, VOICE_HZ, faded
 
 ENROL_S = 5.0
 REFINE_S = 12.0

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.asr.vad import SileroSpeech
+from pipeline.audio.resampling import resampled
 from pipeline.errors import BadInput
 from pipeline.voices import quality
 from pipeline.voices.quality import WINDOW_S
@@ -22,7 +23,6 @@ from pipeline.voices.reference_clip import (
     faded,
     read_recording,
     reference_clip,
-    resampled,
 )
 
 SPEECH = Path(__file__).parents[2] / "benchmarks" / "data" / "speech"
