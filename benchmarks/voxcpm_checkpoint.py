@@ -56,7 +56,7 @@ WORDS = "你好 ▁世界 世界"
 def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0) -> Path:
     """Write a checkpoint of random weights, bfloat16 and its audio VAE float32 as published, into ``folder``; give that."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(_config(geometry), indent=1), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(model_config(geometry), indent=1), encoding="utf-8")
     write_tokenizer(folder)
     config = read_model_config(folder)
     model, vae = _Asked(seed), _Asked(seed)
@@ -95,7 +95,8 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(named), encoding="utf-8")
 
 
-def _config(geometry: str) -> Values:
+def model_config(geometry: str) -> Values:
+    """Give the configuration of a geometry."""
     language = _LANGUAGE[geometry]
     factors = [1 + index / 8 for index in range(cast(int, language["kv_channels"]) // 2)]
     return {

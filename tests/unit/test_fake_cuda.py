@@ -9,15 +9,21 @@ import json
 import pytest
 import torch
 
+from benchmarks import voxcpm_checkpoint
 from benchmarks.mt_speed import loaded_model
 from benchmarks.tts_checkpoint import GEOMETRIES, SPECIAL, codec_config, generation_config, model_config
 from models.mt.steps.fixed_steps import Bucket, FixedStep
+from models.tts.blocks.causal_layers import StreamLayout
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import read_generation_config
 from models.tts.qwen3.speaker_encoder import load_speaker_encoder
 from models.tts.qwen3.talker import load_speech_model
+from models.tts.voxcpm import config as voxcpm
+from models.tts.voxcpm import model as voxcpm_model
+from models.tts.voxcpm.audio_vae import VaeLoader, load_audio_decoder
+from models.tts.voxcpm.diffusion import Diffusion
 from tests.fake_cuda import CUDA, FakeTensors, fake_cuda, operations
 from tests.tape import NotRecordable
 
@@ -84,6 +90,30 @@ def test_a_voice_is_heard_where_the_model_is(tmp_path):
     encoder = load_speaker_encoder(FakeTensors(), config.speaker_encoder)
     vector = encoder.encode(torch.empty(3 * encoder.config.sample_rate, device=CUDA))
     assert (vector.device, vector.dtype, vector.shape) == (CUDA, torch.bfloat16, (encoder.config.width,))
+
+
+def voxcpm_config(folder):
+    (folder / "config.json").write_text(json.dumps(voxcpm_checkpoint.model_config("2b")))
+    return voxcpm.read_model_config(folder)
+
+
+def test_a_patch_of_voxcpm_can_be_recorded(tmp_path):
+    config = voxcpm_config(tmp_path)
+    model = voxcpm_model.load_speech_model(FakeTensors(), config, Diffusion(10, 2.0), CUDA)
+    rows = voxcpm_model.allocate_rows(config, SESSIONS, voxcpm.POSITIONS, model.text_table)
+    step = operations(lambda: model.step(rows, SESSIONS, 256))
+    layers = config.language.layers + config.residual.layers + config.encoder.layers + 9 * config.decoder.layers
+    assert step["scaled_dot_product_attention"] == layers
+    assert step["linear"] == 4 * layers + 9 * 2 + 10
+    assert step.total() <= 2446
+
+
+def test_speech_of_voxcpm_can_be_recorded(tmp_path):
+    config = voxcpm_config(tmp_path).vae
+    decoder = load_audio_decoder(VaeLoader(FakeTensors(), StreamLayout()), config)
+    streams = decoder.layout.allocate(SESSIONS, CUDA, torch.bfloat16)
+    patch = torch.empty(SESSIONS, 4, config.latent, device=CUDA, dtype=torch.bfloat16)
+    assert operations(lambda: decoder.decode(streams, integers(SESSIONS), patch)).total() <= 387
 
 
 @pytest.mark.parametrize("geometry", ["0.6b", "1.8b"])

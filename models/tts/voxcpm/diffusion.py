@@ -47,7 +47,7 @@ class PatchDecoder:
     leave: Linear
     angles: tuple[Tensor, Tensor]
     times: Tensor  # [steps, hidden]: embedded
-    spans: tuple[float, ...]  # from each time to the next
+    spans: Tensor  # float32 [steps]: from each time to the next
     guidance: float
 
     def draw(self, hidden: Tensor, before: Tensor, noise: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def load_patch_decoder(tensors: Tensors, config: ModelConfig, stack: Stack, diff
         leave=pack_linear(*linear("out_proj", config.latent, width)),
         angles=stack.angles(torch.arange(3 + 2 * config.patch, device=device).unsqueeze(0)),
         times=(embedded("time_mlp", times) + embedded("delta_time_mlp", shown)).to(enter[0]),
-        spans=tuple(spans.tolist()),
+        spans=spans.to(device),
         guidance=diffusion.guidance,
     )
 
