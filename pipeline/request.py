@@ -175,8 +175,9 @@ def _speech(
     asked, backends = request.voice, profile.backends
     if asked == SAME:
         check_same_voice(learner := backends.synthesizers[cloner(profile, live=True)])
-        if learner is backends.cloning_synthesizer:
-            require(profile.name, learner.missing())
+        if learner is backends.cloning_synthesizer and learner.missing():
+            for target in spoken_as:
+                require(profile.name, backends.lacks("cloning_synthesizer", target))
     named = asked if asked != SAME else None
     others = {} if named is None else other_presets(named, profile, spoken_as, voices)
     voice = chosen_voice(named, profile, voices, spoken_as) if named is not None and not others else None

@@ -85,11 +85,11 @@ class Backends:
         return next((name for name in able if not self.lacks(name, language)), next(iter(able), None))
 
     def lacks(self, synthesizer: str, language: str) -> Sequence[Missing]:
-        """List that for whose lack another speaks a language: a voice, and of all but the first stage the model, too."""
+        """List that for whose lack another speaks a language: of all but the first stage the whole model, else a voice."""
         whole = [] if synthesizer == "synthesizer" else self.synthesizers[synthesizer].missing()
         fetch = f"{FETCH_MODELS} for the language {primary(language)}"
         named = (replace(item, fix=fetch) if item.fix == FETCH_MODELS else item for item in whole)
-        return [*named, *self.voice_missing(synthesizer, language)]
+        return list(named) or self.voice_missing(synthesizer, language)
 
     def voice_missing(self, synthesizer: str, language: str) -> Sequence[Missing]:
         """List the files that a synthesizer lacks for a language only."""
