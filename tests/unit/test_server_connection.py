@@ -251,6 +251,16 @@ async def test_of_several_spoken_targets_only_the_one_that_cannot_be_is_silent()
     assert "'fr' is to be spoken and is none of the targets" in wrong["message"]
 
 
+async def test_a_setting_that_is_misspelt_is_told_and_the_others_hold():
+    async with engine_of() as engine, connected(make_service(engine)) as socket:
+        socket.send("session.update", session={"translate_live": {"extensions": True, "target": ["ca"], "targets": ["es"]}})
+        socket.send("session.close")
+    (note,) = socket.of("translate_live.note")
+    assert note["param"] == "session.translate_live.target"
+    assert note["message"] == "no such setting here; did you mean 'targets'?"
+    assert not socket.errors()
+
+
 async def test_levers_hold_from_before_the_first_word():
     async with engine_of() as engine:
         async with connected(make_service(engine)) as socket:

@@ -55,6 +55,7 @@ from pipeline.server.dialects.openai_events import (
     Ours,
     SessionFields,
     UpdateEvent,
+    unknown_settings,
 )
 from pipeline.sinks.sharing import new_session_id
 
@@ -82,7 +83,8 @@ class OpenAI:
         self.event_id = None
         message = decoded(_DECODER, TAGS, text)
         self.event_id = message.event_id
-        return self._event(message)
+        event = self._event(message)
+        return replace(event, notes=tuple(unknown_settings(text))) if isinstance(event, Change) else event
 
     def _event(self, message: UpdateEvent | AppendEvent | CloseEvent | ControlEvent | ImageEvent | Any) -> ClientEvent:  # noqa: ANN401
         match message:

@@ -5,12 +5,15 @@ An omitted field changes nothing, ``null`` turns it off.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import decode
 
+from pipeline.errors import did_you_mean
 from pipeline.languages import SameLanguage
-from pipeline.server.asked import LONGEST_GLOSSARY
+from pipeline.server.asked import LONGEST_GLOSSARY, Note
 from pipeline.server.dialects.codec import tags_of
 
 Code = Annotated[str, Meta(min_length=1, max_length=35)]  # RFC 5646 needs no longer language tag
@@ -137,3 +140,10 @@ class PingEvent(Struct, tag_field="type", tag="translate_live.ping"):
 
 ClientMessage = UpdateEvent | AppendEvent | CloseEvent | ControlEvent | ImageEvent | PingEvent
 TAGS = tags_of(ClientMessage)
+
+
+def unknown_settings(text: str) -> Iterator[Note]:
+    """Note each field of ``session.translate_live`` in the text of an `UpdateEvent` that is none of ours."""
+    known = Ours.__struct_fields__
+    for name in sorted(decode(text)["session"].get("translate_live", {}).keys() - set(known))[:10]:
+        yield Note(f"no such setting here; {did_you_mean(name, known)}".rstrip("; "), f"session.translate_live.{name[:80]}")
