@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import omnivoice_checkpoint, tts_omnivoice, tts_weights
+from benchmarks import omnivoice_checkpoint, tts_omnivoice, tts_voxcpm, tts_weights, voxcpm_checkpoint
 from benchmarks.other_python import parse_peer
 from benchmarks.tts_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.tts_measures import (
@@ -43,12 +43,14 @@ _STREAMS = (1, 2, 4, 8, 16, 32, 64)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m benchmarks tts``."""
-    parser.add_argument("--engine", choices=("qwen3", "omnivoice", "pocket"), default="qwen3", help="which speech model")
-    geometries = sorted({*GEOMETRIES, *omnivoice_checkpoint.GEOMETRIES, "real"})
+    parser.add_argument(
+        "--engine", choices=("qwen3", "omnivoice", "voxcpm", "pocket"), default="qwen3", help="which speech model"
+    )
+    geometries = sorted({*GEOMETRIES, *omnivoice_checkpoint.GEOMETRIES, *voxcpm_checkpoint.GEOMETRIES, "real"})
     parser.add_argument(
         "--geometry", action="append", choices=geometries, help="size of the model; real: of pocket; may be repeated"
     )
-    parser.add_argument("--steps", type=int, default=16, help="of omnivoice: steps of a unit")
+    parser.add_argument("--steps", type=int, help="of omnivoice: steps of a unit (16); of voxcpm: of a patch (10)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--frames", type=int, default=50, help="frames per utterance (80 ms each)")
     parser.add_argument("--rounds", type=int, default=3, help="utterances of each system, taking turns; the median counts")
@@ -67,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help=f"a peer and its Python: {', '.join(PEERS)}; of omnivoice: omnivoice",
+        help=f"a peer and its Python: {', '.join(PEERS)}; of omnivoice and voxcpm: their own names",
     )
 
 
@@ -79,6 +81,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
         raise BadInput("--frames must be at least 2 and --rounds at least 1")
     if arguments.engine == "omnivoice":
         return tts_omnivoice.measure(arguments)
+    if arguments.engine == "voxcpm":
+        return tts_voxcpm.measure(arguments)
     if arguments.engine == "pocket":
         if find_spec("pocket_tts") is None:
             raise ModelError("the package pocket-tts is not installed", hint=INSTALL)

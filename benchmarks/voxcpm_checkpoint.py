@@ -53,10 +53,14 @@ WORDS = "你好 ▁世界 世界"
 """Tokens of several ideographs, which are read as each of them."""
 
 
-def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0) -> Path:
-    """Write a checkpoint of random weights, bfloat16 and its audio VAE float32 as published, into ``folder``; give that."""
+def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0, dtype: str = "float32") -> Path:
+    """Write a checkpoint of random weights, bfloat16 and its audio VAE float32 as published, into ``folder``; give that.
+
+    ``dtype`` is the one that the package computes in; this engine does not read it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(model_config(geometry), indent=1), encoding="utf-8")
+    config_text = json.dumps({**model_config(geometry), "dtype": dtype}, indent=1)
+    (folder / "config.json").write_text(config_text, encoding="utf-8")
     write_tokenizer(folder)
     config = read_model_config(folder)
     model, vae = _Asked(seed), _Asked(seed)
@@ -101,7 +105,7 @@ def model_config(geometry: str) -> Values:
     factors = [1 + index / 8 for index in range(cast(int, language["kv_channels"]) // 2)]
     return {
         "architecture": "voxcpm2", "patch_size": 4, "scalar_quantization_scale": 9, "residual_lm_no_rope": True,
-        "max_length": 1024, "device": "cpu", "dtype": "float32", **_REST[geometry],
+        "max_length": 1024, "device": "cpu", **_REST[geometry],
         "lm_config": {
             "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": _POSITIONS, "rms_norm_eps": 1e-5,
             "rope_theta": 10000, "use_mup": False, "scale_emb": 12, "dim_model_base": 256, "scale_depth": 1.4,
