@@ -74,7 +74,7 @@ def test_the_profile_fits_the_card_that_its_file_asks_for(no_driver):
         "weights of lmt-60-1.7b, by its name",
         "weights of madlad-400-3b, by its name",
         "weights of VoxCPM2, from its published geometry",
-        "caches of 4 sessions",
+        "caches of 4 sessions of VoxCPM2",
     }
     assert 20e9 < need.total + sum(need.later.values()) < 28e9
     assert need_of(load_profile("cpu").backends).total == 0

@@ -69,7 +69,10 @@ class VoxCPM:
             return {f"an unknown size for {name}": 0}
         return {
             f"weights of {name}, from {source}": weights,
-            f"caches of {self.sessions} sessions": self.sessions * POSITIONS * remembered * number_bytes(self.dtype),
+            f"caches of {self.sessions} sessions of {name}": self.sessions
+            * POSITIONS
+            * remembered
+            * number_bytes(self.dtype),
         }
 
     def pull(self, progress: Progress) -> None:
