@@ -171,18 +171,22 @@ def _piper(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
     yield Path(chosen.model).name, Path(chosen.model).expanduser() if own else folder / f"{chosen.model}.onnx"
 
 
-def _qwen(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    from models.downloads import hub_folder  # noqa: PLC0415
+def _on_hub(last: str) -> Callable[[Any], Iterable[Place]]:
+    """Find a checkpoint of the hub, which is whole with its ``last`` file."""
 
-    if folder := hub_folder(chosen.model, "speech_tokenizer/config.json"):
-        yield _named(chosen.model), folder
+    def find(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+        from models.downloads import hub_folder  # noqa: PLC0415
+
+        if folder := hub_folder(chosen.model, last):
+            yield _named(chosen.model), folder
+
+    return find
 
 
-def _omnivoice(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-    from models.downloads import hub_folder  # noqa: PLC0415
-
-    if folder := hub_folder(chosen.model, "audio_tokenizer/model.safetensors"):
-        yield _named(chosen.model), folder
+def _pocket(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
+    for language, files in chosen._found().items():  # noqa: SLF001
+        weights = Path(files.config["weights_path"])
+        yield f"{language}/{weights.name}", weights
 
 
 FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
@@ -195,8 +199,10 @@ FINDERS: Mapping[str, Callable[[Any], Iterable[Place]]] = {
     "models.tts.espeak:Espeak": _espeak,
     "models.tts.kokoro:Kokoro": _kokoro,
     "models.tts.piper:Piper": _piper,
-    "models.tts.qwen3:Qwen3TTS": _qwen,
-    "models.tts.omnivoice:OmniVoice": _omnivoice,
+    "models.tts.pocket:Pocket": _pocket,
+    "models.tts.qwen3:Qwen3TTS": _on_hub("speech_tokenizer/config.json"),
+    "models.tts.omnivoice:OmniVoice": _on_hub("audio_tokenizer/model.safetensors"),
+    "models.tts.voxcpm:VoxCPM": _on_hub("model.safetensors"),
     "models.diarize.backend:Ge2eDiarizer": _diarizer,
     "models.diarize.backend:CamPlusDiarizer": _diarizer,
     "models.vision.rapid_ocr:RapidOcr": _rapid_ocr,

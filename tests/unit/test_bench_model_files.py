@@ -71,7 +71,8 @@ def test_a_folder_of_many_files_is_one_entry_that_any_change_changes(tmp_path, c
 
 def test_every_backend_of_a_profile_is_known_and_any_other_is_said_not_to_be():
     for file in profiles_folder().glob("*.yaml"):
-        for stage in yaml.safe_load(file.read_text()).values():
+        settings = yaml.safe_load(file.read_text())
+        for stage in (one for part in (settings, *settings.get("by_cores", {}).values()) for one in part.values()):
             if isinstance(stage, dict) and "use" in stage:
                 assert stage["use"] in FINDERS
     foreign = replace(toys(), stages={"recognizer": BackendChoice("my_package:Mine")})
