@@ -4,6 +4,7 @@
 # PYTHON    ours, with torch for CUDA (python3)
 # PEER      the Python that has faster-qwen3-tts; without it that peer is left out
 # OMNIVOICE the Python that has the package omnivoice; without it that peer is left out
+# VOXCPM    the Python that has the package voxcpm; without it that peer is left out
 # BUDGET_S  seconds for everything (840)
 # STEPS     only these, by name (all)
 
@@ -47,4 +48,6 @@ bench tts_0.6b 180 tts --geometry 0.6b --graphs --streams 1 --streams 8 --stream
 bench tts_1.7b_eager 60 tts --geometry 1.7b --rounds 1 --streams 1
 # shellcheck disable=SC2086
 bench tts_omnivoice 120 tts --engine omnivoice --geometry 0.6b --graphs --streams 1 --streams 8 --units 0 ${OMNIVOICE:+--peer omnivoice=$OMNIVOICE}
+# shellcheck disable=SC2086
+bench tts_voxcpm 180 tts --engine voxcpm --geometry 2b --streams 1 --streams 8 --units 0 ${VOXCPM:+--peer voxcpm=$VOXCPM}
 step report 60 "$python" -m benchmarks report "$results"

@@ -1,5 +1,11 @@
 """VoxCPM2's engine: what the official package makes of a checkpoint, in any company of sessions, whatever fails of one."""
 
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +60,19 @@ def test_states_patches_end_and_samples_are_those_of_the_package(folder, case, f
     near(torch.stack(spoken.patches), found["patches"])
     near(joined(patches)[::389], found["samples"])
     assert patches[-1].ended == (len(patches) < case["most"] and len(patches) < spoken.limit)
+
+
+@pytest.mark.skipif(find_spec("voxcpm") is None, reason="the package voxcpm 2.0.3 is not installed")
+def test_the_package_still_says_what_was_recorded(folder):
+    script = Path(__file__).parents[2] / "benchmarks" / "peers" / "voxcpm_package.py"
+    task = json.dumps(TASK | {"checkpoint": str(folder)})
+    done = subprocess.run([sys.executable, str(script)], input=task, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["tokens"] == FOUND["tokens"]
+    near(found["encoded"], FOUND["encoded"])
+    for mine, recorded in zip(found["cases"], FOUND["cases"], strict=True):
+        for part in ("said", "sounded", "patches", "samples"):
+            near(mine[part], recorded[part])
 
 
 def test_a_clip_becomes_the_latent_frames_of_the_package(loaded):

@@ -19,6 +19,7 @@ from pipeline.speech_facts import SpeechFacts
 _PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 _FILES = ("config.json", "tokenizer*.json", "special_tokens_map.json", "model*.safetensors*", "audiovae.*")
 _STEPS = range(2, 65)
+_LONGEST_STYLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class VoxCPM:
         """Find the checkpoint's folder; raises what its settings and this machine do not allow."""
         if self.steps not in _STEPS or self.sessions < 1:
             raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
+        if len(self.style) > _LONGEST_STYLE:
+            raise BadInput(f"a style has at most {_LONGEST_STYLE} letters, this one has {len(self.style)}")
         if (folder := self._folder) is None:
             raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
         return folder
@@ -119,6 +122,6 @@ def _geometry(folder: Path | None, model: str, number_bytes: int) -> tuple[int, 
     if folder is None:
         weights = _PUBLISHED_NUMBERS * number_bytes + _PUBLISHED_VAE * 4 if model == _PUBLISHED else 0
         return weights, _PUBLISHED_POSITION, "its published geometry"
-    vae = sum(length(folder / name) for name in VAE_FILES)  # float32, as it is computed
+    vae = next((size for name in VAE_FILES if (size := length(folder / name))), 0)  # float32, as it is computed
     numbers = count_elements(folder, without=("encoder.", "decoder."))
     return numbers * number_bytes + vae, read_model_config(folder).remembered, "its files"

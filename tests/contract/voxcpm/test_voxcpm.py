@@ -245,6 +245,9 @@ async def test_settings_are_held_to_what_is_valid(folder):
         await load(folder, steps=1)
     with pytest.raises(BadInput, match="sessions at least 1"):
         await load(folder, sessions=0)
+    with pytest.raises(BadInput, match="at most 200 letters"):
+        await load(folder, style="calm " * 50)
+    await load(folder, style="a calm elderly woman")
 
 
 def test_the_runtime_needs_no_library_of_the_package(folder):
