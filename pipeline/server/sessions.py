@@ -59,6 +59,7 @@ class Sessions:
         self._session: Session | None = None
         self._talking: asyncio.Task[None] | None = None
         self._finishing: Leave | None = None
+        self._cut = False  # its own end is cut short, so the client is not told that all was said, and may resume
         self._start_ms = 0
         self._pictures = Pictures(service.engine, tasks, self._tell_no_reader) if service.sees else None
         self._paused = self._muted = False
@@ -164,6 +165,7 @@ class Sessions:
         going_away = leave.code == GOING_AWAY
         if self._finishing is not None and not going_away:
             return
+        self._cut = self._cut or (self._finishing is not None and self._finishing.code != GOING_AWAY)
         self._finishing = leave
         if self._source is not None:
             self._source.end()
@@ -278,7 +280,7 @@ class Sessions:
     async def _end(self, leave: Leave, after: asyncio.Task[None] | None = None) -> None:
         if after is not None:  # a session that nobody needed any more still says what it has heard
             await after
-        for text in self._dialect.closed():
+        for text in () if self._cut else self._dialect.closed():
             self._writer.put(text)
         await self._writer.drained()
         raise leave

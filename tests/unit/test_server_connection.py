@@ -355,7 +355,8 @@ async def test_a_drain_stops_a_client_whose_own_end_takes_longer():
                 await socket.serving
                 assert asyncio.get_running_loop().time() < 2 + 1 + STOP_S
                 draining.cancel()
-        assert (socket.closed[0], socket.sent[-1]["type"]) == (1001, "session.closed")
+        assert socket.closed[0] == 1001
+        assert not socket.of("session.closed")  # not all was heard: the client may say it to another server
 
 
 async def test_a_drain_does_not_wait_for_a_client_that_has_said_nothing():
