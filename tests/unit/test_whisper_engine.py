@@ -248,16 +248,16 @@ class Timed:
         ]
 
 
-@pytest.mark.parametrize("beam_size", [1, 5])
-def test_a_beam_search_is_with_times_which_are_no_words(engine, beam_size):
+@pytest.mark.parametrize(("beam_size", "greedy", "beams"), [(1, False, 1), (5, False, 5), (5, True, 1)])
+def test_a_beam_search_is_with_times_which_are_no_words(engine, beam_size, greedy, beams):
     plain = engine._splitter("en").no_timestamps
     one, two = (engine.encode_text(word)[0] for word in WORDS[:2])
     timed = Timed([one, plain + 40, plain + 40, two, plain + 90])
     told = CTranslate2Engine(timed, engine._tokenizer, 3000, beam_size)
-    heard = told.decode([job(engine, 1, [" one"])])[0]
+    heard = told.decode([job(engine, 1, [" one"], greedy=greedy)])[0]
     assert [word.text for word in heard.words] == [" two"]
-    assert timed.prompts[0][-2:] == [plain + (beam_size > 1), one]
-    assert timed.beams == [beam_size]
+    assert timed.prompts[0][-2:] == [plain + (beams > 1), one]
+    assert timed.beams == [beams]
 
 
 class Watched:

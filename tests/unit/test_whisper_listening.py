@@ -73,7 +73,7 @@ async def test_a_slow_engine_keeps_up_or_says_what_it_left_out(cost_s):
     script, audio = speech()
     engine = ScriptedEngine(script, PERFECT)
     slow = Slow(engine, cost_s)
-    async with recognizer(engine, slow).open(["en"], []) as listening:
+    async with recognizer(engine, slow, greedy_languages=()).open(["en"], []) as listening:
         heard = await live(listening, audio)
     gaps = [notice for transcript, _ in heard for notice in transcript.notices if isinstance(notice, Gap)]
     words = [word for transcript, _ in heard for word in transcript.committed]
@@ -89,6 +89,18 @@ async def test_a_slow_engine_keeps_up_or_says_what_it_left_out(cost_s):
     assert all(transcript.ended and not transcript.tentative for transcript in skips), "what follows is another utterance"
     frugal = [(job, after) for job, after in pairwise(slow.jobs) if job.greedy]
     assert all(job.end - after.start <= FRUGAL_WINDOW_S for job, after in frugal)
+
+
+@pytest.mark.parametrize(("languages", "greedy"), [(["en"], True), (["pt"], False), (["en", "pt"], False)])
+async def test_languages_that_need_no_beam_are_decoded_without_once_they_are_known(languages, greedy):
+    script, audio = speech(words=8)
+    engine = ScriptedEngine(script, PERFECT)
+    engine.languages = frozenset({"en", "pt"})
+    slow = Slow(engine, 0.0, failing=(1,))  # to ask is enough
+    async with recognizer(engine, slow).open(languages, []) as listening:
+        with pytest.raises(RuntimeError, match="engine"):
+            await listening.hear(chunk(audio, 0, 3 * RATE))
+    assert slow.jobs[0].greedy == greedy
 
 
 async def test_an_error_loses_no_audio_and_the_same_update_is_tried_again():

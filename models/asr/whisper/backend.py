@@ -44,7 +44,7 @@ class FasterWhisper:
     ``model``: a faster-whisper name (``small``, ``large-v3-turbo``), a repository or a folder. ``compute_type`` auto: int8
     on a CPU, float16 on a GPU. ``threads`` 0: as many as cores, at most 4. ``encoder_window_s`` is the most that the
     encoder hears at once (0: the 30 s of its training); on a CPU it computes what was heard and a second more, of 10 s at
-    least. ``beam_size`` above 1: a search with timestamps, which is slower.
+    least. ``beam_size`` above 1: a search with timestamps, which is slower, but for ``stream.greedy_languages``.
     ``batch`` streams are decoded at once. ``cache``: where models are kept, if not where the model hub keeps them.
     ``voice``: the speech detector; ``floor_db`` (dB below full scale): what is louder is never too quiet for it, and what
     is quieter only where it does not rise above the noise.

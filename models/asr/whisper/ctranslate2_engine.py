@@ -74,7 +74,7 @@ class CTranslate2Engine:
         self._splitters: dict[str, Splitter] = {}
         splitter = self._splitter("en")
         self._end = splitter.eot
-        self._opening = splitter.timestamp_begin if beam_size > 1 else splitter.no_timestamps
+        self._plain, self._timed = splitter.no_timestamps, splitter.timestamp_begin
         self._suppressed = _suppressed(splitter, tokenizer)
 
     @property
@@ -173,8 +173,10 @@ class CTranslate2Engine:
         self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str]
     ) -> tuple[list[list[int]], list[float]]:
         """Generate the text tokens of every job, its prefix included, and the probability that nobody speaks."""
+        beams = 1 if jobs[0].greedy else self._beam_size
+        opening = self._timed if beams > 1 else self._plain
         prompts = [
-            [*self._start(job, language), self._opening, *job.prefix_tokens]
+            [*self._start(job, language), opening, *job.prefix_tokens]
             for job, language in zip(jobs, languages, strict=True)
         ]
         budgets = [min(MAX_TEXT_TOKENS, len(job.prefix_tokens) + job.max_new_tokens) for job in jobs]
@@ -182,7 +184,7 @@ class CTranslate2Engine:
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=1 if jobs[0].greedy else self._beam_size,
+            beam_size=beams,
             # CTranslate2 generates min(max_length / 2, max_length - tokens before the text), the prefix included.
             max_length=min(MAX_POSITIONS, max(2 * max(budgets), max(contexts) + max(budgets))),
             suppress_blank=not jobs[0].prefix,  # it would forbid to end right after the prefix

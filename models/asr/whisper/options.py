@@ -20,7 +20,8 @@ class StreamOptions:
     ``stall_s`` of speech: the window is decoded bare, then told as a gap. More than ``max_lag_s`` behind: skip to live.
     An onset is heard from ``padding_s`` before it and up to ``reach_s`` more where it is louder than the noise.
     Speech that goes on after a pause of ``resume_s`` at most is heard together with the last ``keep_s`` before it.
-    ``carry_context``: committed words that left the window help to decode what follows.
+    ``carry_context``: committed words that left the window help to decode what follows. ``greedy_languages`` are decoded
+    without the recognizer's beam: models are trained mostly on English, where it finds nothing better.
     """
 
     step_s: float = 0.4
@@ -35,6 +36,7 @@ class StreamOptions:
     endpoints: EndpointOptions = field(default_factory=EndpointOptions)
     resume_s: float = 2.0
     carry_context: bool = False
+    greedy_languages: tuple[str, ...] = ("en",)
 
     def __post_init__(self) -> None:
         check_range("step_s", self.step_s, WINDOW_S, 10)

@@ -178,7 +178,7 @@ class Stream:
             allowed=self._expectation.languages,
             detect=self._language.asks(utterance.speech_s),
             max_new_tokens=token_budget(window.end - (window.start if bare else window.led_until)),
-            greedy=self._degradation.frugal,
+            greedy=self._degradation.frugal or self._language.language in self._options.greedy_languages,
             last=self._flush_due,
         )
         return _Update(job, bare)
