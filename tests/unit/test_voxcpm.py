@@ -147,6 +147,26 @@ def test_a_row_rests_when_it_is_ahead_of_its_listener(loaded):
     assert not engine.busy
 
 
+def test_what_others_say_meanwhile_changes_nothing_of_a_longer_utterance_that_rests(loaded):
+    engine, text, _ = loaded
+    row, other = engine.open_row(), engine.open_row()
+    prompt = text.prompt("a long text " * 7)
+    assert len(prompt) > 64 > len(text.prompt("No.")) + 9, "the shorter one attends to fewer positions"
+    (alone,) = run(engine, Utterance(prompt, row, 1, 18, 18))
+    resting = Utterance(prompt, row, 1, 18, 18)
+    engine.add(resting)
+    heard = []
+    while engine.busy:
+        heard += engine.turn()
+    run(engine, Utterance(text.prompt("No."), other, 2, 9, 9))
+    resting.taken = len(resting.patches)
+    while engine.busy:
+        heard += engine.turn()
+    near(joined(heard), joined(alone), 2e-5)
+    for one in (row, other):
+        engine.close_row(one)
+
+
 def test_latent_frames_decoded_in_any_cuts_are_the_same_speech(loaded):
     engine, *_ = loaded
     decoder, latents = engine.decoder, torch.from_numpy(HEARD).flatten(0, 1)[:17].unsqueeze(0)

@@ -169,7 +169,7 @@ class SpeechModel:
     def step(self, rows: Rows, count: int, length: int) -> None:
         """Draw the next frame of the first ``count`` rows, of those that are ``stepping``; the others stay as they are.
 
-        ``length`` bounds the positions of all stepping rows.
+        ``length`` bounds the positions of all rows in use, also of those that rest.
         """
         here = slice(0, count)
         index = (rows.frame[here] - 1).clamp(0, rows.text_capacity)

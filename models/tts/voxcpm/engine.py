@@ -161,7 +161,7 @@ class Engine:
         for one in able:
             noise[one.row] = torch.randn(noise.shape[:0:-1], generator=one.noise).T  # its order upstream
         self._rows.noise[:count].copy_(sent(noise, self.device))
-        longest = max(one.position for one in able) + 1
+        longest = max(one.position for one in self._active) + 1  # a resting row's, too: a step writes to it
         length = min(-(-longest // _LENGTH_STEP) * _LENGTH_STEP, self._rows.language.positions)
         self.model.step(self._rows, count, length)
         chosen = self._rows.patch[self._integers(rows)]

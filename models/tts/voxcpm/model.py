@@ -134,7 +134,8 @@ class SpeechModel:
     def step(self, rows: Rows, count: int, length: int) -> None:
         """Draw the next patch of the first ``count`` rows, of those that are ``stepping``; the others stay as they are.
 
-        ``length`` bounds the positions of all stepping rows. A patch is the last where the state it was drawn from says so.
+        ``length`` bounds the positions of all rows in use, also of those that rest. A patch is the last where the state
+        that it was drawn from says so.
         """
         here, keep = slice(0, count), rows.stepping[:count]
         said, sounded = rows.said[here], rows.sounded[here]
