@@ -175,7 +175,7 @@ def _on_hub(last: str) -> Callable[[Any], Iterable[Place]]:
     """Find a checkpoint of the hub, which is whole with its ``last`` file."""
 
     def find(chosen: Any) -> Iterable[Place]:  # noqa: ANN401
-        from models.downloads import hub_folder  # noqa: PLC0415
+        from models.hub import hub_folder  # noqa: PLC0415
 
         if folder := hub_folder(chosen.model, last):
             yield _named(chosen.model), folder

@@ -1,4 +1,4 @@
-"""Downloads from the model hub and over HTTP, which go on where they stopped; errors tell what is to blame."""
+"""Downloads over HTTP, which go on where they stopped, and errors of all downloads, which tell what is to blame."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from pipeline.contracts import Progress
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, Refused, TranslateLiveError, message_of
+from pipeline.errors import BadInput, ModelError, NetworkError, TranslateLiveError, message_of
 
-ANOTHER_DISK = "HF_HOME=FOLDER on another disk"
 ANOTHER_FOLDER = "TRANSLATE_LIVE_MODELS=FOLDER on a disk with room that may be written"
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 BLOCK = 1 << 20  # bytes
-POLL_S = 0.2
 FRUITLESS_TRIES = 3
 
 
@@ -105,123 +99,6 @@ def settle(part: Path, target: Path, digest: str, source: str) -> None:
         raise WrongFile(f"{source} is another file than {target.name}: its {name} is {found[:12]}…, not {wanted[:12]}…")
     with writing(target):
         part.replace(target)
-
-
-def hub_folder(model: str, last: str) -> Path | None:
-    """Find a checkpoint: ``model`` itself if it is a folder, or its newest snapshot in the hub's cache with ``last``."""
-    folder = Path(model).expanduser()
-    return folder if (folder / "config.json").exists() else newest_snapshot(model, last)
-
-
-def newest_snapshot(repository: str, last: str, cache: str = "") -> Path | None:
-    """Find the newest snapshot in the hub's cache that has ``last``: the file that came last, after all others."""
-    snapshots = _snapshots(repository, cache).glob("*")
-    found = sorted((path for path in snapshots if (path / last).exists()), key=lambda path: (path / last).stat().st_mtime)
-    return found[-1] if found else None
-
-
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Keep the hub's library from logging each failed try at length: its error is worded by `not_fetched`."""
-    from huggingface_hub.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def fetch_snapshot(
-    model: str, files: Sequence[str], last: str, progress: Progress, *, cache: str = "", elsewhere: str = ANOTHER_DISK
-) -> None:
-    """Download the ``files`` (patterns) of a model from the hub, ``last`` after all others, as `hub_folder` asks.
-
-    All are of the newest commit: none is pinned (docs/architecture.md, Model files). Weights in torch's own format only
-    where there are no others. Raises typed errors as `not_fetched` words them.
-    """
-    from huggingface_hub import HfApi
-
-    what = f"downloading {model}"
-    try:
-        with _quiet_hub(), ThreadPoolExecutor(1) as pool:
-            info = HfApi().model_info(model, files_metadata=True)
-            found = info.siblings or []
-            wanted = [file for file in found if any(fnmatch(file.rfilename, pattern) for pattern in files)]
-            if not any(file.rfilename.endswith(".safetensors") for file in wanted):
-                wanted += [file for file in found if fnmatch(file.rfilename, "pytorch_model*.bin")]
-            names = sorted((file.rfilename for file in wanted), key=lambda name: name == last)
-            total, blobs = sum(file.size or 0 for file in wanted) or 1, _snapshots(model, cache).with_name("blobs")
-            job = pool.submit(_fetch_each, model, names, info.sha, cache, blobs)
-            while wait([job], POLL_S).not_done:
-                progress(what, min(0.99, folder_size(blobs) / total))
-            job.result()
-    except Exception as error:  # its errors have no common type: requests, httpx, OSError, its own
-        raise not_fetched(model, error, elsewhere) from error
-    progress(what, 1.0)
-
-
-def _fetch_each(model: str, names: Sequence[str], commit: str | None, cache: str, blobs: Path) -> None:
-    """Download file by file; a connection that is cut is opened again until several tries have brought nothing."""
-    from huggingface_hub import hf_hub_download
-
-    fruitless, left = 0, [*reversed(names)]
-    while left:
-        before = folder_size(blobs)
-        try:
-            hf_hub_download(model, left[-1], revision=commit, cache_dir=cache or None)
-            fruitless, _ = 0, left.pop()
-        except OSError as error:
-            fruitless = 0 if folder_size(blobs) > before else fruitless + 1
-            if fruitless == FRUITLESS_TRIES or error.errno in UNWRITABLE:
-                raise
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """A file of a repository on the hub at a pinned revision."""
-
-    repository: str
-    path: str
-    revision: str
-
-    @property
-    def local(self) -> Path | None:
-        """Return its path in the hub's cache on this machine; none if it is not there."""
-        found = _snapshots(self.repository) / self.revision / self.path
-        return found if found.exists() else None
-
-    def fetch(self) -> None:
-        """Download it unless it is here; raises `Refused` with the code ``gated`` where its terms were not accepted."""
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
-
-        try:
-            with _quiet_hub():
-                hf_hub_download(self.repository, self.path, revision=self.revision)
-        except GatedRepoError as error:
-            raise gated(self.repository) from error
-        except (HfHubHTTPError, OSError) as error:
-            raise not_fetched(f"{self.repository}/{self.path}", error, ANOTHER_DISK) from error
-
-
-def gated(repository: str) -> Refused:
-    """Make the error for files that their authors give only to who has accepted their terms, with the way to do so."""
-    return Refused(
-        f"the model hub gives {repository} only to who has accepted its terms",
-        hint=f"accept them at https://huggingface.co/{repository}, log in with `hf auth login` (or set HF_TOKEN), and "
-        f"{FETCH_MODELS} again",
-        code="gated",
-    )
-
-
-def _snapshots(repository: str, cache: str = "") -> Path:
-    """Return where the hub's library, which may not be installed, keeps the snapshots of a repository."""
-    env = os.environ.get
-    home = env("HF_HOME", f"{env('XDG_CACHE_HOME', '~/.cache')}/huggingface")
-    cache = cache or env("HF_HUB_CACHE", env("HUGGINGFACE_HUB_CACHE", f"{home}/hub"))
-    return Path(os.path.expandvars(cache)).expanduser() / f"models--{repository.replace('/', '--')}" / "snapshots"
 
 
 AGENT = {"User-Agent": "translate-live", "Accept-Encoding": "identity"}

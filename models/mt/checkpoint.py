@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
-from models.downloads import fetch_snapshot, hub_folder
+from models.hub import fetch_snapshot, hub_folder
 from models.model_files import count_elements, missing_packages, number_bytes
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
 from models.mt.catalog import Entry, entry_of

@@ -4,14 +4,17 @@ import errno
 import logging
 import os
 import shutil
+import threading
 from functools import partial
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
 
-from models.downloads import ANOTHER_DISK, HubFile, _snapshots, fetch_snapshot, folder_size, not_fetched
+from models.downloads import folder_size, not_fetched
+from models.hub import ANOTHER_DISK, HubFile, _snapshots, fetch_snapshot, newest_snapshot
 from pipeline.errors import BadInput, ModelError, NetworkError
 
 
@@ -73,8 +76,40 @@ def test_the_file_by_which_a_snapshot_counts_as_whole_comes_last(monkeypatch, we
     fetch_snapshot("team/tiny", ["*.json", "*.safetensors"], "config.json", lambda _, share: told.append(share))
     assert sorted(fetched) == sorted((name, "c0ffee") for name in ("config.json", weights, "vocab.json"))
     assert fetched[-1] == ("config.json", "c0ffee")
-    assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+def test_the_newest_snapshot_is_the_one_that_was_linked_last_also_where_a_commit_did_not_change_a_file(tmp_path):
+    repository = tmp_path / "models--team--tiny"
+    (blob := repository / "blobs" / "c0ffee").parent.mkdir(parents=True)
+    blob.write_text("{}")
+    for commit, linked_s in (("b", 1), ("c", 3), ("a", 2)):
+        link = repository / "snapshots" / commit / "config.json"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(blob)
+        os.utime(link, (linked_s, linked_s), follow_symlinks=False)
+    assert newest_snapshot("team/tiny", "config.json", str(tmp_path)).name == "c"
+
+
+def test_a_download_is_the_work_of_the_thread_that_asks_so_that_an_interruption_ends_it_there(monkeypatch, tmp_path):
+    files = [SimpleNamespace(rfilename=name, size=2) for name in ("config.json", "model.bin", "pytorch_model.bin")]
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files, sha="c0ffee"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shares, asked = SimpleQueue(), []
+
+    def download(_, name, revision, cache_dir):
+        asked.append((name, threading.current_thread(), cache_dir))
+        blobs = tmp_path / "hub" / "models--team--tiny" / "blobs"
+        blobs.mkdir(parents=True, exist_ok=True)
+        (blobs / f"{len(asked)}").write_bytes(b"1")
+        while shares.get(timeout=60) != len(asked) / 4:  # it is told of while it lasts
+            pass
+        raise [RuntimeError("the connection was cut"), KeyboardInterrupt][len(asked) - 1]
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_snapshot("team/tiny", ["*.json", "model.bin"], "x", lambda _, share: shares.put(share), cache="~/hub")
+    assert asked == [("config.json", threading.current_thread(), tmp_path / "hub")] * 2
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from models.downloads import fetch_snapshot, newest_snapshot
+from models.hub import fetch_snapshot, newest_snapshot
 from models.model_files import find as kept
 from models.model_files import table
 from pipeline.contracts import Progress

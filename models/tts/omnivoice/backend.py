@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from models.downloads import fetch_snapshot, hub_folder
+from models.hub import fetch_snapshot, hub_folder
 from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
 from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MEASURED, MOST_FRAMES, POSITIONS, UNMEASURED, read_model_config

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from models.downloads import HubFile, gated
+from models.hub import HubFile, gated
 from pipeline.contracts import Progress
 from pipeline.errors import ModelError, Refused
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.downloads import fetch_snapshot, hub_folder
+from models.hub import fetch_snapshot, hub_folder
 from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
 from models.tts.engines import turned
 from models.tts.qwen3.config import (

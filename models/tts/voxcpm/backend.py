@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.downloads import fetch_snapshot, hub_folder, length
+from models.downloads import length
+from models.hub import fetch_snapshot, hub_folder
 from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
 from models.tts.engines import turned
 from models.tts.voxcpm.config import LANGUAGES, POSITIONS, VAE_FILES, WEIGHTS, read_model_config
