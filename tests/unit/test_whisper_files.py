@@ -166,6 +166,12 @@ async def test_what_was_downloaded_is_used_offline(hub, tmp_path, monkeypatch):
         assert recognizer.engine.n_mels == 80
 
 
+@pytest.mark.parametrize(("beam_size", "apart"), [(1, ()), (5, ("en",))])
+async def test_languages_are_decoded_apart_only_where_the_search_differs(folder, beam_size, apart):
+    async with FasterWhisper(str(folder), beam_size=beam_size).load() as recognizer:
+        assert recognizer.options.greedy_languages == apart
+
+
 def test_a_half_copied_folder_is_missing_what_it_lacks(folder, tmp_path):
     half = shutil.copytree(folder, tmp_path / "half")
     (half / "model.bin").unlink()

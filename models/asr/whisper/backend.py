@@ -136,7 +136,7 @@ class FasterWhisper:
 
     def _fitting(self, engine: Engine, folder: Path) -> tuple[StreamOptions, tuple[Notice, ...]]:
         """Return the options for this model; raises `BadInput` when its window is too short for them."""
-        options = self.stream
+        options = self.stream if self.beam_size > 1 else replace(self.stream, greedy_languages=())  # all fit in one batch
         most_s = engine.window_s - GROWTH_STEPS * options.step_s
         if options.window_s > most_s:
             raise BadInput(f"stream.window_s {options.window_s:g} is more than this model can hear: at most {most_s:g}")
