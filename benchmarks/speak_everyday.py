@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soxr
 
+from benchmarks.atomic import write_text
 from benchmarks.corpora.audio import CORPUS_HZ, write_audio
 from benchmarks.corpora.folder import TABLE
 from benchmarks.mt_bergamot import everyday
 from models.tts.kokoro import Kokoro
+from pipeline.audio.resampling import resampled
 from pipeline.contracts import Voice
 from pipeline.events import ReadingUnit, Samples
 from pipeline.stages.speak import whole
@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     """Speak each sentence in both languages, by the voices of a language in turn; raises `ModelError` without Kokoro."""
     sentences = everyday()[: arguments.sentences]
-    arguments.folder.mkdir(parents=True, exist_ok=True)
     columns = {"en": [one.english for one in sentences], "pt": [one.portuguese for one in sentences]}
     rows, seconds = [], {}
     for language, texts in columns.items():
@@ -42,11 +41,8 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
             write_audio(arguments.folder / file, samples, CORPUS_HZ)
             rows.append((file, language, text, columns["en"][number], columns["pt"][number]))
         seconds[f"{language}_s"] = sum(map(len, recordings)) / CORPUS_HZ
-    with (arguments.folder / TABLE).open("w", encoding="utf-8", newline="") as table:
-        csv.writer(table, delimiter="\t").writerows([COLUMNS, *rows])
-    print(
-        f"{len(rows)} recordings in {arguments.folder}: python -m benchmarks session {arguments.folder} --from pt --to en"
-    )
+    write_text(arguments.folder / TABLE, "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows]))
+    print(f"{len(rows)} recordings; now: python -m benchmarks session {arguments.folder} --from pt --to en")
     return {"sentences": float(len(rows)), **seconds}
 
 
@@ -60,6 +56,6 @@ async def _spoken(texts: Sequence[str], language: str) -> list[Samples]:
             async with kokoro.open(Voice(voices[number % len(voices)]), language) as speaking:
                 chunks = [chunk async for chunk in speaking.say(unit, whole(text))]
             samples = np.concatenate([chunk.samples for chunk in chunks])
-            speech = soxr.resample(samples, chunks[0].sample_rate, CORPUS_HZ)
+            speech = resampled(samples, chunks[0].sample_rate, CORPUS_HZ)
             recordings.append(np.concatenate([pause, speech, pause]))
     return recordings

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import yaml
 
-from benchmarks import data
+from benchmarks import data, speak_everyday
 from benchmarks.__main__ import main
 from benchmarks.corpora.audio import read_audio, write_audio
 from benchmarks.corpora.covost import load_covost
@@ -21,6 +21,7 @@ from benchmarks.corpora.talk import join
 from benchmarks.corpora.tones import tone_set, tones
 from benchmarks.corpora.utterance import Issues, read_manifest, write_manifest
 from benchmarks.data import at_speed, harder_copies, with_noise
+from benchmarks.mt_bergamot import everyday
 from pipeline.errors import BadInput, DeviceError
 
 TONE, _ = tones(3)
@@ -271,3 +272,16 @@ def load_set_of(folder):
     write_audio(folder / "a.wav", TONE, 16_000)
     (folder / "transcripts.tsv").write_text("file\tlanguage\ttranscript\ttranslation_es\na.wav\ten\thello\thola\n")
     return load_folder(folder, "en", "es")
+
+
+def test_everyday_sentences_that_were_spoken_are_a_folder_in_either_language(tmp_path, monkeypatch):
+    async def spoken(texts, language):
+        return [TONE for _ in texts]
+
+    monkeypatch.setattr(speak_everyday, "_spoken", spoken)
+    assert main(["speak-everyday", str(tmp_path / "new"), "--sentences", "2"]) == 0
+    for source, target, said in (("en", "pt", "english"), ("pt", "en", "portuguese")):
+        dataset = load_folder(tmp_path / "new", source, target)
+        assert [one.name for one in dataset.utterances] == [f"{source}-00", f"{source}-01"]
+        assert kinds(dataset) == {f"language is {target}, not {source}": 2}
+        assert [one.sentences[0].transcript for one in dataset.utterances] == [getattr(one, said) for one in everyday()[:2]]
