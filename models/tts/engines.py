@@ -1,4 +1,4 @@
-"""Parts that speech engines share: the error for full memory, and the task that turns an engine."""
+"""Parts that speech engines share: the errors for full memory, a session's place, and the task that turns an engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from models.tts.streaming_loop import StreamingLoop
 from pipeline.errors import DeviceError, ModelError
 from pipeline.lane import Lane
 
@@ -25,6 +26,38 @@ def refusing_when_full(purpose: str) -> Iterator[None]:
             f"the GPU has no memory left {purpose}; sessions that are open go on",
             hint="close other programs on it, or synthesizer.sessions=1",
         ) from error
+
+
+def all_taken() -> DeviceError:
+    """Make the error for a session more than there is memory for."""
+    return DeviceError(
+        "the speech model has memory for no further session", hint="close one, or a larger setting sessions of this model"
+    )
+
+
+@asynccontextmanager
+async def lent(
+    loop: StreamingLoop[Any, Any], take: Callable[[], int | None], give_back: Callable[[int], None]
+) -> AsyncIterator[int]:
+    """Lend a session's place in an engine, which ``take`` gives; released even if the caller is cancelled while it gets it.
+
+    Raises `DeviceError` when all are taken, or the GPU's memory is full; sessions that are open go on.
+    """
+    places: list[int] = []
+
+    def note() -> None:
+        if (place := take()) is not None:
+            places.append(place)
+
+    try:
+        with refusing_when_full("for another session"):
+            await loop.call(note)
+        if not places:
+            raise all_taken()
+        yield places[0]
+    finally:
+        for place in places:
+            await loop.free(give_back, place)
 
 
 @asynccontextmanager

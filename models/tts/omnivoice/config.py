@@ -26,7 +26,7 @@ MOST_FRAMES = 400
 UNUSED = ("codebook_layer_offsets", "decoder_semantic.", "fc1.", "semantic_model.masked_spec_embed")
 """Beginnings of the names of tensors that only training needs, or that are known without them."""
 
-_RELEASE = "synthesizer.model=k2-fsa/OmniVoice"
+_RELEASE = "k2-fsa/OmniVoice as the setting model of this synthesizer"
 
 
 @dataclass(frozen=True, slots=True)

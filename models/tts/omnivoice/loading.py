@@ -64,7 +64,7 @@ def load_engine(
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
-            hint="close other programs on it, or a lower synthesizer.sessions",
+            hint="close other programs on it, or a lower setting sessions of this model",
         ) from error
     return engine, text, encoder
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.tts.clip import check_clip
-from models.tts.engines import refusing_when_full
+from models.tts.engines import all_taken, refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS, tag_of
 from models.tts.omnivoice.engine import EngineLoop, Unit
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed, style_for
@@ -23,7 +23,7 @@ from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
 from models.tts.text_pieces import cut, read_all, speakable
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import BadInput, DeviceError, Refused
+from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 
 _CODES, _TEXT, _RMS = "codes", "text", "rms"
@@ -82,9 +82,7 @@ class OmniVoiceSynthesizer:
         tag = tag_of(language, unmeasured=self._settings.unmeasured)
         session = SessionVoice(tag, self._settings.style, self._settings.seed, self._reference(voice))
         if not self._loop.engine.take_seat():
-            raise DeviceError(
-                "the speech model has memory for no further session", hint="close one, or a larger synthesizer.sessions"
-            )
+            raise all_taken()
         try:
             yield UnitSpeech(self._loop, self._text, session)
         finally:

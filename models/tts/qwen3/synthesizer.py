@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from models.tts.clip import check_clip
-from models.tts.engines import refusing_when_full
+from models.tts.engines import lent, refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_language, refuse_preset
 from models.tts.qwen3.engine_loop import EngineLoop
 from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, TextTokenizer
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import DeviceError, Refused
+from pipeline.errors import Refused
 from pipeline.events import AudioChunk
 
 SPEAKER = "speaker"
@@ -75,29 +75,9 @@ class Qwen3Synthesizer:
         with refusing_when_full("for another session"):
             prompt = self._voice_prompt(voice, language)
         history = ReferenceHistory(language, round(self._settings.renew_after_s * self._frame_rate))
-        async with self._stream() as stream:
+        engine = self._loop.engine
+        async with lent(self._loop, engine.open_stream, engine.close_stream) as stream:
             yield StreamedSpeech(self._loop, self._text, prompt, SpeechSession(history, stream, self._tasks))
-
-    @asynccontextmanager
-    async def _stream(self) -> AsyncIterator[int]:
-        """Lend a codec stream of the engine; released even if the caller is cancelled while it gets it."""
-        engine, taken = self._loop.engine, list[int]()
-
-        def take() -> None:
-            if (stream := engine.open_stream()) is not None:
-                taken.append(stream)
-
-        try:
-            with refusing_when_full("for another session"):
-                await self._loop.call(take)
-            if not taken:
-                raise DeviceError(
-                    "the speech model has memory for no further session", hint="close one, or a larger synthesizer.sessions"
-                )
-            yield taken[0]
-        finally:
-            for stream in taken:
-                await self._loop.free(engine.close_stream, stream)
 
     @property
     def _frame_rate(self) -> float:

@@ -29,7 +29,7 @@ CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json
 VAE_FILES = ("audiovae.safetensors", "audiovae.pth")
 """Files of the audio VAE, of which a checkpoint has one; the first is preferred, as in the package."""
 
-_RELEASE = "synthesizer.model=openbmb/VoxCPM2"
+_RELEASE = "openbmb/VoxCPM2 as the setting model of this synthesizer"
 _VAE_DEFAULTS = {"depthwise": True, "use_noise_block": False, "cond_out_layer": False}
 
 
@@ -87,11 +87,6 @@ class ModelConfig:
     def patch_samples(self) -> int:
         """Samples of a patch of speech."""
         return self.patch * self.vae.samples
-
-    @property
-    def heard_patch(self) -> int:
-        """Samples of a reference clip that become a patch."""
-        return self.patch * self.vae.heard_samples
 
     @property
     def remembered(self) -> int:

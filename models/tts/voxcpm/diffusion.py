@@ -40,7 +40,6 @@ class Diffusion:
 class PatchDecoder:
     """Loaded local transformer, and the times of its steps."""
 
-    config: ModelConfig
     stack: Stack
     enter: Linear
     condition: Linear
@@ -89,7 +88,6 @@ def load_patch_decoder(tensors: Tensors, config: ModelConfig, stack: Stack, diff
     shown = spans if config.mean_mode else torch.zeros_like(spans)
     enter, condition = linear("in_proj", width, config.latent), linear("cond_proj", width, config.latent)
     return PatchDecoder(
-        config=config,
         stack=stack,
         enter=pack_linear(*enter),
         condition=pack_linear(*condition),

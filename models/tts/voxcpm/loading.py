@@ -19,7 +19,7 @@ from models.tts.voxcpm.audio_vae import (
 )
 from models.tts.voxcpm.config import POSITIONS, VAE_FILES, VaeConfig, read_model_config
 from models.tts.voxcpm.diffusion import Diffusion
-from models.tts.voxcpm.engine import LOOKAHEAD_PATCHES, Engine, Utterance
+from models.tts.voxcpm.engine import Engine, Utterance
 from models.tts.voxcpm.model import allocate_rows, load_speech_model
 from models.tts.voxcpm.prompt import PromptTokenizer
 from pipeline.errors import ModelError
@@ -53,7 +53,7 @@ def load_engine(
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
-            hint="close other programs on it, or a lower synthesizer.sessions",
+            hint="close other programs on it, or a lower setting sessions of this model",
         ) from error
     return engine, text, encoder
 
@@ -73,7 +73,7 @@ def _warm_up(engine: Engine, text: PromptTokenizer) -> None:
     """Speak once and discard it: kernels are chosen and memory is taken now, not while someone waits."""
     row = engine.open_row()
     if row is not None:
-        engine.add(Utterance(text.prompt("hello"), row, 0, min(_WARM_UP_PATCHES, LOOKAHEAD_PATCHES)))
+        engine.add(Utterance(text.prompt("hello"), row, 0, _WARM_UP_PATCHES))
         while engine.busy:
             engine.turn()
         engine.close_row(row)

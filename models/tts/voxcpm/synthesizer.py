@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from models.tts.clip import check_clip
-from models.tts.engines import refusing_when_full
+from models.tts.engines import lent, refusing_when_full
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
 from models.tts.streaming_loop import SpeechQueue
@@ -21,7 +21,7 @@ from models.tts.voxcpm.config import ModelConfig, check_language
 from models.tts.voxcpm.engine import DecodedPatch, EngineLoop, Utterance, budget
 from models.tts.voxcpm.prompt import Patches, PromptTokenizer, Spoken
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import DeviceError, ModelError, Refused
+from pipeline.errors import ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.languages import primary
 
@@ -72,28 +72,9 @@ class VoxCPMSynthesizer:
         """
         check_language(language)
         reference = self._reference(voice)
-        async with self._row() as row:
+        engine = self._loop.engine
+        async with lent(self._loop, engine.open_row, engine.close_row) as row:
             yield UnitSpeech(self._loop, self._text, SessionVoice(self._settings, row, language, reference))
-
-    @asynccontextmanager
-    async def _row(self) -> AsyncIterator[int]:
-        """Lend a row of the engine; released even if the caller is cancelled while it gets it."""
-        engine, taken = self._loop.engine, list[int]()
-
-        def take() -> None:
-            if (row := engine.open_row()) is not None:
-                taken.append(row)
-
-        try:
-            await self._loop.call(take)
-            if not taken:
-                raise DeviceError(
-                    "the speech model has memory for no further session", hint="close one, or a larger synthesizer.sessions"
-                )
-            yield taken[0]
-        finally:
-            for row in taken:
-                await self._loop.free(engine.close_row, row)
 
     @property
     def _config(self) -> ModelConfig:
