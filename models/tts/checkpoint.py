@@ -78,6 +78,7 @@ class Tensors:
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, file: str = "") -> None:
         """Open the folder's safetensors files, or one ``file`` of its own, which torch may have saved."""
+        import torch
         from safetensors import SafetensorError
 
         self._folder, self._dtype = folder, dtype
@@ -86,6 +87,8 @@ class Tensors:
         for name in [file] if file else _files(folder):
             try:
                 self._files[name] = _opened(folder / name, device)
+            except torch.OutOfMemoryError:  # is a RuntimeError, and no fault of the file
+                raise
             except FileNotFoundError:
                 raise ModelError(f"{folder / name} is missing: a shard of the checkpoint", hint=DOWNLOAD_AGAIN) from None
             except (SafetensorError, OSError, UnpicklingError, RuntimeError, EOFError) as error:

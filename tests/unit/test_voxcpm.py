@@ -233,8 +233,8 @@ def test_a_style_stands_before_the_text_alone_and_only_until_a_voice_is_kept(loa
     voice.keep("hello", one)
     assert voice.kept is None  # too short
     one.patches.extend(torch.zeros(3, 4, 8))
-    voice.keep("hello", one)
-    assert (voice.kept.text, voice.kept.patches.shape) == ("hello ", (9, 4, 8))
+    voice.keep("(Applause) hello", one)
+    assert (voice.kept.text, voice.kept.patches.shape) == ("Applause) hello ", (9, 4, 8))
     assert voice.styled("more") == "more"
     learned = SessionVoice(SynthesizerSettings("", 1), 0, "zh", HEARD)
     learned.keep("你好", one)

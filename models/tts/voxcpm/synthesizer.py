@@ -108,14 +108,20 @@ class SessionVoice:
 
     def styled(self, text: str) -> str:
         """Put the style before a text, as the model reads it; what the text itself says first is not taken for one."""
-        plain = text.lstrip("(（ ")  # noqa: RUF001
+        plain = _plain(text)
         return f"({self.settings.style}){plain}" if self.settings.style and self.kept is None else plain
 
     def keep(self, text: str, utterance: Utterance) -> None:
         """Keep speech of ``text`` for later units to continue, if there is no other voice and it is of a good length."""
         if self.reference is None and self.kept is None and _LEAST_KEPT <= len(utterance.patches) <= _MOST_KEPT:
-            said = text if primary(self.language) in _UNSPACED else f"{text} "
+            plain = _plain(text)
+            said = plain if primary(self.language) in _UNSPACED else f"{plain} "
             self.kept = Spoken(said, torch.stack(utterance.patches).numpy())
+
+
+def _plain(text: str) -> str:
+    """Drop the brackets at the beginning of a text, which the model would take for those of a style."""
+    return text.lstrip("(（ ")  # noqa: RUF001
 
 
 class UnitSpeech:

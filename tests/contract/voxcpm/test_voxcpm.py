@@ -150,6 +150,15 @@ def _full(*_):
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
+async def test_a_gpu_that_is_too_small_is_told_when_it_loads_and_no_file_is_blamed(backend, monkeypatch):
+    for place in ("models.tts.voxcpm.loading.allocate_rows", "torch.load"):
+        with monkeypatch.context() as memory:
+            memory.setattr(place, lambda *_, **__: _full())
+            with pytest.raises(ModelError, match="2 sessions does not fit.*; try: .*lower setting sessions"):
+                async with backend.load():
+                    pass
+
+
 async def test_silence_instead_of_speech_is_tried_again_and_told(backend, monkeypatch):
     async with backend.load() as loaded, loaded.open(None, "en") as session:
         monkeypatch.setattr(type(loaded._loop.engine.decoder), "decode", lambda *given: torch.zeros(len(given[2]), PATCH))
