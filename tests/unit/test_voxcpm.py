@@ -208,7 +208,7 @@ def test_rows_are_lent_once_and_what_is_too_long_is_refused(loaded):
     rows = [engine.open_row() for _ in range(3)]
     assert sorted(rows) == [0, 1, 2]
     assert engine.open_row() is None
-    with pytest.raises(ModelError, match="does not fit"):
+    with pytest.raises(ModelError, match="does not fit.*; try: a shorter style"):
         engine.add(Utterance(text.prompt("x" * 600), rows[0], 1, 100))
     for row in rows:
         engine.close_row(row)

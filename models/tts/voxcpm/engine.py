@@ -104,9 +104,9 @@ class Engine:
         positions = self._rows.language.positions
         if len(utterance.prompt) + utterance.limit > positions:
             raise ModelError(
-                f"an utterance of {len(utterance.prompt)} positions of text and reference and {utterance.limit} patches "
+                f"an utterance of {len(utterance.prompt)} positions of text and voice and {utterance.limit} patches "
                 f"does not fit {positions}",
-                hint="a shorter reference clip, or shorter units",
+                hint="a shorter style, a shorter reference clip, or shorter units",
             )
         self._waiting.append(utterance)
 
