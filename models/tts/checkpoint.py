@@ -13,6 +13,7 @@ from pipeline.errors import ModelError, nearest
 
 if TYPE_CHECKING:  # settings are read where torch is not installed
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 Value = TypeVar("Value")
@@ -200,3 +201,17 @@ def read_shape(section: Section) -> TransformerShape:
     if section.take("hidden_act", str) != "silu":
         raise ModelError(f"{section.where}: hidden_act {section.values['hidden_act']!r} is not supported, only 'silu' is")
     return section.fill(TransformerShape, rope_theta=rope.take("rope_theta", float))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read ``tokenizer.json``, so that it never takes text for marks; raises `ModelError` for one missing or damaged."""
+    from tokenizers import Tokenizer
+
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library's errors have no type of their own
+        raise ModelError(f"{path} cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer

@@ -9,17 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.checkpoint import DOWNLOAD_AGAIN
+from models.tts.checkpoint import load_tokenizer
 from pipeline.errors import ModelError, Refused, nearest
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
 
 Codes = NDArray[np.int64]
 
@@ -81,7 +76,7 @@ class PromptTokenizer:
 
     def __init__(self, folder: Path, codebooks: int) -> None:
         """Read ``tokenizer.json``; raises `ModelError` for one that is missing, damaged or another model's."""
-        self._tokenizer = _load(folder / "tokenizer.json")
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._codebooks = codebooks
         ids = {tag: self._tokenizer.token_to_id(f"<|{tag}|>") for tag in TAGS}
         if lacking := [tag for tag, number in ids.items() if number is None]:
@@ -117,19 +112,6 @@ def closed(transcript: str) -> str:
     if not text or text[-1] in _CLOSING:
         return text
     return text + ("。" if re.search(IDEOGRAPH, text) else ".")
-
-
-def _load(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN)
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library's errors have no type of their own
-        raise ModelError(f"{path} cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def attributes(style: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.checkpoint import DOWNLOAD_AGAIN
+from models.tts.checkpoint import load_tokenizer
 from models.tts.voxcpm.config import SPEECH_TOKENS, TOKENIZER, ModelConfig
 from pipeline.errors import ModelError
 
@@ -56,7 +56,7 @@ class PromptTokenizer:
 
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         """Read ``tokenizer.json``; raises `ModelError` for one that is missing, damaged or another model's."""
-        self._tokenizer = _load(folder / TOKENIZER)
+        self._tokenizer = load_tokenizer(folder / TOKENIZER)
         if (size := self._tokenizer.get_vocab_size()) > config.vocabulary:
             raise ModelError(
                 f"{folder / TOKENIZER} has {size} tokens, the model {config.vocabulary}: it is another model's"
@@ -93,16 +93,3 @@ def _split_words(tokenizer: Tokenizer) -> dict[int, tuple[int, ...]]:
 
 def _ideographs(word: str) -> bool:
     return all(_FIRST_IDEOGRAPH <= letter <= _LAST_IDEOGRAPH for letter in word)
-
-
-def _load(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: the checkpoint is incomplete", hint=DOWNLOAD_AGAIN)
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library's errors have no type of their own
-        raise ModelError(f"{path} cannot be read ({error})", hint=DOWNLOAD_AGAIN) from error
-    tokenizer.encode_special_tokens = True
-    return tokenizer
