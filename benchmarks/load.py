@@ -57,7 +57,7 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def _run(arguments: argparse.Namespace) -> Mapping[str, float]:
-    device = str(choose_device(arguments.device, "synthesizer"))
+    device = str(choose_device(arguments.device))
     speech, translation = arguments.tts_geometry, arguments.mt_geometry
     figures: dict[str, float] = {}
     async with (

@@ -21,7 +21,7 @@ from benchmarks.tts_checkpoint import write_checkpoint
 from models.cuda import take_stream
 from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
-from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, TextTokenizer, whole
 from models.tts.qwen3.utterance import StopCriteria, Utterance

@@ -52,6 +52,6 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _speed(arguments: argparse.Namespace) -> Iterator[Mapping[str, float]]:
-    device = str(choose_device(arguments.device, "translator"))
+    device = str(choose_device(arguments.device))
     for geometry in arguments.geometry:
         yield from speed_figures(geometry, device, arguments.batches, arguments.repeats)

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
     for peer in arguments.peer:
         parse_peer(peer, PEERS)  # a mistake must not be found after everything else was measured
     torch.set_num_threads(arguments.threads)
-    on_gpu = choose_device(arguments.device, "synthesizer").type == "cuda"
+    on_gpu = choose_device(arguments.device).type == "cuda"
     device = "cuda" if on_gpu else "cpu"
     geometries = arguments.geometry or (["tiny", "0.6b", "1.7b"] if on_gpu else ["tiny", "0.6b"])
     if unknown := sorted({*geometries} - {*GEOMETRIES}):

@@ -48,7 +48,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     peers = [parse_peer(text, PEERS) for text in arguments.peer]
     python = peers[-1].python if peers else None
     torch.set_num_threads(arguments.threads)
-    device = "cuda" if choose_device(arguments.device, "synthesizer").type == "cuda" else "cpu"
+    device = "cuda" if choose_device(arguments.device).type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
     figures: dict[str, float] = {}
     for geometry in arguments.geometry or ["tiny"]:

@@ -45,7 +45,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure each geometry at each number of texts at once, print a table, give the figures."""
     peers = [parse_peer(text, PEERS) for text in arguments.peer]
     torch.set_num_threads(arguments.threads)
-    device = "cuda" if choose_device(arguments.device, "synthesizer").type == "cuda" else "cpu"
+    device = "cuda" if choose_device(arguments.device).type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
     figures: dict[str, float] = {}
     for geometry in arguments.geometry or ["tiny"]:

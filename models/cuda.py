@@ -29,8 +29,8 @@ Work = Callable[[], None]
 """Work on tensors that stay in place. It may neither wait for the device nor depend on values read there."""
 
 
-def choose_device(name: str, stage: str) -> torch.device:
-    """Return the device of a stage's setting; ``auto`` takes the best. Raises `BadInput`, or `ModelError` without a GPU."""
+def choose_device(name: str) -> torch.device:
+    """Return the device of a setting; ``auto`` takes the best. Raises `BadInput`, or `ModelError` without a GPU."""
     import torch
 
     if name == "auto":
@@ -41,7 +41,8 @@ def choose_device(name: str, stage: str) -> torch.device:
         raise BadInput(f"device {name!r} is unknown; valid: auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(
-            f"device {name!r}: no CUDA device is usable here", hint=f"{stage}.device=auto, or repair the driver"
+            f"device {name!r}: no CUDA device is usable here",
+            hint="the setting device=auto of this model, or repair the driver",
         )
     return device
 

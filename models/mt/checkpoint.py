@@ -129,7 +129,7 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
         raise ModelError(f"the model {repository} is not on this machine", hint=FETCH_MODELS)
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    chosen = choose_device(device, "translator")
+    chosen = choose_device(device)
     numbers = choose_dtype(dtype, chosen, ("bfloat16", "float16", "float32"))
     loader = AutoModelForCausalLM if kind == "causal" else AutoModelForSeq2SeqLM
     try:

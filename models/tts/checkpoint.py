@@ -1,15 +1,18 @@
-"""Checkpoint files: JSON objects, a transformer's geometry and tensors by name; errors name what is missing or unused."""
+"""Checkpoints: folder, JSON objects, a transformer's geometry, tensors by name; errors name what is missing or unused."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
-from pipeline.errors import ModelError, nearest
+from models.hub import hub_folder
+from models.model_files import missing_packages
+from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS, ModelError, nearest
 
 if TYPE_CHECKING:  # settings are read where torch is not installed
     import torch
@@ -18,6 +21,23 @@ if TYPE_CHECKING:  # settings are read where torch is not installed
 
 Value = TypeVar("Value")
 Module: TypeAlias = Any  # torch is not analyzed
+
+
+_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
+
+
+def missing_checkpoint(model: str, last: str) -> Sequence[Missing]:
+    """List the packages and model files that this machine lacks to load a checkpoint that `hub_folder` finds."""
+    if packages := missing_packages(_PACKAGES):
+        return packages
+    return [] if hub_folder(model, last) else [Missing(f"the model {model}", FETCH_MODELS)]
+
+
+def checkpoint_folder(model: str, last: str) -> Path:
+    """Find a checkpoint's folder; raises `ModelError` if it is not on this machine."""
+    if (folder := hub_folder(model, last)) is None:
+        raise ModelError(f"the model {model!r} is not on this machine", hint=FETCH_MODELS)
+    return folder
 
 
 class Section:

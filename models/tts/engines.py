@@ -1,15 +1,20 @@
-"""Parts that speech engines share: the errors for full memory, a session's place, and the task that turns an engine."""
+"""Parts that speech engines share: refusals, errors for full memory, a session's place, the task that turns an engine."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from models.tts.streaming_loop import StreamingLoop
-from pipeline.errors import DeviceError, ModelError
+from pipeline.contracts import Voice
+from pipeline.errors import DeviceError, ModelError, Refused
 from pipeline.lane import Lane
+
+if TYPE_CHECKING:
+    import torch
 
 
 @contextmanager
@@ -24,8 +29,36 @@ def refusing_when_full(purpose: str) -> Iterator[None]:
             raise
         raise DeviceError(
             f"the GPU has no memory left {purpose}; sessions that are open go on",
-            hint="close other programs on it, or synthesizer.sessions=1",
+            hint="close other programs on it, or the setting sessions=1 of this model",
         ) from error
+
+
+@contextmanager
+def fitting(folder: Path, sessions: int, device: torch.device, smaller: str = "") -> Iterator[None]:
+    """Turn the allocator's error while a checkpoint loads into a `ModelError`; ``smaller`` is another step to advise."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
+            hint=f"close other programs on it, or a lower setting sessions of this model{smaller}",
+        ) from error
+
+
+def refuse_language(model: str, language: str, languages: Iterable[str]) -> Refused:
+    """Make the error for a language that a model does not speak."""
+    return Refused(
+        f"{model} does not speak {language!r}; it speaks {', '.join(sorted(languages))}; eSpeak NG speaks more",
+        hint="synthesizer.use=models.tts.espeak:Espeak",
+    )
+
+
+def refuse_voice(voice: Voice, model: str) -> Refused:
+    """Make the error for a voice that is no preset, since the model has none, or that another model learned."""
+    what = "was enrolled with another model" if voice.arrays else f"is no preset: {model} has none"
+    return Refused(f"the voice {voice.name!r} {what}", hint="enrol it with this model")
 
 
 def all_taken() -> DeviceError:

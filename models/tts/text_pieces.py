@@ -1,10 +1,15 @@
-"""Text of one reading unit: read in pieces as it comes, cut where it is too long for one utterance."""
+"""Text of one reading unit: read in pieces as it comes, cut where it is too long for one utterance, spoken part by part."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+
+import numpy as np
+
+from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 MOST_TOKENS = 60
 """Most tokens of one utterance, about 15 s of speech: the voice drifts in longer ones."""
@@ -63,7 +68,7 @@ class TextPieces:
         return taken
 
 
-async def read_all(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
+async def _read_all(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
     """Read a unit's text to its end, or up to the error that ends it."""
     pieces: list[str] = []
     try:
@@ -72,6 +77,27 @@ async def read_all(text: AsyncIterator[str]) -> tuple[str, Exception | None]:
     except Exception as error:  # a border: raised again once what came before has been spoken
         return "".join(pieces), error
     return "".join(pieces), None
+
+
+async def speak_parts(
+    unit: ReadingUnit,
+    text: AsyncIterator[str],
+    parts: Callable[[str], Iterable[str]],
+    speak: Callable[[str], AsyncGenerator[Samples]],
+    sample_rate: int,
+) -> AsyncGenerator[SpeechChunk]:
+    """Speak a unit, whose whole text is awaited, in the ``parts`` of it; closing the iterator stops the one under way.
+
+    Raises the error of ``text`` once all text before it has been spoken.
+    """
+    whole, failure = await _read_all(text)
+    for part in filter(speakable, parts(whole)):
+        async with aclosing(speak(part)) as speech:
+            async for samples in speech:
+                yield SpeechChunk(unit.number, samples, sample_rate, last=False)
+    if failure is not None:
+        raise failure
+    yield SpeechChunk(unit.number, np.zeros(0, np.float32), sample_rate, last=True)
 
 
 def speakable(text: str) -> bool:

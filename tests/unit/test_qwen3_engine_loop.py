@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.utterance import DecodedChunk, Ending
 from pipeline.errors import ModelError
 from pipeline.lane import Lane

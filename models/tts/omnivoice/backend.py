@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from models.hub import fetch_snapshot, hub_folder
-from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
+from models.model_files import count_elements, number_bytes, on_gpu
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
 from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MEASURED, MOST_FRAMES, POSITIONS, UNMEASURED, read_model_config
 from models.tts.omnivoice.prompt import attributes
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
+from pipeline.errors import BadInput, Refused
 from pipeline.lane import Lane
 from pipeline.speech_facts import SpeechFacts
 
@@ -26,7 +27,6 @@ LICENSE = (
 """Limits of the checkpoint's licenses: the weights' by their authors (k2-fsa/OmniVoice, issues 235 and 258), the other
 as quoted in boson-ai/higgs-audio, issue 184; its text lies in the tokenizer's folder. The package's code is Apache-2.0."""
 
-_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 _LAST = f"{AUDIO_TOKENIZER}/model.safetensors"
 _FILES = ("config.json", "tokenizer*.json", "model*.safetensors*", f"{AUDIO_TOKENIZER}/*")
 _STEPS = range(4, 65)
@@ -53,9 +53,7 @@ class OmniVoice:
         if not self.accept_license:
             fix = "read them, and if they allow your use, synthesizer.accept_license=true"
             return [Missing(f"consent to licenses that limit use: {LICENSE}", fix, fetchable=False)]
-        if packages := missing_packages(_PACKAGES):
-            return packages
-        return [] if self._folder else [Missing(f"the model {self.model}", FETCH_MODELS)]
+        return missing_checkpoint(self.model, _LAST)
 
     def languages(self) -> frozenset[str]:
         """Give the languages it speaks: those that were measured, and with ``unmeasured`` all."""
@@ -125,9 +123,7 @@ class OmniVoice:
         if self.steps not in _STEPS or self.sessions < 1:
             raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
         self.check_style()
-        if (folder := self._folder) is None:
-            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
-        return folder
+        return checkpoint_folder(self.model, _LAST)
 
     @property
     def _folder(self) -> Path | None:

@@ -20,6 +20,7 @@ from models.cuda import (
     take_stream,
 )
 from models.tts.checkpoint import Tensors
+from models.tts.engines import fitting
 from models.tts.omnivoice.audio_tokenizer import AudioDecoder, load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import (
     AUDIO_TOKENIZER,
@@ -33,7 +34,6 @@ from models.tts.omnivoice.decoding import MaskedModel, Rows, load_masked_model
 from models.tts.omnivoice.engine import Engine, Unit
 from models.tts.omnivoice.prompt import PromptTokenizer
 from models.tts.omnivoice.voice_encoder import VoiceEncoder, load_voice_encoder
-from pipeline.errors import ModelError
 
 PREFIXES = (128, 192, 256, 384, 512, POSITIONS)
 FRAMES = (50, 100, 200, MOST_FRAMES)
@@ -50,10 +50,10 @@ def load_engine(
     With ``graphs`` the steps are captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = choose_device(device_name, "synthesizer")
+    device = choose_device(device_name)
     leave_out_cudnn_attention()
     recorded = graphs and device.type == "cuda"
-    try:
+    with fitting(folder, sessions, device):
         with torch.inference_mode():
             model, decoder, text, encoder = _load(folder, device, choose_dtype(dtype_name, device), steps)
             engine = Engine(model, decoder, sessions, spare=int(recorded))
@@ -61,11 +61,6 @@ def load_engine(
             if recorded:
                 engine.step = GraphSteps(engine.model, engine.rows, CudaRecorder(device)).step
         _warm_up(engine, text)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
-            hint="close other programs on it, or a lower setting sessions of this model",
-        ) from error
     return engine, text, encoder
 
 

@@ -6,7 +6,7 @@ import asyncio
 import unicodedata
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from models.tts.clip import check_clip
-from models.tts.engines import all_taken, refusing_when_full
+from models.tts.engines import all_taken, refuse_voice, refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS, tag_of
 from models.tts.omnivoice.engine import EngineLoop, Unit
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed, style_for
 from models.tts.omnivoice.voice_encoder import VoiceEncoder
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
-from models.tts.text_pieces import cut, read_all, speakable
+from models.tts.text_pieces import cut, speak_parts
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -94,8 +94,7 @@ class OmniVoiceSynthesizer:
         config = self._encoder.config
         codes = voice.arrays.get(_CODES)
         if codes is None or _TEXT not in voice.arrays or codes.ndim != 2 or len(codes) != config.codebooks:
-            what = "was enrolled with another model" if voice.arrays else "is no preset: OmniVoice has none"
-            raise Refused(f"the voice {voice.name!r} {what}", hint="enrol it with this model")
+            raise refuse_voice(voice, "OmniVoice")
         text = "".join(chr(int(point)) for point in voice.arrays[_TEXT])
         return Reference(codes.astype(np.int64), text, float(voice.arrays[_RMS][0]))
 
@@ -197,16 +196,13 @@ class UnitSpeech:
         Raises `ModelError` if speech fails, `DeviceError` when the GPU's memory is full, and the error of ``text`` once all
         text before it has been spoken.
         """
-        async with self._one_at_a_time:
-            whole, failure = await read_all(text)
-            for part in cut(spoken_text(whole, unit.language), self._length, MOST_FRAMES):
-                if speakable(part):
-                    with refusing_when_full("to speak this"):
-                        samples = await self._speak(part)
-                    yield SpeechChunk(unit.number, samples, self._rate, last=False)
-            if failure is not None:
-                raise failure
-            yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
+
+        def parts(whole: str) -> list[str]:
+            return cut(spoken_text(whole, unit.language), self._length, MOST_FRAMES)
+
+        async with self._one_at_a_time, aclosing(speak_parts(unit, text, parts, self._speak, self._rate)) as speech:
+            async for chunk in speech:
+                yield chunk
 
     def _length(self, text: str) -> int:
         """Tell how long a text is: its frames, or its tokens where they are more."""
@@ -216,13 +212,14 @@ class UnitSpeech:
         reference = self._voice.reference
         return estimated_frames(text, reference.length if reference is not None else None)
 
-    async def _speak(self, text: str) -> Samples:
+    async def _speak(self, text: str) -> AsyncGenerator[Samples]:
         voice, frames = self._voice, min(self._frames(text), MOST_FRAMES)
         prompt = self._text.prompt(text, voice.tag, style_for(voice.style, text), voice.reference)
         self._spoken += 1
-        spoken = await self._loop.speak(Unit(prompt, frames, voice.seed + self._spoken))
+        with refusing_when_full("to speak this"):
+            spoken = await self._loop.speak(Unit(prompt, frames, voice.seed + self._spoken))
         samples = spoken.samples * np.float32(voice.loudness(spoken.samples))
         if voice.reference is None and _LEAST_ANCHOR <= frames <= _MOST_ANCHOR:
             voice.reference = Reference(spoken.codes, text, None)
         edges = EdgeTrim(self._rate)
-        return np.concatenate([edges.pass_on(samples), edges.finish(pause_s(text), broken_off=False)])
+        yield np.concatenate([edges.pass_on(samples), edges.finish(pause_s(text), broken_off=False)])

@@ -8,14 +8,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from models.tts.clip import check_clip
 from models.tts.pocket.files import refuse_cloning
 from models.tts.pocket.model import LanguageModel
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import own_script, spoken_text
-from models.tts.text_pieces import read_all, speakable
+from models.tts.text_pieces import speak_parts
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, nearest
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -105,16 +103,13 @@ class PocketSpeech:
 
         Raises `ModelError` if no speech comes of it, and the error of ``text`` once all text before it has been spoken.
         """
-        rate, language = self.model.sample_rate, self.model.language
-        whole, failure = await read_all(text)
-        for part in self.model.utterances(spoken_text(own_script(whole, language), language)):
-            if speakable(part):
-                async with aclosing(self._speak(part)) as speech:
-                    async for samples in speech:
-                        yield SpeechChunk(unit.number, samples, rate, last=False)
-        if failure is not None:
-            raise failure
-        yield SpeechChunk(unit.number, np.zeros(0, np.float32), rate, last=True)
+
+        def parts(whole: str) -> list[str]:
+            return self.model.utterances(spoken_text(own_script(whole, self.model.language), self.model.language))
+
+        async with aclosing(speak_parts(unit, text, parts, self._speak, self.model.sample_rate)) as speech:
+            async for chunk in speech:
+                yield chunk
 
     async def _speak(self, text: str) -> AsyncGenerator[Samples, None]:
         """Speak one utterance without the silence around it; once more with other random numbers if no sound came."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.hub import fetch_snapshot, hub_folder
-from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
+from models.model_files import count_elements, number_bytes, on_gpu
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
 from models.tts.engines import turned
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
@@ -23,11 +24,9 @@ from models.tts.qwen3.config import (
     refuse_style,
 )
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import FETCH_MODELS, ModelError
 from pipeline.lane import Lane
 from pipeline.speech_facts import SpeechFacts
 
-_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 _CODEC_CONFIG = "speech_tokenizer/config.json"
 _FILES = ("*.json", "*.txt", "*.safetensors", "speech_tokenizer/*")
 
@@ -49,9 +48,7 @@ class Qwen3TTS:
 
     def missing(self) -> Sequence[Missing]:
         """List the packages and model files that this machine lacks."""
-        if packages := missing_packages(_PACKAGES):
-            return packages
-        return [] if self._found else [Missing(f"the model {self.model}", FETCH_MODELS)]
+        return missing_checkpoint(self.model, _CODEC_CONFIG)
 
     def languages(self) -> frozenset[str]:
         """Give the ISO 639-1 codes of the ten languages it speaks."""
@@ -95,7 +92,7 @@ class Qwen3TTS:
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the checkpoint and speak a few frames, so that the first session waits for nothing."""
-        from models.tts.qwen3.engine_loop import EngineLoop
+        from models.tts.qwen3.engine import EngineLoop
         from models.tts.qwen3.loading import load_engine
         from models.tts.qwen3.synthesizer import Qwen3Synthesizer, SynthesizerSettings
 
@@ -114,9 +111,7 @@ class Qwen3TTS:
 
     def folder(self) -> Path:
         """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
-        if (folder := self._found) is None:
-            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
-        return folder
+        return checkpoint_folder(self.model, _CODEC_CONFIG)
 
     @property
     def _found(self) -> Path | None:

@@ -181,14 +181,6 @@ def read_codec_config(folder: Path) -> CodecConfig:
     return config
 
 
-def refuse_language(language: str) -> Refused:
-    """Make the error for a language outside the ten."""
-    return Refused(
-        f"Qwen3-TTS does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}; eSpeak NG speaks more",
-        hint="synthesizer.use=models.tts.espeak:Espeak",
-    )
-
-
 def refuse_cloning(kind: str) -> Refused:
     """Make the error for learning a voice without a speaker encoder."""
     return Refused(f"a {_KINDS[kind]} checkpoint has no speaker encoder, so it cannot clone a voice", hint=_BASE)

@@ -1,6 +1,6 @@
 """Continuous batching: utterances join and leave at any frame and advance together, one frame of all a turn.
 
-Everything here runs on the one thread that owns the model.
+Everything here but `EngineLoop` runs on the one thread that owns the model.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from models.tts.qwen3.sampler import FIRST_END_FRAME
 from models.tts.qwen3.talker import is_end
 from models.tts.qwen3.utterance import DecodedChunk, Ending, Utterance, UtteranceProgress, chunk_size, next_rows
 from models.tts.silence import silent_frames
-from models.tts.streaming_loop import CannotBegin
+from models.tts.streaming_loop import CannotBegin, StreamingLoop
 from pipeline.errors import ModelError
 from pipeline.events import Samples
+from pipeline.lane import Lane
+
+LOOKAHEAD_FRAMES = 25
+"""Frames of speech made ahead of its listener, 2 s: then the GPU is free for others, and a cancel wastes little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +236,11 @@ class Engine:
             del utterance.codes[utterance.decoded :]
         over = utterance.ending if utterance.decoded == len(utterance.codes) else None
         return DecodedChunk(utterance, samples, frames, over)
+
+
+class EngineLoop(StreamingLoop[Utterance, DecodedChunk]):
+    """Owner of the engine for the event loop: every call to it runs on its lane."""
+
+    def __init__(self, engine: Engine, lane: Lane) -> None:
+        super().__init__(engine, lane, LOOKAHEAD_FRAMES)
+        self.engine = engine

@@ -9,12 +9,12 @@ import torch
 
 from models.cuda import CudaRecorder, choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
 from models.tts.checkpoint import Tensors
+from models.tts.engines import fitting
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, POSITIONS, TEXT_CAPACITY, read_codec_config, read_model_config
 from models.tts.qwen3.cuda_graphs import GraphExecutor
 from models.tts.qwen3.eager import EagerExecutor, Executor, LoadedModel
-from models.tts.qwen3.engine import Engine
-from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
+from models.tts.qwen3.engine import LOOKAHEAD_FRAMES, Engine
 from models.tts.qwen3.prompt import Opening, TextTokenizer, whole
 from models.tts.qwen3.rows import allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
@@ -34,20 +34,14 @@ def load_engine(
     With ``graphs`` all work is captured as CUDA graphs, if the device is a GPU. Call it, and the engine, on one thread.
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = choose_device(device_name, "synthesizer")
+    device = choose_device(device_name)
     leave_out_cudnn_attention()
     dtype = choose_dtype(dtype_name, device)
-    try:
+    with fitting(folder, sessions, device, ", or synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base"):
         recorded = graphs and device.type == "cuda"
         loaded, text, encoder = _load(folder, device, dtype, sessions, greedy, spare=int(recorded))
         engine = Engine(_executor(loaded, recorded), sessions, LOOKAHEAD_FRAMES)
         _warm_up(engine, text)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
-            hint="close other programs on it, a lower synthesizer.sessions, or "
-            "synthesizer.model=Qwen/Qwen3-TTS-12Hz-0.6B-Base",
-        ) from error
     return engine, text, encoder
 
 
@@ -85,7 +79,9 @@ def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise ModelError(f"the work does not fit CUDA graphs ({error})", hint="synthesizer.graphs=false") from error
+        raise ModelError(
+            f"the work does not fit CUDA graphs ({error})", hint="the setting graphs=false of this model"
+        ) from error
 
 
 def _warm_up(engine: Engine, text: TextTokenizer) -> None:
@@ -95,7 +91,7 @@ def _warm_up(engine: Engine, text: TextTokenizer) -> None:
     prompt = whole(engine.model.config.tokens, Opening(text.role, language, None), ids)
     stream = engine.open_stream()
     if stream is None:
-        raise BadInput("synthesizer.sessions must be at least 1")
+        raise BadInput("sessions must be at least 1")
     utterance = Utterance(prompt, None, stream, 0, True, StopCriteria(_WARM_UP_FRAMES, len(ids)))
     engine.add(utterance)
     while engine.busy:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from models.tts.engines import refusing_when_full
-from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.prompt import (
     GrowingText,
     Opening,

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from models.tts.clip import check_clip
-from models.tts.engines import lent, refusing_when_full
-from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_language, refuse_preset
-from models.tts.qwen3.engine_loop import EngineLoop
+from models.tts.engines import lent, refuse_language, refusing_when_full
+from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_preset
+from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, TextTokenizer
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
@@ -87,7 +87,7 @@ class Qwen3Synthesizer:
     def _voice_prompt(self, voice: Voice | None, language: str) -> VoicePrompt:
         name = LANGUAGES.get(language)
         if name is None or name not in self._config.languages:
-            raise refuse_language(language)
+            raise refuse_language("Qwen3-TTS", language, LANGUAGES)
         chosen = voice if voice is not None else Voice(self._settings.voice)
         preset = chosen.name.lower() if SPEAKER not in chosen.arrays else ""
         tag = self._config.languages[_dialect(self._config, preset, name)]

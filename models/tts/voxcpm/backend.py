@@ -9,15 +9,15 @@ from pathlib import Path
 
 from models.downloads import length
 from models.hub import fetch_snapshot, hub_folder
-from models.model_files import count_elements, missing_packages, number_bytes, on_gpu
+from models.model_files import count_elements, number_bytes, on_gpu
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
 from models.tts.engines import turned
 from models.tts.voxcpm.config import LANGUAGES, POSITIONS, VAE_FILES, WEIGHTS, read_model_config
 from pipeline.contracts import Missing, Progress, Synthesizer
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError
+from pipeline.errors import BadInput
 from pipeline.lane import Lane
 from pipeline.speech_facts import SpeechFacts
 
-_PACKAGES = ("torch", "safetensors", "tokenizers", "huggingface_hub")
 _FILES = ("config.json", "tokenizer*.json", "special_tokens_map.json", "model*.safetensors*", "audiovae.*")
 _STEPS = range(2, 65)
 _LONGEST_STYLE = 200
@@ -38,9 +38,7 @@ class VoxCPM:
 
     def missing(self) -> Sequence[Missing]:
         """List the packages and model files that this machine lacks."""
-        if packages := missing_packages(_PACKAGES):
-            return packages
-        return [] if self._folder else [Missing(f"the model {self.model}", FETCH_MODELS)]
+        return missing_checkpoint(self.model, WEIGHTS)
 
     def languages(self) -> frozenset[str]:
         """Give the ISO 639-1 codes of the thirty languages it speaks."""
@@ -103,9 +101,7 @@ class VoxCPM:
             raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
         if len(self.style) > _LONGEST_STYLE:
             raise BadInput(f"a style has at most {_LONGEST_STYLE} letters, this one has {len(self.style)}")
-        if (folder := self._folder) is None:
-            raise ModelError(f"the model {self.model!r} is not on this machine", hint=FETCH_MODELS)
-        return folder
+        return checkpoint_folder(self.model, WEIGHTS)
 
     @property
     def _folder(self) -> Path | None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from models.tts.checkpoint import Section, TransformerShape, read_section
-from pipeline.errors import ModelError, Refused
-from pipeline.languages import primary
+from pipeline.errors import ModelError
 
 _CODES = "ar da de el en es fi fr he hi id it ja km ko lo ms my nl no pl pt ru sv sw th tl tr vi zh"
 LANGUAGES = frozenset(_CODES.split())
@@ -159,12 +158,3 @@ def _vae(section: Section) -> VaeConfig:
     if found != _VAE_DEFAULTS or section.values.get("cond_type", "scale_bias") not in ("scale_bias", "scale_bias_init"):
         raise ModelError(f"{section.where}: only depthwise layers, with a scale and a bias for the rate, are supported")
     return section.fill(VaeConfig)
-
-
-def check_language(language: str) -> None:
-    """Raise `Refused` for a language that the model does not speak."""
-    if primary(language) not in LANGUAGES:
-        raise Refused(
-            f"VoxCPM2 does not speak {language!r}; it speaks {', '.join(sorted(LANGUAGES))}; eSpeak NG speaks more",
-            hint="synthesizer.use=models.tts.espeak:Espeak",
-        )

@@ -9,6 +9,7 @@ import torch
 from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, take_stream
 from models.tts.blocks.causal_layers import StreamLayout
 from models.tts.checkpoint import DOWNLOAD_AGAIN, Tensors
+from models.tts.engines import fitting
 from models.tts.voxcpm.audio_vae import (
     UNUSED,
     AudioDecoder,
@@ -34,11 +35,11 @@ def load_engine(
 
     Raises `ModelError` for a checkpoint that is broken or another model's, or a device that is too small.
     """
-    device = choose_device(device_name, "synthesizer")
+    device = choose_device(device_name)
     leave_out_cudnn_attention()
     config = read_model_config(folder)
     text = PromptTokenizer(folder, config)
-    try:
+    with fitting(folder, sessions, device):
         with torch.inference_mode():
             tensors = Tensors(folder, device, choose_dtype(dtype_name, device))
             model = load_speech_model(tensors, config, diffusion, device)
@@ -50,11 +51,6 @@ def load_engine(
         take_stream(device)
         engine = Engine(model, decoder, rows, streams)
         _warm_up(engine, text)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{folder.name} with {sessions} sessions does not fit the memory of {device}",
-            hint="close other programs on it, or a lower setting sessions of this model",
-        ) from error
     return engine, text, encoder
 
 

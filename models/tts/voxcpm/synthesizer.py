@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from models.tts.clip import check_clip
-from models.tts.engines import lent, refusing_when_full
+from models.tts.engines import lent, refuse_language, refuse_voice, refusing_when_full
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
 from models.tts.streaming_loop import SpeechQueue
-from models.tts.text_pieces import cut, read_all, speakable
+from models.tts.text_pieces import cut, speak_parts
 from models.tts.voxcpm.audio_vae import AudioEncoder
-from models.tts.voxcpm.config import ModelConfig, check_language
+from models.tts.voxcpm.config import LANGUAGES, ModelConfig
 from models.tts.voxcpm.engine import DecodedPatch, EngineLoop, Utterance, budget
 from models.tts.voxcpm.prompt import Patches, PromptTokenizer, Spoken
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import ModelError, Refused
+from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.languages import primary
 
@@ -70,7 +70,8 @@ class VoxCPMSynthesizer:
         Raises `Refused` for another language or a voice of another model, `DeviceError` when as many sessions as there is
         memory for are open; those go on.
         """
-        check_language(language)
+        if primary(language) not in LANGUAGES:
+            raise refuse_language("VoxCPM2", language, LANGUAGES)
         reference = self._reference(voice)
         engine = self._loop.engine
         async with lent(self._loop, engine.open_row, engine.close_row) as row:
@@ -85,8 +86,7 @@ class VoxCPMSynthesizer:
             return None
         config, flat = self._config, voice.arrays.get(REFERENCE)
         if flat is None or flat.ndim != 2 or flat.shape[1] != config.patch * config.latent:
-            what = "was enrolled with another model" if voice.arrays else "is no preset: VoxCPM2 has none"
-            raise Refused(f"the voice {voice.name!r} {what}", hint="enrol it with this model")
+            raise refuse_voice(voice, "VoxCPM2")
         return np.ascontiguousarray(flat, dtype=np.float32).reshape(-1, config.patch, config.latent)
 
 
@@ -139,17 +139,13 @@ class UnitSpeech:
         Raises `ModelError` if no speech comes of it, `DeviceError` when the GPU's memory is full, and the error of ``text``
         once all text before it has been spoken.
         """
-        async with self._one_at_a_time:
-            whole, failure = await read_all(text)
-            for part in cut(spoken_text(whole, unit.language), self._length):
-                if speakable(part):
-                    async with aclosing(self._speak(part)) as speech:
-                        with refusing_when_full("to speak this"):
-                            async for samples in speech:
-                                yield SpeechChunk(unit.number, samples, self._rate, last=False)
-            if failure is not None:
-                raise failure
-            yield SpeechChunk(unit.number, np.zeros(0, dtype=np.float32), self._rate, last=True)
+
+        def parts(whole: str) -> list[str]:
+            return cut(spoken_text(whole, unit.language), self._length)
+
+        async with self._one_at_a_time, aclosing(speak_parts(unit, text, parts, self._speak, self._rate)) as speech:
+            async for chunk in speech:
+                yield chunk
 
     def _length(self, text: str) -> int:
         return len(self._text.encode(text))
@@ -164,8 +160,9 @@ class UnitSpeech:
             utterance = Utterance(prompt, self._voice.row, self._voice.settings.seed + self._spoken, limit)
             edges = EdgeTrim(self._rate)
             async with aclosing(self._listen(utterance, text, edges)) as speech:
-                async for samples in speech:
-                    yield samples
+                with refusing_when_full("to speak this"):
+                    async for samples in speech:
+                        yield samples
             if edges.begun:
                 return
         raise ModelError(

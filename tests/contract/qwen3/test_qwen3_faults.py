@@ -166,7 +166,7 @@ async def test_what_is_under_way_is_waited_for_before_its_memory_is_given_away(b
 
 async def test_a_gpu_that_is_too_small_is_told_when_it_loads(backend, monkeypatch):
     monkeypatch.setattr("models.tts.qwen3.loading.allocate_rows", full)
-    with pytest.raises(ModelError, match="2 sessions does not fit.*; try: .*lower synthesizer.sessions.*0.6B"):
+    with pytest.raises(ModelError, match="2 sessions does not fit.*; try: .*lower setting sessions.*0.6B"):
         async with backend.load():
             pass
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.tts.qwen3 import Qwen3TTS, speaking
-from models.tts.qwen3.engine_loop import LOOKAHEAD_FRAMES
+from models.tts.qwen3.engine import LOOKAHEAD_FRAMES
 from pipeline.errors import DeviceError
 from tests.qwen3_sessions import FRAME, FRAMES, RATE, clip, heard, unit
 from tests.scripted import pieces
