@@ -17,6 +17,9 @@ from types import TracebackType
 import psutil
 
 from benchmarks.clocks.paced import PROGRAM
+from pipeline.contracts import SynthesizerBackend
+from pipeline.events import ReadingUnit
+from pipeline.stages.speak import whole
 
 SPAN_S = 60.0
 WARM_UP_SPANS = 2
@@ -80,6 +83,18 @@ class Memory:
             self.note(used_by_tree())
             if self._stop.wait(self._interval_s):
                 return
+
+
+async def session_growth_mb(backend: SynthesizerBackend, text: str, units: int) -> float:
+    """Measure the growth of the process over ``units`` units of one session, after a tenth of them as a warm-up."""
+    process, before = psutil.Process(), 0
+    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
+        for number in range(units + units // 10):
+            if number == units // 10:
+                before = process.memory_info().rss
+            async for _ in session.say(ReadingUnit(number, (), text, "en", 0.0, 1.0, 1.0), whole(text)):
+                pass
+    return (process.memory_info().rss - before) / 1e6
 
 
 def used_by_tree() -> Used:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.random_tensors import RandomTensors
 from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.audio_tokenizer import load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, TokenizerConfig, read_model_config, read_tokenizer_config
@@ -70,7 +70,7 @@ def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0) -> Pat
     }
     _write(inner / "preprocessor_config.json", extractor)
     config = read_model_config(folder)
-    asked = _Asked(seed)
+    asked = RandomTensors(seed, _scaled)
     load_masked_model(cast(Tensors, asked), config, 1, torch.device("cpu"))
     asked.given["codebook_layer_offsets"] = torch.arange(config.codebooks) * config.codes
     save_file(asked.given, folder / "model.safetensors", {"format": "pt"})
@@ -124,7 +124,7 @@ def _tokenizer_config(geometry: str) -> Values:
 
 def _tokenizer_tensors(config: TokenizerConfig, seed: int) -> dict[str, Tensor]:
     """Give the tokenizer's tensors: those that are used, and those of training that the real file has as well."""
-    asked = _Asked(seed)
+    asked = RandomTensors(seed, _scaled)
     tensors = cast(Tensors, asked)
     books = load_codebooks(tensors, config)
     load_voice_encoder(tensors, config, books)
@@ -139,23 +139,8 @@ def _tokenizer_tensors(config: TokenizerConfig, seed: int) -> dict[str, Tensor]:
     return asked.given
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Stands for `Tensors`: whatever is asked for is made up, and kept."""
-
-    seed: int
-    given: dict[str, Tensor] = field(default_factory=dict)
-
-    def take(self, name: str, *size: int) -> Tensor:
-        """Make a random tensor that depends on name and seed only."""
-        self.given[name] = _random(name, size, self.seed)
-        return self.given[name]
-
-
-def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
-    """Random values: norms near 1, a signal that stays alive through every layer."""
-    place = sum(ord(letter) * place for place, letter in enumerate(name, 7))
-    values = torch.randn(size, generator=torch.Generator().manual_seed(seed * 1_000_003 + place))
+def _scaled(name: str, values: Tensor) -> Tensor:
+    """Scale random values: norms near 1, a signal that stays alive through every layer."""
     if "norm" in name and name.endswith("weight"):
         return 1 + 0.1 * values
     if name.endswith(("alpha", "original0")):
@@ -166,7 +151,7 @@ def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
         return values * 0.02  # speech, not clipping
     if name.startswith(("audio_embeddings", "llm.embed")) or name.endswith("embed"):
         return values * 0.5
-    fan_in = size[0] * 2 if ".conv_t" in name else torch.Size(size[1:]).numel()
+    fan_in = len(values) * 2 if ".conv_t" in name else values[0].numel()
     return values * (1.5 if name.startswith("audio_heads") else 0.7) * fan_in**-0.5
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import importlib
 import json
 import statistics
+import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import psutil
 import torch
 
+from benchmarks.memory import session_growth_mb
 from benchmarks.other_python import Peer, run_script
 from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.config import TEXT_CAPACITY
@@ -23,8 +25,7 @@ from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
 from models.tts.qwen3.prompt import Opening, Speaker, streaming
 from models.tts.qwen3.utterance import StopCriteria, Utterance
-from pipeline.errors import ModelError
-from pipeline.events import ReadingUnit
+from pipeline.errors import BadInput, ModelError
 
 PEERS = {"faster-qwen3-tts": Path(__file__).parent / "peers" / "faster_qwen3.py"}
 """Other implementations of Qwen3-TTS, each run by the Python of its own environment on the same checkpoint and text."""
@@ -64,6 +65,15 @@ class Pair:
     decoder: Any
     text: list[int]
     role: tuple[int, int, int]
+
+
+def each_geometry(arguments: argparse.Namespace, known: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Give each geometry that is asked for and an empty folder for its checkpoint; raises `BadInput` for an unknown one."""
+    for geometry in arguments.geometry or ["tiny"]:
+        if geometry not in known:
+            raise BadInput(f"geometry {geometry!r}: of this engine there are {', '.join(known)}")
+        with tempfile.TemporaryDirectory() as folder:
+            yield geometry, Path(folder)
 
 
 def open_pair(checkpoint: Path, device: str, frames: int, graphs: bool = False) -> Pair:
@@ -159,23 +169,9 @@ def measure_streams(engine: Engine, role: tuple[int, int, int], count: int, fram
 def measure_memory(checkpoint: Path, device: str, units: int) -> float:
     """Growth of the process in MB over ``units`` units of one session, after a tenth of them as a warm-up."""
     with patch.object(speaking, "MOST_FRAMES", _FRAMES_A_UNIT):  # random weights do not know when to stop
-        return asyncio.run(_session_growth(Qwen3TTS(model=str(checkpoint), device=device, sessions=1), units))
-
-
-async def _session_growth(backend: Qwen3TTS, units: int) -> float:
-    process, before = psutil.Process(), 0
-    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        for number in range(units + units // 10):
-            if number == units // 10:
-                before = process.memory_info().rss
-            unit = ReadingUnit(number, (), "hello world", "en", 0.0, 1.0, 1.0)
-            async for _ in session.say(unit, _whole_text(unit.text)):
-                pass
-    return (process.memory_info().rss - before) / 1e6
-
-
-async def _whole_text(text: str) -> AsyncIterator[str]:
-    yield text
+        return asyncio.run(
+            session_growth_mb(Qwen3TTS(model=str(checkpoint), device=device, sessions=1), "hello world", units)
+        )
 
 
 def measure_peer(peer: Peer, checkpoint: Path, text: Sequence[int], frames: int, rounds: int) -> Timing:

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
+from benchmarks.memory import session_growth_mb
 from benchmarks.omnivoice_checkpoint import GEOMETRIES, write_checkpoint
 from benchmarks.other_python import parse_peer, run_script
+from benchmarks.tts_measures import each_geometry
 from models.cuda import choose_device
 from models.tts.omnivoice import OmniVoice
 from models.tts.omnivoice.engine import Engine, Spoken, Unit
@@ -32,8 +32,6 @@ from models.tts.omnivoice.loading import load_engine
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.synthesizer import estimated_frames
 from pipeline.errors import BadInput
-from pipeline.events import ReadingUnit
-from pipeline.stages.speak import whole
 
 PEERS = {"omnivoice": Path(__file__).parent / "peers" / "omnivoice_package.py"}
 TEXT = "The meeting begins at nine, and nobody is late."
@@ -51,18 +49,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     device = "cuda" if choose_device(arguments.device).type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
     figures: dict[str, float] = {}
-    for geometry in arguments.geometry or ["tiny"]:
-        if geometry not in GEOMETRIES:
-            raise BadInput(f"geometry {geometry!r}: of this engine there are {', '.join(GEOMETRIES)}")
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = write_checkpoint(Path(folder), geometry)
-            for batch in batches:
-                figures |= _compare(checkpoint, f"{geometry}_b{batch}", batch, python, arguments)
-                arguments.save(figures)
-            if geometry == "tiny" and arguments.units:
-                grown = asyncio.run(_growth(checkpoint, device, arguments.units))
-                figures["memory_growth_mb_tiny"] = grown
-                print(f"tiny: {grown:+.2f} MB over {arguments.units} units")
+    for geometry, folder in each_geometry(arguments, GEOMETRIES):
+        checkpoint = write_checkpoint(folder, geometry)
+        for batch in batches:
+            figures |= _compare(checkpoint, f"{geometry}_b{batch}", batch, python, arguments)
+            arguments.save(figures)
+        if geometry == "tiny" and arguments.units:
+            backend = OmniVoice(accept_license=True, model=str(checkpoint), device=device, sessions=1, steps=4)
+            grown = asyncio.run(session_growth_mb(backend, "hello world", arguments.units))
+            figures["memory_growth_mb_tiny"] = grown
+            print(f"tiny: {grown:+.2f} MB over {arguments.units} units")
     return figures
 
 
@@ -173,16 +169,3 @@ def _step_ms(engine: Engine, text: PromptTokenizer, batch: int, reference: Refer
     for unit in units:
         engine.remove(unit)
     return statistics.median(times) * 1e3
-
-
-async def _growth(checkpoint: Path, device: str, units: int) -> float:
-    """Growth of the process in MB over ``units`` units of one session, after a tenth of them as a warm-up."""
-    backend = OmniVoice(accept_license=True, model=str(checkpoint), device=device, sessions=1, steps=4)
-    process, before = psutil.Process(), 0
-    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        for number in range(units + units // 10):
-            if number == units // 10:
-                before = process.memory_info().rss
-            async for _ in session.say(ReadingUnit(number, (), "hello world", "en", 0.0, 1.0, 1.0), whole("hello world")):
-                pass
-    return (process.memory_info().rss - before) / 1e6

@@ -9,20 +9,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.pocket_checkpoint import GEOMETRIES, write_checkpoint
+from benchmarks.tts_measures import each_geometry
 from benchmarks.tts_weights import say, speak_texts
 from models.model_files import find
 from models.tts.kokoro import Kokoro
 from models.tts.pocket import Pocket
 from models.tts.pocket.synthesizer import PocketSynthesizer
-from pipeline.errors import BadInput
 from pipeline.events import AudioChunk
 
 TEXT = "The meeting begins at nine, and nobody is late."
@@ -43,16 +41,13 @@ class Round:
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure each geometry in float32 and 8 bits, print a table, give the figures."""
     figures: dict[str, float] = {}
-    for geometry in arguments.geometry or ["tiny"]:
-        if geometry not in GEOMETRIES:
-            raise BadInput(f"geometry {geometry!r}: of this engine there are {', '.join(GEOMETRIES)}")
-        with tempfile.TemporaryDirectory() as folder:
-            words = [word.strip(",.") for word in TEXT.split()]
-            write_checkpoint(Path(folder), geometry, language="en", endless=True, words=words)
-            for int8 in (False, True):
-                name = f"{geometry}_int8" if int8 else geometry
-                figures |= asyncio.run(_measure(Pocket(folder=folder, int8=int8), name, arguments.rounds))
-                arguments.save(figures)
+    for geometry, folder in each_geometry(arguments, GEOMETRIES):
+        words = [word.strip(",.") for word in TEXT.split()]
+        write_checkpoint(folder, geometry, language="en", endless=True, words=words)
+        for int8 in (False, True):
+            name = f"{geometry}_int8" if int8 else geometry
+            figures |= asyncio.run(_measure(Pocket(folder=str(folder), int8=int8), name, arguments.rounds))
+            arguments.save(figures)
     if (weights := find("kokoro", ["en"])) is not None:
         spoken = asyncio.run(speak_texts(Kokoro(str(weights), threads=1), "en", [TEXT] * (arguments.rounds + 1)))[1:]
         cost = statistics.median(one.cpu_s * one.sample_rate / len(one.samples) for one in spoken)

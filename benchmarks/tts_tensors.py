@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.random_tensors import normal
+
 Values = dict[str, Any]
 """A JSON object."""
 
@@ -157,10 +159,7 @@ def _snake(add: Callable[..., None], name: str, channels: int) -> None:
 
 def random_tensor(name: str, size: tuple[int, ...], seed: int) -> Tensor:
     """Random values that depend on name and seed only; norms near 1, scales positive, a signal that stays alive."""
-    generator = torch.Generator().manual_seed(
-        seed * 1_000_003 + sum(ord(letter) * place for place, letter in enumerate(name, 7))
-    )
-    values = torch.randn(size, generator=generator)
+    values = normal(name, size, seed)
     if name.endswith("cluster_usage"):
         return values.abs() + 0.5
     if "norm" in name and name.endswith("weight"):

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
+from benchmarks.memory import session_growth_mb
 from benchmarks.other_python import parse_peer, run_script
+from benchmarks.tts_measures import each_geometry
 from benchmarks.voxcpm_checkpoint import GEOMETRIES, write_checkpoint
 from models.cuda import choose_device
 from models.tts.voxcpm import VoxCPM
@@ -31,8 +31,6 @@ from models.tts.voxcpm.engine import DecodedPatch, Engine, Utterance
 from models.tts.voxcpm.loading import load_engine
 from models.tts.voxcpm.prompt import PromptTokenizer
 from pipeline.errors import BadInput
-from pipeline.events import ReadingUnit
-from pipeline.stages.speak import whole
 
 PEERS = {"voxcpm": Path(__file__).parent / "peers" / "voxcpm_package.py"}
 USUAL_STEPS = 10
@@ -48,19 +46,17 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     device = "cuda" if choose_device(arguments.device).type == "cuda" else "cpu"
     batches = arguments.streams or ((1, 8) if device == "cuda" else (1,))
     figures: dict[str, float] = {}
-    for geometry in arguments.geometry or ["tiny"]:
-        if geometry not in GEOMETRIES:
-            raise BadInput(f"geometry {geometry!r}: of this engine there are {', '.join(GEOMETRIES)}")
-        with tempfile.TemporaryDirectory() as folder:
-            dtype = "float32" if device == "cpu" else "bfloat16"
-            checkpoint = write_checkpoint(Path(folder), geometry, dtype=dtype)
-            for batch in batches:
-                python = peers[-1].python if peers and batch == 1 else None
-                figures |= _compare(checkpoint, f"{geometry}_b{batch}", batch, python, arguments)
-                arguments.save(figures)
-            if geometry == "tiny" and arguments.units:
-                figures["memory_growth_mb_tiny"] = asyncio.run(_growth(checkpoint, device, arguments.units))
-                print(f"tiny: {figures['memory_growth_mb_tiny']:+.2f} MB over {arguments.units} units")
+    for geometry, folder in each_geometry(arguments, GEOMETRIES):
+        dtype = "float32" if device == "cpu" else "bfloat16"
+        checkpoint = write_checkpoint(folder, geometry, dtype=dtype)
+        for batch in batches:
+            python = peers[-1].python if peers and batch == 1 else None
+            figures |= _compare(checkpoint, f"{geometry}_b{batch}", batch, python, arguments)
+            arguments.save(figures)
+        if geometry == "tiny" and arguments.units:
+            backend = VoxCPM(model=str(checkpoint), device=device, sessions=1, steps=2)
+            figures["memory_growth_mb_tiny"] = asyncio.run(session_growth_mb(backend, "hello", arguments.units))
+            print(f"tiny: {figures['memory_growth_mb_tiny']:+.2f} MB over {arguments.units} units")
     return figures
 
 
@@ -156,16 +152,3 @@ def _speak(engine: Engine, text: PromptTokenizer, batch: int, patches: int) -> t
     for row in rows:
         engine.close_row(row)
     return taken, spoken
-
-
-async def _growth(checkpoint: Path, device: str, units: int) -> float:
-    """Growth of the process in MB over ``units`` units of one session, after a tenth of them as a warm-up."""
-    backend = VoxCPM(model=str(checkpoint), device=device, sessions=1, steps=2)
-    process, before = psutil.Process(), 0
-    async with backend.load() as synthesizer, synthesizer.open(None, "en") as session:
-        for number in range(units + units // 10):
-            if number == units // 10:
-                before = process.memory_info().rss
-            async for _ in session.say(ReadingUnit(number, (), "hello", "en", 0.0, 1.0, 1.0), whole("hello")):
-                pass
-    return (process.memory_info().rss - before) / 1e6

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.random_tensors import RandomTensors
 from models.tts.blocks.causal_layers import StreamLayout
 from models.tts.checkpoint import Tensors
 from models.tts.voxcpm.audio_vae import VaeLoader, load_audio_decoder, load_audio_encoder
@@ -63,7 +63,7 @@ def write_checkpoint(folder: Path, geometry: str = "tiny", seed: int = 0, dtype:
     (folder / "config.json").write_text(config_text, encoding="utf-8")
     write_tokenizer(folder)
     config = read_model_config(folder)
-    model, vae = _Asked(seed), _Asked(seed)
+    model, vae = RandomTensors(seed, _scaled), RandomTensors(seed, _scaled)
     load_speech_model(cast(Tensors, model), config, Diffusion(2, 1.0), torch.device("cpu"))
     save_file({name: tensor.bfloat16() for name, tensor in model.given.items()}, folder / "model.safetensors")
     loader = VaeLoader(cast(Tensors, vae), StreamLayout())
@@ -127,23 +127,8 @@ def model_config(geometry: str) -> Values:
     }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Stands for `Tensors`: whatever is asked for is made up, and kept."""
-
-    seed: int
-    given: dict[str, Tensor] = field(default_factory=dict)
-
-    def take(self, name: str, *size: int) -> Tensor:
-        """Make a random tensor that depends on name and seed only."""
-        self.given[name] = _random(name, size, self.seed)
-        return self.given[name]
-
-
-def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
-    """Random values: norms near 1, a signal that stays alive through every layer."""
-    place = sum(ord(letter) * place for place, letter in enumerate(name, 7))
-    values = torch.randn(size, generator=torch.Generator().manual_seed(seed * 1_000_003 + place))
+def _scaled(name: str, values: Tensor) -> Tensor:
+    """Scale random values: norms near 1, a signal that stays alive through every layer."""
     if name.endswith(("norm.weight", "layernorm.weight", "scale_embed.weight")):
         return 1 + 0.1 * values
     if name.endswith("alpha"):
@@ -154,5 +139,5 @@ def _random(name: str, size: tuple[int, ...], seed: int) -> Tensor:
         return 0.1 * values
     if name.endswith("embed_tokens.weight"):
         return values * 0.5
-    fan_in = torch.Size(size[1:]).numel()
+    fan_in = values[0].numel()
     return values * fan_in**-0.5
