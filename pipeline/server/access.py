@@ -37,6 +37,11 @@ class Refusal(Rejected):
         self.status = status
         self.headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}
 
+    @property
+    def kind(self) -> str:
+        """The protocol's error type."""
+        return "server_error" if self.status >= 500 else super().kind
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -47,7 +52,7 @@ class Key:
     max_sessions: int | None = None
     may_clone: bool = False  # speak with a person's own voice
     consented: bool = False  # its speakers have agreed to that, so no session need say so
-    glossary: str = ""  # an address that the glossary of each session comes from
+    glossary: str = ""  # an address that the glossary of each session and recording comes from
     hints: str = ""  # an address that words which may be said come from
     glossary_from: tuple[str, ...] = ()  # folders of sites that its client may name a glossary or hints of
     retention_days: float | None = None  # of what is kept of its sessions; where there is a rule for all, the shorter holds

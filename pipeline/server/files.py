@@ -19,15 +19,19 @@ from pipeline.clock import LoopClock
 from pipeline.contracts import Sink, Translation, TranslationRequest
 from pipeline.errors import TranslateLiveError
 from pipeline.events import Event, ReadingUnit, text_of
+from pipeline.glossary.glossary import Glossary
+from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.server import LOG
-from pipeline.server.access import Refusal
+from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
+from pipeline.server.glossary_fetch import fetched_glossary, fetched_hints
 from pipeline.server.service import Service
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.captions import Captions
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.sources.files import AudioFile
 
@@ -83,9 +87,10 @@ async def transcribe(request: Request) -> Response:
         languages = _languages(form.get("language"))
         profile = service.engine.profile
         asked = resolved_languages(languages, sorted(profile.backends.recognizer.languages()))
-        echoing = Models(await service.engine.model("recognizer"), Verbatim(), None)
         target = asked[0] if asked else "en"
-        options = SessionOptions(languages=asked, targets=(target,), units=profile.units, pace=profile.pace)
+        glossary, hints = await _terms(service.access.identify(request).key, Asked(target, sources=asked))
+        options = SessionOptions(asked, (target,), units=profile.units, pace=profile.pace, glossary=glossary, hints=hints)
+        echoing = Models(await service.engine.model("recognizer"), Verbatim(), None)
         return await _answer(request, Session(echoing, options, LoopClock()), path, answer, "source")
 
 
@@ -95,10 +100,12 @@ async def translate(request: Request) -> Response:
         answer = _choice(form, "response_format", "json", (*TEXTS, *SPEECH))
         asked = Asked(str(form.get("to") or service.target), sources=_languages(form.get("language")))
         asked = replace(asked, speak=answer in SPEECH, voice=str(form.get("voice") or ""))
-        grant = service.access.identify(request)
-        wanted = resolved(asked, service.engine.profile, may_clone=grant.key.may_clone, key=grant.key.id)
+        key = service.access.identify(request).key
+        wanted = resolved(asked, service.engine.profile, may_clone=key.may_clone, key=key.id)
+        glossary, hints = await _terms(key, asked)
+        wanted = replace(wanted, request=replace(wanted.request, glossary=glossary, hints=hints))
         used = [record.name for record in wanted.enrolled]
-        await asyncio.to_thread(Audit().note_used, used, actor=grant.key.id)
+        await asyncio.to_thread(Audit().note_used, used, actor=key.id)
         return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
 
 
@@ -108,6 +115,16 @@ def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str,
         message = f"{unknown[0]!r} is not heard here; heard are {', '.join(heard)}"
         raise Rejected("invalid_language", message, param="language")
     return tuple(given) or (tuple(heard) if len(heard) == 1 else ())
+
+
+async def _terms(key: Key, asked: Asked) -> tuple[Glossary, Hints]:
+    """Fetch the glossary and the hints of a key; raises `Refusal`, since a recording can be sent again later."""
+    session = new_session_id()
+    try:
+        glossary = await fetched_glossary("", asked, key, session) if key.glossary else Glossary()
+        return glossary, Hints(await fetched_hints("", key, session) if key.hints else ())
+    except Rejected as error:
+        raise Refusal(502, error.code, error.message) from error
 
 
 async def _answer(request: Request, session: Session, path: Path, answer: str, shown: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 
 import pytest
@@ -21,6 +22,8 @@ from tests.system.test_server_faults import say, sources, to_the_end, update
 from tests.unit.test_glossary_address import CSV, site  # noqa: F401 - a fixture
 
 websockets = pytest.importorskip("websockets.asyncio.client")
+httpx = pytest.importorskip("httpx")
+soundfile = pytest.importorskip("soundfile")
 TAGGING = "translator.use=tests.scripted_backends:Tagging"
 
 
@@ -194,6 +197,44 @@ async def test_hints_that_cannot_be_had_are_told_and_the_talk_goes_on(site, expe
     assert [word.lower() for word in said(tape)] == WORDS
     assert ["without the hints" in fault.message for fault in tape.of(Fault)] == [True]
     assert expected == [()]
+
+
+async def uploaded(server, kind: str, to: str = "es"):
+    recording = io.BytesIO()
+    soundfile.write(recording, [0.01] * 48_000, 16_000, format="WAV")
+    async with httpx.AsyncClient(base_url=server.http, headers={"Authorization": "Bearer one"}, timeout=30) as client:
+        files = {"file": recording.getvalue()}
+        return await client.post(f"/v1/audio/{kind}", files=files, data={"to": to} if kind == "translations" else {})
+
+
+async def test_terms_and_hints_of_a_key_are_those_of_recordings_that_its_client_sends(site, monkeypatch, expected):  # noqa: F811
+    monkeypatch.setenv("TRANSLATE_LIVE_GLOSSARY_TOKEN", "sesame")
+    site.answers = {"/terms.csv": (200, {}, CSV), "/names.txt": (200, {}, b"Acme")}
+    studio = key("studio", "one", glossary=f"{site.url}/terms.csv", hints=f"{site.url}/names.txt")
+    async with serving(TAGGING, keys=[studio, key("other", "two")]) as server:
+        answers = {kind: await uploaded(server, kind) for kind in ("translations", "transcriptions")}
+        recognizer = await server.service.engine.model("recognizer")
+    words = answers["translations"].json()["text"].split()
+    assert {"[TRES]", "[CINCO]", "es-word4"} < set(words)
+    assert answers["transcriptions"].json()["text"].split()[3] == "word3"
+    assert [set(vocabulary) for _, vocabulary in recognizer.asked] == [{"word3", "word5", "Acme"}] * 2
+    assert expected == [("Acme",)] * 2
+    sessions = [address.partition("session=")[2] for address, token in site.asked if token == "Bearer sesame"]
+    assert len(set(sessions)) == 2
+    assert len(sessions) == 4
+    assert all(session.startswith("sess_") and session.endswith("&key=studio") for session in sessions)
+
+
+@pytest.mark.parametrize("kind", ["translations", "transcriptions"])
+@pytest.mark.parametrize(("setting", "code"), [("glossary", "glossary_not_fetched"), ("hints", "hints_not_fetched")])
+async def test_a_recording_is_not_translated_without_the_terms_of_its_key(site, kind, setting, code):  # noqa: F811
+    studio = key("studio", "one", **{setting: f"{site.url}/none.csv"})
+    async with serving(TAGGING, keys=[studio]) as server:
+        answer = await uploaded(server, kind)
+        assert (answer.status_code, server.service.admission.active) == (502, 0)
+        error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", code)
+    assert "404" in error["message"]
 
 
 def test_a_key_that_allows_more_than_folders_is_refused(tmp_path):
