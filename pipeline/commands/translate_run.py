@@ -81,7 +81,8 @@ async def _run(plan: RunPlan, tell: Callable[[str], None], errors: BackgroundTex
         recorded = None if options.mic or options.address else _file_source(options, clock, tell, tap)
         sinks = []
         session_id = new_session_id()
-        published = await opened.enter_async_context(options.sharing.sinks(session_id, _about(plan), tell))
+        room = options.server.room if options.server else ""
+        published = await opened.enter_async_context(options.sharing.sinks(session_id, _about(plan), tell, room))
         length_s = recorded.duration_s if isinstance(recorded, Playlist) else None
         films = _films(plan, length_s, tap, tell)
         for sink in [*published, *_sinks(plan, clock, clock_time, played), *films, *keeping(plan, session_id)]:

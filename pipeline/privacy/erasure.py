@@ -140,7 +140,7 @@ async def erase_bus(url: str, selection: Selection, sessions: Iterable[str], don
     async with _connected(url) as connection:
         if speaker:  # first the sessions in which they speak, then all of those
             async for _, record in _entries(connection):
-                if str(record.get("speaker") or "").casefold() == speaker:
+                if speaker in {str(record.get(who) or "").casefold() for who in ("speaker", "participant")}:
                     wanted.add(record["session"])
         count = await _delete(
             connection, "+", lambda _, record: record["session"] in wanted or record["unix_ns"] < before_ns

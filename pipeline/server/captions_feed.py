@@ -16,6 +16,7 @@ from pipeline.contracts import Delivery
 from pipeline.events import Draft, Event, ReadingUnit, Transcript, text_of
 from pipeline.server.access import Access, Refusal
 from pipeline.server.dialects.codec import by
+from pipeline.server.rooms import Seat
 
 LINK_S = 30 * 24 * 3600  # an overlay stays in a scene for long
 MOST = 100  # readers
@@ -46,7 +47,7 @@ class CaptionsFeed:
         self._access = access
         self._readers: set[Reader] = set()
 
-    def sink(self, session: str, key: str) -> FeedSink:
+    def sink(self, session: str, key: str, seat: Seat | None = None) -> FeedSink:
         """Make the sink of one session, of one key."""
         return FeedSink(self, session, key)
 

@@ -31,6 +31,7 @@ from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.rest import give_back_at_rest, spared_from_collection
 from pipeline.server.room_recording import Recording
+from pipeline.server.rooms import Seat
 from pipeline.server.service import Limits, Service
 from pipeline.sinks.bus import BusSink, Publisher
 from pipeline.sinks.sharing import Sharing
@@ -121,9 +122,10 @@ def publish(service: Service, publishers: Sequence[Publisher], sharing: Sharing)
     if not publishers:
         return
 
-    def sink(session: str, key: str) -> Sink:
+    def sink(session: str, key: str, seat: Seat | None) -> Sink:
         text = service.access.key(key).text_to_bus
-        return sharing.redacting(BusSink(publishers, session, key=key, text=text))
+        room, participant = map(sharing.personal.redacted_name, (seat.room.name, seat.name) if seat else ("", ""))
+        return sharing.redacting(BusSink(publishers, session, key=key, room=room, participant=participant, text=text))
 
     service.sinks.append(sink)
     service.metrics.bus_waiting.set_function(lambda: sum(one.waiting for one in publishers))

@@ -15,7 +15,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Access
 from pipeline.server.admission import Admission, SpeakerMemories
 from pipeline.server.metrics import Metrics
-from pipeline.server.rooms import Rooms
+from pipeline.server.rooms import Rooms, Seat
 
 if TYPE_CHECKING:
     from pipeline.server.room_recording import Recording
@@ -92,7 +92,7 @@ class Leaving(Protocol):
 
 @dataclass
 class Service:
-    """The engine, who may use it, and who does; ``sinks`` make more sinks for each session, by its id and its key's."""
+    """The engine, who may use it, and who does; ``sinks`` make more for each session, by its id, its key's and its seat."""
 
     engine: Engine
     access: Access
@@ -101,13 +101,13 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     connections: set[Leaving] = field(default_factory=set)
-    sinks: list[Callable[[str, str], Sink]] = field(default_factory=list)
+    sinks: list[Callable[[str, str, Seat | None], Sink]] = field(default_factory=list)
     recording: Recording | None = None  # of rooms
     speakers: SpeakerMemories = field(default_factory=SpeakerMemories)
 
     def __post_init__(self) -> None:
         self.rooms = Rooms(self.admission, self.engine.profile)
-        self.sinks.append(lambda session, key: self.metrics)
+        self.sinks.append(lambda session, key, seat: self.metrics)
         self.metrics.capacity.set(self.admission.capacity)
         self.metrics.sessions.labels("open").set_function(lambda: self.admission.active)
         self.metrics.unsent.set_function(lambda: sum(connection.unsent_bytes for connection in self.connections))

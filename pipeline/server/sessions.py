@@ -264,7 +264,7 @@ class Sessions:
             await self._end(self._finishing)
 
     def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
-        others: list[Sink] = [make(self._dialect.id, self._key.id) for make in self._service.sinks]
+        others: list[Sink] = [make(self._dialect.id, self._key.id, self._seat) for make in self._service.sinks]
         if self._seat is not None:
             others = [ByName(one, self._seat.name) for one in others]
         if self._track is not None:

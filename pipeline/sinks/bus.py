@@ -191,16 +191,16 @@ class Publisher:
 
 PUBLISHED = ReadingUnit | Notice
 """Events that go on the bus: never audio, nor a guess."""
-SAID = ("text", "source", "speaker", "names", "message", "name")
-"""Fields that may hold what was said or seen, or who said it."""
+SAID = ("text", "source", "speaker", "names", "message", "name", "room", "participant")
+"""Fields that may hold what was said or seen, or who said it and where."""
 
 
 class BusSink:
     """A `Sink` of one session that publishes its events and never waits: between a record ``session`` and one ``end``.
 
-    ``about`` goes into the first of them, the ``key`` of a server's client into all. Without ``text`` every field of `SAID`
-    is null, and a unit has its numbers of ``characters`` and ``words`` instead. ``notices`` is what the publishers have to
-    tell.
+    ``about`` goes into the first of them; into all go the ``key`` of a server's client, the ``room`` that a session is in,
+    and the ``participant`` whose session it is. Without ``text`` every field of `SAID` is null, and a unit has its numbers
+    of ``characters`` and ``words`` instead. ``notices`` is what the publishers have to tell.
     """
 
     delivery: Delivery = "view"
@@ -213,10 +213,13 @@ class BusSink:
         *,
         text: bool,
         key: str = "",
+        room: str = "",
+        participant: str = "",
     ) -> None:
         self.notices: list[Notice] = []
         self._publishers = publishers
-        self._whose = {"session": session, **({"key": key} if key else {})}
+        place = {"key": key, "room": room, "participant": participant}
+        self._whose = {"session": session, **{name: value for name, value in place.items() if value}}
         self._about = about or {}
         self._text = text
         self._begun = False
@@ -227,8 +230,7 @@ class BusSink:
             self._begun = True
             self._publish({"event": "session", **self._about})
         if isinstance(event, PUBLISHED):
-            record = encode(event)
-            self._publish(record if self._text else without_text(record))
+            self._publish(encode(event))
 
     async def close(self) -> None:
         """Publish the end."""
@@ -240,8 +242,9 @@ class BusSink:
         self.notices.append(Fault("bus", line, fatal=False))
 
     def _publish(self, record: Record) -> None:
+        whole = {**self._whose, **record}
         for publisher in self._publishers:
-            publisher.publish({**self._whose, **record})
+            publisher.publish(whole if self._text else without_text(whole))
 
 
 def without_text(record: Record) -> Record:

@@ -31,6 +31,7 @@ _IP4 = re.compile(rf"{_ALONE}(?<!\.)(?:\d{{1,3}}\.){{3}}\d{{1,3}}{_END}(?!\.\d)"
 _IP6 = re.compile(rf"{_ALONE}(?<!:)[0-9A-Fa-f]{{0,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}}{_END}(?!:)")
 _PHONE = re.compile(rf"{_ALONE}(?<![.,])\+?\(?\d(?:(?:[ ./-]|\s?[()]\s?|\s-\s)?\d){{6,14}}{_END}(?![.,]\d)")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(?:(?:19|20)\d\d[ /-]?)+")
+_PARTING = str.maketrans("-_", "  ")
 _AMOUNT = re.compile(r"[1-9]\d?(?: \d{3})+|\d{1,3}(?:\.\d{3})+")
 _IBAN_REGISTRY = (  # country and length
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 "
@@ -89,6 +90,13 @@ class PersonalData:
         for start, end, kind in reversed(self.found(text)):
             text = text[:start] + mark.format(kind) + text[end:]
         return text
+
+    def redacted_name(self, name: str) -> str:
+        """Copy a name, as of a room, with marks in place of each; its words may be parted by ``-`` and ``_``."""
+        name = self.redacted(name)
+        for start, end, kind in reversed(self.found(name.translate(_PARTING))):
+            name = f"{name[:start]}[{kind}]{name[end:]}"
+        return name
 
     def is_open(self, text: str) -> bool:
         """Tell if what follows the text may make its end personal data."""

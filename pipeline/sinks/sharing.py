@@ -174,11 +174,13 @@ class Sharing:
         return [await opened.enter_async_context(publisher.running()) for publisher in made]
 
     @asynccontextmanager
-    async def sinks(self, session: str, about: Mapping[str, Any], tell: Callable[[str], None]) -> AsyncIterator[list[Sink]]:
+    async def sinks(
+        self, session: str, about: Mapping[str, Any], tell: Callable[[str], None], room: str = ""
+    ) -> AsyncIterator[list[Sink]]:
         """Give the sinks of one session, which tell of outages as faults; ``tell`` is told what is left at the end."""
         async with AsyncExitStack() as opened:
             publishers = await self.publishers(opened, tell)
-            sink = BusSink(publishers, session, about, text=True)
+            sink = BusSink(publishers, session, about, text=True, room=self.personal.redacted_name(room))
             for publisher in publishers:
                 publisher.tell = sink.tell
             try:

@@ -315,24 +315,59 @@ async def test_what_a_redis_says_of_an_error_is_not_passed_on(redis):
     await connection.aclose()
 
 
-@pytest.mark.looptime(noop_cycles=2)
-async def test_who_speaks_in_a_room_is_named_where_text_is():
+async def published_of_a_room(room: str, sharing: Sharing, *, text: bool) -> list[Record]:
+    """Publish a conversation of Ana and Bo; the records."""
     from pipeline.server.access import Access
     from pipeline.server.process import publish
     from tests.serving import key
     from tests.unit.test_server_rooms import hall, leave
 
-    by_key: dict[str, set[str | None]] = {}
+    line, room_key = Line(), key("k", "one", text_to_bus=text)
+    async with hall() as rooms, Publisher(line, str).running() as publisher:
+        rooms.service.access = Access([room_key], rooms.service.access.signer)
+        publish(rooms.service, [publisher], sharing)
+        ana, bo = await rooms.join(room, "Ana", "en", room_key), await rooms.join(room, "Bo", "es", room_key)
+        await asyncio.gather(ana.count(0, 6), bo.count(102, 6))
+        await leave(ana, bo)
+    return line.came
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_room_and_participant_are_in_every_record_of_a_room_where_text_is():
     for text in (True, False):
-        line, room_key = Line(), key("k", "one", text_to_bus=text)
-        async with hall() as rooms, Publisher(line, str).running() as publisher:
-            rooms.service.access = Access([room_key], rooms.service.access.signer)
-            publish(rooms.service, [publisher], Sharing())
-            ana, bo = await rooms.join("r", "Ana", "en", room_key), await rooms.join("r", "Bo", "es", room_key)
-            await asyncio.gather(ana.count(0, 6), bo.count(102, 6))
-            await leave(ana, bo)
-        by_key[str(text)] = {one["speaker"] for one in line.came if one["event"] == "ReadingUnit"}
-    assert by_key == {"True": {"Ana", "Bo"}, "False": {None}}
+        came = await published_of_a_room("tea", Sharing(), text=text)
+        assert {one["event"] for one in came} >= {"session", "ReadingUnit", "Lag", "end"}
+        people = {"Ana", "Bo"} if text else {None}
+        assert {(one["room"], one["participant"]) for one in came} == {("tea" if text else None, who) for who in people}
+        assert {one["speaker"] for one in came if one["event"] == "ReadingUnit"} == people
+        assert text or not any(name in json.dumps(came) for name in ("tea", "Ana", "Bo"))
+
+
+@pytest.mark.looptime(noop_cycles=2)
+async def test_a_name_in_the_name_of_a_room_is_redacted_too():
+    sharing = Sharing(personal=PersonalData(names=("Ana", "Bo Diaz")))
+    came = await published_of_a_room("Ana_calls-bo-diaz_0171-2345678", sharing, text=True)
+    assert {(one["room"], one["participant"]) for one in came} == {
+        ("[name]_calls-[name]_[phone]", "[name]"),
+        ("[name]_calls-[name]_[phone]", "Bo"),
+    }
+    assert not any(name in json.dumps(came).lower() for name in ("ana", "diaz", "0171"))
+
+
+@pytest.mark.looptime
+async def test_a_participant_publishes_by_the_name_of_the_room(monkeypatch):
+    line = Line()
+    monkeypatch.setattr("pipeline.sinks.sharing.RedisStream", lambda url, days: line)
+    sharing = Sharing("redis://127.0.0.1", personal=PersonalData(frozenset(), ("Ana",)))
+    for room in ("tea", "tea-ana", ""):
+        async with sharing.sinks(f"sess_{room}", {}, str, room) as (sink,):
+            await sink.put(UNIT)
+            await sink.close()
+    assert {one["session"]: one.get("room") for one in line.came} == {
+        "sess_tea": "tea",
+        "sess_tea-ana": "tea-[name]",
+        "sess_": None,
+    }
 
 
 async def test_a_server_publishes_the_words_of_a_key_only_where_its_policy_allows_it():

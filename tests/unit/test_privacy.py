@@ -273,6 +273,19 @@ async def test_entries_of_the_bus_are_erased_with_all_of_their_session(redis, ch
     assert KINDS
 
 
+async def test_entries_of_a_participant_are_erased_also_where_speakers_are_told_apart(redis):  # noqa: F811
+    for name in ("Eva", "Bo"):
+        async with Publisher(RedisStream(redis.url), str).running() as publisher:
+            sink = BusSink([publisher], f"sess_{name}", text=True, room="tea", participant=name)
+            await sink.put(replace(UNIT, speaker="Speaker 1"))
+            await sink.close()
+    done = Erased()
+    await erase_bus(redis.url, Selection(speaker="eva"), [], done)
+    left = await entries(redis)
+    assert {(record["session"], record["participant"], record["room"]) for record in left} == {("sess_Bo", "Bo", "tea")}
+    assert "Eva" not in json.dumps(left)
+
+
 async def test_entries_of_a_key_go_when_its_time_is_over_and_no_others(redis, monkeypatch):  # noqa: F811
     import time
 

@@ -326,7 +326,7 @@ async def test_a_drain_finishes_the_others_while_one_connection_is_ending() -> N
         rooms.service.limits = Limits(drain_s=0.1)
         ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
         hers = ana.of("session.created")[0]["session"]["id"]
-        rooms.service.sinks += [lambda session, key: Slow() if session == hers else Keep()]
+        rooms.service.sinks += [lambda session, key, seat: Slow() if session == hers else Keep()]
         cy, di = await rooms.join("s", "Cy", "en"), await rooms.join("s", "Di", "es")
         await asyncio.gather(ana.count(0, 6), cy.count(0, 6))
         bo.vanish()
