@@ -28,7 +28,7 @@ from pipeline.server.admission import resumed_session
 from pipeline.server.asked import Asked, Rejected, rejection, resolved
 from pipeline.server.captions_feed import CaptionsFeed
 from pipeline.server.connection import Connection
-from pipeline.server.dialects.codec import Dialect, error_object
+from pipeline.server.dialects.codec import Dialect, error_object, what_and_where
 from pipeline.server.dialects.dashscope import DashScope, knows
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import SessionFields
@@ -230,7 +230,8 @@ async def body_of(request: Request, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise Rejected("invalid_event", str(error)) from error
+        told, place = what_and_where(error, kind)
+        raise Rejected("invalid_event", told, param=place or None) from error
 
 
 async def tell_error(request: Request, error: Exception) -> Response:

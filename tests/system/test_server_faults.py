@@ -120,13 +120,19 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
         assert found.json()["default"] == "es"
         assert {"en", "es", "ca"} == found.json()["names"].keys()
         assert "default-src 'self'" in found.headers["content-security-policy"]
+        secrets = "/v1/realtime/translations/client_secrets"
         for path, body, param in [
             ("/v1/audio/translations", {"data": {"to": "es"}}, "file"),
             ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"response_format": "mp4"}}, "response_format"),
             ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"to": "xx"}}, "session.audio.output.language"),
             ("/v1/audio/transcriptions", {"files": {"file": b"RIFF"}, "data": {"language": "xx"}}, "language"),
             ("/v1/audio/translations", {"files": {"file": b"no sound"}}, "session"),
-            ("/v1/realtime/translations/client_secrets", {"json": {"session": {"audio": {"output": 5}}}}, None),
+            (secrets, {"json": {"session": {"audio": {"output": 5}}}}, "session.audio.output"),
+            (
+                secrets,
+                {"json": {"session": {"translate_live": {"same_language": "loud"}}}},
+                "session.translate_live.same_language",
+            ),
         ]:
             answer = await client.post(path, **body)
             assert answer.status_code == 400, path

@@ -134,19 +134,22 @@ def test_a_setting_without_meaning_is_told(session: dict, param: str):
 
 
 @pytest.mark.parametrize(
-    ("session", "param"),
+    ("session", "param", "valid"),
     [
-        ({"modalities": ["audio"]}, "session.modalities"),
-        ({"output_audio_format": "mp3"}, "session.output_audio_format"),
-        ({"audio": {"input": {"format": {"type": "wav"}}}}, "session.audio.input.format.type"),
-        ({"sample_rate": 11025}, "session.sample_rate"),
-        ({"voice_clone_options": {"frequency": "often"}}, "session.voice_clone_options.frequency"),
+        ({"modalities": ["audio"]}, "session.modalities", "['text'], ['text', 'audio']"),
+        ({"modalities": ["text", "video"]}, "session.modalities[1]", "audio, text"),
+        ({"output_audio_format": "mp3"}, "session.output_audio_format", "pcm, pcm16, pcm24"),
+        ({"audio": {"input": {"format": {"type": "wav"}}}}, "session.audio.input.format.type", "pcm, pcm16, pcm24"),
+        ({"sample_rate": 11025}, "session.sample_rate", "16000, 24000, 48000, 8000"),
+        ({"voice_clone_options": {"frequency": "often"}}, "session.voice_clone_options.frequency", "always, never, once"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_by_its_name(session: dict, param: str):
+@pytest.mark.parametrize("model", [OLD, NEW])
+def test_a_setting_that_cannot_be_is_refused_by_its_name_with_what_can(model: str, session: dict, param: str, valid: str):
     with pytest.raises(Rejected) as refused:
-        update(DashScope(OLD, "es"), **session)
+        update(DashScope(model, "es"), **session)
     assert refused.value.param == param
+    assert refused.value.message.endswith(f"; valid: {valid}")
 
 
 def test_a_glossary_that_cannot_be_used_is_refused_by_its_name():

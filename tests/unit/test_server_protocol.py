@@ -145,6 +145,45 @@ def test_model_and_type_cannot_be_changed(field: str, value: str):
     assert refused.value.param == f"session.{field}"
 
 
+@pytest.mark.parametrize(
+    ("message", "param", "told"),
+    [
+        (
+            {"session": {"audio": {"input": {"noise_reduction": {"type": "near-field"}}}}},
+            "session.audio.input.noise_reduction.type",
+            "'near-field'; did you mean 'near_field'? valid: far_field, near_field",
+        ),
+        (
+            {"session": {"audio": {"input": {"noise_reduction": {"type": "x" * 100_000}}}}},
+            "session.audio.input.noise_reduction.type",
+            "…; valid: far_field, near_field",
+        ),
+        (
+            {"session": {"translate_live": {"same_language": "loud"}}},
+            "session.translate_live.same_language",
+            "'loud'; valid: captions, mute, speak",
+        ),
+        (
+            {"session": {"translate_live": {"speakers": 0}}},
+            "session.translate_live.speakers",
+            "; valid: 1 to 100, auto, off",
+        ),
+        (
+            {"type": "translate_live.control", "action": "rest"},
+            "action",
+            "'rest'; did you mean 'resume'? valid: mute, pause, resume, skip_to_live, unmute",
+        ),
+    ],
+    ids=["openai", "openai long", "own", "own number", "own control"],
+)
+def test_a_value_that_is_none_of_an_enumeration_is_answered_with_those_that_are(message: dict, param: str, told: str):
+    with pytest.raises(Rejected) as refused:
+        make().decode(json.dumps({"type": "session.update", **message}))
+    assert refused.value.param == param
+    assert refused.value.message.endswith(told)
+    assert len(refused.value.message) < 200
+
+
 def test_the_extension_says_more_and_is_read_whole():
     session = {"translate_live": {
         "extensions": True, "source": "en, es", "targets": ["es", "fr"], "speak": False, "voice": "same", "consent": True,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
+from msgspec.inspect import DictType, IntType, ListType, LiteralType, StructType, Type, UnionType, type_info
 
 from pipeline.audio.resampling import Resampler, to_pcm16
+from pipeline.errors import nearest
 from pipeline.events import Event, SpeechChunk
 from pipeline.languages import primary
 from pipeline.scripts import SPACELESS
@@ -19,8 +22,11 @@ from pipeline.vision import LARGEST_JPEG
 HZ = 24_000
 LONGEST_APPEND_S = 10.0
 JPEG = b"\xff\xd8\xff"
+LONGEST_TOLD = 100  # characters of what is wrong with a value
 Message = TypeVar("Message")
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
+_STEP = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
+_WRONG, _QUOTES = "Invalid enum value ", "'\"…"
 
 
 class Dialect(Protocol):
@@ -151,8 +157,33 @@ def decoded(decoder: msgspec.json.Decoder[Message], tags: Collection[str], text:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        told, _, place = str(error).partition(" - at `$")
-        raise _malformed(text, tags, told, place.strip(".`")) from error
+        raise _malformed(text, tags, *what_and_where(error, decoder.type)) from error
+
+
+def what_and_where(error: Exception, kind: Any) -> tuple[str, str]:  # noqa: ANN401 - any that msgspec reads
+    """Return what was wrong in a message of this kind, with the values that can be if there is a choice, and its place."""
+    told, _, place = str(error).partition(" - at `$")
+    place = place.strip(".`")
+    if valid := _choices(type_info(kind), _STEP.findall(place)):
+        told = told if len(told) <= LONGEST_TOLD else f"{told[:LONGEST_TOLD]}…"
+        told = f"{told}; {nearest(told.partition(_WRONG)[2].strip(_QUOTES), valid)}"
+    return told, place
+
+
+def _choices(kind: Type, place: Sequence[str]) -> list[str]:
+    """List the values that can be at a place in a kind of message; empty where they are not a few that are named."""
+    match kind, place:
+        case UnionType(types), _:
+            named = [value for one in types for value in _choices(one, place)]
+            numbers = [f"{one.ge} to {one.le}" for one in types if isinstance(one, IntType) and not place]
+            return [*named, *numbers] if named else []
+        case LiteralType(values), []:
+            return list(map(str, values))
+        case StructType(fields=fields), [name, *inner]:
+            return [value for field in fields if field.encode_name == name for value in _choices(field.type, inner)]
+        case ((ListType(item) | DictType(_, item)), [_, *inner]):
+            return _choices(item, inner)
+    return []
 
 
 def _malformed(text: str, tags: Collection[str], told: str, place: str) -> Rejected:

@@ -27,7 +27,7 @@ from pipeline.server.asked import (
     Offset,
     Rejected,
 )
-from pipeline.server.dialects.codec import decoded, error_object, jpeg_of, pcm_of, wire
+from pipeline.server.dialects.codec import decoded, error_object, jpeg_of, pcm_of, what_and_where, wire
 from pipeline.server.dialects.dashscope_events import (
     TAGS,
     AudioEvent,
@@ -104,8 +104,8 @@ class DashScope:
         try:
             given = msgspec.convert(session, SessionFields)
         except msgspec.ValidationError as error:
-            told, _, place = str(error).partition(" - at `$")
-            raise Rejected("invalid_event", told, param=f"session{place.strip('`')}") from error
+            told, place = what_and_where(error, SessionFields)
+            raise Rejected("invalid_event", told, param=f"session.{place}".strip(".")) from error
         asked = self._settings.changed(given).asked(self.asked)
         return Change(asked, tuple(notes(given, session, nested=self._nested)))
 
