@@ -24,7 +24,7 @@ from models.asr.whisper.listening import log_mel_features
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.vocabulary import PromptTerms
 from pipeline.errors import ModelError
 from pipeline.events import Notice, Samples, Word
 
@@ -61,7 +61,7 @@ class VirtualClock:
     def hear(self, samples: Samples, languages: Sequence[str] = ("en",), terms: Sequence[str] = ()) -> Heard:
         """Hear a recording at real-time pace; what arrives while an update is at work waits for the next."""
         allowed = tuple(languages) or tuple(sorted(self.engine.languages))
-        expectation = Expectation(allowed, Vocabulary(terms, self.engine.encode_text))
+        expectation = Expectation(allowed, PromptTerms(terms, self.engine.encode_text))
         stream = Stream(self.options, expectation, self.detector, log_mel_features(self.engine))
         audio, block = cleaned(samples), round(BLOCK_S * SAMPLE_RATE)
         heard, now_s, fed = Heard(len(audio) / SAMPLE_RATE), 0.0, 0

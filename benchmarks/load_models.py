@@ -23,7 +23,7 @@ from models.mt.batching import BatchedTranslator
 from models.mt.steps.fixed_steps import FixedSteps
 from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.loading import load_engine
-from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, SpokenUnit, TextTokenizer, whole
+from models.tts.qwen3.prompt import Opening, PromptSpeaker, ReferenceHistory, SpokenUnit, TextTokenizer, whole
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.contracts import Term, Translation, TranslationRequest
 from pipeline.errors import ModelError
@@ -74,7 +74,7 @@ class EngineVoice:
 
     def _utterance(self) -> Utterance:
         config = self.loop.engine.model.config
-        opening = Opening(self.text.role, config.languages["english"], Speaker())
+        opening = Opening(self.text.role, config.languages["english"], PromptSpeaker())
         ids = self.text.encode(UNIT_TEXT)
         prompt = whole(config.tokens, opening, ids, self.history.reference(self.text.encode))
         padded = replace(prompt, trailing=(config.tokens.tts_pad,) * FRAMES)

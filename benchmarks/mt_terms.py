@@ -13,7 +13,7 @@ import torch
 from benchmarks.metrics.quality import word_error_rate
 from benchmarks.mt_toy import DICTIONARY, SOURCE, TARGET, WORDS, sample
 from models.mt import decoding
-from models.mt.catalog import Entry
+from models.mt.catalog import CatalogEntry
 from models.mt.causal_lm import CausalArchitecture, CausalLM
 from models.mt.checkpoint import load_checkpoint
 from models.mt.decoding import Decoder
@@ -63,7 +63,7 @@ def terms_figures(sentences: int) -> Mapping[str, float]:
     return figures
 
 
-def _architecture(entry: Entry) -> CausalArchitecture:
+def _architecture(entry: CatalogEntry) -> CausalArchitecture:
     model, tokenizer = load_checkpoint(entry.repository, "causal", "cpu", "float32")
     return CausalArchitecture(model, tokenizer, entry)
 

@@ -23,7 +23,7 @@ from models.tts.qwen3 import Qwen3TTS, speaking
 from models.tts.qwen3.config import TEXT_CAPACITY
 from models.tts.qwen3.engine import Engine
 from models.tts.qwen3.loading import load_engine
-from models.tts.qwen3.prompt import Opening, Speaker, streaming
+from models.tts.qwen3.prompt import Opening, PromptSpeaker, streaming
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from pipeline.errors import BadInput, ModelError
 
@@ -113,7 +113,7 @@ def measure_utterance(engine: Engine, text: list[int], role: tuple[int, int, int
 
 def _utterance(engine: Engine, text: list[int], role: tuple[int, int, int], stream: int, seed: int) -> Utterance:
     config = engine.model.config
-    opening = Opening(role, config.languages[_LANGUAGE], Speaker())
+    opening = Opening(role, config.languages[_LANGUAGE], PromptSpeaker())
     speaker = torch.ones(config.talker.hidden, device=engine.device)
     prompt = streaming(config.tokens, opening, text, ended=False)
     return Utterance(prompt, speaker, stream, seed, False, StopCriteria(len(text) - 1, len(text)))

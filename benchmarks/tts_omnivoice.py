@@ -27,7 +27,7 @@ from benchmarks.other_python import parse_peer, run_script
 from benchmarks.tts_measures import each_geometry
 from models.cuda import choose_device
 from models.tts.omnivoice import OmniVoice
-from models.tts.omnivoice.engine import Engine, Spoken, Unit
+from models.tts.omnivoice.engine import DecodedUtterance, Engine, Utterance
 from models.tts.omnivoice.loading import load_engine
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.synthesizer import estimated_frames
@@ -79,7 +79,7 @@ def _compare(
     device = engine.device.type
     codes = torch.randint(0, 1024, (8, _REFERENCE_FRAMES), generator=torch.Generator().manual_seed(2)).numpy()
     reference = Reference(codes, _REFERENCE_TEXT, 0.05)
-    rounds, spoken = [], list[Spoken]()
+    rounds, spoken = [], list[DecodedUtterance]()
     for _ in range(arguments.rounds + 1):  # the first warms up
         begun, used = time.perf_counter(), time.process_time()
         spoken = _speak(engine, text, batch, reference)
@@ -120,7 +120,7 @@ def _compare(
     return figures
 
 
-def _equal(spoken: Spoken, found: dict[str, Any]) -> bool:
+def _equal(spoken: DecodedUtterance, found: dict[str, Any]) -> bool:
     """Tell if the package drew the same codes and made the same samples, but for rounding."""
     same = np.array_equal(spoken.codes, found["codes"][0])
     apart = float(np.abs(spoken.samples * 0.5 - found["samples"][0]).max()) if same else np.inf
@@ -138,12 +138,12 @@ def _worded(taken: _Taken) -> str:
     return f"{taken.wall_s * 1e3:.0f} ms, {taken.cpu_s * 1e3:.0f} ms of processors"
 
 
-def _speak(engine: Engine, text: PromptTokenizer, batch: int, reference: Reference) -> list[Spoken]:
+def _speak(engine: Engine, text: PromptTokenizer, batch: int, reference: Reference) -> list[DecodedUtterance]:
     """Speak units together, all of the same text and length."""
     frames = estimated_frames(TEXT, reference.length)
     for _ in range(batch):
-        engine.add(Unit(text.prompt(TEXT, "en", "", reference), frames, _SEED))
-    spoken: list[Spoken] = []
+        engine.add(Utterance(text.prompt(TEXT, "en", "", reference), frames, _SEED))
+    spoken: list[DecodedUtterance] = []
     while engine.busy:
         spoken += engine.turn()
     for one in spoken:
@@ -155,7 +155,7 @@ def _speak(engine: Engine, text: PromptTokenizer, batch: int, reference: Referen
 def _step_ms(engine: Engine, text: PromptTokenizer, batch: int, reference: Reference) -> float:
     """Time a step of units under way, the median of a few."""
     frames = estimated_frames(TEXT, reference.length)
-    units = [Unit(text.prompt(TEXT, "en", "", reference), frames, _SEED) for _ in range(batch)]
+    units = [Utterance(text.prompt(TEXT, "en", "", reference), frames, _SEED) for _ in range(batch)]
     for unit in units:
         engine.add(unit)
     engine.turn()

@@ -10,7 +10,7 @@ from models.tts.checkpoint import Tensors
 from models.tts.omnivoice.audio_tokenizer import load_audio_decoder, load_codebooks
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, read_model_config, read_tokenizer_config
 from models.tts.omnivoice.decoding import load_masked_model
-from models.tts.omnivoice.engine import Engine, Unit
+from models.tts.omnivoice.engine import Engine, Utterance
 from models.tts.omnivoice.prompt import PromptTokenizer, Reference
 from models.tts.omnivoice.synthesizer import estimated_frames
 from models.tts.omnivoice.voice_encoder import load_voice_encoder
@@ -43,7 +43,7 @@ class Parts:
 
     def unit(self, text, language="en", seed=1, reference=None):
         frames = estimated_frames(text, reference.length if reference else None)
-        return Unit(self.text.prompt(text, language, "", reference), frames, seed)
+        return Utterance(self.text.prompt(text, language, "", reference), frames, seed)
 
     def of_package(self, case):
         given = case["reference"]

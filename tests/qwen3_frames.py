@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.tts.checkpoint import Tensors
 from models.tts.qwen3.config import read_model_config
-from models.tts.qwen3.prompt import Opening, Prompt, Speaker
+from models.tts.qwen3.prompt import Opening, Prompt, PromptSpeaker
 from models.tts.qwen3.rows import NEVER, Rows, allocate_rows
 from models.tts.qwen3.sampler import GenerationConfig, read_generation_config
 from models.tts.qwen3.talker import SpeechModel, load_speech_model
@@ -31,7 +31,12 @@ def rows_for(model: SpeechModel, count: int = 1) -> Rows:
     return allocate_rows(model.config, count, POSITIONS, TEXT, model.talker.code_table)
 
 
-def opening(model: SpeechModel, language: str = "english", speaker: Speaker | None = Speaker(), **more: object) -> Opening:  # noqa: B008
+VECTOR = PromptSpeaker()
+
+
+def opening(
+    model: SpeechModel, language: str = "english", speaker: PromptSpeaker | None = VECTOR, **more: object
+) -> Opening:
     tokens = model.config.tokens
     return Opening((tokens.im_start, 256, 10), model.config.languages.get(language), speaker, **more)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.asr.vad import Loudness
 from models.diarize.backend import OnlineDiarizer
-from models.diarize.stream import StreamOptions
+from models.diarize.stream import DiarizationOptions
 from pipeline.contracts import Missing
 from pipeline.diarizing import SpeakerSpan, SpeakerTurns
 from pipeline.errors import FETCH_MODELS
@@ -104,4 +104,4 @@ class Levels:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[OnlineDiarizer]:
-        yield OnlineDiarizer(InlineLane(), direction, Loudness, StreamOptions(), 0.7)
+        yield OnlineDiarizer(InlineLane(), direction, Loudness, DiarizationOptions(), 0.7)

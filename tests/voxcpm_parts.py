@@ -9,7 +9,7 @@ import torch
 from models.tts.voxcpm.diffusion import Diffusion
 from models.tts.voxcpm.engine import Utterance, budget
 from models.tts.voxcpm.loading import load_engine
-from models.tts.voxcpm.prompt import Spoken
+from models.tts.voxcpm.prompt import ContinuedSpeech
 
 PACKAGE = json.loads((Path(__file__).parent / "voxcpm_package.json").read_text(encoding="utf-8"))
 """States, patches, every 389th sample and a clip's latent frames that `voxcpm` 2.0.3 (transformers 4.57.3) made of the
@@ -27,7 +27,7 @@ def parts(folder, sessions=3, steps=10, guidance=2.0, dtype="float32"):
 
 def utterance(text, row, case):
     """Make the utterance of a case of the package's task."""
-    before = Spoken(case["before"], HEARD) if case["before"] else None
+    before = ContinuedSpeech(case["before"], HEARD) if case["before"] else None
     prompt = text.prompt(case["text"], HEARD if case["reference"] else None, before)
     limit = budget(len(text.encode(case["text"])), case["most"])
     return Utterance(prompt, row, case["seed"], limit, case["least"])

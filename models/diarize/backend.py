@@ -14,7 +14,7 @@ import numpy as np
 from models import model_files
 from models.asr.vad import SAMPLE_RATE, SpeechDetector, StreamingVad, cleaned
 from models.diarize.ge2e import Ge2e
-from models.diarize.stream import ClusterOptions, Clusters, DiarizingStream, Encoder, StreamOptions, Vector
+from models.diarize.stream import ClusterOptions, Clusters, DiarizationOptions, DiarizingStream, Encoder, Vector
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.diarizing import Diarizing, SpeakerMemory, SpeakerTurns
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError
@@ -39,7 +39,7 @@ class EncoderBackend(ABC):
 
     folder: str = ""
     model: str = ""
-    stream: StreamOptions = field(default_factory=StreamOptions)
+    stream: DiarizationOptions = field(default_factory=DiarizationOptions)
 
     @property
     def path(self) -> Path:
@@ -114,7 +114,9 @@ class CamPlusDiarizer(EncoderBackend):
     ONE_VOICE_FROM = 0.45  # `one-voice --profile gpu`: clean pairs of one lie above 0.54, of two below 0.37
 
     model: str = "campplus_cn_en_common.pt"
-    stream: StreamOptions = field(default_factory=lambda: StreamOptions(clusters=ClusterOptions(same=0.5, alike=0.45)))
+    stream: DiarizationOptions = field(
+        default_factory=lambda: DiarizationOptions(clusters=ClusterOptions(same=0.5, alike=0.45))
+    )
 
     def encoder(self) -> Encoder:
         """Load the encoder; blocking. Raises `ModelError`."""
@@ -130,7 +132,7 @@ class OnlineDiarizer:
     lane: Lane
     encoder: Encoder
     detector: Callable[[], SpeechDetector]
-    options: StreamOptions
+    options: DiarizationOptions
     one_voice_from: float
 
     async def likeness(self, first: AudioChunk, second: AudioChunk) -> float:

@@ -109,7 +109,7 @@ MARKS = 16  # that are kept to decide by
 
 
 @dataclass(frozen=True, slots=True)
-class StreamOptions:
+class DiarizationOptions:
     """Seconds: ``window_s`` of speech are encoded each ``hop_s``, the first ``first_s`` after a stretch began.
 
     A stretch ends with ``pause_s`` of silence; of one shorter than ``shortest_s`` nothing is encoded.
@@ -145,7 +145,7 @@ class DiarizingStream:
     """One stream at 16 kHz, its speakers by number; the result does not depend on how the audio is cut into chunks."""
 
     def __init__(
-        self, encoder: Encoder, detector: Callable[[], SpeechDetector], options: StreamOptions, clusters: Clusters
+        self, encoder: Encoder, detector: Callable[[], SpeechDetector], options: DiarizationOptions, clusters: Clusters
     ) -> None:
         self._encoder, self._new_detector, self._options, self.clusters = encoder, detector, options, clusters
         self._pause = round(options.pause_s * SAMPLE_RATE)

@@ -14,7 +14,7 @@ _NAMES = {"mvf": "Chinese Mongolian", "st": "Sesotho", "tl": "Filipino", "zh-Han
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """A checkpoint.
 
     ``prompt`` is a name of `models.mt.prompts.PROMPTS` (causal) or `models.mt.prompts.LANGUAGE_TAGS` (seq2seq);
@@ -84,26 +84,28 @@ _NLLB_CODES = {
     "tl": "tgl_Latn", "tr": "tur_Latn", "uk": "ukr_Cyrl", "ur": "urd_Arab", "vi": "vie_Latn", "yue": "yue_Hant",
     "zh": "zho_Hans", "zh-Hant": "zho_Hant",
 }  # fmt: skip
-CATALOG: Mapping[str, Entry] = {
+CATALOG: Mapping[str, CatalogEntry] = {
     entry.name: entry
     for entry in (
-        Entry("hy-mt2-1.8b", "tencent/Hy-MT2-1.8B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
-        Entry("hy-mt2-7b", "tencent/Hy-MT2-7B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
-        Entry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0"),
-        Entry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0"),
-        Entry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0"),
-        Entry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0",
+        CatalogEntry("hy-mt2-1.8b", "tencent/Hy-MT2-1.8B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
+        CatalogEntry("hy-mt2-7b", "tencent/Hy-MT2-7B", "causal", "hy-mt2", _HY_MT2, "Apache-2.0"),
+        CatalogEntry("lmt-60-0.6b", "NiuTrans/LMT-60-0.6B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        CatalogEntry("lmt-60-1.7b", "NiuTrans/LMT-60-1.7B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        CatalogEntry("lmt-60-4b", "NiuTrans/LMT-60-4B", "causal", "lmt", _LMT_60, "Apache-2.0"),
+        CatalogEntry("madlad-400-3b", "google/madlad400-3b-mt", "seq2seq", "madlad", _MADLAD, "Apache-2.0",
               {"tl": "fil"}),
-        Entry("m2m-100-418m", "facebook/m2m100_418M", "seq2seq", "m2m", _M2M_100, "MIT"),
+        CatalogEntry("m2m-100-418m", "facebook/m2m100_418M", "seq2seq", "m2m", _M2M_100, "MIT"),
         # For research only: its license forbids commercial use, so no profile of ours names it.
-        Entry("nllb-200-600m", "facebook/nllb-200-distilled-600M", "seq2seq", "nllb", frozenset(_NLLB_CODES),
+        CatalogEntry("nllb-200-600m", "facebook/nllb-200-distilled-600M", "seq2seq", "nllb", frozenset(_NLLB_CODES),
               "CC-BY-NC-4.0", _NLLB_CODES),
     )
 }  # fmt: skip
 """Known checkpoints by name. HY-MT1.5 is left out: its license excludes the EU, the UK and South Korea."""
 
 
-def entry_of(model: str, kind: Literal["causal", "seq2seq"], prompt: str | None, languages: Collection[str]) -> Entry:
+def entry_of(
+    model: str, kind: Literal["causal", "seq2seq"], prompt: str | None, languages: Collection[str]
+) -> CatalogEntry:
     """Return the catalog's entry of that name, or one for a folder or repository of the user's.
 
     ``languages`` are codes, all translated into each other, or directions such as ``en>es``. Raises `BadInput`.
@@ -121,7 +123,7 @@ def entry_of(model: str, kind: Literal["causal", "seq2seq"], prompt: str | None,
     if len(codes) < 2:
         raise BadInput(f"say which `languages` {model} translates, such as [en, es] or, for one direction, [en>es]")
     default = "plain" if kind == "causal" else "marian"
-    return Entry(model, model, kind, prompt or default, codes, "see its model card", directions=directions)
+    return CatalogEntry(model, model, kind, prompt or default, codes, "see its model card", directions=directions)
 
 
 def _direction(text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.cuda import CudaRecorder, Recorder
 from models.model_files import on_gpu
-from models.mt.catalog import Entry
+from models.mt.catalog import CatalogEntry
 from models.mt.checkpoint import CheckpointBackend, gpu_memory, load_checkpoint, missing_chat_template, recorded_memory
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import PROMPTS, Chat
@@ -73,7 +73,7 @@ class CausalArchitecture:
     """A decoder-only model as the decoder needs it: the chat prompt, then the forced prefix of the answer."""
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer, entry: Entry, rows: int = 0, recorder: Recorder | None = None
+        self, model: Model, tokenizer: Tokenizer, entry: CatalogEntry, rows: int = 0, recorder: Recorder | None = None
     ) -> None:
         """Record the steps of searches of up to ``rows`` rows, if there is a ``recorder``; raises `ModelError`."""
         self._model, self._chat = model, Chat(tokenizer, entry)

@@ -19,7 +19,7 @@ from models.cuda import choose_device, choose_dtype, leave_out_cudnn_attention, 
 from models.hub import fetch_snapshot, hub_folder
 from models.model_files import count_elements, missing_packages, number_bytes
 from models.mt.batching import BatchDecoder, BatchedTranslator, check_settings, ready_translator
-from models.mt.catalog import Entry, entry_of
+from models.mt.catalog import CatalogEntry, entry_of
 from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, NetworkError, nearest
 
@@ -55,7 +55,7 @@ class CheckpointBackend(ABC):
     def __post_init__(self) -> None:
         check_settings(self.beams, self.batch, self.longest_source, self.window_ms)
 
-    def entry(self) -> Entry:
+    def entry(self) -> CatalogEntry:
         """Describe the model; raises `BadInput`."""
         entry = entry_of(self.model, self.KIND, self.prompt, self.languages)
         if entry.prompt not in self.PROMPTS:
@@ -143,7 +143,7 @@ def load_checkpoint(repository: str, kind: str, device: str, dtype: str) -> tupl
     return model, tokenizer
 
 
-def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
+def gpu_memory(entry: CatalogEntry, dtype: str) -> Mapping[str, int]:
     """Return the bytes of the weights, with where the figure comes from; 0 where neither files nor name tell."""
     folder = local_folder(entry.repository)
     if folder is not None and (count := count_elements(folder)):
@@ -153,7 +153,7 @@ def gpu_memory(entry: Entry, dtype: str) -> Mapping[str, int]:
     return {f"weights of {entry.name}, by its name": round(float(size[1]) * _UNITS[size[2]]) * number_bytes(dtype)}
 
 
-def recorded_memory(entry: Entry, dtype: str, rows: int) -> Mapping[str, int]:
+def recorded_memory(entry: CatalogEntry, dtype: str, rows: int) -> Mapping[str, int]:
     """Return the bytes that the recorded steps of searches of up to ``rows`` rows keep: keys and values, and scores.
 
     0 before the model is downloaded, for its configuration tells. Raises `ModelError` for one that does not.

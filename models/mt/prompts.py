@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from models.mt.catalog import Entry, name_of
+from models.mt.catalog import CatalogEntry, name_of
 from models.mt.checkpoint import CHAT_MODEL
 from models.mt.decoding import Prompt
 from models.mt.terms.vocabulary import Tokenizer
@@ -58,7 +58,7 @@ PROMPTS: Mapping[str, Callable[[TranslationRequest], str]] = {"hy-mt2": hy_mt2, 
 class Chat:
     """The chat of one model, in its own template."""
 
-    def __init__(self, tokenizer: Tokenizer, entry: Entry) -> None:
+    def __init__(self, tokenizer: Tokenizer, entry: CatalogEntry) -> None:
         """Raises `ModelError` for a model that has no template."""
         if not tokenizer.chat_template:
             raise ModelError(f"{entry.name} has no chat template, so it cannot be asked to translate", hint=CHAT_MODEL)

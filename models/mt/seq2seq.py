@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.model_files import on_gpu
-from models.mt.catalog import Entry
+from models.mt.catalog import CatalogEntry
 from models.mt.checkpoint import PACKAGES, CheckpointBackend, gpu_memory, load_checkpoint
 from models.mt.decoding import Decoder, Prompt
 from models.mt.prompts import LANGUAGE_TAGS
@@ -50,7 +50,7 @@ class Seq2Seq(CheckpointBackend):
 class Seq2SeqArchitecture:
     """An encoder-decoder model as the decoder needs it: tags and source to read, tags and prefix to begin with."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, entry: Entry) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, entry: CatalogEntry) -> None:
         self._model, self._tokenizer, self._entry = model, tokenizer, entry
         self.vocabulary = Vocabulary(token_bytes(tokenizer, model.get_output_embeddings().weight.shape[0]))
         self.ends = end_tokens(model, tokenizer)

@@ -136,7 +136,7 @@ class Kokoro:
             graph = await lane.run(load_kokoro, self._root / self.model, self.threads)
             names = _names(graph, self._root / self.model)
 
-            async def speaker(voice: Voice | None, language: str) -> _Speaker:
+            async def speaker(voice: Voice | None, language: str) -> _LoadedVoice:
                 return self._speaker(graph, names, voice, language)
 
             first = await speaker(Voice(self.presets()[0]), "en")
@@ -144,7 +144,7 @@ class Kokoro:
                 await lane.run(list, first.say("a" * symbols, None))
             yield OnnxSynthesizer(lane, speaker, self.pause_s, "Kokoro", lighter)
 
-    def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _Speaker:
+    def _speaker(self, graph: KokoroGraph, names: _Names, voice: Voice | None, language: str) -> _LoadedVoice:
         base = language.partition("-")[0]
         if base not in PRESETS:
             raise Refused(f"Kokoro does not speak {language!r}; {nearest(language, PRESETS)}")
@@ -159,7 +159,7 @@ class Kokoro:
             raise ModelError(f"{file} is no voice of Kokoro: it holds {len(styles)} numbers", hint=FETCH_MODELS)
         statistics = statistics_of(name, graph.tensors)
         british = name.startswith("b")
-        return _Speaker(graph, names, styles.reshape(-1, STYLE_SIZE), statistics, self.speed, base, british)
+        return _LoadedVoice(graph, names, styles.reshape(-1, STYLE_SIZE), statistics, self.speed, base, british)
 
     def _misplaced(self) -> list[Missing]:
         """Say what a folder of one's own is that holds no model."""
@@ -190,7 +190,7 @@ def _names(graph: KokoroGraph, file: Path) -> _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaker:
+class _LoadedVoice:
     """A voice: ``styles`` [n, 256], of which row n - 1 is for n tokens, and statistics of its speech if they are known."""
 
     graph: KokoroGraph

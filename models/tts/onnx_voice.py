@@ -38,7 +38,7 @@ class Graph(Protocol):
         """Return name, type and shape of each input."""
 
 
-class Speaker(Protocol):
+class GraphVoice(Protocol):
     """A voice of a loaded graph."""
 
     @property
@@ -69,7 +69,7 @@ class OnnxSynthesizer:
     """
 
     lane: Lane
-    speaker: Callable[[Voice | None, str], Awaitable[Speaker]]
+    speaker: Callable[[Voice | None, str], Awaitable[GraphVoice]]
     pause_s: float
     name: str
     lighter: Callable[[str], str] = lambda _: ""
@@ -98,7 +98,7 @@ class OnnxSynthesizer:
 @dataclass(frozen=True, slots=True)
 class _Speaking:
     model: OnnxSynthesizer
-    speaker: Speaker
+    speaker: GraphVoice
     phonemizer: Phonemizer | None
     lighter: str
 

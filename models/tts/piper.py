@@ -118,7 +118,7 @@ class Piper:
             if self.model:
                 await lane.run(voices.loaded, self.model)
 
-            async def speaker(wanted: Voice | None, language: str) -> _Speaker:
+            async def speaker(wanted: Voice | None, language: str) -> _LoadedVoice:
                 return await lane.run(voices.loaded, self._chosen(wanted.name if wanted is not None else "", language))
 
             yield OnnxSynthesizer(lane, speaker, self.pause_s, "Piper")
@@ -225,9 +225,9 @@ class _Voices:
     """Voices that are loaded, on their lane only."""
 
     backend: Piper
-    speakers: dict[str, _Speaker] = field(default_factory=dict)
+    speakers: dict[str, _LoadedVoice] = field(default_factory=dict)
 
-    def loaded(self, name: str) -> _Speaker:
+    def loaded(self, name: str) -> _LoadedVoice:
         """Return a voice, loaded; it says one sound first, which makes the first unit as fast as the others."""
         if name not in self.speakers:
             config = self.backend.config_of(name)
@@ -235,14 +235,16 @@ class _Voices:
             several = any(item.name == "sid" for item in graph.get_inputs())
             number = self.backend.speaker_of(name, int(config.get("num_speakers", 1))) if several else None
             table = piper_voices().get(name)
-            speaker = _Speaker(graph, config, table.language if table else _language(config), self.backend.speed, number)
+            speaker = _LoadedVoice(
+                graph, config, table.language if table else _language(config), self.backend.speed, number
+            )
             list(speaker.say("a", None))
             self.speakers[name] = speaker
         return self.speakers[name]
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaker:
+class _LoadedVoice:
     """The voice of a file: ``config`` maps symbols to ids."""
 
     graph: Graph

@@ -27,7 +27,7 @@ def limited(samples: Samples) -> Samples:
     return np.where(size > KNEE, np.copysign(bent, samples), samples).astype(np.float32)
 
 
-class Track:
+class VoiceTrack:
     """One voice on the output's sample grid: pieces that follow each other are resampled as one stream.
 
     Pieces never overlap: one that would begin before the last one ended, or before ``earliest``, is played after it.
@@ -82,8 +82,8 @@ class Timeline:
         self.sample_rate = sample_rate
         self._gain = original
         self._patience = round(patience_s * sample_rate)
-        self._speech = Track(sample_rate)
-        self._original = Track(sample_rate)
+        self._speech = VoiceTrack(sample_rate)
+        self._original = VoiceTrack(sample_rate)
         self._heard_end = 0
         self._taken = 0
         self._pieces: list[Piece] = []

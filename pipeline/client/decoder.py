@@ -128,7 +128,7 @@ class RoomUnits:
         return message
 
 
-class Decoder:
+class MessageDecoder:
     """The state of a talk: how far its units have come, and which of them are being spoken."""
 
     def __init__(self, targets: Sequence[str], main: str, spoken: Sequence[str], participant: str = "") -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of, update_of
-from pipeline.client.decoder import Decoder
+from pipeline.client.decoder import MessageDecoder
 from pipeline.client.pictures import IMAGE, SentPictures
 from pipeline.clock import Clock
 from pipeline.contracts import Source
@@ -48,7 +48,7 @@ class ClientSession:
             raise BadInput("a server is reached with websockets", hint="pip install 'translate-live[serve]'")
         self._remote, self._request, self._clock = remote, request, clock
         self._main = request.main_target
-        self._decoder = Decoder(request.targets, self._main, request.spoken_targets, remote.participant)
+        self._decoder = MessageDecoder(request.targets, self._main, request.spoken_targets, remote.participant)
         self._replay = Replay()
         self._time = LiveTime(clock)
         self._outlets = Outlets()

@@ -30,9 +30,9 @@ from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.film import Film, Unlagged
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.heard import LONG_S, HeardLevel, Progress
+from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.sinks.outlets import own_sink
 from pipeline.sinks.sharing import new_session_id
-from pipeline.sinks.speaker import Speaker
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
@@ -195,7 +195,7 @@ def _sinks(plan: RunPlan, clock: Clock, clock_time: Callable[[float], float], pl
     for name in options.sinks:  # first: a wrong one opens no device and leaves no file
         yield own_sink(name)
     if plan.to_speaker:
-        yield Speaker(options.out_device, options.original, target=tracks[0], played=played.put if played else None)
+        yield Loudspeaker(options.out_device, options.original, target=tracks[0], played=played.put if played else None)
     for target, path in plan.speech_files.items():
         yield LazyFile(path, partial(SpeechFile, original=options.original, target=target))
     if options.record is not None:

@@ -30,7 +30,7 @@ from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
-from pipeline.policies.stability import Continuation, Drafts, Hypotheses, continuation, speakable, without_late_marks
+from pipeline.policies.stability import Drafts, Hypotheses, Suffix, continuation, speakable, without_late_marks
 
 
 class AgreementUnits:
@@ -184,12 +184,12 @@ class AgreementUnits:
     def _read_unit(self, question: Question, texts: Sequence[str]) -> Reading:
         said = self._sentence.said
         self._hypotheses.remember(question.requests[-1].source, texts[-1])
-        released = self._release(question, [Continuation.of(said, text) for text in texts])
+        released = self._release(question, [Suffix.of(said, text) for text in texts])
         if released:
             return Reading(released, self._drafts.said(released[0].text))
         return Reading(draft=self._drafts.update(said, texts[-1], self._now_s) if self._drafts.due(self._now_s) else None)
 
-    def _release(self, question: Question, rests: Sequence[Continuation]) -> tuple[ReadingUnit, ...]:
+    def _release(self, question: Question, rests: Sequence[Suffix]) -> tuple[ReadingUnit, ...]:
         """Give the unit that agreement, the deadline or an overdue span allows now; only committed words are said."""
         candidate, committed, everything = (rests[place] for place in question.places)
         evidence = self._evidence(question, candidate, committed, everything)
@@ -216,12 +216,10 @@ class AgreementUnits:
             return ()
         return ((self._whole if release.whole else self._unit)(release.count, release.text),)
 
-    def _evidence(
-        self, question: Question, candidate: Continuation, committed: Continuation, everything: Continuation
-    ) -> Evidence:
+    def _evidence(self, question: Question, candidate: Suffix, committed: Suffix, everything: Suffix) -> Evidence:
         """Measure by how much the translations confirm each other; that of everything is compared with the one before."""
         span = self._span()
-        before = Continuation.of(self._sentence.said, self._hypotheses.before)
+        before = Suffix.of(self._sentence.said, self._hypotheses.before)
         return Evidence(
             units=len(candidate.units),
             agreed=candidate.common(before if candidate is everything else everything),

@@ -14,7 +14,7 @@ from itertools import accumulate
 from pipeline.contracts import Term
 from pipeline.events import Word
 from pipeline.policies.boundaries import attached
-from pipeline.policies.stability import Continuation, committable, speakable, stability_units, without_end
+from pipeline.policies.stability import Suffix, committable, speakable, stability_units, without_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Choice:
     source: str
     terms: Sequence[Term]
     said: str
-    chosen: Continuation
+    chosen: Suffix
     units: int
-    everything: Continuation
+    everything: Suffix
     function_words: frozenset[str] = frozenset()
 
     def release(self, units: int, parts: bool, overdue: bool) -> Release | None:

@@ -25,7 +25,7 @@ _WORD = re.compile(rf"[{IDEOGRAPHS}{RUNNING_ON}]|[^\W_{IDEOGRAPHS}{RUNNING_ON}]+
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class PlayedText:
     """A text that was played from ``start`` to ``end``, in stream time."""
 
     text: str
@@ -38,7 +38,7 @@ class SelfHearing:
     """Memory of what was spoken; `is_echo` tells if a unit is that, heard again."""
 
     def __init__(self) -> None:
-        self._spoken: deque[Spoken] = deque()
+        self._spoken: deque[PlayedText] = deque()
 
     def say(self, text: str, language: str, start: float, end: float) -> None:
         """Take in that a text is played; the next piece of the same makes it longer."""
@@ -46,7 +46,7 @@ class SelfHearing:
         if last is not None and (last.text, last.language) == (text, language) and start - last.end < WINDOW_S:
             self._spoken[-1] = replace(last, end=max(end, last.end))
             return
-        self._spoken.append(Spoken(text, language, start, end))
+        self._spoken.append(PlayedText(text, language, start, end))
         while self._spoken[0].end < start - _KEPT_S:
             self._spoken.popleft()
 

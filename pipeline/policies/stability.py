@@ -30,7 +30,7 @@ _LATE_MARKS = re.compile(rf"\s*(?:[{re.escape(CLOSING_MARKS)}]+\s*)+(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class StabilityUnit:
     """A stability unit: where it ends in its text, and what it is compared by."""
 
     end: int
@@ -50,17 +50,17 @@ def without_late_marks(text: str) -> str:
     return " " * any(map(str.isspace, late.group())) + text[late.end() :].lstrip()
 
 
-def stability_units(text: str) -> list[Unit]:
+def stability_units(text: str) -> list[StabilityUnit]:
     """Divide ``text`` into its units; punctuation belongs to the unit before it, or to the first, and is not compared."""
-    units: list[Unit] = []
+    units: list[StabilityUnit] = []
     for piece in _PIECE.finditer(text):
         if speakable(piece.group()):
             key = unicodedata.normalize("NFKC", piece.group())
-            units.append(Unit(piece.end(), "".join(filter(_compared, key))))
+            units.append(StabilityUnit(piece.end(), "".join(filter(_compared, key))))
         elif units:
-            units[-1] = Unit(piece.end(), units[-1].key)
+            units[-1] = StabilityUnit(piece.end(), units[-1].key)
     if units:
-        units[0] = Unit(units[0].end, units[0].key[:1].lower() + units[0].key[1:])
+        units[0] = StabilityUnit(units[0].end, units[0].key[:1].lower() + units[0].key[1:])
     return units
 
 
@@ -68,7 +68,7 @@ def _compared(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
-def common(first: Sequence[Unit], second: Sequence[Unit]) -> int:
+def common(first: Sequence[StabilityUnit], second: Sequence[StabilityUnit]) -> int:
     """Count the equal units with which both begin; all of the shorter one when the longer only goes on."""
     return sum(1 for _ in takewhile(lambda pair: pair[0].key == pair[1].key, zip(first, second, strict=False)))
 
@@ -123,19 +123,19 @@ def committable(said: str, rest: str, end: int, terms: Sequence[Term]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class Suffix:
     """Text of a translation after the committed prefix, and the stability units that end in it."""
 
     text: str
-    units: Sequence[Unit]
+    units: Sequence[StabilityUnit]
 
     @classmethod
-    def of(cls, said: str, translation: str) -> Continuation:
+    def of(cls, said: str, translation: str) -> Suffix:
         """Take the rest of a translation; nothing if it does not begin with what was ``said``."""
         text = continuation(said, translation) or ""
         return cls(text, stability_units(text))
 
-    def common(self, other: Continuation) -> int:
+    def common(self, other: Suffix) -> int:
         """Count the equal units with which both begin."""
         return common(self.units, other.units)
 

@@ -23,7 +23,7 @@ KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """A line of the audit; ``subject`` is the hash of a voice's or speaker's name, ``actor`` a user or the id of a key."""
 
     when: str  # ISO 8601, UTC
@@ -51,7 +51,7 @@ class Audit:
 
     def note(self, action: Action, name: str, *, actor: str = "", session: str = "") -> None:
         """Add a line; raises `DeviceError` where it cannot be written."""
-        entry = Entry(iso(datetime.now(UTC)), action, actor or user(), self.subject(name), session)
+        entry = AuditEntry(iso(datetime.now(UTC)), action, actor or user(), self.subject(name), session)
         try:
             make_private_folder(self._folder)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -63,13 +63,13 @@ class Audit:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def entries(self, name: str | None = None) -> Iterator[Entry]:
+    def entries(self, name: str | None = None) -> Iterator[AuditEntry]:
         """Return the lines, of one voice or speaker where a name is given."""
         if not self.path.is_file():
             return
         subject = self.subject(name) if name is not None else ""
         for line in self.path.read_bytes().splitlines():
-            entry = msgspec.json.decode(line, type=Entry)
+            entry = msgspec.json.decode(line, type=AuditEntry)
             if not subject or entry.subject == subject:
                 yield entry
 

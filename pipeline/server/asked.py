@@ -122,7 +122,7 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlRequest:
     """A lever of the session."""
 
     action: Literal["pause", "resume", "mute", "unmute", "skip_to_live"]
@@ -152,7 +152,7 @@ class Ignored:
     note: Note
 
 
-ClientEvent = Change | Audio | Control | Ping | Finish | Image | Ignored
+ClientEvent = Change | Audio | ControlRequest | Ping | Finish | Image | Ignored
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pipeline.glossary.glossary import Glossary
 from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.admission import RENEWED_S, resume_token
-from pipeline.server.asked import Audio, Change, Control, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
+from pipeline.server.asked import Audio, Change, ControlRequest, Finish, Ignored, Image, Note, Ping, Rejected, with_hints
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import check_addresses, fetched_glossary, fetched_hints, with_terms_of_key
 from pipeline.server.rooms import Seat
@@ -168,7 +168,7 @@ class Connection:
             case Change():
                 self._change(event)
                 self._ask_key()
-            case Control():
+            case ControlRequest():
                 self._sessions.control(event.action)
             case Ping():
                 self._extra("pong")

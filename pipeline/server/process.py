@@ -30,7 +30,7 @@ from pipeline.server.app import application
 from pipeline.server.asked import default_target
 from pipeline.server.metrics import Metrics, metrics_app
 from pipeline.server.rest import give_back_at_rest, spared_from_collection
-from pipeline.server.room_recording import Recording
+from pipeline.server.room_recording import RoomRecorder
 from pipeline.server.rooms import Seat
 from pipeline.server.service import Limits, Service
 from pipeline.sinks.bus import BusSink, Publisher
@@ -97,7 +97,7 @@ def service_of(engine: Engine, options: ServerOptions, signer: Signer, metrics: 
     """Build what the connections of a process share."""
     capacity = engine.profile.capacity if options.capacity is None else options.capacity
     access = Access(options.keys, signer, options.origins)
-    recording = Recording(options.record, options.sharing) if options.record else None
+    recording = RoomRecorder(options.record, options.sharing) if options.record else None
     target, admission = default_target(engine.profile), Admission(capacity)
     return Service(engine, access, admission, target, options.limits, metrics, recording=recording)
 

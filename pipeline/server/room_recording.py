@@ -39,7 +39,7 @@ class Conversation:
     starts: dict[str, float] = field(default_factory=dict)  # by session, in the conversation's time
 
 
-class Recording:
+class RoomRecorder:
     """The operator's choice to record rooms: in ``folder``, each conversation in one of its own."""
 
     def __init__(self, folder: Path, sharing: Sharing) -> None:
@@ -47,17 +47,17 @@ class Recording:
         self._folder = folder
         self._conversations: WeakKeyDictionary[Room, Conversation] = WeakKeyDictionary()
 
-    def track(self, seat: Seat, session: str, key: Key, clock: Clock) -> Track:
+    def track(self, seat: Seat, session: str, key: Key, clock: Clock) -> ParticipantRecording:
         """Begin the recording of a participant, which writes nothing before they are heard."""
         found = self._conversations.get(seat.room)
         if found is None:
             name = f"{seat.room.name[:40]}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{session[-6:]}"
             found = self._conversations[seat.room] = Conversation(self._folder / name, clock.now())
         days = min(filter(None, (self.sharing.retention_days, key.retention_days)), default=None)
-        return Track(found, seat, session, days, self.sharing)
+        return ParticipantRecording(found, seat, session, days, self.sharing)
 
 
-class Track:
+class ParticipantRecording:
     """Recording of one participant over all sessions of their connection; a disk that fails ends it, and all are told."""
 
     def __init__(
@@ -175,7 +175,9 @@ class TrackSink:
     delivery: Delivery = "file"
     path = "the recording of this room"  # as it is told to who is in it
 
-    def __init__(self, track: Track, clock_time: Callable[[float], float], start_s: float, target: str) -> None:
+    def __init__(
+        self, track: ParticipantRecording, clock_time: Callable[[float], float], start_s: float, target: str
+    ) -> None:
         self._track = track
         self._clock_time = clock_time
         self._start_s = start_s

@@ -18,7 +18,7 @@ from pipeline.server.metrics import Metrics
 from pipeline.server.rooms import Rooms, Seat
 
 if TYPE_CHECKING:
-    from pipeline.server.room_recording import Recording
+    from pipeline.server.room_recording import RoomRecorder
 
 DONE, GOING_AWAY, WRONG, FAILED = 1000, 1001, 1008, 1011
 EXPIRED, SLOW, TOO_FAST, IDLE, GONE = 4001, 4008, 4029, 4031, 1006
@@ -102,7 +102,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     connections: set[Leaving] = field(default_factory=set)
     sinks: list[Callable[[str, str, Seat | None], Sink]] = field(default_factory=list)
-    recording: Recording | None = None  # of rooms
+    recording: RoomRecorder | None = None  # of rooms
     speakers: SpeakerMemories = field(default_factory=SpeakerMemories)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.languages import known_code, language_name
 from pipeline.profiles.profile import Profile, require
-from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.stages.speak import whole
 from pipeline.voices.choice import ChosenVoice, chosen_voice, cloner, enrolled_for, other_presets
@@ -54,11 +54,11 @@ async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None
         raise BadInput(f"there is no sentence to say in {language_name(language)} yet", hint="a text to say")
     if not any(character.isalnum() for character in text):
         raise BadInput(f"the text {text!r} holds no word to say")
-    sink = SpeechFile(request.out) if request.out else Speaker(request.out_device)
+    sink = SpeechFile(request.out) if request.out else Loudspeaker(request.out_device)
     try:
         async with backend.load() as synthesizer:
             await _say(text, synthesizer, await chosen.ready(synthesizer, language), language, sink)
-        if isinstance(sink, Speaker):
+        if isinstance(sink, Loudspeaker):
             await asyncio.sleep(sink.queued_s)  # it was made faster than it is heard, and closing would cut it short
     finally:
         await sink.close()

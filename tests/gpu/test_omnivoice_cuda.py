@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
-from models.tts.omnivoice.engine import Unit
+from models.tts.omnivoice.engine import Utterance
 from models.tts.omnivoice.loading import load_engine
 from models.tts.omnivoice.synthesizer import estimated_frames
 from tests.omnivoice_parts import run
@@ -17,7 +17,7 @@ TEXTS = ("hello world", "a longer unit than the others", "no")
 
 def spoken(folder, device, *, graphs=False):
     engine, text, _ = load_engine(folder, device, "float32", 4, 16, graphs=graphs)
-    units = [Unit(text.prompt(one, "en", "", None), estimated_frames(one), seed) for seed, one in enumerate(TEXTS)]
+    units = [Utterance(text.prompt(one, "en", "", None), estimated_frames(one), seed) for seed, one in enumerate(TEXTS)]
     return run(engine, *units)
 
 
@@ -32,6 +32,6 @@ def test_float32_codes_and_samples_are_those_of_the_cpu(tmp_path, monkeypatch, g
 
 def test_bfloat16_speaks(tmp_path):
     engine, text, _ = load_engine(write_checkpoint(tmp_path), "cuda", "bfloat16", 1, 16, graphs=True)
-    (one,) = run(engine, Unit(text.prompt(TEXTS[0], "en", "", None), 30, 1))
+    (one,) = run(engine, Utterance(text.prompt(TEXTS[0], "en", "", None), 30, 1))
     assert one.error is None
     assert np.isfinite(one.samples).all()

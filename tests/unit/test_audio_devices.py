@@ -64,7 +64,7 @@ def test_importing_audio_loads_no_library():
     rooms = {
         "audio": "devices, streams, stretch, mixer",
         "sources": "microphone, files, push, standard_input",
-        "sinks": "speaker, speech_file, console",
+        "sinks": "loudspeaker, speech_file, console",
     }
     imports = "; ".join(f"from pipeline.{room} import {modules}" for room, modules in rooms.items())
     code = f"import sys; {imports}; print(*sys.modules)"

@@ -14,12 +14,12 @@ from itertools import pairwise
 import numpy as np
 from pipeline.audio.devices import list_devices, refresh
 from pipeline.sources.microphone import Microphone
-from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.events import AudioChunk, Gap, SpeechChunk
 
 async def main():
     assert "speaker under test" in [device.name for device in list_devices()]
-    speaker, microphone = Speaker("Speaker Under"), Microphone("microphone under")
+    speaker, microphone = Loudspeaker("Speaker Under"), Microphone("microphone under")
     await speaker.put(SpeechChunk(0, np.full(24000, 0.5, np.float32), 24000, True))
     chunks = aiter(microphone)
     heard = [await anext(chunks) for _ in range(20)]  # with notices: ALSA's null device gives whatever memory held

@@ -425,7 +425,7 @@ def test_the_microphone_and_the_speaker(config, monkeypatch, capsys):
     monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
     monkeypatch.setattr("pipeline.commands.translate_run.Microphone", lambda name: opened.append((name,)) or Talk(3.0))
     monkeypatch.setattr(
-        "pipeline.commands.translate_run.Speaker",
+        "pipeline.commands.translate_run.Loudspeaker",
         lambda name, original, target, played: opened.append((name, original, target)) or speaker,
     )
     words = [
@@ -455,7 +455,7 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
     speaker = Keep()
     monkeypatch.setattr("pipeline.commands.translate_plan.list_devices", lambda: [Device(0, "USB set", 1, 1, 48_000)])
     monkeypatch.setattr("pipeline.commands.translate_run.Microphone", busy)
-    monkeypatch.setattr("pipeline.commands.translate_run.Speaker", lambda name, original, target, played: speaker)
+    monkeypatch.setattr("pipeline.commands.translate_run.Loudspeaker", lambda name, original, target, played: speaker)
     assert main(["--mic", "--to", "es", "--profile", "cpu", "--config", str(config)]) == 3
     assert "busy" in capsys.readouterr().err
     assert speaker.closed == 1
@@ -464,7 +464,7 @@ def test_a_microphone_that_cannot_be_opened_leaves_nothing_open(config, monkeypa
 def test_a_wrong_sink_of_ones_own_is_refused_before_anything_is_opened(translate, monkeypatch, tmp_path):
     opened: list[object] = []
     monkeypatch.setattr(
-        "pipeline.commands.translate_run.Speaker", lambda name, original, target, played: opened.append(name) or Keep()
+        "pipeline.commands.translate_run.Loudspeaker", lambda name, original, target, played: opened.append(name) or Keep()
     )
     code, _, err = translate("--out-device", "x", "--events", tmp_path / "a.jsonl", "--sink", "no_module_at_all:Sink")
     assert code == 2

@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.profiles.profile import load_profile, profiles_folder
 from pipeline.request import SessionRequest, resolve
 from pipeline.server.asked import Asked, Rejected, resolved
-from pipeline.sinks.speaker import Speaker
+from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.store import VoiceStore
 from tests.onnx_voices import take_for_whole, write_piper
@@ -127,7 +127,7 @@ def test_a_voice_from_its_clip_to_its_end(add, voices, store, tmp_path):
     assert "no voice is enrolled" in voices("list")[1]
 
 
-class SlowSpeaker(Speaker):
+class SlowSpeaker(Loudspeaker):
     """Holds seven seconds of speech until they are waited for."""
 
     made: ClassVar[list["SlowSpeaker"]] = []
@@ -150,7 +150,7 @@ def test_a_preview_is_played_to_its_end(voices, store, monkeypatch):
     async def sleep(seconds):
         SlowSpeaker.made[0].given.append(seconds)
 
-    monkeypatch.setattr("pipeline.voices.preview.Speaker", SlowSpeaker)
+    monkeypatch.setattr("pipeline.voices.preview.Loudspeaker", SlowSpeaker)
     monkeypatch.setattr("asyncio.sleep", sleep)
     assert voices("preview", "anna", "--text", "hello")[0] == 0
     first, second, *rest = SlowSpeaker.made.pop().given

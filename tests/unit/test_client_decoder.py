@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.client.connection import BYTES_PER_MS, Remote, Replay
-from pipeline.client.decoder import LOST, Decoder
+from pipeline.client.decoder import LOST, MessageDecoder
 from pipeline.errors import BadInput
 from pipeline.events import Lag, ReadingUnit, Skipped, SpeakerFound, SpeechChunk, Transcript, text_of
 
@@ -29,12 +29,12 @@ def speech(ms: int) -> dict:
     return {"type": "session.output_audio.delta", "delta": delta, "sample_rate": 24_000}
 
 
-def events(decoder: Decoder, *messages: dict) -> list:
+def events(decoder: MessageDecoder, *messages: dict) -> list:
     return [event for message in messages for event in decoder.decode(message)]
 
 
 def test_speech_is_of_the_unit_whose_lag_came_before_and_merged_units_are_one():
-    decoder = Decoder(("es",), "es", ("es",))
+    decoder = MessageDecoder(("es",), "es", ("es",))
     units = [unit(0, "a b", 0, 1000), unit(1, "c", 1000, 2000), unit(2, "d", 2000, 3000)]
     given = events(decoder, *units, lag(0), speech(300), speech(300), lag(1), lag(2), speech(200))
     given += decoder.end()
@@ -46,7 +46,7 @@ def test_speech_is_of_the_unit_whose_lag_came_before_and_merged_units_are_one():
 
 
 def test_words_are_committed_once_over_a_lost_connection_and_unspoken_units_are_told():
-    decoder = Decoder(("es",), "es", ("es",))
+    decoder = MessageDecoder(("es",), "es", ("es",))
     heard = {"type": "translate_live.source", "tail": "", "language": "en", "heard_ms": 3000, "ended": False}
     given = events(decoder, {**heard, "text": "a b c"}, unit(0, "a b", 0, 2000))
     tails = [text_of(event.tentative) for event in given if isinstance(event, Transcript)]
@@ -60,7 +60,7 @@ def test_words_are_committed_once_over_a_lost_connection_and_unspoken_units_are_
 
 
 def test_a_target_that_was_further_gets_no_unit_twice():
-    decoder = Decoder(("es", "pt-BR"), "es", ())
+    decoder = MessageDecoder(("es", "pt-BR"), "es", ())
     events(decoder, unit(0, "a", 0, 1000), unit(0, "a", 0, 1000, "pt"), unit(1, "b", 1000, 2000, "pt"))
     assert decoder.said_ms == 1000
     assert list(decoder.lost()) == []
@@ -69,7 +69,7 @@ def test_a_target_that_was_further_gets_no_unit_twice():
 
 
 def test_speech_of_two_targets_is_two_tracks_however_their_messages_come():
-    decoder = Decoder(("es", "fr"), "es", ("es", "fr"))
+    decoder = MessageDecoder(("es", "fr"), "es", ("es", "fr"))
     french = {**speech(300), "type": "translate_live.speech", "target": "fr"}
     french_lag = {**lag(0), "target": "fr", "ear_voice_ms": 900}
     given = events(decoder, unit(0, "a", 0, 1000), unit(0, "a", 0, 1000, "fr"), {**lag(0), "target": "es"}, speech(300))
@@ -82,7 +82,7 @@ def test_speech_of_two_targets_is_two_tracks_however_their_messages_come():
 
 
 def test_speech_that_was_said_before_is_not_said_again():
-    decoder = Decoder(("es", "fr"), "es", ("es",))
+    decoder = MessageDecoder(("es", "fr"), "es", ("es",))
     events(decoder, unit(0, "a", 0, 1000), lag(0), speech(100))
     list(decoder.lost())
     again = events(decoder, unit(1, "a", 0, 1000), lag(1), speech(100), unit(2, "b", 1000, 2000), lag(2), speech(100))
@@ -132,7 +132,7 @@ def test_a_missing_package_is_told_and_no_model_library_is_imported():
 
 
 def test_who_speaks_comes_with_words_and_units():
-    decoder = Decoder(("es",), "es", ("es",))
+    decoder = MessageDecoder(("es",), "es", ("es",))
     found = {"type": "translate_live.speaker", "speaker": "Ana", "at_ms": 500}
     given = events(decoder, found, {**unit(0, "a b", 0, 2000), "speaker": "Ana"}, unit(1, "c", 2000, 3000))
     assert [event for event in given if isinstance(event, SpeakerFound)] == [SpeakerFound("Ana", 0.5)]
@@ -141,7 +141,7 @@ def test_who_speaks_comes_with_words_and_units():
 
 
 def test_in_a_room_others_are_heard_by_name_and_ones_own_units_tell_what_need_not_be_sent_again():
-    decoder = Decoder(("en",), "en", ("en",), "Ana")
+    decoder = MessageDecoder(("en",), "en", ("en",), "Ana")
     own = [{**unit(number, "a b", 1000 * number, 1000 * (number + 1)), "participant": "Ana"} for number in (0, 1)]
     assert not events(decoder, *own, {**lag(0), "participant": "Ana"})
     assert (decoder.said_ms, decoder.next_unit) == (2000, 2)

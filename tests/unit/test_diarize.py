@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.asr.vad import Loudness
-from models.diarize.stream import ClusterOptions, Clusters, DiarizingStream, StreamOptions
+from models.diarize.stream import ClusterOptions, Clusters, DiarizationOptions, DiarizingStream
 from tests.scripted_speakers import direction
 
 HZ = 16_000
-DEFAULT = StreamOptions()
+DEFAULT = DiarizationOptions()
 
 
 def voice(number: int, seconds: float) -> np.ndarray:
@@ -25,7 +25,7 @@ def silence(seconds: float) -> np.ndarray:
     return np.zeros(round(seconds * HZ), np.float32)
 
 
-def spans_of(audio: np.ndarray, step: int = 1600, options: StreamOptions = DEFAULT) -> list:
+def spans_of(audio: np.ndarray, step: int = 1600, options: DiarizationOptions = DEFAULT) -> list:
     stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     found, decided_s = [], 0.0
     for start in range(0, len(audio), step):
@@ -68,7 +68,7 @@ def test_the_cut_into_chunks_does_not_matter(step):
 
 def test_every_moment_is_decided_in_time():
     audio = np.concatenate([voice(number % 3, 0.7 + 0.4 * number) for number in range(8)])
-    options = StreamOptions()
+    options = DiarizationOptions()
     stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     for start in range(0, len(audio), 800):
         heard_s = (start + 800) / HZ
@@ -76,7 +76,7 @@ def test_every_moment_is_decided_in_time():
 
 
 def test_one_speaker_is_one_for_an_hour_and_memory_stays_bounded():
-    options = StreamOptions()
+    options = DiarizationOptions()
     stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     audio, found = np.concatenate([voice(0, 55), silence(5)]), set()
     for minute in range(60):
@@ -94,7 +94,7 @@ def test_of_eleven_speakers_ten_are_told_apart_and_the_last_is_somebody():
 
 
 def test_with_two_speakers_the_third_joins_the_nearest():
-    options = StreamOptions(clusters=ClusterOptions(most=2))
+    options = DiarizationOptions(clusters=ClusterOptions(most=2))
     audio = np.concatenate([part for number in range(3) for part in (voice(number, 3.0), silence(0.4))])
     assert {span.speaker for span in spans_of(audio, options=options)} == {"0", "1"}
 
@@ -105,7 +105,7 @@ def test_a_cough_makes_no_speaker():
 
 
 def test_a_jump_in_time_keeps_the_speakers():
-    options = StreamOptions()
+    options = DiarizationOptions()
     stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters))
     spans = [*stream.hear(voice(0, 3.0), 0.0).spans, *stream.hear(voice(1, 3.0), 100.0).spans]
     spans += [*stream.hear(voice(0, 3.0), 200.0).spans, *stream.finish().spans]
@@ -113,7 +113,7 @@ def test_a_jump_in_time_keeps_the_speakers():
 
 
 def test_a_known_voice_has_the_first_number():
-    options = StreamOptions()
+    options = DiarizationOptions()
     stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters, [direction(voice(3, 1.0))]))
     audio = np.concatenate([voice(1, 3.0), silence(0.4), voice(3, 3.0), silence(0.4)])
     spans = [*stream.hear(audio, 0.0).spans, *stream.finish().spans]
@@ -121,7 +121,7 @@ def test_a_known_voice_has_the_first_number():
 
 
 def test_a_stream_that_follows_has_the_speakers_of_the_one_before():
-    options, found = StreamOptions(), []
+    options, found = DiarizationOptions(), []
     for numbers, expected in (([0, 1], ["0", "1"]), ([1, 2, 0], ["1", "2", "0"])):
         stream = DiarizingStream(direction, Loudness, options, Clusters(options.clusters, found=found))
         audio = np.concatenate([part for number in numbers for part in (voice(number, 3.0), silence(0.4))])
@@ -140,5 +140,5 @@ def test_a_short_word_of_somebody_known_is_theirs_also_where_it_is_not_sure():
     """A window that is too short to be sure is of whoever is nearest, not of who spoke before."""
     short = np.where(np.arange(round(0.7 * HZ)) % 3 > 0, np.float32(0.1), np.float32(0.55))  # mostly voice 0, with noise
     audio = np.concatenate([voice(0, 3.0), silence(0.4), voice(1, 3.0), silence(1.2), short, silence(2.0), voice(1, 3.0)])
-    spans = spans_of(audio, options=StreamOptions(clusters=ClusterOptions(same=0.95)))
+    spans = spans_of(audio, options=DiarizationOptions(clusters=ClusterOptions(same=0.95)))
     assert speaker_at(spans, 7.9) == "0"

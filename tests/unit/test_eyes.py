@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.film_made import FRAMES_A_S, bars, make_film
-from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, Vocabulary
+from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, PromptTerms
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
 from models.vision.worker import decoded, is_ordinary, names_in, serve
 from pipeline.cli import main
@@ -413,7 +413,7 @@ def test_the_newest_names_come_first_then_the_glossary_then_older_names():
     def encode(text):
         return tuple(range(len(text.split())))
 
-    expected = Vocabulary(["glossary one", "glossary two"], encode)
+    expected = PromptTerms(["glossary one", "glossary two"], encode)
     names = [f"Name{number}" for number in range(200)]
     expected.expect(["glossary one", "glossary two", *names])
     terms = expected.text.split(", ")

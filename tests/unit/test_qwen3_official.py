@@ -13,8 +13,8 @@ from models.tts.checkpoint import Tensors
 from models.tts.qwen3.codec import load_codec
 from models.tts.qwen3.config import CODEC_ENCODER, read_codec_config, read_model_config
 from models.tts.qwen3.prompt import (
+    PromptSpeaker,
     Reference,
-    Speaker,
     streaming,
     whole,
 )
@@ -127,7 +127,7 @@ def test_preset_and_described_voices_are_the_official_ones(kind, name, tmp_path,
     official, model = official_model(folder), load(folder)
     row = model.config.speakers.get(name)
     tag = model.config.dialects.get(name, "chinese")
-    begins = opening(model, tag, None if row is None else Speaker(row), instruction=(30, 31, 32))
+    begins = opening(model, tag, None if row is None else PromptSpeaker(row), instruction=(30, 31, 32))
     theirs = official_prompt(
         official, model, TEXT, monkeypatch,
         speakers=[name], instruct_ids=[torch.tensor([[30, 31, 32]])], language="chinese", whole_text=True,

@@ -19,7 +19,7 @@ from pipeline.policies.boundaries import attached, may_go_on, without_late_words
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import PauseOptions, PauseUnits, UnitPolicy
 from pipeline.policies.release import Choice
-from pipeline.policies.stability import CLOSING_MARKS, Continuation, without_late_marks
+from pipeline.policies.stability import CLOSING_MARKS, Suffix, without_late_marks
 
 LOW = AgreementOptions(latency="low")
 POLICIES = {
@@ -165,8 +165,8 @@ def test_words_that_are_only_marks_are_late_at_the_start_alone() -> None:
 
 def choice(said: str, candidate: str, everything: str, source: str = "a b c d e f", **options) -> Choice:
     words = [Word(f" {word}", 0.0, 0.1, 0.9) for word in source.split()]
-    own = Continuation.of(said, candidate)
-    return Choice(words, 0, source, options.get("terms", ()), said, own, len(own.units), Continuation.of(said, everything))
+    own = Suffix.of(said, candidate)
+    return Choice(words, 0, source, options.get("terms", ()), said, own, len(own.units), Suffix.of(said, everything))
 
 
 def test_a_comma_that_everything_confirms_goes_with_the_unit_that_is_said() -> None:

@@ -29,7 +29,7 @@ from pipeline.events import (
     Transcript,
     Word,
 )
-from pipeline.server.asked import Asked, Audio, Change, ClientEvent, Control, Finish, Note, Offset, Ping, Rejected
+from pipeline.server.asked import Asked, Audio, Change, ClientEvent, ControlRequest, Finish, Note, Offset, Ping, Rejected
 from pipeline.server.dialects.codec import HZ, error_object
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import TAGS, Ours
@@ -110,7 +110,7 @@ def test_audio_is_whole_samples_or_an_error(pcm: bytes):
     [
         ({"type": "session.close"}, Finish()),
         ({"type": "translate_live.ping"}, Ping()),
-        ({"type": "translate_live.control", "action": "pause"}, Control("pause")),
+        ({"type": "translate_live.control", "action": "pause"}, ControlRequest("pause")),
         ({"type": "session.update", "session": {}}, Change(ASKED)),
         (
             {"type": "session.update", "session": {"audio": {"output": {"language": "fr"}}}},

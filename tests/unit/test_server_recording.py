@@ -31,7 +31,7 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
-from pipeline.server.room_recording import Recording, Track
+from pipeline.server.room_recording import ParticipantRecording, RoomRecorder
 from pipeline.server.room_routes import room_routes
 from pipeline.server.rooms import Room, Seat
 from pipeline.server.service import Limits
@@ -77,7 +77,7 @@ def data(monkeypatch, tmp_path: Path) -> Path:
 async def recorded(folder: Path, sharing: Sharing | None = None):
     async with Engine.load(load_profile("cpu", None, list(NUMBERS))) as engine, asyncio.TaskGroup() as tasks:
         service = make_service(engine)
-        service.recording = Recording(folder / "rec", sharing or Sharing())
+        service.recording = RoomRecorder(folder / "rec", sharing or Sharing())
         yield Hall(service, tasks)
 
 
@@ -138,7 +138,7 @@ async def test_a_room_of_a_server_that_records_none_is_told_nothing(tmp_path):
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_list_of_participants_says_if_the_room_is_recorded(tmp_path, kept):
     class Alone:
-        recording = Recording(tmp_path, Sharing()) if kept else None
+        recording = RoomRecorder(tmp_path, Sharing()) if kept else None
 
         class access:  # noqa: N801
             invited = staticmethod(lambda *_: None)
@@ -360,12 +360,12 @@ class Conversing:
 
     def __init__(self, folder: Path) -> None:
         self.now_s = 1000.0
-        self._recording, self._room = Recording(folder / "rec", Sharing()), Room("tea", load_profile("cpu"))
+        self._recording, self._room = RoomRecorder(folder / "rec", Sharing()), Room("tea", load_profile("cpu"))
 
     def now(self) -> float:
         return self.now_s
 
-    def track(self, session: str, resuming: str = "") -> Track:
+    def track(self, session: str, resuming: str = "") -> ParticipantRecording:
         seat = self._room.seats["Ana"] = Seat(self._room, "Ana", resuming=resuming)
         return self._recording.track(seat, session, Key("k"), self)
 

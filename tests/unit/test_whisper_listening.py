@@ -21,7 +21,7 @@ from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Terms
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.vocabulary import Vocabulary, is_doubtful, says_a_term
+from models.asr.whisper.vocabulary import PromptTerms, is_doubtful, says_a_term
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane
@@ -259,16 +259,16 @@ async def test_the_update_after_speech_stopped_is_known_as_the_last():
 
 def test_a_term_that_was_said_is_expected_before_those_that_were_not():
     terms = [f"term{number:03}" for number in range(300)]
-    vocabulary = Vocabulary(terms, lambda text: tuple(text.strip(" .").split(", ")))
+    vocabulary = PromptTerms(terms, lambda text: tuple(text.strip(" .").split(", ")))
     assert vocabulary.tokens == tuple(terms[:128])
     vocabulary.hear([" Then", " Term002,", " and", " Term", "250,", " it", " was"])
     rest = [term for term in terms if term not in {"term250", "term002"}]
     assert vocabulary.tokens == ("term250", "term002", *rest[:126])
-    assert not Vocabulary(terms[:5], tuple).notices
+    assert not PromptTerms(terms[:5], tuple).notices
 
 
 def test_a_term_too_long_to_be_told_hides_no_other():
-    vocabulary = Vocabulary(["x" * 300, "Ana", "Norland"], lambda text: tuple(text.strip(" .").replace(", ", "")))
+    vocabulary = PromptTerms(["x" * 300, "Ana", "Norland"], lambda text: tuple(text.strip(" .").replace(", ", "")))
     assert vocabulary.text == "Ana, Norland"
     (notice,) = vocabulary.notices
     assert "2 of the 3 terms" in notice.message

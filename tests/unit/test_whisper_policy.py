@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from benchmarks.scripted_speech import NoFeatures
 from models.asr.whisper import window as windows
-from models.asr.whisper.commit import POLICIES, CommitOptions, Evidence, align, flush, hold, hybrid, local_agreement
+from models.asr.whisper.commit import POLICIES, CommitOptions, HypothesisTail, align, flush, hold, hybrid, local_agreement
 from models.asr.whisper.hypothesis import HeardWord
 from models.asr.whisper.window import Window, aligned
 
@@ -18,7 +18,7 @@ def word(text, start, end, probability=0.9):
 
 
 def evidence(words, audio_end, previous=()):
-    return Evidence(words, audio_end, previous)
+    return HypothesisTail(words, audio_end, previous)
 
 
 def test_the_gate_takes_words_that_ended_long_ago_but_never_the_last():
@@ -66,7 +66,7 @@ def test_first_words_that_are_all_unsure_wait_longer():
     def settled_after(*probabilities, begins=True):
         words = [word(text, 0.0, 0.4, p) for text, p in zip((" How", " do"), probabilities, strict=False)]
         seconds = np.arange(0.4, 5.0, 0.01)
-        return next(s for s in seconds if local_agreement(Evidence(words, s, (" How", " do"), begins), OPTIONS))
+        return next(s for s in seconds if local_agreement(HypothesisTail(words, s, (" How", " do"), begins), OPTIONS))
 
     assert settled_after(0.4, 0.5) > settled_after(0.4, 0.5, begins=False) + 0.5
     assert settled_after(0.4, 0.9) == settled_after(0.4, 0.9, begins=False)

@@ -20,12 +20,12 @@ from benchmarks.scripted_speech import (
     render,
     write_script,
 )
-from models.asr.whisper.audio_buffer import Piece
+from models.asr.whisper.audio_buffer import AudioPiece
 from models.asr.whisper.commit import CommitOptions, Committer, likelier
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.utterance import Limits, Output, Utterance
+from models.asr.whisper.utterance import StreamOutput, Utterance, WindowLimits
 from models.asr.whisper.window import FREE_S, KEPT_WORDS, Window
 from pipeline.events import Gap, LanguageChanged
 
@@ -246,8 +246,8 @@ def test_the_word_before_a_loop_lasts_until_the_voice_ends():
 
 
 def test_speech_that_lies_under_a_loop_is_heard_again_and_is_not_taken_for_a_long_word():
-    output, window = Output(), window_of("#" * 220)
-    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), output)
+    output, window = StreamOutput(), window_of("#" * 220)
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), WindowLimits(20.0, 0.4, 3.0, 6.0), output)
     loop = Hypothesis((*at(1.4, 0.2, " See", " you"), *at(1.8, 0.0, *[" you"] * 20), *at(7.9, 0.0, " you")), "en")
     utterance.settle(loop, last=False, bare=True, may_commit=True)
     assert utterance.again
@@ -257,8 +257,8 @@ def test_speech_that_lies_under_a_loop_is_heard_again_and_is_not_taken_for_a_lon
 
 def test_a_few_words_are_kept_over_a_short_pause():
     """One alone, cut off from those before it, is misheard."""
-    output, window = Output(), window_of("#" * 60 + "." * 40)
-    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), output)
+    output, window = StreamOutput(), window_of("#" * 60 + "." * 40)
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), WindowLimits(20.0, 0.4, 3.0, 6.0), output)
     said = at(1.0, 0.25, *(f" word{n}" for n in range(8)), length_s=0.24)
     utterance.settle(Hypothesis(tuple(said), "en"), last=True, bare=True, may_commit=True)
     utterance.close()
@@ -307,9 +307,9 @@ def test_of_two_readings_of_the_same_speech_the_likelier_one_is_committed(before
         rows = zip(spoken, places, ends, strict=True)
         return Hypothesis(tuple(HeardWord(text, at, end, p, (7,)) for (text, p), at, end in rows), "en")
 
-    output, window = Output(), window_of("#" * 60)
+    output, window = StreamOutput(), window_of("#" * 60)
     utterance = Utterance(
-        window, Committer("hybrid", CommitOptions(easy_probability=0)), Limits(20.0, 0.4, 3.0, 6.0), output
+        window, Committer("hybrid", CommitOptions(easy_probability=0)), WindowLimits(20.0, 0.4, 3.0, 6.0), output
     )
     utterance.settle(heard(before), last=False, bare=False, may_commit=False)
     utterance.settle(heard(after), last=False, bare=False, may_commit=False)
@@ -321,9 +321,9 @@ def test_a_likelier_reading_that_lasts_longer_hides_no_word_that_follows_it():
     def heard(*words):
         return Hypothesis(tuple(HeardWord(text, start, end, p, (7,)) for text, start, end, p in words), "en")
 
-    output, window = Output(), window_of("#" * 60)
+    output, window = StreamOutput(), window_of("#" * 60)
     utterance = Utterance(
-        window, Committer("hybrid", CommitOptions(easy_probability=0)), Limits(20.0, 0.4, 3.0, 6.0), output
+        window, Committer("hybrid", CommitOptions(easy_probability=0)), WindowLimits(20.0, 0.4, 3.0, 6.0), output
     )
     utterance.settle(
         heard((" we", 1.1, 1.4, 0.9), (" heart", 1.4, 1.95, 0.8), (" a", 1.95, 2.0, 0.5)),
@@ -465,10 +465,10 @@ def test_what_two_hypotheses_say_leads_the_next_but_for_the_newest_seconds():
 def test_a_window_is_cut_before_what_is_read_in_it_has_more_tokens_than_fit():
     """Committed as one token each, the words are spelled in ten when they are read again."""
     window = Window(0, NoFeatures())
-    utterance = Utterance(window, Committer("hybrid", CommitOptions()), Limits(20.0, 0.4, 3.0, 6.0), Output())
+    utterance = Utterance(window, Committer("hybrid", CommitOptions()), WindowLimits(20.0, 0.4, 3.0, 6.0), StreamOutput())
     words = tuple(HeardWord(f" w{n}", n / 2, n / 2 + 0.45, 0.9, (n,)) for n in range(18))
     for _ in range(round(9.4 / PIECE_S)):
-        utterance.push(Piece(np.zeros(512, np.float32), 0, 1.0, 0.0))
+        utterance.push(AudioPiece(np.zeros(512, np.float32), 0, 1.0, 0.0))
     utterance.settle(Hypothesis(words, "en"), last=False, bare=False, may_commit=True)
     utterance.trim(20.0)
     assert window.start == 0.0

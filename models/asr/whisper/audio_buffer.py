@@ -29,7 +29,7 @@ JUDGED_PIECES = 94  # of voice, 3 s, before its level is judged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class AudioPiece:
     """512 samples from ``start_sample`` on (the last piece of a stream: fewer), the probability of speech, the level."""
 
     samples: Samples
@@ -51,7 +51,7 @@ class VoicedAudioBuffer:
         self._new_detector = detector
         self._options = options
         self._padding = round((padding_s + options.start_s) / WINDOW_S) + 1
-        self._recent: deque[Piece] = deque(maxlen=self._padding + round(reach_s / WINDOW_S))
+        self._recent: deque[AudioPiece] = deque(maxlen=self._padding + round(reach_s / WINDOW_S))
         self._voiced_pieces, self._voiced_power = 0, 0.0
         self.notices: list[Fault] = []
         self.restart(0)
@@ -81,7 +81,7 @@ class VoicedAudioBuffer:
         self._arrived = np.concatenate([self._arrived[self._read :], samples])
         self._read = 0
 
-    def listen(self) -> tuple[Piece, list[Endpoint]] | None:
+    def listen(self) -> tuple[AudioPiece, list[Endpoint]] | None:
         """Return the next piece and what begins or ends in it; None: more audio is needed."""
         if self.waiting < WINDOW_SAMPLES:
             return None
@@ -92,7 +92,7 @@ class VoicedAudioBuffer:
         self._judge(piece)
         return piece, endpoints
 
-    def onset(self) -> list[Piece]:
+    def onset(self) -> list[AudioPiece]:
         """Return the newest pieces, from a little before the onset that was just found."""
         pieces = list(self._recent)
         begin = max(0, len(pieces) - self._padding)
@@ -103,7 +103,7 @@ class VoicedAudioBuffer:
                 break
         return pieces[begin:]
 
-    def rest(self) -> Piece:
+    def rest(self) -> AudioPiece:
         """Give what is left at the end of the stream, shorter than a piece."""
         return self._take(self.waiting)
 
@@ -113,15 +113,15 @@ class VoicedAudioBuffer:
         self.restart(self.position + samples)
         self._arrived = kept.copy()
 
-    def _take(self, count: int) -> Piece:
+    def _take(self, count: int) -> AudioPiece:
         samples = self._arrived[self._read : self._read + count]
         voice = self._detector.probabilities(samples)
-        piece = Piece(samples, self.position, float(voice[0]) if len(voice) else 0.0, level_of(samples))
+        piece = AudioPiece(samples, self.position, float(voice[0]) if len(voice) else 0.0, level_of(samples))
         self._read += count
         self.position += count
         return piece
 
-    def _judge(self, piece: Piece) -> None:
+    def _judge(self, piece: AudioPiece) -> None:
         """Tell, once enough was heard, if the speech is so quiet that words will be missed."""
         if piece.voice < VOICED or self._voiced_pieces >= JUDGED_PIECES:
             return

@@ -1,4 +1,4 @@
-"""Commit policies: how many words of a hypothesis can no longer change. Pure: evidence in, a count out.
+"""Commit policies: how many words of a hypothesis can no longer change. Pure: the tail in, a count out.
 
 * ``align``: a word is settled when its alignment ends well before the audio does (AlignAtt, Papi et al. 2023, applied after
   decoding as in StreamAtt, Papi et al. 2024). CTranslate2 aligns by dynamic time warping, whose last word ends anywhere and
@@ -28,7 +28,7 @@ from models.asr.whisper.hallucination_filter import (
     stutter_begin,
 )
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, spoken
-from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.vocabulary import PromptTerms
 from models.asr.whisper.window import DEAF_S, Window
 from models.asr.whisper.words import UNSPACED, whole_words
 from pipeline.errors import check_range
@@ -91,7 +91,7 @@ class CommitOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class HypothesisTail:
     """The tail of a hypothesis, heard up to ``audio_end``, and that of one which heard ``agreement_apart_s`` less.
 
     ``begins``: nothing before it is committed, so it may be misheard as a whole.
@@ -103,30 +103,30 @@ class Evidence:
     begins: bool = False
 
 
-Policy = Callable[[Evidence, CommitOptions], int]
+Policy = Callable[[HypothesisTail, CommitOptions], int]
 
 
-def hybrid(evidence: Evidence, options: CommitOptions) -> int:
+def hybrid(tail: HypothesisTail, options: CommitOptions) -> int:
     """Count by alignment or agreement, word by word; the first unsettled word stops."""
     return _leading(
-        evidence,
-        lambda index: _passes_gate(evidence, index, options) or _is_agreed(evidence, index, options),
+        tail,
+        lambda index: _passes_gate(tail, index, options) or _is_agreed(tail, index, options),
     )
 
 
-def align(evidence: Evidence, options: CommitOptions) -> int:
+def align(tail: HypothesisTail, options: CommitOptions) -> int:
     """Count by the alignment gate alone."""
-    return _leading(evidence, lambda index: _passes_gate(evidence, index, options))
+    return _leading(tail, lambda index: _passes_gate(tail, index, options))
 
 
-def local_agreement(evidence: Evidence, options: CommitOptions) -> int:
+def local_agreement(tail: HypothesisTail, options: CommitOptions) -> int:
     """Count by the agreement of two hypotheses alone."""
-    return _leading(evidence, lambda index: _is_agreed(evidence, index, options))
+    return _leading(tail, lambda index: _is_agreed(tail, index, options))
 
 
-def hold(evidence: Evidence, options: CommitOptions) -> int:
+def hold(tail: HypothesisTail, options: CommitOptions) -> int:
     """Count all but the last ``hold_words``."""
-    return max(0, len(evidence.words) - options.hold_words)
+    return max(0, len(tail.words) - options.hold_words)
 
 
 def flush(words: Sequence[HeardWord], options: CommitOptions) -> int:
@@ -143,29 +143,29 @@ POLICIES: Mapping[PolicyName, Policy] = {
 }
 
 
-def _leading(evidence: Evidence, settled: Callable[[int], bool]) -> int:
-    return next((index for index in range(len(evidence.words)) if not settled(index)), len(evidence.words))
+def _leading(tail: HypothesisTail, settled: Callable[[int], bool]) -> int:
+    return next((index for index in range(len(tail.words)) if not settled(index)), len(tail.words))
 
 
-def _passes_gate(evidence: Evidence, index: int, options: CommitOptions) -> bool:
-    word = evidence.words[index]
+def _passes_gate(tail: HypothesisTail, index: int, options: CommitOptions) -> bool:
+    word = tail.words[index]
     return (
-        index < len(evidence.words) - 1
-        and (index >= len(evidence.previous) or _says(evidence.previous, index, word.text))
-        and word.end <= evidence.audio_end - options.gate_s
+        index < len(tail.words) - 1
+        and (index >= len(tail.previous) or _says(tail.previous, index, word.text))
+        and word.end <= tail.audio_end - options.gate_s
         and word.probability >= options.gate_probability
         and word.end - word.start >= options.gate_duration_s
     )
 
 
-def _is_agreed(evidence: Evidence, index: int, options: CommitOptions) -> bool:
-    word = evidence.words[index]
+def _is_agreed(tail: HypothesisTail, index: int, options: CommitOptions) -> bool:
+    word = tail.words[index]
     unsure = max(0.0, 1 - word.probability / options.sure_probability) if options.sure_probability else 0.0
     distance_s = options.agreement_s + options.weak_s * unsure
-    if evidence.begins:
-        surest = max(one.probability for one in evidence.words[index : index + 2])
+    if tail.begins:
+        surest = max(one.probability for one in tail.words[index : index + 2])
         distance_s += BEGIN_WEAK_S * max(0.0, 1 - surest / BEGIN_SURE)
-    return _says(evidence.previous, index, word.text) and word.end <= evidence.audio_end - distance_s
+    return _says(tail.previous, index, word.text) and word.end <= tail.audio_end - distance_s
 
 
 def _says(tail: Sequence[str], index: int, text: str) -> bool:
@@ -178,7 +178,7 @@ class Committer:
 
     policy: PolicyName
     options: CommitOptions
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    vocabulary: PromptTerms = field(default_factory=PromptTerms)
 
     def plausible(
         self, hypothesis: Hypothesis, window: Window, bare: bool, before: Sequence[HeardWord] = ()
@@ -213,9 +213,9 @@ class Committer:
     def committed_count(self, words: Sequence[HeardWord], window: Window) -> int:
         """Count the words that the policy commits; never the last one, which may be the beginning of a longer word."""
         previous = window.older_tail(self.options.agreement_apart_s)
-        evidence = Evidence(words, window.end, previous, begins=not window.words)
+        tail = HypothesisTail(words, window.end, previous, begins=not window.words)
         options = self.options.on([*window.words, *words[:-1]])  # one that is cut off is unsure in easy speech, too
-        return min(POLICIES[self.policy](evidence, options), max(0, len(words) - 1))
+        return min(POLICIES[self.policy](tail, options), max(0, len(words) - 1))
 
     def count_at_pause(self, words: Sequence[HeardWord], window: Window) -> int:
         """Count the words to commit when speech has stopped and may go on: an unsure one may be heard better then."""

@@ -12,7 +12,7 @@ from models.asr.whisper.hypothesis import Decoder, Engine
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
 from models.asr.whisper.options import StreamOptions
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.vocabulary import PromptTerms
 from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest
 from pipeline.events import AudioChunk, Notice, Transcript
@@ -35,7 +35,7 @@ class WhisperRecognizer:
     async def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AsyncIterator[WhisperListening]:
         """Begin a stream; raises `Refused` for a language the model does not know.
 
-        ``vocabulary`` is a hint: as many of its terms as have room are given to the model as context; see `Vocabulary`.
+        ``vocabulary`` is a hint: as many of its terms as have room are given to the model as context; see `PromptTerms`.
         """
         for language in languages:
             if language not in self.engine.languages:
@@ -44,7 +44,7 @@ class WhisperRecognizer:
                     f"{nearest(language, self.engine.languages)}"
                 )
         allowed = tuple(languages) or tuple(sorted(self.engine.languages))
-        expected = Vocabulary(vocabulary, self.engine.encode_text)
+        expected = PromptTerms(vocabulary, self.engine.encode_text)
         stream = Stream(self.options, Expectation(allowed, expected), self.detector, self.features)
         yield WhisperListening(stream, self.batched, (*self.notices, *expected.notices))
 

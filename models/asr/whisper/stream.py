@@ -19,8 +19,8 @@ from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S, KEPT_S, Degradation, LoadShedding
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.utterance import CONTEXT_TOKENS, Limits, Output, Utterance
-from models.asr.whisper.vocabulary import Vocabulary
+from models.asr.whisper.utterance import CONTEXT_TOKENS, StreamOutput, Utterance, WindowLimits
+from models.asr.whisper.vocabulary import PromptTerms
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 
@@ -32,7 +32,7 @@ class Expectation:
     """Languages to choose among (one: given), and terms to expect."""
 
     languages: tuple[str, ...]
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    vocabulary: PromptTerms = field(default_factory=PromptTerms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +58,10 @@ class Stream:
         self._new_features = features
         self._language = LanguageTracker(expectation.languages)
         self._committer = Committer(options.policy, options.commit, expectation.vocabulary)
-        self._limits = Limits(options.window_s, options.step_s, options.keep_s, options.stall_s)
+        self._limits = WindowLimits(options.window_s, options.step_s, options.keep_s, options.stall_s)
         self._audio = VoicedAudioBuffer(detector, options.endpoints, options.padding_s, options.reach_s)
         self._load = LoadShedding(options.max_lag_s)
-        self._output = Output()
+        self._output = StreamOutput()
         self._utterance: Utterance | None = None
         self._resting: Utterance | None = None  # ended a moment ago: speech that follows soon goes on in its window
         self._update: _Update | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
-from models.asr.whisper.audio_buffer import Piece
+from models.asr.whisper.audio_buffer import AudioPiece
 from models.asr.whisper.commit import Committer, likelier
 from models.asr.whisper.hallucination_filter import is_said_already
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Tokens
@@ -26,7 +26,7 @@ LOST_S = 2.0  # voice without a word at the end of speech that is announced as a
 
 
 @dataclass(slots=True)
-class Output:
+class StreamOutput:
     """Output of a stream: new committed words, whose end is ``frontier``, the tentative tail, and notices."""
 
     committed: list[Word] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WindowLimits:
     """Limits of a window: longest length, rest after a trim, standstill that counts as a stall; seconds."""
 
     window_s: float
@@ -58,7 +58,7 @@ class Limits:
 class Utterance:
     """Speech from an onset until a long pause."""
 
-    def __init__(self, window: Window, committer: Committer, limits: Limits, output: Output) -> None:
+    def __init__(self, window: Window, committer: Committer, limits: WindowLimits, output: StreamOutput) -> None:
         self.window = window
         self.began = window.start
         self.again = False  # the newest hypothesis is not believed: decode the same audio once more
@@ -107,7 +107,7 @@ class Utterance:
         self.again = self.bare_next = False
         self._moved, self._stalled = self.window.end, 0
 
-    def push(self, piece: Piece) -> None:
+    def push(self, piece: AudioPiece) -> None:
         """Add the next audio."""
         self.window.push(piece.samples, piece.voice)
         self._unheard_voice = self._unheard_voice or piece.voice >= VOICED

@@ -19,7 +19,7 @@ NEWEST_CHARACTERS = 200
 """Length of the committed text in which said terms are looked for; longer than any term."""
 
 
-class Vocabulary:
+class PromptTerms:
     """Terms in the order of their likelihood: those said last, then the order in which they were given.
 
     ``text`` and ``tokens`` are what the model is told; ``left_out`` counts the terms that do not fit.

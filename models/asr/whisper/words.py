@@ -10,7 +10,7 @@ from models.asr.whisper.hypothesis import HeardWord, Tokens
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
-Piece = tuple[str, Tokens]
+TextPiece = tuple[str, Tokens]
 """A word's text and its tokens."""
 
 
@@ -18,7 +18,7 @@ UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages that write no spaces; the tokenizer of faster-whisper splits them by characters."""
 
 
-def split_words(tokens: Sequence[int], splitter: Splitter, spaced: bool = True) -> list[Piece]:
+def split_words(tokens: Sequence[int], splitter: Splitter, spaced: bool = True) -> list[TextPiece]:
     """Return the words of ``tokens``; what follows the last whole word (half a character, an opening quote) is left out."""
     texts, rows = splitter.split_to_word_tokens([*tokens, splitter.eot])
     pieces = [(text, tuple(row)) for text, row in zip(texts[:-1], rows[:-1], strict=True) if row]
@@ -30,12 +30,12 @@ def split_words(tokens: Sequence[int], splitter: Splitter, spaced: bool = True) 
     return words
 
 
-def glue_pieces(pieces: Sequence[Piece], spaced: bool = True) -> list[Piece]:
+def glue_pieces(pieces: Sequence[TextPiece], spaced: bool = True) -> list[TextPiece]:
     """Join closing punctuation to the word before it, opening punctuation (a space before it) to the word after it.
 
     ``spaced``: the language writes spaces, so whatever begins without one ("-est", ".1") also belongs to the word before.
     """
-    words: list[Piece] = []
+    words: list[TextPiece] = []
     for piece in pieces:
         joins = words and (_opens(words[-1][0]) or _closes(piece[0]) or (spaced and not piece[0].startswith(" ")))
         if joins:

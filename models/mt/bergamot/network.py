@@ -157,7 +157,7 @@ class DecoderLayer:
     feed_forward: FeedForward
 
 
-class Output:
+class OutputLayer:
     """The output layer over a few tokens of the vocabulary."""
 
     def __init__(self, weights: Floats, bias: Floats) -> None:
@@ -215,9 +215,9 @@ class Network:
         """Return the decoder's inputs [texts, rows, size] at ``place`` for the tokens [texts, rows] before it."""
         return self._embed(self._target, tokens[..., None], place)[:, :, 0]
 
-    def output(self, tokens: NDArray[np.int64]) -> Output:
+    def output(self, tokens: NDArray[np.int64]) -> OutputLayer:
         """Return the output layer for some tokens."""
-        return Output(self._output.real(tokens), self._output_bias[tokens])
+        return OutputLayer(self._output.real(tokens), self._output_bias[tokens])
 
     def _embed(self, matrix: Int8Matrix, tokens: NDArray[np.int64], place: int) -> Floats:
         """Map ``tokens`` [..., length], the first of which stand at ``place``, to [..., length, size]."""

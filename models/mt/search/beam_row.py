@@ -93,7 +93,7 @@ def _banked(feasible: Sequence[Extension]) -> list[Extension]:
     return [feasible[place] for *_, place in sorted(keyed)]
 
 
-class Row:
+class BeamRow:
     """The search of one request; `choose` is called once a step."""
 
     def __init__(self, request: SearchRequest, options: BeamOptions) -> None:

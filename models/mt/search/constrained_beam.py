@@ -16,7 +16,7 @@ from itertools import islice
 
 import numpy as np
 
-from models.mt.search.beam_row import FAR, BeamOptions, Row, SearchRequest, Seen, TokensOfBeam
+from models.mt.search.beam_row import FAR, BeamOptions, BeamRow, SearchRequest, Seen, TokensOfBeam
 from models.mt.search.model_interface import FloatArray, StepModel
 from models.mt.search.transfer import DeviceTransfer, Fetched, HostTransfer, Transfer
 
@@ -34,7 +34,7 @@ def search(
     step_model: StepModel, requests: Sequence[SearchRequest], options: BeamOptions
 ) -> tuple[list[list[Hypothesis]], int]:
     """Return the best hypotheses of every request, best first (at least one each), and the number of steps taken."""
-    rows = [Row(request, options) for request in requests]
+    rows = [BeamRow(request, options) for request in requests]
     with _inference_mode():
         scores = step_model.start(options.beams, max(request.limit for request in requests))[:, None]
         transfer, size, steps = _transfer_of(scores), scores.shape[-1], 1
@@ -64,7 +64,7 @@ def _transfer_of(scores: FloatArray) -> Transfer:
     return DeviceTransfer(scores.device)
 
 
-def _choose(rows: Sequence[Row], groups: Sequence[Sequence[TokensOfBeam]], size: int, fetched: Fetched) -> None:
+def _choose(rows: Sequence[BeamRow], groups: Sequence[Sequence[TokensOfBeam]], size: int, fetched: Fetched) -> None:
     """Let every row choose its next tokens from the best values and those it looked up."""
     values, places, looked_up = fetched
     known = iter(looked_up)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cuda import sent
-from models.mt.search.beam_row import FAR, Row, TokensOfBeam
+from models.mt.search.beam_row import FAR, BeamRow, TokensOfBeam
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ class StepInputs:
 class Transfer(Protocol):
     """The passage between the search and the arrays of one model."""
 
-    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+    def inputs(self, rows: Sequence[BeamRow], width: int, size: int) -> StepInputs:
         """Return what ``rows`` need of the next step, whose scores are [requests, width, size]."""
 
     def refuse(self, scores: FloatArray, tokens: NDArray[np.int64]) -> None:
@@ -59,7 +59,7 @@ class Transfer(Protocol):
 class HostTransfer:
     """The `Transfer` of models in numpy."""
 
-    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+    def inputs(self, rows: Sequence[BeamRow], width: int, size: int) -> StepInputs:
         """See `Transfer.inputs`."""
         wanted, *lists = _lists(rows, width, size)
         origins, tokens, seen, masked = (np.array(numbers, np.int64) for numbers in lists)
@@ -81,7 +81,7 @@ class HostTransfer:
 
 
 def _lists(
-    rows: Sequence[Row], width: int, size: int
+    rows: Sequence[BeamRow], width: int, size: int
 ) -> tuple[list[list[TokensOfBeam]], list[int], list[int], list[int], list[int]]:
     """Return what the rows look up, the origins and tokens of all beams, and the places to look up and to mask."""
     beams, wanted = len(rows[0].tokens), [row.wanted(width) for row in rows]
@@ -142,7 +142,7 @@ class DeviceTransfer:
 
     device: torch.device
 
-    def inputs(self, rows: Sequence[Row], width: int, size: int) -> StepInputs:
+    def inputs(self, rows: Sequence[BeamRow], width: int, size: int) -> StepInputs:
         """See `Transfer.inputs`."""
         import torch
 

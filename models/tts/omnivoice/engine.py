@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(eq=False, slots=True)
-class Unit:
+class Utterance:
     """Unit being spoken, as the host keeps it."""
 
     prompt: Prompt
@@ -40,16 +40,16 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class DecodedUtterance:
     """End of a unit: its codes [codebooks, frames] and samples float32 [n], or the error that ended it."""
 
-    unit: Unit
+    unit: Utterance
     codes: Codes
     samples: Samples
     error: Exception | None = None
 
 
-Step = Callable[[Sequence[Unit]], None]
+Step = Callable[[Sequence[Utterance]], None]
 """Advance of units, which are in rows, by one step."""
 
 
@@ -63,8 +63,8 @@ class Engine:
         self.step: Step = self._step_exactly
         self._seats = sessions
         self._free_rows = list(range(sessions))
-        self._waiting: deque[Unit] = deque()
-        self._active: list[Unit] = []
+        self._waiting: deque[Utterance] = deque()
+        self._active: list[Utterance] = []
 
     @property
     def device(self) -> torch.device:
@@ -82,7 +82,7 @@ class Engine:
         """Count a session out."""
         self._seats += 1
 
-    def add(self, unit: Unit) -> None:
+    def add(self, unit: Utterance) -> None:
         """Queue a unit; it begins at the next turn. Raises `ModelError` if it does not fit."""
         if len(unit.prompt) > POSITIONS or unit.frames > MOST_FRAMES:
             raise ModelError(
@@ -92,7 +92,7 @@ class Engine:
             )
         self._waiting.append(unit)
 
-    def remove(self, unit: Unit) -> None:
+    def remove(self, unit: Utterance) -> None:
         """Stop a unit, waiting or active; idempotent."""
         if unit in self._waiting:
             self._waiting.remove(unit)
@@ -110,9 +110,9 @@ class Engine:
         """True if a turn would do something."""
         return bool(self._waiting or self._active)
 
-    def turn(self) -> list[Spoken]:
+    def turn(self) -> list[DecodedUtterance]:
         """Begin waiting units, advance all by one step, and decode those that are done. A failure ends its unit alone."""
-        ended: list[Spoken] = []
+        ended: list[DecodedUtterance] = []
         with torch.inference_mode():
             while self._waiting and self._free_rows:
                 ended += self._guarded([self._waiting.popleft()], self._begin)
@@ -124,7 +124,7 @@ class Engine:
             self.remove(one.unit)
         return ended + spoken
 
-    def _guarded(self, units: list[Unit], work: Step) -> list[Spoken]:
+    def _guarded(self, units: list[Utterance], work: Step) -> list[DecodedUtterance]:
         """Do ``work`` for the units, one by one where memory does not do for all, so that others go on; gives failures."""
         if not units:
             return []
@@ -138,35 +138,35 @@ class Engine:
             return [_failed(unit, error) for unit in units]
         return []
 
-    def _begin(self, units: Sequence[Unit]) -> None:
+    def _begin(self, units: Sequence[Utterance]) -> None:
         for unit in units:
             unit.row = self._free_rows.pop(0)
             self._active.append(unit)
             unit.steps_left = self.model.begin(self.rows, unit.row, unit.prompt, unit.frames, unit.seed)
 
-    def _advance(self, units: Sequence[Unit]) -> None:
+    def _advance(self, units: Sequence[Utterance]) -> None:
         self.step(units)
         for unit in units:
             unit.steps_left -= 1
 
-    def _step_exactly(self, units: Sequence[Unit]) -> None:
+    def _step_exactly(self, units: Sequence[Utterance]) -> None:
         """Advance the units by a step over no more positions than the longest has."""
         prefixes, frames = {len(unit.prompt) for unit in units}, {unit.frames for unit in units}
         chosen = sent(torch.tensor([unit.row for unit in units]), self.device)
         padded = len(prefixes) > 1 or len(frames) > 1
         self.model.step(self.rows, chosen, max(prefixes), max(frames), padded=padded)
 
-    def _speak(self, unit: Unit) -> Spoken:
+    def _speak(self, unit: Utterance) -> DecodedUtterance:
         try:
             codes: Tensor = self.rows.codes[unit.row : unit.row + 1, :, : unit.frames]
             samples = self.decoder.decode(codes)[0].cpu().numpy()
-            return Spoken(unit, codes[0].cpu().numpy().copy(), samples)
+            return DecodedUtterance(unit, codes[0].cpu().numpy().copy(), samples)
         except Exception as error:  # a border: whoever asked for the unit gets it
             return _failed(unit, error)
 
 
-def _failed(unit: Unit, error: Exception) -> Spoken:
-    return Spoken(unit, np.zeros((0, 0), dtype=np.int64), np.zeros(0, dtype=np.float32), error)
+def _failed(unit: Utterance, error: Exception) -> DecodedUtterance:
+    return DecodedUtterance(unit, np.zeros((0, 0), dtype=np.int64), np.zeros(0, dtype=np.float32), error)
 
 
 class EngineLoop:
@@ -175,7 +175,7 @@ class EngineLoop:
     def __init__(self, engine: Engine, lane: Lane) -> None:
         self.engine = engine
         self._lane = lane
-        self._ends: dict[int, asyncio.Future[Spoken]] = {}
+        self._ends: dict[int, asyncio.Future[DecodedUtterance]] = {}
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -195,9 +195,9 @@ class EngineLoop:
         """Call something of the model between two turns."""
         return await self._lane.run(method, *arguments)
 
-    async def speak(self, unit: Unit) -> Spoken:
+    async def speak(self, unit: Utterance) -> DecodedUtterance:
         """Speak a unit; cancelled, it leaves the engine after the step under way. Raises what ended it."""
-        end: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[DecodedUtterance] = asyncio.get_running_loop().create_future()
         self._ends[id(unit)] = end
         try:
             await self._lane.run(self.engine.add, unit)

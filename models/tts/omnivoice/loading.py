@@ -31,7 +31,7 @@ from models.tts.omnivoice.config import (
     read_tokenizer_config,
 )
 from models.tts.omnivoice.decoding import MaskedModel, Rows, load_masked_model
-from models.tts.omnivoice.engine import Engine, Unit
+from models.tts.omnivoice.engine import Engine, Utterance
 from models.tts.omnivoice.prompt import PromptTokenizer
 from models.tts.omnivoice.voice_encoder import VoiceEncoder, load_voice_encoder
 
@@ -82,7 +82,7 @@ def _load(
 
 def _warm_up(engine: Engine, text: PromptTokenizer) -> None:
     """Speak once and discard it: kernels are chosen and memory is taken now, not while someone waits."""
-    unit = Unit(text.prompt("hello", "en", "", None), _WARM_UP_FRAMES, 0)
+    unit = Utterance(text.prompt("hello", "en", "", None), _WARM_UP_FRAMES, 0)
     engine.add(unit)
     while engine.busy:
         for spoken in engine.turn():
@@ -114,7 +114,7 @@ class GraphSteps:
             for frames in reversed(FRAMES)
         }
 
-    def step(self, units: Sequence[Unit]) -> None:
+    def step(self, units: Sequence[Utterance]) -> None:
         """Advance the units by one step."""
         count = at_least(self._counts, len(units))
         prefix = at_least(PREFIXES, max(len(unit.prompt) for unit in units))

@@ -16,7 +16,7 @@ import torch
 from models.tts.clip import check_clip
 from models.tts.engines import all_taken, refuse_voice, refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS, tag_of
-from models.tts.omnivoice.engine import EngineLoop, Unit
+from models.tts.omnivoice.engine import EngineLoop, Utterance
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed, style_for
 from models.tts.omnivoice.voice_encoder import VoiceEncoder
 from models.tts.silence import EdgeTrim, pause_s
@@ -217,7 +217,7 @@ class UnitSpeech:
         prompt = self._text.prompt(text, voice.tag, style_for(voice.style, text), voice.reference)
         self._spoken += 1
         with refusing_when_full("to speak this"):
-            spoken = await self._loop.speak(Unit(prompt, frames, voice.seed + self._spoken))
+            spoken = await self._loop.speak(Utterance(prompt, frames, voice.seed + self._spoken))
         samples = spoken.samples * np.float32(voice.loudness(spoken.samples))
         if voice.reference is None and _LEAST_ANCHOR <= frames <= _MOST_ANCHOR:
             voice.reference = Reference(spoken.codes, text, None)

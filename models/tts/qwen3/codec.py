@@ -35,7 +35,7 @@ class WindowLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowPositions:
     """Positions of one call: rotary angles of the keys and the mask of those each frame sees."""
 
     cosines: Tensor  # [rows, window - 1 + steps, 1, head_dim]
@@ -65,7 +65,7 @@ class WindowTransformer:
             stream = stream + layer.down(functional.silu(gate).mul_(up))
         return self.leave(normalize(stream, self.norm, eps))
 
-    def _window(self, positions: Tensor, steps: int) -> Window:
+    def _window(self, positions: Tensor, steps: int) -> WindowPositions:
         """Place ``steps`` new frames after ``positions`` [rows].
 
         Keys are kept unrotated and rotated at each call, so a stream may run without end: past the end of the rotary
@@ -78,11 +78,11 @@ class WindowTransformer:
         seen = keys.unsqueeze(1)
         visible = (seen >= 0) & (seen <= frames) & (seen > frames - self.config.window)
         at = keys.clamp(min=0)
-        return Window(
+        return WindowPositions(
             self.cosines[at].unsqueeze(2), self.sines[at].unsqueeze(2), mask_of(visible, groups=1, dtype=self.norm.dtype)
         )
 
-    def _attention(self, layer: WindowLayer, values: Tensor, memories: list[Tensor], window: Window) -> Tensor:
+    def _attention(self, layer: WindowLayer, values: Tensor, memories: list[Tensor], window: WindowPositions) -> Tensor:
         shape = self.config.transformer
         rows, steps, _ = values.shape
         heads = layer.qkv(values).view(rows, steps, 3, shape.heads, shape.head_dim)

@@ -147,7 +147,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class PromptSpeaker:
     """Speaker of a prompt: a preset's row in the codec table, or None for a vector added in its place."""
 
     row: int | None = None
@@ -159,7 +159,7 @@ class Opening:
 
     role: tuple[int, int, int]
     language: int | None
-    speaker: Speaker | None
+    speaker: PromptSpeaker | None
     instruction: tuple[int, ...] = ()
 
 
@@ -202,7 +202,7 @@ class _Lanes:
     def prompt(self, trailing: tuple[int, ...] = ()) -> Prompt:
         return Prompt(np.array(self._text, dtype=np.int64), np.stack(self._codes), self.speaker_at, trailing)
 
-    def add_speaker(self, text: int, speaker: Speaker) -> None:
+    def add_speaker(self, text: int, speaker: PromptSpeaker) -> None:
         """Append the speaker's position."""
         if speaker.row is None:
             self.speaker_at = len(self._text)

@@ -15,7 +15,7 @@ from models.tts.clip import check_clip
 from models.tts.engines import lent, refuse_language, refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_preset
 from models.tts.qwen3.engine import EngineLoop
-from models.tts.qwen3.prompt import Opening, ReferenceHistory, Speaker, TextTokenizer
+from models.tts.qwen3.prompt import Opening, PromptSpeaker, ReferenceHistory, TextTokenizer
 from models.tts.qwen3.speaker_encoder import SpeakerEncoder
 from models.tts.qwen3.speaking import SpeechSession, StreamedSpeech, VoicePrompt
 from pipeline.contracts import Speaking, Voice
@@ -95,15 +95,15 @@ class Qwen3Synthesizer:
         opening = Opening(self._text.role, tag, self._speaker(chosen, preset), instruction)
         return VoicePrompt(opening, self._vector(chosen), self._settings.seed)
 
-    def _speaker(self, voice: Voice, preset: str) -> Speaker | None:
+    def _speaker(self, voice: Voice, preset: str) -> PromptSpeaker | None:
         if SPEAKER in voice.arrays:
-            return Speaker()
+            return PromptSpeaker()
         if not preset:
             presets = sorted(self._config.speakers)
-            return Speaker(self._config.speakers[presets[0]]) if presets else None
+            return PromptSpeaker(self._config.speakers[presets[0]]) if presets else None
         if preset not in self._config.speakers:
             raise refuse_preset(preset, self._config.speakers)
-        return Speaker(self._config.speakers[preset])
+        return PromptSpeaker(self._config.speakers[preset])
 
     def _vector(self, voice: Voice) -> Tensor | None:
         if SPEAKER not in voice.arrays:

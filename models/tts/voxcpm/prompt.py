@@ -32,7 +32,7 @@ _WORD_BEGINS = "▁"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class ContinuedSpeech:
     """Speech that an utterance continues: its patches, and its text as it stands before the new one."""
 
     text: str
@@ -70,10 +70,10 @@ class PromptTokenizer:
         ids = self._tokenizer.encode(clean, add_special_tokens=False).ids
         return [letter for token in ids for letter in self._letters.get(token, (token,))]
 
-    def prompt(self, text: str, reference: Patches | None = None, before: Spoken | None = None) -> SpeechPrompt:
+    def prompt(self, text: str, reference: Patches | None = None, before: ContinuedSpeech | None = None) -> SpeechPrompt:
         """Lay out the prompt of ``text``: in the voice of a ``reference``, behind speech ``before`` it, or by itself."""
         heard = self._none if reference is None else reference
-        said = before or Spoken("", self._none)
+        said = before or ContinuedSpeech("", self._none)
         marked = [REFERENCE_BEGINS, *[ABSENT] * len(heard), REFERENCE_ENDS] if len(heard) else []
         tokens = [*marked, *self.encode(said.text + text), SPEECH_BEGINS, *[ABSENT] * len(said.patches)]
         return SpeechPrompt(tuple(tokens), np.concatenate([heard, said.patches]), len(said.patches))

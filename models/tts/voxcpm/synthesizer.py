@@ -19,7 +19,7 @@ from models.tts.text_pieces import cut, speak_parts
 from models.tts.voxcpm.audio_vae import AudioEncoder
 from models.tts.voxcpm.config import LANGUAGES, ModelConfig
 from models.tts.voxcpm.engine import DecodedPatch, EngineLoop, Utterance, budget
-from models.tts.voxcpm.prompt import Patches, PromptTokenizer, Spoken
+from models.tts.voxcpm.prompt import ContinuedSpeech, Patches, PromptTokenizer
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
@@ -104,7 +104,7 @@ class SessionVoice:
     row: int
     language: str
     reference: Patches | None
-    kept: Spoken | None = None
+    kept: ContinuedSpeech | None = None
 
     def styled(self, text: str) -> str:
         """Put the style before a text, as the model reads it; what the text itself says first is not taken for one."""
@@ -116,7 +116,7 @@ class SessionVoice:
         if self.reference is None and self.kept is None and _LEAST_KEPT <= len(utterance.patches) <= _MOST_KEPT:
             plain = _plain(text)
             said = plain if primary(self.language) in _UNSPACED else f"{plain} "
-            self.kept = Spoken(said, torch.stack(utterance.patches).numpy())
+            self.kept = ContinuedSpeech(said, torch.stack(utterance.patches).numpy())
 
 
 def _plain(text: str) -> str:

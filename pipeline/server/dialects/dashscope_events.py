@@ -46,7 +46,7 @@ class Corpus(Struct):
     ] = {}
 
 
-class Translation(Struct):
+class TranslationFields(Struct):
     """``translation``."""
 
     language: Code | None = None
@@ -100,7 +100,7 @@ class SessionFields(Struct):
     sample_rate: Rate | UnsetType = UNSET
     input_audio_transcription: Transcription | None | UnsetType = UNSET
     turn_detection: Any = UNSET
-    translation: Translation | UnsetType = UNSET
+    translation: TranslationFields | UnsetType = UNSET
     same_language_skip_options: Skips | None | UnsetType = UNSET
     enable_voice_clone: bool | None | UnsetType = UNSET
     voice_clone_options: CloneOptions | None | UnsetType = UNSET

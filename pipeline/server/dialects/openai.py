@@ -34,7 +34,7 @@ from pipeline.server.asked import (
     Audio,
     Change,
     ClientEvent,
-    Control,
+    ControlRequest,
     Finish,
     Image,
     Note,
@@ -95,7 +95,7 @@ class OpenAI:
             case CloseEvent():
                 return Finish()
             case ControlEvent():
-                return Control(message.action)
+                return ControlRequest(message.action)
             case ImageEvent():
                 if not self.asked.extensions:
                     told = "pictures are for sessions with our extension: session.translate_live.extensions is to be true"

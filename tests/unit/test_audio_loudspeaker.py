@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, SpeechChunk
+from pipeline.sinks.loudspeaker import QUEUED_S, Loudspeaker, Player
 from pipeline.sinks.playback import Playback
-from pipeline.sinks.speaker import QUEUED_S, Player, Speaker
 from tests.scripted import VirtualTimer
 
 RATE_HZ = 1000
@@ -134,7 +134,7 @@ def speech(seconds, rate_hz=RATE_HZ, last=True):
 
 
 async def test_closing_plays_what_is_queued_and_frees_the_thread(device):
-    speaker = Speaker("headset", opener=lambda name, attempt: device, timer=device.timer)
+    speaker = Loudspeaker("headset", opener=lambda name, attempt: device, timer=device.timer)
     await speaker.put(speech(2.0, rate_hz=4000))
     await speaker.put(speech(0.3, last=False))  # its unit was never finished
     await speaker.close()
@@ -145,7 +145,7 @@ async def test_closing_plays_what_is_queued_and_frees_the_thread(device):
 
 async def test_flushed_speech_is_not_played(device):
     device.timer.going.clear()
-    speaker = Speaker(None, opener=lambda name, attempt: device, timer=device.timer)
+    speaker = Loudspeaker(None, opener=lambda name, attempt: device, timer=device.timer)
     await speaker.put(speech(9.0))
     speaker.flush()
     assert speaker.queued_s == 0
@@ -156,7 +156,7 @@ async def test_flushed_speech_is_not_played(device):
 
 async def test_put_waits_while_too_much_is_queued(device):
     device.timer.going.clear()  # the device stands still
-    speaker = Speaker(None, opener=lambda name, attempt: device, timer=device.timer)
+    speaker = Loudspeaker(None, opener=lambda name, attempt: device, timer=device.timer)
     await speaker.put(speech(QUEUED_S + 1))
     waiting = asyncio.ensure_future(speaker.put(speech(1.0)))
     for _ in range(10):
@@ -170,7 +170,7 @@ async def test_put_waits_while_too_much_is_queued(device):
 
 
 async def test_the_original_is_played_under_the_speech_on_request(device):
-    speaker = Speaker(None, original=0.2, opener=lambda name, attempt: device, timer=device.timer)
+    speaker = Loudspeaker(None, original=0.2, opener=lambda name, attempt: device, timer=device.timer)
     await speaker.put(AudioChunk(np.full(4000, 0.5, np.float32), 4000, 0.0))
     await speaker.put(speech(1.0))
     await speaker.close()
@@ -185,7 +185,7 @@ async def test_while_the_device_is_away_put_drops_and_does_not_wait():
             raise DeviceError("not there")
         return FakeSpeaker(timer, fails_at=0.5)
 
-    speaker = Speaker(None, opener=opener, timer=timer)
+    speaker = Loudspeaker(None, opener=opener, timer=timer)
     async with asyncio.timeout(10):
         while not speaker.notices:  # noqa: ASYNC110 - the thread has no event to wait for
             await asyncio.sleep(0)
@@ -209,7 +209,7 @@ class Defective(FakeSpeaker):
 async def test_a_defect_of_the_thread_is_raised_by_put_which_never_hangs():
     timer, before = ThreadedTimer(), threading.active_count()
     timer.going.clear()
-    speaker = Speaker(None, opener=lambda name, attempt: Defective(timer), timer=timer)
+    speaker = Loudspeaker(None, opener=lambda name, attempt: Defective(timer), timer=timer)
     await speaker.put(speech(QUEUED_S + 5))
     waiting = asyncio.ensure_future(speaker.put(speech(1.0)))
     await asyncio.sleep(0)
@@ -227,4 +227,4 @@ def test_a_wrong_name_fails_at_construction():
         raise DeviceError(f"no device is called {name}")
 
     with pytest.raises(DeviceError, match="headset"):
-        Speaker("headset", opener=opener)
+        Loudspeaker("headset", opener=opener)

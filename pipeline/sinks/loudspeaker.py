@@ -109,7 +109,7 @@ class Player:
         self._tell(notice)
 
 
-class Speaker:
+class Loudspeaker:
     """A `Sink` that plays speech, in order and as soon as it may, on the named output device (or the default one).
 
     Of several spoken targets it plays ``target`` (none: all). ``original`` is the gain of the source's voice under it. The
