@@ -143,6 +143,12 @@ def missing(name: str, languages: Collection[str] = ()) -> list[Missing]:
     return [Missing(f"{what}the model {name} ({size})", FETCH_MODELS)]
 
 
+def check_present(lacks: Iterable[Missing]) -> None:
+    """Raise `ModelError` for the first thing that lacks, before a backend loads."""
+    for lack in lacks:
+        raise ModelError(f"{lack.what} not found", hint=lack.fix)
+
+
 def missing_packages(names: Iterable[str], fix: str = "") -> list[Missing]:
     """Return the Python packages that are not installed, and what installs them; ``fix`` is empty for those with torch."""
     lacks = [name for name in names if find_spec(name) is None]

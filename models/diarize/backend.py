@@ -17,7 +17,7 @@ from models.diarize.ge2e import Ge2e
 from models.diarize.stream import ClusterOptions, Clusters, DiarizationOptions, DiarizingStream, Encoder, Vector
 from pipeline.contracts import FetchOptions, Missing, Progress
 from pipeline.diarizing import Diarizing, SpeakerMemory, SpeakerTurns
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError
+from pipeline.errors import FETCH_MODELS, BadInput
 from pipeline.events import AudioChunk, Samples
 from pipeline.lane import Lane
 
@@ -69,8 +69,7 @@ class EncoderBackend(ABC):
     @asynccontextmanager
     async def load(self) -> AsyncIterator[OnlineDiarizer]:
         """Load the encoder into a thread of its own; raises `ModelError`."""
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        model_files.check_present(self.missing())
         with Lane("speakers") as lane, self.limited():
             encoder = await lane.run(self.encoder)
             yield OnlineDiarizer(lane, encoder, StreamingVad, self.stream, self.ONE_VOICE_FROM)

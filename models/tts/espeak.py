@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 
+from models.model_files import check_present
 from models.tts.clip import cannot_clone
 from models.tts.phonemes import INSTALL, end_program, start_program
 from models.tts.silence import SilenceTrim
@@ -84,8 +85,7 @@ class Espeak:
         """Check the settings; a process is started for each unit (some milliseconds)."""
         if not 80 <= self.words_per_minute <= 450:
             raise BadInput(f"words_per_minute is {self.words_per_minute}; eSpeak speaks 80 to 450 words per minute")
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        check_present(self.missing())
         yield _Synthesizer(self)
 
     def voice_of(self, voice: Voice | None, language: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downloads import length
-from models.model_files import VOICES, kind_of, models_folder
+from models.model_files import VOICES, check_present, kind_of, models_folder
 from models.tts.clip import cannot_clone
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, lacking
@@ -130,8 +130,7 @@ class Kokoro:
     async def load(self) -> AsyncIterator[Synthesizer]:
         """Load the graph and say a sound, short and long, which makes the first unit as fast as the others."""
         check_range("speed", self.speed, 0.5, 2)
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        check_present(self.missing())
         with Lane("speak") as lane:
             graph = await lane.run(load_kokoro, self._root / self.model, self.threads)
             names = _names(graph, self._root / self.model)

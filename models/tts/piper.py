@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.downloads import length
-from models.model_files import models_folder, piper_voices, voices_of
+from models.model_files import check_present, models_folder, piper_voices, voices_of
 from models.tts.clip import cannot_clone
 from models.tts.onnx_voice import Graph, OnnxSynthesizer, lacking, open_graph, outputs_of
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice
@@ -111,8 +111,7 @@ class Piper:
         check_range("speed", self.speed, 0.5, 2)
         if self.model and not self._own and self.model not in piper_voices():
             raise BadInput(f"no voice {self.model!r} whose license allows its use; {nearest(self.model, piper_voices())}")
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        check_present(self.missing())
         voices = _Voices(self)
         with Lane("speak") as lane:
             if self.model:

@@ -41,16 +41,16 @@ _BLOCK_S = 0.01
 _KEPT_BEFORE_S = 0.02
 _MOST_HELD_S = 0.4
 _FADE_S = 0.01
-_SENTENCE_END, _CLAUSE_END = ".!?…。！？", ",;:،，、；："  # noqa: RUF001
+SENTENCE_END, CLAUSE_END = ".!?…。！？", ",;:،，、；："  # noqa: RUF001
 _CLOSING = "\"'”’»)]}」』"  # noqa: RUF001
 
 
 def pause_s(text: str) -> float:
     """Choose the pause after ``text`` by its punctuation, in seconds."""
     last = text.rstrip().rstrip(_CLOSING)[-1:]
-    if last and last in _SENTENCE_END:
+    if last and last in SENTENCE_END:
         return 0.30
-    return 0.15 if last and last in _CLAUSE_END else 0.05
+    return 0.15 if last and last in CLAUSE_END else 0.05
 
 
 def silent_frames(samples: Samples, frame: int) -> list[bool]:

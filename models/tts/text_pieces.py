@@ -9,12 +9,17 @@ from contextlib import aclosing
 
 import numpy as np
 
+from models.tts.silence import CLAUSE_END, SENTENCE_END
+from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 MOST_TOKENS = 60
 """Most tokens of one utterance, about 15 s of speech: the voice drifts in longer ones."""
 
-_CUTS = (r"(?<=[.!?…。！？])\s*", r"(?<=[,;:،，、；：])\s*", r"\s+", r"")  # noqa: RUF001
+ATTEMPTS = 2
+"""Attempts to speak a text, each with other random numbers, where a model says nothing."""
+
+_CUTS = (rf"(?<=[{SENTENCE_END}])\s*", rf"(?<=[{CLAUSE_END}])\s*", r"\s+", r"")
 
 
 class TextFailed(Exception):
@@ -66,6 +71,11 @@ class TextPieces:
         while more := await self.take():
             taken += more
         return taken
+
+
+def no_speech(text: str) -> ModelError:
+    """Make the error for a text of which no sound came in `ATTEMPTS`."""
+    return ModelError(f"no speech came of {text[:40]!r} in {ATTEMPTS} attempts", hint="show it as text, or another voice")
 
 
 async def _read_all(text: AsyncIterator[str]) -> tuple[str, Exception | None]:

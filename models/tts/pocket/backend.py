@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.model_files import count_elements, missing_packages
+from models.model_files import check_present, count_elements, missing_packages
 from models.tts.pocket.files import CONFIGS, LanguageFiles, default_voice, fetch_language, find_language, refuse_cloning
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, nearest
 from pipeline.lane import Lane
 from pipeline.speech_facts import SpeechFacts
 
@@ -98,8 +98,7 @@ class Pocket:
         """Load the languages that are here and say a word in each, which makes the first unit as fast as the others."""
         if unknown := [language for language in self.speaks if language not in self._known()]:
             raise BadInput(f"speaks: Pocket TTS has no {unknown[0]!r}; {nearest(unknown[0], self._known())}")
-        for lack in self.missing():
-            raise ModelError(f"{lack.what} not found", hint=lack.fix)
+        check_present(self.missing())
         import torch
 
         from models.tts.pocket.model import load_model

@@ -13,13 +13,11 @@ from models.tts.pocket.files import refuse_cloning
 from models.tts.pocket.model import LanguageModel
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import own_script, spoken_text
-from models.tts.text_pieces import speak_parts
+from models.tts.text_pieces import ATTEMPTS, no_speech, speak_parts
 from pipeline.contracts import Speaking, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, nearest
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.lane import Lane
-
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class PocketSpeech:
 
     async def _speak(self, text: str) -> AsyncGenerator[Samples, None]:
         """Speak one utterance without the silence around it; once more with other random numbers if no sound came."""
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             edges, stop, seed = EdgeTrim(self.model.sample_rate), threading.Event(), self.seed + attempt
 
             def speak(give: Callable[[Samples], None], stop: threading.Event = stop, seed: int = seed) -> None:
@@ -126,6 +124,4 @@ class PocketSpeech:
             if edges.begun:
                 yield edges.finish(pause_s(text), broken_off=True)  # a loud end was cut off by the package's limit
                 return
-        raise ModelError(
-            f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
-        )
+        raise no_speech(text)

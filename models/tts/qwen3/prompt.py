@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.tts.checkpoint import DOWNLOAD_AGAIN
 from models.tts.qwen3.config import CODE_GROUPS, ControlTokens
 from pipeline.errors import ModelError
+from pipeline.scripts import SPACELESS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -117,7 +118,6 @@ ABSENT = -1
 
 _ANCHOR_FRAMES = 50  # 4 s
 _RECENT_FRAMES = 75  # 6 s
-_WITHOUT_SPACES = frozenset({"zh", "ja"})
 Codes = NDArray[np.int64]
 
 
@@ -273,6 +273,6 @@ class ReferenceHistory:
         said = [*([self._anchor] if self._anchor else []), *self._recent]
         if not said:
             return None
-        space = "" if self.language in _WITHOUT_SPACES else " "
+        space = "" if self.language in SPACELESS else " "
         text = encode(space.join(one.text for one in said))
         return Reference(tuple(text), np.concatenate([one.codes for one in said]))

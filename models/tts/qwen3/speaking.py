@@ -25,14 +25,11 @@ from models.tts.qwen3.prompt import (
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
-from models.tts.text_pieces import MOST_TOKENS, TextFailed, TextPieces, cut, speakable
-from pipeline.errors import ModelError
+from models.tts.text_pieces import ATTEMPTS, MOST_TOKENS, TextFailed, TextPieces, cut, no_speech, speakable
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
 
 MOST_FRAMES = 375
 """Most frames of one utterance, 30 s: a longer one would not end by itself."""
-
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +121,7 @@ class StreamedSpeech:
         if not speakable(text):
             return
         ids = self._text.encode(text)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             edges = EdgeTrim(self._rate)
             prompt = whole(self._tokens, self._voice.opening, ids, self._history.reference(self._text.encode))
             utterance = self._utterance(prompt, ids, attempt)
@@ -134,9 +131,7 @@ class StreamedSpeech:
             if edges.begun:
                 return
             self._history.forget()
-        raise ModelError(
-            f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
-        )
+        raise no_speech(text)
 
     async def _speak_growing(self, text: str, pieces: TextPieces) -> AsyncGenerator[Samples]:
         """Begin with the first certain token of ``text`` and feed the rest as it comes, up to one utterance's worth."""

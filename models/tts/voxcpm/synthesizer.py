@@ -15,15 +15,15 @@ from models.tts.engines import lent, refuse_language, refuse_voice, refusing_whe
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
 from models.tts.streaming_loop import SpeechQueue
-from models.tts.text_pieces import cut, speak_parts
+from models.tts.text_pieces import ATTEMPTS, cut, no_speech, speak_parts
 from models.tts.voxcpm.audio_vae import AudioEncoder
 from models.tts.voxcpm.config import LANGUAGES, ModelConfig
 from models.tts.voxcpm.engine import DecodedPatch, EngineLoop, Utterance, budget
 from models.tts.voxcpm.prompt import ContinuedSpeech, Patches, PromptTokenizer
 from pipeline.contracts import Speaking, Voice
-from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk
 from pipeline.languages import primary
+from pipeline.scripts import SPACELESS
 
 REFERENCE = "reference"
 """Name of the array of an enrolled `Voice`: the clip's latent frames, float32 [patches, patch * latent]."""
@@ -31,9 +31,7 @@ REFERENCE = "reference"
 MOST_PATCHES = 250
 """Most patches of one utterance, 40 s; most texts are long over before."""
 
-_ATTEMPTS = 2
 _LEAST_KEPT, _MOST_KEPT = 7, 90  # patches, 1 to 14 s: shorter tells too little of a voice, longer costs every unit
-_UNSPACED = {"ja", "km", "lo", "my", "th", "zh"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ class SessionVoice:
         """Keep speech of ``text`` for later units to continue, if there is no other voice and it is of a good length."""
         if self.reference is None and self.kept is None and _LEAST_KEPT <= len(utterance.patches) <= _MOST_KEPT:
             plain = _plain(text)
-            said = plain if primary(self.language) in _UNSPACED else f"{plain} "
+            said = plain if primary(self.language) in SPACELESS else f"{plain} "
             self.kept = ContinuedSpeech(said, torch.stack(utterance.patches).numpy())
 
 
@@ -154,7 +152,7 @@ class UnitSpeech:
         """Speak a text; once more with other random numbers if no sound came."""
         said = self._voice.styled(text)
         limit = budget(self._length(text), MOST_PATCHES)
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             prompt = self._text.prompt(said, self._voice.reference, self._voice.kept)
             self._spoken += 1
             utterance = Utterance(prompt, self._voice.row, self._voice.settings.seed + self._spoken, limit)
@@ -165,9 +163,7 @@ class UnitSpeech:
                         yield samples
             if edges.begun:
                 return
-        raise ModelError(
-            f"no speech came of {text[:40]!r} in {_ATTEMPTS} attempts", hint="show it as text, or another voice"
-        )
+        raise no_speech(text)
 
     async def _listen(self, utterance: Utterance, text: str, edges: EdgeTrim) -> AsyncGenerator[Samples]:
         """Yield an utterance's samples without the silence around them; one that does not end is broken off."""

@@ -6,7 +6,7 @@ import base64
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 import msgspec
 from msgspec.inspect import DictType, IntType, ListType, LiteralType, StructType, Type, UnionType, type_info
@@ -23,6 +23,8 @@ HZ = 24_000
 LONGEST_APPEND_S = 10.0
 JPEG = b"\xff\xd8\xff"
 LONGEST_TOLD = 100  # characters of what is wrong with a value
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=35)]  # RFC 5646 needs no longer language tag
+Name = Annotated[str, msgspec.Meta(max_length=200)]
 Message = TypeVar("Message")
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
 _STEP = re.compile(r"[^.\[\]]+|\[[^\]]*\]")

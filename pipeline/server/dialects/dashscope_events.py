@@ -12,10 +12,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from pipeline.server.asked import LONGEST_GLOSSARY
-from pipeline.server.dialects.codec import tags_of
+from pipeline.server.dialects.codec import Code, Name, tags_of
 
-Code = Annotated[str, Meta(min_length=1, max_length=35)]
-Name = Annotated[str, Meta(max_length=200)]
 Rate = Literal[8000, 16_000, 24_000, 48_000]
 Pcm = Literal["pcm", "pcm16", "pcm24"]
 """Raw 16-bit samples, whatever the name: ``pcm24`` is 16 bits at 24 kHz."""

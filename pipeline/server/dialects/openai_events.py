@@ -14,10 +14,8 @@ from msgspec.json import decode
 from pipeline.errors import did_you_mean
 from pipeline.languages import SameLanguage
 from pipeline.server.asked import LONGEST_GLOSSARY, Note
-from pipeline.server.dialects.codec import tags_of
+from pipeline.server.dialects.codec import Code, Name, tags_of
 
-Code = Annotated[str, Meta(min_length=1, max_length=35)]  # RFC 5646 needs no longer language tag
-Name = Annotated[str, Meta(max_length=200)]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]  # what JavaScript counts exactly
 
 
