@@ -164,7 +164,7 @@ class Kokoro:
         """Say what a folder of one's own is that holds no model."""
         if not self.folder or (self._root / self.model).is_file():
             return []
-        wanted = f"a folder with {self.model} and voices/NAME.bin for synthesizer.folder"
+        wanted = f"a folder with {self.model} and voices/NAME.bin for the setting folder of this synthesizer"
         return [Missing(f"Kokoro's model in {self._root}, which {kind_of(self._root)},", wanted, fetchable=False)]
 
     @property

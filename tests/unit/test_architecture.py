@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -141,3 +142,10 @@ def test_a_broad_except_stands_only_at_a_border_that_says_so(path: Path) -> None
             broad = ast.unparse(node.type) in {"Exception", "BaseException"}
             reraises = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
             assert not broad or reraises or "#" in lines[node.lineno - 1], f"{path.name}:{node.lineno}: say which border"
+
+
+def test_a_synthesizer_names_its_own_settings_without_a_stage() -> None:
+    """It may be any of five: only which model to use, in a profile's first stage, is advice for one."""
+    for path in ROOT.glob("models/tts/**/*.py"):
+        for named in re.findall(r"(?<![\w.])(?:\w+_)?synthesizer\.\w+", path.read_text(encoding="utf-8")):
+            assert named.rpartition(".")[2] in {"use", "model"}, f"{name_of(path)}: {named}"

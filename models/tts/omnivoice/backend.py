@@ -27,6 +27,7 @@ LICENSE = (
 """Limits of the checkpoint's licenses: the weights' by their authors (k2-fsa/OmniVoice, issues 235 and 258), the other
 as quoted in boson-ai/higgs-audio, issue 184; its text lies in the tokenizer's folder. The package's code is Apache-2.0."""
 
+_CONSENT = "the setting accept_license=true of this synthesizer, if they allow your use"
 _LAST = f"{AUDIO_TOKENIZER}/model.safetensors"
 _FILES = ("config.json", "tokenizer*.json", "model*.safetensors*", f"{AUDIO_TOKENIZER}/*")
 _STEPS = range(4, 65)
@@ -51,8 +52,9 @@ class OmniVoice:
     def missing(self) -> Sequence[Missing]:
         """List the packages and model files that this machine lacks, and first your consent to the licenses."""
         if not self.accept_license:
-            fix = "read them, and if they allow your use, synthesizer.accept_license=true"
-            return [Missing(f"consent to licenses that limit use: {LICENSE}", fix, fetchable=False)]
+            return [
+                Missing(f"consent to licenses that limit use: {LICENSE}", f"read them, and {_CONSENT}", fetchable=False)
+            ]
         return missing_checkpoint(self.model, _LAST)
 
     def languages(self) -> frozenset[str]:
@@ -94,8 +96,7 @@ class OmniVoice:
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there; refused without consent to its licenses."""
-        if not self.accept_license:
-            raise Refused(LICENSE, hint="synthesizer.accept_license=true if they allow your use", code="license")
+        self._check_license()
         if self._folder is None:
             fetch_snapshot(self.model, _FILES, _LAST, progress)
 
@@ -118,12 +119,15 @@ class OmniVoice:
 
     def _checked(self) -> Path:
         """Find the checkpoint's folder; raises what its settings and this machine do not allow."""
-        if not self.accept_license:
-            raise Refused(LICENSE, hint="synthesizer.accept_license=true if they allow your use", code="license")
+        self._check_license()
         if self.steps not in _STEPS or self.sessions < 1:
             raise BadInput(f"steps must be {_STEPS[0]} to {_STEPS[-1]} and sessions at least 1")
         self.check_style()
         return checkpoint_folder(self.model, _LAST)
+
+    def _check_license(self) -> None:
+        if not self.accept_license:
+            raise Refused(LICENSE, hint=_CONSENT, code="license")
 
     @property
     def _folder(self) -> Path | None:

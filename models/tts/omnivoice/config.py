@@ -215,7 +215,7 @@ def tag_of(language: str, *, unmeasured: bool) -> str:
     if code in UNMEASURED:
         raise Refused(
             f"OmniVoice was trained on {language_name(code)} ({code}), but nobody has published how well it speaks it",
-            hint="synthesizer.unmeasured=true, and to have it heard by someone who speaks it",
+            hint="the setting unmeasured=true of this synthesizer, and to have it heard by someone who speaks it",
             code="unmeasured_language",
         )
     raise Refused(

@@ -80,7 +80,7 @@ def _executor(loaded: LoadedModel, recorded: bool) -> Executor:
         raise
     except RuntimeError as error:
         raise ModelError(
-            f"the work does not fit CUDA graphs ({error})", hint="the setting graphs=false of this model"
+            f"the work does not fit CUDA graphs ({error})", hint="the setting graphs=false of this synthesizer"
         ) from error
 
 
