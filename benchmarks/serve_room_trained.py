@@ -20,7 +20,7 @@ from benchmarks.serve_client import ServerProcess
 from benchmarks.serve_rooms import take_part
 from benchmarks.spoken_numbers import SENT_HZ
 from models.tts.kokoro import Kokoro
-from pipeline.audio.resampling import to_pcm16
+from pipeline.audio.resampling import from_pcm16, to_pcm16
 from pipeline.contracts import Voice
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples
@@ -109,7 +109,7 @@ async def trained_room(arguments: argparse.Namespace) -> Figures:
 
 def heard(person: Person, other: Person, transcribe: Transcribe) -> Figures:
     """Recognize what one heard: shares of the words that were meant and that they read, and words of their own text."""
-    samples = np.frombuffer(bytes(person.sound), "<i2").astype(np.float32) / np.float32(32768)
+    samples = from_pcm16(bytes(person.sound))
     text = transcribe(samples, SENT_HZ, person.language) if len(samples) else ""
     print(
         f"{person.name} hears: {text.strip()}\n{person.name} reads: {' '.join(' '.join(person.read).split())}", flush=True

@@ -11,6 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
+from pipeline.audio.resampling import from_pcm16
 from pipeline.contracts import Missing, Progress, Translation, TranslationRequest, Voice
 from pipeline.events import AudioChunk, ReadingUnit, Samples, SpeechChunk, Transcript, Word
 
@@ -109,7 +110,7 @@ def _number(sound: Samples) -> str:
 
 def numbers_in(pcm: bytes) -> list[int]:
     """Return the numbers that PCM16 at `SENT_HZ` says."""
-    levels = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+    levels = from_pcm16(pcm)
     loud = np.concatenate([[False], np.abs(levels) > LOWEST * STEP / 2, [False]])
     edges = np.flatnonzero(loud[1:] != loud[:-1]).reshape(-1, 2)
     sounds = [levels[begin:end] for begin, end in edges if end - begin >= SHORTEST_S * SENT_HZ]
@@ -170,5 +171,5 @@ class NumberModels:
         """Say the numbers of a unit."""
         numbers = "".join([piece async for piece in text]).split()
         pcm = b"".join(spoken(int(number), 1) for number in numbers)
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        samples = from_pcm16(pcm)
         yield SpeechChunk(unit.number, samples, SENT_HZ, last=True)

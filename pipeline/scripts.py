@@ -30,6 +30,11 @@ SENTENCE_END = ".?!…。？！؟।॥۔"  # noqa: RUF001
 _UNSPACED = re.compile(f"[{IDEOGRAPHS}{RUNNING_ON}]")
 
 
+def speakable(text: str) -> bool:
+    """Tell if there is anything to pronounce: a letter or a digit."""
+    return any(character.isalnum() for character in text)
+
+
 def is_unspaced(character: str) -> bool:
     """Return whether a character is of a script without spaces between words."""
     return _UNSPACED.match(character) is not None

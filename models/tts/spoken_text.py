@@ -14,6 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 from unicodedata import category, name, normalize
 
+from pipeline.scripts import speakable
+
 if TYPE_CHECKING:
     from babel import Locale
 
@@ -83,7 +85,7 @@ def spoken_text(text: str, language: str) -> str:
     plain = re.sub(r"(?<=[^\W\d_])/(?=[^\W\d_])", " ", plain)  # either/or
     plain = re.sub(r"\s+([.,;:!?…])", r"\1", " ".join(plain.split()))
     plain = re.sub(r"^(?:[\s,;:.!?…)\]}»”—–]|-(?!\d))+", "", plain)
-    return plain if any(char.isalnum() for char in plain) else ""
+    return plain if speakable(plain) else ""
 
 
 def own_script(text: str, language: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from models.tts.silence import CLAUSE_END, SENTENCE_END
 from pipeline.errors import ModelError
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
+from pipeline.scripts import speakable
 
 MOST_TOKENS = 60
 """Most tokens of one utterance, about 15 s of speech: the voice drifts in longer ones."""
@@ -108,11 +109,6 @@ async def speak_parts(
     if failure is not None:
         raise failure
     yield SpeechChunk(unit.number, np.zeros(0, np.float32), sample_rate, last=True)
-
-
-def speakable(text: str) -> bool:
-    """Tell if there is anything to pronounce: a letter or a digit."""
-    return any(letter.isalnum() for letter in text)
 
 
 def cut(text: str, length: Callable[[str], int], most: int = MOST_TOKENS) -> list[str]:

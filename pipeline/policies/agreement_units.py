@@ -30,7 +30,8 @@ from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice
 from pipeline.policies.sentence import Sentence, SentenceEnds
-from pipeline.policies.stability import Drafts, Hypotheses, Suffix, continuation, speakable, without_late_marks
+from pipeline.policies.stability import Drafts, Hypotheses, Suffix, continuation, without_late_marks
+from pipeline.scripts import speakable
 
 
 class AgreementUnits:

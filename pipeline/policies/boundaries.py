@@ -16,8 +16,8 @@ from importlib.resources import files
 import yaml
 
 from pipeline.events import Word, text_of
-from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS, speakable
-from pipeline.scripts import SENTENCE_END, is_unspaced
+from pipeline.policies.stability import CLAUSE_END, CLOSING_MARKS
+from pipeline.scripts import SENTENCE_END, is_unspaced, speakable
 
 _EDGES = " \"'“”‘’«»()[]「」『』" + SENTENCE_END + CLAUSE_END  # noqa: RUF001
 _CLOSING = "\"'”’»)]」』"  # noqa: RUF001

@@ -26,8 +26,8 @@ from pipeline.policies.boundaries import (
     word_count,
     word_lists,
 )
-from pipeline.policies.stability import speakable, without_late_marks
-from pipeline.scripts import SENTENCE_END, SPACELESS
+from pipeline.policies.stability import without_late_marks
+from pipeline.scripts import SENTENCE_END, SPACELESS, speakable
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from itertools import accumulate
 from pipeline.contracts import Term
 from pipeline.events import Word
 from pipeline.policies.boundaries import attached
-from pipeline.policies.stability import Suffix, committable, speakable, stability_units, without_end
+from pipeline.policies.stability import Suffix, committable, stability_units, without_end
+from pipeline.scripts import speakable
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from pipeline.policies.boundaries import (
     word_lists,
 )
 from pipeline.policies.options import AgreementOptions
-from pipeline.policies.stability import speakable, stability_units
+from pipeline.policies.stability import stability_units
+from pipeline.scripts import speakable
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from itertools import takewhile
 from pipeline.contracts import Term
 from pipeline.events import Draft
 from pipeline.policies.options import AgreementOptions
-from pipeline.scripts import IDEOGRAPHS, RUNNING_ON, SENTENCE_END
+from pipeline.scripts import IDEOGRAPHS, RUNNING_ON, SENTENCE_END, speakable
 
 CLAUSE_END = ",;:—،؛，、；："  # noqa: RUF001
 
@@ -35,11 +35,6 @@ class StabilityUnit:
 
     end: int
     key: str
-
-
-def speakable(text: str) -> bool:
-    """Tell if ``text`` has a letter or digit."""
-    return any(character.isalnum() for character in text)
 
 
 def without_late_marks(text: str) -> str:

@@ -12,6 +12,7 @@ from pipeline.errors import BadInput
 from pipeline.events import ReadingUnit
 from pipeline.languages import known_code, language_name
 from pipeline.profiles.profile import Profile, require
+from pipeline.scripts import speakable
 from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.sinks.speech_file import SpeechFile
 from pipeline.stages.speak import whole
@@ -52,7 +53,7 @@ async def preview(request: Preview, profile: Profile, store: VoiceStore) -> None
     text = preview_sentence(language) if request.text is None else request.text
     if text is None:
         raise BadInput(f"there is no sentence to say in {language_name(language)} yet", hint="a text to say")
-    if not any(character.isalnum() for character in text):
+    if not speakable(text):
         raise BadInput(f"the text {text!r} holds no word to say")
     sink = SpeechFile(request.out) if request.out else Loudspeaker(request.out_device)
     try:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from benchmarks.tts_checkpoint import write_tokenizer
 from models.tts.qwen3.config import ControlTokens
 from models.tts.qwen3.prompt import GrowingText, TextTokenizer
-from models.tts.text_pieces import TextFailed, TextPieces, cut, speakable
+from models.tts.text_pieces import TextFailed, TextPieces, cut
 from pipeline.errors import ModelError
+from pipeline.scripts import speakable
 
 TOKENS = ControlTokens(im_start=501, im_end=502, tts_pad=503, tts_bos=504, tts_eos=505,
                        pad=0, bos=0, eos=0, think=0, nothink=0, think_bos=0, think_eos=0)  # fmt: skip

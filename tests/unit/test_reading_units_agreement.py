@@ -17,7 +17,7 @@ from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.agreement_units import PROBE, AgreementUnits
 from pipeline.policies.options import AgreementOptions
-from pipeline.policies.stability import speakable
+from pipeline.scripts import speakable
 
 STEP_S = 0.25  # between calls
 

@@ -10,7 +10,7 @@ from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
 from pipeline.policies.pause_units import PauseOptions, PauseUnits
-from pipeline.policies.stability import speakable
+from pipeline.scripts import speakable
 
 
 def words_of(text: str, gap_s: float = 0.05, word_s: float = 0.25) -> list[Word]:

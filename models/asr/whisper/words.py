@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from models.asr.whisper.ctranslate2_types import Splitter
 from models.asr.whisper.hypothesis import HeardWord, Tokens
+from pipeline.scripts import speakable
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
@@ -62,7 +63,7 @@ def whole_words(words: Sequence[HeardWord]) -> list[HeardWord]:
 
 
 def _is_punctuation(text: str) -> bool:
-    return bool(text.strip()) and not any(character.isalnum() for character in text)
+    return bool(text.strip()) and not speakable(text)
 
 
 def _opens(text: str) -> bool:

@@ -25,8 +25,9 @@ from models.tts.qwen3.prompt import (
 from models.tts.qwen3.utterance import StopCriteria, Utterance
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
-from models.tts.text_pieces import ATTEMPTS, MOST_TOKENS, TextFailed, TextPieces, cut, no_speech, speakable
+from models.tts.text_pieces import ATTEMPTS, MOST_TOKENS, TextFailed, TextPieces, cut, no_speech
 from pipeline.events import ReadingUnit, Samples, SpeechChunk
+from pipeline.scripts import speakable
 
 MOST_FRAMES = 375
 """Most frames of one utterance, 30 s: a longer one would not end by itself."""
