@@ -23,8 +23,8 @@ from models.asr.whisper.hypothesis import Engine
 from models.asr.whisper.listening import log_mel_features
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.prompt_terms import PromptTerms
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.vocabulary import PromptTerms
 from pipeline.errors import ModelError
 from pipeline.events import Notice, Samples, Word
 
@@ -35,7 +35,7 @@ PEER_LIMIT_S = 3600.0
 
 
 @dataclass(slots=True)
-class Heard:
+class HeardStream:
     """One stream: each committed word with the clock at its commit, the notices, and what it cost."""
 
     seconds: float
@@ -58,13 +58,13 @@ class VirtualClock:
     options: StreamOptions = field(default_factory=StreamOptions)
     detector: type[SpeechDetector] = StreamingVad
 
-    def hear(self, samples: Samples, languages: Sequence[str] = ("en",), terms: Sequence[str] = ()) -> Heard:
+    def hear(self, samples: Samples, languages: Sequence[str] = ("en",), terms: Sequence[str] = ()) -> HeardStream:
         """Hear a recording at real-time pace; what arrives while an update is at work waits for the next."""
         allowed = tuple(languages) or tuple(sorted(self.engine.languages))
         expectation = Expectation(allowed, PromptTerms(terms, self.engine.encode_text))
         stream = Stream(self.options, expectation, self.detector, log_mel_features(self.engine))
         audio, block = cleaned(samples), round(BLOCK_S * SAMPLE_RATE)
-        heard, now_s, fed = Heard(len(audio) / SAMPLE_RATE), 0.0, 0
+        heard, now_s, fed = HeardStream(len(audio) / SAMPLE_RATE), 0.0, 0
         while fed < len(audio):
             now_s = max(now_s, min(fed + block, len(audio)) / SAMPLE_RATE)
             arrived = (
@@ -79,7 +79,7 @@ class VirtualClock:
             if stream.exhausted:
                 return heard
 
-    def _drain(self, stream: Stream, heard: Heard, now_s: float) -> float:
+    def _drain(self, stream: Stream, heard: HeardStream, now_s: float) -> float:
         """Do the updates that are due; gives the clock after them."""
         while True:
             begun_s = time.process_time()
@@ -110,7 +110,7 @@ class PeerSettings:
     cores: int = CORES
 
 
-def hear_by_peer(peer: Peer, settings: PeerSettings, recording: Recording) -> Heard:
+def hear_by_peer(peer: Peer, settings: PeerSettings, recording: Recording) -> HeardStream:
     """Let a peer hear a recording; raises `ModelError` with why it cannot."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "recording.npy")
@@ -118,7 +118,7 @@ def hear_by_peer(peer: Peer, settings: PeerSettings, recording: Recording) -> He
         task = asdict(settings) | {"recording": str(file)}
         found = run_script(peer.python, peer.script, json.dumps(task), PEER_LIMIT_S)
     try:
-        return Heard(
+        return HeardStream(
             len(recording.samples) / SAMPLE_RATE,
             [(Word(str(text), start, end, 1.0), float(at)) for text, start, end, at in found["words"]],
             updates=int(found["updates"]),

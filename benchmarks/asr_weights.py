@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import asr_material
-from benchmarks.asr_clock import PEERS, Heard, PeerSettings, VirtualClock, hear_by_peer
+from benchmarks.asr_clock import PEERS, HeardStream, PeerSettings, VirtualClock, hear_by_peer
 from benchmarks.asr_material import Recording, joined
 from benchmarks.asr_scoring import align
 from benchmarks.metrics.statistics import percentile
@@ -130,7 +130,7 @@ def _whole_decoder(folder: Path) -> Callable[[Recording], Whole]:
     return decode
 
 
-def _latencies(whole: Whole, heard: Heard) -> list[float]:
+def _latencies(whole: Whole, heard: HeardStream) -> list[float]:
     """Clock from the end of a word, as the whole recording tells it, to its commit; of the words that are equal."""
     commits = [(text, at) for word, at in heard.words for text in normalized(word.text)]
     pairs = align(whole.words, [text for text, _ in commits])
@@ -146,9 +146,9 @@ def _talks(
 ) -> dict[str, float]:
     """The talks heard by turns: fed whole, by ours, and by each peer; one that cannot is named with its reason."""
     settings = PeerSettings(str(task.folder), clock.options.step_s)
-    hearers: dict[str, Callable[[Recording], Heard]] = {"": lambda talk: clock.hear(talk.samples)}
+    hearers: dict[str, Callable[[Recording], HeardStream]] = {"": lambda talk: clock.hear(talk.samples)}
     hearers |= {f"{peer.figure}_": partial(hear_by_peer, peer, settings) for peer in task.peers}
-    heard: dict[str, list[Heard]] = {name: [] for name in hearers}
+    heard: dict[str, list[HeardStream]] = {name: [] for name in hearers}
     offline: list[Whole] = []
     for talk in talks:
         offline.append(whole(talk))
@@ -173,7 +173,7 @@ def _talks(
     return figures | {"wer_above_offline": figures["wer_streaming"] - wer_offline}
 
 
-def _score(references: Sequence[Sequence[str]], offline: Sequence[Whole], heard: Sequence[Heard]) -> dict[str, float]:
+def _score(references: Sequence[Sequence[str]], offline: Sequence[Whole], heard: Sequence[HeardStream]) -> dict[str, float]:
     """Errors, commit latency and cost of what one recognizer made of the talks."""
     wrong = sum(errors(said, normalized(one.text)) for said, one in zip(references, heard, strict=True))
     latencies = [late for known, one in zip(offline, heard, strict=True) for late in _latencies(known, one)]
@@ -238,7 +238,7 @@ def _stress(clock: VirtualClock, whole: Callable[[Recording], Whole], speech: Re
     return figures | {"words_lost_silently": float(silently)}
 
 
-def lost(offline: Whole, heard: Heard) -> int:
+def lost(offline: Whole, heard: HeardStream) -> int:
     """Words that the whole recording gives, of runs the stream has nothing for, outside its gaps."""
     gaps = [notice for notice in heard.notices if isinstance(notice, Gap)]
     pairs = align(offline.words, normalized(heard.text))

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.clocks.virtual import run_on
 from benchmarks.runs.row import Row
-from benchmarks.systems.in_process import Heard, interpret
+from benchmarks.systems.in_process import SourceAudio, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
 from pipeline.events import AudioChunk, Event, ReadingUnit, SpeechChunk, Word
@@ -54,7 +54,7 @@ def memory_of_an_hour(profile: Profile, words: Sequence[str], source: str, targe
     The words come at a usual pace, again and again. Recognizers, which cost most of the time, are measured on recordings.
     """
     script = _script(hours * 3600, words)
-    silence = Heard(np.zeros(round(hours * 3600 * SOURCE_HZ), np.float32), SOURCE_HZ, 0.0, script[-1].end)
+    silence = SourceAudio(np.zeros(round(hours * 3600 * SOURCE_HZ), np.float32), SOURCE_HZ, 0.0, script[-1].end)
 
     async def session() -> Row:
         backends = profile.backends

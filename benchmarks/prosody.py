@@ -22,8 +22,8 @@ from benchmarks.corpora.audio import CORPUS_HZ, read_audio, speech_bounds_s
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.metrics.statistics import mean, percentile
 from benchmarks.runs.row import HeardWord, UnitRow
-from benchmarks.systems.in_process import Heard, Outcome, interpret
-from benchmarks.systems.remembered import Memory
+from benchmarks.systems.in_process import Outcome, SourceAudio, interpret
+from benchmarks.systems.remembered import ModelMemory
 from pipeline.audio.stretch import stretched
 from pipeline.contracts import (
     Synthesizer,
@@ -53,13 +53,13 @@ def prosody_figures(profile: Profile, utterances: Sequence[Utterance]) -> dict[s
 
 async def _measure(profile: Profile, utterances: Sequence[Utterance]) -> dict[str, float]:
     samples = talk([read_audio(Path(utterance.audio)) for utterance in utterances])
-    heard = Heard(samples, CORPUS_HZ, *speech_bounds_s(samples, CORPUS_HZ))
+    heard = SourceAudio(samples, CORPUS_HZ, *speech_bounds_s(samples, CORPUS_HZ))
     source, target = utterances[0].source_language, utterances[0].target_language
     plain = replace(profile.pace, follow_speaker=False, max_pause_s=0.0)
     kinds = {"first": plain, "plain": plain, "followed": replace(plain, follow_speaker=True), "closer": profile.pace}
     async with Engine.load(profile) as engine:
         outcomes: dict[str, Outcome] = {}
-        memory = Memory()
+        memory = ModelMemory()
         for kind, pace in kinds.items():
             models, options = await engine.prepare(SessionRequest((target,), (source,), spoken=target, pace=pace))
             outcomes[kind] = await interpret(memory.of(models), options, heard, "cu")

@@ -24,7 +24,7 @@ from benchmarks.metrics import speech_latency
 from benchmarks.metrics.quality import text_score, word_error_rate
 from benchmarks.prosody import prosody_figures
 from benchmarks.runs.row import Clock, Row, physics
-from benchmarks.systems.in_process import Heard, Outcome, interpret, named
+from benchmarks.systems.in_process import Outcome, SourceAudio, interpret, named
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink, TranslationRequest
 from pipeline.engine import Engine
@@ -116,7 +116,7 @@ class SessionBench:
         def event_log(session: Session) -> Sequence[Sink]:
             return [EventLog(log, about, LoopClock(), session.clock_time)]
 
-        heard = Heard(samples, rate, *speech_bounds_s(samples, rate))
+        heard = SourceAudio(samples, rate, *speech_bounds_s(samples, rate))
         outcome: Outcome = await interpret(models, options, heard, clock, event_log)
         outcome = named(outcome, utterance.name, utterance.document)
         if len(outcome.speech):

@@ -36,7 +36,7 @@ LONG_S = 600.0
 
 
 @dataclass
-class Heard:
+class HeardMixture:
     """One mixture after it went through the stage: who each word was given to, and how long that took."""
 
     mixture: Mixture
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 async def _figures(diarizer: Diarizer, speech: Mapping[str, Samples], long_s: float) -> dict[str, float]:
-    kinds: dict[str, list[Heard]] = {"pauses": [], "touching": []}
+    kinds: dict[str, list[HeardMixture]] = {"pauses": [], "touching": []}
     for kind, pause_s in (("pauses", PAUSES), ("touching", TOUCHING)):
         for number, size in enumerate(SIZES):
             seed = number + 100 * (kind == "touching")
@@ -123,9 +123,9 @@ async def _figures(diarizer: Diarizer, speech: Mapping[str, Samples], long_s: fl
     }
 
 
-async def _alone(diarizer: Diarizer, speech: Mapping[str, Samples], seconds: float) -> list[Heard]:
+async def _alone(diarizer: Diarizer, speech: Mapping[str, Samples], seconds: float) -> list[HeardMixture]:
     """One speaker alone for so long, whose recordings begin again in other pieces, and the others for a tenth of that."""
-    heard: list[Heard] = []
+    heard: list[HeardMixture] = []
     for name in sorted(speech):
         turns = round(seconds * (0.1 if heard else 1.0) / TURN_S)
         heard.append(await _heard(diarizer, mixture(speech, [name], max(1, turns), PAUSES, 7)))
@@ -133,9 +133,9 @@ async def _alone(diarizer: Diarizer, speech: Mapping[str, Samples], seconds: flo
     return heard
 
 
-async def _heard(diarizer: Diarizer, talk: Mixture) -> Heard:
+async def _heard(diarizer: Diarizer, talk: Mixture) -> HeardMixture:
     """Run a mixture through diarizer and labels in steps of 0.05 s, as a session does."""
-    heard, labels = Heard(talk), SpeakerLabels()
+    heard, labels = HeardMixture(talk), SpeakerLabels()
     began = time.process_time()
     words = [Word(f" {number}", start, end, 1.0) for number, (start, end, _) in enumerate(talk.words)]
     committed_s: list[float] = []
@@ -171,7 +171,7 @@ def _steps(samples: Samples) -> Iterator[AudioChunk]:
         yield AudioChunk(samples[start : start + step], SAMPLE_RATE, start / SAMPLE_RATE)
 
 
-def _print(kind: str, heard: Heard) -> None:
+def _print(kind: str, heard: HeardMixture) -> None:
     words, talk = len(heard.speakers), heard.mixture
     print(
         f"{kind:9} {talk.duration_s:6.0f} s  {talk.speakers} speakers, found {heard.found}  "

@@ -35,7 +35,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AudibleUnit:
     """A unit as a listener hears it: from ``start_s`` to ``end_s``, its sound from ``audible_s`` on.
 
     ``ready_s`` is when the first audible sample was available; ``stalled_s`` is the silence of the ``stalls`` holes in it.
@@ -50,9 +50,9 @@ class Heard:
     stalled_s: float
 
 
-def play(arrivals: Sequence[Arrival]) -> list[Heard]:
+def play(arrivals: Sequence[Arrival]) -> list[AudibleUnit]:
     """Play chunks in the order they came; consecutive chunks of one unit are one breath."""
-    heard: list[Heard] = []
+    heard: list[AudibleUnit] = []
     free_s = 0.0
     for unit, chunks in _by_unit(arrivals):
         placed: list[float] = []
@@ -65,7 +65,7 @@ def play(arrivals: Sequence[Arrival]) -> list[Heard]:
             free_s = start_s + chunk.duration_s
         index, offset_s = _onset(chunks)
         heard.append(
-            Heard(
+            AudibleUnit(
                 unit=unit,
                 ready_s=chunks[index].ready_s,
                 start_s=placed[0],

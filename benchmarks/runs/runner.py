@@ -10,7 +10,7 @@ from benchmarks.corpora.audio import read_audio, speech_bounds_s, write_audio
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.folder import RunFolder
 from benchmarks.runs.row import Clock, Row, physics
-from benchmarks.systems.in_process import Heard, failed, named
+from benchmarks.systems.in_process import SourceAudio, failed, named
 from benchmarks.systems.system import System
 from pipeline.errors import BadInput, DeviceError, ModelError, TranslateLiveError
 
@@ -57,7 +57,7 @@ async def _measure(system: System, todo: Sequence[Utterance], folder: RunFolder,
 async def _row(system: System, utterance: Utterance, folder: RunFolder, clock: Clock) -> Row:
     samples, rate = read_audio(Path(utterance.audio))
     bounds = _bounds(utterance) or speech_bounds_s(samples, rate)
-    outcome = await system.interpret(utterance, Heard(samples, rate, *bounds), clock)
+    outcome = await system.interpret(utterance, SourceAudio(samples, rate, *bounds), clock)
     audio = None
     if len(outcome.speech):
         write_audio(folder.audio_file(utterance.name), outcome.speech, outcome.speech_hz)

@@ -19,7 +19,7 @@ from benchmarks.corpora.audio import CORPUS_HZ
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock
 from benchmarks.systems.foreign import Reception, as_pcm16
-from benchmarks.systems.in_process import Heard, Outcome
+from benchmarks.systems.in_process import Outcome, SourceAudio
 from pipeline.clock import LoopClock
 from pipeline.errors import ModelError
 
@@ -43,7 +43,7 @@ class CommandSystem:
         """Each utterance starts the program anew."""
         yield
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """Run the program on one utterance; raises `ModelError` if it fails, cannot be found or does not end."""
         words = [
             word.format(source=utterance.source_language, target=utterance.target_language)

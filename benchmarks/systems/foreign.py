@@ -15,7 +15,7 @@ from benchmarks.clocks.feeder import Feeder
 from benchmarks.metrics.playout import Arrival, play, silence_ratio
 from benchmarks.metrics.statistics import percentile
 from benchmarks.runs.row import Row, UnitRow
-from benchmarks.systems.in_process import Heard, Outcome
+from benchmarks.systems.in_process import Outcome, SourceAudio
 from pipeline.events import Samples
 
 
@@ -54,7 +54,7 @@ class Reception:
         self.sample_rate = sample_rate
         self.arrivals.append(Arrival(self.units[-1].number, self.now_s(), samples, sample_rate))
 
-    def outcome(self, audio: Heard, feeder: Feeder, wall_s: float) -> Outcome:
+    def outcome(self, audio: SourceAudio, feeder: Feeder, wall_s: float) -> Outcome:
         """The row, and the speech as a listener heard it."""
         heard = {unit.unit: unit for unit in play(self.arrivals)}
         units = [

@@ -14,7 +14,7 @@ from benchmarks.memory import Memory
 from benchmarks.metrics.playout import silence_ratio
 from benchmarks.metrics.statistics import percentile
 from benchmarks.runs.row import Clock, Row
-from benchmarks.systems.recording import Recording, Spool
+from benchmarks.systems.recording import SessionRecord, Spool
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.events import Samples
@@ -25,7 +25,7 @@ FAST_FRAME_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class SourceAudio:
     """The audio of one utterance: mono samples [n], and where speech begins and ends in it, in seconds."""
 
     samples: Samples
@@ -51,7 +51,7 @@ class Outcome:
 async def interpret(
     models: Models,
     options: SessionOptions,
-    audio: Heard,
+    audio: SourceAudio,
     clock: Clock,
     sinks: Callable[[Session], Sequence[Sink]] = lambda session: (),
     *,
@@ -73,7 +73,7 @@ async def interpret(
     with Memory(lambda: feeder.given_s) as memory:
         await session.run(feeder, [SinkQueue(spool), *(SinkQueue(sink) for sink in sinks(session))])
     wall_s = time.perf_counter() - began
-    recording = Recording.of(spool.events(), options.spoken)
+    recording = SessionRecord.of(spool.events(), options.spoken)
     origin_s = feeder.origin_s if clock == "real" else session.clock_time(0.0)
     units = recording.unit_rows(target, origin_s, computation_aware=live)
     measured = Row(
@@ -93,14 +93,14 @@ async def interpret(
     return _with_recording(measured, recording, target)
 
 
-def _feeder(audio: Heard, clock: Clock, loop_clock: LoopClock, frame_s: float) -> Feeder | Paced:
+def _feeder(audio: SourceAudio, clock: Clock, loop_clock: LoopClock, frame_s: float) -> Feeder | Paced:
     if clock == "real":
         return Paced(audio.samples, audio.sample_rate, frame_s)
     live = clock != "cu"
     return Feeder(audio.samples, audio.sample_rate, loop_clock, live=live, frame_s=frame_s if live else FAST_FRAME_S)
 
 
-def _with_recording(row: Row, recording: Recording, target: str) -> Outcome:
+def _with_recording(row: Row, recording: SessionRecord, target: str) -> Outcome:
     """The row with what was recognized, drafted, remarked and spoken, and the speech."""
     speech, speech_hz = recording.track()
     whole = replace(

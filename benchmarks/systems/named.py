@@ -11,7 +11,7 @@ from benchmarks.corpora.utterance import Utterance
 from benchmarks.model_files import model_files
 from benchmarks.runs.row import Clock
 from benchmarks.systems.command import CommandSystem
-from benchmarks.systems.in_process import Heard, Outcome, interpret
+from benchmarks.systems.in_process import Outcome, SourceAudio, interpret
 from benchmarks.systems.replay import ReplaySystem
 from benchmarks.systems.script import ScriptSystem
 from benchmarks.systems.system import System
@@ -47,7 +47,7 @@ class ProfileSystem:
         async with Engine.load(self._profile) as self._engine:
             yield
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """One session."""
         assert self._engine is not None
         target = utterance.target_language

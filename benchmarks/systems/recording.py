@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from benchmarks.metrics.erasure import Erasure
-from benchmarks.metrics.playout import Arrival, Heard, play
+from benchmarks.metrics.playout import Arrival, AudibleUnit, play
 from benchmarks.runs.row import HeardWord, UnitRow
 from pipeline.clock import Clock
 from pipeline.events import (
@@ -60,7 +60,7 @@ class Spool:
 
 
 @dataclass(slots=True, eq=False)
-class Recording:
+class SessionRecord:
     """Everything of a session that figures need: texts and stamps, speech samples, and how busy each stage was."""
 
     spoken: str | None = None
@@ -73,7 +73,7 @@ class Recording:
     erasures: defaultdict[str, Erasure] = field(default_factory=lambda: defaultdict(Erasure))
 
     @classmethod
-    def of(cls, events: Iterable[tuple[float, Event]], spoken: str | None) -> Recording:
+    def of(cls, events: Iterable[tuple[float, Event]], spoken: str | None) -> SessionRecord:
         """Read from these events and their moments a session that speaks ``spoken``."""
         recording = cls(spoken)
         for at_s, event in events:
@@ -155,7 +155,7 @@ class Recording:
             end_s = chunk.start + chunk.duration + 1e-6
         return ready_s
 
-    def _with_speech(self, row: UnitRow, heard: dict[int, Heard]) -> UnitRow:
+    def _with_speech(self, row: UnitRow, heard: dict[int, AudibleUnit]) -> UnitRow:
         lag = self.lags.get(row.number)
         breath = heard.get(lag.merged_into) if lag else None
         if lag is None or breath is None:

@@ -22,7 +22,7 @@ from pipeline.stages.speak import whole
 
 
 @dataclass
-class Memory:
+class ModelMemory:
     """Models that are asked once: the same audio is the same transcripts, the same request and text the same answer."""
 
     transcripts: list[Transcript] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Memory:
 @dataclass
 class _Recognizer:
     recognizer: Recognizer
-    memory: Memory
+    memory: ModelMemory
 
     @asynccontextmanager
     async def open(self, languages: Sequence[str], vocabulary: Sequence[str]) -> AsyncIterator[Listening]:
@@ -73,7 +73,7 @@ class _Listening:
 @dataclass
 class _Translator:
     translator: Translator
-    memory: Memory
+    memory: ModelMemory
 
     async def translate(self, request: TranslationRequest) -> Translation:
         known = self.memory.translations
@@ -85,7 +85,7 @@ class _Translator:
 @dataclass
 class _Synthesizer:
     synthesizer: Synthesizer
-    memory: Memory
+    memory: ModelMemory
 
     async def enrol(self, audio: AudioChunk) -> Voice:
         return await self.synthesizer.enrol(audio)

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock, HeardWord, Row, UnitRow
-from benchmarks.systems.in_process import Heard, Outcome
+from benchmarks.systems.in_process import Outcome, SourceAudio
 from pipeline.errors import BadInput
 from pipeline.sinks.event_json import Record
 from pipeline.sinks.event_log import read_events
@@ -36,13 +36,13 @@ class ReplaySystem:
         """Nothing to load."""
         yield
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """The row of a log; samples are not logged, so speech counts as audible from its first sample on."""
         records = list(read_events(self._folder / f"{utterance.name}.jsonl"))
         return Outcome(row_of(records, audio, utterance.target_language), np.zeros(0, np.float32), 16_000)
 
 
-def row_of(records: Iterable[Record], audio: Heard, target: str) -> Row:
+def row_of(records: Iterable[Record], audio: SourceAudio, target: str) -> Row:
     """Read a log's session and one of its targets; raises `BadInput` for a log without its first line.
 
     Only the target that was spoken has speech. Older logs tell neither: there units are known by the text's language.

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock
-from benchmarks.systems.in_process import Heard, Outcome, interpret
+from benchmarks.systems.in_process import Outcome, SourceAudio, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.events import Word
 from pipeline.session import Models, SessionOptions
@@ -32,7 +32,7 @@ class ScriptSystem:
         """Nothing to load."""
         yield
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """One session in which every source word becomes its share of the reference."""
         words = script_of(utterance)
         load = 0.0 if clock == "cu" else self._load

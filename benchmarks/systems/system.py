@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock
-from benchmarks.systems.in_process import Heard, Outcome
+from benchmarks.systems.in_process import Outcome, SourceAudio
 
 
 class System(Protocol):
@@ -24,6 +24,6 @@ class System(Protocol):
         """Load it before the first utterance, free it after the last."""
         ...
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """Interpret one utterance."""
         ...

@@ -17,7 +17,7 @@ from benchmarks.clocks.feeder import Feeder
 from benchmarks.corpora.utterance import Utterance
 from benchmarks.runs.row import Clock
 from benchmarks.systems.foreign import Reception, as_pcm16, from_pcm16
-from benchmarks.systems.in_process import Heard, Outcome
+from benchmarks.systems.in_process import Outcome, SourceAudio
 from pipeline.clock import LoopClock
 from pipeline.errors import ModelError, NetworkError
 
@@ -42,7 +42,7 @@ class WebSocketSystem:
         """Each utterance opens a connection."""
         yield
 
-    async def interpret(self, utterance: Utterance, audio: Heard, clock: Clock) -> Outcome:
+    async def interpret(self, utterance: Utterance, audio: SourceAudio, clock: Clock) -> Outcome:
         """One session of the server; raises `NetworkError` or, for an error it reports, `ModelError`."""
         from websockets.asyncio.client import connect  # noqa: PLC0415  (only where a server is measured)
         from websockets.exceptions import WebSocketException  # noqa: PLC0415

@@ -28,8 +28,8 @@ from pipeline.server.access import LEAST_SECRET, Access, Key, Signer
 from pipeline.server.admission import Admission
 from pipeline.server.app import application
 from pipeline.server.asked import default_target
+from pipeline.server.memory import give_back_at_rest, spared_from_collection
 from pipeline.server.metrics import Metrics, metrics_app
-from pipeline.server.rest import give_back_at_rest, spared_from_collection
 from pipeline.server.room_recording import RoomRecorder
 from pipeline.server.rooms import Seat
 from pipeline.server.service import Limits, Service

@@ -23,9 +23,9 @@ from pipeline.profiles.profile import Profile, load_profile
 from pipeline.server import LOG
 from pipeline.server.access import Signer, load_keys
 from pipeline.server.app import application
+from pipeline.server.memory import give_back_at_rest, spared_from_collection
 from pipeline.server.metrics import Metrics
 from pipeline.server.process import ServerOptions, secret_of_environment, service_of
-from pipeline.server.rest import give_back_at_rest, spared_from_collection
 from pipeline.server.service import STOP_S, Limits, Service
 
 HEADROOM = 16  # requests above the sessions: a handshake that is refused, the page, a list of languages

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import asr_weights
-from benchmarks.asr_clock import PEERS, Heard, PeerSettings, hear_by_peer
+from benchmarks.asr_clock import PEERS, HeardStream, PeerSettings, hear_by_peer
 from benchmarks.asr_material import Recording
 from benchmarks.asr_redecoding import SeamBuffer, measure_redecoding
 from benchmarks.other_python import Peer
@@ -109,7 +109,7 @@ assert numpy.load(task["recording"]).shape == (16000,)
 print(json.dumps({"words": [[task["model"], 0, 1, 1.5]], "updates": 1, "cpu_s": task["step_s"]}))
 """
     heard = hear_by_peer(answering(program), SETTINGS, TALK)
-    assert heard == Heard(1.0, [(Word("folder", 0, 1, 1.0), 1.5)], updates=1, cpu_s=0.4)
+    assert heard == HeardStream(1.0, [(Word("folder", 0, 1, 1.0), 1.5)], updates=1, cpu_s=0.4)
 
 
 @pytest.mark.parametrize(("program", "reason"), [("sys.exit('not here')", "not here"), ("print('{}')", "cannot be read")])
@@ -125,7 +125,7 @@ class Clock:
 
     def hear(self, samples):
         words = [(Word(text, 0, 1, 1.0), 2.0 + at) for at, text in enumerate([" one", " too", " three"])]
-        return Heard(len(samples) / 16000, words, cpu_s=0.5)
+        return HeardStream(len(samples) / 16000, words, cpu_s=0.5)
 
 
 def talks(peers):

@@ -9,8 +9,8 @@ import pytest
 from benchmarks.clocks.virtual import run_on
 from benchmarks.prosody import PAUSES_S, RATES, RECORDINGS, talk, unit_figures
 from benchmarks.runs.row import HeardWord, UnitRow
-from benchmarks.systems.in_process import Heard, interpret
-from benchmarks.systems.remembered import Memory
+from benchmarks.systems.in_process import SourceAudio, interpret
+from benchmarks.systems.remembered import ModelMemory
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.events import Word
 from pipeline.policies.pace import PaceOptions
@@ -54,8 +54,8 @@ def test_models_with_a_memory_are_asked_once_and_give_the_same():
             return await super().translate(request)
 
     models = Models(ScriptedRecognizer(words), Counting(), ScriptedSynthesizer())
-    audio = Heard(np.zeros(16_000 * 9, np.float32), 16_000, 0.1, words[-1].end)
-    memory = Memory()
+    audio = SourceAudio(np.zeros(16_000 * 9, np.float32), 16_000, 0.1, words[-1].end)
+    memory = ModelMemory()
     rows = [
         run_on("exact", interpret(one, SessionOptions(("en",), ("es",), "es"), audio, "cu")).row
         for one in (models, memory.of(models), memory.of(models))
@@ -71,7 +71,7 @@ def test_a_pause_that_a_session_keeps_is_in_its_computation_unaware_moments():
         last = index % 17 == 16
         words.append(Word(" words." if last else " words", at_s, at_s + 0.4, 1.0))
         at_s += 0.42 + 0.9 * last
-    audio = Heard(np.zeros(round((at_s + 1) * 16_000), np.float32), 16_000, 0.5, words[-1].end)
+    audio = SourceAudio(np.zeros(round((at_s + 1) * 16_000), np.float32), 16_000, 0.5, words[-1].end)
     models = Models(ScriptedRecognizer(words), ScriptedTranslator(), ScriptedSynthesizer(0.08))
     heard = {}
     for most in (0.0, 0.5):

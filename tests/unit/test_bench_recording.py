@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.clocks.feeder import Feeder
 from benchmarks.clocks.virtual import run_on
-from benchmarks.systems.in_process import Heard, interpret
-from benchmarks.systems.recording import Recording, Spool
+from benchmarks.systems.in_process import SourceAudio, interpret
+from benchmarks.systems.recording import SessionRecord, Spool
 from benchmarks.systems.replay import row_of
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
@@ -16,7 +16,7 @@ from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog, read_events
 
 WORDS = [Word(f" w{index}", 0.4 * index + 0.1, 0.4 * index + 0.4, 1.0) for index in range(20)]
-AUDIO = Heard(np.zeros(16_000 * 9, np.float32), 16_000, 0.1, WORDS[-1].end)
+AUDIO = SourceAudio(np.zeros(16_000 * 9, np.float32), 16_000, 0.1, WORDS[-1].end)
 TARGETS = ("fr", "es")
 
 
@@ -45,7 +45,7 @@ def test_units_of_two_targets_with_the_same_numbers_stay_apart(models):
         feeder = Feeder(AUDIO.samples, AUDIO.sample_rate, LoopClock(), live=True)
         await session.run(feeder, [SinkQueue(spool)])
         origin = session.clock_time(0.0)
-        recording = Recording.of(spool.events(), "es")
+        recording = SessionRecord.of(spool.events(), "es")
         return [recording.unit_rows(target, origin, computation_aware=True) for target in TARGETS]
 
     french, spanish = run_on("exact", record())

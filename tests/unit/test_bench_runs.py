@@ -24,7 +24,7 @@ from benchmarks.runs.scoring import score as scores_of_rows
 from benchmarks.smoke import scripted_run
 from benchmarks.systems.command import CommandSystem
 from benchmarks.systems.foreign import Reception
-from benchmarks.systems.in_process import Heard
+from benchmarks.systems.in_process import SourceAudio
 from benchmarks.systems.named import system_named
 from benchmarks.systems.replay import row_of
 from benchmarks.systems.script import ScriptSystem, translation_of
@@ -236,7 +236,7 @@ def test_scorers_in_other_environments(tmp_path, utterances, monkeypatch):
 
 
 def heard(duration_s=0.4):
-    return Heard(np.zeros(round(duration_s * 16_000), np.float32), 16_000, 0.1, duration_s)
+    return SourceAudio(np.zeros(round(duration_s * 16_000), np.float32), 16_000, 0.1, duration_s)
 
 
 async def test_any_program_can_be_measured(utterances):

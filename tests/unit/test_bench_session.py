@@ -20,7 +20,7 @@ from benchmarks.long_session import hour_figures, memory_of_an_hour
 from benchmarks.memory import used_by_tree
 from benchmarks.metrics import speech_latency
 from benchmarks.runs.row import HeardWord, physics
-from benchmarks.systems.in_process import Heard, interpret
+from benchmarks.systems.in_process import SourceAudio, interpret
 from benchmarks.systems.scripted import ScriptedRecognizer, ScriptedSynthesizer, ScriptedTranslator
 from pipeline.clock import LoopClock
 from pipeline.contracts import Missing, TranslationRequest
@@ -50,7 +50,7 @@ def models(words, cost_s=1.0):
 
 def audio(words):
     duration_s = words[-1].end + 0.2
-    return Heard(np.zeros(int(duration_s * 16_000), np.float32), 16_000, words[0].start, words[-1].end)
+    return SourceAudio(np.zeros(int(duration_s * 16_000), np.float32), 16_000, words[0].start, words[-1].end)
 
 
 def row_on(clock, words, **how):

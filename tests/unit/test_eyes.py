@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.film_made import FRAMES_A_S, bars, make_film
-from models.asr.whisper.vocabulary import VOCABULARY_TOKENS, PromptTerms
+from models.asr.whisper.prompt_terms import VOCABULARY_TOKENS, PromptTerms
 from models.vision.rapid_ocr import OcrProcess, RapidOcr
 from models.vision.worker import decoded, is_ordinary, names_in, serve
 from pipeline.cli import main

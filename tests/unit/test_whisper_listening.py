@@ -21,7 +21,7 @@ from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Terms
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S
 from models.asr.whisper.options import StreamOptions
-from models.asr.whisper.vocabulary import PromptTerms, is_doubtful, says_a_term
+from models.asr.whisper.prompt_terms import PromptTerms, is_doubtful, says_a_term
 from pipeline.errors import BadInput, Refused
 from pipeline.events import AudioChunk, Fault, Gap
 from pipeline.lane import Lane

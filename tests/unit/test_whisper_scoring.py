@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import asr_material, asr_weights
-from benchmarks.asr_clock import CORES, Heard, VirtualClock
+from benchmarks.asr_clock import CORES, HeardStream, VirtualClock
 from benchmarks.asr_scoring import Commit, Truth, align, score, summarize
 from benchmarks.asr_weights import normalized
 from benchmarks.scripted_speech import Manner, ScriptedEngine, ScriptedVoice, render, write_script
@@ -36,7 +36,7 @@ def test_words_are_compared_without_case_punctuation_and_abbreviations():
 
 
 def heard(*texts, notices=()):
-    return Heard(10.0, [(Word(f" {text}", 0.0, 0.1, 0.9), 1.0) for text in texts], list(notices))
+    return HeardStream(10.0, [(Word(f" {text}", 0.0, 0.1, 0.9), 1.0) for text in texts], list(notices))
 
 
 def test_words_are_lost_silently_in_runs_that_no_gap_covers():

@@ -28,7 +28,7 @@ from models.asr.whisper.hallucination_filter import (
     stutter_begin,
 )
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, spoken
-from models.asr.whisper.vocabulary import PromptTerms
+from models.asr.whisper.prompt_terms import PromptTerms
 from models.asr.whisper.window import DEAF_S, Window
 from models.asr.whisper.words import UNSPACED, whole_words
 from pipeline.errors import check_range

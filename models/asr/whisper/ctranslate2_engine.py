@@ -25,7 +25,7 @@ from models.asr.whisper.ctranslate2_types import (
 from models.asr.whisper.hypothesis import FRAME_S, HeardWord, Hypothesis, Job, Tokens
 from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3, iso_code, whisper_code
 from models.asr.whisper.log_mel import Spectrogram
-from models.asr.whisper.vocabulary import is_doubtful, says_a_term
+from models.asr.whisper.prompt_terms import is_doubtful, says_a_term
 from models.asr.whisper.words import UNSPACED, split_words
 from pipeline.errors import ModelError
 

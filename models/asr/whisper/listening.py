@@ -11,8 +11,8 @@ from models.asr.vad import SpeechDetector, cleaned
 from models.asr.whisper.hypothesis import Decoder, Engine
 from models.asr.whisper.log_mel import SAMPLE_RATE, LogMel
 from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.prompt_terms import PromptTerms
 from models.asr.whisper.stream import Expectation, Stream
-from models.asr.whisper.vocabulary import PromptTerms
 from models.asr.whisper.window import Features
 from pipeline.errors import BadInput, Refused, nearest
 from pipeline.events import AudioChunk, Notice, Transcript

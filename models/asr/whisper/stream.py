@@ -19,8 +19,8 @@ from models.asr.whisper.language import LanguageTracker
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S, KEPT_S, Degradation, LoadShedding
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.options import StreamOptions
+from models.asr.whisper.prompt_terms import PromptTerms
 from models.asr.whisper.utterance import CONTEXT_TOKENS, StreamOutput, Utterance, WindowLimits
-from models.asr.whisper.vocabulary import PromptTerms
 from models.asr.whisper.window import Features, Window
 from pipeline.events import Gap, LanguageChanged, Samples, Transcript
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.server.access import Key
 from pipeline.server.admission import Admission
-from pipeline.server.rest import REST_S, give_back, give_back_at_rest, spared_from_collection
+from pipeline.server.memory import REST_S, give_back, give_back_at_rest, spared_from_collection
 
 KEY = Key("test")
 
@@ -20,7 +20,7 @@ KEY = Key("test")
 async def test_memory_goes_back_once_the_last_session_has_ended(monkeypatch):
     given: list[int] = []
     admission = Admission(2)
-    monkeypatch.setattr("pipeline.server.rest.give_back", lambda: given.append(admission.active))
+    monkeypatch.setattr("pipeline.server.memory.give_back", lambda: given.append(admission.active))
     resting = asyncio.create_task(give_back_at_rest(admission))
     with admission.place(KEY):
         with admission.place(KEY):
