@@ -9,9 +9,9 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
-from models.hub import hub_folder
+from models.hub import fetch_snapshot, hub_folder
 from models.model_files import missing_packages
-from pipeline.contracts import Missing
+from pipeline.contracts import Missing, Progress
 from pipeline.errors import FETCH_MODELS, ModelError, nearest
 
 if TYPE_CHECKING:  # settings are read where torch is not installed
@@ -38,6 +38,12 @@ def checkpoint_folder(model: str, last: str) -> Path:
     if (folder := hub_folder(model, last)) is None:
         raise ModelError(f"the model {model!r} is not on this machine", hint=FETCH_MODELS)
     return folder
+
+
+def pull_checkpoint(model: str, files: Sequence[str], last: str, progress: Progress) -> None:
+    """Download the ``files`` of a checkpoint as `fetch_snapshot` does, unless it is there."""
+    if hub_folder(model, last) is None:
+        fetch_snapshot(model, files, last, progress)
 
 
 class Section:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from models.hub import fetch_snapshot, hub_folder
+from models.hub import hub_folder
 from models.model_files import count_elements, number_bytes, on_gpu
-from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint, pull_checkpoint
 from models.tts.engines import turned
 from models.tts.omnivoice.config import AUDIO_TOKENIZER, MEASURED, MOST_FRAMES, POSITIONS, UNMEASURED, read_model_config
 from models.tts.omnivoice.prompt import attributes
@@ -84,11 +84,11 @@ class OmniVoice:
         """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        if self._folder is None:
+        if (folder := hub_folder(self.model, _LAST)) is None:
             return {f"an unknown size for {Path(self.model).name}": 0}
-        config = read_model_config(self._folder)
+        config = read_model_config(folder)
         session = POSITIONS * config.transformer.hidden + (self.steps + 4) * config.codebooks * MOST_FRAMES
-        weights, tokenizer = count_elements(self._folder), count_elements(self._folder / AUDIO_TOKENIZER)
+        weights, tokenizer = count_elements(folder), count_elements(folder / AUDIO_TOKENIZER)
         return {
             f"weights of {Path(self.model).name}, from its files": weights * number_bytes(self.dtype) + tokenizer * 4,
             f"prompts and frames of {self.sessions} sessions": self.sessions * session * 4,
@@ -97,8 +97,7 @@ class OmniVoice:
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there; refused without consent to its licenses."""
         self._check_license()
-        if self._folder is None:
-            fetch_snapshot(self.model, _FILES, _LAST, progress)
+        pull_checkpoint(self.model, _FILES, _LAST, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -128,7 +127,3 @@ class OmniVoice:
     def _check_license(self) -> None:
         if not self.accept_license:
             raise Refused(LICENSE, hint=_CONSENT, code="license")
-
-    @property
-    def _folder(self) -> Path | None:
-        return hub_folder(self.model, _LAST)

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.hub import fetch_snapshot, hub_folder
+from models.hub import hub_folder
 from models.model_files import count_elements, number_bytes, on_gpu
-from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint, pull_checkpoint
 from models.tts.engines import turned
 from models.tts.qwen3.config import (
     CODEC_ENCODER,
@@ -82,12 +82,11 @@ class Qwen3TTS:
         """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        return estimated_memory(self.model, self._found, self.sessions, number_bytes(self.dtype))
+        return estimated_memory(self.model, hub_folder(self.model, _CODEC_CONFIG), self.sessions, number_bytes(self.dtype))
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
-        if self._found is None:
-            fetch_snapshot(self.model, _FILES, _CODEC_CONFIG, progress)
+        pull_checkpoint(self.model, _FILES, _CODEC_CONFIG, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -112,10 +111,6 @@ class Qwen3TTS:
     def folder(self) -> Path:
         """Find the checkpoint's folder; raises `ModelError` if it is not on this machine."""
         return checkpoint_folder(self.model, _CODEC_CONFIG)
-
-    @property
-    def _found(self) -> Path | None:
-        return hub_folder(self.model, _CODEC_CONFIG)
 
     def _config(self) -> ModelConfig:
         return read_model_config(self.folder())

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.downloads import length
-from models.hub import fetch_snapshot, hub_folder
+from models.hub import hub_folder
 from models.model_files import count_elements, number_bytes, on_gpu
-from models.tts.checkpoint import checkpoint_folder, missing_checkpoint
+from models.tts.checkpoint import checkpoint_folder, missing_checkpoint, pull_checkpoint
 from models.tts.engines import turned
 from models.tts.voxcpm.config import LANGUAGES, POSITIONS, VAE_FILES, WEIGHTS, read_model_config
 from pipeline.contracts import Missing, Progress, Synthesizer
@@ -63,7 +63,7 @@ class VoxCPM:
         """Estimate the bytes of GPU memory it will take, by purpose; empty on a CPU."""
         if not on_gpu(self.device):
             return {}
-        weights, remembered, source = _geometry(self._folder, self.model, number_bytes(self.dtype))
+        weights, remembered, source = _geometry(hub_folder(self.model, WEIGHTS), self.model, number_bytes(self.dtype))
         name = Path(self.model).name
         if not weights:
             return {f"an unknown size for {name}": 0}
@@ -77,8 +77,7 @@ class VoxCPM:
 
     def pull(self, progress: Progress) -> None:
         """Download the checkpoint from Hugging Face, unless it is there."""
-        if self._folder is None:
-            fetch_snapshot(self.model, _FILES, WEIGHTS, progress)
+        pull_checkpoint(self.model, _FILES, WEIGHTS, progress)
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Synthesizer]:
@@ -102,10 +101,6 @@ class VoxCPM:
         if len(self.style) > _LONGEST_STYLE:
             raise BadInput(f"a style has at most {_LONGEST_STYLE} letters, this one has {len(self.style)}")
         return checkpoint_folder(self.model, WEIGHTS)
-
-    @property
-    def _folder(self) -> Path | None:
-        return hub_folder(self.model, WEIGHTS)
 
 
 _PUBLISHED = "openbmb/VoxCPM2"

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.omnivoice_checkpoint import write_checkpoint
+from models.tts import checkpoint
 from models.tts.omnivoice import OmniVoice
-from models.tts.omnivoice import backend as module
 from pipeline.errors import BadInput, ModelError, Refused
 
 
@@ -19,7 +19,7 @@ async def load(folder, **settings):
 
 async def test_nothing_is_fetched_or_loaded_without_consent_to_the_licenses(folder, monkeypatch):
     fetched = []
-    monkeypatch.setattr(module, "fetch_snapshot", lambda *arguments: fetched.append(arguments))
+    monkeypatch.setattr(checkpoint, "fetch_snapshot", lambda *arguments: fetched.append(arguments))
     for model in (str(folder), "k2-fsa/OmniVoice"):
         unread = OmniVoice(model=model, device="cpu")
         (lack,) = unread.missing()
@@ -36,7 +36,7 @@ async def test_nothing_is_fetched_or_loaded_without_consent_to_the_licenses(fold
 def test_the_checkpoint_is_fetched_where_it_is_not_there(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     fetched = []
-    monkeypatch.setattr(module, "fetch_snapshot", lambda model, *_: fetched.append(model))
+    monkeypatch.setattr(checkpoint, "fetch_snapshot", lambda model, *_: fetched.append(model))
     OmniVoice(accept_license=True).pull(lambda *_: None)
     OmniVoice(accept_license=True, model=str(folder)).pull(lambda *_: None)
     assert fetched == ["k2-fsa/OmniVoice"]

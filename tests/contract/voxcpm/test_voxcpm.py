@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.voxcpm_checkpoint import write_checkpoint
+from models.tts import checkpoint
 from models.tts.voxcpm import VoxCPM, synthesizer
-from models.tts.voxcpm import backend as module
 from pipeline.contracts import Voice
 from pipeline.errors import BadInput, DeviceError, ModelError, Refused
 from pipeline.events import AudioChunk, ReadingUnit
@@ -229,7 +229,7 @@ async def test_a_missing_or_damaged_file_is_told_by_name(tmp_path):
 def test_the_checkpoint_is_fetched_where_it_is_not_there(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     fetched = []
-    monkeypatch.setattr(module, "fetch_snapshot", lambda model, *_: fetched.append(model))
+    monkeypatch.setattr(checkpoint, "fetch_snapshot", lambda model, *_: fetched.append(model))
     VoxCPM().pull(lambda *_: None)
     VoxCPM(model=str(folder)).pull(lambda *_: None)
     assert fetched == ["openbmb/VoxCPM2"]
