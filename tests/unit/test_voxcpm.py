@@ -40,6 +40,9 @@ def loaded(folder):
     return parts(folder, steps=4)
 
 
+RECORDED = 5e-5  # on another processor, whose kernels round otherwise: patches of values about 1 drift by 2e-5
+
+
 def near(value, expected, tolerance=1e-5):
     np.testing.assert_allclose(value, expected, atol=tolerance, rtol=0)
 
@@ -52,13 +55,13 @@ def test_states_patches_end_and_samples_are_those_of_the_package(folder, case, f
     engine.add(spoken)
     with torch.inference_mode():
         engine._begin(engine._waiting.popleft())
-    near(engine._rows.said[row], found["said"])
-    near(engine._rows.sounded[row], found["sounded"])
+    near(engine._rows.said[row], found["said"], RECORDED)
+    near(engine._rows.sounded[row], found["sounded"], RECORDED)
     engine.remove(spoken)
     spoken = utterance(text, row, case)
     (patches,) = run(engine, spoken)
-    near(torch.stack(spoken.patches), found["patches"])
-    near(joined(patches)[::389], found["samples"])
+    near(torch.stack(spoken.patches), found["patches"], RECORDED)
+    near(joined(patches)[::389], found["samples"], RECORDED)
     assert patches[-1].ended == (len(patches) < case["most"] and len(patches) < spoken.limit)
 
 
@@ -69,16 +72,16 @@ def test_the_package_still_says_what_was_recorded(folder):
     done = subprocess.run([sys.executable, str(script)], input=task, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["tokens"] == FOUND["tokens"]
-    near(found["encoded"], FOUND["encoded"])
+    near(found["encoded"], FOUND["encoded"], RECORDED)
     for mine, recorded in zip(found["cases"], FOUND["cases"], strict=True):
         for part in ("said", "sounded", "patches", "samples"):
-            near(mine[part], recorded[part])
+            near(mine[part], recorded[part], RECORDED)
 
 
 def test_a_clip_becomes_the_latent_frames_of_the_package(loaded):
     *_, encoder = loaded
     with torch.inference_mode():
-        near(encoder.encode(CLIP, 4), HEARD)
+        near(encoder.encode(CLIP, 4), HEARD, RECORDED)
 
 
 def test_text_becomes_the_tokens_of_the_package_but_for_marks_which_are_spelled_out(loaded):
