@@ -244,6 +244,14 @@ class TranslatorBackend(Backend[Translator], Protocol):
         """Return the (source, target) languages it translates."""
 
 
+@runtime_checkable
+class ModelsByPair(Protocol):
+    """A `TranslatorBackend` with models for pairs of languages, each of which is on this machine or not."""
+
+    def missing_between(self, source: str, target: str) -> Sequence[Missing]:
+        """Name what this machine lacks to translate a pair of `pairs`."""
+
+
 class SynthesizerBackend(Backend[Synthesizer], Protocol):
     """A backend for the third stage."""
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Literal
 
 from pipeline.audio.multichannel import ChannelLevels
 from pipeline.diarizing import SpeakerMemory
-from pipeline.errors import BadInput, Refused
+from pipeline.errors import BadInput, ModelError, Refused
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
-from pipeline.languages import SameLanguage, canonical, known_code, language_name
+from pipeline.languages import SameLanguage, canonical, known_code, language_name, same_language
 from pipeline.policies.pace import PaceOptions
 from pipeline.policies.unit_policy import UnitSettings
 from pipeline.profiles.languages_offered import session_languages
-from pipeline.profiles.profile import Profile, fix_for, require
+from pipeline.profiles.profile import Profile, fix_for, listed, require
 from pipeline.sinks.personal_data import NOTHING, PersonalData
 from pipeline.stages.see import Watching
 from pipeline.stages.speakers import SpeakerOptions
@@ -142,6 +143,7 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     speech = _speech(request, profile, spoken_as, notices, voices or VoiceStore())
     for stage in dict.fromkeys(one.synthesizer for one in speech) or [None]:
         require(profile.name, backends.missing(stage))
+    _require_pairs(profile, languages, targets.values())
     for one in speech:
         if one.voice is None:
             require(profile.name, backends.voice_missing(one.synthesizer, one.spoken_as))
@@ -157,6 +159,14 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
         voice=request.voice if not speech or any(one.voice or one.same_voice for one in speech) else None,
     )
     return ResolvedRequest(known, speech, targets, tuple(notices))
+
+
+def _require_pairs(profile: Profile, sources: Iterable[str], targets: Iterable[str]) -> None:
+    """Raise `ModelError` if a pair of languages that may have to be translated has no model on this machine."""
+    for source, target in product(sources, targets):
+        if not same_language(source, target) and (lacks := profile.backends.pair_missing(source, target)):
+            what = f"to translate from {source!r} to {target!r} there is need of {listed(lacks)}"
+            raise ModelError(what, hint=fix_for(lacks, profile.name), code="missing_pair")
 
 
 def _require_stage(profile: Profile, stage: Literal["diarizer", "reader"], cannot: str, use: str) -> None:

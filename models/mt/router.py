@@ -50,6 +50,11 @@ class Router:
         """Name what this machine lacks to run the first model."""
         return self.tiers()[0].missing()
 
+    def missing_between(self, source: str, target: str) -> Sequence[Missing]:
+        """Name what this machine lacks to run the model for a pair."""
+        tier = self.model_for(source, target)
+        return tier.missing() or (tier.missing_between(source, target) if isinstance(tier, Bergamot) else [])
+
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Return the (source, target) languages that any of the models translates."""
         return frozenset().union(*(tier.pairs() for tier in self.tiers()))

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 import msgspec
 
-from pipeline.contracts import Backend, Missing, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.contracts import Backend, Missing, ModelsByPair, RecognizerBackend, SynthesizerBackend, TranslatorBackend
 from pipeline.diarizing import DiarizerBackend
 from pipeline.errors import FETCH_MODELS, BadInput, nearest
 from pipeline.languages import known_code, primary
@@ -73,6 +73,14 @@ class Backends:
         """List what this machine lacks for a session that speaks with ``synthesizer`` (none: text only)."""
         used = {"recognizer", "translator", synthesizer}
         return [lack for name, found in self.items() if name in used for lack in found.missing()]
+
+    def pair_missing(self, source: str, target: str) -> list[Missing]:
+        """List what the translator lacks for a pair of languages only."""
+        if not isinstance(self.translator, ModelsByPair):
+            return []
+        fetch = f"{FETCH_MODELS} from the language {source} for the language {target}"
+        lacks = self.translator.missing_between(source, target)
+        return [replace(one, fix=one.fix.replace(FETCH_MODELS, fetch)) for one in lacks]
 
     def speaking(self, language: str) -> list[str]:
         """Name the stages that speak a language, in a region or not, in the order in which they are chosen."""

@@ -29,7 +29,7 @@ LANGUAGE, SPOKEN, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
 """Fields that errors name, as OpenAI's protocol and our extension of it call them."""
 NOBODYS = VoiceStore(Path(os.devnull))  # holds no voice
 UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
-LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate"}
+LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate", "missing_pair"}
 
 
 class Rejected(TranslateLiveError):

@@ -15,6 +15,7 @@ from benchmarks.toy_language import Speech
 from models.model_files import models_folder, table
 from models.mt.bergamot.backend import Bergamot
 from models.mt.bergamot.pairs import PairsDecoder
+from models.mt.router import Router
 from models.mt.terms.constraints import constraints_of
 from pipeline.contracts import FetchOptions, Term, TranslationRequest
 from pipeline.errors import BadInput, ModelError
@@ -168,6 +169,20 @@ def test_a_published_model_that_is_not_whole_counts_as_not_there(tmp_path, monke
     assert lack.fetchable
     assert Bergamot().missing()
     assert Bergamot(str(tmp_path), languages=("en>pt",)).missing() == []
+
+
+def test_what_a_pair_lacks_is_told_for_each_step_of_its_way(random_students, tmp_path, monkeypatch):
+    whole = Bergamot(str(random_students))
+    assert all(whole.missing_between(*pair) == [] for pair in whole.pairs())
+    monkeypatch.setenv("TRANSLATE_LIVE_MODELS", str(tmp_path))
+    lacks = {pair: [one.what for one in Bergamot().missing_between(*pair)] for pair in (("en", "es"), ("pt", "es"))}
+    assert [what.partition(" (")[0] for what in lacks["en", "es"]] == ["the model bergamot-enes"]
+    assert [what.partition(" (")[0] for what in lacks["pt", "es"]] == ["the model bergamot-enes", "the model bergamot-pten"]
+    router = Router(("bergamot", "lmt-60-0.6b:int8"))
+    assert router.missing_between("en", "es") == Bergamot().missing()
+    monkeypatch.setattr(Bergamot, "missing", lambda self: [])  # it has another model
+    assert [one.what for one in router.missing_between("en", "es")] == lacks["en", "es"]
+    assert router.missing_between("en", "zh") == router.model_for("en", "zh").missing()
 
 
 def test_nothing_of_torch_is_imported(random_students):

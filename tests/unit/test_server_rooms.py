@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.serve_rooms import NUMBERS
-from benchmarks.spoken_numbers import SLOT_S, numbers_in, spoken
+from benchmarks.spoken_numbers import SLOT_S, NumberModels, numbers_in, spoken
 from pipeline.clock import LoopClock
+from pipeline.contracts import Missing
 from pipeline.engine import Engine
 from pipeline.events import Lag, ReadingUnit, Skipped, SpeechChunk
 from pipeline.profiles.profile import load_profile
@@ -232,6 +233,24 @@ async def test_a_language_that_the_others_cannot_be_given_is_refused_to_who_brin
         await asyncio.gather(ana.count(0, 6))
         await leave(ana, bo)
         assert bo.heard() == list(range(6))
+
+
+@looptime
+@pytest.mark.parametrize("lacking", [("en", "fr"), ("fr", "es")])
+async def test_a_language_without_its_model_on_this_machine_throws_nobody_out(lacking, monkeypatch) -> None:
+    def missing_between(self: NumberModels, source: str, target: str) -> list[Missing]:
+        return [Missing("its model", "fetch it")] if (source, target) == lacking else []
+
+    monkeypatch.setattr(NumberModels, "missing_between", missing_between, raising=False)
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        talking = asyncio.create_task(ana.count(0, 6))
+        await asyncio.sleep(2)
+        cy = await rooms.join("r", "Cy", "fr")
+        await talking
+        await leave(ana, bo, cy)
+    assert (ana.errors(), bo.errors(), cy.errors()) == ([], [], ["invalid_language"])
+    assert bo.heard() == list(range(6))
 
 
 @looptime

@@ -68,6 +68,11 @@ class Bergamot:
             return [one for pair in sorted(self.directions() - there.keys()) for one in self._lacking(pair)]
         return [] if there else [Missing("a translation model of Bergamot", FETCH_MODELS)]
 
+    def missing_between(self, source: str, target: str) -> Sequence[Missing]:
+        """Name the models on the way of a pair that this machine lacks."""
+        legs = _between([source], [target], self.directions()) - self._folders().keys()
+        return [one for leg in sorted(legs) for one in self._lacking(leg)]
+
     def pull(self, progress: Progress) -> None:
         """Download the models of ``languages``, or all that are published."""
         self.fetch(FetchOptions(), progress)
