@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pipeline.errors import BadInput, Refused, TranslateLiveError, message_of
 from pipeline.request import SessionRequest
+from pipeline.sources.address import parts_of
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -35,7 +36,7 @@ class Remote:
     @property
     def address(self) -> str:
         """The WebSocket's address; raises `BadInput` for one that is none."""
-        parts = urlsplit(self.url)
+        parts = parts_of(self.url)
         scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
         if scheme is None or not parts.hostname:
             raise BadInput(f"{self.url!r} is no address of a server", hint="wss://HOST or ws://127.0.0.1:8200")

@@ -39,6 +39,8 @@ def room_of(arguments: argparse.Namespace) -> tuple[str, str]:
         raise BadInput("--room is a conversation on a server, with a microphone", hint=hint)
     if (arguments.room is None) != (arguments.name is None):
         raise BadInput("a room needs both --room and --as", hint="--room NAME --as YOUR_NAME")
+    if arguments.room is not None and not (arguments.room.strip() and arguments.name.strip()):
+        raise BadInput("--room and --as need a name each", hint="--room NAME --as YOUR_NAME")
     return arguments.room or "", arguments.name or ""
 
 

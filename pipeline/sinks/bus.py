@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pipeline.contracts import Delivery
 from pipeline.errors import NetworkError, TranslateLiveError
@@ -44,6 +44,14 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Give the connection back."""
+
+
+@runtime_checkable
+class Connecting(Protocol):
+    """A `Transport` that can be reached before there is anything to send."""
+
+    async def reach(self) -> None:
+        """Connect; raises `NetworkError`."""
 
 
 class Publisher:
@@ -120,6 +128,7 @@ class Publisher:
         tries, wait_s = 0, FIRST_RETRY_S
         batch: list[Record] = []
         try:
+            await self._reach()
             while True:
                 if not tries:
                     await self._some()
@@ -142,6 +151,15 @@ class Publisher:
         finally:
             with suppress(Exception):  # the border to the libraries
                 await self._transport.close()
+
+    async def _reach(self) -> None:
+        """Tell at once of a bus that is not there: whoever named it need not wait for a session to know."""
+        if isinstance(self._transport, Connecting):
+            try:
+                async with asyncio.timeout(SEND_S):
+                    await self._transport.reach()
+            except Exception as error:  # the border to the libraries
+                self._tell_down(error)
 
     async def _some(self) -> None:
         """Wait until there is something to send, and for as long as the transport likes to collect more."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from pipeline.errors import BadInput, NetworkError
 from pipeline.sinks.event_json import Record
-from pipeline.sources.address import shown
+from pipeline.sources.address import parts_of, shown
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -22,6 +25,7 @@ KEPT = 100_000  # entries, about
 TIMEOUT_S = 1.0
 DAY_S = 86_400
 SWEPT_S = 3600.0  # between deletions of what is too old
+FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 SCHEMES = ("redis://", "rediss://")
 TOO_OLD = "it is older than Redis 6.2"
 _REASONS = {  # by the library's class, or a mark in the text where it has none
@@ -43,14 +47,23 @@ _REASONS = {  # by the library's class, or a mark in the text where it has none
 
 def check_redis(url: str) -> None:
     """Raise `BadInput` for an address that is none of Redis, and where the package is missing."""
-    if not url.startswith(SCHEMES):
-        raise BadInput(f"{shown(url)} is no address of Redis; valid: redis://HOST:PORT, or rediss:// for TLS")
+    valid = "valid: redis://HOST:PORT, rediss:// for TLS, and after it /NUMBER of a database"
+    parts = parts_of(url)
+    if not (url.startswith(SCHEMES) and parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
+        raise BadInput(f"{shown(url)} is no address of Redis; {valid}")
     if find_spec("redis") is None:
         raise BadInput("the event bus needs the package redis", hint="pip install 'translate-live[bus]'")
+    for name, place in parse_qsl(parts.query):
+        if name in FILES and not Path(place).is_file():
+            raise BadInput(f"{shown(url)}: the file {place} of {name} is not there")
     try:
-        client(url)
+        client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]  # it connects to nothing
     except ValueError as error:
         raise BadInput(f"{shown(url)} is no address of Redis: {error}") from error
+    except TypeError as error:
+        unknown = str(error).rpartition(" ")[2]
+        hint = "rediss://, which has it" if "ssl_" in unknown else ""
+        raise BadInput(f"{shown(url)}: a connection to Redis has no setting {unknown}", hint=hint) from error
 
 
 def client(url: str) -> Redis:
@@ -89,6 +102,15 @@ class RedisStream:
         self._days = retention_days
         self._now = now
         self._sweep_at = 0.0
+
+    async def reach(self) -> None:
+        """Connect; raises `NetworkError`."""
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
+        try:
+            await self._client.ping()
+        except RedisError as error:
+            raise NetworkError(reason_of(error)) from None
 
     async def send(self, records: Sequence[Record]) -> None:
         """Append a batch; raises `NetworkError`."""

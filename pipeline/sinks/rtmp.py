@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 from pipeline.errors import NetworkError
 from pipeline.sinks import rtmp_relay
 from pipeline.sinks.live_stream import Added, LiveStream
+from pipeline.sources.address import parts_of
 
 if TYPE_CHECKING:
     from av.stream import Stream
@@ -27,7 +27,7 @@ SCHEMES = ("rtmp", "rtmps")
 
 def named(address: str) -> str:
     """Give an address without the key of the stream, which is the end of its path."""
-    parts = urlsplit(address)
+    parts = parts_of(address)
     first, _, key = parts.path.strip("/").partition("/")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{first + '/' if key else ''}…"
 

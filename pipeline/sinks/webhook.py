@@ -10,12 +10,11 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from urllib.parse import urlsplit
 
 from pipeline.errors import BadInput, NetworkError
 from pipeline.sinks.bus import Undeliverable
 from pipeline.sinks.event_json import Record
-from pipeline.sources.address import is_here, shown
+from pipeline.sources.address import is_here, parts_of, shown
 from pipeline.version import version
 
 SECRET = "TRANSLATE_LIVE_WEBHOOK_SECRET"
@@ -28,7 +27,7 @@ LATER = {408, 425, 429}  # answers after which another try makes sense, besides 
 
 def check_webhook(url: str, secret: str) -> None:
     """Raise `BadInput` for an address that would send text readable by others, without a secret, or without the package."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise BadInput(f"{shown(url)} is no address of a webhook; valid: https://HOST/PATH")
     if parts.scheme == "http" and not is_here(parts.hostname):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Collection
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
@@ -34,6 +35,8 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "tcp")
 PLAYER = "the address in a player, on this machine: is it right, and does its server run?"
 PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,rtsp,rtmp,rtmps,rtmpt,rtmpe,srt,crypto,hls,data"
 """Protocols that an address, and the playlists behind it, may use: none reads files of this machine."""
+
+_PARTS = re.compile(r"([^/?#]*://)?([^/?#]*)([^?#]*).*", re.DOTALL)
 
 Connect = Callable[[str], "InputContainer"]
 Item = AudioChunk | Notice
@@ -212,7 +215,7 @@ class Address:
         connector: Connect = connect,
         tap: PacketTap | None = None,
     ) -> None:
-        if (scheme := urlsplit(address).scheme.lower()) not in SCHEMES:
+        if (scheme := parts_of(address).scheme.lower()) not in SCHEMES:
             raise BadInput(f"{shown(address)}: {scheme} addresses cannot be heard; valid: {', '.join(SCHEMES)}")
         self._address = address
         self._clock = clock
@@ -273,6 +276,18 @@ def is_here(host: str) -> bool:
 
 
 def shown(address: str) -> str:
-    """Give an address without what may be secret in it: user, password and query."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Give an address, or what should be one, without what may be secret in it: user, password and query."""
+    found = _PARTS.fullmatch(address)
+    assert found is not None, "any text is matched"
+    scheme, place, path = found.groups()
+    return f"{scheme or ''}{place.rpartition('@')[2]}{path}"
+
+
+def parts_of(address: str) -> SplitResult:
+    """Split an address; raises `BadInput` where its host or port cannot be."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise BadInput(f"{shown(address)} is no address: {error}") from error
+    return parts

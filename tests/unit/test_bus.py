@@ -297,10 +297,32 @@ async def test_the_stream_is_bounded_in_length_and_age(redis, monkeypatch):
 
 
 def test_an_address_that_is_none_of_redis_is_refused():
-    for url in ("http://localhost", "localhost:6379", "redis://host:port"):
+    for url in ("http://localhost", "localhost:6379", "redis://", "redis:///2", "redis://host/name", "redis://host?db=x"):
         with pytest.raises(BadInput, match="no address of Redis"):
             check_redis(url)
+    for url, said in (
+        ("redis://host:port", "redis://host:port is no address"),
+        ("redis://[::1", r"redis://\[::1 is no address"),
+        ("redis://host?ssl_ca_certs=/dev/null", "the file /dev/null of ssl_ca_certs is not there"),
+        (f"redis://host?ssl_ca_certs={__file__}", "no setting 'ssl_ca_certs'; try: rediss://"),
+        ("redis://host?retries=9", "no setting 'retries'"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            check_redis(url)
     check_redis("rediss://user:word@host:6380/1")
+    check_redis("redis://[::1]:6379/0?socket_timeout=2")
+
+
+async def test_a_bus_that_is_not_there_is_told_before_anything_is_published(redis):
+    await redis.kill()
+    told: list[str] = []
+    async with Publisher(RedisStream(redis.url), told.append).running() as publisher:
+        await until(lambda: told)
+        assert told == [f"{redis.url}: it cannot be reached; events wait, at most 1000"]
+        await redis.start()
+        publisher.publish({"event": "x"})
+        await until(lambda: len(told) > 1)
+    assert told[1:] == [f"{redis.url} is reached again; no events were dropped"]
 
 
 async def test_what_a_redis_says_of_an_error_is_not_passed_on(redis):

@@ -68,6 +68,9 @@ def test_a_bus_that_is_not_there_changes_no_word_and_is_told(translate, monkeypa
     [
         (("--bus", "localhost"), "no address of Redis"),
         (("--webhook", "http://crm.example/x"), "in the clear"),
+        (("--webhook", "nonsense"), "error: nonsense is no address of a webhook"),
+        (("--webhook", "https://[::1"), "https://[::1 is no address"),
+        (("--webhook", "https://crm.example:99999/x"), "is no address"),
         (("--webhook", "https://crm.example/x"), "a webhook is signed"),
         (("--retention-days", "3"), "does nothing"),
         (("--retention-days", "0", "--bus", "redis://h"), "--retention-days cannot be 0"),
@@ -91,6 +94,13 @@ def test_without_options_a_session_writes_nothing_anywhere(translate, in_folder,
     assert (code, bool(out)) == (0, True)
     assert list(home.rglob("*")) == []
     assert sorted(path.name for path in in_folder.iterdir()) == ["home", "scripted.yaml", "talk.wav"]
+
+
+@pytest.mark.parametrize("names", [("", "Ana"), ("tea", " ")])
+def test_a_room_without_a_name_is_refused_rather_than_a_session_alone(names, capsys):
+    words = ["--mic", "--to", "es", "--server", "ws://127.0.0.1:9", "--room", names[0], "--as", names[1]]
+    assert main(words) == 2
+    assert "need a name each" in capsys.readouterr().err
 
 
 def test_a_server_says_what_it_would_publish_before_it_loads(capsys):

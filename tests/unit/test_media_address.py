@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.client.connection import Remote
 from pipeline.clock import LoopClock
 from pipeline.errors import BadInput, NetworkError, StageFailed
 from pipeline.events import AudioChunk, Fault, Gap
+from pipeline.sinks.rtmp import named
 from pipeline.sources.address import GIVE_UP_S, PLAYER, Address, AddressListener, connect, shown
 from pipeline.sources.packet_tap import PacketTap
 from tests.encoded_sound import RATE, encoded
@@ -95,7 +97,26 @@ def test_no_notice_tells_what_is_secret_in_an_address():
     assert all(isinstance(notice, Fault) for notice in notices)
     assert "https://radio.example:8000/live.aac: the connection" in notices[0].message
     assert not any("secret" in notice.message for notice in notices)
-    assert shown("rtmp://host/app") == "rtmp://host/app"
+    for address, told in (
+        ("rtmp://host/app", "rtmp://host/app"),
+        ("redis://ana:secret@[::1?token=secret", "redis://[::1"),
+        ("https://ana:secret@host:80/a/b#secret", "https://host:80/a/b"),
+        ("https://host?token=secret", "https://host"),
+        ("ana:secret@host/a", "host/a"),
+        ("nonsense", "nonsense"),
+        ("", ""),
+    ):
+        assert shown(address) == told
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "rtsp://host:99999/x", "rtsp://host:x/"])
+def test_a_host_or_port_that_cannot_be_is_told(address):
+    with pytest.raises(BadInput, match="is no address"):
+        Address(address, clock=SetClock())
+    with pytest.raises(BadInput, match="is no address"):
+        named(address)
+    with pytest.raises(BadInput, match="is no address"):
+        _ = Remote(address).address
 
 
 def test_a_stream_that_stays_away_is_given_up_and_told_once():
