@@ -138,6 +138,8 @@ class Access:
             return Grant(self._keys[payload["key"]])
         if self.open and not token.startswith("ek_"):
             return Grant(self._keys["local"])
+        if connection.query_params.get("invite"):
+            raise Refusal(401, "invalid_api_key", "the invitation is not of this room, or has expired: ask for another")
         raise Refusal(401, "invalid_api_key", "a key of this server is needed: Authorization: Bearer KEY")
 
     def key(self, name: str) -> Key:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -92,7 +93,7 @@ def application(service: Service) -> Starlette:
                 CORSMiddleware, allow_origins=origins, allow_headers=headers, allow_methods=["GET", "POST", "DELETE"]
             )
         )
-    handlers: Any = {TranslateLiveError: tell_error}
+    handlers: Any = {TranslateLiveError: tell_error, HTTPException: tell_http_error}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.service = service
     return app
@@ -132,12 +133,15 @@ async def _connected(
     service: Service = socket.app.state.service
     try:
         room, name = (socket.query_params.get(one, "") for one in ("room", "as"))
-        invited = service.access.invited(socket, room) if rooms and room else None
+        in_room = bool({"room", "as"} & socket.query_params.keys())  # who names either is in a room, or nowhere
+        if in_room and not rooms:
+            raise Refusal(400, "invalid_event", "rooms are at /v1/realtime/translations only", param="room")
+        invited = service.access.invited(socket, room) if in_room else None
         grant = invited or service.access.identify(socket, secrets_too=secrets_too)
         resumed = resumed_session(service.access.signer, socket.query_params.get("resume", ""), grant.key.id)
         with ExitStack() as held:
             seat = None
-            if rooms and room:
+            if in_room:
                 seat = held.enter_context(service.rooms.seat(grant.key, room, name, resumed.session))
             else:
                 held.enter_context(service.admission.place(grant.key, resumed.session))
@@ -238,6 +242,14 @@ async def tell_error(request: Request, error: Exception) -> Response:
     """Answer with what was wrong, as OpenAI's clients read it."""
     assert isinstance(error, TranslateLiveError)
     return refused(rejection(error))
+
+
+async def tell_http_error(request: Request, error: Exception) -> Response:
+    """Answer likewise with what the framework refuses: no such address or method, or a form that cannot be read."""
+    assert isinstance(error, HTTPException)
+    answer = refused(Refusal(error.status_code, "not_found" if error.status_code == 404 else "invalid_event", error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def refused(error: Rejected) -> Response:

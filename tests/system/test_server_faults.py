@@ -114,6 +114,22 @@ async def test_a_browser_gets_in_by_a_ticket_once_and_never_sees_the_key():
             assert connection.subprotocol == "realtime"
 
 
+async def test_who_names_half_of_a_room_or_one_of_the_other_protocol_is_not_left_talking_alone():
+    dashscope = "/api-ws/v1/realtime?model=qwen3.8-livetranslate-flash-realtime"
+    async with serving() as server:
+        for address, param in [
+            (f"{server.ws}&as=Ana", "room"),
+            (f"{server.ws}&room=&as=Ana", "room"),
+            (f"{server.ws}&room=tea", "as"),
+            (f"ws://{server.address}{dashscope}&room=tea&as=Ana", "room"),
+        ]:
+            with pytest.raises(InvalidStatus) as refused:
+                await websockets.connect(address)
+            assert refused.value.response.status_code == 400
+            assert json.loads(refused.value.response.body)["error"]["param"] == param
+        assert server.service.admission.active == 0
+
+
 async def test_every_answer_has_its_headers_and_every_mistake_its_name():
     async with serving() as server, httpx.AsyncClient(base_url=server.http) as client:
         found = await client.get("/v1/languages")
@@ -139,6 +155,14 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
             assert answer.json()["error"]["param"] == param, answer.text
             assert "Traceback" not in answer.text
             assert "translate-live-" not in answer.text, "nobody is told where files lie here"
+        for method, path, status in [("GET", "/v1/nothing", 404), ("DELETE", "/v1/rooms", 405)]:
+            answer = await client.request(method, path)
+            assert answer.status_code == status
+            assert answer.json()["error"]["type"] == "invalid_request_error"
+        assert "GET" in answer.headers["allow"]
+        unbound = {"Content-Type": "multipart/form-data"}
+        answer = await client.post("/v1/audio/translations", content=b"x", headers=unbound)
+        assert (answer.status_code, "boundary" in answer.json()["error"]["message"]) == (400, True)
         assert server.service.admission.active == 0
 
 

@@ -106,6 +106,8 @@ def test_a_guest_has_a_place_of_the_hosts_key_and_none_of_its_rights(signer):
     guest = HTTPConnection({**connection().scope, "query_string": f"invite={invite}".encode()})
     assert access.invited(guest, "another") is None
     assert access.invited(guest, "tea") == Grant(KEY)
+    with pytest.raises(Refusal, match="invitation is not of this room, or has expired"):
+        access.identify(guest)
 
 
 def test_the_signature_of_every_byte_counts(signer):

@@ -142,7 +142,8 @@ function state(name, detail = '') {
   $('state').textContent = STATES[name] || STATES.refused;
   if (detail) alertOf(detail);
   if (name === 'listening') { alertOf(''); people(); }
-  if (name === 'key') alertOf('This server asks for a key, or an invitation: open its page first, then come back.');
+  if (name === 'key') alertOf(invite ? 'This server asks for a key, or an invitation that is still good: ask who invited you for another.'
+    : 'This server asks for a key, or an invitation: open its page first, then come back.');
   if (['done', 'refused', 'key'].includes(name)) queueMicrotask(ended);
 }
 
