@@ -18,8 +18,10 @@ from pipeline.voices.record import SAME
 from pipeline.voices.store import VoiceStore, key_store
 
 LONGEST_GLOSSARY = 1000  # entries
-LANGUAGE, SPOKEN, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
+LANGUAGE, SOURCE, TARGETS, SPOKEN, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
     "session.audio.output.language",
+    "session.translate_live.source",
+    "session.translate_live.targets",
     "session.translate_live.spoken",
     "session.translate_live.voice",
     "session.translate_live.glossary",
@@ -203,11 +205,23 @@ def resolved(asked: Asked, profile: Profile, *, may_clone: bool, key: str = "") 
         if error.code in UNKNOWN_VOICE and not may_clone:
             told = f"there is no preset {asked.voice!r}, and this key may not speak with a person's own voice"
             raise Rejected("invalid_event", told, param=VOICE) from error
-        translated = {target for _, target in profile.backends.translator.pairs()}
-        unknown = [target for target in (asked.target, *asked.further) if known_code(target, translated) not in translated]
-        if unknown:
-            raise _language(error) from error
+        if wrong := _wrong_language(asked, profile):
+            raise Rejected("invalid_language", one_line(error), param=wrong) from error
         raise rejection(error) from error
+
+
+def _wrong_language(asked: Asked, profile: Profile) -> str | None:
+    """Name the field of a language that the profile does not know at all; `None` if it knows each."""
+    heard = profile.backends.recognizer.languages()
+    translated = {target for _, target in profile.backends.translator.pairs()}
+    for param, codes, known in (
+        (SOURCE, asked.sources, heard),
+        (LANGUAGE, [asked.target], translated),
+        (TARGETS, asked.further, translated),
+    ):
+        if any(known_code(code, known) not in known for code in codes):
+            return param
+    return None
 
 
 def _with_less(asked: Asked, profile: Profile, store: VoiceStore, silent: tuple[str, ...] = ()) -> ResolvedRequest:

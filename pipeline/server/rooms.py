@@ -13,7 +13,7 @@ from pipeline.languages import known_code, same_language
 from pipeline.profiles.profile import Profile
 from pipeline.server.access import Key, Refusal
 from pipeline.server.admission import Admission
-from pipeline.server.asked import Asked, Offset, resolved
+from pipeline.server.asked import LANGUAGE, SOURCE, Asked, Offset, Rejected, resolved
 from pipeline.session import Session
 
 MOST = 32  # participants of a room
@@ -65,6 +65,17 @@ class Seat:
 
     def settle(self, asked: Asked, key: Key) -> None:
         """Take a participant's wishes; raises `Rejected` if they and the others cannot understand each other."""
+        try:
+            self._check(asked, key)
+        except Rejected as error:
+            if error.param == SOURCE and not asked.sources:  # what is spoken is the language that is heard
+                error.param = LANGUAGE
+            raise
+        self.asked = asked
+        for seat in self.others():
+            seat.changed()
+
+    def _check(self, asked: Asked, key: Key) -> None:
         profile = self.room.profile
         for seat in self.others():
             for one, other in ((asked, seat.asked), (seat.asked, asked)):
@@ -72,9 +83,6 @@ class Seat:
                     wishes = one if one is asked else replace(one, voice="")
                     resolved(_towards(wishes, [other], profile), profile, may_clone=key.may_clone, key=key.id)
         resolved(replace(asked, sources=()), profile, may_clone=key.may_clone, key=key.id)
-        self.asked = asked
-        for seat in self.others():
-            seat.changed()
 
     def wanted(self) -> Asked | None:
         """Return the session that the others need of this participant; none while all of them speak the same language."""

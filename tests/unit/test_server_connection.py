@@ -17,6 +17,7 @@ from pipeline.engine import Engine
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked
 from pipeline.server.connection import Connection
+from pipeline.server.dialects.dashscope import DashScope
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.service import STOP_S, Limits
 from pipeline.server.writer import UNSENT_BYTES
@@ -249,6 +250,37 @@ async def test_of_several_spoken_targets_only_the_one_that_cannot_be_is_silent()
     (wrong,) = [event["error"] for event in socket.of("error")]
     assert (wrong["code"], wrong["param"]) == ("invalid_language", "session.translate_live.spoken")
     assert "'fr' is to be spoken and is none of the targets" in wrong["message"]
+
+
+def openai() -> OpenAI:
+    return OpenAI("local", Asked("es"))
+
+
+def dashscope() -> DashScope:
+    return DashScope("qwen3.8-livetranslate-flash-realtime", "es")
+
+
+@pytest.mark.parametrize(
+    ("dialect_of", "session", "param"),
+    [
+        (openai, {"audio": {"output": {"language": "xx"}}}, "session.audio.output.language"),
+        (openai, {"translate_live": {"source": "en,xx"}}, "session.translate_live.source"),
+        (openai, {"translate_live": {"targets": ["es", "xx"]}}, "session.translate_live.targets"),
+        (dashscope, {"translation": {"language": "xx"}}, "session.translation.language"),
+        (
+            dashscope,
+            {"input_audio_transcription": {"language": "xx"}},
+            "session.input_audio_transcription.language",
+        ),
+    ],
+)
+async def test_an_unknown_language_is_told_by_the_field_that_names_it(dialect_of, session, param):
+    async with engine_of() as engine, connected(make_service(engine), dialect=dialect_of()) as socket:
+        socket.send("session.update", session=session)
+        await asyncio.sleep(1)
+        socket.vanish()
+    (error,) = socket.of("error")
+    assert (error["error"]["code"], error["error"]["param"]) == ("invalid_language", param)
 
 
 async def test_a_setting_that_is_misspelt_is_told_and_the_others_hold():

@@ -229,6 +229,7 @@ async def test_a_language_that_the_others_cannot_be_given_is_refused_to_who_brin
     async with hall() as rooms:
         ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "xx")
         assert (ana.errors(), bo.errors()) == ([], ["invalid_language"])
+        assert bo.of("error")[0]["error"]["param"] == "session.audio.output.language"
         bo.wish("es")
         await asyncio.gather(ana.count(0, 6))
         await leave(ana, bo)

@@ -15,6 +15,7 @@ from pipeline.events import Draft, Event, Fault, Lag, ReadingUnit, Skipped, Spee
 from pipeline.server.asked import (
     GLOSSARY,
     LANGUAGE,
+    SOURCE,
     VOICE,
     Asked,
     Audio,
@@ -46,6 +47,7 @@ NESTED = "qwen3.8-livetranslate-"
 FLAT = ("qwen3-livetranslate-", "qwen3.5-livetranslate-")
 PLACES = {
     LANGUAGE: "session.translation.language",
+    SOURCE: "session.input_audio_transcription.language",
     GLOSSARY: "session.translation.corpus.phrases",
     VOICE: "session.enable_voice_clone",
 }
