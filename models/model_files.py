@@ -144,7 +144,7 @@ def missing(name: str, languages: Collection[str] = ()) -> list[Missing]:
 
 
 def check_present(lacks: Iterable[Missing]) -> None:
-    """Raise `ModelError` for the first thing that lacks, before a backend loads."""
+    """Raise `ModelError` for the first thing that is missing, before a backend loads."""
     for lack in lacks:
         raise ModelError(f"{lack.what} not found", hint=lack.fix)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.inspect import type_info
 
 from pipeline.events import (
     AudioChunk,
@@ -30,6 +31,7 @@ from pipeline.events import (
     Word,
 )
 from pipeline.server.asked import Asked, Audio, Change, ClientEvent, ControlRequest, Finish, Note, Offset, Ping, Rejected
+from pipeline.server.dialects import codec
 from pipeline.server.dialects.codec import HZ, error_object
 from pipeline.server.dialects.openai import OpenAI
 from pipeline.server.dialects.openai_events import TAGS, Ours
@@ -182,6 +184,17 @@ def test_a_value_that_is_none_of_an_enumeration_is_answered_with_those_that_are(
     assert refused.value.param == param
     assert refused.value.message.endswith(told)
     assert len(refused.value.message) < 200
+
+
+def test_wrong_messages_however_many_cost_one_look_at_what_is_valid(monkeypatch):
+    looks = []
+    monkeypatch.setattr(codec, "type_info", lambda kind: looks.append(kind) or type_info(kind))
+    codec._schema.cache_clear()
+    for _ in range(3):
+        for message in ({"type": "nothing"}, {"type": "translate_live.control", "action": "rest"}):
+            with pytest.raises(Rejected):
+                make().decode(json.dumps(message))
+    assert len(looks) == 1
 
 
 def test_the_extension_says_more_and_is_read_whole():

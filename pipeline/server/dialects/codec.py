@@ -6,6 +6,7 @@ import base64
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 import msgspec
@@ -166,10 +167,16 @@ def what_and_where(error: Exception, kind: Any) -> tuple[str, str]:  # noqa: ANN
     """Return what was wrong in a message of this kind, with the values that can be if there is a choice, and its place."""
     told, _, place = str(error).partition(" - at `$")
     place = place.strip(".`")
-    if valid := _choices(type_info(kind), _STEP.findall(place)):
+    if valid := _choices(_schema(kind), _STEP.findall(place)):
         told = told if len(told) <= LONGEST_TOLD else f"{told[:LONGEST_TOLD]}…"
         told = f"{told}; {nearest(told.partition(_WRONG)[2].strip(_QUOTES), valid)}"
     return told, place
+
+
+@cache
+def _schema(kind: Any) -> Type:  # noqa: ANN401
+    """Describe a kind of message; it takes milliseconds, and clients send wrong messages as often as they like."""
+    return type_info(kind)
 
 
 def _choices(kind: Type, place: Sequence[str]) -> list[str]:
