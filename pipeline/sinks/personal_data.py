@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """Choice of what is to be found: some of `KINDS`, and names."""
+    """Choice of what is to be found: some of `KINDS`, and names, in which ``-`` and ``_`` may also be spaces."""
 
     kinds: frozenset[str] = frozenset(KINDS)
     names: tuple[str, ...] = ()
@@ -67,8 +67,8 @@ class PersonalData:
     def __post_init__(self) -> None:
         if unknown := sorted(self.kinds - set(KINDS)):
             raise BadInput(f"there is no personal data {unknown[0]!r}; {nearest(unknown[0], KINDS)}")
-        names = {tuple(folded(name).split()) for name in self.names if name.strip()}
-        if names:
+        spelled = {*self.names, *(name.translate(_PARTING) for name in self.names)}
+        if names := {tuple(folded(name).split()) for name in spelled if name.strip()}:
             spelt = sorted((r"\s+".join(map(re.escape, name)) for name in names), key=len, reverse=True)
             object.__setattr__(self, "_pattern", re.compile(rf"{_ALONE}(?:{'|'.join(spelt)}){_END}"))
             begun = frozenset(name[:count] for name in names for count in range(1, len(name)))

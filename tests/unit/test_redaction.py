@@ -74,6 +74,19 @@ def test_what_is_found(text, redacted):
     assert ALL.redacted(redacted) == redacted
 
 
+@pytest.mark.parametrize(
+    "named", ["Jean-Luc", "jean_luc", "tea-jean-luc_0171-2345678", "for_jean_luc", "Ana-O-Neil", "ana_o-neil"]
+)
+def test_a_name_with_a_hyphen_is_found_in_names_whose_words_are_parted_otherwise(named: str) -> None:
+    redacted = PersonalData(names=("Jean-Luc", "Ana O-Neil")).redacted_name(named).lower()
+    assert "[name]" in redacted
+    assert not any(part in redacted for part in ("jean", "luc", "ana", "neil", "0171"))
+
+
+def test_a_name_with_a_hyphen_is_found_where_it_is_heard_as_two_words() -> None:
+    assert PersonalData(names=("Jean-Luc",)).redacted("Jean Luc and jean-luc, no Jean") == "[name] and [name], no Jean"
+
+
 @pytest.mark.parametrize("text", KEPT)
 def test_what_only_looks_like_it_is_kept(text):
     assert ALL.redacted(text) == text
