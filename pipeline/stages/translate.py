@@ -13,7 +13,7 @@ from pipeline.contracts import TermChecking, Translation, TranslationRequest, Tr
 from pipeline.errors import ModelError, message_of
 from pipeline.events import Busy, Fault, ReadingUnit, Skipped, Transcript
 from pipeline.glossary.glossary import Glossary
-from pipeline.languages import SameLanguage, same_language
+from pipeline.languages import SameLanguage, language_name, same_language
 from pipeline.policies.pause_units import Reading, UnitPolicy
 from pipeline.stages.control import SessionContext, SpeechTrack, Stamped
 from pipeline.stages.recognize import FAILURES_ALLOWED, in_time
@@ -41,6 +41,7 @@ class Translating:
         self._run = run
         self._same_language = same_language
         self._failures: Counter[str] = Counter()  # in a row, by target
+        self._given_up: dict[str, Exception] = {}  # targets that failed too often, while others did not, and why
         self._echo_told = False
 
     async def read(self, transcript: Transcript, final: bool = False) -> AsyncIterator[ReadingUnit]:
@@ -95,6 +96,8 @@ class Translating:
         """Give the translation, or the error that came twice."""
         if _is_own_translation(request):
             return Translation(request.source)
+        if request.target_language in self._given_up:
+            return self._given_up[request.target_language]
         error: Exception = ModelError("not tried")
         for _ in range(2):
             try:
@@ -114,9 +117,14 @@ class Translating:
             return policy.read(good)
         error = next(answer for answer in answers if isinstance(answer, Exception))
         self._failures[target] += 1
-        if self._failures[target] > FAILURES_ALLOWED:
-            raise error
-        await self._run.show(Fault("translate", message_of(error), fatal=False))
+        if self._failures[target] > FAILURES_ALLOWED and target not in self._given_up:
+            self._given_up[target] = error
+            if len(self._given_up) == len(self._policies):
+                raise error
+            message = f"{message_of(error)}; no more is translated into {language_name(target)}"
+            await self._run.show(Fault("translate", message, fatal=False))
+        elif target not in self._given_up:
+            await self._run.show(Fault("translate", message_of(error), fatal=False))
         return policy.fail()
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline import session as session_module
+from pipeline.contracts import Translation, TranslationRequest
 from pipeline.errors import ModelError, StageFailed
 from pipeline.events import Fault, Gap, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.policies.pace import PaceOptions
@@ -289,6 +290,38 @@ async def test_several_targets_are_translated_and_one_is_spoken() -> None:
     by_target = {target: [u for u in keep.of(ReadingUnit) if u.language == target] for target in ("es", "fr")}
     assert [u.source for u in by_target["es"]] == [u.source for u in by_target["fr"]]
     assert len(keep.of(Lag)) == len(by_target["fr"])
+
+
+class WithoutFrench(Scripted):
+    """Scripted models of which the translator has lost one target."""
+
+    async def translate(self, request: TranslationRequest) -> Translation:
+        translation = await super().translate(request)
+        if request.target_language == "fr":
+            raise ModelError("no model for French")
+        return translation
+
+
+@pytest.mark.parametrize("spoken", ["es", "fr"])
+async def test_a_target_that_always_fails_is_given_up_and_the_others_go_on(spoken: str) -> None:
+    scripted = WithoutFrench()
+    session = Session(Models(scripted, scripted, scripted), SessionOptions(("en",), ("es", "fr"), spoken=spoken))
+    keep = Keep()
+    await run(session, keep, 60)
+    spanish, french = ([unit for unit in keep.of(ReadingUnit) if unit.target == target] for target in ("es", "fr"))
+    assert [unit.language for unit in spanish] == ["es"] * len(french)
+    assert [unit.language for unit in french] == ["en"] * len(french)
+    assert len(keep.of(Lag)) == (len(spanish) if spoken == "es" else 0)
+    told = [fault.message for fault in keep.of(Fault)]
+    assert told == [*["no model for French"] * 2, "no model for French; no more is translated into French"]
+    assert scripted.faults.calls["translate"] == len(spanish) + 2 * 3, "a target that was given up is not tried"
+
+
+async def test_a_session_of_which_all_targets_fail_ends() -> None:
+    scripted = Scripted(faults=Faults(raise_at={"translate": set(range(5, 10_000))}))
+    session = Session(Models(scripted, scripted, scripted), SessionOptions(("en",), ("es", "fr"), spoken="es"))
+    with pytest.raises(StageFailed):
+        await run(session, Keep(), 300)
 
 
 @pytest.mark.parametrize("policy", ["pauses", "agreement"])
