@@ -26,6 +26,7 @@ from tests.qwen3_sessions import RATE, clip, heard, load
 @pytest.mark.skipif(bool(Espeak().missing()), reason="espeak-ng is not installed")
 def test_the_gpu_profile_speaks_what_is_outside_the_ten_with_espeak_and_says_so(monkeypatch):
     monkeypatch.setattr(Backends, "missing", lambda self, synthesizer=None: [])
+    monkeypatch.setattr(Backends, "pair_missing", lambda self, source, target: [])
     profile = load_profile("gpu")
     croatian = resolve(SessionRequest(("hr",), ("en",), spoken="hr"), profile)
     assert croatian.notices == ("Qwen3TTS does not speak Croatian (hr): Espeak will, in its own voice",)
