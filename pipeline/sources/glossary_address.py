@@ -18,7 +18,7 @@ from pipeline.errors import BadInput, NetworkError, SeveralMistakes
 from pipeline.glossary.files import READERS, TABLES, WORKBOOKS
 from pipeline.glossary.glossary import Glossary, load_glossary
 from pipeline.hints import MOST
-from pipeline.sources.address import is_here, shown
+from pipeline.sources.address import is_here, parts_of, shown
 from pipeline.version import version
 
 TOKEN = "TRANSLATE_LIVE_GLOSSARY_TOKEN"
@@ -121,17 +121,13 @@ def _words(data: bytes, name: str, *, is_json: bool) -> list[str]:
 
 def check_address(address: str) -> None:
     """Raise `BadInput` for an address that is none, or that others could read and change on its way."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError as error:
-        raise BadInput(f"{address} is no address: {error}") from error
+    parts = parts_of(address)
     if parts.username or parts.password:
         raise BadInput(f"{shown(address)}: a password in an address is seen by others", hint=f"{TOKEN}=…")
     here = parts.scheme == "http" and is_here(parts.hostname or "")
     if (
         not parts.hostname
-        or port == 0
+        or parts.port == 0
         or not (parts.scheme == "https" or here)
         or not address.isprintable()
         or " " in address
