@@ -116,15 +116,16 @@ class Translating:
                 await self._run.show(notice)
             return policy.read(good)
         error = next(answer for answer in answers if isinstance(answer, Exception))
+        if target in self._given_up:
+            return policy.fail()
         self._failures[target] += 1
-        if self._failures[target] > FAILURES_ALLOWED and target not in self._given_up:
+        message = message_of(error)
+        if self._failures[target] > FAILURES_ALLOWED:
             self._given_up[target] = error
             if len(self._given_up) == len(self._policies):
                 raise error
-            message = f"{message_of(error)}; no more is translated into {language_name(target)}"
-            await self._run.show(Fault("translate", message, fatal=False))
-        elif target not in self._given_up:
-            await self._run.show(Fault("translate", message_of(error), fatal=False))
+            message += f"; no more is translated into {language_name(target)}"
+        await self._run.show(Fault("translate", message, fatal=False))
         return policy.fail()
 
 
