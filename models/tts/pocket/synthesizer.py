@@ -96,7 +96,7 @@ class PocketSpeech:
     state: Any
     seed: int
 
-    async def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
+    def say(self, unit: ReadingUnit, text: AsyncIterator[str]) -> AsyncGenerator[SpeechChunk, None]:
         """Speak one unit, whose whole text is awaited first; closing stops it within a frame.
 
         Raises `ModelError` if no speech comes of it, and the error of ``text`` once all text before it has been spoken.
@@ -105,9 +105,7 @@ class PocketSpeech:
         def parts(whole: str) -> list[str]:
             return self.model.utterances(spoken_text(own_script(whole, self.model.language), self.model.language))
 
-        async with aclosing(speak_parts(unit, text, parts, self._speak, self.model.sample_rate)) as speech:
-            async for chunk in speech:
-                yield chunk
+        return speak_parts(unit, text, parts, self._speak, self.model.sample_rate)
 
     async def _speak(self, text: str) -> AsyncGenerator[Samples, None]:
         """Speak one utterance without the silence around it; once more with other random numbers if no sound came."""
