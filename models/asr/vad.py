@@ -61,7 +61,7 @@ def level_of(samples: Samples) -> float:
 
 def _pitch_filter() -> NDArray[np.float32]:
     """Return a FIR filter [taps]: the mean over the shorter of `PITCH_WINDOWS` less that over the longer, both Hann."""
-    short, long = (np.hanning(size + 2)[1:-1] / np.hanning(size + 2).sum() for size in PITCH_WINDOWS)
+    short, long = (window[1:-1] / window.sum() for window in (np.hanning(size + 2) for size in PITCH_WINDOWS))
     taps: NDArray[np.float32] = (np.pad(short, (len(long) - len(short)) // 2) - long).astype(np.float32)
     return taps
 
