@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Literal
 
 from pipeline.audio.multichannel import ChannelLevels
 from pipeline.diarizing import SpeakerMemory
-from pipeline.errors import BadInput, ModelError, Refused
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
 from pipeline.languages import SameLanguage, canonical, known_code, language_name, same_language
@@ -161,8 +161,18 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
     return ResolvedRequest(known, speech, targets, tuple(notices))
 
 
-def _require_pairs(profile: Profile, sources: Iterable[str], targets: Iterable[str]) -> None:
-    """Raise `ModelError` if a pair of languages that may have to be translated has no model on this machine."""
+def _require_pairs(profile: Profile, sources: Sequence[str], targets: Iterable[str]) -> None:
+    """Raise `ModelError` if a pair of languages that may have to be translated has no model on this machine.
+
+    Where the language is to be detected, some language must have one for each target.
+    """
+    if not sources:
+        for target in targets:
+            into = sorted(source for source, to in profile.backends.translator.pairs() if to == target)
+            if into and all(profile.backends.pair_missing(source, target) for source in into):
+                fetch = f"{FETCH_MODELS} of the profile {profile.name} for the language {target}"
+                what = f"no model on this machine translates to {target!r}"
+                raise ModelError(what, hint=fetch, code="missing_pair")
     for source, target in product(sources, targets):
         if not same_language(source, target) and (lacks := profile.backends.pair_missing(source, target)):
             what = f"to translate from {source!r} to {target!r} there is need of {listed(lacks)}"

@@ -1,7 +1,7 @@
 """An engine: models loaded once, side by side, and sessions on them that know nothing of each other."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -295,6 +295,29 @@ def test_a_later_synthesizer_that_is_not_here_gives_way_to_one_that_is() -> None
     scripted.__dict__["backends"] = replace(scripted.backends, synthesizer=Absent(), fallback_synthesizer=OtherVoice())
     with pytest.raises(ModelError, match="the model of two billion numbers"):
         resolve(asked, scripted)  # a profile without its first voice is not that profile
+
+
+@pytest.mark.parametrize(
+    ("installed", "error"), [({("fr", "es")}, ""), (set(), "no model on this machine translates to 'es'")]
+)
+def test_a_target_that_no_language_can_be_translated_to_here_is_refused_before_one_is_heard(installed, error) -> None:
+    @dataclass(frozen=True)
+    class Hearing(Scripted):
+        def languages(self) -> frozenset[str]:
+            return frozenset({"en", "fr"})
+
+    @dataclass(frozen=True)
+    class ByPair(Tagging):
+        def pairs(self) -> frozenset[tuple[str, str]]:
+            return frozenset({("en", "es"), ("fr", "es")})
+
+        def missing_between(self, source: str, target: str) -> list[Missing]:
+            return [] if (source, target) in installed else [Missing("its model", FETCH_MODELS)]
+
+    asked = SessionRequest(targets=("es",))
+    with pytest.raises(ModelError, match=error) if error else nullcontext() as raised:
+        resolve(asked, engine_of(recognizer=Hearing(), translator=ByPair()))
+    assert not error or worded(raised.value.hint) == "translate-live pull scripted --to es"
 
 
 def test_a_preset_of_another_synthesizer_speaks_its_own_language(tmp_path: Path) -> None:
