@@ -1,5 +1,6 @@
 """Guards: loops, inventions, echoes, languages, overload, and words that are whole."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,6 +187,25 @@ def test_only_an_engine_that_cannot_catch_up_is_relieved():
         (True, True, False),
         (True, True, True),
     ]
+
+
+def test_an_engine_that_fell_behind_is_asked_as_often_as_it_can():
+    load = LoadShedding(6.0)
+    for cost_s in (0.4, 0.4, 0.4):
+        load.observe(cost_s)
+    assert not load.degradation(0.3, 0.4).at_once
+    assert load.step_s(0.4) == 0.4  # audio that waits for no longer than a step, as where a file is read, changes nothing
+    load.degradation(0.6, 0.4)
+    load.degradation(0.1, 0.4)
+    assert load.step_s(0.4) == pytest.approx(0.5)
+    for cost_s in (0.2, 0.2, 0.2):
+        load.observe(cost_s)
+    load.degradation(0.1, 0.4)
+    assert load.step_s(0.4) == 0.4
+    for cost_s in (9.0, 9.0, 9.0):
+        load.observe(cost_s)
+    load.degradation(2.0, 0.4)
+    assert load.step_s(0.4) == 1.5
 
 
 class Bytes:

@@ -27,12 +27,14 @@ class Degradation:
 class LoadShedding:
     """Watch of the cost of updates. An engine that can catch up needs none, however much audio waits.
 
-    Above 1.5 s of waiting audio an update takes all that waits, above 3 s the search is greedy and the window short, above
-    ``max_lag_s`` the stream jumps to 3 s before the newest audio.
+    One that is a step behind does as many updates as it can, with time to spare for the other models. Above 1.5 s of waiting
+    audio an update takes all that waits, above 3 s the search is greedy and the window short, above ``max_lag_s`` the stream
+    jumps to 3 s before the newest audio.
     """
 
     max_lag_s: float
     _costs_s: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    _behind: bool = False
 
     def observe(self, cost_s: float) -> None:
         """Note how long an update took."""
@@ -40,7 +42,16 @@ class LoadShedding:
 
     def degradation(self, waiting_s: float, step_s: float) -> Degradation:
         """Choose for ``waiting_s`` of audio behind the update that is due."""
-        slow = bool(self._costs_s) and median(self._costs_s) > SLOW_SHARE * step_s
+        slow = self._least_step_s > step_s
+        self._behind = slow and (self._behind or waiting_s > step_s)
         if not slow or waiting_s <= SPARSE_LAG_S:
             return Degradation()
         return Degradation(at_once=True, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)
+
+    def step_s(self, asked_s: float) -> float:
+        """Give the time from one update to the next: as ``asked_s``, or what the engine can do once it has fallen behind."""
+        return max(asked_s, min(self._least_step_s, SPARSE_LAG_S)) if self._behind else asked_s
+
+    @property
+    def _least_step_s(self) -> float:
+        return median(self._costs_s) / SLOW_SHARE if self._costs_s else 0.0

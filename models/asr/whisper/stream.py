@@ -242,7 +242,7 @@ class Stream:
 
     def _schedule(self) -> None:
         """Set the next update a step after this one was due, or after now if that is past; late, it takes all."""
-        now, step = self._audio.position, round(self._options.step_s * SAMPLE_RATE)
+        now, step = self._audio.position, round(self._load.step_s(self._options.step_s) * SAMPLE_RATE)
         self._due = self._due + step if now < self._due + step <= now + step else now + step
         if self._degradation.at_once:
             room = self._current.window.start_sample + round(self._options.window_s * SAMPLE_RATE)
