@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import asr_cost, asr_redecoding, asr_scripted, asr_toy, asr_weights
-from benchmarks.asr_clock import PEERS
+from benchmarks.asr_clock import CORES, PEERS
 from benchmarks.asr_scoring import summarize
 from benchmarks.tone_language import SAMPLE_RATE
 from models.asr.whisper.commit import POLICIES
@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=PYTHON",
         help=f"with --weights, part talks: another recognizer and its Python ({', '.join(PEERS)})",
+    )
+    parser.add_argument(
+        "--cores",
+        type=float,
+        default=CORES,
+        help="with --weights: that share the work; below 2, a slower machine (default 2)",
     )
     parser.add_argument("--jobs", type=int, default=1, help="with --weights: parts measured at a time (default 1)")
     parser.add_argument("--policy", choices=sorted(POLICIES), default="hybrid", help="with --toy: commit policy (hybrid)")

@@ -1,6 +1,7 @@
 """Streaming recognition on a virtual clock that counts processor time, so that a busy machine does not spoil the latency.
 
-Audio arrives in blocks of 0.1 s; an update ends when the processor time it took, shared by two cores, has passed.
+Audio arrives in blocks of 0.1 s; an update ends when the processor time it took, shared by two cores, has passed: by fewer,
+as on a machine that is slower.
 Other recognizers are heard on the same clock, each run by the Python of its own environment: the same weights, audio,
 blocks and steps. As with ours, the detector of speech costs nothing on it.
 """
@@ -29,7 +30,7 @@ from pipeline.errors import ModelError
 from pipeline.events import Notice, Samples, Word
 
 BLOCK_S = 0.1
-CORES = 2
+CORES = 2.0
 PEERS = {"whisperlivekit": Path(__file__).parent / "peers" / "whisper_live_kit.py"}
 PEER_LIMIT_S = 3600.0
 
@@ -57,6 +58,7 @@ class VirtualClock:
     engine: Engine
     options: StreamOptions = field(default_factory=StreamOptions)
     detector: type[SpeechDetector] = StreamingVad
+    cores: float = CORES
 
     def hear(self, samples: Samples, languages: Sequence[str] = ("en",), terms: Sequence[str] = ()) -> HeardStream:
         """Hear a recording at real-time pace; what arrives while an update is at work waits for the next."""
@@ -90,8 +92,8 @@ class VirtualClock:
             if hypothesis is None:
                 break
             heard.updates += 1
-            now_s += spent_s / CORES
-            stream.accept(hypothesis, spent_s / CORES)
+            now_s += spent_s / self.cores
+            stream.accept(hypothesis, spent_s / self.cores)
         transcript = stream.take()
         heard.words += [(word, now_s) for word in transcript.committed]
         heard.notices += transcript.notices
@@ -107,7 +109,7 @@ class PeerSettings:
     language: str = "en"
     threads: int = 1
     block_s: float = BLOCK_S
-    cores: int = CORES
+    cores: float = CORES
 
 
 def hear_by_peer(peer: Peer, settings: PeerSettings, recording: Recording) -> HeardStream:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import asr_material
-from benchmarks.asr_clock import PEERS, HeardStream, PeerSettings, VirtualClock, hear_by_peer
+from benchmarks.asr_clock import CORES, PEERS, HeardStream, PeerSettings, VirtualClock, hear_by_peer
 from benchmarks.asr_material import Recording, joined
 from benchmarks.asr_scoring import align
 from benchmarks.metrics.statistics import percentile
@@ -23,7 +23,7 @@ from models.asr.whisper.loading import Placement, load_engine, warm_up
 from models.asr.whisper.log_mel import SAMPLE_RATE
 from models.asr.whisper.model_files import find
 from models.model_files import models_folder
-from pipeline.errors import FETCH_MODELS, BadInput, ModelError, nearest
+from pipeline.errors import FETCH_MODELS, BadInput, ModelError, check_range, nearest
 from pipeline.events import Gap, LanguageChanged
 
 LEAST_WORDS = 600
@@ -60,15 +60,17 @@ def errors(said: Sequence[str], heard: Sequence[str]) -> int:
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """The figures of each model; those of the first also without its name before them."""
     names, parts = arguments.weights.split(","), arguments.parts.split(",")
+    check_range("cores", arguments.cores, 0.1)
     for part in parts:
         if part not in PARTS:
             raise BadInput(f"no part {part!r}: {nearest(part, PARTS)}")
     peers = tuple(parse_peer(text, PEERS) for text in arguments.peer)
     folders = [_folder(name, arguments.weights_folder) for name in names]
+    about = {name: getattr(arguments, name) for name in ("speech", "words", "each", "cores")}
     figures: dict[str, float] = {}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
         tasks = {
-            pool.submit(_do, _Task(part, folder, arguments.speech, arguments.words, arguments.each, peers)): name
+            pool.submit(_do, _Task(part, folder, peers=peers, **about)): name
             for name, folder in zip(names, folders, strict=True)
             for part in parts
         }
@@ -97,12 +99,13 @@ class _Task:
     words: int
     each: int
     peers: Sequence[Peer] = ()
+    cores: float = CORES
 
 
 def _do(task: _Task) -> Mapping[str, float]:
     engine = load_engine(task.folder, Placement("cpu", threads=1), 0.0, FasterWhisper().beam_size)
     warm_up(engine)
-    clock, whole = VirtualClock(engine), _whole_decoder(task.folder)
+    clock, whole = VirtualClock(engine, cores=task.cores), _whole_decoder(task.folder)
     recordings = asr_material.transcribed([asr_material.SPEECH, *([task.speech] if task.speech else [])])
     match task.part:
         case "talks":
@@ -145,7 +148,7 @@ def _talks(
     task: _Task, clock: VirtualClock, whole: Callable[[Recording], Whole], talks: Sequence[Recording]
 ) -> dict[str, float]:
     """The talks heard by turns: fed whole, by ours, and by each peer; one that cannot is named with its reason."""
-    settings = PeerSettings(str(task.folder), clock.options.step_s)
+    settings = PeerSettings(str(task.folder), clock.options.step_s, cores=task.cores)
     hearers: dict[str, Callable[[Recording], HeardStream]] = {"": lambda talk: clock.hear(talk.samples)}
     hearers |= {f"{peer.figure}_": partial(hear_by_peer, peer, settings) for peer in task.peers}
     heard: dict[str, list[HeardStream]] = {name: [] for name in hearers}

@@ -73,7 +73,7 @@ def queued(detect: Callable[[Any], list[dict[str, int]]], samples: Any, block: i
     return queue
 
 
-def hear(online: Any, queue: Queue, step_s: float, cores: int) -> dict[str, Any]:  # noqa: ANN401
+def hear(online: Any, queue: Queue, step_s: float, cores: float) -> dict[str, Any]:  # noqa: ANN401
     """Hear what is queued at real-time pace, decoding once ``step_s`` of speech wait; gives words, updates and CPU time."""
     words: list[tuple[str, float, float, float]] = []
     updates, cpu_s, clock, waiting = 0, 0.0, 0.0, 0

@@ -62,8 +62,8 @@ def test_talks_have_all_the_words_asked_for_and_each_case_of_hard_speech_keeps_i
     assert np.var(hard["noise_0_db"].samples) == pytest.approx(2 * np.var(recordings[0].samples), rel=0.1)
 
 
-@pytest.mark.parametrize("cost_s", [0.0, 0.8])
-def test_the_clock_of_a_commit_counts_the_processor_time_of_updates(monkeypatch, cost_s):
+@pytest.mark.parametrize(("cost_s", "cores"), [(0.0, CORES), (0.8, CORES), (0.8, 1.0)])
+def test_the_clock_of_a_commit_counts_the_processor_time_of_updates(monkeypatch, cost_s, cores):
     """Each look at the processor's clock takes half an update's cost."""
     looks = iter(range(10**6))
     monkeypatch.setattr("benchmarks.asr_clock.time.process_time", lambda: cost_s * next(looks))
@@ -71,9 +71,9 @@ def test_the_clock_of_a_commit_counts_the_processor_time_of_updates(monkeypatch,
     audio = render(script, script[-1].end + 1.0)
     engine = ScriptedEngine(script)
     monkeypatch.setattr(engine, "n_mels", 80, raising=False)
-    found = VirtualClock(engine, detector=ScriptedVoice).hear(audio)
+    found = VirtualClock(engine, detector=ScriptedVoice, cores=cores).hear(audio)
     assert found.text == "".join(word.text for word in script)
     late = [at - word.end for word, at in found.words]
-    assert min(late) >= cost_s / CORES
+    assert min(late) >= cost_s / cores
     assert found.cpu_s >= cost_s * found.updates
-    assert max(late) <= 2.5
+    assert max(late) <= (2.5 if cores == CORES else 3.0)  # it would be 5.2 if it asked for more updates than can be done
