@@ -27,9 +27,9 @@ class Degradation:
 class LoadShedding:
     """Watch of the cost of updates. An engine that can catch up needs none, however much audio waits.
 
-    One that is a step behind does as many updates as it can, with time to spare for the other models. Above 1.5 s of waiting
-    audio an update takes all that waits, above 3 s the search is greedy and the window short, above ``max_lag_s`` the stream
-    jumps to 3 s before the newest audio.
+    One that is a step behind does as many updates as it can, with time to spare for the other models. Above 1.5 s of
+    waiting audio an update takes all that waits, above 3 s the search is greedy and the window short, above ``max_lag_s``
+    the stream jumps to 3 s before the newest audio.
     """
 
     max_lag_s: float
@@ -49,7 +49,7 @@ class LoadShedding:
         return Degradation(at_once=True, frugal=waiting_s > FRUGAL_LAG_S, skip=waiting_s > self.max_lag_s)
 
     def step_s(self, asked_s: float) -> float:
-        """Give the time from one update to the next: as ``asked_s``, or what the engine can do once it has fallen behind."""
+        """Give the time between updates: as ``asked_s``, or what the engine can do once it has fallen behind."""
         return max(asked_s, min(self._least_step_s, SPARSE_LAG_S)) if self._behind else asked_s
 
     @property
