@@ -1,8 +1,9 @@
 """Text as it is read aloud, for every synthesizer: markup and emoji dropped, what they misread put in words.
 
 eSpeak NG, whose phonemes Kokoro and Piper speak, and Qwen3-TTS read plain numbers, percentages and sums in most languages.
-They misread amounts of money, units, dates, ranges and signs ("$5" as "dollar five", "2026-11-29" with dashes): those take
-their words from Unicode's CLDR by way of Babel (BSD). num2words, the other library, is LGPL and knows no units or dates.
+They misread titles, amounts of money, units, dates, ranges and signs ("$5" as "dollar five", "2026-11-29" with dashes):
+all but titles take their words from Unicode's CLDR by way of Babel (BSD). num2words, the other library, is LGPL and knows
+no units or dates.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from unicodedata import category, name, normalize
 from pipeline.scripts import speakable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from babel import Locale
 
 _TAGS = re.compile(r"</?[a-zA-Z!][^<>]*>")
@@ -61,6 +64,21 @@ _MINUS = {
 _LARGE = r"(?:mil(?:l?[a-zõ]*|iard\w*)|trillion\w*|bill?[a-zõ]+|bi|tri|thousand|लाख|करोड़|अरब)"
 _OF = {"es": "de", "pt": "de", "fr": "de", "it": "di"}  # "5 millones de euros"
 
+_TITLES = {
+    "en": {"Mr.": "Mr", "Mrs.": "Mrs", "Ms.": "miz", "Dr.": "doctor", "Prof.": "professor"},
+    "es": {
+        "Sr.": "señor", "Sra.": "señora", "Sres.": "señores", "Srta.": "señorita", "Dr.": "doctor", "Dra.": "doctora",
+        "Prof.": "profesor",
+    },
+    "fr": {"M.": "monsieur", "MM.": "messieurs", "Pr.": "professeur", "Dr.": "docteur"},
+    "it": {"Sig.": "signor", "Sig.ra": "signora", "Dott.": "dottor", "Dott.ssa": "dottoressa", "Prof.": "professor"},
+    "pt": {
+        "Sr.": "senhor", "Sra.": "senhora", "Srs.": "senhores", "Srta.": "senhorita", "Dr.": "doutor", "Dra.": "doutora",
+        "Prof.": "professor", "Profa.": "professora",
+    },
+}  # fmt: skip
+"""Titles that eSpeak NG spells ("Sr." as S R), or after whose dot a voice pauses as if the sentence had ended."""
+
 _NUMBER = r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*"
 _SIGN = "|".join(re.escape(sign) for sign in _CURRENCIES)
 _BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(?!\w)(\s{_LARGE}\b)?")
@@ -80,6 +98,7 @@ def spoken_text(text: str, language: str) -> str:
     base = _base(language)
     script = _script(base)
     plain = "".join(char for char in _without_markup(text) if _readable(char, script))
+    plain = _with_titles(plain, _TITLES.get(base, {}))
     if any(char.isdigit() for char in plain):
         plain = _numbers_with_words(plain, base, _locale(base))
     plain = re.sub(r"(?<=[^\W\d_])/(?=[^\W\d_])", " ", plain)  # either/or
@@ -118,6 +137,12 @@ def _readable(char: str, script: str) -> bool:
     if char in "\ufe0e\ufe0f\u20e3":
         return False
     return char.isspace() or not (kind[0] == "C" or kind == "Sk" or (kind == "So" and char not in _READ_SYMBOLS))
+
+
+def _with_titles(text: str, titles: Mapping[str, str]) -> str:
+    """Write out titles that stand before a word, or last, as where a unit ends before the name."""
+    dotted = "|".join(map(re.escape, titles))
+    return re.sub(rf"(?<!\w)({dotted})(?=\s+[^\W\d_]|\s*$)", lambda found: titles[found[0]], text) if titles else text
 
 
 def _numbers_with_words(text: str, language: str, locale: Locale | None) -> str:

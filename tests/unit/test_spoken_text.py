@@ -40,6 +40,22 @@ def test_amounts_units_and_dates_are_written_out_for_the_language(language, writ
 
 
 @pytest.mark.parametrize(
+    ("language", "written", "spoken"),
+    [
+        ("pt-BR", "E o Sr. John e a Sra. Dashwood, a Dra. Silva", "E o senhor John e a senhora Dashwood, a doutora Silva"),
+        ("pt", "com o Sr.", "com o senhor"),
+        ("es", "El Sr. Ruiz y la Srta. Ruiz", "El señor Ruiz y la señorita Ruiz"),
+        ("fr", "M. Petit et MM. Dupont, 5 m. de long", "monsieur Petit et messieurs Dupont, 5 mètres. de long"),
+        ("it", "Il Sig. Bo e la Sig.ra Bo", "Il signor Bo e la signora Bo"),
+        ("en", "Mr. Bo, Ms. Bo and Mrs. Bo, or Mr Bo", "Mr Bo, miz Bo and Mrs Bo, or Mr Bo"),
+        ("en", "M. Night, plan M.", "M. Night, plan M."),
+    ],
+)
+def test_titles_are_said_not_spelled_and_end_no_sentence(language, written, spoken):
+    assert spoken_text(written, language) == spoken
+
+
+@pytest.mark.parametrize(
     ("written", "spoken"),
     [
         ("**Hello** _there_ `code` ~~no~~", "Hello there code no"),
