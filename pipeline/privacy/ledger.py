@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -52,8 +53,8 @@ class Ledger:
         found = []
         for path in self.folder.glob("*.json"):
             try:
-                found.append(msgspec.json.decode(path.read_bytes(), type=KeptSession))
-            except (OSError, msgspec.DecodeError):
+                found.append(msgspec.convert(json.loads(path.read_bytes()), KeptSession))
+            except (OSError, ValueError, msgspec.ValidationError):
                 continue
         return sorted(found, key=lambda kept: kept.began)
 
@@ -65,7 +66,7 @@ class Ledger:
                 if other.session != kept.session and mine & {file.path for file in other.files}:
                     self.keep(other, [file for file in other.files if file.path not in mine])
             make_private_folder(self.folder)
-            write_private(self._file(kept), msgspec.json.encode(kept))
+            write_private(self._file(kept), _encoded(kept))
         except OSError as error:
             raise cannot_write(self._file(kept), error) from error
 
@@ -77,7 +78,7 @@ class Ledger:
         """Keep only these files of a session on the list; without any the session is off it. Raises `DeviceError`."""
         try:
             if files:
-                write_private(self._file(kept), msgspec.json.encode(replace(kept, files=tuple(files))))
+                write_private(self._file(kept), _encoded(replace(kept, files=tuple(files))))
             else:
                 self._file(kept).unlink(missing_ok=True)
         except OSError as error:
@@ -85,6 +86,11 @@ class Ledger:
 
     def _file(self, kept: KeptSession) -> Path:
         return self.folder / f"{kept.session}.json"
+
+
+def _encoded(kept: KeptSession) -> bytes:
+    """Write a session as ASCII, in which also names of files that are no UTF-8 are told."""
+    return json.dumps(msgspec.to_builtins(kept)).encode()
 
 
 class LedgerSink:

@@ -45,7 +45,8 @@ class AudioWriter:
         self._bytes = 0
         self._claim = create(self.path, private=private)  # soundfile opens it once more
         try:
-            self._file = soundfile.SoundFile(self.path, "w", sample_rate, 1, "PCM_16", format=kind)
+            name = self.path if os.name == "nt" else os.fsencode(self.path)  # which may be no UTF-8
+            self._file = soundfile.SoundFile(name, "w", sample_rate, 1, "PCM_16", format=kind)
             self._file.comment, self._file.software = comment, "translate-live"
         except (OSError, soundfile.SoundFileError) as error:
             self._release()

@@ -50,6 +50,14 @@ async def test_the_file_lies_beside_its_source_and_says_what_it_is(tmp_path, suf
         assert "AI-generated speech" in opened.comment
 
 
+async def test_a_name_that_is_no_utf_8_can_be_written(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    file = SpeechFile(path)
+    await file.put(heard(0))
+    await file.close()
+    assert len(soundfile.read(os.fsencode(path))[0]) == RATE_HZ
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 async def test_a_file_that_another_session_is_writing_is_refused_and_left_whole(tmp_path, suffix):
     path = tmp_path / f"talk{suffix}"

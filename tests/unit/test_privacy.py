@@ -57,6 +57,14 @@ def written(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+def test_a_file_whose_name_is_no_utf_8_is_found_and_erased(tmp_path):
+    ledger, file = Ledger(), written(tmp_path, os.fsdecode(b"caf\xe9.vtt"), "text")
+    ledger.add(kept_session("sess_1", [file], [], [], None))
+    assert [one.path for one in ledger.sessions()[0].files] == [str(file)]
+    assert erase(Selection("sess_1"), ledger, [], Audit()).left == []
+    assert not file.exists()
+
+
 def test_every_file_of_a_speaker_is_erased_and_no_byte_of_them_is_left_anywhere(tmp_path, data, capsys):
     ledger, mine = Ledger(), tmp_path / "mine"
     mine.mkdir()
