@@ -643,12 +643,12 @@ def test_a_log_without_its_first_line_has_audio_of_an_unknown_length(tmp_path, c
     assert "1 in an unknown length of audio" in capsys.readouterr().out
 
 
-def test_a_name_that_is_too_long_is_told_and_is_no_bug(tmp_path, monkeypatch, capsys):
+def test_a_name_that_is_too_long_is_told_and_is_no_bug(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     long = f"{'x' * 300}.wav"
     (tmp_path / "talk.wav").write_bytes(b"RIFF")
     for words in ([f"./{long}", "--to", "es"], ["talk.wav", "--to", "es", "--events", long]):
-        assert main(words) == 2
+        assert main([*words, "--profile", "cpu", "--config", str(config)]) == 2
         error, step = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "try:"))]
         assert (error, step) == (f"error: File name too long ({long})", "try: a shorter name")
 
