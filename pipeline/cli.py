@@ -55,12 +55,13 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         check_packages()
         command, arguments = parse(words)
-        if arguments.log_file:
-            _log_to(arguments.log_file)
+        failures = _log_to(arguments.log_file) if arguments.log_file else []
         if verbose or arguments.log_file:
             _keep_texts_out_of_logs()
         exit_code = command.run(arguments)
         sys.stdout.flush()
+        if failures and not exit_code:
+            raise failures[0]
         return exit_code
     except BrokenPipeError:  # as of `| head`: its reader has seen enough
         _forget(sys.stdout)
@@ -104,19 +105,31 @@ def _check_file(word: str) -> None:
         raise BadInput(f"{word!r} is no file and no command; {nearest(word, LISTED)}", hint="translate-live --help")
 
 
-def _log_to(path: Path) -> None:
-    """Log everything to a file, whatever is printed; raises `DeviceError` where it cannot be written."""
+def _log_to(path: Path) -> list[DeviceError]:
+    """Log everything to a file, whatever is printed; raises `DeviceError` where it cannot be written.
+
+    Gives a list that gets the error of a file that takes no more, as on a full disk: the session goes on without it.
+    """
     import logging  # noqa: PLC0415 - help does not need it
 
-    from pipeline.sinks.writing import cannot_write  # noqa: PLC0415
+    from pipeline.sinks.writing import cannot_go_on, cannot_write, reason_of  # noqa: PLC0415
+
+    failures: list[DeviceError] = []
+
+    def give_up(record: logging.LogRecord) -> None:
+        if isinstance(error := sys.exception(), OSError):
+            logging.getLogger().removeHandler(handler)
+            failures.append(cannot_go_on(path, reason_of(error)))
 
     try:
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise cannot_write(path, error) from error
+    handler.handleError = give_up  # type: ignore[method-assign]
     handler.setFormatter(logging.Formatter(_LOG_LINE))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.DEBUG)
+    return failures
 
 
 def _keep_texts_out_of_logs() -> None:

@@ -325,6 +325,19 @@ def test_a_disk_that_fills_up_does_not_end_the_session(translate, tmp_path):
     assert "full.srt any more: No space left on device" in only_errors(err)[0]
 
 
+def test_a_log_on_a_full_disk_is_told_once_and_does_not_end_the_session(config, talk):
+    words = [talk, "--to", "es", "--profile", "cpu", "--config", config, "--log-file", "/dev/full"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, words)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ended.returncode, len(ended.stdout.split())) == (3, 15)
+    assert "Traceback" not in ended.stderr
+    assert only_errors(ended.stderr) == [
+        "error: cannot write /dev/full any more: No space left on device; what was written stays valid",
+        "try: another disk",
+    ]
+
+
 def set_backend(config: Path, stage: str, **settings: object) -> None:
     config.write_text(json.dumps(SCRIPTED | {stage: SCRIPTED[stage] | settings}))
 
