@@ -89,14 +89,18 @@ def _lacks(before: str, well: str, missing: Sequence[Missing]) -> tuple[str, tup
     return (before + names[0], ()) if len(names) == 1 else (before.rstrip(), names)
 
 
-def stages(profile: Profile, target: str) -> Sequence[Finding]:
-    """Run every backend of a profile: speak, hear what was spoken, translate hello."""
+def stages(profile: Profile, target: str | None) -> Sequence[Finding]:
+    """Run every backend of a profile: speak, hear what was spoken, translate hello, if not said into what is here."""
     return asyncio.run(_stages(profile, target))
 
 
-async def _stages(profile: Profile, target: str) -> list[Finding]:
+async def _stages(profile: Profile, target: str | None) -> list[Finding]:
     backends = profile.backends
-    target = known_code(target, {known for _, known in backends.translator.pairs()})
+    pairs = sorted(backends.translator.pairs())
+    if target is None:
+        able = [to for source, to in pairs if source == "en" != to and not backends.pair_missing(source, to)]
+        target = "es" if "es" in able or not able else able[0]
+    target = known_code(target, {known for _, known in pairs})
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)
     said = ""
 

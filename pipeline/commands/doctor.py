@@ -13,7 +13,7 @@ from pipeline.commands.languages import add_profile_arguments
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the profile, and the language to try."""
     add_profile_arguments(parser)
-    parser.add_argument("--to", default="es", metavar="LANG", help="into which language the translator is tried (es)")
+    parser.add_argument("--to", metavar="LANG", help="into which language the translator is tried (one that is here)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.languages import code_of  # noqa: PLC0415
     from pipeline.profiles.profile import lacking, selected_profile  # noqa: PLC0415
 
-    target = code_of(arguments.to)
+    target = code_of(arguments.to) if arguments.to is not None else None
     profile, _ = selected_profile(arguments.profile, arguments.config, arguments.assignments)
     settings = settings_given(arguments)
     findings: list[Finding] = []

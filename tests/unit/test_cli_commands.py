@@ -458,6 +458,18 @@ def test_doctor_tries_a_voice_that_is_here_where_the_english_one_is_not(config, 
     assert "speech in 'es'" in capsys.readouterr().out
 
 
+def test_doctor_tries_a_language_whose_models_are_here_if_none_is_named(config, monkeypatch, capsys):
+    @dataclass(frozen=True)
+    class CatalanIsHere(Scripted):
+        def missing_between(self, source, target):
+            return [] if target == "ca" else [Missing(f"the words of {target}", FETCH_MODELS)]
+
+    monkeypatch.setattr("tests.scripted_backends.CatalanIsHere", CatalanIsHere, raising=False)
+    use = ("--set", "translator.use=tests.scripted_backends:CatalanIsHere")
+    assert doctor(config, *use) == 0
+    assert "'hello' is 'HELLO' in 'ca'" in capsys.readouterr().out
+
+
 def test_doctor_knows_languages(config, capsys):
     assert doctor(config, "--to", "Spanish") == doctor(config, "--to", "es-MX") == 0
     assert capsys.readouterr().out.count("'hello' is 'HELLO' in 'es'") == 2
