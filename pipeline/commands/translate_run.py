@@ -103,11 +103,9 @@ async def _run(plan: RunPlan, tell: Callable[[str], None], errors: BackgroundTex
         try:
             await session.run(source, outlets)
         except asyncio.CancelledError:
-            raise_failure(outlets)
+            _tell_written(plan, outlets, tell)
             raise
-    raise_failure(outlets)
-    if written := [*plan.written, *([options.record] if options.record else [])]:
-        tell(f"wrote {', '.join(map(str, written))}")
+    _tell_written(plan, outlets, tell)
     if interruption.exit_code is None:
         _check_level(level, options, errors)
 
@@ -127,6 +125,12 @@ async def _session(
         stages["reader"] = None
     engine = await opened.enter_async_context(Engine.load(plan.profile, stages))
     return await engine.session(plan.resolved, clock)
+
+
+def _tell_written(plan: RunPlan, outlets: Sequence[SinkQueue], tell: Callable[[str], None]) -> None:
+    raise_failure(outlets)
+    if written := [*plan.written, *([plan.options.record] if plan.options.record else [])]:
+        tell(f"wrote {', '.join(map(str, written))}")
 
 
 def raise_failure(outlets: Sequence[SinkQueue]) -> None:

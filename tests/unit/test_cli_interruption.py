@@ -120,6 +120,7 @@ def test_the_second_signal_stops_a_session_that_cannot_drain(tmp_path):
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGINT
     assert "\nheard " in f"\n{errors}"
+    assert errors.splitlines()[-1].startswith("wrote ")
     assert_valid(tmp_path)
 
 
