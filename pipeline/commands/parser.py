@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         if unknown and rest.startswith("-"):
             wrong = rest.split()[0].partition("=")[0]
             message = f"unknown option {wrong}; {did_you_mean(wrong, self._option_string_actions)}".rstrip("; ")
-        raise BadInput(message, hint=f"{self.prog} --help")
+        raise BadInput(message, hint=f"./{rest}" if rest.startswith("-") and Path(rest).exists() else f"{self.prog} --help")
 
 
 class _Version(argparse.Action):

@@ -655,6 +655,13 @@ def test_a_log_without_its_first_line_has_audio_of_an_unknown_length(tmp_path, c
     assert "1 in an unknown length of audio" in capsys.readouterr().out
 
 
+def test_a_file_whose_name_looks_like_an_option_is_named_by_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-talk.wav").touch()
+    assert main(["-talk.wav", "--to", "es"]) == 2
+    assert "try: ./-talk.wav\n" in capsys.readouterr().err
+
+
 def test_a_name_that_is_too_long_is_told_and_is_no_bug(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     long = f"{'x' * 300}.wav"
