@@ -140,9 +140,10 @@ def _readable(char: str, script: str) -> bool:
 
 
 def _with_titles(text: str, titles: Mapping[str, str]) -> str:
-    """Write out titles that stand before a word, or last, as where a unit ends before the name."""
+    """Write out titles that stand before a word, or last, as where a unit ends before the name; never a second initial."""
     dotted = "|".join(map(re.escape, titles))
-    return re.sub(rf"(?<!\w)({dotted})(?=\s+[^\W\d_]|\s*$)", lambda found: titles[found[0]], text) if titles else text
+    title = rf"(?<!\w)(?<!\b[A-Z]\. )({dotted})(?=\s+[^\W\d_]|\s*$)"
+    return re.sub(title, lambda found: titles[found[0]], text) if titles else text
 
 
 def _numbers_with_words(text: str, language: str, locale: Locale | None) -> str:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     own = arguments.config is not None and arguments.profile not in profile_names()
     named = "auto" if own and arguments.profile == arguments.config.stem else arguments.profile
     backends = selected_profile(named, arguments.config, arguments.assignments)[0].backends
+    _check_translated(backends.translator, options)
     asked = {stage: served_by(stage, backends, options) for stage, _ in backends.items()}
     used = {stage: backend for stage, backend in backends.items() if stage not in ASKED_FOR and asked[stage]}
     try:
@@ -64,6 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
     if not missing:
         print(f"profile {arguments.profile} is ready{_served(translators, options)}")
     return 4 if missing else 0
+
+
+def _check_translated(translator: TranslatorBackend, options: FetchOptions) -> None:
+    """Raise `BadInput` where both sides are named and nothing is translated between them."""
+    from pipeline.errors import BadInput  # noqa: PLC0415
+    from pipeline.languages import primary  # noqa: PLC0415
+
+    pairs = {(primary(source), primary(target)) for source, target in translator.pairs()}
+    if options.spoken and options.targets and pairs.isdisjoint(product(options.spoken, options.targets)):
+        what = f"nothing is translated from {' or '.join(options.spoken)} to {' or '.join(options.targets)}"
+        raise BadInput(what, hint="translate-live languages --all")
 
 
 def served_by(stage: str, backends: Backends, options: FetchOptions) -> FetchOptions | None:

@@ -179,7 +179,9 @@ def _server(arguments: argparse.Namespace) -> Remote | None:
 
 
 def _check_input(arguments: argparse.Namespace, files: Sequence[str], addresses: Sequence[str]) -> None:
-    if bool(files) == arguments.mic:
+    if files and arguments.mic:
+        raise BadInput("files and a microphone cannot be heard at once", hint="either the files or --mic")
+    if not files and not arguments.mic:
         raise BadInput("say what to hear: one or more files, - for standard input, or --mic", hint="translate-live --help")
     if arguments.fast and (arguments.mic or arguments.out_device):
         raise BadInput("--fast is faster than a microphone or speaker can be", hint="--out FILE.wav instead")

@@ -237,6 +237,10 @@ def test_pull_fetches_for_languages_and_from_a_source(capsys):
     assert "FetchedVoice: () to () from anywhere 100%" in said
     assert "model.bin" in said
     assert main(["pull", "cpu", *FETCHED, "--to", "xx"]) == 2
+    capsys.readouterr()
+    assert main(["pull", "cpu", *FETCHED, "--from", "en", "--to", "en"]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: nothing is translated from en to en\ntry: translate-live languages --all\n"
 
 
 def test_pull_fetches_a_synthesizer_for_the_languages_only_that_it_is_the_first_to_speak(capsys, monkeypatch):
@@ -299,6 +303,9 @@ def test_pull_says_what_it_fetched_for_where_one_side_was_named(capsys, monkeypa
     class Several(Scripted):
         def tiers(self):
             return tiers
+
+        def pairs(self):
+            return {pair for tier in tiers for pair in tier.directions}
 
         def chosen(self, options):
             return tiers[1:] if "ja" in options.spoken else tiers[:1]

@@ -161,7 +161,7 @@ def test_standard_input(config, talk):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--mic"], "say what to hear"),
+        (["--mic"], "files and a microphone cannot be heard at once"),
         (["--captions", "talk.txt"], "valid: .srt, .vtt"),
         (["--out", "talk.mp3"], ".wav"),
         (["--original", "2"], "valid: 0 (silent) to 1"),

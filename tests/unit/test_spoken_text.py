@@ -46,6 +46,7 @@ def test_amounts_units_and_dates_are_written_out_for_the_language(language, writ
         ("pt", "com o Sr.", "com o senhor"),
         ("es", "El Sr. Ruiz y la Srta. Ruiz", "El señor Ruiz y la señorita Ruiz"),
         ("fr", "M. Petit et MM. Dupont, 5 m. de long", "monsieur Petit et messieurs Dupont, 5 mètres. de long"),
+        ("fr", "J. M. Barrie", "J. M. Barrie"),
         ("it", "Il Sig. Bo e la Sig.ra Bo", "Il signor Bo e la signora Bo"),
         ("en", "Mr. Bo, Ms. Bo and Mrs. Bo, or Mr Bo", "Mr Bo, miz Bo and Mrs Bo, or Mr Bo"),
         ("en", "M. Night, plan M.", "M. Night, plan M."),
