@@ -144,7 +144,7 @@ class RoomSink:
         if not isinstance(event, Lag | SpeechChunk | Skipped):
             self._own.take(self._seat, event, self._own_offset)
         self._note(event)
-        for listener, language in self._listeners():
+        for listener, language in self._listeners(spoken=isinstance(event, Lag | SpeechChunk | Skipped)):
             if self._concerns(event, language):
                 listener.take(self._seat, event, self._offset_for(listener, language))
                 if isinstance(event, SpeechChunk):
@@ -158,10 +158,10 @@ class RoomSink:
     async def close(self) -> None:
         """Do nothing: the connections go on."""
 
-    def _listeners(self) -> Iterator[tuple[Ears, str]]:
-        """Return the others, each with their language."""
+    def _listeners(self, *, spoken: bool = True) -> Iterator[tuple[Ears, str]]:
+        """Return the others, each with their language, or those of them to whom it is ``spoken``."""
         for other in self._seat.others():
-            if other.ears is not None and other.asked is not None:
+            if other.ears is not None and other.asked is not None and not (spoken and other.asked.speak is False):
                 yield other.ears, self._names.get(other.asked.target, other.asked.target)
 
     def _concerns(self, event: Event, language: str) -> bool:

@@ -152,6 +152,17 @@ async def test_a_room_of_three_languages_and_two_listeners_of_one() -> None:
 
 
 @looptime
+async def test_who_asks_for_text_only_hears_nothing_also_beside_one_who_listens_in_the_same_language() -> None:
+    async with hall() as rooms:
+        ana, bo = await rooms.join("r", "Ana", "en"), await rooms.join("r", "Bo", "es")
+        cy = await rooms.join("r", "Cy", "es", speak=False)
+        await ana.count(0, 12)
+        await leave(ana, bo, cy)
+        assert bo.heard() == bo.read("Ana") == cy.read("Ana") == list(range(12))
+        assert (cy.heard(), cy.of("translate_live.lag")) == ([], [])
+
+
+@looptime
 async def test_rooms_are_apart_also_of_one_name_under_another_key() -> None:
     async with hall() as rooms:
         ana, bo = await rooms.join("one", "Ana", "en"), await rooms.join("one", "Bo", "es")
