@@ -71,8 +71,10 @@ async def serve(profile: Profile, options: ServerOptions, tell: Callable[[str], 
     check_tls(options)
     signer, metrics = Signer(secret_of_environment(tell)), Metrics()
     services: list[Service] = []  # the one, once its models are loaded
-    listening = bind(options.host, options.port)
     probed = bind(options.host, options.metrics_port) if options.metrics_port else None
+    if probed:
+        listen(probed)
+    listening = bind(options.host, options.port)
     failure: TranslateLiveError | None = None
     async with asyncio.TaskGroup() as tasks:
         probe = Probes(config_of(metrics_app(metrics, lambda: any(one.admission.admits for one in services))))
@@ -103,6 +105,7 @@ def service_of(engine: Engine, options: ServerOptions, signer: Signer, metrics: 
 
 
 async def _serve(service: Service, options: ServerOptions, listening: socket.socket, tell: Callable[[str], None]) -> None:
+    listen(listening)
     drain = asyncio.Event()
     server = Server(config_of(application(service), options), drain)
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
@@ -147,6 +150,15 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise DeviceError(f"cannot listen on {host} port {port}: {error.strerror}", hint="another port") from error
     return taken
+
+
+def listen(taken: socket.socket) -> None:
+    """Listen at an address; raises `DeviceError` where another that took it likewise was first."""
+    try:
+        taken.listen()
+    except OSError as error:
+        host, port = taken.getsockname()[:2]
+        raise DeviceError(f"cannot listen on {host} port {port}: {error.strerror}", hint="another port") from error
 
 
 def check_tls(options: ServerOptions) -> None:

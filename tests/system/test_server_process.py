@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect  # noqa: E402
 from benchmarks.serve_client import SCRIPTED, ServerProcess, Talker  # noqa: E402
 from benchmarks.spoken_numbers import spoken  # noqa: E402
 from pipeline.errors import BadInput, DeviceError  # noqa: E402
-from pipeline.server.process import ServerOptions, bind, check_tls  # noqa: E402
+from pipeline.server.process import ServerOptions, bind, check_tls, listen  # noqa: E402
 from tests.system.test_server_faults import certificate  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +114,16 @@ def test_an_address_that_is_taken_or_open_to_others_is_told_in_one_line():
         port = taken.getsockname()[1]
         with pytest.raises(DeviceError, match=f"cannot listen on 127.0.0.1 port {port}"):
             bind("127.0.0.1", port)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ended = serve("--port", port, "--metrics-port", port)
+    assert (ended.returncode, "cannot listen on 127.0.0.1 port" in ended.stderr) == (3, True), ended.stderr
+    first, second = bind("127.0.0.1", port), bind("127.0.0.1", port)  # as of two servers that load their models
+    with first, second:
+        listen(first)
+        with pytest.raises(DeviceError, match=f"cannot listen on 127.0.0.1 port {port}"):
+            listen(second)
     ended = serve("--host", "0.0.0.0")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "it needs --keys FILE" in ended.stderr
