@@ -241,7 +241,7 @@ async def body_of(request: Request, kind: type[Body]) -> Body:
 async def tell_error(request: Request, error: Exception) -> Response:
     """Answer with what was wrong, as OpenAI's clients read it."""
     assert isinstance(error, TranslateLiveError)
-    return refused(rejection(error))
+    return refused(rejection(error, None))
 
 
 async def tell_http_error(request: Request, error: Exception) -> Response:

@@ -31,6 +31,7 @@ LANGUAGE, SOURCE, TARGETS, SPOKEN, VOICE, GLOSSARY, GLOSSARY_URL, HINTS_URL = (
 """Fields that errors name, as OpenAI's protocol and our extension of it call them."""
 NOBODYS = VoiceStore(Path(os.devnull))  # holds no voice
 UNKNOWN_VOICE = {"unknown_preset", "unknown_voice"}
+VOICES = {*UNKNOWN_VOICE, "preset_language", "voice_needs_enrolment", "voice_broken", "same_voice"}
 LANGUAGE_CODES = {"language", "spoken_language", "nothing_to_translate", "missing_pair"}
 
 
@@ -263,16 +264,20 @@ def _check_same(asked: Asked, *, may_clone: bool) -> None:
         raise Rejected("invalid_event", told, param=VOICE)
 
 
-def rejection(error: TranslateLiveError) -> Rejected:
-    """Return the error of a request or model as the client is told it: without advice to the operator."""
+def rejection(error: TranslateLiveError, param: str | None = "session") -> Rejected:
+    """Return the error of a request or model as the client is told it: without advice to the operator.
+
+    ``param`` is the field of a wish for which no nearer one is known.
+    """
     if isinstance(error, Rejected):
         return error
     if error.code in LANGUAGE_CODES:
         return _language(error)
     if error.code == "spoken_target":
         return Rejected("invalid_language", one_line(error), param=SPOKEN)
-    code = "invalid_event" if isinstance(error, BadInput) else "stage_failed"
-    return Rejected(code, one_line(error), param="session" if code == "invalid_event" else None)
+    if not isinstance(error, BadInput):
+        return Rejected("stage_failed", one_line(error))
+    return Rejected("invalid_event", one_line(error), param=VOICE if error.code in VOICES else param)
 
 
 def one_line(error: TranslateLiveError) -> str:

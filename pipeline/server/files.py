@@ -24,7 +24,7 @@ from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.server import LOG
 from pipeline.server.access import Key, Refusal
-from pipeline.server.asked import Asked, Rejected, rejection, resolved
+from pipeline.server.asked import LANGUAGE, SOURCE, VOICE, Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
 from pipeline.server.glossary_fetch import fetched_glossary, fetched_hints
 from pipeline.server.service import Service
@@ -37,6 +37,7 @@ from pipeline.sources.files import AudioFile
 
 TEXTS = ("json", "text", "srt", "vtt", "verbose_json")
 SPEECH = {"wav": "audio/wav", "flac": "audio/flac"}
+FIELDS = {LANGUAGE: "to", SOURCE: "language", VOICE: "voice"}
 CAPTIONS = {"srt": "application/x-subrip", "vtt": "text/vtt"}
 COPIED = 2**20  # bytes at a time
 UPLOAD_S = 600.0  # in which a recording has come
@@ -167,7 +168,7 @@ async def _run(request: Request, work: Coroutine[Any, Any, None]) -> None:
             if not running.done() and await request.is_disconnected():
                 running.cancel()
     if failed:
-        raise rejection(failed[0])
+        raise failed[0]
     if running.cancelled():
         raise Refusal(499, "client_gone", "the client did not wait for the answer")
 
@@ -199,9 +200,11 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
             path = await saved(form, "file", Path(folder) / "recording")
             try:
                 yield service, form, path
-            except TranslateLiveError as error:  # where it lies here is nobody's business
-                error.message = error.message.replace(str(path), "the recording")
-                raise
+            except TranslateLiveError as error:
+                told = rejection(error, "file")
+                told.message = told.message.replace(str(path), "the recording")  # where it lies here is nobody's business
+                told.param = FIELDS.get(told.param or "", told.param)
+                raise told from error
 
 
 async def saved(form: FormData, name: str, path: Path) -> Path:

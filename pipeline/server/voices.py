@@ -88,7 +88,7 @@ async def _enrolled(enrolment: Enrolment, service: Service, key: Key, folder: Pa
     try:
         record = await enrol(enrolment, profile, key_store(key.id), lambda line: None, service.engine.model)
     except TranslateLiveError as error:
-        told = rejection(error)
+        told = rejection(error, None)
         message = told.message.replace(f"{folder}/", "")
         raise Rejected("consent" if error.code == "consent" else told.code, message, param=told.param) from error
     await asyncio.to_thread(Audit().note, "enrolled", record.name, actor=key.id)

@@ -140,9 +140,10 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
         for path, body, param in [
             ("/v1/audio/translations", {"data": {"to": "es"}}, "file"),
             ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"response_format": "mp4"}}, "response_format"),
-            ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"to": "xx"}}, "session.audio.output.language"),
+            ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"to": "xx"}}, "to"),
+            ("/v1/audio/translations", {"files": {"file": b"RIFF"}, "data": {"to": "es", "language": "xx"}}, "language"),
             ("/v1/audio/transcriptions", {"files": {"file": b"RIFF"}, "data": {"language": "xx"}}, "language"),
-            ("/v1/audio/translations", {"files": {"file": b"no sound"}}, "session"),
+            ("/v1/audio/translations", {"files": {"file": b"no sound"}}, "file"),
             (secrets, {"json": {"session": {"audio": {"output": 5}}}}, "session.audio.output"),
             (
                 secrets,

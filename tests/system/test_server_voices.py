@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.privacy.audit import Audit
-from pipeline.server.asked import Asked, Rejected, resolved
+from pipeline.server.asked import VOICE, Asked, Rejected, resolved
 from pipeline.voices.consent import consent_sentence
 from pipeline.voices.reference_clip import analyse
 from pipeline.voices.store import VoiceStore, key_store
@@ -71,8 +71,9 @@ async def test_a_voice_from_its_consent_to_its_end(data):
         assert [one.name for one in mine.enrolled] == ["anna"]
         (data / "voices" / "annas").mkdir(parents=True)
         (data / "voices" / "annas" / "voice.json").write_text("{}")  # one of the operator's
-        with pytest.raises(Rejected, match="no voice 'anna'$|no voice 'anna';(?!.*annas)"):
+        with pytest.raises(Rejected, match="no voice 'anna'$|no voice 'anna';(?!.*annas)") as unknown:
             resolved(Asked("es", voice="anna"), profile, may_clone=True, key="other")
+        assert unknown.value.param == VOICE
         told = set()
         for name in ("anna", "annas", "nobody"):  # of the key, of the operator, of none
             with pytest.raises(Rejected, match="may not speak") as error:
