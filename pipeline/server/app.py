@@ -71,8 +71,9 @@ def application(service: Service) -> Starlette:
     feed = CaptionsFeed(service.access)
     service.sinks.append(feed.sink)
     routes: list[BaseRoute] = [
-        WebSocketRoute("/v1/realtime/translations", translations),
-        WebSocketRoute("/api-ws/v1/realtime", livetranslate),
+        *(WebSocketRoute(path, talk) for path, talk in TALKS.items()),
+        WebSocketRoute("/{path:path}", nowhere),
+        *(Route(path, not_upgraded) for path in TALKS),
         Route("/v1/realtime/translations/client_secrets", client_secrets, methods=["POST"]),
         Route("/v1/tickets", tickets, methods=["POST"]),
         *room_routes(),
@@ -87,12 +88,11 @@ def application(service: Service) -> Starlette:
         routes += [Route("/", index), Mount("/", StaticFiles(directory=PAGE, html=True))]
     middleware = [Middleware(SafeHeaders)]
     if service.access.origins:
-        origins, headers = service.access.origins, ["authorization", "content-type"]
-        middleware.append(
-            Middleware(
-                CORSMiddleware, allow_origins=origins, allow_headers=headers, allow_methods=["GET", "POST", "DELETE"]
-            )
+        methods, headers = ["GET", "POST", "DELETE"], ["authorization", "content-type"]
+        cors = Middleware(
+            CORSMiddleware, allow_origins=service.access.origins, allow_headers=headers, allow_methods=methods
         )
+        middleware.append(cors)
     handlers: Any = {TranslateLiveError: tell_error, HTTPException: tell_http_error}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.service = service
@@ -124,6 +124,20 @@ async def livetranslate(socket: WebSocket) -> None:
         return DashScope(model, service.target, consent=grant.key.consented)
 
     await _connected(socket, dialect)
+
+
+TALKS = {"/v1/realtime/translations": translations, "/api-ws/v1/realtime": livetranslate}
+
+
+async def nowhere(socket: WebSocket) -> None:
+    """Refuse a WebSocket at any other address."""
+    refusal = Refusal(404, "not_found", f"no WebSocket is at {socket.url.path[:80]!r}; valid: {', '.join(TALKS)}")
+    await socket.send_denial_response(refused(refusal))
+
+
+async def not_upgraded(request: Request) -> Response:
+    """Refuse a request for a WebSocket that came without its upgrade, which a proxy may have left out."""
+    raise Refusal(426, "upgrade_required", "a WebSocket is here, and the request came without its Upgrade header")
 
 
 async def _connected(
@@ -254,11 +268,9 @@ async def tell_http_error(request: Request, error: Exception) -> Response:
 
 def refused(error: Rejected) -> Response:
     """Return the HTTP answer for an error."""
-    status = error.status if isinstance(error, Refusal) else 500 if error.kind == "server_error" else 400
-    headers = error.headers if isinstance(error, Refusal) else {}
-    if status == 401:
-        headers = {**headers, "WWW-Authenticate": "Bearer"}
-    return JSONResponse({"error": error_object(error)}, status, headers)
+    if isinstance(error, Refusal):
+        return JSONResponse({"error": error_object(error)}, error.status, error.headers)
+    return JSONResponse({"error": error_object(error)}, 500 if error.kind == "server_error" else 400)
 
 
 def _model(service: Service, session: dict[str, Any]) -> str:

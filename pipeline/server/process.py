@@ -16,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from pipeline.contracts import Sink
 from pipeline.engine import Engine
@@ -173,6 +174,17 @@ def check_tls(options: ServerOptions) -> None:
         raise BadInput(f"cannot use the certificate {options.cert}: {error.strerror or error}") from error
 
 
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A connection whose handshake is answered also where it cannot be read, as one that is too long."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:  # uvicorn would leave the client waiting
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+
 class Server(uvicorn.Server):
     """A server that drains at the first signal and ends at the second."""
 
@@ -228,7 +240,7 @@ def config_of(app: ASGIApp, options: ServerOptions | None = None) -> uvicorn.Con
         access_log=False,
         lifespan="off",
         server_header=False,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=MAX_MESSAGE,
         ws_ping_interval=None,
         ws_per_message_deflate=False,

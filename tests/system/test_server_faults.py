@@ -97,6 +97,21 @@ async def test_a_hundred_connections_without_a_key_are_refused_and_harm_nobody()
         assert refused.value.response.status_code == 403
 
 
+async def test_a_websocket_that_cannot_be_is_told_why_and_never_left_waiting():
+    async with serving() as server, httpx.AsyncClient(base_url=server.http) as client:
+        for address, headers, status in [
+            (server.ws.replace("translations", "nothing"), {}, 404),
+            (f"{server.ws}&x={'x' * 9000}", {}, 414),
+            (server.ws, {"Cookie": "x" * 9000}, 431),
+        ]:
+            with pytest.raises(InvalidStatus) as refused:
+                await websockets.connect(address, additional_headers=headers, open_timeout=5)
+            assert refused.value.response.status_code == status
+        answer = await client.get("/v1/realtime/translations")  # as a proxy sends it that knows no WebSockets
+        assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+        assert answer.json()["error"]["code"] == "upgrade_required"
+
+
 async def test_a_browser_gets_in_by_a_ticket_once_and_never_sees_the_key():
     async with serving(keys=[key("studio", "sesame")]) as server, httpx.AsyncClient(base_url=server.http) as browser:
         wrong = await browser.post("/v1/tickets")
