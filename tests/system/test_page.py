@@ -192,6 +192,8 @@ async def test_it_is_used_by_keyboard_named_for_readers_and_fits_a_telephone(tmp
             .map(one => one.outerHTML)"""
         assert await page.evaluate(nameless) == []
         await page.set_viewport_size({"width": 360, "height": 700})
+        boxes = [await page.locator(one).bounding_box() for one in ("#further", "#captions")]
+        assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] + boxes[1]["width"]
         await page.keyboard.press("Tab")
         await expect(page.get_by_text("To the captions")).to_be_focused()
         await page.get_by_role("button", name="Settings").press("Enter")
