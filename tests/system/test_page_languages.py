@@ -104,6 +104,23 @@ async def test_the_language_that_is_heard_goes_on_alone_when_it_becomes_the_only
     assert set(came) == {"de"}
 
 
+async def test_a_language_that_is_refused_is_taken_back_and_the_speech_goes_on(tmp_path):
+    async with server() as running, browser(recording(tmp_path, 1)) as context:
+        page = await open_page(context, running)
+        await two_languages(page, recording(tmp_path, 60))
+        await page.get_by_role("button", name="Remove German").click()
+        await page.evaluate("document.querySelector('#to').append(new Option('Nowhere', 'xx'))")
+        await page.click("#start")
+        await until(page, "stats().playedS > 0.5")
+        await page.select_option("#to", "xx")
+        await expect(page.get_by_role("alert").first).to_contain_text("to 'xx'")
+        await expect(page.locator("#to")).to_have_value("es")
+        played = await page.evaluate("stats().playedS")
+        await until(page, f"stats().playedS > {played} + 2")
+        await page.get_by_label("Add a language").select_option("de")
+        await expect(page.get_by_role("alert").first).to_be_empty()
+
+
 async def test_terms_are_of_the_first_of_several_languages(tmp_path):
     glossary = "import('/choices.js').then(page => page.session().translate_live.glossary)"
     async with server() as running, browser(recording(tmp_path, 1)) as context:

@@ -4,7 +4,7 @@ import { Connection } from './connection.js';
 import { offerFiles, save } from './files.js';
 import { Watching } from './screen.js';
 import { Sound } from './sound.js';
-import { addTarget, hear, heardTarget, targets } from './targets.js';
+import { addTarget, hear, heardTarget, takeBack, targets } from './targets.js';
 import { Transcript } from './transcript.js';
 
 const $ = id => document.getElementById(id);
@@ -173,6 +173,9 @@ function heard(event) {
     case 'translate_live.going_away':
       return notice('The server is about to go away; the session goes on with the next one.');
     case 'error':
+      if (connection.accepted) takeBack(connection.accepted.translate_live); // or what is still said would not be played
+      for (const id of ['from', 'to']) remember({ target: $(id) });
+      chosen();
       return alertOf(event.error.message);
   }
 }
@@ -262,6 +265,7 @@ document.addEventListener('change', event => {
     hear(event.target.value);
     sound?.flush();
   }
+  if (connection?.ready) alertOf('');
   chosen();
   if (event.target.name === 'heard' || ['from', 'to', 'further', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) connection?.configure(session());
 });

@@ -29,6 +29,12 @@ export function addTarget() {
   return offered.names[code] || code;
 }
 
+// Go back to languages that the server took.
+export function takeBack({ source, targets: [first, ...others] }) {
+  [$('from').value, $('to').value, further] = [source, first, others];
+  keep();
+}
+
 function removeTarget(code) {
   further = further.filter(one => one !== code);
   keep();
