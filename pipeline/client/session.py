@@ -257,7 +257,7 @@ class ClientSession:
             self._failures += 1
             if self._failures >= MODEL_FAILURES:
                 raise ModelError(f"the server {self._remote.name} fails: {error['message']}")
-        elif error["code"] in {"glossary_not_fetched", "hints_not_fetched"}:  # the session goes on
+        elif error["code"] in {"glossary_not_fetched", "hints_not_fetched", "terms_left_out"}:  # the session goes on
             kind = error["code"].partition("_")[0]
             self._outlets.tell(
                 Fault("server", f"without the {kind} of {self._remote.name}: {error['message']}", fatal=False)

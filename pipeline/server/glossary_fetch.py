@@ -1,21 +1,26 @@
-"""A client's glossary and hints from addresses: by the policy of its key, beside the session, told when they are there."""
+"""A client's glossary and hints from addresses, by the policy of its key, beside the session, and what of it is used."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from pipeline.engine import Engine
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
+from pipeline.request import ResolvedRequest
 from pipeline.server.access import Key
-from pipeline.server.asked import GLOSSARY_URL, HINTS_URL, LONGEST_GLOSSARY, Asked, Rejected, one_line
+from pipeline.server.asked import GLOSSARY, GLOSSARY_URL, HINTS_URL, LONGEST_GLOSSARY, Asked, Rejected, one_line
 from pipeline.sources.glossary_address import check_address, glossary_from, hints_from, is_allowed, token_of_environment
+from pipeline.stages.translate import check_terms
 
 MOST_BYTES = 256 * 1024  # it is parsed beside sessions that run
 MOST_S = 15.0
+MOST_TOLD = 10  # terms
 Found = TypeVar("Found")
 
 
@@ -88,6 +93,21 @@ def with_terms_of_key(own: Glossary, of_key: Glossary) -> Glossary:
         return Glossary([*own.entries, *added]) if added else own
     except BadInput:
         return own
+
+
+async def with_writable_terms(request: ResolvedRequest, engine: Engine) -> tuple[ResolvedRequest, Rejected | None]:
+    """Leave out the terms that the models cannot be held to, and give the error that names them, if there are any."""
+    models, options = await engine.prepare(request)
+    kept: list[Entry] = []
+    told: list[str] = []
+    for entry in request.request.glossary.entries:
+        try:
+            await check_terms(models.translator, Glossary([entry]), options.pairs())
+            kept.append(entry)
+        except BadInput as error:
+            told.append(error.message)
+    left_out = Rejected("terms_left_out", f"left out: {'; '.join(told[:MOST_TOLD])}", param=GLOSSARY) if told else None
+    return replace(request, request=replace(request.request, glossary=Glossary(kept))), left_out
 
 
 def _entry(entry: Entry) -> tuple[object, ...]:

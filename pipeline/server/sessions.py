@@ -10,7 +10,7 @@ from typing import NoReturn
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.diarizing import SpeakerMemory
-from pipeline.errors import StageFailed, TranslateLiveError
+from pipeline.errors import BadInput, StageFailed, TranslateLiveError
 from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.request import ResolvedRequest
@@ -18,6 +18,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
+from pipeline.server.glossary_fetch import with_writable_terms
 from pipeline.server.room_sound import ByName, Listener, RoomSink
 from pipeline.server.rooms import Seat
 from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
@@ -240,15 +241,14 @@ class Sessions:
             if request.enrolled:
                 used = [record.name for record in request.enrolled]
                 await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
-            session = self._session = await self._service.engine.session(request, self._clock)
-            if self._pictures is not None and source is self._source:
-                self._pictures.follow(session.eyes)
-            if self._paused:
-                session.pause()
-            if self._muted:
-                session.mute()
-            session.silence(self._silent)
-            await session.run(source, self._outlets(offset, session, request))
+            try:
+                await self._run(request, source, offset)
+            except BadInput:  # before anything is heard
+                request, left_out = await with_writable_terms(request, self._service.engine)
+                if not left_out:
+                    raise
+                self._writer.put(self._dialect.failed(left_out))
+                await self._run(request, source, offset)
         except asyncio.CancelledError as error:  # which the task keeps, and its frames the session and the task
             error.with_traceback(None)
             raise
@@ -262,6 +262,17 @@ class Sessions:
             await self.fail(Rejected("stage_failed", "the session failed"), FAILED)
         if self._finishing is not None and source is self._source:
             await self._end(self._finishing)
+
+    async def _run(self, request: ResolvedRequest, source: SocketSource, offset: Offset) -> None:
+        session = self._session = await self._service.engine.session(request, self._clock)
+        if self._pictures is not None and source is self._source:
+            self._pictures.follow(session.eyes)
+        if self._paused:
+            session.pause()
+        if self._muted:
+            session.mute()
+        session.silence(self._silent)
+        await session.run(source, self._outlets(offset, session, request))
 
     def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
         others: list[Sink] = [make(self._dialect.id, self._key.id, self._seat) for make in self._service.sinks]

@@ -53,6 +53,26 @@ async def test_a_client_names_an_address_that_its_key_allows_and_is_told_when_it
     assert site.asked == [("/team/terms.csv", "")]
 
 
+@pytest.mark.parametrize("seconds", [0, 1])
+async def test_a_term_that_the_model_cannot_write_is_left_out_and_told_and_no_word_is_lost(seconds):
+    rows = [{"source": "word2", "targets": ["☃"]}, {"source": "word6", "targets": ["SEIS"]}]
+    async with serving(TAGGING) as server, websockets.connect(server.ws) as connection:
+        await update(connection, translate_live={"extensions": True})
+        if seconds:  # in mid-talk
+            await say(connection, seconds)
+            await until(connection, "translate_live.source")
+        await update(connection, translate_live={"glossary": rows})
+        await say(connection, 4 - seconds)
+        events = await to_the_end(connection)
+    (error,) = [event["error"] for event in events if event["type"] == "error"]
+    assert (error["code"], error["param"]) == ("terms_left_out", "session.translate_live.glossary")
+    assert error["message"] == "left out: the scripted model cannot write '☃'"
+    words = sources(events).split()
+    assert "[SEIS]" in words
+    assert words[-1] == ("[SEIS]" if seconds else "es-word9"), "a session that follows counts from 0"
+    assert events[-1]["type"] == "session.closed"
+
+
 async def test_no_client_makes_the_server_ask_an_address_that_is_not_allowed(site):  # noqa: F811
     site.answers = {"/team/terms.csv": (200, {}, CSV), "/secret": (200, {}, CSV)}
     keys = [key("studio", "one", glossary_from=(f"{site.url}/team/",)), key("none", "two")]
@@ -122,6 +142,16 @@ async def test_our_client_goes_on_without_a_glossary_that_cannot_be_had_and_tell
         await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
     assert [word.lower() for word in said(tape)] == WORDS
     assert ["without the glossary" in fault.message for fault in tape.of(Fault)] == [True]
+
+
+async def test_our_client_goes_on_without_a_term_of_its_key_that_the_model_cannot_write(site):  # noqa: F811
+    site.answers = {"/terms.csv": (200, {}, "en,es\nword2,☃\nword4,CUATRO\n".encode())}
+    studio, tape = key("studio", "one", glossary=f"{site.url}/terms.csv"), Keep()
+    async with serving(TAGGING, keys=[studio]) as server:
+        await session(server.http, "one").run(Tone(6), [SinkQueue(tape)])
+    assert [fault.message.partition(": ")[2] for fault in tape.of(Fault)] == [
+        "left out: the scripted model cannot write '☃'",
+    ]
 
 
 @pytest.fixture
