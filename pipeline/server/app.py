@@ -194,10 +194,10 @@ async def tickets(request: Request) -> Response:
 
 
 async def index(request: Request) -> Response:
-    """Serve the page; a ticket in its address is taken for a cookie."""
+    """Serve the page; a ticket in its address is taken for a cookie, but not by who only asks if it is there."""
     service: Service = request.app.state.service
     ticket = request.query_params.get("ticket")
-    if ticket is None:
+    if ticket is None or request.method == "HEAD":
         return await StaticFiles(directory=PAGE).get_response("index.html", request.scope)
     service.access.check_origin(request)
     cookie = service.access.cookie(ticket)

@@ -244,6 +244,7 @@ async def test_a_link_with_a_ticket_gives_the_page_and_a_cookie_that_scripts_can
     (tmp_path / "app.js").write_text("'use strict'")
     async with serving(keys=[key("studio", "sesame")]) as server, httpx.AsyncClient(base_url=server.http) as browser:
         made = await browser.post("/v1/tickets", headers={"Authorization": "Bearer sesame"})
+        assert (await browser.head(made.json()["url"])).status_code == 200  # as of a chat that shows links
         answer = await browser.get(made.json()["url"])
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"].lower()
