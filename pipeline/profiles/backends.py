@@ -10,7 +10,15 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 import msgspec
 
-from pipeline.contracts import Backend, Missing, ModelsByPair, RecognizerBackend, SynthesizerBackend, TranslatorBackend
+from pipeline.contracts import (
+    Backend,
+    Missing,
+    ModelsByPair,
+    RecognizerBackend,
+    Routed,
+    SynthesizerBackend,
+    TranslatorBackend,
+)
 from pipeline.diarizing import DiarizerBackend
 from pipeline.errors import FETCH_MODELS, BadInput, nearest
 from pipeline.languages import known_code, primary
@@ -81,6 +89,16 @@ class Backends:
         fetch = f"{FETCH_MODELS} from the language {source} for the language {target}"
         lacks = self.translator.missing_between(source, target)
         return [replace(one, fix=one.fix.replace(FETCH_MODELS, fetch)) for one in lacks]
+
+    def pairs_here(self) -> frozenset[tuple[str, str]]:
+        """Return the pairs of languages whose models are on this machine; looks at many files."""
+        here, served = set[tuple[str, str]](), set[tuple[str, str]]()
+        for tier in self.translator.tiers() if isinstance(self.translator, Routed) else [self.translator]:
+            own = tier.pairs() - served
+            served |= own
+            if not tier.missing():
+                here |= {pair for pair in own if not (isinstance(tier, ModelsByPair) and tier.missing_between(*pair))}
+        return frozenset(here)
 
     def speaking(self, language: str) -> list[str]:
         """Name the stages that speak a language, in a region or not, in the order in which they are chosen."""

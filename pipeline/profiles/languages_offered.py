@@ -69,6 +69,15 @@ def languages_offered(profiles: Iterable[Backends]) -> tuple[LanguageRow, ...]:
     return language_table(recognizers, translators, synthesizers)
 
 
+def languages_here(backends: Backends) -> tuple[list[str], list[str], list[str]]:
+    """List the languages that can be heard, shown as a target and spoken with the models on this machine."""
+    pairs, rows = backends.pairs_here(), languages_offered([backends])
+    sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
+    heard = [row.code for row in rows if row.source and known_code(row.code, sources) in sources]
+    shown = [row for row in rows if row.code in targets]
+    return heard, [row.code for row in shown], [row.code for row in shown if row.speech]
+
+
 def language_table(
     recognizers: Mapping[str, Collection[str]],
     translators: Mapping[str, Collection[tuple[str, str]]],

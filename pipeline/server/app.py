@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +23,7 @@ from starlette.websockets import WebSocket
 
 from pipeline.errors import TranslateLiveError
 from pipeline.languages import language_name
-from pipeline.profiles.languages_offered import languages_offered
+from pipeline.profiles.languages_offered import languages_here
 from pipeline.server import access
 from pipeline.server.access import Grant, Refusal
 from pipeline.server.admission import resumed_session
@@ -225,14 +226,13 @@ async def models(request: Request) -> Response:
 
 
 async def languages(request: Request) -> Response:
-    """List what can be heard, translated into and spoken, the name of each code, and the voices that the profile brings."""
+    """List the languages that are heard, shown and spoken with the models that are here, their names, and preset voices."""
     service: Service = request.app.state.service
     service.access.check_origin(request)
-    rows = languages_offered([service.engine.profile.backends])
-    heard, shown = [row.code for row in rows if row.source], [row.code for row in rows if row.captions]
-    spoken = [row.code for row in rows if row.speech]
+    backends = service.engine.profile.backends
+    heard, shown, spoken = await asyncio.to_thread(languages_here, backends)
     names = {code: language_name(code) for code in sorted({*heard, *shown})}
-    known = knows_voices(service.engine.profile.backends.synthesizer)
+    known = knows_voices(backends.synthesizer)
     offered = {"from": heard, "to": shown, "spoken": spoken, "names": names, "default": service.target}
     presets = sorted(known.presets()) if known else []
     return JSONResponse({**offered, "presets": presets, "vision": service.sees})

@@ -11,7 +11,10 @@ from contextlib import suppress
 
 import pytest
 
+from pipeline.contracts import Missing
+from pipeline.errors import FETCH_MODELS
 from pipeline.server.service import Limits
+from tests.scripted_backends import Tagging
 from tests.serving import key, serving, tone
 
 websockets = pytest.importorskip("websockets.asyncio.client")
@@ -192,6 +195,17 @@ async def test_what_is_spoken_is_what_the_synthesizers_speak_of_what_can_be_tran
         assert set(found["to"]) == {target for _, target in backends.translator.pairs()}
         assert set(found["spoken"]) == set(found["to"]) & backends.spoken()
         assert ("de" in found["spoken"]) == ("ca" in found["spoken"]) == (settings is not silent)
+
+
+async def test_languages_whose_models_are_not_on_this_machine_are_not_offered(monkeypatch):
+    def missing_between(self: Tagging, source: str, target: str) -> list[Missing]:
+        return [] if target == "ca" else [Missing("its model", FETCH_MODELS)]
+
+    monkeypatch.setattr(Tagging, "missing_between", missing_between, raising=False)
+    tagging = "translator.use=tests.scripted_backends:Tagging"
+    async with serving(tagging) as server, httpx.AsyncClient(base_url=server.http) as client:
+        found = (await client.get("/v1/languages")).json()
+    assert (found["from"], found["to"]) == (["en"], ["ca"])
 
 
 async def test_a_recording_too_large_is_refused_unread():
