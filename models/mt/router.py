@@ -120,6 +120,7 @@ class RoutedTranslator:
     def __init__(self, router: Router, loaded: AsyncExitStack) -> None:
         self._router, self._loaded = router, loaded
         self._translators: dict[Tier, BatchedTranslator] = {}
+        self._by_pair: dict[tuple[str, str], BatchedTranslator] = {}  # choosing looks at files, too long for each request
         self._loading: defaultdict[Tier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def translate(self, request: TranslationRequest) -> Translation:
@@ -135,6 +136,8 @@ class RoutedTranslator:
 
         Only those who need a model wait while it is loaded.
         """
+        if (known := self._by_pair.get((source, target))) is not None:
+            return known
         tier = self._router.model_for(source, target)
         async with self._loading[tier]:
             if tier not in self._translators:
@@ -142,4 +145,5 @@ class RoutedTranslator:
                     what, fix = ", ".join(one.what for one in missing), " && ".join({one.fix: None for one in missing})
                     raise ModelError(f"translating from {source!r} to {target!r} needs {what}", hint=fix)
                 self._translators[tier] = await self._loaded.enter_async_context(tier.load())
+        self._by_pair[source, target] = self._translators[tier]
         return self._translators[tier]

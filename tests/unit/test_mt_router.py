@@ -63,6 +63,18 @@ async def test_who_has_a_model_never_waits_while_another_is_loaded():
 
 
 @pytest.mark.looptime
+async def test_the_model_of_a_pair_is_chosen_once_not_for_each_request():
+    chosen: list[str] = []
+    tiers = {"es": Tier("es"), "de": Tier("de")}
+    router = SimpleNamespace(model_for=lambda _, target: (chosen.append(target), tiers[target])[1])
+    async with AsyncExitStack() as loaded:
+        translator = RoutedTranslator(router, loaded)
+        for target, at_s in (("es", 0.0), ("es", 2.0), ("de", 3.0), ("de", 9.0), ("es", 10.0)):
+            await done_s(translator, target, at_s)
+    assert chosen == ["es", "de"]
+
+
+@pytest.mark.looptime
 async def test_two_models_are_loaded_at_once():
     async with AsyncExitStack() as loaded:
         translator = routed(loaded, Tier("es"), Tier("de"))
