@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
@@ -116,14 +115,9 @@ class Broadcast:
             samples = np.concatenate([np.zeros(0, np.float32), *dub.take(final)])
             sounds.append((self._sent[number], samples))
             self._sent[number] += len(samples)
-        captions = []
-        for track in self._tracks.captions:
-            while track.cues and track.cues[0].start < until_s:
-                cue = track.cues.popleft()
-                captions += [(track.target, cue)] if cue.target else []
-                captions += [(ORIGINAL, replace(cue, target=cue.source))] if cue.source and track.both else []
+        captions = tuple(self._tracks.captions_until(until_s))
         end_s = max(self._sent_s, min(until_s, self._tracks.heard_s))
-        self._writer.put(Piece(self._sent_s, end_s, until_s, tuple(sounds), tuple(captions), self._tracks.language))
+        self._writer.put(Piece(self._sent_s, end_s, until_s, tuple(sounds), captions, self._tracks.language))
         self._sent_s = end_s
 
     def _tell_late(self) -> None:

@@ -10,8 +10,7 @@ from typing import Literal
 
 from pipeline.errors import BadInput, nearest
 from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for
-from pipeline.sinks.caption_text import shown, timestamp, uncapitalized, voice_tag
-from pipeline.sinks.cues import Cue, CueLayout
+from pipeline.sinks.cues import Cue, CueLayout, shown, timestamp, voice_tag
 from pipeline.sinks.sealing import SealedText
 from pipeline.sinks.writing import RecordFile
 
@@ -76,7 +75,6 @@ class Captions:
         self._file = RecordFile(path, private=private) if key is None else SealedText(path, key)
         self._layout = CueLayout(prefix=self._format == "srt")
         self._speech = SpeechTimes(target) if timed == "speech" else None
-        self._before = ""  # the text of the last unit that has one
         self._number = 0
         self._begin = "WEBVTT\n\nNOTE AI-generated translation (translate-live)\n\n" if self._format == "vtt" else ""
 
@@ -108,9 +106,7 @@ class Captions:
     def _add(self, units: Iterable[ReadingUnit]) -> None:
         self._begin_file()
         for unit in units:
-            text = uncapitalized(unit, self._before)
-            self._before = unit.text if unit.text.strip() else self._before
-            self._write(self._layout.add(replace(unit, text=text)))
+            self._write(self._layout.add(unit))
 
     def _write(self, cues: list[Cue]) -> None:
         self._begin_file()

@@ -1,4 +1,4 @@
-"""Caption cues from reading units (pure), so that no reader has to wait, hurry or guess.
+"""Caption cues from reading units (pure), so that no reader has to wait, hurry or guess, and their text as players show it.
 
 A cue shows at most two lines of 42 columns in each language for 1 to 6 s, at the time its source was said, and never
 together with another. The figures are those of subtitling practice (BBC subtitle guidelines; Netflix timed text style
@@ -8,18 +8,30 @@ guide: 42 characters a line, 17 characters a second, at most two lines).
 from __future__ import annotations
 
 import math
+import re
+from calendar import day_name, month_name
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import count, pairwise
-from unicodedata import combining, east_asian_width
+from unicodedata import bidirectional, combining, east_asian_width
 
 from pipeline.events import ReadingUnit, text_of
+from pipeline.languages import language_names, primary
+from pipeline.scripts import SENTENCE_END
 from pipeline.sinks.plain_text import by_speaker, legible
 
 LINE_COLUMNS = 42
 SHORTEST_S = 1.0
 LONGEST_S = 6.0
 COLUMNS_PER_S = 17.0
+_EMBED, _POP = "\u202b", "\u202c"  # right-to-left embedding: older players know no isolates
+_JOINER = "\u2060"  # no width: parts what a player would take for markup
+_MARKUP = re.compile(r"<(?=\s*/?\s*[A-Za-z])|\{(?=\\)")
+_CLOSING = "\"'”’»)]"  # noqa: RUF001
+_NOUNS = {"de", "lb"}  # languages that capitalize every noun
+_NAMES = {*day_name, *month_name, "I", *(name for named in language_names().values() for name in named.split())}
+"""Words that English, unlike most languages, begins with a capital."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +69,21 @@ class CueLayout:
 
     One piece of text is held back until the next begins or so much audio was heard that it does not matter: a cue's end,
     and whether it is so short that it must share a cue with the next, are known only then. With ``prefix`` a text whose
-    speaker is not that of the text before begins with the name.
+    speaker is not that of the text before begins with the name. A capital that only the cut of a unit made becomes small.
     """
 
     def __init__(self, prefix: bool = False) -> None:
         self._prefix = prefix
         self._named = {"source": "", "target": ""}  # the speaker of the last text
+        self._before = ""  # the text of the last unit that has one
         self._held: _Piece | None = None
         self._free_from = 0.0
 
     def add(self, unit: ReadingUnit) -> list[Cue]:
         """Take the next unit; gives the cues that became final."""
-        source, target = self._prefixed("source", unit, text_of(unit.source)), self._prefixed("target", unit, unit.text)
+        text = uncapitalized(unit, self._before)
+        self._before = unit.text if unit.text.strip() else self._before
+        source, target = self._prefixed("source", unit, text_of(unit.source)), self._prefixed("target", unit, text)
         return [cue for piece in _pieces(unit, source, target) for cue in self._add(piece)]
 
     def _prefixed(self, which: str, unit: ReadingUnit, text: str) -> str:
@@ -168,3 +183,49 @@ def _lines(tokens: Sequence[str]) -> str | None:
 def columns(text: str) -> int:
     """Measure a text in terminal columns: wide East Asian characters take two, combining marks none."""
     return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)
+
+
+def shown(text: str, suffix: str) -> str:
+    """Format lines for a file: markup in SRT or VTT is text, and lines of right-to-left scripts keep their direction."""
+    if suffix == "vtt":
+        text = escape(text, quote=False)
+    else:
+        text = _MARKUP.sub(lambda found: found[0] + _JOINER, text.replace("-->", "→"))
+    if not is_right_to_left(text):
+        return text
+    return "\n".join(f"{_EMBED}{line}{_POP}" for line in text.split("\n"))
+
+
+def timestamp(seconds: float, suffix: str) -> str:
+    """Format a time of a cue in SRT or VTT; hours may have any number of digits."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{',' if suffix == 'srt' else '.'}{milliseconds:03d}"
+
+
+def voice_tag(speaker: str) -> str:
+    """Format WebVTT's tag for who speaks, which holds to the end of the cue (https://www.w3.org/TR/webvtt1/)."""
+    return f"<v {escape(legible(speaker), quote=False)}>"
+
+
+def is_right_to_left(text: str) -> bool:
+    """Return whether a text begins with a right-to-left script, or has more letters of them than of others."""
+    rightward = [direction == "L" for direction in map(bidirectional, text) if direction in {"L", "R", "AL"}]
+    return bool(rightward) and (not rightward[0] or sum(rightward) < len(rightward) / 2)
+
+
+def uncapitalized(unit: ReadingUnit, before: str) -> str:
+    """Give a unit's text, its first letter small where only the cut made it a capital, in the middle of a sentence.
+
+    ``before`` is the text so far. A capital stays where any of the words that were heard has one, since it may be a name.
+    """
+    text = unit.text
+    ended = not before.strip() or before.rstrip().rstrip(_CLOSING)[-1:] in {*SENTENCE_END, ":"}
+    source = text_of(unit.source)
+    if ended or primary(unit.language) in _NOUNS or not source or source != source.lower() or source == source.upper():
+        return text
+    first, *_ = re.split(r"[^\w]", text.lstrip(), maxsplit=1)
+    if not first or first[1:] != first[1:].lower() or first in _NAMES or not first[0].isupper():
+        return text
+    at = text.index(first)
+    return text[:at] + first[0].lower() + text[at + 1 :]

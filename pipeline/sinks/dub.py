@@ -15,8 +15,8 @@ from pipeline.audio.stretch import stretched
 from pipeline.events import AudioChunk, Event, Lag, ReadingUnit, Samples, Skipped, SpeechChunk, Transcript, is_for
 from pipeline.languages import same_language
 from pipeline.policies.pace import PaceOptions, place
-from pipeline.sinks.caption_text import uncapitalized
 from pipeline.sinks.cues import Cue, CueLayout
+from pipeline.sinks.live_stream import ORIGINAL
 
 TOO_LATE = "it would come too late in the film"
 MOST_GAIN_DB = 20.0  # by which speech is made louder or quieter
@@ -149,20 +149,12 @@ class Dub:
 IN_TIME_S = 0.1  # so near to its source a unit is at its time
 
 
-class CaptionTrack:
-    """Captions of a target, with the source's where they are ``both``."""
+@dataclass(slots=True)
+class _Captions:
+    """Captions of a target that are not written yet."""
 
-    def __init__(self, target: str, both: bool) -> None:
-        self.target, self.both = target, both
-        self.layout = CueLayout()
-        self.cues: deque[Cue] = deque()
-        self._before = ""
-
-    def add(self, unit: ReadingUnit) -> None:
-        """Take in the next unit."""
-        text = uncapitalized(unit, self._before)
-        self._before = unit.text if unit.text.strip() else self._before
-        self.cues += self.layout.add(replace(unit, text=text))
+    layout: CueLayout = field(default_factory=CueLayout)
+    cues: deque[Cue] = field(default_factory=deque)
 
 
 class DubTracks:
@@ -181,7 +173,7 @@ class DubTracks:
         speak_own: bool = False,
     ) -> None:
         self.dubs = dubs
-        self.captions = [CaptionTrack(target, both=not number) for number, target in enumerate(targets)]
+        self._captions = {target: _Captions() for target in targets}
         self.language = language
         self.heard_s = 0.0
         self._loudness = loudness
@@ -197,7 +189,7 @@ class DubTracks:
                     dub.hear(event)
             case Transcript():
                 self.language = self.language or (event.language if event.committed else "")
-                for track in self.captions:
+                for track in self._captions.values():
                     track.cues += track.layout.heard(event.heard_s)
             case ReadingUnit():
                 self._add_unit(event)
@@ -206,8 +198,18 @@ class DubTracks:
 
     def finish_captions(self) -> None:
         """Take in that no more units come."""
-        for track in self.captions:
+        for track in self._captions.values():
             track.cues += track.layout.finish()
+
+    def captions_until(self, moment_s: float) -> Iterator[tuple[str, Cue]]:
+        """Take captions that begin before a moment: a target, or `ORIGINAL`, and a cue whose ``target`` is their text."""
+        for number, (target, track) in enumerate(self._captions.items()):
+            while track.cues and track.cues[0].start < moment_s:
+                cue = track.cues.popleft()
+                if cue.target:
+                    yield target, cue
+                if cue.source and not number:
+                    yield ORIGINAL, replace(cue, target=cue.source)
 
     def skipped_since(self, known: Sequence[int]) -> list[Skipped]:
         """List the units that were left out since so many of each dub were known."""
@@ -226,9 +228,9 @@ class DubTracks:
         return ", ".join([*parts, *([f"{skipped} left out as too late"] if skipped else [])])
 
     def _add_unit(self, unit: ReadingUnit) -> None:
-        for track in self.captions:
-            if unit.target in {"", track.target}:
-                track.add(unit)
+        for target, track in self._captions.items():
+            if unit.target in {"", target}:
+                track.cues += track.layout.add(unit)
         if unit.target in self.dubs and (self._speak_own or not same_language(unit.source_language, unit.target)):
             self.dubs[unit.target].expect(unit)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from pipeline.audio.loudness import LoudnessMeter
@@ -17,6 +16,7 @@ from pipeline.policies.pace import PaceOptions
 from pipeline.sinks.dub import Dub, DubTracks
 from pipeline.sinks.film_container import SAMPLE_RATE, check_film
 from pipeline.sinks.film_file import FilmFile
+from pipeline.sinks.live_stream import ORIGINAL
 from pipeline.sinks.writing import check_file
 
 WHOLE_S = 1.0  # a film that was heard to so near its end was heard to its end
@@ -52,6 +52,7 @@ class Film:
         self.path = path
         self.notices: list[Notice] = []
         self._source = source
+        self._targets = targets
         self._length_s = length_s
         self._tell = tell
         loudness = LoudnessMeter()
@@ -94,8 +95,7 @@ class Film:
                 return
             if not self._begun:
                 self._begun = True
-                targets = [track.target for track in tracks.captions]
-                await self._lane.run(file.begin, [*tracks.dubs], [*targets, tracks.language])
+                await self._lane.run(file.begin, [*tracks.dubs], [*self._targets, tracks.language])
             known = [len(dub.skipped) for dub in tracks.dubs.values()]
             await self._write_second_by_second(file, final)
             self.notices += [*tracks.skipped_since(known), *file.notices]
@@ -120,14 +120,9 @@ class Film:
 
     async def _write_captions(self, file: FilmFile, until_s: float) -> None:
         """Write the cues that begin before a moment, up to which picture and sound were written."""
-        for number, track in enumerate(self._tracks.captions):
-            while track.cues and track.cues[0].start < until_s:
-                cue = track.cues.popleft()
-                add = partial(file.add_caption, start_s=cue.start, end_s=cue.end)
-                if cue.target:
-                    await self._lane.run(add, number, text=cue.target)
-                if cue.source and track.both:
-                    await self._lane.run(add, len(self._tracks.captions), text=cue.source)
+        tracks = [*self._targets, ORIGINAL]
+        for track, cue in self._tracks.captions_until(until_s):
+            await self._lane.run(file.add_caption, tracks.index(track), cue.start, cue.end, cue.target)
 
     async def _opened(self) -> FilmFile:
         if self._file is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.events import Fault, Notice, Samples
 from pipeline.languages import iso_639_2
-from pipeline.sinks.caption_text import shown
+from pipeline.sinks.cues import shown
 from pipeline.sinks.film_container import CONTAINERS, SAMPLE_RATE, add_speech, ai_generated, kept_streams, sound_frame
 from pipeline.sinks.writing import cannot_go_on, create, reason_of
 from pipeline.sources.files import open_local

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipeline.sinks.caption_text import shown, timestamp
+from pipeline.sinks.cues import shown, timestamp
 from pipeline.sinks.live_stream import CAPTIONS
 
 LEAST_SEGMENTS = 3  # of a playlist that is not complete
