@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from models.model_files import check_present
-from models.tts.clip import cannot_clone
+from models.tts.engines import cannot_clone
 from models.tts.phonemes import INSTALL, end_program, start_program
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text

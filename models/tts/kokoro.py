@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.downloads import length
 from models.model_files import VOICES, check_present, kind_of, models_folder
-from models.tts.clip import cannot_clone
+from models.tts.engines import cannot_clone
 from models.tts.kokoro_graph import KokoroGraph, Statistics, load_kokoro, statistics_of
 from models.tts.onnx_voice import OnnxSynthesizer, lacking
 from models.tts.phonemes import PUNCTUATION

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tts.clip import cannot_clone
+from models.tts.engines import cannot_clone
 from models.tts.phonemes import INSTALL, Phonemizer, cut
 from models.tts.silence import SilenceTrim
 from models.tts.spoken_text import own_script, spoken_text

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from models.downloads import length
 from models.model_files import check_present, models_folder, piper_voices, voices_of
-from models.tts.clip import cannot_clone
+from models.tts.engines import cannot_clone
 from models.tts.onnx_voice import Graph, OnnxSynthesizer, lacking, open_graph, outputs_of
 from pipeline.contracts import FetchOptions, Missing, Progress, Synthesizer, Voice
 from pipeline.errors import FETCH_MODELS, BadInput, ModelError, Refused, check_range, nearest

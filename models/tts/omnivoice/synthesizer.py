@@ -13,8 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from models.tts.clip import check_clip
-from models.tts.engines import all_taken, refuse_voice, refusing_when_full
+from models.tts.engines import all_taken, check_clip, refuse_voice, refusing_when_full
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS, tag_of
 from models.tts.omnivoice.engine import EngineLoop, Utterance
 from models.tts.omnivoice.prompt import Codes, PromptTokenizer, Reference, closed, style_for

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from models.tts.clip import check_clip
+from models.tts.engines import check_clip
 from models.tts.pocket.files import refuse_cloning
 from models.tts.pocket.model import LanguageModel
 from models.tts.silence import EdgeTrim, pause_s

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.tts.clip import check_clip
-from models.tts.engines import lent, refuse_language, refusing_when_full
+from models.tts.engines import check_clip, lent, refuse_language, refusing_when_full
 from models.tts.qwen3.config import LANGUAGES, ModelConfig, refuse_cloning, refuse_preset
 from models.tts.qwen3.engine import EngineLoop
 from models.tts.qwen3.prompt import Opening, PromptSpeaker, ReferenceHistory, TextTokenizer

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.tts.clip import check_clip
-from models.tts.engines import lent, refuse_language, refuse_voice, refusing_when_full
+from models.tts.engines import check_clip, lent, refuse_language, refuse_voice, refusing_when_full
 from models.tts.silence import EdgeTrim, pause_s
 from models.tts.spoken_text import spoken_text
 from models.tts.streaming_loop import SpeechQueue
