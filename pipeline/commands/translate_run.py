@@ -27,9 +27,9 @@ from pipeline.sinks.captions import Captions
 from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
+from pipeline.sinks.figures import LONG_S, HeardLevel, Progress
 from pipeline.sinks.film import Film, Unlagged
 from pipeline.sinks.film_container import is_film
-from pipeline.sinks.heard import LONG_S, HeardLevel, Progress
 from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.sinks.outlets import own_sink
 from pipeline.sinks.sharing import new_session_id

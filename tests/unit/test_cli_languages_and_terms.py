@@ -103,7 +103,7 @@ def test_a_transcript_has_both_languages(translate):
 
 def test_a_long_recording_says_how_far_it_is(translate, monkeypatch):
     monkeypatch.setattr("pipeline.commands.translate_run.LONG_S", 5.0)
-    monkeypatch.setattr("pipeline.sinks.heard.EVERY_S", 0.0)
+    monkeypatch.setattr("pipeline.sinks.figures.EVERY_S", 0.0)
     assert re.search(r"^heard 0:0\d of 0:06 \(\d+%\), about 0:0\d left$", translate("--to", "es")[2], re.MULTILINE)
     assert "left" not in translate("--to", "es", "-q")[2]
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import ReadingUnit, Transcript, Word
-from pipeline.sinks.heard import EVERY_S, Progress
+from pipeline.sinks.figures import EVERY_S, Progress
 from pipeline.sinks.transcript import Transcripts
 
 
