@@ -28,10 +28,10 @@ from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
 from pipeline.sinks.figures import LONG_S, HeardLevel, Progress
-from pipeline.sinks.film import Film, Unlagged
+from pipeline.sinks.film import Film, without_lag
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.loudspeaker import Loudspeaker
-from pipeline.sinks.outlets import own_sink
+from pipeline.sinks.outlets import Altered, own_sink
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
 from pipeline.sinks.transcript import Transcripts
@@ -251,7 +251,7 @@ def _views(
         spoken=request.main_target,
         track=plan.tracks[0],
     )
-    return [Unlagged(sink) for sink in sinks] if plan.dubs else sinks
+    return [Altered(sink, without_lag) for sink in sinks] if plan.dubs else sinks
 
 
 def _about(plan: RunPlan) -> dict[str, object]:

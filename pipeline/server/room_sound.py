@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from pipeline.clock import Clock
-from pipeline.contracts import ChoosesDelivery, Delivery, Sink
-from pipeline.events import AudioChunk, Busy, Draft, Event, Lag, Notice, ReadingUnit, Skipped, SpeechChunk, Transcript
+from pipeline.contracts import Delivery
+from pipeline.events import AudioChunk, Busy, Draft, Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript
 from pipeline.languages import same_language
 from pipeline.server.asked import Offset
 from pipeline.server.dialects.codec import Dialect
@@ -195,24 +195,6 @@ class RoomSink:
             case Skipped():
                 for number in range(event.first, event.last + 1):
                     self._texts.pop((event.target, number), None)
-
-
-class ByName:
-    """A `Sink` in front of another, which gets the words of a participant by their name."""
-
-    def __init__(self, sink: Sink, name: str) -> None:
-        self.delivery: Delivery = sink.delivery if isinstance(sink, ChoosesDelivery) else "file"
-        self.notices: list[Notice] = getattr(sink, "notices", [])
-        self._sink = sink
-        self._name = name
-
-    async def put(self, event: Event) -> None:
-        """Hand an event on."""
-        await self._sink.put(by_name(event, self._name))
-
-    async def close(self) -> None:
-        """Close the sink."""
-        await self._sink.close()
 
 
 def by_name(event: Event, name: str) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 from pipeline.clock import LoopClock
@@ -19,13 +20,14 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import with_writable_terms
-from pipeline.server.room_sound import ByName, Listener, RoomSink
+from pipeline.server.room_sound import Listener, RoomSink, by_name
 from pipeline.server.rooms import Seat
 from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
 from pipeline.server.source import Pictures, SocketSource
 from pipeline.server.writer import SocketSink, Writer
 from pipeline.session import Session
 from pipeline.sinks.delivery import SinkQueue
+from pipeline.sinks.outlets import Altered
 from pipeline.stages.see import Watching
 
 NO_READER = Note("no vision here now: what reads pictures cannot be started, and images are dropped", "image")
@@ -277,7 +279,7 @@ class Sessions:
     def _outlets(self, offset: Offset, session: Session, request: ResolvedRequest) -> Sequence[SinkQueue]:
         others: list[Sink] = [make(self._dialect.id, self._key.id, self._seat) for make in self._service.sinks]
         if self._seat is not None:
-            others = [ByName(one, self._seat.name) for one in others]
+            others = [Altered(one, partial(by_name, name=self._seat.name)) for one in others]
         if self._track is not None:
             others.append(self._track.sink(session, offset.start_ms, offset.target))
         if self._seat is None:

@@ -63,7 +63,7 @@ class SinkQueue:
     def __init__(self, sink: Sink, kind: Delivery | None = None, budget: Budget | None = None) -> None:
         self.sink = sink
         self.error: Exception | None = None
-        self.kind: Delivery = kind or (sink.delivery if isinstance(sink, ChoosesDelivery) else "file")
+        self.kind: Delivery = kind or delivery_of(sink)
         self.budget = budget or Budget()
         self.waiting_bytes = 0
         self._flushes = 0
@@ -229,6 +229,11 @@ class SinkQueue:
         if self._feeding is not None and self._feeding is not asyncio.current_task():
             self._feeding.cancel()
         self._tell(Fault(self.name, message_of(error), fatal=False))
+
+
+def delivery_of(sink: Sink) -> Delivery:
+    """Return how a sink is served: as it says, else as a file."""
+    return sink.delivery if isinstance(sink, ChoosesDelivery) else "file"
 
 
 def size_of(event: Event) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pipeline.audio.loudness import LoudnessMeter
 from pipeline.audio.mixer import PATIENCE_S
-from pipeline.contracts import ChoosesDelivery, Delivery, Sink
 from pipeline.events import AudioChunk, Event, Lag, Notice
 from pipeline.lane import Lane
 from pipeline.policies.pace import PaceOptions
@@ -130,18 +129,6 @@ class Film:
         return self._file
 
 
-class Unlagged:
-    """A sink that is not told of lag, which is none where a film places speech itself."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.delivery: Delivery = sink.delivery if isinstance(sink, ChoosesDelivery) else "file"
-        self._sink = sink
-
-    async def put(self, event: Event) -> None:
-        """Hand all but lag on."""
-        if not isinstance(event, Lag):
-            await self._sink.put(event)
-
-    async def close(self) -> None:
-        """Close the sink."""
-        await self._sink.close()
+def without_lag(event: Event) -> Event | None:
+    """Leave out lag, which is none where a film places speech itself."""
+    return None if isinstance(event, Lag) else event

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import cast
 
 from pipeline.contracts import Sink
 from pipeline.errors import BadInput
-from pipeline.events import Event
-from pipeline.sinks.delivery import SinkQueue
+from pipeline.events import Event, Notice
+from pipeline.sinks.delivery import SinkQueue, delivery_of
 
 CLOSE_S = 60.0  # a sink that has not closed by then is left; who reads a pipe may first have to hear what it holds
 CLOSE_NOW_S = 0.5  # the same of a session that was told to stop now
@@ -60,6 +60,26 @@ class Outlets:
             queues, self._queues = self._queues, []  # which would keep each other alive
             for queue in queues:
                 closing.create_task(queue.finish(limit_s))
+
+
+class Altered:
+    """A sink in front of another, which gets each event as ``alter`` returns it; none is left out."""
+
+    def __init__(self, sink: Sink, alter: Callable[[Event], Event | None]) -> None:
+        self.path = getattr(sink, "path", type(sink).__name__)
+        self.delivery = delivery_of(sink)
+        self.notices: list[Notice] = getattr(sink, "notices", [])
+        self._sink = sink
+        self._alter = alter
+
+    async def put(self, event: Event) -> None:
+        """Hand an event on."""
+        if (altered := self._alter(event)) is not None:
+            await self._sink.put(altered)
+
+    async def close(self) -> None:
+        """Close the sink."""
+        await self._sink.close()
 
 
 def own_sink(name: str) -> Sink:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pipeline.clock import Clock, LoopClock
-from pipeline.contracts import ChoosesDelivery, Delivery, Sink
+from pipeline.contracts import Sink
 from pipeline.events import (
     DeviceBack,
     DeviceLost,
@@ -26,6 +26,7 @@ from pipeline.events import (
     Word,
 )
 from pipeline.sinks.bus import BusSink, Publisher, Transport
+from pipeline.sinks.delivery import delivery_of
 from pipeline.sinks.personal_data import NOTHING, PersonalData, without
 from pipeline.sinks.redis_stream import RedisStream, check_redis
 from pipeline.sinks.webhook import SECRET, Webhook, check_webhook
@@ -57,7 +58,7 @@ class Redacting:
 
     def __init__(self, sink: Sink, personal: PersonalData, clock: Clock | None = None) -> None:
         self.path = getattr(sink, "path", type(sink).__name__)
-        self.delivery: Delivery = sink.delivery if isinstance(sink, ChoosesDelivery) else "file"
+        self.delivery = delivery_of(sink)
         self.notices: list[Notice] = getattr(sink, "notices", [])
         self._sink = sink
         self._personal = personal
