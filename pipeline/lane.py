@@ -1,4 +1,4 @@
-"""The one thread that owns a model, and the cores there are for its work."""
+"""The one thread that owns a model, the cores there are for its work, and the way back from a thread to the loop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
 
@@ -108,6 +109,12 @@ class Lane:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    """Call something on an event loop from another thread; a loop that is closed has nobody who waits for it."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 async def _finished(waiting: asyncio.Future[Result]) -> None:

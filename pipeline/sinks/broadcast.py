@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 
 import numpy as np
 
 from pipeline.audio.loudness import LoudnessMeter
 from pipeline.events import AudioChunk, Event, Fault, Notice
+from pipeline.lane import on_loop
 from pipeline.policies.pace import DELAY_S, PaceOptions
 from pipeline.sinks.dub import WINDOW_S, Dub, DubTracks
 from pipeline.sinks.film_container import SAMPLE_RATE
@@ -81,12 +82,7 @@ class Broadcast:
             ended = self._tap is None or self._tap.ended
             self._send(math.inf if ended else self._tracks.heard_s, final=True)
         loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def tell_done() -> None:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(done.set)
-
-        self._writer.finish(tell_done)
+        self._writer.finish(partial(on_loop, loop, done.set))
         await done.wait()
         for notice in self._writer.notices:
             if isinstance(notice, Fault):

@@ -16,6 +16,7 @@ from pipeline.clock import Clock
 from pipeline.contracts import Delivery, Sink
 from pipeline.errors import DeviceError
 from pipeline.events import Event, ReadingUnit, text_of
+from pipeline.lane import on_loop
 from pipeline.sinks.figures import SessionFigures
 from pipeline.sinks.live_view import LiveView
 from pipeline.sinks.plain_text import by_speaker, is_fatal, legible, minutes, notice_line, unit_line
@@ -184,8 +185,7 @@ class BackgroundText:
                     self._write(piece)
                 except (OSError, ValueError) as error:  # a ValueError: the stream was closed
                     self._error = error
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits
-            self._loop.call_soon_threadsafe(self._ended.set)
+        on_loop(self._loop, self._ended.set)
 
     def _write(self, piece: str) -> None:
         """Write past the stream's buffer, whose lock would hold up the end of the process."""

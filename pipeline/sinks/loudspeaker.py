@@ -14,6 +14,7 @@ from pipeline.audio.resampling import Resampler
 from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, Samples, SpeechChunk, is_for
+from pipeline.lane import on_loop
 from pipeline.sinks.playback import Playback
 
 BLOCK_S = 0.02
@@ -230,16 +231,15 @@ class Loudspeaker:
             self._error = error
         finally:
             self._over = True
-            self._on_loop(self._moved.set)
-            self._on_loop(self._ended.set)
+            self._set(self._moved)
+            self._set(self._ended)
 
     def _told(self, notice: Notice | None) -> None:
         """Keep a notice, and wake a `put` that waits for room; called by the thread."""
         if notice is not None:
             self.notices.append(notice)
-        self._on_loop(self._moved.set)
+        self._set(self._moved)
 
-    def _on_loop(self, call: Callable[[], None]) -> None:
+    def _set(self, event: asyncio.Event) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-                self._loop.call_soon_threadsafe(call)
+            on_loop(self._loop, event.set)

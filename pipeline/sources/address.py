@@ -19,6 +19,7 @@ from pipeline.channel import Channel, ChannelClosed
 from pipeline.clock import Clock
 from pipeline.errors import BadInput, NetworkError
 from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
+from pipeline.lane import on_loop
 from pipeline.sources.media import Media
 from pipeline.sources.packet_tap import PacketTap
 
@@ -249,8 +250,7 @@ class Address:
         def deliver(item: Item) -> None:
             if isinstance(item, AudioChunk):
                 self._given_s = item.end
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody listens
-                loop.call_soon_threadsafe(self._take, item)
+            on_loop(loop, self._take, item)
 
         try:
             AddressListener(
@@ -259,8 +259,7 @@ class Address:
         except Exception as error:  # raised where it is heard
             self._error = error
         finally:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._waiting.close)
+            on_loop(loop, self._waiting.close)
 
     def _take(self, item: Item) -> None:
         with contextlib.suppress(ChannelClosed):

@@ -15,6 +15,7 @@ from pipeline.audio.streams import InputStream, ThreadTimer, Timer, open_input, 
 from pipeline.channel import Channel
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, Fault, Gap, Notice, Samples
+from pipeline.lane import on_loop
 
 BLOCK_S = 0.05
 POLL_S = 0.01
@@ -138,14 +139,9 @@ class Microphone:
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run as a thread: capture, and hand everything to the loop; the loop's end ends the thread."""
-
-        def deliver(item: AudioChunk | Notice) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody listens
-                loop.call_soon_threadsafe(self.take, item)
-
+        deliver = partial(on_loop, loop, self.take)
         Capture(self._stream, partial(self._opener, self._name), deliver, self._timer).run()
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._waiting.close)
+        on_loop(loop, self._waiting.close)
 
     def take(self, item: AudioChunk | Notice) -> None:
         """Queue what was captured, a notice as a mark that there is one; the oldest audio makes room, and one growing `Gap`
