@@ -62,7 +62,7 @@ def finish(engine, *units):
     """Turn the engine until it rests; gives the ends of the units in their order."""
     ends = {}
     while engine.busy:
-        ends |= {id(spoken.unit): spoken for spoken in engine.turn()}
+        ends |= {id(spoken.utterance): spoken for spoken in engine.turn()}
     return [ends[id(unit)] for unit in units]
 
 

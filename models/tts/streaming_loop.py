@@ -144,17 +144,18 @@ class StreamingLoop(Generic[Utterance, Chunk]):
             chunks = self._engine.turn()
         except CannotBegin as error:
             queue = self._queues.get(id(error.utterance))
-            return [(queue, _failure(error.__cause__ or error))] if queue else [], self._engine.busy
+            return [(queue, synthesis_failed(error.__cause__ or error))] if queue else [], self._engine.busy
         except Exception as error:  # a border: everyone who speaks gets it
             queues = list(self._queues.values())
             for queue in queues:
                 self._engine.remove(queue.utterance)
-            return [(queue, _failure(error)) for queue in queues], self._engine.busy
+            return [(queue, synthesis_failed(error)) for queue in queues], self._engine.busy
         queued = ((self._queues.get(id(chunk.utterance)), chunk) for chunk in chunks)
         return [(queue, chunk) for queue, chunk in queued if queue], self._engine.busy
 
 
-def _failure(error: BaseException) -> ModelError:
+def synthesis_failed(error: BaseException) -> ModelError:
+    """Make the error for an utterance that ``error`` ended."""
     failure = ModelError(f"speech synthesis failed: {str(error) or type(error).__name__}")
     failure.__cause__ = error
     return failure

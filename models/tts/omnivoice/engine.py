@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +19,10 @@ from models.tts.omnivoice.audio_tokenizer import AudioDecoder
 from models.tts.omnivoice.config import MOST_FRAMES, POSITIONS
 from models.tts.omnivoice.decoding import MaskedModel, Rows, allocate_rows
 from models.tts.omnivoice.prompt import Codes, Prompt
+from models.tts.streaming_loop import StreamingLoop, synthesis_failed
 from pipeline.errors import ModelError
 from pipeline.events import Samples
 from pipeline.lane import Lane
-
-Result = TypeVar("Result")
 
 
 @dataclass(eq=False, slots=True)
@@ -37,13 +34,14 @@ class Utterance:
     seed: int
     row: int = -1
     steps_left: int = 0
+    taken: int = 0  # by its listener; it comes as a whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedUtterance:
     """End of a unit: its codes [codebooks, frames] and samples float32 [n], or the error that ended it."""
 
-    unit: Utterance
+    utterance: Utterance
     codes: Codes
     samples: Samples
     error: Exception | None = None
@@ -121,7 +119,7 @@ class Engine:
             done = [unit for unit in self._active if unit.steps_left <= 0]
             spoken = [self._speak(unit) for unit in done]
         for one in spoken:
-            self.remove(one.unit)
+            self.remove(one.utterance)
         return ended + spoken
 
     def _guarded(self, units: list[Utterance], work: Step) -> list[DecodedUtterance]:
@@ -169,43 +167,20 @@ def _failed(unit: Utterance, error: Exception) -> DecodedUtterance:
     return DecodedUtterance(unit, np.zeros((0, 0), dtype=np.int64), np.zeros(0, dtype=np.float32), error)
 
 
-class EngineLoop:
+class EngineLoop(StreamingLoop[Utterance, DecodedUtterance]):
     """Owner of the engine for the event loop: every call to it runs on its lane."""
 
     def __init__(self, engine: Engine, lane: Lane) -> None:
+        super().__init__(engine, lane, lookahead=1)
         self.engine = engine
-        self._lane = lane
-        self._ends: dict[int, asyncio.Future[DecodedUtterance]] = {}
-        self._wanted = asyncio.Event()
 
-    async def run(self) -> None:
-        """Turn the engine while there is work, until cancelled."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()  # before the turn: what is added while it runs may be too late for it to see
-            ended = await self._lane.run(self.engine.turn)
-            if self.engine.busy:
-                self._wanted.set()
-            for spoken in ended:
-                end = self._ends.get(id(spoken.unit))
-                if end is not None and not end.done():
-                    end.set_result(spoken)
-
-    async def call(self, method: Callable[..., Result], *arguments: object) -> Result:
-        """Call something of the model between two turns."""
-        return await self._lane.run(method, *arguments)
-
-    async def speak(self, unit: Utterance) -> DecodedUtterance:
+    async def speak(self, utterance: Utterance) -> DecodedUtterance:
         """Speak a unit; cancelled, it leaves the engine after the step under way. Raises what ended it."""
-        end: asyncio.Future[DecodedUtterance] = asyncio.get_running_loop().create_future()
-        self._ends[id(unit)] = end
+        queue = await self.begin(utterance)
         try:
-            await self._lane.run(self.engine.add, unit)
-            self._wanted.set()
-            spoken = await end
+            spoken = await queue.take()
         finally:
-            del self._ends[id(unit)]
-            await self._lane.free(self.engine.remove, unit)
+            await self.end(queue)
         if spoken.error is not None:
-            raise ModelError(f"speech synthesis failed: {spoken.error or type(spoken.error).__name__}") from spoken.error
+            raise synthesis_failed(spoken.error)
         return spoken
