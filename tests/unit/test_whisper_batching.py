@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.backend import BatchedEngine
 from models.asr.whisper.hypothesis import Hypothesis, Job
 from pipeline.lane import Lane
 

@@ -16,7 +16,7 @@ from benchmarks.scripted_speech import (
     render,
     write_script,
 )
-from models.asr.whisper.batching import BatchedEngine
+from models.asr.whisper.backend import BatchedEngine
 from models.asr.whisper.hypothesis import HeardWord, Hypothesis, Terms
 from models.asr.whisper.listening import WhisperRecognizer
 from models.asr.whisper.load_shedding import FRUGAL_WINDOW_S

@@ -1,4 +1,4 @@
-"""The backend a profile names: any faster-whisper model, recognized as a stream."""
+"""The backend a profile names: any faster-whisper model, recognized as a stream, many of which are decoded in one batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from models.asr.vad import Loudness, SpeechDetector, StreamingVad
-from models.asr.whisper.batching import BatchedEngine
-from models.asr.whisper.hypothesis import Engine
+from models.asr.whisper.hypothesis import Engine, Hypothesis, Job, batch_key
 from models.asr.whisper.language import LANGUAGES, SINCE_LARGE_V3
 from models.asr.whisper.listening import WhisperRecognizer, log_mel_features
 from models.asr.whisper.loading import Placement, load_engine, warm_up
@@ -161,3 +161,61 @@ def _gpu_memory(model: str, folder: Path | None, compute_type: str) -> Mapping[s
     if not parameters:
         return {f"an unknown size for Whisper {name}": 0}
     return {f"weights of Whisper {name}, from its published size": parameters * number_bytes}
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    job: Job
+    hypothesis: Hypothesis | None = None
+
+
+class BatchedEngine:
+    """Engine for many streams, on the lane that owns the real one.
+
+    Every caller takes its own turn on the lane. In its turn it decodes its job together with those that wait and fit, up to
+    ``batch`` at once; whoever was served that way finds its turn already done.
+    """
+
+    def __init__(self, engine: Engine, lane: Lane, batch: int) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._batch = batch
+        self._waiting: list[_Ticket] = []  # at most one a stream
+        self._lock = Lock()
+
+    async def decode(self, job: Job) -> Hypothesis:
+        """Decode one job; raises what the engine raises for it alone."""
+        ticket = _Ticket(job)
+        with self._lock:
+            self._waiting.append(ticket)
+        try:
+            return await self._lane.run(self._serve, ticket)
+        finally:
+            with self._lock:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+
+    def _serve(self, ticket: _Ticket) -> Hypothesis:
+        if ticket.hypothesis is None:
+            tickets = self._take(ticket)
+            for served, hypothesis in zip(tickets, self._decode(tickets), strict=True):
+                served.hypothesis = hypothesis
+        if ticket.hypothesis is None:  # the batch failed without saying for whom: alone, so that the error is its own
+            ticket.hypothesis = self._engine.decode([ticket.job])[0]
+        return ticket.hypothesis
+
+    def _take(self, ticket: _Ticket) -> list[_Ticket]:
+        """Return the caller's ticket and those that fit with it, in order of arrival."""
+        with self._lock:
+            fitting = [other for other in self._waiting if batch_key(other.job) == batch_key(ticket.job)]
+            taken = [ticket, *[other for other in fitting if other is not ticket][: self._batch - 1]]
+            self._waiting = [other for other in self._waiting if other not in taken]
+        return taken
+
+    def _decode(self, tickets: Sequence[_Ticket]) -> Sequence[Hypothesis | None]:
+        try:
+            return self._engine.decode([ticket.job for ticket in tickets])
+        except Exception:
+            if len(tickets) == 1:
+                raise
+            return [None] * len(tickets)
