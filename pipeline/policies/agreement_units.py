@@ -24,8 +24,7 @@ from pipeline.events import ReadingUnit, Transcript, Word, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.languages import same_language
 from pipeline.policies.boundaries import plain, without_late_words, word_count, word_lists
-from pipeline.policies.candidates import Candidate, Span
-from pipeline.policies.decision import PROBE, Evidence, Question, decide, probe
+from pipeline.policies.decision import PROBE, Candidate, Evidence, Question, Span, decide, probe
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.pause_units import Reading
 from pipeline.policies.release import Choice

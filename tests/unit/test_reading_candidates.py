@@ -9,7 +9,7 @@ import pytest
 from pipeline.events import Word
 from pipeline.glossary.entries import Entry
 from pipeline.glossary.glossary import Glossary
-from pipeline.policies.candidates import Candidate, Span
+from pipeline.policies.decision import Candidate, Span
 from pipeline.policies.options import AgreementOptions
 from pipeline.policies.sentence import Heard
 
