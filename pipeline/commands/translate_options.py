@@ -18,11 +18,10 @@ from pipeline.commands.watch_options import watching_of
 from pipeline.errors import BadInput
 from pipeline.languages import code_of
 from pipeline.request import SessionRequest
-from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format
+from pipeline.sinks.captions import CaptionFile, Shown, Timed, caption_files, caption_format, check_transcript
 from pipeline.sinks.film_container import is_film
 from pipeline.sinks.sharing import Sharing
 from pipeline.sinks.speech_file import recorded_files, track_files
-from pipeline.sinks.transcript import check_transcript
 from pipeline.sinks.writing import is_standard_output, same_file
 from pipeline.sources.address import shown
 

@@ -23,7 +23,7 @@ from pipeline.privacy.audit import Audit
 from pipeline.profiles.profile import digest
 from pipeline.session import Session
 from pipeline.sinks.broadcast import Broadcast
-from pipeline.sinks.captions import Captions
+from pipeline.sinks.captions import Captions, Transcripts
 from pipeline.sinks.console import BackgroundText, LoggedNotices, console_sinks
 from pipeline.sinks.delivery import SinkQueue
 from pipeline.sinks.event_log import EventLog
@@ -34,7 +34,6 @@ from pipeline.sinks.loudspeaker import Loudspeaker
 from pipeline.sinks.outlets import Altered, own_sink
 from pipeline.sinks.sharing import new_session_id
 from pipeline.sinks.speech_file import SessionRecording, SpeechFile
-from pipeline.sinks.transcript import Transcripts
 from pipeline.sinks.writing import LazyFile, check_folder
 from pipeline.sources.address import Address
 from pipeline.sources.echo import Played, WithoutEcho

@@ -1,7 +1,8 @@
-"""Subtitle files that can be read while they are being written."""
+"""Subtitles and transcripts: files of text that can be read while they are being written."""
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import BadInput, nearest
-from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for
+from pipeline.events import Event, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, is_for, text_of
 from pipeline.sinks.cues import Cue, CueLayout, shown, timestamp, voice_tag
+from pipeline.sinks.plain_text import legible, minutes
 from pipeline.sinks.sealing import SealedText
 from pipeline.sinks.writing import RecordFile
 
@@ -175,3 +177,52 @@ class SpeechTimes:
                 end = max(start, self._end if following is None or unit.number == number else following)
             self._shown_until = end
             yield replace(unit, start=start, end=end)
+
+
+TRANSCRIPT_SUFFIXES = (".txt", ".json")
+
+
+def check_transcript(path: Path) -> None:
+    """Raise `BadInput` for a suffix that is no format of a transcript."""
+    if path.suffix.lower() not in TRANSCRIPT_SUFFIXES:
+        raise BadInput(f"transcript {path} has the suffix {path.suffix!r}; {nearest(path.suffix, TRANSCRIPT_SUFFIXES)}")
+
+
+class Transcripts:
+    """A sink that writes each unit's source and translation, as lines of text or as objects of a JSON array."""
+
+    def __init__(self, path: Path) -> None:
+        check_transcript(path)
+        self._json = path.suffix.lower() == ".json"
+        self._file = RecordFile(path)
+        self._begin = "["
+        if self._json:
+            self._file.add("", end="[]\n")
+
+    async def put(self, event: Event) -> None:
+        """Write a unit; raises `DeviceError` if the file takes no more."""
+        if not isinstance(event, ReadingUnit) or not (event.source or event.text.strip()):
+            return
+        if self._json:
+            self._file.add(f"{self._begin}\n{json.dumps(_record(event), ensure_ascii=False)}", end="\n]\n")
+            self._begin = ","
+        else:
+            said, translated = legible(text_of(event.source)), legible(event.text)
+            who = f" {legible(event.speaker)}:" if event.speaker else ""
+            self._file.add(f"[{minutes(event.start)}]{who} {said}\n    {event.target or event.language}: {translated}\n")
+
+    async def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+
+def _record(unit: ReadingUnit) -> dict[str, object]:
+    return {
+        "start_s": round(unit.start, 3),
+        "end_s": round(unit.end, 3),
+        "source_language": unit.source_language,
+        "source": text_of(unit.source),
+        "target_language": unit.target or unit.language,
+        "target": unit.text.strip(),
+        "speaker": unit.speaker,
+    }

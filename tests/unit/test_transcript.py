@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.errors import BadInput, DeviceError
 from pipeline.events import ReadingUnit, Transcript, Word
+from pipeline.sinks.captions import Transcripts
 from pipeline.sinks.figures import EVERY_S, Progress
-from pipeline.sinks.transcript import Transcripts
 
 
 def unit(number: int, source: str, text: str, target: str = "es") -> ReadingUnit:
