@@ -1,49 +1,35 @@
-"""Rooms: participants of one conversation, each of whom speaks one language and hears all others in it."""
+"""Rooms: participants of one conversation, each of whom speaks one language and hears all others in it, by turns."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
+from typing import Generic, TypeVar
 
-from pipeline.events import Event
+import msgspec
+
+from pipeline.clock import Clock
+from pipeline.events import Event, Lag, Skipped, SpeechChunk
 from pipeline.languages import known_code, same_language
 from pipeline.profiles.profile import Profile
 from pipeline.server.access import Key, Refusal
 from pipeline.server.admission import Admission
 from pipeline.server.asked import LANGUAGE, SOURCE, Asked, Offset, Rejected, resolved
+from pipeline.server.dialects.codec import Dialect
+from pipeline.server.writer import Writer
 from pipeline.session import Session
 
 MOST = 32  # participants of a room
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,40}")
 ROOM = re.compile(r"[\w-]{1,64}")
 UNNAMED_ROOM = "a room is named by 1 to 64 letters, digits, - and _"
-
-
-class Ears(Protocol):
-    """A participant, as the others are heard by them."""
-
-    session: Session | None
-    """Of what this participant says."""
-    start_ms: int
-    """Its beginning, in the client's own time."""
-
-    def take(self, speaker: Seat, event: Event, offset: Offset) -> None:
-        """Give an event of another's session."""
-
-    def played(self, text: str, language: str, seconds: float) -> None:
-        """Note what this participant's loudspeaker says, which their microphone may hear."""
-
-    def flush(self, speaker: Seat) -> None:
-        """Drop a speaker's speech that is not yet heard."""
-
-    def tell(self, kind: str, **fields: object) -> None:
-        """Send an event of our extension, to a client that wants it."""
-
-    def forget(self, speaker: Seat) -> None:
-        """Take in that a speaker has left."""
+STALLED_S = 5.0  # a speaker whose unit stops coming for so long has lost the turn
+WAITING = 2000  # events; older ones are dropped
+Speaker = TypeVar("Speaker")
 
 
 @dataclass(eq=False)
@@ -55,7 +41,7 @@ class Seat:
     session: str = ""  # id, by which a lost one comes back
     resuming: str = ""  # id of the lost one that comes back
     asked: Asked | None = None
-    ears: Ears | None = None
+    ears: Listener | None = None
     changed: Callable[[], None] = lambda: None
     present: bool = True
 
@@ -180,3 +166,109 @@ def _towards(asked: Asked, listeners: list[Asked], profile: Profile) -> Asked:
         sources=asked.sources or (asked.target,),
         speak=bool(wanted),
     )
+
+
+class Turns(Generic[Speaker]):
+    """Order of speakers: one has the turn from the beginning of a unit's speech to its end, others' speech waits."""
+
+    def __init__(self, give: Callable[[Speaker, Event], None]) -> None:
+        self._give = give
+        self._holder: Speaker | None = None
+        self._heard_at = 0.0
+        self._waiting: deque[tuple[Speaker, Event]] = deque(maxlen=WAITING)
+
+    def take(self, speaker: Speaker, event: Lag | SpeechChunk | Skipped, now: float) -> None:
+        """Give an event of a speaker's speech, now or when it is their turn."""
+        if self._holder not in {None, speaker} and now - self._heard_at > STALLED_S:
+            self._next()
+        if self._holder not in {None, speaker}:
+            self._waiting.append((speaker, event))
+            return
+        self._heard_at = now
+        self._say(speaker, event)
+        if self._holder is None:
+            self._next()
+
+    def flush(self, speaker: Speaker) -> bool:
+        """Drop what waits of a speaker, and end their turn; true if they had it."""
+        self._waiting = deque((one for one in self._waiting if one[0] != speaker), maxlen=WAITING)
+        had = self._holder == speaker
+        if had:
+            self._next()
+        return had
+
+    def _say(self, speaker: Speaker, event: Event) -> None:
+        ends = isinstance(event, Skipped) or (isinstance(event, SpeechChunk) and event.last)
+        self._holder = None if ends else speaker
+        self._give(speaker, event)
+
+    def _next(self) -> None:
+        """Give the turn to whoever waits longest, to the end of their unit."""
+        self._holder = None
+        kept: list[tuple[Speaker, Event]] = []
+        while self._waiting:
+            speaker, event = self._waiting.popleft()
+            if self._holder in {None, speaker}:
+                self._say(speaker, event)
+                if self._holder is None:
+                    self._waiting.extendleft(reversed(kept))
+                    kept.clear()
+            else:
+                kept.append((speaker, event))
+        self._waiting.extend(kept)
+
+
+class Listener:
+    """A participant's ears: the events of the others, each with the speaker's name, in this client's dialect."""
+
+    def __init__(self, dialect: Dialect, writer: Writer, clock: Clock) -> None:
+        self.session: Session | None = None  # of what this participant says
+        self.start_ms = 0  # of that session, in the client's own time
+        self._dialect = dialect
+        self._writer = writer
+        self._clock = clock
+        self._offsets: dict[Seat, Offset] = {}
+        self._say = partial(_say, dialect, writer, self._offsets)  # not a method, by which its turns would keep it alive
+        self._turns: Turns[Seat] = Turns(self._say)
+
+    def take(self, speaker: Seat, event: Event, offset: Offset) -> None:
+        """Give an event of another's session; speech when nobody else is being heard."""
+        self._offsets[speaker] = offset
+        if isinstance(event, Lag | SpeechChunk | Skipped):
+            self._turns.take(speaker, event, self._clock.now())
+        else:
+            self._say(speaker, event)
+
+    def played(self, text: str, language: str, seconds: float) -> None:
+        """Note what this participant's loudspeaker says, which their microphone may hear."""
+        if self.session is not None:
+            self.session.played(text, language, seconds)
+
+    def flush(self, speaker: Seat) -> None:
+        """Drop a speaker's speech that is not yet heard."""
+        if self._turns.flush(speaker):
+            self._writer.drop_speech()
+            for text in self._dialect.flushed():
+                self._writer.put(named(text, speaker.name))
+
+    def tell(self, kind: str, **fields: object) -> None:
+        """Send an event of our extension, to a client that wants it."""
+        for text in self._dialect.extra(kind, **fields):
+            self._writer.put(text)
+
+    def forget(self, speaker: Seat) -> None:
+        """Take in that a speaker has left."""
+        self._turns.flush(speaker)
+        self._offsets.pop(speaker, None)
+
+
+def _say(dialect: Dialect, writer: Writer, offsets: Mapping[Seat, Offset], speaker: Seat, event: Event) -> None:
+    """Send an event of a speaker who has not left."""
+    if (offset := offsets.get(speaker)) is not None:
+        for text, speech in dialect.encode(event, offset):
+            writer.put(named(text, speaker.name), speech=speech)
+
+
+def named(text: bytes, participant: str) -> bytes:
+    """Add a participant's name to a message, which is a JSON object."""
+    return text[:-1] + b',"participant":' + msgspec.json.encode(participant) + b"}"

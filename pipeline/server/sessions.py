@@ -20,8 +20,8 @@ from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
 from pipeline.server.glossary_fetch import with_writable_terms
-from pipeline.server.room_sound import Listener, RoomSink, by_name
-from pipeline.server.rooms import Seat
+from pipeline.server.room_sound import RoomSink, by_name
+from pipeline.server.rooms import Listener, Seat
 from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
 from pipeline.server.source import Pictures, SocketSource
 from pipeline.server.writer import SocketSink, Writer

@@ -23,8 +23,8 @@ from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import Asked, Offset
 from pipeline.server.connection import Connection
 from pipeline.server.dialects.openai import OpenAI
-from pipeline.server.room_sound import Listener, RoomSink, Turns
-from pipeline.server.rooms import Room, Seat
+from pipeline.server.room_sound import RoomSink
+from pipeline.server.rooms import Listener, Room, Seat, Turns
 from pipeline.server.service import Limits
 from pipeline.server.writer import Writer
 from tests.scripted import Keep
