@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -162,20 +163,13 @@ class PortAudioInput:
 
     def read(self) -> Samples:
         """Read all that waits; of two channels the mean, or the louder one where they cancel."""
-        with PORTAUDIO_LOCK:
-            stream = _alive(self._stream, self.name)
-            try:
-                samples, self.overflowed = stream.read(stream.read_available)
-            except portaudio().PortAudioError as error:
-                raise _stopped(self.name, error) from error
+        with _using(self) as stream:
+            samples, self.overflowed = stream.read(stream.read_available)
         return self._downmix.mix(samples.T, self.sample_rate, ("left", "right"))
 
     def close(self) -> None:
         """Abort and free the stream."""
-        with PORTAUDIO_LOCK:
-            _close(self._stream, drain=False)
-            self._stream = None
-            _forget(self)
+        _close(self, drain=False)
 
 
 class PortAudioOutput:
@@ -189,27 +183,17 @@ class PortAudioOutput:
 
     def room(self) -> int:
         """Give PortAudio's own count."""
-        with PORTAUDIO_LOCK:
-            try:
-                return int(_alive(self._stream, self.name).write_available)
-            except portaudio().PortAudioError as error:
-                raise _stopped(self.name, error) from error
+        with _using(self) as stream:
+            return int(stream.write_available)
 
     def write(self, samples: Samples) -> None:
         """Hand the samples to the device."""
-        with PORTAUDIO_LOCK:
-            stream = _alive(self._stream, self.name)
-            try:
-                stream.write(np.repeat(samples[:, None], stream.channels, axis=1))
-            except portaudio().PortAudioError as error:
-                raise _stopped(self.name, error) from error
+        with _using(self) as stream:
+            stream.write(np.repeat(samples[:, None], stream.channels, axis=1))
 
     def close(self, drain: bool = False) -> None:
         """Stop, or abort, and free the stream."""
-        with PORTAUDIO_LOCK:
-            _close(self._stream, drain)
-            self._stream = None
-            _forget(self)
+        _close(self, drain)
 
 
 def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - sounddevice has no types
@@ -232,25 +216,26 @@ def _opened(device: Device, direction: Direction) -> Any:  # noqa: ANN401 - soun
         raise DeviceError(f"{device.name} cannot be opened: {reason}", hint="close other programs that use it")
 
 
-def _stopped(name: str, error: Exception) -> DeviceError:
-    return DeviceError(f"{name} stopped: {error}", hint="one of the devices that are there now")
+@contextmanager
+def _using(owner: PortAudioInput | PortAudioOutput) -> Iterator[Any]:
+    """Give a device's stream while no other thread calls PortAudio; raises `DeviceError` where it is gone."""
+    with PORTAUDIO_LOCK:
+        if owner._stream is None:
+            raise DeviceError(f"{owner.name} was closed while devices were looked for")
+        try:
+            yield owner._stream
+        except portaudio().PortAudioError as error:
+            raise DeviceError(f"{owner.name} stopped: {error}", hint="one of the devices that are there now") from error
 
 
-def _alive(stream: Any, name: str) -> Any:  # noqa: ANN401
-    if stream is None:
-        raise DeviceError(f"{name} was closed while devices were looked for")
-    return stream
-
-
-def _close(stream: Any, drain: bool) -> None:  # noqa: ANN401
-    if stream is not None:
+def _close(owner: PortAudioInput | PortAudioOutput, drain: bool) -> None:
+    with PORTAUDIO_LOCK:
+        stream, owner._stream = owner._stream, None
+        if stream is None:
+            return
         if drain:
             stream.stop(ignore_errors=True)
         else:
             stream.abort(ignore_errors=True)
         stream.close(ignore_errors=True)
-
-
-def _forget(stream: PortAudioInput | PortAudioOutput) -> None:
-    if stream in OPEN_STREAMS:
-        OPEN_STREAMS.remove(stream)
+        OPEN_STREAMS.remove(owner)
