@@ -188,14 +188,15 @@ class LayerLoader:
 
     tensors: Tensors
     layout: StreamLayout
+    inside: str = ""  # the name of a convolution within that of its layer, after a dot
 
     def weight(self, name: str, *size: int) -> Tensor:
         """Take the weight of a convolution."""
-        return self.tensors.take(f"{name}.weight", *size)
+        return self.tensors.take(f"{name}{self.inside}.weight", *size)
 
     def bias(self, name: str, outputs: int) -> Tensor:
         """Take the bias of a convolution."""
-        return self.tensors.take(f"{name}.bias", outputs)
+        return self.tensors.take(f"{name}{self.inside}.bias", outputs)
 
     def convolution(self, name: str, outputs: int, inputs: int, kernel: int, dilation: int = 1) -> CausalConvolution:
         """Load a causal convolution."""

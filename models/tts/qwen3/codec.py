@@ -158,14 +158,6 @@ class ConvNext:
 class CodecLoader(LayerLoader):
     """Loader of the codec's layers."""
 
-    def weight(self, name: str, *size: int) -> Tensor:
-        """See `LayerLoader.weight`."""
-        return self.tensors.take(f"{name}.conv.weight", *size)
-
-    def bias(self, name: str, outputs: int) -> Tensor:
-        """See `LayerLoader.bias`."""
-        return self.tensors.take(f"{name}.conv.bias", outputs)
-
     def snake(self, name: str, channels: int) -> Snake:
         """Load a SnakeBeta activation; the checkpoint holds logarithms."""
         frequency, scale = (self.tensors.take(f"{name}.{part}", channels).exp() for part in ("alpha", "beta"))
@@ -225,7 +217,7 @@ class CodecDecoder:
 def load_codec(tensors: Tensors, config: CodecConfig) -> CodecDecoder:
     """Take the decoder from the checkpoint's ``speech_tokenizer`` folder."""
     layout = StreamLayout()
-    load = CodecLoader(tensors, layout)
+    load = CodecLoader(tensors, layout, ".conv")
     codebooks = torch.cat([*_codebooks(tensors, "rvq_first", 1, config), *_codebooks(tensors, "rvq_rest", 15, config)])
     enter = load.convolution("decoder.pre_conv", config.latent, config.codebook_width, 3)
     return CodecDecoder(
