@@ -35,6 +35,27 @@ class Resampler:
         return cast(Samples, self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last))
 
 
+class AnyRate:
+    """One stream after the other, each of a rate of its own, at the ``to_hz`` that holds when it begins."""
+
+    def __init__(self, to_hz: int) -> None:
+        self.to_hz = to_hz
+        self._resampler: Resampler | None = None
+
+    def process(self, samples: Samples, from_hz: int, last: bool = False) -> Samples:
+        """Resample float32 [n] as `Resampler` does; another rate, and what follows the ``last``, begins a stream."""
+        if self._resampler is None or self._resampler.from_hz != from_hz:
+            self._resampler = Resampler(from_hz, self.to_hz)
+        given = self._resampler.process(samples, last)
+        if last:
+            self._resampler = None
+        return given
+
+    def forget(self) -> None:
+        """Drop what is held of a stream that does not go on."""
+        self._resampler = None
+
+
 def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     """Resample the whole of ``samples`` float32 [n]."""
     return Resampler(from_hz, to_hz).process(samples, last=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.audio.resampling import Resampler, to_pcm16
+from pipeline.audio.resampling import AnyRate, to_pcm16
 from pipeline.client.connection import Lost, Remote, Replay, connected, first_of, update_of
 from pipeline.client.decoder import MessageDecoder
 from pipeline.client.pictures import IMAGE, SentPictures
@@ -110,7 +110,7 @@ class ClientSession:
 
     async def _capture(self, source: Source) -> None:
         """Take audio in, as 24 kHz PCM16; a source that is not live waits for the connection."""
-        resampler: Resampler | None = None
+        resampler, rate = AnyRate(HZ), 0
         held: list[AudioChunk | Notice] = []  # what is shown opens files, and a session that is refused leaves none
         try:
             if not self._stopping:
@@ -123,16 +123,15 @@ class ClientSession:
                             continue
                         if source.live:
                             self._time.hear(item)
-                        if resampler is None or resampler.from_hz != item.sample_rate:
-                            resampler = Resampler(item.sample_rate, HZ)
-                        await self._take(resampler.process(item.samples, False), live=source.live)
+                        rate = item.sample_rate
+                        await self._take(resampler.process(item.samples, rate), live=source.live)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
         except Exception as error:  # the border to foreign sources
             raise StageFailed("capture", error) from error
-        if resampler is not None:
-            self._replay.add(to_pcm16(resampler.process(np.zeros(0, np.float32), True)).tobytes())
+        if rate:
+            self._replay.add(to_pcm16(resampler.process(np.zeros(0, np.float32), rate, last=True)).tobytes())
         self._ended = True
         self._arrived.set()
         await self._accepted.wait()

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.audio.resampling import Resampler
+from pipeline.audio.resampling import AnyRate, Resampler
 from pipeline.audio.streams import OutputStream, ThreadTimer, Timer, open_output, opened_again
 from pipeline.errors import DeviceError
 from pipeline.events import AudioChunk, DeviceBack, DeviceLost, Event, Notice, Samples, SpeechChunk, is_for
@@ -135,8 +135,7 @@ class Loudspeaker:
         stream = opener(name, 0)
         self.sample_rate = stream.sample_rate
         self._playback = Playback(self.sample_rate)
-        self._speech: Resampler | None = None
-        self._original: Resampler | None = None
+        self._speech, self._original = AnyRate(self.sample_rate), AnyRate(self.sample_rate)
         self._player = Player(stream, partial(opener, name), self._playback, self._told, self._timer, played=played)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False  # the thread has nothing more to do
@@ -185,7 +184,7 @@ class Loudspeaker:
         """Drop what is queued: silence as soon as the device has played what it holds (`OUTPUT_LATENCY_S`)."""
         self._flushes += 1
         self._playback.clear()
-        self._speech = None
+        self._speech.forget()
         self._moved.set()
 
     async def close(self) -> None:
@@ -208,18 +207,12 @@ class Loudspeaker:
 
     def _say(self, chunk: SpeechChunk) -> None:
         if self._player.away:
-            self._speech = None
-            return
-        if self._speech is None or self._speech.from_hz != chunk.sample_rate:
-            self._speech = Resampler(chunk.sample_rate, self.sample_rate)
-        self._playback.add(self._speech.process(chunk.samples, chunk.last), chunk.last)
-        if chunk.last:
-            self._speech = None
+            self._speech.forget()
+        else:
+            self._playback.add(self._speech.process(chunk.samples, chunk.sample_rate, chunk.last), chunk.last)
 
     def _hear(self, chunk: AudioChunk) -> None:
-        if self._original is None or self._original.from_hz != chunk.sample_rate:
-            self._original = Resampler(chunk.sample_rate, self.sample_rate)
-        samples = self._original.process(chunk.samples)
+        samples = self._original.process(chunk.samples, chunk.sample_rate)
         if not self._player.away:
             self._playback.hear(self._gain * samples)
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from pipeline.audio.resampling import Resampler
+from pipeline.audio.resampling import AnyRate, Resampler
 from pipeline.contracts import Source
 from pipeline.errors import ModelError
 from pipeline.events import AudioChunk, Notice, Samples
@@ -31,14 +31,12 @@ class Played:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting = np.zeros(0, np.float32)
-        self._resampler: Resampler | None = None
+        self._resampler = AnyRate(HZ)
 
     def put(self, samples: Samples, sample_rate: int) -> None:
         """Add what goes to the device; the oldest beyond `AHEAD_S` is dropped, since the microphone is behind."""
         with self._lock:
-            if self._resampler is None or self._resampler.from_hz != sample_rate:
-                self._resampler = Resampler(sample_rate, HZ)
-            waiting = np.concatenate([self._waiting, self._resampler.process(samples)])
+            waiting = np.concatenate([self._waiting, self._resampler.process(samples, sample_rate)])
             self._waiting = waiting[-round(AHEAD_S * HZ) :]
 
     def take(self, length: int) -> Samples:

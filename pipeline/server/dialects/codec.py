@@ -1,4 +1,4 @@
-"""Parts of a codec that all protocols share: messages read and written, PCM16 in and out, spaces between units."""
+"""Parts of a codec that all protocols share: messages read and written, audio and pictures in, spaces between units."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Annotated, Any, Protocol, TypeVar, get_args
 import msgspec
 from msgspec.inspect import DictType, IntType, ListType, LiteralType, StructType, Type, UnionType, type_info
 
-from pipeline.audio.resampling import Resampler, to_pcm16
 from pipeline.errors import nearest
-from pipeline.events import Event, SpeechChunk
+from pipeline.events import Event
 from pipeline.languages import primary
 from pipeline.scripts import SPACELESS
 from pipeline.server.asked import Asked, ClientEvent, Note, Offset, Rejected
@@ -70,26 +69,6 @@ class Dialect(Protocol):
 
     def extra(self, kind: str, **fields: object) -> Iterable[bytes]:
         """Return the message of our own extension, for a client that wants it."""
-
-
-class SpeechEncoder:
-    """Speech chunks of any rate as PCM16 at one; each unit is resampled as a whole."""
-
-    def __init__(self) -> None:
-        self._resampler: Resampler | None = None
-
-    def pcm(self, chunk: SpeechChunk, sample_rate: int) -> bytes:
-        """Return PCM16 of a chunk, as far as it can be given yet."""
-        if self._resampler is None or self._resampler.from_hz != chunk.sample_rate:
-            self._resampler = Resampler(chunk.sample_rate, sample_rate)
-        samples = self._resampler.process(chunk.samples, chunk.last)
-        if chunk.last:
-            self._resampler = None
-        return to_pcm16(samples).tobytes()
-
-    def forget(self) -> None:
-        """Drop what is held of a unit that is not spoken further."""
-        self._resampler = None
 
 
 class Spacing:

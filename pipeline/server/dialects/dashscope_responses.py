@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.audio.resampling import AnyRate, to_pcm16
 from pipeline.events import Draft, Lag, ReadingUnit, Skipped, SpeechChunk, Transcript, text_of
 from pipeline.languages import same_language
 from pipeline.server.asked import Offset
-from pipeline.server.dialects.codec import SpeechEncoder, by, wire
+from pipeline.server.dialects.codec import HZ, by, wire
 from pipeline.server.dialects.dashscope_settings import Settings
 
 Sent = tuple[bytes, bool]
@@ -109,7 +110,7 @@ class Responses:
         self._session = session
         self._deltas = deltas  # generation 3.8
         self._open: dict[int, Response] = {}
-        self._speech = SpeechEncoder()
+        self._speech = AnyRate(HZ)
         self.next_unit = 0
 
     def unit(self, unit: ReadingUnit, offset: Offset, settings: Settings) -> Iterator[bytes]:
@@ -146,12 +147,13 @@ class Responses:
     def speech(self, chunk: SpeechChunk, offset: Offset, settings: Settings) -> Iterator[Sent]:
         """Yield the messages for speech."""
         number = offset.first_unit + chunk.unit
-        pcm = self._speech.pcm(chunk, settings.output_hz)
+        self._speech.to_hz = settings.output_hz
+        samples = self._speech.process(chunk.samples, chunk.sample_rate, chunk.last)
         if (response := self._open.get(number)) is None:
             return
-        if pcm:
+        if len(samples):
             response.voiced = True
-            yield self._event(response, "audio.delta", delta=base64.b64encode(pcm).decode()), True
+            yield self._event(response, "audio.delta", delta=base64.b64encode(to_pcm16(samples).tobytes()).decode()), True
         if chunk.last:
             for text in self._complete(number):
                 yield text, False

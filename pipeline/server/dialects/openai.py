@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.audio.resampling import AnyRate, to_pcm16
 from pipeline.events import (
     Draft,
     Event,
@@ -44,7 +45,7 @@ from pipeline.server.asked import (
     glossary_of,
     with_hints,
 )
-from pipeline.server.dialects.codec import HZ, Spacing, SpeechEncoder, by, decoded, error_object, jpeg_of, pcm_of, wire
+from pipeline.server.dialects.codec import HZ, Spacing, by, decoded, error_object, jpeg_of, pcm_of, wire
 from pipeline.server.dialects.openai_events import (
     TAGS,
     AppendEvent,
@@ -74,7 +75,7 @@ class OpenAI:
         self.expires_at = int(time.time()) + SESSION_S
         self.next_unit = 0
         self.event_id: str | None = None
-        self._speech: defaultdict[str, SpeechEncoder] = defaultdict(SpeechEncoder)  # by target
+        self._speech: defaultdict[str, AnyRate] = defaultdict(lambda: AnyRate(HZ))  # by target
         self._source, self._target = Spacing(), Spacing()
         self._tail = ""
 
@@ -174,8 +175,9 @@ class OpenAI:
 
     def _spoken(self, chunk: SpeechChunk, offset: Offset) -> Iterator[bytes]:
         """Yield the protocol's own event for its language, one of ours for any other."""
-        if pcm := self._speech[chunk.target].pcm(chunk, HZ):
-            delta, elapsed_ms = base64.b64encode(pcm).decode(), _steps(offset, chunk.start)
+        samples = self._speech[chunk.target].process(chunk.samples, chunk.sample_rate, chunk.last)
+        if len(samples):
+            delta, elapsed_ms = base64.b64encode(to_pcm16(samples).tobytes()).decode(), _steps(offset, chunk.start)
             sound = {"delta": delta, "elapsed_ms": elapsed_ms, "sample_rate": HZ, "channels": 1, "format": "pcm16"}
             of = {"target": chunk.target or offset.target, "unit": offset.first_unit + chunk.unit}
             if of["target"] == offset.target:
