@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from pipeline.contracts import Delivery
 from pipeline.errors import NetworkError, TranslateLiveError
@@ -39,19 +39,14 @@ class Transport(Protocol):
     linger_s: float  # for which the first of a batch waits for more
     tries: int | None  # of a batch before it is dropped; none: until there is no room for it
 
+    async def reach(self) -> None:
+        """Connect before there is anything to send, where that can be; raises `NetworkError`."""
+
     async def send(self, records: Sequence[Record]) -> None:
         """Deliver a batch whole; raises `NetworkError`, or `Undeliverable` where another try is useless."""
 
     async def close(self) -> None:
         """Give the connection back."""
-
-
-@runtime_checkable
-class Connecting(Protocol):
-    """A `Transport` that can be reached before there is anything to send."""
-
-    async def reach(self) -> None:
-        """Connect; raises `NetworkError`."""
 
 
 class Publisher:
@@ -154,12 +149,11 @@ class Publisher:
 
     async def _reach(self) -> None:
         """Tell at once of a bus that is not there: whoever named it need not wait for a session to know."""
-        if isinstance(self._transport, Connecting):
-            try:
-                async with asyncio.timeout(SEND_S):
-                    await self._transport.reach()
-            except Exception as error:  # the border to the libraries
-                self._tell_down(error)
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._transport.reach()
+        except Exception as error:  # the border to the libraries
+            self._tell_down(error)
 
     async def _some(self) -> None:
         """Wait until there is something to send, and for as long as the transport likes to collect more."""

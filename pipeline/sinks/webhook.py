@@ -79,6 +79,9 @@ class Webhook:
         self._client = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
         self._id, self._last = "", -1  # of the batch that was tried last
 
+    async def reach(self) -> None:
+        """Do nothing: an address that takes batches is reached by sending one."""
+
     async def send(self, records: Sequence[Record]) -> None:
         """Post a batch; raises `NetworkError` where it may be taken later, `Undeliverable` where it never will be."""
         import httpx  # noqa: PLC0415

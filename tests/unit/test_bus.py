@@ -44,6 +44,9 @@ class Line:
         self.came: list[Record] = []
         self.closed = False
 
+    async def reach(self) -> None:
+        """It is there at once, or says what is wrong when something is sent."""
+
     async def send(self, records: Sequence[Record]) -> None:
         self.sends += 1
         if self.hangs:
