@@ -180,7 +180,8 @@ class Decoder:
             found, _ = search(step_model, requests, options)
             for work, hypotheses in zip(batch, found, strict=True):
                 ended = sorted(hypotheses, key=lambda one: one.tokens[-1:] not in self._ends)
-                work.found = [(self._text(work.request.prefix, one.tokens), one.score) for one in ended]
+                said = [written(work.request.prefix, one.tokens, self._architecture.vocabulary) for one in ended]
+                work.found = [(text, one.score) for text, one in zip(said, ended, strict=True)]
                 self._keep(work)
 
     def _needed(self, work: _Work) -> frozenset[int]:
@@ -230,9 +231,6 @@ class Decoder:
 
     def _meets(self, work: _Work, text: str) -> bool:
         return work.constraints.met(text, len(work.request.prefix))
-
-    def _text(self, prefix: str, tokens: Sequence[int]) -> str:
-        return written(prefix, tokens, self._architecture.vocabulary)
 
     def _faults(self, work: _Work, text: str) -> tuple[str, ...]:
         request = work.request

@@ -45,16 +45,11 @@ class Glossary:
     """Merged, consistent entries: finds the terms that were heard or half heard, and lists those to listen for."""
 
     def __init__(self, entries: Sequence[Entry] = ()) -> None:
-        self._entries = _merged(entries)
+        self.entries = _merged(entries)
         self._matchers: dict[tuple[str, str], TermMatcher] = {}
 
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Its entries, merged."""
-        return self._entries
-
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def terms_in(self, source: Source, source_language: str, target_language: str) -> tuple[Term, ...]:
         """Find the terms heard in ``source``, each with its count; those heard with a letter wrong are soft."""
@@ -67,7 +62,7 @@ class Glossary:
     def terms(self, source_language: str, target_language: str) -> tuple[Term, ...]:
         """List the terms of a language pair; an entry for the very language goes before one for any."""
         chosen: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
-        for entry in self._entries:
+        for entry in self.entries:
             if _speaks(entry.source_language, source_language) and _speaks(entry.language, target_language):
                 chosen[(*_key(entry)[:2], entry.targets if entry.mode == "ban" else ())].append(entry)
         best = ([entry for entry in entries if entry.language] or entries for entries in chosen.values())
@@ -75,23 +70,19 @@ class Glossary:
 
     def vocabulary(self, source_language: str) -> tuple[str, ...]:
         """List the source terms, for the recognizer to expect."""
-        sources = (entry.source for entry in self._entries if _speaks(entry.source_language, source_language))
+        sources = (entry.source for entry in self.entries if _speaks(entry.source_language, source_language))
         return tuple(dict.fromkeys(source for source in sources if source))
 
     def softened(self) -> Glossary:
         """Copy the glossary with every demand a preference."""
-        return Glossary([replace(entry, mode="ban" if entry.mode == "ban" else "soft") for entry in self._entries])
-
-    def copy(self) -> Glossary:
-        """Copy the glossary, so that one session can add to it."""
-        return Glossary(self._entries)
+        return Glossary([replace(entry, mode="ban" if entry.mode == "ban" else "soft") for entry in self.entries])
 
     def keep(self, words: Iterable[str]) -> None:
         """Add words that a translation should keep as they are, unless an entry has them."""
-        known = {entry.source.casefold() for entry in self._entries}
+        known = {entry.source.casefold() for entry in self.entries}
         added = [Entry(word, (word,), "hints", 0, mode="soft") for word in words if word.casefold() not in known]
         if added:
-            self._entries = (*self._entries, *added)
+            self.entries = (*self.entries, *added)
             self._matchers.clear()
 
     def _matcher(self, source_language: str, target_language: str) -> TermMatcher:
@@ -173,7 +164,7 @@ class ExpectedWords:
     """The words of one session; hints that are to be kept are added to ``glossary``, a copy of the session's own."""
 
     def __init__(self, glossary: Glossary, hints: Hints, languages: Sequence[str]) -> None:
-        self.glossary = glossary.copy()
+        self.glossary = Glossary(glossary.entries)
         self._hints = hints
         self._terms = [term for one in languages or ("",) for term in glossary.vocabulary(one)]
 

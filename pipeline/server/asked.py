@@ -246,10 +246,6 @@ def _with_less(asked: Asked, profile: Profile, store: VoiceStore, silent: tuple[
     return replace(found, notices=(*found.notices, told))
 
 
-def _language(error: TranslateLiveError) -> Rejected:
-    return Rejected("invalid_language", one_line(error), param=LANGUAGE)
-
-
 def _store(voice: str, key: str) -> VoiceStore:
     """Find the store of a voice: the key's own, or the server's."""
     own, servers = key_store(key), VoiceStore()
@@ -272,7 +268,7 @@ def rejection(error: TranslateLiveError, param: str | None = "session") -> Rejec
     if isinstance(error, Rejected):
         return error
     if error.code in LANGUAGE_CODES:
-        return _language(error)
+        return Rejected("invalid_language", one_line(error), param=LANGUAGE)
     if error.code == "spoken_target":
         return Rejected("invalid_language", one_line(error), param=SPOKEN)
     if not isinstance(error, BadInput):
