@@ -164,12 +164,12 @@ def resolve(request: SessionRequest, profile: Profile, voices: VoiceStore | None
 def _require_pairs(profile: Profile, sources: Sequence[str], targets: Iterable[str]) -> None:
     """Raise `ModelError` if a pair of languages that may have to be translated has no model on this machine.
 
-    Where the language is to be detected, some language must have one for each target.
+    Where the language is to be detected, each target must at least be one of a pair that has: it may be what is spoken.
     """
     if not sources:
         for target in targets:
-            into = sorted(source for source, to in profile.backends.translator.pairs() if to == target)
-            if into and all(profile.backends.pair_missing(source, target) for source in into):
+            pairs = sorted(pair for pair in profile.backends.translator.pairs() if target in pair)
+            if pairs and all(profile.backends.pair_missing(*pair) for pair in pairs):
                 fetch = f"{FETCH_MODELS} of the profile {profile.name} for the language {target}"
                 what = f"no model on this machine translates to {target!r}"
                 raise ModelError(what, hint=fetch, code="missing_pair")

@@ -309,12 +309,12 @@ def test_a_target_that_no_language_can_be_translated_to_here_is_refused_before_o
     @dataclass(frozen=True)
     class ByPair(Tagging):
         def pairs(self) -> frozenset[tuple[str, str]]:
-            return frozenset({("en", "es"), ("fr", "es")})
+            return frozenset({("en", "es"), ("fr", "es"), ("en", "fr")})
 
         def missing_between(self, source: str, target: str) -> list[Missing]:
             return [] if (source, target) in installed else [Missing("its model", FETCH_MODELS)]
 
-    asked = SessionRequest(targets=("es",))
+    asked = SessionRequest(targets=("es", "fr"))  # what is spoken may be French, which then is shown as it is
     with pytest.raises(ModelError, match=error) if error else nullcontext() as raised:
         resolve(asked, engine_of(recognizer=Hearing(), translator=ByPair()))
     assert not error or worded(raised.value.hint) == "translate-live pull scripted --to es"
