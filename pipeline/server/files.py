@@ -26,7 +26,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import LANGUAGE, SOURCE, VOICE, Asked, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Spacing
-from pipeline.server.glossary_fetch import fetched_glossary, fetched_hints
+from pipeline.server.glossary_fetch import WritableTerms, fetched_glossary, fetched_hints
 from pipeline.server.service import Service
 from pipeline.session import Models, Session, SessionOptions
 from pipeline.sinks.captions import Captions
@@ -37,7 +37,7 @@ from pipeline.sources.files import AudioFile
 
 TEXTS = ("json", "text", "srt", "vtt", "verbose_json")
 SPEECH = {"wav": "audio/wav", "flac": "audio/flac"}
-FIELDS = {LANGUAGE: "to", SOURCE: "language", VOICE: "voice"}
+FIELDS = {LANGUAGE: "to", SOURCE: "language", VOICE: "voice", "session": None}  # of the form, by those of a session
 CAPTIONS = {"srt": "application/x-subrip", "vtt": "text/vtt"}
 COPIED = 2**20  # bytes at a time
 UPLOAD_S = 600.0  # in which a recording has come
@@ -105,6 +105,10 @@ async def translate(request: Request) -> Response:
         wanted = resolved(asked, service.engine.profile, may_clone=key.may_clone, key=key.id)
         glossary, hints = await _terms(key, asked)
         wanted = replace(wanted, request=replace(wanted.request, glossary=glossary, hints=hints))
+        terms = WritableTerms(service.engine)
+        if glossary and await terms.left_out(wanted):
+            LOG.warning("the glossary of the key %s has terms that the model cannot write", key.id)
+            wanted = terms.of(wanted)
         used = [record.name for record in wanted.enrolled]
         await asyncio.to_thread(Audit().note_used, used, actor=key.id)
         return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
@@ -204,7 +208,7 @@ async def _form(request: Request) -> AsyncIterator[tuple[Service, FormData, Path
                 told = rejection(error, "file")
                 told.message = told.message.replace(str(path), "the recording")  # where it lies here is nobody's business
                 told.param = FIELDS.get(told.param or "", told.param)
-                raise told from error
+                raise told from (None if told is error else error)
 
 
 async def saved(form: FormData, name: str, path: Path) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from pipeline.contracts import Translator
 from pipeline.engine import Engine
 from pipeline.errors import BadInput, TranslateLiveError
 from pipeline.glossary.entries import Entry
@@ -95,19 +96,43 @@ def with_terms_of_key(own: Glossary, of_key: Glossary) -> Glossary:
         return own
 
 
-async def with_writable_terms(request: ResolvedRequest, engine: Engine) -> tuple[ResolvedRequest, Rejected | None]:
-    """Leave out the terms that the models cannot be held to, and give the error that names them, if there are any."""
-    models, options = await engine.prepare(request)
-    kept: list[Entry] = []
-    told: list[str] = []
-    for entry in request.request.glossary.entries:
-        try:
-            await check_terms(models.translator, Glossary([entry]), options.pairs())
-            kept.append(entry)
-        except BadInput as error:
-            told.append(error.message)
-    left_out = Rejected("terms_left_out", f"left out: {'; '.join(told[:MOST_TOLD])}", param=GLOSSARY) if told else None
-    return replace(request, request=replace(request.request, glossary=Glossary(kept))), left_out
+class WritableTerms:
+    """The terms of a session's glossary that its models can write; those that they cannot are looked for once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._unwritable: set[Entry] = set()
+
+    def of(self, request: ResolvedRequest) -> ResolvedRequest:
+        """Return a request without the terms that were found to be unwritable."""
+        if not self._unwritable:
+            return request
+        entries = [entry for entry in request.request.glossary.entries if entry not in self._unwritable]
+        return replace(request, request=replace(request.request, glossary=Glossary(entries)))
+
+    async def left_out(self, request: ResolvedRequest) -> Rejected | None:
+        """Look for terms that the models cannot be held to; gives the error that names them, if there are any."""
+        models, options = await self._engine.prepare(request)
+        found = await _refused(request.request.glossary.entries, models.translator, options.pairs())
+        if not found:
+            return None
+        self._unwritable |= found.keys()
+        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        return Rejected("terms_left_out", f"left out: {'; '.join(list(found.values())[:MOST_TOLD])}{more}", param=GLOSSARY)
+
+
+async def _refused(
+    entries: Sequence[Entry], translator: Translator, pairs: Collection[tuple[str, str]]
+) -> dict[Entry, str]:
+    """Return the entries that a translator refuses, with its reason, by halves: most are right."""
+    try:
+        await check_terms(translator, Glossary(entries), pairs)
+    except BadInput as error:
+        if len(entries) == 1:
+            return {entries[0]: error.message}
+        middle = len(entries) // 2
+        return await _refused(entries[:middle], translator, pairs) | await _refused(entries[middle:], translator, pairs)
+    return {}
 
 
 def _entry(entry: Entry) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from pipeline.server import LOG
 from pipeline.server.access import Key
 from pipeline.server.asked import Asked, Note, Offset, Rejected, rejection, resolved
 from pipeline.server.dialects.codec import Dialect
-from pipeline.server.glossary_fetch import with_writable_terms
+from pipeline.server.glossary_fetch import WritableTerms
 from pipeline.server.room_sound import RoomSink, by_name
 from pipeline.server.rooms import Listener, Seat
 from pipeline.server.service import DONE, FAILED, GOING_AWAY, Leave, Service
@@ -74,7 +74,7 @@ class Sessions:
             seat.ears = self._ears = Listener(dialect, writer, self._clock)
         recording = service.recording if seat is not None else None
         self._track = recording.track(seat, dialect.id, key, self._clock) if recording and seat else None
-        self._hints = Hints(dialect.asked.hints)
+        self._hints, self._terms = Hints(dialect.asked.hints), WritableTerms(service.engine)
 
     @property
     def begun(self) -> bool:
@@ -243,14 +243,15 @@ class Sessions:
             if request.enrolled:
                 used = [record.name for record in request.enrolled]
                 await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
+            request, left_out = self._terms.of(request), None
             try:
                 await self._run(request, source, offset)
             except BadInput:  # before anything is heard
-                request, left_out = await with_writable_terms(request, self._service.engine)
-                if not left_out:
+                if (left_out := await self._terms.left_out(request)) is None:
                     raise
+            if left_out is not None:
                 self._writer.put(self._dialect.failed(left_out))
-                await self._run(request, source, offset)
+                await self._run(self._terms.of(request), source, offset)
         except asyncio.CancelledError as error:  # which the task keeps, and its frames the session and the task
             error.with_traceback(None)
             raise

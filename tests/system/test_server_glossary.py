@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.errors import BadInput
 from pipeline.events import Fault
 from pipeline.hints import Hints
+from pipeline.request import ResolvedRequest, SessionRequest
 from pipeline.server.access import load_keys
 from pipeline.server.asked import glossary_of
-from pipeline.server.glossary_fetch import with_terms_of_key
+from pipeline.server.glossary_fetch import WritableTerms, with_terms_of_key
 from pipeline.sinks.delivery import SinkQueue
 from tests.scripted import Keep
+from tests.scripted_backends import Tagging
 from tests.serving import key, serving
 from tests.system.test_server_client import WORDS, Tone, said, session
 from tests.system.test_server_faults import say, sources, to_the_end, update
@@ -63,14 +66,51 @@ async def test_a_term_that_the_model_cannot_write_is_left_out_and_told_and_no_wo
             await until(connection, "translate_live.source")
         await update(connection, translate_live={"glossary": rows})
         await say(connection, 4 - seconds)
+        await update(connection, translate_live={"same_language": "speak"})  # another session, which tells it no more
+        await say(connection, 1)
         events = await to_the_end(connection)
     (error,) = [event["error"] for event in events if event["type"] == "error"]
     assert (error["code"], error["param"]) == ("terms_left_out", "session.translate_live.glossary")
     assert error["message"] == "left out: the scripted model cannot write '☃'"
     words = sources(events).split()
     assert "[SEIS]" in words
-    assert words[-1] == ("[SEIS]" if seconds else "es-word9"), "a session that follows counts from 0"
+    last = "[SEIS]" if seconds else "es-word9"  # a session that follows counts from 0
+    assert words[words.index(last) + 1] == "es-word0"
     assert events[-1]["type"] == "session.closed"
+
+
+async def test_terms_that_cannot_be_written_are_found_in_few_questions_and_ten_of_them_are_named():
+    asked: list[int] = []
+
+    class Writer(Tagging):
+        async def check(self, terms, source, target):
+            asked.append(len(terms))
+            await super().check(terms, source, target)
+
+    async def prepare(request):
+        return SimpleNamespace(translator=Writer()), SimpleNamespace(pairs=lambda: [("en", "es")])
+
+    def request_of(*unwritable: int) -> ResolvedRequest:
+        rows = [(f"word{at}", ("☃" if at in unwritable else f"X{at}",), "hard", "") for at in range(256)]
+        return ResolvedRequest(SessionRequest(targets=("es",), glossary=glossary_of(rows)))
+
+    terms = WritableTerms(SimpleNamespace(prepare=prepare))
+    assert await terms.left_out(request_of()) is None
+    assert asked == [256]
+    told = await terms.left_out(request_of(*range(12)))
+    assert told.message.count("cannot write") == 10
+    assert told.message.endswith("; and 2 more")
+    assert len(asked) < 50
+    assert len(terms.of(request_of(*range(12))).request.glossary.entries) == 244
+
+
+async def test_a_recording_is_translated_without_the_terms_of_its_key_that_cannot_be_written(site):  # noqa: F811
+    site.answers = {"/team/terms.csv": (200, {}, "source,target\nword2,☃\nword6,SEIS\n".encode())}
+    studio = key("studio", "one", glossary=f"{site.url}/team/terms.csv")
+    async with serving(TAGGING, keys=[studio]) as server:
+        answer = await uploaded(server, "translations")
+    assert answer.status_code == 200, answer.text
+    assert "[SEIS]" in answer.json()["text"]
 
 
 async def test_no_client_makes_the_server_ask_an_address_that_is_not_allowed(site):  # noqa: F811
