@@ -53,13 +53,13 @@ class RoomSink:
 
     def flush(self) -> None:
         """Drop what is not yet heard of this speaker."""
-        for listener, _ in self._listeners():
+        for listener, _ in self._listeners(spoken=False):
             listener.flush(self._seat)
 
     async def close(self) -> None:
         """Do nothing: the connections go on."""
 
-    def _listeners(self, *, spoken: bool = True) -> Iterator[tuple[Listener, str]]:
+    def _listeners(self, *, spoken: bool) -> Iterator[tuple[Listener, str]]:
         """Return the others, each with their language, or those of them to whom it is ``spoken``."""
         for other in self._seat.others():
             if other.ears is not None and other.asked is not None and not (spoken and other.asked.speak is False):

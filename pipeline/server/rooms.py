@@ -59,6 +59,8 @@ class Seat:
             raise
         self.asked = asked
         for seat in self.others():
+            if self.ears is not None and asked.speak is False:
+                self.ears.flush(seat)
             seat.changed()
 
     def _check(self, asked: Asked, key: Key) -> None:

@@ -162,6 +162,23 @@ async def test_who_asks_for_text_only_hears_nothing_also_beside_one_who_listens_
         assert (cy.heard(), cy.of("translate_live.lag")) == ([], [])
 
 
+def test_who_turns_to_text_only_while_others_talk_hears_nothing_of_it_later() -> None:
+    class Ears:
+        def __init__(self) -> None:
+            self.flushed: list[Seat] = []
+
+        def flush(self, speaker: Seat) -> None:
+            self.flushed.append(speaker)
+
+    room, ears = Room("r", load_profile("cpu", None, list(NUMBERS))), Ears()
+    ana, bo = Seat(room, "Ana", asked=Asked("en")), Seat(room, "Bo", ears=ears)
+    room.seats |= {"Ana": ana, "Bo": bo}
+    bo.settle(Asked("es"), KEY)
+    assert not ears.flushed
+    bo.settle(Asked("es", speak=False), KEY)
+    assert ears.flushed == [ana]
+
+
 @looptime
 async def test_rooms_are_apart_also_of_one_name_under_another_key() -> None:
     async with hall() as rooms:
