@@ -74,8 +74,13 @@ def languages_here(backends: Backends) -> tuple[list[str], list[str], list[str]]
     pairs, rows = backends.pairs_here(), languages_offered([backends])
     sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
     heard = [row.code for row in rows if row.source and known_code(row.code, sources) in sources]
-    shown = [row for row in rows if row.code in targets]
-    return heard, [row.code for row in shown], [row.code for row in shown if row.speech]
+    shown = [row.code for row in rows if row.code in targets]
+    return heard, shown, [code for code in shown if _spoken_here(backends, code)]
+
+
+def _spoken_here(backends: Backends, code: str) -> bool:
+    stage = backends.synthesizer_for(code)
+    return stage is not None and not backends.synthesizers[stage].missing() and not backends.lacks(stage, code)
 
 
 def language_table(

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from models.tts.piper import Piper
 from pipeline.contracts import Missing
 from pipeline.errors import FETCH_MODELS
 from pipeline.server.service import Limits
@@ -185,7 +186,9 @@ async def test_every_answer_has_its_headers_and_every_mistake_its_name():
         assert server.service.admission.active == 0
 
 
-async def test_what_is_spoken_is_what_the_synthesizers_speak_of_what_can_be_translated_into():
+async def test_what_is_spoken_is_what_the_synthesizers_speak_of_what_can_be_translated_into(monkeypatch):
+    monkeypatch.setattr(Piper, "missing", lambda self: [])
+    monkeypatch.setattr(Piper, "missing_for", lambda self, language: [Missing("its voice", "")] if language == "ca" else [])
     tagging = "translator.use=tests.scripted_backends:Tagging"
     silent = ("fallback_synthesizer=null", tagging)
     for settings in (silent, (*silent, "third_synthesizer={use: 'models.tts.piper:Piper'}")):
@@ -193,8 +196,8 @@ async def test_what_is_spoken_is_what_the_synthesizers_speak_of_what_can_be_tran
             found = (await client.get("/v1/languages")).json()
         backends = server.service.engine.profile.backends
         assert set(found["to"]) == {target for _, target in backends.translator.pairs()}
-        assert set(found["spoken"]) == set(found["to"]) & backends.spoken()
-        assert ("de" in found["spoken"]) == ("ca" in found["spoken"]) == (settings is not silent)
+        assert set(found["spoken"]) == (set(found["to"]) & backends.spoken()) - {"ca"}  # whose voice is not here
+        assert ("de" in found["spoken"]) == (settings is not silent)
 
 
 async def test_languages_whose_models_are_not_on_this_machine_are_not_offered(monkeypatch):
