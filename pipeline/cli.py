@@ -60,9 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
             _keep_texts_out_of_logs()
         exit_code = command.run(arguments)
         sys.stdout.flush()
-        if failures and not exit_code:
-            raise failures[0]
-        return exit_code
+        return exit_code or next((error.exit_code for error in failures), 0)
     except BrokenPipeError:  # as of `| head`: its reader has seen enough
         _forget(sys.stdout)
         return 0
@@ -108,7 +106,7 @@ def _check_file(word: str) -> None:
 def _log_to(path: Path) -> list[DeviceError]:
     """Log everything to a file, whatever is printed; raises `DeviceError` where it cannot be written.
 
-    Gives a list that gets the error of a file that takes no more, as on a full disk: the session goes on without it.
+    A file that takes no more, as on a full disk, is told at once, and the session goes on. Gives a list for its error.
     """
     import logging  # noqa: PLC0415 - help does not need it
 
@@ -117,12 +115,14 @@ def _log_to(path: Path) -> list[DeviceError]:
     failures: list[DeviceError] = []
 
     def give_up(record: logging.LogRecord) -> None:
-        if isinstance(error := sys.exception(), OSError):
-            logging.getLogger().removeHandler(handler)
-            failures.append(cannot_go_on(path, reason_of(error)))
+        if not isinstance(error := sys.exception(), OSError):
+            return logging.FileHandler.handleError(handler, record)
+        logging.getLogger().removeHandler(handler)
+        failures.append(cannot_go_on(path, reason_of(error)))
+        _failed(failures[0].message, failures[0].hint, failures[0].exit_code, verbose=False)
 
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise cannot_write(path, error) from error
     handler.handleError = give_up  # type: ignore[method-assign]
