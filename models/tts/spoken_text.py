@@ -79,6 +79,8 @@ _TITLES = {
 }  # fmt: skip
 """Titles that eSpeak NG spells ("Sr." as S R), or after whose dot a voice pauses as if the sentence had ended."""
 
+_AMBIGUOUS = {"M.", "Dr.", "Pr."}
+
 _NUMBER = r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*"
 _SIGN = "|".join(re.escape(sign) for sign in _CURRENCIES)
 _BEFORE = re.compile(rf"(?<!\w)({_SIGN})\s?({_NUMBER})(?!\w)(\s{_LARGE}\b)?")
@@ -140,10 +142,17 @@ def _readable(char: str, script: str) -> bool:
 
 
 def _with_titles(text: str, titles: Mapping[str, str]) -> str:
-    """Write out titles that stand before a word, or last, as where a unit ends before the name; never a second initial."""
+    """Write out titles before a word, or last, as where a unit ends before the name; one that is also an initial or a unit
+    of measure ("M.", "Dr.", "Pr.") before a capital only, and not after an initial or a number.
+    """
     dotted = "|".join(map(re.escape, titles))
-    title = rf"(?<!\w)(?<!\b[A-Z]\. )({dotted})(?=\s+[^\W\d_]|\s*$)"
-    return re.sub(title, lambda found: titles[found[0]], text) if titles else text
+    title = rf"(?<![\w.-])(?<!\b[A-Z]\. )(?<!\d )({dotted})(?=\s+[^\W\d_]|\s*$)"
+
+    def spoken(found: re.Match[str]) -> str:
+        following = text[found.end() :].lstrip()
+        return found[0] if found[0] in _AMBIGUOUS and following and not following[0].isupper() else titles[found[0]]
+
+    return re.sub(title, spoken, text) if titles else text
 
 
 def _numbers_with_words(text: str, language: str, locale: Locale | None) -> str:
