@@ -173,9 +173,11 @@ function heard(event) {
     case 'translate_live.going_away':
       return notice('The server is about to go away; the session goes on with the next one.');
     case 'error':
-      if (connection.accepted) takeBack(connection.accepted.translate_live); // or what is still said would not be played
-      for (const id of ['from', 'to']) remember({ target: $(id) });
-      chosen();
+      if (connection.accepted && /language|source|targets|spoken/.test(event.error.param)) { // or what is still said would not be played
+        takeBack(connection.accepted.translate_live);
+        for (const id of ['from', 'to']) remember({ target: $(id) });
+        chosen();
+      }
       return alertOf(event.error.message);
   }
 }
@@ -265,9 +267,11 @@ document.addEventListener('change', event => {
     hear(event.target.value);
     sound?.flush();
   }
-  if (connection?.ready) alertOf('');
   chosen();
-  if (event.target.name === 'heard' || ['from', 'to', 'further', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) connection?.configure(session());
+  if (event.target.name === 'heard' || ['from', 'to', 'further', 'voice', 'voice-name', 'consent', 'glossary', 'same-language', 'speakers'].includes(event.target.id)) {
+    if (connection?.ready) alertOf('');
+    connection?.configure(session());
+  }
 });
 for (const kind of ['dragover', 'dragleave', 'drop']) {
   document.addEventListener(kind, event => {
