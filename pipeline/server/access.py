@@ -27,7 +27,7 @@ COOKIE_S, TICKET_S, INVITATION_S = 12 * 3600, 600, 24 * 3600
 SUBPROTOCOL, KEY_SUBPROTOCOL = "realtime", "openai-insecure-api-key."
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 LEAST_SECRET = 32  # bytes
-ASKED_FOR = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket"}}  # headers, by the status they go with
+STATUS_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket", "Connection": "Upgrade"}}
 
 
 class Refusal(Rejected):
@@ -36,7 +36,7 @@ class Refusal(Rejected):
     def __init__(self, status: int, code: str, message: str, *, param: str | None = None, retry_after_s: int = 0) -> None:
         super().__init__(code, message, param=param)
         self.status = status
-        self.headers = {**ASKED_FOR.get(status, {}), **({"Retry-After": str(retry_after_s)} if retry_after_s else {})}
+        self.headers = {**STATUS_HEADERS.get(status, {}), **({"Retry-After": str(retry_after_s)} if retry_after_s else {})}
 
     @property
     def kind(self) -> str:

@@ -63,7 +63,7 @@ class Outlets:
 
 
 class Altered:
-    """A sink in front of another, which gets each event as ``alter`` returns it; none is left out."""
+    """A sink in front of another, which gets what ``alter`` returns for each event; nothing for `None`."""
 
     def __init__(self, sink: Sink, alter: Callable[[Event], Event | None]) -> None:
         self.path = getattr(sink, "path", type(sink).__name__)

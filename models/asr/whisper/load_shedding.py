@@ -27,7 +27,7 @@ class Degradation:
 class LoadShedding:
     """Watch of the cost of updates. An engine that can catch up needs none, however much audio waits.
 
-    One that is a step behind does as many updates as it can, with time to spare for the other models. Above 1.5 s of
+    An engine that is a step behind does as many updates as it can, with time to spare for the other models. Above 1.5 s of
     waiting audio an update takes all that waits, above 3 s the search is greedy and the window short, above ``max_lag_s``
     the stream jumps to 3 s before the newest audio.
     """
