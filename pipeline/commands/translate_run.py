@@ -128,7 +128,8 @@ async def _session(
 
 def _tell_written(plan: RunPlan, outlets: Sequence[SinkQueue], tell: Callable[[str], None]) -> None:
     raise_failure(outlets)
-    if written := [*plan.written, *([plan.options.record] if plan.options.record else [])]:
+    named = [*plan.written, *([plan.options.record] if plan.options.record else [])]
+    if written := [path for path in named if path.exists()]:  # none where nothing was heard
         tell(f"wrote {', '.join(map(str, written))}")
 
 

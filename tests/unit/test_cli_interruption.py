@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pysubs2
@@ -16,6 +17,7 @@ import pytest
 import soundfile
 
 from pipeline.commands.signals import SIGNALS, Interruption
+from pipeline.commands.translate_run import _tell_written
 from pipeline.sinks.event_log import read_events
 from tests.unit.test_cli_translate import SCRIPTED
 
@@ -199,3 +201,11 @@ async def test_a_hangup_that_is_ignored_stays_ignored():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_file_that_was_never_begun_is_not_said_to_be_written(tmp_path):
+    (tmp_path / "a.srt").touch()
+    told: list[str] = []
+    plan = SimpleNamespace(written=[tmp_path / "a.srt", tmp_path / "b.wav"], options=SimpleNamespace(record=None))
+    _tell_written(plan, [], told.append)
+    assert told == [f"wrote {tmp_path / 'a.srt'}"]
