@@ -96,9 +96,9 @@ def stages(profile: Profile, target: str | None) -> Sequence[Finding]:
 
 async def _stages(profile: Profile, target: str | None) -> list[Finding]:
     backends = profile.backends
-    pairs = sorted(backends.translator.pairs())
+    pairs = backends.translator.pairs()
     if target is None:
-        able = [to for source, to in pairs if source == "en" != to and not backends.pair_missing(source, to)]
+        able = sorted(to for source, to in backends.pairs_here() or pairs if source == "en" != to)
         target = "es" if "es" in able or not able else able[0]
     target = known_code(target, {known for _, known in pairs})
     speech: Samples = np.zeros(RECOGNIZER_HZ, np.float32)

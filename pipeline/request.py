@@ -167,9 +167,9 @@ def _require_pairs(profile: Profile, sources: Sequence[str], targets: Iterable[s
     Where the language is to be detected, each target must at least be one of a pair that has: it may be what is spoken.
     """
     if not sources:
+        here = {language for pair in profile.backends.pairs_here() for language in pair}
         for target in targets:
-            pairs = sorted(pair for pair in profile.backends.translator.pairs() if target in pair)
-            if pairs and all(profile.backends.pair_missing(*pair) for pair in pairs):
+            if target not in here:
                 fetch = f"{FETCH_MODELS} of the profile {profile.name} for the language {target}"
                 what = f"no model on this machine translates to {target!r}"
                 raise ModelError(what, hint=fetch, code="missing_pair")

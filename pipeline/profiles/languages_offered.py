@@ -80,7 +80,7 @@ def languages_here(backends: Backends) -> tuple[list[str], list[str], list[str]]
 
 def _spoken_here(backends: Backends, code: str) -> bool:
     stage = backends.synthesizer_for(code)
-    return stage is not None and not backends.synthesizers[stage].missing() and not backends.lacks(stage, code)
+    return stage is not None and not backends.synthesizers[stage].missing() and not backends.voice_missing(stage, code)
 
 
 def language_table(
