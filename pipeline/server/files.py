@@ -22,6 +22,7 @@ from pipeline.events import Event, ReadingUnit, text_of
 from pipeline.glossary.glossary import Glossary
 from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
+from pipeline.request import ResolvedRequest
 from pipeline.server import LOG
 from pipeline.server.access import Key, Refusal
 from pipeline.server.asked import LANGUAGE, SOURCE, VOICE, Asked, Rejected, rejection, resolved
@@ -105,13 +106,16 @@ async def translate(request: Request) -> Response:
         wanted = resolved(asked, service.engine.profile, may_clone=key.may_clone, key=key.id)
         glossary, hints = await _terms(key, asked)
         wanted = replace(wanted, request=replace(wanted.request, glossary=glossary, hints=hints))
-        terms = WritableTerms(service.engine)
-        if glossary and await terms.left_out(wanted):
-            LOG.warning("the glossary of the key %s has terms that the model cannot write", key.id)
-            wanted = terms.of(wanted)
         used = [record.name for record in wanted.enrolled]
         await asyncio.to_thread(Audit().note_used, used, actor=key.id)
-        return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
+
+        async def answered(wanted: ResolvedRequest) -> Response:
+            return await _answer(request, await service.engine.session(wanted, LoopClock()), path, answer, "target")
+
+        def tell(error: Rejected) -> None:
+            LOG.warning("the glossary of the key %s has terms that the model cannot write", key.id)
+
+        return await WritableTerms(service.engine).run(wanted, answered, tell)
 
 
 def resolved_languages(given: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -109,6 +109,21 @@ class WritableTerms:
             return request
         entries = [entry for entry in request.request.glossary.entries if entry not in self._unwritable]
         return replace(request, request=replace(request.request, glossary=Glossary(entries)))
+
+    async def run(
+        self,
+        request: ResolvedRequest,
+        work: Callable[[ResolvedRequest], Awaitable[Found]],
+        tell: Callable[[Rejected], None],
+    ) -> Found:
+        """Do ``work``, which runs a session; where that refuses terms, tell which, and do it again without them."""
+        try:
+            return await work(self.of(request))
+        except BadInput:  # before anything is heard
+            if (left_out := await self.left_out(self.of(request))) is None:
+                raise
+        tell(left_out)
+        return await work(self.of(request))
 
     async def left_out(self, request: ResolvedRequest) -> Rejected | None:
         """Look for terms that the models cannot be held to; gives the error that names them, if there are any."""

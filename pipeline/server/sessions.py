@@ -11,7 +11,7 @@ from typing import NoReturn
 from pipeline.clock import LoopClock
 from pipeline.contracts import Sink
 from pipeline.diarizing import SpeakerMemory
-from pipeline.errors import BadInput, StageFailed, TranslateLiveError
+from pipeline.errors import StageFailed, TranslateLiveError
 from pipeline.hints import Hints
 from pipeline.privacy.audit import Audit
 from pipeline.request import ResolvedRequest
@@ -243,15 +243,8 @@ class Sessions:
             if request.enrolled:
                 used = [record.name for record in request.enrolled]
                 await asyncio.to_thread(Audit().note_used, used, actor=self._key.id, session=self._dialect.id)
-            request, left_out = self._terms.of(request), None
-            try:
-                await self._run(request, source, offset)
-            except BadInput:  # before anything is heard
-                if (left_out := await self._terms.left_out(request)) is None:
-                    raise
-            if left_out is not None:
-                self._writer.put(self._dialect.failed(left_out))
-                await self._run(self._terms.of(request), source, offset)
+            run = partial(self._run, source=source, offset=offset)
+            await self._terms.run(request, run, lambda error: self._writer.put(self._dialect.failed(error)))
         except asyncio.CancelledError as error:  # which the task keeps, and its frames the session and the task
             error.with_traceback(None)
             raise
