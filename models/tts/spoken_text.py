@@ -18,8 +18,6 @@ from unicodedata import category, name, normalize
 from pipeline.scripts import speakable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from babel import Locale
 
 _TAGS = re.compile(r"</?[a-zA-Z!][^<>]*>")
@@ -79,7 +77,13 @@ _TITLES = {
 }  # fmt: skip
 """Titles that eSpeak NG spells ("Sr." as S R), or after whose dot a voice pauses as if the sentence had ended."""
 
-_AMBIGUOUS = {"M.", "Dr.", "Pr."}
+_TITLE_PATTERNS = {
+    language: re.compile(rf"(?<![\w.-])(?<!\b[A-Z]\. )(?<!\d )({'|'.join(map(re.escape, titles))})(?=\s+([^\W\d_])|\s*$)")
+    for language, titles in _TITLES.items()
+}
+"""A title that is no initial and no unit of measure, and the letter that follows it."""
+
+_AMBIGUOUS = {"M.", "Dr.", "Pr."}  # titles before a capital only
 
 _NUMBER = r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*"
 _SIGN = "|".join(re.escape(sign) for sign in _CURRENCIES)
@@ -100,7 +104,7 @@ def spoken_text(text: str, language: str) -> str:
     base = _base(language)
     script = _script(base)
     plain = "".join(char for char in _without_markup(text) if _readable(char, script))
-    plain = _with_titles(plain, _TITLES.get(base, {}))
+    plain = _with_titles(plain, base)
     if any(char.isdigit() for char in plain):
         plain = _numbers_with_words(plain, base, _locale(base))
     plain = re.sub(r"(?<=[^\W\d_])/(?=[^\W\d_])", " ", plain)  # either/or
@@ -141,18 +145,14 @@ def _readable(char: str, script: str) -> bool:
     return char.isspace() or not (kind[0] == "C" or kind == "Sk" or (kind == "So" and char not in _READ_SYMBOLS))
 
 
-def _with_titles(text: str, titles: Mapping[str, str]) -> str:
-    """Write out titles before a word, or last, as where a unit ends before the name; one that is also an initial or a unit
-    of measure ("M.", "Dr.", "Pr.") before a capital only, and not after an initial or a number.
-    """
-    dotted = "|".join(map(re.escape, titles))
-    title = rf"(?<![\w.-])(?<!\b[A-Z]\. )(?<!\d )({dotted})(?=\s+[^\W\d_]|\s*$)"
+def _with_titles(text: str, language: str) -> str:
+    """Write out titles before a word, or last, as where a unit ends before the name."""
 
     def spoken(found: re.Match[str]) -> str:
-        following = text[found.end() :].lstrip()
-        return found[0] if found[0] in _AMBIGUOUS and following and not following[0].isupper() else titles[found[0]]
+        title, following = found.groups()
+        return title if title in _AMBIGUOUS and following and not following.isupper() else _TITLES[language][title]
 
-    return re.sub(title, spoken, text) if titles else text
+    return _TITLE_PATTERNS[language].sub(spoken, text) if language in _TITLE_PATTERNS else text
 
 
 def _numbers_with_words(text: str, language: str, locale: Locale | None) -> str:
